@@ -1,0 +1,40 @@
+"""The errors a user can meet, split by what mends them."""
+
+
+class OptihedgeError(Exception):
+    """Base of every error raised on purpose. `code` is stable and machine-readable."""
+
+    code = "optihedge"
+
+
+class DataError(OptihedgeError):
+    """The input data are wrong: fix the file or frame that the message names."""
+
+    code = "data"
+
+
+class SpecError(OptihedgeError):
+    """The request is wrong: fix the model file or the argument that the message names."""
+
+    code = "spec"
+
+
+class InfeasibleError(OptihedgeError):
+    """No hedge meets every limit. The message says what must give way; `relaxation` is the witness."""
+
+    code = "infeasible"
+
+    def __init__(self, message: str, relaxation: object = None) -> None:
+        super().__init__(message)
+        self.relaxation = relaxation
+
+
+class SolverError(OptihedgeError):
+    """No solver returned an answer that could be certified. Please report it with the saved Program."""
+
+    code = "solver"
+
+
+def require_extra(module: str, extra: str) -> OptihedgeError:
+    """The error for an optional dependency that is not installed."""
+    return SpecError(f"this needs {module}, which is not installed; run: pip install 'optihedge[{extra}]'")

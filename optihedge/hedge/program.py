@@ -1,0 +1,234 @@
+"""Program: the one declarative form of the optimisation, which terms build and every solver reads.
+
+With quantities h of n columns (tradable contracts, then auxiliaries), before h0, trades x = h - h0:
+
+    minimise    1/2 |F h + f|^2 + 1/2 |S h + s|^2 + 1/2 sum d h^2 + g'h + constant
+              + sum buy x+ + sell x- + quadratic x^2 + power |x|^(3/2) + hinges of depth      (cost of trading)
+              + sum long h+ + short h-                                                        (cost of holding)
+              + sum over soft rows of penalty x distance of the row from [lo, hi]
+    subject to  lo <= A h + P |h| + W |x| <= hi      P, W >= 0, and lo = -inf where either is non-zero
+                |C h + c|^2 + sum e h^2 <= limit^2   (at most one volatility limit)
+                lower <= h <= upper                  finite
+
+F is dense (k x n), S sparse (shared specifics, scenario rows). Fixed positions are folded into f, s, lo, hi, constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import field as field_
+
+import numpy as np
+import scipy.sparse as sp
+
+from optihedge.errors import SpecError
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Depth:
+    """Convex piecewise-linear cost of trading: hinge j costs slope_j x max(side_j x trade - beyond_j, 0).
+
+    column  p integers, side +1 (buying) or -1 (selling), beyond >= 0 contracts, slope >= 0 base currency per contract
+    """
+
+    column: Array
+    side: Array
+    beyond: Array
+    slope: Array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VolatilityLimit:
+    """|C h + c|^2 + |E h + e|^2 + sum diagonal h^2 <= limit^2, base currency over the horizon (C dense, E sparse)."""
+
+    name: str
+    factors: Array
+    factor_offset: Array
+    specifics: sp.csr_array
+    specific_offset: Array
+    diagonal: Array
+    limit: float
+
+    def volatility(self, h: Array) -> float:
+        """The limited volatility at quantities h."""
+        parts = (self.factors @ h + self.factor_offset, self.specifics @ h + self.specific_offset)
+        return float(np.sqrt(sum(p @ p for p in parts) + self.diagonal @ (h * h)))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Program:
+    """See the module's docstring. Everything but columns, start, lower and upper may be left out (zero, none).
+
+    Units: objective in base currency; h, start, bounds and lot in contracts; rows in the desk unit of their exposure.
+    Invalid arrays raise SpecError: shapes, NaN anywhere, infinite bounds, negative variance, non-convex costs.
+    """
+
+    columns: tuple[str, ...]
+    start: Array
+    lower: Array
+    upper: Array
+    lot: Array = field_(default=None)  # n, contracts; 0 for an auxiliary
+    factors: Array = field_(default=None)  # F, k x n
+    factor_offset: Array = field_(default=None)  # f, k
+    specifics: sp.csr_array = field_(default=None)  # S, s x n
+    specific_offset: Array = field_(default=None)  # s
+    diagonal: Array = field_(default=None)  # d, n
+    linear: Array = field_(default=None)  # g, n
+    constant: float = 0.0
+    buy: Array = field_(default=None)
+    sell: Array = field_(default=None)
+    quadratic: Array = field_(default=None)
+    power: Array = field_(default=None)
+    depth: Depth = field_(default=None)
+    long: Array = field_(default=None)
+    short: Array = field_(default=None)
+    row_names: tuple[str, ...] = ()
+    rows: sp.csr_array = field_(default=None)  # A, m x n
+    rows_on_holdings: sp.csr_array = field_(default=None)  # P, m x n
+    rows_on_trades: sp.csr_array = field_(default=None)  # W, m x n
+    row_lower: Array = field_(default=None)
+    row_upper: Array = field_(default=None)
+    row_penalty: Array = field_(default=None)  # m, base currency per desk unit; inf = hard
+    row_tier: Array = field_(default=None)  # m integers; 0 gives way last
+    row_fixed: Array = field_(default=None)  # m, size of what fixed positions bring to the row (for tolerances)
+    volatility_limit: VolatilityLimit | None = None
+    cvxpy_terms: tuple[Callable, ...] = ()  # see terms.CvxpyTerm; their presence sends the Program through CVXPY
+
+    def __post_init__(self) -> None:
+        n, m = len(self.columns), len(self.row_names)
+        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+
+        for name in ("start", "lower", "upper", "lot", "diagonal", "linear", "buy", "sell", "quadratic", "power",
+                     "long", "short"):  # fmt: skip
+            put(name, _vector(name, getattr(self, name), n, 0.0))
+        for name, default in (("row_lower", -np.inf), ("row_upper", np.inf), ("row_penalty", np.inf),
+                              ("row_tier", 0.0), ("row_fixed", 0.0)):  # fmt: skip
+            put(name, _vector(name, getattr(self, name), m, default))
+        put("factors", _dense("factors", self.factors, n))
+        put("factor_offset", _vector("factor_offset", self.factor_offset, len(self.factors), 0.0))
+        put("specifics", _sparse("specifics", self.specifics, None, n))
+        put("specific_offset", _vector("specific_offset", self.specific_offset, self.specifics.shape[0], 0.0))
+        for name in ("rows", "rows_on_holdings", "rows_on_trades"):
+            put(name, _sparse(name, getattr(self, name), m, n))
+        if self.depth is None:
+            put("depth", Depth(column=np.zeros(0, int), side=np.zeros(0), beyond=np.zeros(0), slope=np.zeros(0)))
+        _check(self)
+
+    @property
+    def size(self) -> tuple[int, int, int, int]:
+        """n columns, k dense factors, s sparse risk rows, m rows."""
+        return len(self.columns), len(self.factors), self.specifics.shape[0], len(self.row_names)
+
+
+def _vector(name: str, value: Array | None, length: int, default: float) -> Array:
+    vector = np.full(length, default) if value is None else np.array(value, dtype=float)
+    if vector.shape != (length,):
+        raise SpecError(f"Program.{name} has shape {vector.shape}; it needs {length} entries")
+    if np.isnan(vector).any():
+        raise SpecError(f"Program.{name}[{np.flatnonzero(np.isnan(vector))[0]}] is NaN; a bound or cost must be a number")
+    vector.setflags(write=False)
+    return vector
+
+
+def _dense(name: str, value: Array | None, n: int) -> Array:
+    matrix = np.zeros((0, n)) if value is None else np.array(value, dtype=float, ndmin=2)
+    if matrix.shape[1] != n or not np.isfinite(matrix).all():
+        raise SpecError(f"Program.{name} is {matrix.shape} for {n} columns, or not finite")
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _sparse(name: str, value: sp.sparray | Array | None, m: int | None, n: int) -> sp.csr_array:
+    matrix = sp.csr_array((m or 0, n)) if value is None else sp.csr_array(value, dtype=float)
+    if matrix.shape != (matrix.shape[0] if m is None else m, n) or not np.isfinite(matrix.data).all():
+        raise SpecError(f"Program.{name} is {matrix.shape}, expected {m if m is not None else 'any'} x {n} and finite")
+    return matrix
+
+
+def _check(p: Program) -> None:
+    def first(bad: Array, what: str, labels: tuple[str, ...]) -> None:
+        if bad.any():
+            raise SpecError(f"{labels[int(np.flatnonzero(bad)[0])]}: {what}")
+
+    for name in ("start", "lower", "upper", "lot", "diagonal", "linear", "buy", "sell", "quadratic", "power", "long",
+                 "short"):  # fmt: skip
+        first(~np.isfinite(getattr(p, name)), f"{name} is not finite; every tradable needs a finite number", p.columns)
+    for name in ("factor_offset", "specific_offset"):
+        if not np.isfinite(getattr(p, name)).all():
+            raise SpecError(f"Program.{name} is not finite")
+    first(p.lower > p.upper, "lower bound is above the upper bound", p.columns)
+    first(p.diagonal < 0, "variance is negative: the problem is not convex", p.columns)
+    first(p.buy + p.sell < 0, "buying and selling at once would earn money (buy + sell cost < 0)", p.columns)
+    first(p.long + p.short < 0, "holding long and short at once would earn money (long + short cost < 0)", p.columns)
+    first((p.quadratic < 0) | (p.power < 0), "market impact is negative: the problem is not convex", p.columns)
+    first(p.row_lower > p.row_upper, "lower limit is above the upper limit", p.row_names)
+    first((p.row_lower == np.inf) | (p.row_upper == -np.inf), "no value can meet an infinite limit", p.row_names)
+    first(p.row_penalty < 0, "soft penalty is negative", p.row_names)
+    sizes = np.asarray(abs(p.rows_on_holdings).sum(axis=1) + abs(p.rows_on_trades).sum(axis=1)).ravel()
+    first((sizes > 0) & np.isfinite(p.row_lower), "a limit on |quantity| or |trade| cannot have a lower end", p.row_names)
+    if (p.rows_on_holdings.data < 0).any() or (p.rows_on_trades.data < 0).any():
+        raise SpecError("weights of |quantity| and |trade| in a row must be >= 0: the problem is not convex")
+    if len(set(p.columns)) < len(p.columns) or len(set(p.row_names)) < len(p.row_names):
+        raise SpecError("two columns or two rows share a name; give each its own")
+    d = p.depth
+    if not (len(d.column) == len(d.side) == len(d.beyond) == len(d.slope)):
+        raise SpecError("Program.depth: column, side, beyond and slope differ in length")
+    if len(d.column) and (np.min(d.slope) < 0 or np.min(d.beyond) < 0 or not np.isfinite(d.slope).all()
+                          or not np.isfinite(d.beyond).all() or not np.isin(d.side, (-1, 1)).all()):  # fmt: skip
+        raise SpecError("Program.depth: slopes and sizes must be finite and >= 0, sides +1 or -1")
+
+
+def cost_of_trading(p: Program, x: Array) -> Array:
+    """Cost of each column's trade x (contracts), base currency."""
+    size = np.abs(x)
+    cost = p.buy * np.maximum(x, 0) + p.sell * np.maximum(-x, 0) + p.quadratic * x**2 + p.power * size**1.5
+    d = p.depth
+    if len(d.column):
+        cost += np.bincount(d.column, d.slope * np.maximum(d.side * x[d.column] - d.beyond, 0), len(x))
+    return cost
+
+
+def cost_of_holding(p: Program, h: Array) -> Array:
+    """Cost of holding each column's quantity h over the horizon, base currency."""
+    return p.long * np.maximum(h, 0) + p.short * np.maximum(-h, 0)
+
+
+def row_values(p: Program, h: Array) -> Array:
+    """A h + P |h| + W |h - h0|, one value per row in its desk unit."""
+    return p.rows @ h + p.rows_on_holdings @ np.abs(h) + p.rows_on_trades @ np.abs(h - p.start)
+
+
+def row_violations(p: Program, h: Array) -> Array:
+    """Distance of each row's value from [lo, hi], desk unit."""
+    values = row_values(p, h)
+    return np.maximum(np.maximum(p.row_lower - values, values - p.row_upper), 0.0)
+
+
+def risk_value(p: Program, h: Array) -> float:
+    """The quadratic part of the objective, base currency."""
+    dense, sparse = p.factors @ h + p.factor_offset, p.specifics @ h + p.specific_offset
+    return float(0.5 * (dense @ dense + sparse @ sparse + p.diagonal @ (h * h)))
+
+
+def objective(p: Program, h: Array) -> float:
+    """The whole objective at quantities h, base currency, soft penalties included."""
+    soft = np.isfinite(p.row_penalty)
+    penalty = p.row_penalty[soft] @ row_violations(p, h)[soft]
+    costs = cost_of_trading(p, h - p.start).sum() + cost_of_holding(p, h).sum()
+    return float(p.constant + risk_value(p, h) + p.linear @ h + costs + penalty)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """What a solver proposes: quantities h (n), row multipliers (m, > 0 pushes on hi, < 0 on lo), its own word.
+
+    `limit_multiplier` >= 0 is the weight on 1/2 (volatility^2 - limit^2). Nothing here is trusted before `certify`.
+    """
+
+    h: Array
+    multipliers: Array
+    status: str
+    limit_multiplier: float = 0.0

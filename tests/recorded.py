@@ -1,0 +1,1 @@
+"""Loaders of the recorded markets, shared by tests and benchmarks. Every path comes from the `recorded` fixture."""
