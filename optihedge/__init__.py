@@ -1,0 +1,50 @@
+"""optihedge: certified portfolio hedges and executable trade lists.
+
+Names load on first use, so that `import optihedge` stays light.
+"""
+
+from importlib import import_module
+
+from optihedge.errors import DataError, InfeasibleError, OptihedgeError, SolverError, SpecError
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "optihedge.market.snapshot": ("Market", "read_book", "read_market"),
+    "optihedge.risk.root": ("Risk",),
+    "optihedge.risk.sample": ("GivenRisk", "SampleRisk"),
+    "optihedge.risk.ewma": ("EwmaRisk",),
+    "optihedge.risk.factor": ("FactorRisk",),
+    "optihedge.risk.beta": ("Beta",),
+    "optihedge.hedge.model": ("HedgeModel",),
+    "optihedge.hedge.result": ("Hedge",),
+    "optihedge.hedge.modelfile": ("load_model",),
+    "optihedge.hedge.terms.base": ("CvxpyTerm", "Term"),
+    "optihedge.hedge.terms.objective": (
+        "CarryCost", "DepthCost", "ExpectedReturn", "FeeCost", "HoldingCost", "ImpactCost", "SpreadCost", "Tracking",
+        "Variance",
+    ),
+    "optihedge.hedge.terms.neutrality": ("Neutral",),
+    "optihedge.hedge.terms.limits": (
+        "GrossLimit", "ParticipationLimit", "PositionLimit", "TradeLimit", "TurnoverLimit", "VolatilityLimit",
+    ),
+    "optihedge.hedge.terms.tail": ("ScenarioVariance", "Shortfall", "WorstCase"),
+    "optihedge.trades.lots": ("round_to_lots",),
+    "optihedge.trades.tradelist": ("trade_list",),
+    "optihedge.backtest.walk": ("walk_forward",),
+}  # fmt: skip
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = ["DataError", "InfeasibleError", "OptihedgeError", "SolverError", "SpecError", *_MODULE]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE:
+        raise AttributeError(f"module 'optihedge' has no attribute {name!r}")
+    value = getattr(import_module(_MODULE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULE])

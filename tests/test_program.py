@@ -1,0 +1,61 @@
+"""The Program's door: what is no convex problem, or no problem at all, is named before any solver sees it."""
+
+import numpy as np
+import pytest
+
+from optihedge.errors import SpecError
+from optihedge.hedge.program import Depth, Program, cost_of_holding, cost_of_trading, objective, row_violations
+
+BASE = {"columns": ("a", "b"), "start": [1.0, 0.0], "lower": [-5.0, -5.0], "upper": [5.0, 5.0]}
+ROW = {"row_names": ("limit",), "rows": [[1.0, 1.0]]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"lower": [-5, np.nan]}, r"lower\[1\] is NaN"),
+        ({"upper": [5, np.inf]}, "b: upper is not finite"),
+        ({"lower": [6, -5]}, "a: lower bound is above"),
+        ({"start": [1.0]}, "start has shape"),
+        ({"diagonal": [0, -1e-12]}, "b: variance is negative"),
+        ({"buy": [0.1, 0.1], "sell": [0.1, -0.2]}, "b: buying and selling at once"),
+        ({"long": [-1.0, 0.0]}, "a: holding long and short at once"),
+        ({"power": [-1.0, 0.0]}, "a: market impact is negative"),
+        ({"factors": [[np.inf, 0.0]]}, "factors"),
+        (ROW | {"row_lower": [np.nan]}, r"row_lower\[0\] is NaN"),
+        (ROW | {"row_lower": [2.0], "row_upper": [1.0]}, "limit: lower limit is above"),
+        (ROW | {"row_lower": [np.inf]}, "limit: no value can meet"),
+        (ROW | {"row_penalty": [-1.0]}, "limit: soft penalty is negative"),
+        (ROW | {"rows_on_trades": [[1.0, 0.0]], "row_lower": [0.0]}, "limit: a limit on .* cannot have a lower end"),
+        (ROW | {"rows_on_holdings": [[-1.0, 0.0]]}, "must be >= 0"),
+        ({"columns": ("a", "a")}, "share a name"),
+        ({"factor_offset": [np.inf], "factors": [[1.0, 1.0]]}, "factor_offset is not finite"),
+        ({"depth": Depth(column=np.array([0]), side=np.array([1]), beyond=np.array([1.0]), slope=np.array([-1.0]))},
+         "depth"),
+    ],
+)  # fmt: skip
+def test_a_wrong_program_is_named_before_it_is_solved(fields, message):
+    with pytest.raises(SpecError, match=message):
+        Program(**(BASE | fields))
+
+
+def test_costs_are_what_the_book_pays():
+    depth = Depth(column=np.array([0]), side=np.array([1]), beyond=np.array([2.0]), slope=np.array([10.0]))
+    p = Program(**BASE, buy=[1, 0], sell=[2, 3], quadratic=[0.5, 0], power=[0, 4.0], short=[0, 7.0], depth=depth)
+    np.testing.assert_allclose(cost_of_trading(p, np.array([3.0, -4.0])), [3 + 4.5 + 10, 12 + 4 * 8])
+    np.testing.assert_allclose(cost_of_holding(p, np.array([3.0, -4.0])), [0, 28])
+
+
+def test_a_soft_row_pays_its_penalty_and_a_hard_one_only_reports():
+    soft = Program(**BASE, **ROW, row_upper=[1.0], row_penalty=[5.0])
+    hard = Program(**BASE, **ROW, row_upper=[1.0])
+    h = np.array([2.0, 1.0])
+    assert objective(soft, h) == pytest.approx(10.0)
+    assert objective(hard, h) == 0.0
+    np.testing.assert_allclose(row_violations(hard, h), [2.0])
+
+
+def test_rows_see_positions_sizes_and_trades():
+    p = Program(**BASE, row_names=("r",), rows=[[1, 0]], rows_on_holdings=[[0, 2]], rows_on_trades=[[3, 0]],
+                row_upper=[0.0])  # fmt: skip
+    assert row_violations(p, np.array([0.0, -1.0])) == pytest.approx([0 + 2 + 3])
