@@ -1,0 +1,348 @@
+"""European options in forward form (Black 1976): price, Greeks in natural units, implied vol; vectorised in doubles.
+
+Arrays broadcast. `right` is +1 for a call and -1 for a put; `years` is ACT/365; `vol` is decimal. Symbols: x = ln(F/K),
+s = vol sqrt(T), d1 = x/s + s/2, d2 = d1 - s. Every price is parity's intrinsic part plus the out-of-the-money option of
+the same strike, which is a difference of Mills ratios R(z) = N(z)/n(z), so that no wing loses its digits.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import erfcx, ndtr
+
+from optihedge.errors import DataError
+
+Floats = NDArray[np.float64]
+
+SECONDS_PER_YEAR = 365 * 86_400
+_ROOT_TWO_PI = np.sqrt(2 * np.pi)
+_ROOT_HALF_PI = np.sqrt(np.pi / 2)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
+_EPS = np.finfo(float).eps
+
+
+@dataclass(frozen=True, eq=False)
+class Greeks:
+    """Natural derivatives per contract unit, arrays of one shape: vols and rates per 1.00, times per year."""
+
+    price: Floats
+    delta: Floats
+    gamma: Floats
+    vega: Floats
+    theta: Floats
+    rho: Floats
+    vanna: Floats
+    volga: Floats
+    charm: Floats
+
+
+def black(
+    forward: ArrayLike, strike: ArrayLike, years: ArrayLike, vol: ArrayLike, right: ArrayLike, discount: ArrayLike = 1.0
+) -> Floats:
+    """Black's price, D [phi (F N(phi d1) - K N(phi d2))], in the currency of the strike (Hull, ch. 18).
+
+    At zero time or zero vol it is the discounted intrinsic value.
+    """
+    forward, strike, years, vol, right, discount = _arrays(forward, strike, years, vol, right, discount)
+    deviation = vol * np.sqrt(np.maximum(years, 0.0))
+    out_of_money = np.sqrt(forward * strike) * _normalised(-np.abs(_log_ratio(forward, strike)), deviation)
+    return discount * (np.maximum(right * (forward - strike), 0.0) + out_of_money)
+
+
+def greeks(
+    spot: ArrayLike,
+    forward: ArrayLike,
+    strike: ArrayLike,
+    years: ArrayLike,
+    vol: ArrayLike,
+    right: ArrayLike,
+    discount: ArrayLike = 1.0,
+) -> Greeks:
+    """Price and derivatives with respect to the spot S, vol, time and rate (Hull, ch. 19; Haug, ch. 2).
+
+    The carry ln(F/S)/T and the rate -ln(D)/T are held, but rho moves both by the same amount (spot and yield held).
+    theta and charm are derivatives in calendar time, so minus those in T. Where nothing is left of the time or the
+    vol, delta is the exercise indicator and the rest is zero.
+    """
+    spot, forward, strike, years, vol, right, discount = _arrays(spot, forward, strike, years, vol, right, discount)
+    alive = (years > 0) & (vol > 0)
+    time = np.where(alive, years, 1.0)
+    sigma = np.where(alive, vol, 1.0)
+    root = np.sqrt(time)
+    deviation = sigma * root
+    moneyness = _log_ratio(forward, strike)
+    d1 = moneyness / deviation + deviation / 2
+    d2 = moneyness / deviation - deviation / 2
+    itm = np.where(forward == strike, 0.5, right * (forward - strike) > 0)
+    n1 = np.where(alive, ndtr(right * d1), itm)
+    n2 = np.where(alive, ndtr(right * d2), itm)
+    density = np.where(alive, np.exp(-d1 * d1 / 2) / _ROOT_TWO_PI, 0.0)
+    carry = _log_ratio(forward, spot) / time
+    rate = -np.log(discount) / time
+    growth = discount * forward / spot
+
+    price = black(forward, strike, years, vol, right, discount)
+    delta = right * growth * n1
+    vega = discount * forward * density * root
+    decay = vega * sigma / (2 * time)
+    theta = rate * price - carry * spot * delta - decay
+    charm = (rate - carry) * delta - growth * density * (carry / deviation - d2 / (2 * time))
+    return Greeks(
+        price=price,
+        delta=delta,
+        gamma=growth * density / (spot * deviation),
+        vega=vega,
+        theta=np.where(alive, theta, 0.0),
+        rho=np.where(alive, time * discount * strike * right * n2, 0.0),
+        vanna=-growth * density * d2 / sigma,
+        volga=vega * d1 * d2 / sigma,
+        charm=np.where(alive, charm, 0.0),
+    )
+
+
+# ---- implied vol ---------------------------------------------------------------------------------------------------
+
+
+def implied_vol(
+    price: ArrayLike,
+    forward: ArrayLike,
+    strike: ArrayLike,
+    years: ArrayLike,
+    right: ArrayLike,
+    discount: ArrayLike = 1.0,
+) -> Floats:
+    """The vol (decimal) at which `black` gives the price; NaN where there is none, see `implied_vol_reason`.
+
+    Bracketed Halley steps on the log of the normalised out-of-the-money price below its inflection in s, on the price
+    above it, and on the log of its distance from the bound near the bound (after Jaeckel, "Let's be rational", 2015).
+    A price equal to the intrinsic value (to rounding) has vol 0.
+    """
+    price, forward, strike, years, right, discount = _arrays(price, forward, strike, years, right, discount)
+    fine = implied_vol_reason(price, forward, strike, years, right, discount) == ""
+    vol = np.full(price.shape, np.nan)
+    price, forward, strike, years, right, discount = (
+        a[fine] for a in (price, forward, strike, years, right, discount)
+    )
+    scale = np.sqrt(forward * strike)
+    time_value = price / discount - np.maximum(right * (forward - strike), 0.0)
+    target = np.maximum(time_value, 0.0) / scale
+    vol[fine] = _solve_deviation(-np.abs(_log_ratio(forward, strike)), target) / np.sqrt(years)
+    return vol
+
+
+def implied_vol_reason(
+    price: ArrayLike,
+    forward: ArrayLike,
+    strike: ArrayLike,
+    years: ArrayLike,
+    right: ArrayLike,
+    discount: ArrayLike = 1.0,
+) -> NDArray[np.str_]:
+    """Why a row has no implied vol: 'not a number', 'expired', 'below intrinsic', 'above bound'; '' where it has one.
+
+    Infinite inputs and forwards, strikes or discounts that are not positive count as 'not a number'.
+    """
+    price, forward, strike, years, right, discount = _arrays(price, forward, strike, years, right, discount)
+    number = np.isfinite(price) & np.isfinite(years) & (np.abs(right) == 1)
+    for positive in (forward, strike, discount):
+        number &= np.isfinite(positive) & (positive > 0)
+    with np.errstate(invalid="ignore"):
+        undiscounted = price / np.where(number, discount, 1.0)
+        intrinsic = np.maximum(right * (forward - strike), 0.0)
+        bound = np.where(right > 0, forward, strike)
+        rounding = np.where(intrinsic > 0, 4 * _EPS * np.maximum(forward, strike), 0.0)
+        reasons = (~number, years <= 0, undiscounted < intrinsic - rounding, undiscounted >= bound)
+    return np.select(reasons, ("not a number", "expired", "below intrinsic", "above bound"), default="")
+
+
+# ---- coin-settled options ------------------------------------------------------------------------------------------
+
+
+def coin_price(
+    forward: ArrayLike, strike: ArrayLike, years: ArrayLike, vol: ArrayLike, right: ArrayLike
+) -> Floats:
+    """The price in coin of a coin-settled option, undiscounted Black over the forward of its expiry."""
+    return black(forward, strike, years, vol, right) / np.asarray(forward, dtype=float)
+
+
+def inverse_greeks(
+    spot: ArrayLike, forward: ArrayLike, strike: ArrayLike, years: ArrayLike, vol: ArrayLike, right: ArrayLike
+) -> Greeks:
+    """Greeks of a coin-settled option's value in quote currency, S coin_price(F), with the basis b = ln(F/S) held.
+
+    That value is Black's with forward S and strike K S/F, hence a call's delta is N(d1) with no factor F/S.
+    """
+    spot, forward, strike = _arrays(spot, forward, strike)
+    return greeks(spot, spot, strike * (spot / forward), years, vol, right)
+
+
+def coin_greeks(quote_greeks: Greeks, spot: ArrayLike) -> Greeks:
+    """Greeks of V/S, the value in coin, from those of V in quote currency (the quotient rule).
+
+    Times S, the delta of a coin-settled option is its premium-adjusted delta, delta - mark.
+    """
+    g = quote_greeks
+    spot = np.asarray(spot, dtype=float)
+    return Greeks(
+        price=g.price / spot,
+        delta=(g.delta - g.price / spot) / spot,
+        gamma=(g.gamma - 2 * (g.delta - g.price / spot) / spot) / spot,
+        vega=g.vega / spot,
+        theta=g.theta / spot,
+        rho=g.rho / spot,
+        vanna=(g.vanna - g.vega / spot) / spot,
+        volga=g.volga / spot,
+        charm=(g.charm - g.theta / spot) / spot,
+    )
+
+
+def settlement_weight(minutes_to_expiry: ArrayLike, window: float = 30.0) -> Floats:
+    """Share of the delta left while the settlement average runs over the last `window` minutes: falls linearly to 0."""
+    return np.clip(np.asarray(minutes_to_expiry, dtype=float) / window, 0.0, 1.0)
+
+
+def years_between(start: object, end: object) -> Floats:
+    """Years from start to end, seconds / (365 x 86 400); instants or arrays of instants, time zone required."""
+    first, last = _instants(start), _instants(end)
+    return (last - first) / 1e9 / SECONDS_PER_YEAR
+
+
+# ---- the normalised out-of-the-money price -------------------------------------------------------------------------
+
+
+def _normalised(x: Floats, s: Floats) -> Floats:
+    """The out-of-the-money price over sqrt(F K) for x = -|ln(F/K)| and s = vol sqrt(T), in full relative precision.
+
+    exp(-(h^2 + t^2)/2) [R(h + t) - R(h - t)] / sqrt(2 pi), h = x/s, t = s/2. The difference is a Taylor series for
+    small t, an integral of R' = 1 + z R far in the wing, else as it stands; NaN where an input is.
+    """
+    s = np.asarray(s, dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        h = np.where(s > 0, x / s, -np.inf)
+    t = s / 2
+    value = np.where(np.isnan(x) | np.isnan(s), np.nan, 0.0)
+    seen = h > -40.0  # below, the price is under the smallest double
+    series = seen & (t < 0.02) & (h >= -5.0)
+    wing = seen & (h < -5.0) & (t < -0.1 * h)
+    wide = seen & (h + t >= 10.0)
+    plain = seen & ~(series | wing | wide)
+    for region, difference in ((series, _by_series), (wing, _by_integral), (plain, _as_it_stands)):
+        if region.any():
+            a, b = h[region], t[region]
+            value[region] = np.exp(-(a * a + b * b) / 2) * difference(a, b) / _ROOT_TWO_PI
+    if wide.any():
+        a, b, y = h[wide], t[wide], x[wide]
+        value[wide] = np.exp(y / 2) * ndtr(a + b) - np.exp(-y / 2) * ndtr(a - b)
+    return value
+
+
+def _mills(z: Floats) -> Floats:
+    return _ROOT_HALF_PI * erfcx(-z / np.sqrt(2))
+
+
+def _as_it_stands(h: Floats, t: Floats) -> Floats:
+    return _mills(h + t) - _mills(h - t)
+
+
+def _by_series(h: Floats, t: Floats) -> Floats:
+    """Odd Taylor terms up to t^7, by R' = 1 + z R and R^(n+1) = z R^(n) + n R^(n-1)."""
+    even = _mills(h)
+    odd = 1 + h * even
+    total, factor = odd, np.ones_like(t)
+    for n in (1, 3, 5):
+        even = h * odd + n * even
+        odd = h * even + (n + 1) * odd
+        factor = factor * t * t / ((n + 1) * (n + 2))
+        total = total + factor * odd
+    return 2 * t * total
+
+
+def _by_integral(h: Floats, t: Floats) -> Floats:
+    """Gauss-Legendre integral of R' over [h - t, h + t]."""
+    total = np.zeros_like(t)
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        z = h + t * node
+        total += weight * (1 + z * _mills(z))
+    return t * total
+
+
+def _solve_deviation(x: Floats, target: Floats) -> Floats:
+    """s with _normalised(x, s) = target, for x <= 0 and 0 <= target < exp(x/2); by region, see implied_vol."""
+    bound = np.exp(x / 2)
+    inflection = np.sqrt(-2 * x)
+    at_inflection = _normalised(x, inflection)
+    low = target < at_inflection
+    high = ~low & (target > bound / 2) & (target > (at_inflection + bound) / 2)
+    room = bound - target
+    positive = target > 0
+    tiny = np.log(np.where(positive, target, 1.0))
+    s = np.where(low, -x / np.sqrt(np.maximum(-2 * tiny, 1e-3)), inflection + _ROOT_TWO_PI * (target - at_inflection))
+    s = np.where(low, np.minimum(s, inflection), s)
+    s = np.where(high, np.sqrt(inflection**2 - 8 * np.log(np.maximum(room / bound, _EPS**2))), s)
+    below, above = np.where(low, 0.0, inflection), np.where(low, inflection, np.inf)
+    s[~positive] = 0.0
+    active = np.flatnonzero(positive)
+    for _ in range(100):
+        if not active.size:
+            break
+        old, y = s[active], x[active]
+        price = _normalised(y, old)
+        error = price - target[active]
+        below[active] = np.where(error < 0, old, below[active])
+        above[active] = np.where(error > 0, old, above[active])
+        step = _halley(y, old, price, error, target[active], low[active], high[active], room[active])
+        step = np.where(error == 0, 0.0, step)
+        new = old + step
+        floor, ceiling = below[active], above[active]
+        outside = ~((new >= floor) & (new <= ceiling))
+        middle = np.where(np.isinf(ceiling), 2 * old, (floor + ceiling) / 2)
+        new = np.where(outside, middle, new)
+        s[active] = new
+        moved = (np.abs(new - old) > 2 * _EPS * new) & (ceiling - floor > 2 * _EPS * new)
+        active = active[moved]
+    return s
+
+
+def _halley(
+    x: Floats, s: Floats, price: Floats, error: Floats, target: Floats, low: NDArray[np.bool_],
+    high: NDArray[np.bool_], room: Floats,
+) -> Floats:
+    """Halley's step on f: 1/ln b - 1/ln(target) if low, ln(bound - b) if high, else b - target."""
+    with np.errstate(all="ignore"):
+        slope = np.exp(-((x / s) ** 2 + s * s / 4) / 2) / _ROOT_TWO_PI
+        bend = x * x / s**3 - s / 4  # b'' / b'
+        left = room - error
+        log_price = np.log(price)
+        # f/f' and f''/f' of each objective, in terms of b' and b''/b'
+        gap = np.where(np.abs(error) < 0.1 * target, np.log1p(error / target), log_price - np.log(target))
+        newton = np.where(low, gap * price * log_price / (np.log(target) * slope), error / slope)
+        curve = np.where(low, bend - slope / price * (1 + 2 / log_price), bend)
+        newton = np.where(high, -np.log(left / room) * left / slope, newton)
+        curve = np.where(high, bend + slope / left, curve)
+        step = -newton / np.maximum(1 - newton * curve / 2, 0.5)
+    return np.where(np.isfinite(step), step, np.inf)
+
+
+# ---- the door ------------------------------------------------------------------------------------------------------
+
+
+def _arrays(*values: ArrayLike) -> tuple[Floats, ...]:
+    return tuple(np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in values)))
+
+
+def _log_ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """ln(a/b) to relative precision also where a is close to b."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        excess = (numerator - denominator) / denominator
+        return np.where(np.abs(excess) < 0.5, np.log1p(np.maximum(excess, -0.5)), np.log(numerator / denominator))
+
+
+def _instants(value: object) -> Floats:
+    """Nanoseconds of one instant or an array of instants; a naive one is a DataError."""
+    index = pd.DatetimeIndex([value]) if isinstance(value, str) or np.ndim(value) == 0 else pd.DatetimeIndex(value)
+    if index.tz is None:
+        raise DataError(f"instant {index[0]} has no time zone; give it one, for instance tz_localize('UTC')")
+    nanoseconds = index.tz_convert("UTC").as_unit("ns").asi8
+    return nanoseconds[0] if np.ndim(value) == 0 else nanoseconds
