@@ -1,0 +1,130 @@
+"""Exponentially weighted risk, with a memory of its own for volatilities and one for correlations."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from scipy.signal import lfilter
+
+from optihedge.errors import SpecError
+from optihedge.risk.estimator import Moves, RiskEstimator, periods_per_year, require_history
+from optihedge.risk.root import Risk
+
+
+class EwmaRisk(RiskEstimator):
+    """Exponentially weighted covariance about zero; with two half-lives, the iterated EWMA.
+
+    halflife               periods after which a squared move counts half in the volatilities
+    correlation_halflife   the same for the correlations, taken from moves divided by their running volatility and
+                           clipped (Barratt and Boyd 2023; Engle's DCC with fixed weights); None: plain EWMA
+    clip                   bound on those standardised moves, in standard deviations
+    min_periods            observed moves a driver needs
+
+    plain:      C = sum_t w_t x_t x_t' / sum_t w_t,  w_t = 2^(-age / halflife)
+    iterated:   C = V R V,  R the EWMA of z_t z_t' scaled to a unit diagonal,  z_t = x_t / v_t,  v_t known at t
+
+    NaN is a move not observed: weights are counted per driver and per pair, decay over calendar rows (as pandas'
+    `ewm(ignore_na=False)`), and the pairwise correlations are repaired to be positive semidefinite.
+    `partial_fit` on new rows equals `fit` on all of them. Learns `risk_` and `volatility_` (D).
+    """
+
+    _accepts_missing = True
+
+    def __init__(
+        self,
+        halflife: float = 63.0,
+        correlation_halflife: float | None = None,
+        clip: float = 4.2,
+        min_periods: int = 10,
+    ) -> None:
+        self.halflife = halflife
+        self.correlation_halflife = correlation_halflife
+        self.clip = clip
+        self.min_periods = min_periods
+
+    def fit(self, moves: Moves, y: object = None) -> Self:
+        return self._update(moves, fresh=True)
+
+    def partial_fit(self, moves: Moves, y: object = None) -> Self:
+        """Add rows that follow those already seen; the first call is `fit`."""
+        return self._update(moves, fresh=not hasattr(self, "risk_"))
+
+    def _update(self, moves: Moves, *, fresh: bool) -> Self:
+        for name, value in (("halflife", self.halflife), ("correlation_halflife", self.correlation_halflife)):
+            if value is not None and not value > 0:
+                raise SpecError(f"EwmaRisk: {name} is {value}; give a positive number of periods")
+        values, drivers = self._read(moves, reset=fresh, minimum=2 if fresh else 1)
+        dimension = len(drivers)
+        if fresh:
+            self._squares, self._weights = np.zeros(dimension), np.zeros(dimension)
+            self._products, self._pairs = np.zeros((dimension, dimension)), np.zeros((dimension, dimension))
+            self._observed = np.zeros(dimension, dtype=int)
+        squares, weights = self._squares, self._weights
+        observed = self._observed + np.isfinite(values).sum(axis=0)
+        require_history(observed, drivers, self.min_periods)
+        standardised = values
+        if self.correlation_halflife is None:
+            squares, weights = _decayed_sums(values, self.halflife, squares, weights)[:2]
+        else:
+            squares, weights, path = _decayed_sums(values, self.halflife, squares, weights)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                standardised = np.clip(np.where(path > 0, values / path, 0.0 * values), -self.clip, self.clip)
+        self._squares, self._weights, self._observed = squares, weights, observed
+        self._add_products(standardised)
+        self.volatility_ = pd.Series(np.sqrt(squares / weights), index=drivers, name="volatility")
+        covariance = _from_correlation(_correlation(self._products, self._pairs), self.volatility_.to_numpy())
+        self.risk_ = Risk.from_covariance(
+            pd.DataFrame(covariance, index=drivers, columns=drivers), periods_per_year(moves)
+        )
+        return self
+
+    def _add_products(self, moves: np.ndarray) -> None:
+        halflife = self.halflife if self.correlation_halflife is None else self.correlation_halflife
+        age = np.arange(len(moves))[::-1, None]
+        weight, forget = 0.5 ** (age / halflife), 0.5 ** (len(moves) / halflife)
+        seen = np.isfinite(moves).astype(float)
+        filled = np.where(seen > 0, moves, 0.0)
+        self._products = forget * self._products + filled.T @ (weight * filled)
+        self._pairs = forget * self._pairs + seen.T @ (weight * seen)
+
+
+def _decayed_sums(
+    moves: np.ndarray, halflife: float, squares: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Decayed sums of squares and of weights (D) after the rows, and the volatility known at each row (T x D)."""
+    decay = 0.5 ** (1 / halflife)
+    seen = np.isfinite(moves).astype(float)
+    filled = np.where(seen > 0, moves, 0.0) ** 2
+    square_path = lfilter([1.0], [1.0, -decay], filled, axis=0, zi=decay * squares[None])[0]
+    weight_path = lfilter([1.0], [1.0, -decay], seen, axis=0, zi=decay * weights[None])[0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return square_path[-1], weight_path[-1], np.sqrt(square_path / weight_path)
+
+
+def _correlation(products: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Correlations from decayed sums of products and of pair weights (D x D); repaired where pairs differ."""
+    overlap = pairs > 0
+    covariance = np.divide(products, pairs, out=np.zeros_like(products), where=overlap)
+    variance = np.diag(covariance)
+    scale = np.sqrt(np.where(variance > 0, variance, 1.0))  # a driver that never moved correlates with nothing
+    correlation = covariance / np.outer(scale, scale)
+    if not np.allclose(pairs, pairs[0, 0], rtol=1e-12):
+        correlation = repaired_correlation(correlation)
+    np.fill_diagonal(correlation, 1.0)
+    return correlation
+
+
+def repaired_correlation(correlation: np.ndarray) -> np.ndarray:
+    """The correlation matrix with negative eigenvalues cut to zero and the diagonal brought back to one."""
+    values, vectors = np.linalg.eigh(np.clip(correlation, -1.0, 1.0))
+    if values[0] >= 0:
+        return correlation
+    cut = (vectors * np.clip(values, 0.0, None)) @ vectors.T
+    scale = np.sqrt(np.diag(cut))
+    return cut / np.outer(scale, scale)
+
+
+def _from_correlation(correlation: np.ndarray, volatility: np.ndarray) -> np.ndarray:
+    return correlation * np.outer(volatility, volatility)

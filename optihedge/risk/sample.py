@@ -1,0 +1,91 @@
+"""Risk from any covariance estimator of scikit-learn or skfolio, and risk that the desk brings itself."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, clone
+from sklearn.covariance import EmpiricalCovariance
+
+from optihedge.errors import DataError, SpecError
+from optihedge.risk.estimator import Moves, MovesError, RiskEstimator, periods_per_year
+from optihedge.risk.root import Risk
+
+
+class SampleRisk(RiskEstimator):
+    """The covariance of a fitted scikit-learn or skfolio estimator as a Risk.
+
+    estimator   anything whose `fit` leaves `covariance_` (LedoitWolf, OAS, skfolio's GerberCovariance, ...) or
+                `return_distribution_.covariance` (a skfolio prior); None is the sample covariance about zero
+    window      rows used, the latest; None is all of them
+
+    Learns `estimator_` and `risk_`. NaN is refused by name: a dense covariance needs every driver on every row.
+    """
+
+    def __init__(self, estimator: BaseEstimator | None = None, window: int | None = None) -> None:
+        self.estimator = estimator
+        self.window = window
+
+    def fit(self, moves: Moves, y: object = None) -> Self:
+        values, drivers = self._read(moves)
+        if self.window is not None and self.window < 2:
+            raise SpecError(f"SampleRisk: window is {self.window}; give at least 2 rows")
+        recent = values if self.window is None else values[-self.window :]
+        unfitted = EmpiricalCovariance(assume_centered=True) if self.estimator is None else clone(self.estimator)
+        self.estimator_ = unfitted.fit(recent)
+        covariance = pd.DataFrame(_covariance(self.estimator_), index=drivers, columns=drivers)
+        self.risk_ = Risk.from_covariance(covariance, periods_per_year(moves))
+        return self
+
+
+class GivenRisk(RiskEstimator):
+    """The desk's own covariance of moves, checked and put in the order of the drivers that `fit` sees.
+
+    covariance   D x D frame labelled by driver on both sides, or the path of such a CSV (first column: driver)
+    periods      how many periods of the moves it covers: 1 as it stands, 252 for an annual one of daily moves
+
+    `fit` learns nothing from the moves but their drivers. Raises DataError naming a driver it does not know.
+    """
+
+    _accepts_missing = True
+
+    def __init__(self, covariance: pd.DataFrame | str | PathLike[str], periods: float = 1.0) -> None:
+        self.covariance = covariance
+        self.periods = periods
+
+    def fit(self, moves: Moves, y: object = None) -> Self:
+        _, drivers = self._read(moves, minimum=1)
+        if not (np.isfinite(self.periods) and self.periods > 0):
+            raise SpecError(f"GivenRisk: periods is {self.periods}; give a positive number")
+        given = self.covariance if isinstance(self.covariance, pd.DataFrame) else read_covariance(self.covariance)
+        unknown = drivers.difference(given.index, sort=False)
+        if len(unknown):
+            raise MovesError(f"GivenRisk: the covariance does not hold driver {unknown[0]}; add its row and column")
+        self.risk_ = Risk.from_covariance(given / self.periods, periods_per_year(moves)).reindex(drivers)
+        return self
+
+
+def read_covariance(path: str | PathLike[str]) -> pd.DataFrame:
+    """A covariance from a CSV whose header and first column name the drivers in the same order. Raises DataError."""
+    with open(path, encoding="utf-8", errors="strict", newline="") as file:
+        text = pd.read_csv(file, dtype=str, keep_default_na=False, index_col=0)
+    text.index.name = None
+    numbers = text.apply(pd.to_numeric, errors="coerce")
+    if numbers.isna().to_numpy().any():
+        row, column = np.argwhere(numbers.isna().to_numpy())[0]
+        raise DataError(
+            f"{path}: covariance of {text.index[row]} and {text.columns[column]} is {text.iat[row, column]!r}; "
+            "give a number"
+        )
+    return numbers
+
+
+def _covariance(fitted: BaseEstimator) -> np.ndarray:
+    for holder in (fitted, getattr(fitted, "return_distribution_", None)):
+        for name in ("covariance_", "covariance"):
+            if isinstance(getattr(holder, name, None), np.ndarray):
+                return getattr(holder, name)
+    raise SpecError(f"SampleRisk: {type(fitted).__name__} leaves no covariance_ after fit; give a covariance estimator")
