@@ -1,0 +1,294 @@
+"""Certify an answer on the original Program, from its quantities and row multipliers alone, whoever found it.
+
+Multipliers give a lower bound of the optimum (Lagrangian duality): the least over the box splits into one closed form
+per column. The gap between a feasible point and its bound is a sum of parts, none negative, one per column and row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from optihedge.hedge.program import (
+    Array,
+    Candidate,
+    Program,
+    cost_of_holding,
+    cost_of_trading,
+    objective,
+    risk_value,
+    row_values,
+    row_violations,
+)
+
+GAP_TOLERANCE = 1e-6  # of the objective's scale
+RESIDUAL_TOLERANCE = 1e-9  # of a row's size
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """What is proved of an answer. Money in base currency, residuals in each row's desk unit.
+
+    status     optimal, rounded, infeasible, unbounded or failed
+    primal     objective at the answer; dual: proved lower bound of any answer; gap = primal - dual
+    scale      what the gap is measured against
+    residuals  distance of each hard row (and the volatility limit) from its limits; violations: of each soft row
+    worst_row  the hard row nearest to, or furthest beyond, its tolerance
+    chain      the solvers tried, in order, with what became of each
+    """
+
+    status: str
+    primal: float
+    dual: float
+    gap: float
+    scale: float
+    residuals: pd.Series
+    violations: pd.Series
+    worst_row: str = ""
+    chain: tuple[str, ...] = ()
+    seconds: float = 0.0
+    note: str = ""
+
+    @property
+    def optimal(self) -> bool:
+        """Proved optimal within tolerance."""
+        return self.status == "optimal"
+
+    def __str__(self) -> str:
+        lines = [f"{self.status}: objective {self.primal:.10g}, proved within {self.gap:.2g} (scale {self.scale:.4g})"]
+        if self.worst_row:
+            lines.append(f"  tightest row {self.worst_row}, residual {self.residuals[self.worst_row]:.2g}")
+        lines += [f"  soft limit {name} missed by {miss:.6g}" for name, miss in self.violations.items() if miss > 0]
+        lines += [f"  {step}" for step in self.chain]
+        return "\n".join([*lines, f"  {self.note}"] if self.note else lines)
+
+
+@dataclass(frozen=True, eq=False)
+class DualGap:
+    """Parts of primal - dual: per column, per row, of the volatility limit; and what each column's slopes are."""
+
+    columns: Array
+    rows: Array
+    limit: float
+    slope: Array  # n, of the smooth linear part
+    curvature: Array  # n
+    on_holdings: Array  # n, weight of |h|
+    on_trades: Array  # n, weight of |h - h0|
+
+    @property
+    def total(self) -> float:
+        """primal - dual, base currency."""
+        return float(self.columns.sum() + self.rows.sum() + self.limit)
+
+
+def clip_multipliers(p: Program, multipliers: Array) -> Array:
+    """The nearest multipliers that give a finite bound: zero where there is no limit, no larger than the penalty."""
+    m = np.clip(multipliers, -p.row_penalty, p.row_penalty)
+    m = np.where(np.isinf(p.row_upper), np.minimum(m, 0), m)
+    return np.where(np.isinf(p.row_lower), np.maximum(m, 0), m)
+
+
+def dual_gap(p: Program, h: Array, m: Array, mu: float = 0.0) -> DualGap:
+    """How far h (in the box) is from the bound that multipliers m (clipped) and mu >= 0 of the limit prove."""
+    dense, sparse = p.factors @ h + p.factor_offset, p.specifics @ h + p.specific_offset
+    slope = p.linear + dense @ p.factors + p.specifics.T @ sparse + p.rows.T @ m
+    curvature, limit = p.diagonal, 0.0
+    if mu > 0 and p.volatility_limit is not None:
+        v = p.volatility_limit
+        slope = slope + mu * ((v.factors @ h + v.factor_offset) @ v.factors)
+        slope = slope + mu * (v.specifics.T @ (v.specifics @ h + v.specific_offset))
+        curvature = curvature + mu * v.diagonal
+        limit = 0.5 * mu * (v.limit**2 - v.volatility(h) ** 2)
+    on_holdings, on_trades = p.rows_on_holdings.T @ m, p.rows_on_trades.T @ m
+
+    best = column_minimiser(p, slope, curvature, on_holdings, on_trades)
+    columns = (
+        (slope + 0.5 * curvature * (h + best)) * (h - best)
+        + on_holdings * (np.abs(h) - np.abs(best))
+        + on_trades * (np.abs(h - p.start) - np.abs(best - p.start))
+        + (cost_of_trading(p, h - p.start) - cost_of_trading(p, best - p.start))
+        + (cost_of_holding(p, h) - cost_of_holding(p, best))
+    )
+    values = row_values(p, h)
+    bound = np.where(m > 0, p.row_upper, np.where(m < 0, p.row_lower, values))
+    soft = np.isfinite(p.row_penalty)
+    rows = m * (bound - values)
+    rows[soft] += p.row_penalty[soft] * row_violations(p, h)[soft]
+    return DualGap(np.maximum(columns, 0), rows, limit, slope, curvature, on_holdings, on_trades)
+
+
+def column_minimiser(p: Program, slope: Array, curvature: Array, on_holdings: Array, on_trades: Array) -> Array:
+    """Per column, the t in [lower, upper] with the least of
+
+    slope t + curvature/2 t^2 + on_holdings |t| + on_trades |t - start| + its costs of trading and holding.
+
+    Convex, so its slope only rises: find the piece between two kinks on which it passes zero.
+    """
+    at, jump = _kinks(p, on_holdings, on_trades)
+    left = slope - on_holdings - on_trades - p.short - p.sell
+    selling = p.depth.side < 0
+    left -= np.bincount(p.depth.column[selling], p.depth.slope[selling], len(left))
+    slopes = left + np.vstack([np.zeros_like(left), np.cumsum(jump, axis=0)])
+    still = _stationary(p, slopes, curvature)
+    piece = np.argmax(still <= np.vstack([at, np.full_like(left, np.inf)]), axis=0)
+    column = np.arange(len(left))
+    before = np.vstack([np.full_like(left, -np.inf), at])[piece, column]
+    return np.clip(np.maximum(still[piece, column], before), p.lower, p.upper)
+
+
+def _kinks(p: Program, on_holdings: Array, on_trades: Array) -> tuple[Array, Array]:
+    """Per column (second axis), sorted: where the slope jumps, and by how much. Padded with inf, 0."""
+    n, d = len(p.columns), p.depth
+    width = int(np.bincount(d.column, minlength=1).max()) if len(d.column) else 0
+    at, jump = np.full((2 + width, n), np.inf), np.zeros((2 + width, n))
+    at[0], jump[0] = 0.0, 2 * on_holdings + p.long + p.short
+    at[1], jump[1] = p.start, 2 * on_trades + p.buy + p.sell
+    if width:
+        order = np.argsort(d.column, kind="stable")
+        column = d.column[order]
+        place = 2 + np.arange(len(column)) - np.searchsorted(column, column)
+        at[place, column] = p.start[column] + (d.side * d.beyond)[order]
+        jump[place, column] = d.slope[order]
+    order = np.argsort(at, axis=0, kind="stable")
+    return np.take_along_axis(at, order, axis=0), np.take_along_axis(jump, order, axis=0)
+
+
+def _stationary(p: Program, slope: Array, curvature: Array) -> Array:
+    """The t where slope + curvature t + d/dt(quadratic x^2 + power |x|^(3/2)) = 0, x = t - start; -+inf if none."""
+    push = slope + curvature * p.start
+    bend = curvature + 2 * p.quadratic
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        root = 2 * np.abs(push) / (1.5 * p.power + np.sqrt(2.25 * p.power**2 + 4 * bend * np.abs(push)))
+        trade = np.where(p.power > 0, -np.sign(push) * root**2, -push / bend)
+    return p.start + np.where(push == 0, np.where(bend > 0, 0.0, -np.inf), trade)
+
+
+def scale_of(p: Program, h: Array) -> float:
+    """What a gap is measured against: risk before, risk, cost and penalty at h, the cheapest lot's cost."""
+    soft = np.isfinite(p.row_penalty)
+    penalty = p.row_penalty[soft] @ row_violations(p, h)[soft]
+    cost = cost_of_trading(p, h - p.start).sum() + cost_of_holding(p, h).sum() + p.linear @ h
+    lots = np.minimum(np.abs(cost_of_trading(p, p.lot)), np.abs(cost_of_trading(p, -p.lot)))
+    tradable = (p.lot > 0) & (p.lower < p.upper)
+    cheapest = lots[tradable].min() if tradable.any() else 0.0
+    return float(risk_value(p, np.clip(p.start, p.lower, p.upper)) + risk_value(p, h) + abs(cost) + penalty + cheapest)
+
+
+def row_tolerances(p: Program, h: Array) -> Array:
+    """How far each hard row may be from its limits, desk unit: 1e-9 of its size at h, or of its coarsest lot's."""
+    holdings, trades = abs(p.rows) + p.rows_on_holdings, p.rows_on_trades
+    size = holdings @ np.abs(h) + trades @ np.abs(h - p.start) + p.row_fixed
+    weights = holdings + trades
+    lots = (weights * p.lot).tocsr().max(axis=1).toarray().ravel() if len(p.lot) and weights.nnz else 0.0
+    return RESIDUAL_TOLERANCE * np.maximum(size, lots)
+
+
+def limit_tolerance(p: Program, h: Array) -> float:
+    """How far the volatility may be above its limit: 1e-9 of the size of what it sums."""
+    v = p.volatility_limit
+    if v is None:
+        return 0.0
+    sizes = np.abs(v.factors) @ np.abs(h) + np.abs(v.factor_offset)
+    own = abs(v.specifics) @ np.abs(h) + np.abs(v.specific_offset)
+    return RESIDUAL_TOLERANCE * float(np.sqrt(sizes @ sizes + own @ own + v.diagonal @ (h * h)) + v.limit)
+
+
+def certify(
+    p: Program, candidate: Candidate, *, tolerance: float = GAP_TOLERANCE, chain: tuple[str, ...] = (),
+    seconds: float = 0.0,
+) -> Certificate:  # fmt: skip
+    """The candidate's certificate, recomputed from the Program. Never raises for a wrong candidate.
+
+    status is `optimal` if everything is finite, the box and the hard rows hold and |gap| <= tolerance x scale;
+    `infeasible` if the candidate's multipliers prove that no quantities meet the hard rows; else `failed`.
+    A Program with CVXPY terms is certified in its cone form, which the candidate carries.
+    """
+    h, m = np.asarray(candidate.h, dtype=float), np.asarray(candidate.multipliers, dtype=float)
+    mu = max(float(candidate.limit_multiplier), 0.0)
+    right_shape = h.shape == p.start.shape and m.shape == p.row_upper.shape
+    if not right_shape or not (np.isfinite(h).all() and np.isfinite(m).all() and np.isfinite(mu)):
+        return _certificate(p, np.clip(p.start, p.lower, p.upper), "failed", np.inf, chain, seconds, "not finite")
+    h, m = np.clip(h, p.lower, p.upper), clip_multipliers(p, m)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if candidate.status == "infeasible":
+            proved = proves_infeasible(p, h, m, mu)
+            note = "its multipliers prove that no quantities meet the limits" if proved else "infeasibility not proved"
+            return _certificate(p, h, "infeasible" if proved else "failed", np.inf, chain, seconds, note)
+        if p.cvxpy_terms:
+            proof = getattr(candidate, "proof", None)
+            gap = np.inf if proof is None else proof.gap(tolerance)
+        else:
+            gap = dual_gap(p, h, m, mu).total
+        close = abs(gap) <= tolerance * scale_of(p, h)
+        return _certificate(p, h, "optimal" if close else "failed", gap, chain, seconds)
+
+
+def _certificate(
+    p: Program, h: Array, status: str, gap: float, chain: tuple[str, ...], seconds: float, note: str = ""
+) -> Certificate:
+    hard = np.isinf(p.row_penalty)
+    names = np.array(p.row_names, dtype=object)
+    violations, allowed = row_violations(p, h), row_tolerances(p, h)
+    residuals = pd.Series(violations[hard], index=names[hard], name="residual", dtype=float)
+    tolerances = allowed[hard]
+    if p.volatility_limit is not None:
+        v = p.volatility_limit
+        residuals.loc[v.name] = max(v.volatility(h) - v.limit, 0.0)
+        tolerances = np.append(tolerances, limit_tolerance(p, h))
+    beyond = residuals.to_numpy() - tolerances
+    if status == "optimal" and (beyond > 0).any():
+        status, note = "failed", f"{residuals.index[int(np.argmax(beyond > 0))]} is beyond its limit"
+    primal = objective(p, h)
+    if not np.isfinite(primal):
+        status = "failed"
+    worst = ""
+    if len(residuals):
+        worst = str(residuals.index[int(np.argmax(residuals.to_numpy() / np.maximum(tolerances, 1e-300)))])
+    return Certificate(
+        status=status, primal=primal, dual=primal - gap, gap=gap, scale=scale_of(p, h), residuals=residuals,
+        violations=pd.Series(violations[~hard], index=names[~hard], name="violation", dtype=float), worst_row=worst,
+        chain=tuple(chain), seconds=seconds, note=note,
+    )  # fmt: skip
+
+
+def bare(p: Program) -> Program:
+    """The hard limits alone: nothing to gain or lose, soft rows without a penalty."""
+    return replace(
+        p, factors=None, factor_offset=None, specifics=None, specific_offset=None, diagonal=None, linear=None,
+        constant=0.0, buy=None, sell=None, quadratic=None, power=None, depth=None, long=None, short=None,
+        row_penalty=np.where(np.isinf(p.row_penalty), np.inf, 0.0), cvxpy_terms=(),
+    )  # fmt: skip
+
+
+def proves_infeasible(p: Program, h: Array, m: Array, mu: float = 0.0) -> bool:
+    """Whether multipliers m (and mu of the volatility limit) prove that no quantities in the box meet the hard rows.
+
+    They do when the least over the box of m'(rows - limits) is above what the rows' tolerances allow (Farkas).
+    """
+    limits = bare(p)
+    m = clip_multipliers(limits, m)
+    if not np.isfinite(m).all() or not (m.any() or mu > 0):
+        return False
+    widest = np.maximum(np.abs(p.lower), np.abs(p.upper))
+    noise = np.abs(m) @ row_tolerances(p, widest)
+    if mu > 0 and p.volatility_limit is not None:
+        noise += mu * p.volatility_limit.limit * limit_tolerance(p, h)
+    return -dual_gap(limits, h, m, mu).total > noise
+
+
+def snap(p: Program, candidate: Candidate) -> Candidate:
+    """The candidate with every column left untraded where trading either way would cost: clears solvers' dust."""
+    h, m = np.clip(candidate.h, p.lower, p.upper), clip_multipliers(p, candidate.multipliers)
+    g = dual_gap(p, h, m, max(candidate.limit_multiplier, 0.0))
+    level = g.slope + g.curvature * p.start
+    near = p.depth.beyond == 0
+    hinges = [np.bincount(p.depth.column[near & (p.depth.side == side)], p.depth.slope[near & (p.depth.side == side)],
+                          len(h)) for side in (1, -1)]  # fmt: skip
+    up = level + g.on_trades + p.buy + hinges[0]
+    up += np.where(p.start >= 0, g.on_holdings + p.long, -g.on_holdings - p.short)
+    down = -level + g.on_trades + p.sell + hinges[1]
+    down -= np.where(p.start > 0, g.on_holdings + p.long, -g.on_holdings - p.short)
+    still = (up > 0) & (down > 0) & (p.start >= p.lower) & (p.start <= p.upper)
+    return replace(candidate, h=np.where(still, p.start, h), multipliers=m)

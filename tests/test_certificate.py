@@ -1,0 +1,136 @@
+"""A certificate says optimal only of an optimum, whoever found it, and proves infeasibility before it says so."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from programs import random_program
+from scipy.optimize import minimize_scalar
+
+from optihedge.hedge.certificate import certify, column_minimiser, dual_gap, snap
+from optihedge.hedge.program import Candidate, Depth, Program, cost_of_holding, cost_of_trading, objective
+
+EXACT = 1e-12
+
+
+def one_contract(**fields) -> Program:
+    """Variance h^2 / 2 around a fixed position of 10, box +-100."""
+    base = {"columns": ("a",), "start": [0.0], "lower": [-100.0], "upper": [100.0], "lot": [1.0], "factors": [[1.0]],
+            "factor_offset": [10.0], "buy": [2.0], "sell": [2.0]}  # fmt: skip
+    return Program(**(base | fields))
+
+
+def test_the_closed_form_optimum_is_certified_and_a_feasible_wrong_point_is_not():
+    p = one_contract()  # least of (h + 10)^2 / 2 + 2 |h| is at h = -8
+    assert certify(p, Candidate(np.array([-8.0]), np.zeros(0), "optimal")).status == "optimal"
+    wrong = certify(p, Candidate(np.array([-8.1]), np.zeros(0), "optimal"))
+    assert wrong.status == "failed"
+    assert wrong.gap == pytest.approx(0.81)  # slope 1.9 - 2 there, linear bound at t = 0: 8.1 x 0.1
+    assert wrong.dual <= objective(p, np.array([-8.0])) <= wrong.primal
+
+
+def test_a_row_multiplier_of_the_right_sign_proves_a_binding_limit():
+    p = one_contract(row_names=("floor",), rows=[[1.0]], row_lower=[-5.0], row_upper=[5.0])
+    h = np.array([-5.0])  # slope there: (h + 10) - 2 = 3, pushed up by the lower limit
+    good = certify(p, Candidate(h, np.array([-3.0]), "optimal"))
+    assert good.status == "optimal"
+    assert abs(good.gap) < EXACT
+    assert certify(p, Candidate(h, np.array([3.0]), "optimal")).status == "failed"
+    assert certify(p, Candidate(h, np.array([0.0]), "optimal")).status == "failed"
+
+
+def test_a_broken_hard_row_fails_and_is_named_but_a_soft_one_is_reported():
+    rows = {"row_names": ("floor",), "rows": [[1.0]], "row_lower": [-5.0]}
+    hard = certify(one_contract(**rows), Candidate(np.array([-8.0]), np.zeros(1), "optimal"))
+    assert hard.status == "failed"
+    assert hard.worst_row == "floor"
+    assert hard.residuals["floor"] == pytest.approx(3.0)
+    soft = certify(one_contract(**rows, row_penalty=[1.0]), Candidate(np.array([-7.0]), np.array([-1.0]), "optimal"))
+    assert soft.status == "optimal"
+    assert soft.violations["floor"] == pytest.approx(2.0)
+    assert "soft limit floor missed by 2" in str(soft)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_or_of_another_shape_is_never_certified(bad):
+    p = one_contract(row_names=("r",), rows=[[1.0]])
+    assert certify(p, Candidate(np.array([bad]), np.zeros(1), "optimal")).status == "failed"
+    assert certify(p, Candidate(np.array([-8.0]), np.array([bad]), "optimal")).status == "failed"
+    assert certify(p, Candidate(np.zeros(2), np.zeros(1), "optimal")).status == "failed"
+
+
+def test_infeasible_is_said_only_with_a_proof():
+    p = one_contract(row_names=("low", "high"), rows=[[1.0], [1.0]], row_upper=[1.0, np.inf], row_lower=[-np.inf, 2.0])
+    assert certify(p, Candidate(np.zeros(1), np.array([1.0, -1.0]), "infeasible")).status == "infeasible"
+    assert certify(p, Candidate(np.zeros(1), np.array([1.0, 0.0]), "infeasible")).status == "failed"
+    feasible = replace(p, row_lower=[-np.inf, 1.0])
+    assert certify(feasible, Candidate(np.zeros(1), np.array([1.0, -1.0]), "infeasible")).status == "failed"
+
+
+def test_a_solvers_word_is_not_read():
+    p = one_contract()
+    for word in ("optimal", "solved", "failed", "almost"):
+        assert certify(p, Candidate(np.array([-8.0]), np.zeros(0), word)).status == "optimal"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_closed_form_minimum_of_a_column_is_the_minimum(seed):
+    rng = np.random.default_rng(seed)
+    p = random_program(rng, 6)
+    if seed % 3 == 0:
+        d = p.depth
+        more = {"column": [2] * 4, "side": [1, 1, -1, -1], "beyond": [0, 1, 0, 1], "slope": [1, 2, 3, 0.5]}
+        p = replace(p, depth=Depth(**{name: np.append(getattr(d, name), values) for name, values in more.items()}))
+    slope, curvature = rng.normal(size=6) * (p.buy + 1e-3), p.diagonal * rng.random(6)
+    sizes, trades = rng.random(6) * p.buy, rng.random(6) * p.buy
+    best = column_minimiser(p, slope, curvature, sizes, trades)
+
+    def value(t: np.ndarray) -> np.ndarray:
+        return (slope * t + curvature / 2 * t**2 + sizes * np.abs(t) + trades * np.abs(t - p.start)
+                + cost_of_trading(p, t - p.start) + cost_of_holding(p, t))  # fmt: skip
+
+    assert ((p.lower <= best) & (best <= p.upper)).all()
+    for i in np.flatnonzero(p.lower < p.upper):
+        span = p.upper[i] - p.lower[i]
+        found = minimize_scalar(
+            lambda t, i=i: value(np.where(np.arange(6) == i, t, best))[i],
+            bounds=(p.lower[i], p.upper[i]), method="bounded", options={"xatol": 1e-9 * span},
+        )  # fmt: skip
+        assert value(best)[i] <= found.fun + 1e-9 * abs(found.fun)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_multipliers_bound_any_feasible_point_from_below(seed):
+    rng = np.random.default_rng(seed)
+    p = random_program(rng, 10)
+    h, other = (p.lower + (p.upper - p.lower) * rng.random(10) for _ in range(2))
+    m = rng.normal(size=len(p.row_names)) * 1e-3
+    free = replace(p, row_penalty=np.minimum(p.row_penalty, 1.0))
+    certificate = certify(free, Candidate(other, m, "optimal"))
+    assert certificate.dual <= objective(free, h) + 1e-9 * (abs(objective(free, h)) + certificate.scale)
+
+
+def test_dust_is_snapped_to_the_start_only_where_trading_either_way_costs():
+    p = one_contract(start=[-9.0])
+    dusty = Candidate(np.array([-9.0 + 1e-9]), np.zeros(0), "optimal")
+    assert snap(p, dusty).h[0] == -9.0
+    wanted = one_contract()
+    assert snap(wanted, Candidate(np.array([-8.0]), np.zeros(0), "optimal")).h[0] == -8.0
+    flat = one_contract(start=[-10.0], buy=[0.0], sell=[0.0])
+    assert snap(flat, Candidate(np.array([-10.1]), np.zeros(0), "optimal")).h[0] == -10.1
+
+
+def test_an_empty_book_and_a_perfect_hedge_can_be_certified():
+    empty = one_contract(factor_offset=[0.0])
+    assert certify(empty, Candidate(np.zeros(1), np.zeros(0), "optimal")).status == "optimal"
+    perfect = one_contract(buy=[0.0], sell=[0.0])
+    assert certify(perfect, Candidate(np.array([-10.0 + 1e-10]), np.zeros(0), "optimal")).status == "optimal"
+
+
+def test_the_gap_is_the_difference_of_both_objectives():
+    rng = np.random.default_rng(3)
+    p = random_program(rng, 12)
+    h = p.lower + (p.upper - p.lower) * rng.random(12)
+    gap = dual_gap(p, h, np.zeros(len(p.row_names)))
+    assert (gap.columns >= 0).all()
+    assert gap.total >= 0
