@@ -10,7 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from optihedge.errors import DataError, SpecError
 
-_METHODS = ("ols", "ewma", "dimson", "huber", "kalman")
+_METHODS = ("ols", "ewma", "anchored", "dimson", "huber", "kalman")
 _HUBER = 1.345  # 95 % efficient for normal residuals
 _SINGULAR = 1e-10  # a scaled Gram matrix with a smaller eigenvalue ratio has no unique slopes
 
@@ -18,11 +18,14 @@ _SINGULAR = 1e-10  # a scaled Gram matrix with a smaller eigenvalue ratio has no
 class Beta(BaseEstimator):
     """Betas of D drivers on m market drivers, jointly: move_d = a_d + sum_j beta_dj market_j + residual.
 
-    method     "ols"; "ewma" (weights 2^(-age / halflife)); "dimson" (slopes on lags 0..lags and leads 1..leads summed,
-               for markets that close at other hours); "huber"; "kalman" (betas as random walks, filtered)
+    method     "ols"; "ewma" (weights 2^(-age / halflife)); "anchored" (an EWMA fit held to a slow one by a ridge: the
+               loud direction, the market, follows the last weeks, the quiet ones the last years; hedges best out of
+               sample); "dimson" (slopes on lags 0..lags and leads 1..leads summed, for markets that close at other
+               hours); "huber"; "kalman" (betas as random walks, filtered)
     market     driver names (column numbers for an array); None: those in moves.attrs["markets"]
     window     use the last `window` periods only; None: all
-    halflife   periods, for "ewma"
+    halflife   periods, for "ewma" and "anchored"
+    anchor_halflife, anchor   periods of the slow fit, and the ridge in units of the mean market variance
     drift      standard deviation of a beta's change per period, for "kalman"
     shrinkage  None; "vasicek" (towards the cross-section's mean, by the precision of each estimate);
                "blume" (1/3 + 2/3 beta; one market only)
@@ -39,7 +42,9 @@ class Beta(BaseEstimator):
         *,
         market: tuple[str | int, ...] | None = None,
         window: int | None = None,
-        halflife: float = 63.0,
+        halflife: float = 42.0,
+        anchor_halflife: float = 252.0,
+        anchor: float = 2.0,
         lags: int = 1,
         leads: int = 0,
         drift: float = 0.01,
@@ -50,6 +55,8 @@ class Beta(BaseEstimator):
         self.market = market
         self.window = window
         self.halflife = halflife
+        self.anchor_halflife = anchor_halflife
+        self.anchor = anchor
         self.lags = lags
         self.leads = leads
         self.drift = drift
@@ -88,7 +95,8 @@ class Beta(BaseEstimator):
             raise SpecError(f"Beta: method {self.method!r} is unknown; choose one of {', '.join(_METHODS)}")
         if self.shrinkage not in (None, "vasicek", "blume"):
             raise SpecError(f"Beta: shrinkage {self.shrinkage!r} is unknown; choose vasicek, blume or leave it out")
-        for name, value, least in (("halflife", self.halflife, 0), ("drift", self.drift, -1e-300),
+        for name, value, least in (("halflife", self.halflife, 0), ("anchor_halflife", self.anchor_halflife, 0),
+                                   ("anchor", self.anchor, -1e-300), ("drift", self.drift, -1e-300),
                                    ("lags", self.lags, -1), ("leads", self.leads, -1), ("minimum", self.minimum, 2),
                                    ("window", 1 if self.window is None else self.window, 0)):  # fmt: skip
             if not (np.isfinite(value) and value > least):
@@ -124,13 +132,12 @@ class Beta(BaseEstimator):
             )
         weights = present.astype(float)
         if self.method == "ewma":
-            weights *= 0.5 ** (np.arange(len(y))[::-1, None] / self.halflife)
+            weights *= _decay(len(y), self.halflife)
         known = ~short
         size = design.shape[1]
         coefficients, covariance = np.zeros((len(drivers), size)), np.zeros((len(drivers), size, size))
         if known.any():
-            fit = {"huber": huber_regression, "kalman": self._kalman}.get(self.method, weighted_regression)
-            coefficients[known], covariance[known] = fit(y[:, known], design, weights[:, known])
+            coefficients[known], covariance[known] = self._regress(y[:, known], design, weights[:, known])
         total = np.tile(np.eye(self._markets(design)), (1, (size - 1) // self._markets(design)))  # sums over lags
         slopes = coefficients[:, 1:] @ total.T
         spread = total @ covariance[:, 1:, 1:] @ total.T
@@ -145,8 +152,13 @@ class Beta(BaseEstimator):
     def _markets(self, design: np.ndarray) -> int:
         return (design.shape[1] - 1) // (self.lags + self.leads + 1 if self.method == "dimson" else 1)
 
-    def _kalman(self, y: np.ndarray, design: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return kalman_regression(y, design, weights, drift=self.drift)
+    def _regress(self, y: np.ndarray, design: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self.method == "kalman":
+            return kalman_regression(y, design, weights, drift=self.drift)
+        if self.method == "anchored":
+            slow = weights * _decay(len(y), self.anchor_halflife)
+            return anchored_regression(y, design, weights * _decay(len(y), self.halflife), slow, anchor=self.anchor)
+        return (huber_regression if self.method == "huber" else weighted_regression)(y, design, weights)
 
 
 def _read(estimator: Beta, moves: pd.DataFrame | np.ndarray) -> np.ndarray:
@@ -180,6 +192,11 @@ def _shift(values: np.ndarray, lag: int) -> np.ndarray:
     return out
 
 
+def _decay(periods: int, halflife: float) -> np.ndarray:
+    """EWMA weights, periods x 1, 1 for the last row."""
+    return 0.5 ** (np.arange(periods)[::-1, None] / halflife)
+
+
 def _gram(design: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """X' diag(w_d) X for each of D weight columns: D x p x p."""
     size = design.shape[1]
@@ -207,6 +224,31 @@ def weighted_regression(y: np.ndarray, design: np.ndarray, weights: np.ndarray) 
     freedom = weights.sum(axis=0) - np.einsum("dij,dji->d", inverse, squares)
     variance = (weights * residuals**2).sum(axis=0) / freedom
     covariance = variance[:, None, None] * (inverse @ squares @ inverse)
+    return coefficients / scale, covariance / np.outer(scale, scale)
+
+
+def anchored_regression(
+    y: np.ndarray, design: np.ndarray, fast: np.ndarray, slow: np.ndarray, *, anchor: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted least squares with weights `fast`, its slopes held to those with weights `slow` by a ridge.
+
+    minimise  sum fast e^2 / sum fast + k |slopes - slow slopes|^2,  k = anchor x mean square of the market columns.
+    Shapes as in `weighted_regression`; the covariance is that of this linear map under the slow fit's error variance.
+    """
+    scaled, scale = _scaled(design)
+    fast, slow = fast / fast.sum(axis=0), slow / slow.sum(axis=0)
+    gram, slow_inverse = _gram(scaled, fast), np.linalg.inv(_gram(scaled, slow))
+    level = np.einsum("dii,i->d", gram[:, 1:, 1:], scale[1:] ** 2) / (design.shape[1] - 1)
+    ridge = anchor * level[:, None] * np.r_[0.0, 1.0 / scale[1:] ** 2]  # D x p, in scaled units
+    inverse = np.linalg.inv(gram + ridge[:, :, None] * np.eye(design.shape[1]))
+    pull = ridge[:, :, None] * slow_inverse
+    start = np.einsum("dij,jd->di", slow_inverse, scaled.T @ (slow * y))
+    coefficients = np.einsum("dij,dj->di", inverse, (scaled.T @ (fast * y)).T + ridge * start)
+    squares, crossed = _gram(scaled, slow**2), pull @ _gram(scaled, slow * fast)
+    freedom = 1.0 - np.einsum("dij,dji->d", slow_inverse, squares)
+    variance = (slow * (y - scaled @ start.T) ** 2).sum(axis=0) / freedom
+    middle = _gram(scaled, fast**2) + crossed + crossed.transpose(0, 2, 1) + pull @ squares @ pull.transpose(0, 2, 1)
+    covariance = variance[:, None, None] * (inverse @ middle @ inverse)
     return coefficients / scale, covariance / np.outer(scale, scale)
 
 
