@@ -1,0 +1,214 @@
+"""Whole lots: from a continuous hedge to quantities that a venue accepts, limits kept.
+
+Fix the coarsest legs, solve the rest again, repeat until every leg is whole; then search locally. The continuous
+optimum bounds what any lot choice could reach, so the price of whole lots is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from optihedge.hedge.program import (
+    Array,
+    Program,
+    cost_of_holding,
+    cost_of_trading,
+    objective,
+    risk_value,
+    row_values,
+    row_violations,
+)
+from optihedge.trades.exact import best_nearby, within_limits
+from optihedge.trades.grid import Grid
+from optihedge.trades.search import Neighbourhood, improve
+
+_SHARE = 0.15  # of the legs still to be made whole, fixed before the rest is solved again
+_PENALTY = 1e3  # x a row's multiplier: what a hard row costs while the dive may still bend it
+_LADDER = 4  # finest traded legs of each row that may mend what the local search could not
+_REACH = 50  # lots
+
+
+@dataclass(frozen=True, eq=False)
+class Rounding:
+    """Whole-lot quantities and what they cost against the continuous optimum.
+
+    h          n, contracts; auxiliary columns continuous
+    objective  base currency, at h; `bound` the continuous optimum's, below which no lot choice can fall
+    rows       by row name: value, lower, upper, violation and allowed violation, desk unit; `finest` leg traded on it
+    """
+
+    h: Array
+    objective: float
+    bound: float
+    rows: pd.DataFrame
+    solves: int
+    moves: int
+
+    @property
+    def gap(self) -> float:
+        """Objective above the continuous optimum, base currency; with equal limits no lot choice has a negative one."""
+        return self.objective - self.bound
+
+    @property
+    def broken(self) -> pd.DataFrame:
+        """Hard rows that end further outside their band than half the finest traded lot explains."""
+        over = self.rows["violation"] > self.rows["allowed"] + 1e-9 * self.rows["scale"]
+        return self.rows[over & self.rows["hard"]]
+
+
+def round_program(
+    program: Program,
+    h: Array,
+    solve: Callable[[Program], object],
+    *,
+    multipliers: Array | None = None,
+    smallest: Array | None = None,
+) -> Rounding:
+    """Whole lots near the continuous optimum h (n): every trade a multiple of its lot, every quantity in its box.
+
+    solve        takes a Program and returns anything with `.h` (and, if it can, `.multipliers`)
+    multipliers  m, of the continuous optimum; they set how hard the dive holds each row
+    smallest     n, contracts: the least |trade| of each column (minimum quantity or notional)
+
+    With at most eight lumpy legs a band that a lot choice can meet is met. Otherwise a row ends at most half the
+    finest traded lot beyond its band, or is named in `broken`. Raises InfeasibleError where a box holds no whole lot.
+    """
+    grid = Grid.of(program, smallest)
+    around = Neighbourhood(program, grid)
+    dived, solves = _dive(program, h, solve, grid, multipliers)
+    found, moves = improve(around, dived)
+    answers = [found]
+    if _rank(around, found, strict=False)[0] > 0:
+        answers += [improve(around, mended)[0] for mended in _mended(around, found)]
+    near = best_nearby(around, h)
+    if near is not None:
+        answers.append(near)
+        if min(_strict(around, q) for q in answers) > 0:
+            legs = np.flatnonzero(grid.lumpy)
+            met = within_limits(around, h, legs, np.inf, np.zeros(len(around.units))) if len(legs) else None
+            answers += [met] if met is not None else []
+    answer = min(answers, key=lambda q: _rank(around, q, strict=near is not None))
+    if (grid.lot == 0).any() and solves:
+        answer, solves = _settle(program, answer, solve, grid, solves)
+    return Rounding(answer, objective(program, answer), objective(program, h), _rows(around, answer), solves, moves)
+
+
+def _strict(around: Neighbourhood, h: Array) -> float:
+    """Excess beyond the bands themselves, in row units."""
+    lots = np.round(around.grid.lots(h))[None]
+    return round(float(around.points(lots, np.zeros(len(around.units)))[0][0]), 9)
+
+
+def _rank(around: Neighbourhood, h: Array, strict: bool) -> tuple[float, ...]:
+    """Order of answers: bands met outright (few legs), else within half a lot, then the objective."""
+    values = row_values(around.program, h)[:, None]
+    loose = round(float(around.excess(values, around.allowance(np.round(around.grid.lots(h))))[0]), 9)
+    value = objective(around.program, h)
+    if strict:
+        exact = _strict(around, h)
+        return (float(exact > 0), loose, value) if exact else (0.0, 0.0, value)
+    return (loose, value)
+
+
+def _mended(around: Neighbourhood, h: Array) -> list[Array]:
+    """The point nearest h within its allowance, moving only the finest traded legs of each row; none or one."""
+    lots = np.round(around.grid.lots(h))
+    legs: set[int] = set()
+    for row in np.flatnonzero(around.hard):
+        exposure = np.where(around.grid.lumpy & (lots != 0) & (around.exposure[row] > 0), around.exposure[row], np.inf)
+        finest = np.argsort(exposure, kind="stable")[:_LADDER]
+        legs.update(finest[np.isfinite(exposure[finest])].tolist())
+    if not legs:
+        return []
+    mended = within_limits(around, h, np.array(sorted(legs)), _REACH, around.allowance(lots))
+    return [mended] if mended is not None else []
+
+
+def _dive(
+    program: Program, h: Array, solve: Callable[[Program], object], grid: Grid, multipliers: Array | None
+) -> tuple[Array, int]:
+    """Fix the coarsest legs at their nearest permitted lots, solve the rest again, until all are whole."""
+    soft = replace(program, row_penalty=_dive_penalties(program, h, grid, multipliers))
+    coarse = _coarseness(program, grid)
+    lower, upper = program.lower.copy(), program.upper.copy()
+    free = grid.lumpy.copy()
+    stuck = (grid.lot > 0) & (grid.low == grid.high)
+    h = np.clip(h, lower, upper)
+    h[stuck] = _snap(grid, h, np.flatnonzero(stuck))
+    lower[stuck] = upper[stuck] = h[stuck]
+    batch, solves = 0, 0
+    while True:
+        open_legs = np.flatnonzero(free & ~grid.permitted(grid.lots(h)))
+        if not len(open_legs):
+            break
+        batch = max(batch, int(np.ceil(_SHARE * len(open_legs))))
+        fixed = open_legs[np.argsort(-coarse[open_legs], kind="stable")[:batch]]
+        h = h.copy()
+        h[fixed] = _snap(grid, h, fixed)
+        lower[fixed] = upper[fixed] = h[fixed]
+        free[fixed] = False
+        if free.any() or (grid.lot == 0).any():
+            answer = np.asarray(solve(replace(soft, lower=lower, upper=upper)).h, dtype=float)
+            solves += 1
+            h = np.clip(answer, lower, upper) if np.isfinite(answer).all() else h
+    lumpy = np.flatnonzero((grid.lot > 0) & (grid.low <= grid.high))
+    h[lumpy] = _snap(grid, h, lumpy)
+    return h, solves
+
+
+def _snap(grid: Grid, h: Array, columns: Array) -> Array:
+    lots = grid.nearest(grid.lots(h)[columns], columns)
+    return grid.start[columns] + grid.lot[columns] * lots
+
+
+def _settle(
+    program: Program, h: Array, solve: Callable[[Program], object], grid: Grid, solves: int
+) -> tuple[Array, int]:
+    """Auxiliary columns solved once more for the final lots."""
+    lower, upper = np.where(grid.lot > 0, h, program.lower), np.where(grid.lot > 0, h, program.upper)
+    answer = np.asarray(solve(replace(program, lower=lower, upper=upper)).h, dtype=float)
+    return (np.clip(answer, lower, upper) if np.isfinite(answer).all() else h), solves + 1
+
+
+def _dive_penalties(program: Program, h: Array, grid: Grid, multipliers: Array | None) -> Array:
+    """Every hard row made soft: 1e3 x its multiplier, at least the whole objective for one coarsest lot beyond it."""
+    weights = np.abs(program.rows.toarray()) + program.rows_on_holdings.toarray() + program.rows_on_trades.toarray()
+    coarsest = (weights * grid.lot).max(axis=1, initial=0.0)
+    scale = risk_value(program, program.start) + risk_value(program, h)
+    scale += np.abs(cost_of_trading(program, h - program.start)).sum() + np.abs(cost_of_holding(program, h)).sum()
+    floor = max(scale, 1e-6) / np.where(coarsest > 0, coarsest, 1.0)
+    held = np.abs(multipliers) * _PENALTY if multipliers is not None else 0.0
+    return np.where(np.isfinite(program.row_penalty), program.row_penalty, np.maximum(held, floor))
+
+
+def _coarseness(program: Program, grid: Grid) -> Array:
+    """Size of each leg's lot against the coarsest on any row or in risk, between 0 and 1."""
+    lots = np.vstack([
+        np.abs(program.rows.toarray()) * grid.lot,
+        np.sqrt((program.factors**2).sum(axis=0) + (program.specifics**2).sum(axis=0) + program.diagonal) * grid.lot,
+    ])  # fmt: skip
+    largest = lots.max(axis=1, initial=0.0, keepdims=True)
+    return (lots / np.where(largest > 0, largest, 1.0)).max(axis=0)
+
+
+def _rows(around: Neighbourhood, h: Array) -> pd.DataFrame:
+    p, lots = around.program, np.round(around.grid.lots(h))
+    traded = np.where((lots != 0) & around.grid.lumpy & (around.exposure > 0), around.exposure, np.inf)
+    finest = [p.columns[row.argmin()] if np.isfinite(row).any() else "" for row in traded]
+    return pd.DataFrame(
+        {
+            "value": row_values(p, h),
+            "lower": p.row_lower,
+            "upper": p.row_upper,
+            "violation": row_violations(p, h),
+            "allowed": around.allowance(lots),
+            "finest": finest,
+            "hard": around.hard,
+            "scale": (np.abs(around.rows) + around.on_holdings) @ np.abs(h) + p.row_fixed + around.units,
+        },
+        index=pd.Index(p.row_names, name="row"),
+    )

@@ -1,0 +1,226 @@
+"""Whole lots: every trade a multiple of its lot, no box broken, bands met where a lot choice can meet them."""
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+import cvxpy as cp
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from optihedge.errors import InfeasibleError
+from optihedge.hedge.program import Program, cost_of_trading, objective, row_violations
+from optihedge.trades.grid import Grid
+from optihedge.trades.lots import round_program
+from optihedge.trades.search import Moves, Neighbourhood
+
+BAND_TOLERANCE = 1e-7  # of a row's limit
+
+
+@dataclass
+class Answer:
+    h: np.ndarray
+    multipliers: np.ndarray | None = None
+
+
+def solve(p: Program) -> Answer:
+    """The continuous optimum by CVXPY, for Programs with linear and quadratic costs."""
+    h = cp.Variable(len(p.columns))
+    x = h - p.start
+    value = 0.5 * cp.sum_squares(p.factors @ h + p.factor_offset)
+    value += 0.5 * cp.sum_squares(cp.multiply(p.diagonal**0.5, h))
+    value += p.linear @ h + p.buy @ cp.pos(x) + p.sell @ cp.neg(x) + p.quadratic @ cp.square(x)
+    limits = [h >= p.lower, h <= p.upper]
+    on_holdings, on_trades = p.rows_on_holdings.toarray(), p.rows_on_trades.toarray()
+    for j, row in enumerate(p.rows.toarray()):
+        over, sizes = 0, cp.sum(cp.multiply(on_holdings[j], cp.abs(h)) + cp.multiply(on_trades[j], cp.abs(x)))
+        if np.isfinite(p.row_lower[j]):
+            over += cp.pos(p.row_lower[j] - row @ h)
+        if np.isfinite(p.row_upper[j]):
+            over += cp.pos(row @ h + sizes - p.row_upper[j])
+        if np.isfinite(p.row_penalty[j]):
+            value += p.row_penalty[j] * over
+        else:
+            limits.append(over <= 0)
+    cp.Problem(cp.Minimize(value), limits).solve(solver="CLARABEL")
+    return Answer(np.clip(h.value, p.lower, p.upper))
+
+
+def small_program(seed: int, legs: int, width: float = 0.6) -> Program:
+    """A random book on lumpy legs with two bands and a turnover limit; feasible as a continuous problem."""
+    rng = np.random.default_rng(seed)
+    exposures = rng.normal(size=(2, legs)) * np.array([[1.0], [0.4]])
+    start = rng.integers(-3, 4, legs) + rng.choice([0.0, 0.25], legs)
+    inside = start + rng.normal(size=legs)
+    centre = exposures @ inside
+    rows = np.vstack([exposures, np.zeros(legs)])
+    trades = np.vstack([np.zeros((2, legs)), np.ones(legs)])
+    return Program(
+        columns=tuple(f"leg{i}" for i in range(legs)),
+        start=start,
+        lower=start - 4.0,
+        upper=start + 4.0,
+        lot=rng.choice([0.5, 1.0, 2.0], legs),
+        factors=rng.normal(size=(2, legs)),
+        factor_offset=rng.normal(size=2),
+        diagonal=rng.uniform(0.1, 0.5, legs),
+        buy=rng.uniform(0, 0.3, legs),
+        sell=rng.uniform(0, 0.3, legs),
+        row_names=("delta", "vega", "turnover"),
+        rows=sp.csr_array(rows),
+        rows_on_trades=sp.csr_array(trades),
+        row_lower=np.append(centre - width / 2, -np.inf),
+        row_upper=np.append(centre + width / 2, np.abs(inside - start).sum() + 4),
+    )
+
+
+def every_choice(p: Program) -> tuple[np.ndarray, np.ndarray]:
+    """Brute force: all whole-lot quantities of a small Program, and which of them meet every row."""
+    options = []
+    for i in range(len(p.columns)):
+        most = int(np.floor((p.upper[i] - p.start[i]) / p.lot[i] + 1e-9))
+        least = int(np.ceil((p.lower[i] - p.start[i]) / p.lot[i] - 1e-9))
+        options.append(p.start[i] + p.lot[i] * np.arange(least, most + 1))
+    points = np.array(list(product(*options)))
+    values = p.rows @ points.T + p.rows_on_holdings @ np.abs(points.T) + p.rows_on_trades @ np.abs(points - p.start).T
+    met = (values >= p.row_lower[:, None] - 1e-9).all(axis=0) & (values <= p.row_upper[:, None] + 1e-9).all(axis=0)
+    return points, met
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_band_that_some_lot_choice_meets_is_met_and_nearly_at_the_best_lots_objective(seed: int) -> None:
+    p = small_program(seed, legs=4, width=[0.05, 0.2, 0.6][seed % 3])
+    continuous = solve(p)
+    rounding = round_program(p, continuous.h, solve)
+    points, met = every_choice(p)
+    trades = (rounding.h - p.start) / p.lot
+    assert np.allclose(trades, np.round(trades), atol=1e-9)
+    assert (rounding.h >= p.lower - 1e-12).all() and (rounding.h <= p.upper + 1e-12).all()
+    assert np.isclose(rounding.objective, objective(p, rounding.h))
+    if met.any():
+        best = min(objective(p, point) for point in points[met])
+        assert row_violations(p, rounding.h).max() <= BAND_TOLERANCE, "a lot choice meets every band, ours does not"
+        assert rounding.objective >= best - 1e-9 * abs(best), "the enumeration missed a point"
+        assert rounding.objective - best <= 0.25 * max(best - rounding.bound, 0.05 * abs(best))
+        assert rounding.broken.empty
+    else:
+        worst = row_violations(p, rounding.h)
+        assert (worst > BAND_TOLERANCE).any(), "no lot choice meets every band, so some residual must be reported"
+        assert np.allclose(rounding.rows["violation"], worst)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_with_eight_legs_a_band_far_from_the_optimum_is_found(seed: int) -> None:
+    p = small_program(100 + seed, legs=8, width=0.01)
+    _, met = every_choice(replace_box(p, 1.0))
+    rounding = round_program(p, solve(p).h, solve)
+    if met.any():  # already within one lot either way
+        assert row_violations(p, rounding.h).max() <= BAND_TOLERANCE
+
+
+def replace_box(p: Program, size: float) -> Program:
+    return replace(p, lower=p.start - size, upper=p.start + size)
+
+
+def ladder_program(seed: int, n: int = 60) -> Program:
+    """A desk: two equality rows, lots from coarse to fine, costs, a turnover limit."""
+    rng = np.random.default_rng(seed)
+    lot = 10.0 ** rng.integers(-2, 2, n)
+    delta, vega = rng.normal(size=n), rng.normal(size=n) * (rng.random(n) < 0.7)
+    delta[-1], vega[-1], lot[-1] = 1.0, 0.0, 1e-3
+    start = np.round(rng.normal(size=n) * 20)
+    return Program(
+        columns=tuple(f"leg{i}" for i in range(n)),
+        start=start,
+        lower=start - 200.0,
+        upper=start + 200.0,
+        lot=lot,
+        factors=rng.normal(size=(5, n)) * 0.1,
+        factor_offset=rng.normal(size=5) * 3,
+        diagonal=rng.uniform(0.001, 0.01, n),
+        buy=rng.uniform(0.01, 0.1, n),
+        sell=rng.uniform(0.01, 0.1, n),
+        row_names=("delta", "vega", "turnover"),
+        rows=sp.csr_array(np.vstack([delta, vega, np.zeros(n)])),
+        rows_on_trades=sp.csr_array(np.vstack([np.zeros((2, n)), np.ones(n)])),
+        row_lower=np.array([0.0, 0.0, -np.inf]),
+        row_upper=np.array([0.0, 0.0, 600.0]),
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equality_rows_end_within_half_the_finest_traded_lot(seed: int) -> None:
+    p = ladder_program(seed)
+    continuous = solve(p)
+    rounding = round_program(p, continuous.h, solve)
+    trades = (rounding.h - p.start) / p.lot
+    traded = np.abs(np.round(trades)) > 0
+    for row, violation in zip(p.rows.toarray()[:2], row_violations(p, rounding.h)[:2], strict=True):
+        finest = (np.abs(row) * p.lot)[traded & (row != 0)].min()
+        assert violation <= finest / 2 * (1 + 1e-9)
+    assert row_violations(p, rounding.h)[2] <= 1e-9
+    assert rounding.broken.empty
+    naive = p.start + p.lot * np.round((continuous.h - p.start) / p.lot)
+    assert row_violations(p, rounding.h)[:2].max() < row_violations(p, naive)[:2].max() / 10
+    assert rounding.gap <= 0.05 * abs(rounding.bound)
+
+
+def test_a_minimum_quantity_is_zero_or_met_and_boxes_hold() -> None:
+    p = small_program(3, legs=6, width=3.0)
+    rounding = round_program(p, solve(p).h, solve, smallest=np.full(6, 2.0))
+    trades = np.abs(rounding.h - p.start)
+    assert ((trades < 1e-12) | (trades >= 2.0 - 1e-12)).all()
+    assert (rounding.h >= p.lower - 1e-12).all() and (rounding.h <= p.upper + 1e-12).all()
+
+
+def test_odd_lots_are_kept_and_trades_are_whole() -> None:
+    p = Program(columns=("A",), start=[10.3], lower=[0.0], upper=[20.0], lot=[5.0], diagonal=[1.0])
+    assert round_program(p, solve(p).h, solve).h == pytest.approx([0.3])
+
+
+def test_a_box_without_a_whole_lot_is_named() -> None:
+    p = Program(columns=("A", "B"), start=[0.0, 0.0], lower=[0.2, -1.0], upper=[0.8, 1.0], lot=[1.0, 1.0])
+    with pytest.raises(InfeasibleError, match=r"A: no whole number of lots of 1 .* into \[0.2, 0.8\]; widen"):
+        round_program(p, np.array([0.5, 0.0]), solve)
+
+
+def test_a_whole_answer_stays_as_it_is_and_needs_no_solve() -> None:
+    def never(p: Program) -> Answer:
+        raise RuntimeError("not needed")
+
+    p = Program(columns=("A", "B"), start=[0.0, 0.0], lower=[-9, -9], upper=[9, 9], lot=[1.0, 0.5],
+                diagonal=[1.0, 1.0], linear=[-3.0, 2.5])  # fmt: skip
+    rounding = round_program(p, np.array([3.0, -2.5]), never)
+    assert rounding.h.tolist() == [3.0, -2.5] and rounding.gap == 0.0 and rounding.solves == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_predicted_changes_of_moves_equal_recomputation(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    p = ladder_program(seed, 12)
+    grid = Grid.of(p)
+    around = Neighbourhood(p, grid)
+    h = grid.quantities(rng.integers(-3, 4, 12).astype(float))
+    legs = np.arange(11)
+    moves = Moves(legs, np.round(grid.lots(h))[legs] + 1, 11, rng.integers(-5, 5, 11).astype(float))
+    _, change = around.moves(h, moves, np.zeros(3))
+    for k in legs:
+        after = h.copy()
+        after[k] = p.start[k] + p.lot[k] * moves.to_i[k]
+        after[11] = p.start[11] + p.lot[11] * moves.to_j[k]
+        assert change[k] == pytest.approx(objective(p, after) - objective(p, h), rel=1e-9, abs=1e-9)
+        excess, value = around.points(np.round(grid.lots(after))[None], np.zeros(3))
+        assert value[0] == pytest.approx(objective(p, after))
+        assert (excess[0] > 0) == (row_violations(p, after).max() > 1e-9)
+
+
+def test_leg_costs_agree_with_the_program_including_depth() -> None:
+    from optihedge.hedge.program import Depth
+
+    depth = Depth(column=np.array([1, 0, 1]), side=np.array([1, -1, 1]), beyond=np.array([1.0, 0.0, 2.0]),
+                  slope=np.array([0.5, 0.2, 1.5]))  # fmt: skip
+    p = Program(columns=("A", "B"), start=[0.0, 0.0], lower=[-9, -9], upper=[9, 9], lot=[1.0, 1.0], power=[0.1, 0.0],
+                depth=depth)  # fmt: skip
+    around = Neighbourhood(p, Grid.of(p))
+    for x in np.array([[3.0, 4.0], [-3.0, 1.5], [0.0, -2.0]]):
+        assert around.leg_cost(np.arange(2), x) == pytest.approx(cost_of_trading(p, x))
