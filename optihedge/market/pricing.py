@@ -67,7 +67,7 @@ def greeks(
     vol, delta is the exercise indicator and the rest is zero.
     """
     spot, forward, strike, years, vol, right, discount = _arrays(spot, forward, strike, years, vol, right, discount)
-    alive = (years > 0) & (vol > 0)
+    alive = ~((years <= 0) | (vol <= 0))
     time = np.where(alive, years, 1.0)
     sigma = np.where(alive, vol, 1.0)
     root = np.sqrt(time)
@@ -122,9 +122,7 @@ def implied_vol(
     price, forward, strike, years, right, discount = _arrays(price, forward, strike, years, right, discount)
     fine = implied_vol_reason(price, forward, strike, years, right, discount) == ""
     vol = np.full(price.shape, np.nan)
-    price, forward, strike, years, right, discount = (
-        a[fine] for a in (price, forward, strike, years, right, discount)
-    )
+    price, forward, strike, years, right, discount = (a[fine] for a in (price, forward, strike, years, right, discount))
     scale = np.sqrt(forward * strike)
     time_value = price / discount - np.maximum(right * (forward - strike), 0.0)
     target = np.maximum(time_value, 0.0) / scale
@@ -160,9 +158,7 @@ def implied_vol_reason(
 # ---- coin-settled options ------------------------------------------------------------------------------------------
 
 
-def coin_price(
-    forward: ArrayLike, strike: ArrayLike, years: ArrayLike, vol: ArrayLike, right: ArrayLike
-) -> Floats:
+def coin_price(forward: ArrayLike, strike: ArrayLike, years: ArrayLike, vol: ArrayLike, right: ArrayLike) -> Floats:
     """The price in coin of a coin-settled option, undiscounted Black over the forward of its expiry."""
     return black(forward, strike, years, vol, right) / np.asarray(forward, dtype=float)
 
@@ -196,6 +192,12 @@ def coin_greeks(quote_greeks: Greeks, spot: ArrayLike) -> Greeks:
         volga=g.volga / spot,
         charm=(g.charm - g.theta / spot) / spot,
     )
+
+
+def venue_theta(quote_greeks: Greeks, years: ArrayLike) -> Floats:
+    """Deribit's theta per day: the decay of one day, or of the lifetime if that is shorter, at most the whole value."""
+    lifetime = np.minimum(np.asarray(years, dtype=float), 1 / 365)
+    return np.maximum(quote_greeks.theta * lifetime, -quote_greeks.price)
 
 
 def settlement_weight(minutes_to_expiry: ArrayLike, window: float = 30.0) -> Floats:
@@ -306,8 +308,14 @@ def _solve_deviation(x: Floats, target: Floats) -> Floats:
 
 
 def _halley(
-    x: Floats, s: Floats, price: Floats, error: Floats, target: Floats, low: NDArray[np.bool_],
-    high: NDArray[np.bool_], room: Floats,
+    x: Floats,
+    s: Floats,
+    price: Floats,
+    error: Floats,
+    target: Floats,
+    low: NDArray[np.bool_],
+    high: NDArray[np.bool_],
+    room: Floats,
 ) -> Floats:
     """Halley's step on f: 1/ln b - 1/ln(target) if low, ln(bound - b) if high, else b - target."""
     with np.errstate(all="ignore"):
