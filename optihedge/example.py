@@ -63,8 +63,8 @@ def load_example() -> Example:
     spot, vol = float(last["SPX"]), float(vix.iloc[-1]) / 100
     stocks, etfs = list(SECTORS), [c for c in closes.columns if c not in SECTORS and c != "SPX"]
     rows = [
-        *(_share(name, last[name], 1.0, 0.5, sector=SECTORS[name]) for name in stocks),
-        *(_share(name, last[name], 2.0, 2.0, sector="ETF", hedge=True) for name in etfs),
+        *(_share(name, last[name], 0.3, 0.5, sector=SECTORS[name]) for name in stocks),
+        *(_share(name, last[name], 0.5, 2.0, sector="ETF", hedge=True) for name in etfs),
         _index(spot),
         *(_future(label, expiry, spot) for label, expiry in EXPIRIES.items()),
         *(row for label, strikes in STRIP.items() for row in _options(label, strikes, spot, vol)),
@@ -117,8 +117,9 @@ def _share(name: str, price: float, fee_bp: float, half_spread_bp: float, *, sec
     half = max(0.005, price * half_spread_bp * 1e-4)
     return {
         "instrument": name, "type": "equity", "underlying": name, "multiplier": 1, "lot": 1 if hedge else 10,
-        "tick": 0.01, "fee": fee_bp * 1e-4 / 4, "hedge": hedge, "sector": sector, "venue": "XNYS",
-        "bid": round(price - half, 2), "ask": round(price + half, 2), "volume": round(6e8 / price, -3) / (20 if hedge else 1),
+        "tick": 0.01, "fee": fee_bp * 1e-4, "hedge": hedge, "sector": sector, "venue": "XNYS",
+        "bid": round(price - half, 2), "ask": round(price + half, 2),
+        "volume": round((3e7 if hedge else 6e8) / price, -3),
         "assumption": "spread, volume and fee assumed",
     }  # fmt: skip
 
@@ -138,7 +139,8 @@ def _future(label: str, expiry: pd.Timestamp, spot: float) -> dict:
     return {
         "instrument": f"ES-{label}", "type": "future", "underlying": "SPX", "multiplier": 50, "expiry": _iso(expiry),
         "lot": 1, "tick": 0.25, "fee": 2.0 / (50 * spot), "hedge": True, "sector": "Index", "venue": "XCME",
-        "bid": np.floor(price * 4) / 4, "ask": np.floor(price * 4) / 4 + 0.25, "volume": 1_500_000 if label == "SEP16" else 20_000,
+        "bid": np.floor(price * 4) / 4, "ask": np.floor(price * 4) / 4 + 0.25,
+        "volume": 1_500_000 if label == "SEP16" else 20_000,
         "assumption": f"price modelled: index x exp({CARRY} x years); spread, volume and fee assumed",
     }  # fmt: skip
 
