@@ -130,7 +130,8 @@ def with_volatility_limit(rng: np.random.Generator, p: Program, share: float) ->
     factors = rng.normal(size=(min(n, 5), n)) / np.maximum(p.upper - p.lower, 1e-9)
     limit = VolatilityLimit(
         name="volatility", factors=factors, factor_offset=factors @ ((p.upper - p.lower) * rng.random(n)),
-        specifics=sp.csr_array((0, n)), specific_offset=np.zeros(0), diagonal=1e-4 * (factors**2).sum(axis=0), limit=1.0,
+        specifics=sp.csr_array((0, n)), specific_offset=np.zeros(0),
+        diagonal=1e-4 * (factors**2).sum(axis=0), limit=1.0,
     )  # fmt: skip
     before = limit.volatility(np.clip(p.start, p.lower, p.upper))
     return replace(p, volatility_limit=replace(limit, limit=share * before))

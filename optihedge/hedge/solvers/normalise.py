@@ -1,0 +1,86 @@
+"""Normalise a Program, invertibly: quantities, rows and objective of order one, as general solvers need them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+
+from optihedge.hedge.program import Array, Candidate, Depth, Program
+
+_SMALLEST = 1e-6  # of the box: the least quantity that counts as one
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """quantity = column x normalised quantity, row = row x normalised row, objective = money x normalised objective."""
+
+    column: Array
+    row: Array
+    money: float
+
+    def restore(self, candidate: Candidate) -> Candidate:
+        """A candidate of the normalised Program, in the original's units."""
+        multipliers = candidate.multipliers * self.money / self.row
+        return replace(candidate, h=self.column * candidate.h, multipliers=multipliers)
+
+    def apply(self, candidate: Candidate) -> Candidate:
+        """A candidate of the original Program, in normalised units."""
+        multipliers = candidate.multipliers * self.row / self.money
+        return replace(candidate, h=candidate.h / self.column, multipliers=multipliers)
+
+
+def column_risk(p: Program) -> Array:
+    """Square root of the objective's second derivative in each column: risk per contract."""
+    dense = np.einsum("ij,ij->j", p.factors, p.factors)
+    sparse = np.asarray(p.specifics.multiply(p.specifics).sum(axis=0)).ravel()
+    return np.sqrt(dense + sparse + p.diagonal)
+
+
+def column_scale(p: Program, by: str = "risk") -> Array:
+    """Contracts that count as one: what brings as much risk as the book has, at most the box. by: 'risk' or 'box'."""
+    box = np.maximum(np.abs(p.lower), np.abs(p.upper))
+    box = np.where(box > 0, box, 1.0)
+    if by == "box":
+        return box
+    risk = column_risk(p)
+    start = np.clip(p.start, p.lower, p.upper)
+    dense, sparse = p.factors @ start + p.factor_offset, p.specifics @ start + p.specific_offset
+    book = np.sqrt(dense @ dense + sparse @ sparse + p.diagonal @ start**2) or (risk * box).max(initial=0.0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.where(risk > 0, np.clip(book / risk, _SMALLEST * box, box), box)
+
+
+def normalise(p: Program, by: str = "risk") -> tuple[Program, Scaling]:
+    """The same problem in units in which its numbers are of order one, and the way back."""
+    column = column_scale(p, by)
+    sizes = (abs(p.rows) + p.rows_on_holdings + p.rows_on_trades) @ sp.diags_array(column)
+    row = sizes.max(axis=1).toarray().ravel() if sizes.nnz else np.ones(len(p.row_names))
+    row = np.where(row > 0, row, 1.0)
+
+    pull = np.abs(p.linear + p.factor_offset @ p.factors + p.specifics.T @ p.specific_offset)
+    cost = np.maximum.reduce([np.abs(p.buy), np.abs(p.sell), np.abs(p.long), np.abs(p.short)])
+    curved = np.maximum(column_risk(p) ** 2 + p.quadratic, p.power / np.sqrt(column)) * column**2
+    money = max(curved.max(initial=0.0), ((pull + cost) * column).max(initial=0.0)) or 1.0
+
+    to_money, root = column / money, column / np.sqrt(money)
+    d = p.depth
+    scaled = replace(
+        p, start=p.start / column, lower=p.lower / column, upper=p.upper / column, lot=p.lot / column,
+        factors=p.factors * root, factor_offset=p.factor_offset / np.sqrt(money),
+        specifics=p.specifics @ sp.diags_array(root), specific_offset=p.specific_offset / np.sqrt(money),
+        diagonal=p.diagonal * root**2, linear=p.linear * to_money, constant=p.constant / money, buy=p.buy * to_money,
+        sell=p.sell * to_money, quadratic=p.quadratic * column * to_money, power=p.power * np.sqrt(column) * to_money,
+        depth=Depth(column=d.column, side=d.side, beyond=d.beyond / column[d.column],
+                    slope=d.slope * to_money[d.column]),
+        long=p.long * to_money, short=p.short * to_money, rows=_scale(p.rows, row, column),
+        rows_on_holdings=_scale(p.rows_on_holdings, row, column), rows_on_trades=_scale(p.rows_on_trades, row, column),
+        row_lower=p.row_lower / row, row_upper=p.row_upper / row, row_penalty=p.row_penalty * row / money,
+        row_fixed=p.row_fixed / row,
+    )  # fmt: skip
+    return scaled, Scaling(column, row, money)
+
+
+def _scale(matrix: sp.csr_array, row: Array, column: Array) -> sp.csr_array:
+    return sp.csr_array(sp.diags_array(1 / row) @ matrix @ sp.diags_array(column))

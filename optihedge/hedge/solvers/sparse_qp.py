@@ -1,0 +1,189 @@
+"""General solvers behind one sparse assembly: Clarabel (default), PIQP, OSQP. Their word is checked, never taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+
+from optihedge.hedge.program import Array, Candidate, Program
+from optihedge.hedge.solvers.assembly import SparseQP, assemble
+from optihedge.hedge.solvers.normalise import normalise
+
+INFINITE = 1e20  # a bound this large is none
+
+
+@dataclass(frozen=True, eq=False)
+class QPResult:
+    """x, row multipliers y (> 0 pushes on u, < 0 on l) and `optimal`, `infeasible`, `unbounded` or `failed: why`."""
+
+    x: Array
+    y: Array
+    status: str
+
+
+def residuals(P: sp.csc_array, q: Array, A: sp.csc_array, l: Array, u: Array, x: Array, y: Array) -> Array:  # noqa: E741
+    """Primal residual, dual residual and duality gap of minimise 1/2 x'Px + q'x subject to l <= A x <= u, relative.
+
+    y of an infinite limit counts as dual residual. Each is divided by 1 + the largest of what it compares.
+    """
+    value, curved = A @ x, P @ x
+    wrong = np.where((y > 0) & np.isinf(u), y, np.where((y < 0) & np.isinf(l), y, 0.0))
+    y = y - wrong
+    limits = np.where(y > 0, u, np.where(y < 0, l, 0.0))
+    primal = np.maximum(np.maximum(l - value, value - u), 0).max(initial=0.0)
+    dual = max(np.abs(curved + q + A.T @ y).max(initial=0.0), np.abs(wrong).max(initial=0.0))
+    terms = np.array([x @ curved, q @ x, limits @ y])
+    return np.array([
+        primal / (1 + np.abs(value).max(initial=0.0)),
+        dual / (1 + max(np.abs(q).max(initial=0.0), np.abs(curved).max(initial=0.0))),
+        abs(terms.sum()) / (1 + np.abs(terms).max()),
+    ])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _SparseSolver:
+    """Normalise, assemble, solve, and bring quantities and multipliers back. `scaling`: 'risk' or 'box'."""
+
+    scaling: str = "risk"
+    name: ClassVar[str]
+    cones: ClassVar[bool] = False
+
+    def solve_qp(
+        self, P: sp.csc_array, q: Array, A: sp.csc_array, l: Array, u: Array, *,  # noqa: E741
+        deadline: float | None = None,
+    ) -> QPResult:  # fmt: skip
+        """minimise 1/2 x'Px + q'x subject to l <= A x <= u (P symmetric, whole). `deadline`: seconds from now."""
+        l, u = np.where(l <= -INFINITE, -np.inf, l), np.where(u >= INFINITE, np.inf, u)  # noqa: E741
+        empty = SparseQP(sp.csc_array(P), q, sp.csc_array(A), l, u, sp.csc_array((0, len(q))), np.zeros(0), 0)
+        result = self._run(empty, deadline, None)
+        if result.status == "optimal":
+            worst = residuals(P, q, A, l, u, result.x, result.y).max()
+            if not worst <= 1e-6:
+                return QPResult(result.x, result.y, f"failed: claimed a solution with residual {worst:.1e}")
+        return result
+
+    def solve(self, program: Program, *, deadline: float | None = None, warm: Candidate | None = None) -> Candidate:
+        """A candidate for `certify`, in the Program's own units. `deadline`: seconds from now."""
+        n, m = len(program.columns), len(program.row_names)
+        if program.cvxpy_terms or program.volatility_limit is not None:
+            return Candidate(program.start, np.zeros(m), "declined: a cone of the user's or a volatility limit")
+        if program.power.any() and not self.cones:
+            return Candidate(program.start, np.zeros(m), "declined: 3/2-power costs need cones")
+        scaled, scaling = normalise(program, self.scaling)
+        qp = assemble(scaled)
+        guess = None if warm is None else scaling.apply(warm)
+        result = self._run(qp, deadline, guess)
+        multipliers = result.y[qp.first : qp.first + m]
+        return scaling.restore(Candidate(result.x[:n], multipliers, result.status))
+
+    def _run(self, qp: SparseQP, deadline: float | None, warm: Candidate | None) -> QPResult:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Clarabel(_SparseSolver):
+    """Interior point with cones (Goulart and Chen 2024), at 1e-9: tighter can stall, looser may not certify."""
+
+    tolerance: float = 1e-9
+    name: ClassVar[str] = "clarabel"
+    cones: ClassVar[bool] = True
+
+    def _run(self, qp: SparseQP, deadline: float | None, warm: Candidate | None) -> QPResult:
+        clarabel = import_module("clarabel")
+        equal = np.flatnonzero(qp.l == qp.u)
+        above = np.flatnonzero((qp.l != qp.u) & np.isfinite(qp.u))
+        below = np.flatnonzero((qp.l != qp.u) & np.isfinite(qp.l))
+        rows = qp.A.tocsr()
+        A = sp.vstack([rows[equal], rows[above], -rows[below], qp.cone], format="csc")
+        b = np.concatenate([qp.u[equal], qp.u[above], -qp.l[below], qp.cone_offset])
+        cones = [clarabel.ZeroConeT(len(equal)), clarabel.NonnegativeConeT(len(above) + len(below))]
+        cones += [clarabel.SecondOrderConeT(3)] * (len(qp.cone_offset) // 3)
+        settings = clarabel.DefaultSettings()
+        settings.verbose = False
+        settings.max_threads = 1
+        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = self.tolerance
+        settings.time_limit = np.inf if deadline is None else max(deadline, 1e-3)
+        upper = sp.csc_matrix(sp.triu(qp.P))
+        solution = clarabel.DefaultSolver(upper, qp.q, sp.csc_matrix(A), b, cones, settings).solve()
+        z, y = np.array(solution.z), np.zeros(len(qp.l))
+        ends = np.cumsum([len(equal), len(above), len(below)])
+        y[equal] = z[: ends[0]]
+        y[above] += z[ends[0] : ends[1]]
+        y[below] -= z[ends[1] : ends[2]]
+        words = {"Solved": "optimal", "PrimalInfeasible": "infeasible", "DualInfeasible": "unbounded"}
+        return QPResult(np.array(solution.x), y, words.get(str(solution.status), f"failed: {solution.status}"))
+
+
+@dataclass(frozen=True)
+class Piqp(_SparseSolver):
+    """Proximal interior point (Schwan et al. 2023); rows of one variable become bounds. No time limit of its own."""
+
+    tolerance: float = 1e-9
+    name: ClassVar[str] = "piqp"
+
+    def _run(self, qp: SparseQP, deadline: float | None, warm: Candidate | None) -> QPResult:
+        piqp = import_module("piqp")
+        rows = qp.A.tocsr()
+        bounds, own, other = _single_variable_rows(qp, rows)
+        equal, band = other[qp.l[other] == qp.u[other]], other[qp.l[other] != qp.u[other]]
+        solver = piqp.SparseSolver()
+        solver.settings.eps_abs, solver.settings.eps_rel = self.tolerance, self.tolerance
+        solver.settings.check_duality_gap = True
+        solver.settings.eps_duality_gap_abs = solver.settings.eps_duality_gap_rel = self.tolerance
+        solver.settings.num_threads = 1
+        low, high = np.full(len(qp.q), -np.inf), np.full(len(qp.q), np.inf)
+        low[own], high[own] = qp.l[bounds], qp.u[bounds]
+        solver.setup(sp.csc_matrix(qp.P), qp.q, sp.csc_matrix(rows[equal]), qp.u[equal], sp.csc_matrix(rows[band]),
+                     qp.l[band], qp.u[band], low, high)  # fmt: skip
+        word = solver.solve()
+        result = solver.result
+        y = np.zeros(len(qp.l))
+        y[equal] = result.y
+        y[band] = result.z_u - result.z_l
+        y[bounds] = (result.z_bu - result.z_bl)[own]
+        words = {piqp.PIQP_SOLVED: "optimal", piqp.PIQP_PRIMAL_INFEASIBLE: "infeasible",
+                 piqp.PIQP_DUAL_INFEASIBLE: "unbounded"}  # fmt: skip
+        return QPResult(np.array(result.x), y, words.get(word, f"failed: {word}"))
+
+
+def _single_variable_rows(qp: SparseQP, rows: sp.csr_array) -> tuple[Array, Array, Array]:
+    """Rows that only bound one variable with coefficient 1 (the first such row of each); the variables; the rest."""
+    single = np.flatnonzero(np.diff(rows.indptr) == 1)
+    single = single[(rows.data[rows.indptr[single]] == 1.0) & (qp.l[single] < qp.u[single])]
+    own, place = np.unique(rows.indices[rows.indptr[single]], return_index=True)
+    bounds = single[place]
+    return bounds, own, np.setdiff1d(np.arange(len(qp.l)), bounds)
+
+
+@dataclass(frozen=True)
+class Osqp(_SparseSolver):
+    """Operator splitting (Stellato et al. 2020): fast when warm, polished, weak on badly scaled books."""
+
+    tolerance: float = 1e-6
+    iterations: int = 20_000
+    name: ClassVar[str] = "osqp"
+
+    def _run(self, qp: SparseQP, deadline: float | None, warm: Candidate | None) -> QPResult:
+        osqp = import_module("osqp")
+        solver = osqp.OSQP()
+        limit = {} if deadline is None else {"time_limit": max(deadline, 1e-3)}
+        solver.setup(
+            sp.csc_matrix(sp.triu(qp.P)), qp.q, sp.csc_matrix(qp.A), np.maximum(qp.l, -1e30), np.minimum(qp.u, 1e30),
+            verbose=False, eps_abs=self.tolerance, eps_rel=self.tolerance, rho=0.1, adaptive_rho=False, scaling=10,
+            polishing=True, max_iter=self.iterations, **limit,
+        )  # fmt: skip
+        if warm is not None:
+            x, y = np.zeros(len(qp.q)), np.zeros(len(qp.l))
+            x[: len(warm.h)], y[qp.first : qp.first + len(warm.multipliers)] = warm.h, warm.multipliers
+            solver.warm_start(x, y)
+        result = solver.solve(raise_error=False)
+        words = {"solved": "optimal", "primal infeasible": "infeasible", "dual infeasible": "unbounded"}
+        word = words.get(result.info.status, f"failed: {result.info.status}")
+        y = result.prim_inf_cert if word == "infeasible" else result.y
+        filled = [np.zeros(size) if v is None else np.asarray(v, dtype=float)
+                  for v, size in ((result.x, len(qp.q)), (y, len(qp.l)))]  # fmt: skip
+        return QPResult(*filled, word)
