@@ -1,0 +1,313 @@
+"""Tables at the door: strict reading, one schema per table, and refusals that name file, row, column and remedy.
+
+Nothing is guessed: text stays text (the ticker NA, the code 0005), every row has the header's number of fields, an
+instant carries its time zone. Rows are counted as a spreadsheet shows them: the header of a file is row 1.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import DataError, require_extra
+
+Kind = Literal["text", "number", "time", "flag"]
+
+_TRUE, _FALSE = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
+_DATE = r"\d{4}-\d{2}-\d{2}"
+_INSTANT = rf"{_DATE}[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: its kind, whether it must be there (and filled), its default, and what is allowed."""
+
+    kind: Kind
+    required: bool = False
+    empty: bool = False
+    default: object = None
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    above: float | None = None
+
+
+Schema = Mapping[str, Column]
+
+
+# ---- reading -------------------------------------------------------------------------------------------------------
+
+
+def read_frame(path: Path | str, schema: Schema, *, others: Kind | None = "text") -> pd.DataFrame:
+    """The checked table of a .csv (or .parquet) file; columns outside the schema are of kind `others`, None refuses.
+
+    Raises DataError naming file, row, column and remedy.
+    """
+    path = Path(path)
+    frame = _read_parquet(path) if path.suffix == ".parquet" else _read_text(path)
+    return check_frame(frame, schema, path.name, others=others)
+
+
+def find_table(folder: Path, name: str) -> Path | None:
+    """folder/name.csv, else folder/name.parquet, else None. Both at once is a DataError: which one holds?"""
+    found = [p for p in (folder / f"{name}.csv", folder / f"{name}.parquet") if p.is_file()]
+    if len(found) > 1:
+        raise DataError(f"{folder}: both {found[0].name} and {found[1].name} are there; keep one")
+    return found[0] if found else None
+
+
+def _read_text(path: Path) -> pd.DataFrame:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = [row for row in csv.reader(stream, strict=True) if row]
+    except FileNotFoundError:
+        raise DataError(f"{path} is not there; put the file in its folder") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path.name}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+    except csv.Error as error:
+        raise DataError(f"{path.name}: {error}; check its quotation marks") from None
+    if not rows:
+        raise DataError(f"{path.name} is empty; give a header row")
+    header = [name.strip() for name in rows[0]]
+    body = rows[1:]
+    for position, name in enumerate(header):
+        if not name:
+            raise DataError(f"{path.name}: column {position + 1} has no name; name it in the header or remove it")
+    lengths = np.fromiter(map(len, body), dtype=int, count=len(body))
+    wrong = np.flatnonzero(lengths != len(header))
+    if wrong.size:
+        row = int(wrong[0])
+        raise DataError(
+            f"{path.name} row {row + 2}: {lengths[row]} fields where the header has {len(header)}, starting "
+            f"{','.join(body[row])[:60]!r}; quote a field that holds a comma, or complete the row"
+        )
+    columns = [pd.Series(values, dtype=object) for values in zip(*body, strict=True)]
+    empty = [pd.Series([], dtype=object) for _ in header]
+    frame = pd.concat(columns or empty, axis=1)
+    frame.columns = pd.Index(header)
+    return frame
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise require_extra("pyarrow", "parquet") from None
+    if not path.is_file():
+        raise DataError(f"{path} is not there; put the file in its folder")
+    frame = pd.read_parquet(path)
+    return frame.reset_index() if frame.index.name is not None else frame
+
+
+# ---- checking ------------------------------------------------------------------------------------------------------
+
+
+def check_frame(
+    frame: pd.DataFrame, schema: Schema, source: str, *, others: Kind | None = "text"
+) -> pd.DataFrame:
+    """A copy with every column converted to its kind and checked; the index is kept. Raises DataError.
+
+    source   what messages call the table, for instance "quotes.csv" or "quotes"
+    others   kind of the columns that the schema does not name: "number", "text" (left as given), or None to refuse them
+    """
+    header = pd.Index(frame.columns)
+    if header.has_duplicates:
+        raise DataError(f"{source}: column {header[header.duplicated()][0]} appears twice; remove or rename one")
+    missing = [name for name, column in schema.items() if column.required and name not in header]
+    if missing:
+        near = nearest(missing[0], header)
+        raise DataError(f"{source}: column {missing[0]} is missing{near}; add it")
+    unknown = [name for name in header if name not in schema]
+    if unknown and others is None:
+        near = nearest(unknown[0], schema)
+        raise DataError(f"{source}: column {unknown[0]} is not known{near}; rename or remove it")
+    converted: dict[object, object] = {}
+    for name in header:
+        column = schema.get(name) or Column("number" if others == "number" else "text")
+        if name in schema or others == "number":
+            converted[name] = _convert(frame[name], column, str(name), source)
+        else:
+            converted[name] = _plain(frame[name])
+    result = pd.DataFrame(converted, index=frame.index, columns=header)
+    result.attrs["source"] = source
+    return result
+
+
+def nearest(word: object, among: Iterable[object]) -> str:
+    """' (did you mean X?)' for the nearest of the words, or nothing."""
+    close = difflib.get_close_matches(str(word), [str(w) for w in among], n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def row_of(source: str, position: int) -> str:
+    """'quotes.csv row 41': the spreadsheet's row of a file, the 1-based row of a frame."""
+    return f"{source} row {position + (2 if source.endswith(('.csv', '.parquet')) else 1)}"
+
+
+def refuse(bad: np.ndarray, source: str, problem: str, values: pd.Series, remedy: str, labels: object = None) -> None:
+    """Raise a DataError for the first row where `bad` holds; `problem` is the column's name, or words with {value}."""
+    wrong = np.flatnonzero(np.asarray(bad))
+    if not wrong.size:
+        return
+    position = int(wrong[0])
+    value = values.iloc[position]
+    value = value.item() if isinstance(value, np.generic) else value
+    of = f" of {labels[position]}" if labels is not None else ""
+    said = any(word in problem for word in ("{value}", " is "))
+    text = problem.replace("{value}", str(value)) if said else f"{problem}{{of}} is {value!r}"
+    more = f" (and {wrong.size - 1} more rows)" if wrong.size > 1 else ""
+    raise DataError(f"{row_of(source, position)}: {text.replace('{of}', of)}{more}; {remedy}")
+
+
+def unique_labels(frame: pd.DataFrame, column: str, source: str) -> pd.DataFrame:
+    """The frame indexed by a column of unique labels; a frame already indexed by it is taken as it is."""
+    if column not in frame.columns:
+        if frame.index.name != column:
+            frame = frame.rename_axis(column)
+        frame = frame.reset_index()
+    labels = frame[column].astype(str).str.strip()
+    refuse((frame[column].isna() | (labels == "")).to_numpy(), source, f"{column} is empty", labels, "name it")
+    duplicated = labels.duplicated().to_numpy()
+    refuse(duplicated, source, f"{column} {{value}} appears twice", labels, "keep one of its rows")
+    indexed = frame.drop(columns=column)
+    indexed.index = pd.Index(labels.to_numpy(dtype=object).astype(str), name=column, dtype=object)
+    return indexed
+
+
+def _plain(values: pd.Series) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(values) or isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values
+    return values.where(values.notna(), "").map(lambda v: v.strip() if isinstance(v, str) else v)
+
+
+def _convert(values: pd.Series, column: Column, name: str, source: str) -> pd.Series:
+    convert = {"number": _numbers, "text": _texts, "flag": _flags, "time": _times}[column.kind]
+    return convert(values, column, name, source)
+
+
+def _texts(values: pd.Series, column: Column, name: str, source: str) -> pd.Series:
+    default = column.default if isinstance(column.default, str) else ""
+    texts = values.where(values.notna(), "").astype(str).str.strip()
+    empty = (texts == "").to_numpy()
+    if column.required and not column.empty:
+        refuse(empty, source, f"{name} is empty", texts, "fill it")
+    texts = texts.where(~empty, default)
+    if column.choices:
+        bad = ~texts.isin(column.choices).to_numpy()
+        refuse(bad, source, name, texts, f"write one of {', '.join(c or 'nothing' for c in column.choices)}")
+    return texts.astype(object)
+
+
+def _flags(values: pd.Series, column: Column, name: str, source: str) -> pd.Series:
+    if values.dtype == bool:
+        return values.copy()
+    words = values.where(values.notna(), "").astype(str).str.strip().str.lower()
+    words = words.where(words != "", "true" if column.default else "false")
+    bad = ~words.isin(_TRUE + _FALSE).to_numpy()
+    refuse(bad, source, name, values, "write true or false")
+    return words.isin(_TRUE)
+
+
+def _numbers(values: pd.Series, column: Column, name: str, source: str) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(values) and values.dtype != bool:
+        numbers = values.astype(float)
+        infinite = np.isinf(numbers.to_numpy())
+    else:
+        words = values.where(values.notna(), "").astype(str).str.strip()
+        empty = (words == "").to_numpy()
+        numbers = pd.to_numeric(words.where(~empty, None), errors="coerce").astype(float)
+        parsed = numbers.to_numpy()
+        refuse(
+            ~empty & np.isnan(parsed), source, name, words,
+            "write a finite number with a decimal point and no thousands separator, or leave it empty",
+        )  # fmt: skip
+        infinite = np.isinf(parsed)
+    refuse(infinite, source, name, numbers, "write a finite number or leave it empty")
+    absent = np.isnan(numbers.to_numpy())
+    if column.required and not column.empty:
+        refuse(absent, source, f"{name} is empty", numbers, "give a number")
+    elif isinstance(column.default, (int, float)):
+        numbers = numbers.fillna(float(column.default))
+    if column.above is not None:
+        refuse((numbers <= column.above).to_numpy(), source, name, numbers, f"give a number above {column.above:g}")
+    if column.least is not None:
+        refuse((numbers < column.least).to_numpy(), source, name, numbers, f"give at least {column.least:g}")
+    return numbers
+
+
+# ---- times ---------------------------------------------------------------------------------------------------------
+
+
+def _times(values: pd.Series, column: Column, name: str, source: str) -> pd.Series:
+    times, is_date = parse_times(values, name, source)
+    if is_date:
+        remedy = "write the instant with its time zone, such as 2026-03-27T08:00:00Z"
+        refuse(times.notna().to_numpy(), source, f"{name} {{value}} is a date without an hour", values, remedy)
+    if column.required:
+        refuse(times.isna().to_numpy(), source, f"{name} is empty", values, "write the instant with its time zone")
+    return times
+
+
+def parse_times(values: pd.Series, name: str, source: str) -> tuple[pd.Series, bool]:
+    """UTC instants, and whether all are dates without an hour (then midnight UTC of that day). Raises DataError.
+
+    Written times are either all dates or all instants with one offset: a mixture hides an error of hours.
+    """
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        if isinstance(values.dtype, pd.DatetimeTZDtype):
+            return values.dt.tz_convert("UTC").dt.as_unit("ns"), False
+        naive = (values.notna() & (values != values.dt.normalize())).to_numpy()
+        refuse(naive, source, f"{name} {{value}} has no time zone", values, "use tz_localize('UTC')")
+        return values.dt.tz_localize("UTC").dt.as_unit("ns"), bool(values.notna().any())
+    if all(isinstance(v, pd.Timestamp) or pd.isna(v) for v in values):
+        zones = {str(v.tzinfo) for v in values if not pd.isna(v)}
+        if len(zones) > 1:
+            raise DataError(f"{source}: column {name} mixes time zones ({', '.join(sorted(zones))}); convert all to UTC")
+        return parse_times(pd.Series(pd.DatetimeIndex(values), index=values.index), name, source)
+    words = values.where(values.notna(), "").astype(str).str.strip()
+    empty = (words == "").to_numpy()
+    dates = words.str.fullmatch(_DATE).to_numpy(dtype=bool)
+    offsets = words.str.extract(rf"^{_INSTANT}(Z|[+-]\d{{2}}:?\d{{2}})$", expand=False)
+    naive = words.str.fullmatch(_INSTANT).to_numpy(dtype=bool)
+    zoned = offsets.notna().to_numpy()
+    refuse(naive, source, f"{name} {{value}} has no time zone", words, "write it as 2026-01-20T16:00:00Z")
+    known = empty | dates | zoned
+    refuse(~known, source, name, words, "write a date 2026-01-20 or an instant 2026-01-20T16:00:00Z")
+    if dates.any() and zoned.any():
+        refuse(dates, source, f"{name} {{value}} is a date among instants", words, "write instants everywhere")
+    offset = offsets.str.replace(":", "").replace({"Z": "+0000"})
+    if offset.dropna().nunique() > 1:
+        other = (zoned & (offset != offset[zoned].iloc[0])).to_numpy()
+        refuse(other, source, f"{name} {{value}} mixes time zones", words, "write all times in UTC, ending in Z")
+    times = pd.to_datetime(words.where(~empty, None), utc=True, format="ISO8601", errors="coerce").dt.as_unit("ns")
+    refuse(known & ~empty & times.isna().to_numpy(), source, f"{name} {{value}} is no calendar time", words, "mend it")
+    return times, bool(dates.any())
+
+
+def instant(value: object, name: str) -> pd.Timestamp:
+    """One UTC instant from text or a timestamp; a bare date is the last second of that day. Raises DataError."""
+    try:
+        stamp = pd.Timestamp(value)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        _no_instant(value, name)
+    if stamp is pd.NaT:
+        _no_instant(value, name)
+    if stamp.tzinfo is None:
+        if stamp != stamp.normalize():
+            raise DataError(f"{name} {value} has no time zone; write it as 2026-01-20T16:00:00Z")
+        stamp = stamp + DAY_END
+        return stamp.tz_localize("UTC").as_unit("ns")
+    return stamp.tz_convert("UTC").as_unit("ns")
+
+
+DAY_END = pd.Timedelta(hours=23, minutes=59, seconds=59)
+
+
+def _no_instant(value: object, name: str) -> NoReturn:
+    raise DataError(f"{name} {value!r} is no time; write a date 2026-01-20 or an instant 2026-01-20T16:00:00Z")

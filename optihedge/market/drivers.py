@@ -1,0 +1,288 @@
+"""Drivers: what moves prices. Their table, their history of levels, their moves, and the paths between currencies."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from optihedge.errors import DataError
+from optihedge.frames import DAY_END, Column, Schema, check_frame, nearest, parse_times, refuse, row_of, unique_labels
+
+KINDS = ("price", "fx", "vol", "rate", "basis")
+RETURNS = ("price", "fx")
+"""Kinds that move by their return; the others by their absolute change."""
+
+DRIVERS: Schema = {
+    "kind": Column("text", default="price", choices=KINDS),
+    "underlying": Column("text"),
+    "tenor": Column("text"),
+    "currency": Column("text"),
+    "market": Column("flag", default=False),
+    "periods_per_year": Column("number", above=0.0),
+    "constant": Column("flag", default=False),
+    "known_at": Column("text"),
+}
+"""Fields of a driver.
+
+underlying   the asset (or foreign currency) a price belongs to, default the driver's own name; of a vol or basis its
+             underlying, of a rate its currency
+currency     what a price or pair is quoted in, default the currency of the instruments on it
+tenor        '30d', '3m', '1y' or an expiry date 2026-03-27; empty: every expiry; of a basis also 'perpetual'
+known_at     when a date-only row of history is known: '16:00 America/New_York', '08:00' (UTC); default the day's end
+"""
+
+_TENOR_YEARS = {"h": 1 / (365 * 24), "d": 1 / 365, "w": 7 / 365, "m": 1 / 12, "y": 1.0}
+_FLAT = 1e-12  # a range below this share of the level is no movement
+
+
+# ---- the table -----------------------------------------------------------------------------------------------------
+
+
+def check_drivers(
+    frame: pd.DataFrame | None, history: pd.DataFrame | None, instruments: pd.DataFrame, base_currency: str
+) -> pd.DataFrame:
+    """The drivers by label, complete; without a frame every history column is a price. Raises DataError.
+
+    Without history too, each instrument's underlying is a price driver, so that exposures need no past.
+    """
+    if frame is None:
+        moving = (instruments["type"] != "cash") | (instruments["currency"] != base_currency)
+        names = instruments.loc[moving, "underlying"].unique() if history is None else history.columns
+        frame = pd.DataFrame({"driver": pd.Index(names).astype(str)})
+    source = frame.attrs.get("source", "drivers")
+    table = unique_labels(check_frame(frame, DRIVERS, source), "driver", source)
+    for name, column in DRIVERS.items():
+        if name not in table.columns:
+            default = column.default if column.default is not None else (np.nan if column.kind == "number" else "")
+            table[name] = np.full(len(table), default, dtype=None if column.kind != "text" else object)
+    table = table[list(DRIVERS)]
+    if history is not None:
+        for one, other, what in (
+            (history.columns, table.index, "a column of history without a row here; add the row or drop the column"),
+            (table.index, history.columns, "a driver without a column of history; add the column or drop the driver"),
+        ):
+            stray = one[~one.isin(other)]
+            if len(stray):
+                raise DataError(f"{source}: {stray[0]} is {what}{nearest(stray[0], other)}")
+    return _name_pairs(table, instruments, base_currency, source)
+
+
+def _name_pairs(table: pd.DataFrame, instruments: pd.DataFrame, base_currency: str, source: str) -> pd.DataFrame:
+    """Fill underlying and currency of prices and pairs; refuse one coin under two drivers."""
+    table = table.copy()
+    kind = table["kind"]
+    for driver in table.index[(kind == "fx") & ((table["underlying"] == "") | (table["currency"] == ""))]:
+        pair = re.fullmatch(r"([A-Z]{3})([A-Z]{3})|(\w+)[/\-_.](\w+)", str(driver))
+        if pair is None:
+            raise DataError(
+                f"{source}: fx driver {driver} names no pair; call it EURUSD or EUR/USD, or fill underlying and currency"
+            )
+        asset, quote = [part for part in pair.groups() if part]
+        table.loc[driver, ["underlying", "currency"]] = [asset, quote]
+    price = kind == "price"
+    table["underlying"] = table["underlying"].where(~price | (table["underlying"] != ""), table.index.to_series())
+    votes = instruments.loc[instruments["currency"] != instruments["underlying"], ["underlying", "currency"]]
+    vote = votes.drop_duplicates("underlying").set_index("underlying")["currency"]
+    silent = price & (table["currency"] == "")
+    guess = table["underlying"].map(vote).fillna(base_currency)
+    table["currency"] = table["currency"].where(~silent, guess)
+    itself = (table["kind"].isin(RETURNS) & (table["underlying"] == table["currency"])).to_numpy()
+    refuse(
+        itself, source, "driver {value} is priced in nothing but itself", table.index.to_series(),
+        "say in column currency what it is quoted in",
+    )  # fmt: skip
+    twice = table[table["kind"].isin(RETURNS)].duplicated(["underlying", "currency"])
+    if twice.any():
+        driver = twice.index[twice][0]
+        first = table.index[(table["underlying"] == table.loc[driver, "underlying"]) & kind.isin(RETURNS)][0]
+        raise DataError(f"{source}: {first} and {driver} are both the price of {table.loc[driver, 'underlying']}; keep one")
+    return table
+
+
+def tenor_years(tenor: str, source: str = "drivers") -> float | pd.Timestamp:
+    """Years of a duration such as '30d', '3m' or '1y'; the date of an expiry. Raises DataError."""
+    duration = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([hdwmy])", tenor.lower())
+    if duration:
+        return float(duration[1]) * _TENOR_YEARS[duration[2]]
+    try:
+        return pd.Timestamp(tenor).normalize().tz_localize("UTC")
+    except ValueError:
+        raise DataError(f"{source}: tenor {tenor!r} is no tenor; write 30d, 3m, 1y or an expiry date") from None
+
+
+# ---- history -------------------------------------------------------------------------------------------------------
+
+
+def read_history(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+    """Levels by UTC time (column `time`, or the index), and whether its rows are bare dates. Raises DataError."""
+    source = frame.attrs.get("source", "history")
+    given = frame["time"] if "time" in frame.columns else frame.index.to_series()
+    body = frame.drop(columns="time", errors="ignore")
+    body.columns = body.columns.astype(str)
+    times, dates = parse_times(given.reset_index(drop=True), "time", source)
+    refuse(times.isna().to_numpy(), source, "time is empty", times, "fill it")
+    late = np.concatenate([[False], np.diff(pd.DatetimeIndex(times).asi8) <= 0])[: len(times)]
+    refuse(late, source, "time {value} is not after the row before", times, "sort the rows and keep one per time")
+    levels = check_frame(body.reset_index(drop=True), {}, source, others="number")
+    levels.index = pd.DatetimeIndex(times, name="time")
+    levels.columns.name = "driver"
+    dates = bool(frame.attrs.get("dates", dates))
+    levels.attrs = {"source": source, "dates": dates}
+    return levels, dates
+
+
+def known_history(levels: pd.DataFrame, dates: bool, drivers: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    """The levels known at as_of, in the drivers' order: a row from its time, a bare date from its session's close."""
+    levels = levels[drivers.index]
+    if not dates:
+        known_frame = levels[levels.index <= as_of]
+        known_frame.attrs = {**levels.attrs, "dates": False}
+        return known_frame
+    known = levels.to_numpy(dtype=float, copy=True)
+    for rule, members in drivers.groupby("known_at", sort=False):
+        hidden = np.flatnonzero(close_times(levels.index, str(rule)) > as_of)
+        known[np.ix_(hidden, drivers.index.get_indexer(members.index))] = np.nan
+    known_frame = pd.DataFrame(known, index=levels.index, columns=levels.columns)
+    known_frame = known_frame[~np.isnan(known).all(axis=1)] if known.size else known_frame
+    known_frame.attrs = {**levels.attrs, "dates": True}
+    return known_frame
+
+
+def close_times(days: pd.DatetimeIndex, rule: str) -> pd.DatetimeIndex:
+    """The UTC instants at which the sessions of these dates close; '' is the last second of the UTC day."""
+    if not rule:
+        return days + DAY_END
+    match = re.fullmatch(r"(\d{1,2}:\d{2})(?:\s+(\S+))?", rule.strip())
+    try:
+        if match is None:
+            raise ValueError
+        hour = pd.Timedelta(f"{match[1]}:00")
+        return (days.tz_localize(None) + hour).tz_localize(match[2] or "UTC").tz_convert("UTC")
+    except (ValueError, KeyError):
+        raise DataError(f"drivers: known_at {rule!r} is no time of day; write '16:00 America/New_York'") from None
+
+
+def check_levels(levels: pd.DataFrame, drivers: pd.DataFrame, signed: pd.Index, source: str) -> None:
+    """Refuse gaps, impossible levels and undeclared constants. `signed`: underlyings whose price may be negative."""
+    values = levels.to_numpy()
+    absent = np.isnan(values)
+    started = np.logical_or.accumulate(~absent, axis=0)
+    ends = np.logical_or.accumulate(~absent[::-1], axis=0)[::-1]
+    returns = drivers["kind"].isin(RETURNS).to_numpy()
+    free = drivers["underlying"].isin(signed).to_numpy() | ~returns
+    with np.errstate(invalid="ignore"):
+        low = np.where(free & returns, values == 0, ~free & (values <= 0))
+        low |= (drivers["kind"] == "vol").to_numpy() & (values < 0)
+    for bad, remedy in (
+        (absent & started & ends, "is missing between known rows; fill the gap or drop the row"),
+        (low, "is {value:g}, no level to take a return from; mend the row"),
+    ):
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            text = remedy.format(value=values[row, column])
+            raise DataError(f"{row_of(source, int(row))}: {drivers.index[column]} {text}")
+    if len(values) < 2:
+        return
+    with np.errstate(invalid="ignore"):
+        filled = np.where(absent, np.nanmax(np.where(absent.all(axis=0), 0.0, values), axis=0), values)
+    span, size = np.ptp(filled, axis=0), np.abs(filled).max(axis=0)
+    flat = (span <= _FLAT * size) & ~drivers["constant"].to_numpy(dtype=bool) & ((~absent).sum(axis=0) >= 2)
+    if flat.any():
+        raise DataError(
+            f"{source}: driver {drivers.index[flat][0]} never moves over {len(values)} rows; "
+            "declare constant = true in drivers, or mend its column"
+        )
+
+
+def periods_per_year(drivers: pd.DataFrame, levels: pd.DataFrame) -> float:
+    """Periods of the history in a year: as the drivers say, else from its spacing. Raises DataError where they differ."""
+    stated = drivers["periods_per_year"].dropna()
+    if stated.nunique() > 1:
+        one, other = stated.drop_duplicates().index[:2]
+        raise DataError(
+            f"drivers: periods_per_year is {stated[one]:g} for {one} and {stated[other]:g} for {other}; "
+            "bring all histories to one period"
+        )
+    if len(stated):
+        return float(stated.iloc[0])
+    if len(levels) < 3:
+        return 252.0
+    days = np.median(np.diff(levels.index.as_unit("ns").asi8)) / 86.4e12
+    if 0.9 < days < 1.5:
+        return 365.0 if (levels.index.day_of_week >= 5).any() else 252.0
+    for typical, periods in ((7.0, 52.0), (30.4, 12.0), (91.3, 4.0)):
+        if 0.9 < days / typical < 1.1:
+            return periods
+    return 365.0 / days
+
+
+def moves_of(levels: pd.DataFrame, drivers: pd.DataFrame, rows: int | None) -> pd.DataFrame:
+    """The last `rows` moves (all complete ones by default), T x D: returns of prices and pairs, changes of the rest.
+
+    Raises DataError where a driver's history is shorter than asked.
+    """
+    values = levels.to_numpy(dtype=float)
+    complete = np.isfinite(values).all(axis=1)
+    last = len(values) - int(np.argmax(complete[::-1])) if complete.any() else 0
+    values, times = values[:last], levels.index[:last]
+    known = np.isfinite(values)
+    count = known.sum(axis=0) - 1
+    least = max(int(count.min(initial=len(values) - 1)), 0) if values.size else 0
+    wanted = least if rows is None else rows
+    if wanted > least or least < 1:
+        driver = levels.columns[int(np.argmin(count))] if values.size else "any driver"
+        raise DataError(
+            f"history of {driver} has {least} moves, fewer than the {max(wanted, 1)} asked; "
+            "give a longer history, ask for fewer rows or leave the driver out"
+        )
+    window = values[last - wanted - 1 :] if last > wanted else values
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = np.where(
+            drivers["kind"].isin(RETURNS).to_numpy(), window[1:] / window[:-1] - 1, np.diff(window, axis=0)
+        )
+    return pd.DataFrame(change, index=times[-wanted:], columns=levels.columns)
+
+
+# ---- currencies ----------------------------------------------------------------------------------------------------
+
+
+def currency_paths(
+    currencies: pd.Index, drivers: pd.DataFrame, levels: np.ndarray, base_currency: str
+) -> tuple[np.ndarray, sp.csr_array]:
+    """Base currency per unit of each of C currencies, and the signs C x D of the drivers on its path to base.
+
+    The path with the fewest quoted pairs is taken. Raises DataError naming the pair that is missing.
+    """
+    pairs = drivers["kind"] == "fx"
+    pairs |= (drivers["kind"] == "price") & drivers["underlying"].isin([*currencies, base_currency])
+    edges: dict[str, list[tuple[str, int, int]]] = {}
+    for position in np.flatnonzero(pairs):
+        asset, quote = drivers["underlying"].iat[position], drivers["currency"].iat[position]
+        edges.setdefault(quote, []).append((asset, int(position), 1))
+        edges.setdefault(asset, []).append((quote, int(position), -1))
+    paths: dict[str, list[tuple[int, int]]] = {base_currency: []}
+    queue = deque([base_currency])
+    while queue:
+        here = queue.popleft()
+        for there, position, sign in edges.get(here, []):
+            if there not in paths:
+                paths[there] = [*paths[here], (position, sign)]
+                queue.append(there)
+    rate = np.ones(len(currencies))
+    signs = sp.lil_array((len(currencies), len(drivers)))
+    for row, currency in enumerate(currencies):
+        if currency not in paths:
+            raise DataError(
+                f"currency {currency} has no quoted path to {base_currency}; "
+                f"add the pair {currency}{base_currency} as an fx driver with its history"
+            )
+        for position, sign in paths[currency]:
+            if not levels[position] > 0:
+                raise DataError(f"pair {drivers.index[position]} has no level; add its history or a spot quote")
+            rate[row] *= levels[position] ** sign
+            signs[row, position] = sign
+    return rate, sp.csr_array(signs)

@@ -1,0 +1,169 @@
+"""From contracts to sensitivities: what one contract gains, in base currency, for a unit move of what drives it.
+
+A contract's value V(S, vol, t) stands in a currency c whose price in base currency may itself move with S (a coin as
+numeraire: base per unit of c goes as S^power, power -1). Everything here is a derivative of V S^power, so that a book
+reads the same in either numeraire, and one coin is one driver whether it is underlying, collateral or base.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from optihedge.market.pricing import greeks, inverse_greeks
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+UNITS = {
+    "delta": "base currency, P&L of +100 %",
+    "gamma": "base currency, change of delta for +1 %",
+    "vega": "base currency per vol point",
+    "theta": "base currency per calendar day",
+    "rho": "base currency per basis point, spot held",
+    "vanna": "base currency, change of delta per vol point",
+    "volga": "base currency, change of vega per vol point",
+    "charm": "base currency, change of delta per calendar day",
+    "value": "base currency",
+    "notional": "base currency",
+}
+_PER_UNIT = {
+    "delta": 1.0, "gamma": 0.01, "vega": 0.01, "theta": 1 / 365, "rho": 1e-4, "vanna": 0.01, "volga": 1e-4,
+    "charm": 1 / 365, "value": 1.0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Contracts:
+    """N contracts as arrays.
+
+    spot        S, price of the underlying in the contract's currency c
+    price       of the contract: in c, and in coin for an inverse option
+    forward     the price F of the future of its expiry (an option's forward; a future's own price)
+    fx          base currency per unit of c
+    power       exponent with which fx moves with S: 0, or -1 where the base currency is the underlying itself
+    constant    worth the same in c whatever S does: cash
+    years, vol, discount, right (+1, -1), strike    of options; ignored elsewhere
+    """
+
+    option: Flags
+    inverse: Flags
+    margined: Flags
+    constant: Flags
+    multiplier: Floats
+    spot: Floats
+    price: Floats
+    forward: Floats
+    fx: Floats
+    power: Floats
+    strike: Floats
+    right: Floats
+    years: Floats
+    vol: Floats
+    discount: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivities:
+    """Per contract, base currency, per unit return of S and per 1.00 of vol, rate and basis; times per year.
+
+    delta = S d/dS, gamma = S^2 d2/dS2, vanna = S d vega/dS, charm = d delta/dt, each of V S^power. `outright` is the
+    delta of V alone: what a contract gains when S moves and its currency does not.
+    """
+
+    value: Floats
+    delta: Floats
+    gamma: Floats
+    vega: Floats
+    theta: Floats
+    rho: Floats
+    vanna: Floats
+    volga: Floats
+    charm: Floats
+    basis: Floats
+    outright: Floats
+
+    def desk(self) -> dict[str, Floats]:
+        """The same in the desk's units, see UNITS."""
+        return {name: getattr(self, name) * unit for name, unit in _PER_UNIT.items()}
+
+    def replaced(self, desk: pd.DataFrame | None) -> Sensitivities:
+        """With the desk's own figures (desk units, N rows, NaN keeps ours) in place of ours of the same name."""
+        if desk is None:
+            return self
+        parts = {}
+        for name in desk.columns.intersection(list(_PER_UNIT)):
+            own = desk[name].to_numpy(dtype=float) / _PER_UNIT[name]
+            parts[name] = np.where(np.isnan(own), getattr(self, name), own)
+        if "delta" in parts:
+            parts["outright"] = self.outright + parts["delta"] - self.delta
+        return replace(self, **parts)
+
+
+def sensitivities(c: Contracts) -> Sensitivities:
+    """Sensitivities of one contract of each kind.
+
+    Linear future: V = m (S e^b - F0). Inverse future: V = m (1/F0 - 1/F) S in quote currency, hence delta m S/F and no
+    gamma. Inverse option: V = m S C(F)/F. The basis b is held in every derivative but its own.
+    """
+    size = len(c.multiplier)
+    spot = c.spot
+    parts = {name: np.zeros(size) for name in ("gamma", "vega", "theta", "rho", "vanna", "volga", "charm", "basis")}
+    future = c.margined
+    delta = np.where(future, np.where(c.inverse, spot / c.forward, c.forward), np.where(c.constant, 0.0, c.price))
+    value = np.where(future, 0.0, c.price)
+    parts["basis"] = np.where(future, delta, 0.0)
+    for inverse in (False, True):
+        at = np.flatnonzero(c.option & (c.inverse == inverse))
+        if not at.size:
+            continue
+        s = spot[at]
+        terms = (s, c.forward[at], c.strike[at], c.years[at], c.vol[at], c.right[at])
+        g = inverse_greeks(*terms) if inverse else greeks(*terms, c.discount[at])
+        value[at] = c.price[at] * s if inverse else c.price[at]
+        delta[at] = g.delta * s
+        parts["gamma"][at] = g.gamma * s * s
+        for name in ("vega", "theta", "rho", "volga"):
+            parts[name][at] = getattr(g, name)
+        for name in ("vanna", "charm"):
+            parts[name][at] = getattr(g, name) * s
+        parts["basis"][at] = delta[at] - value[at] if inverse else delta[at]
+    p, scale = c.power, c.multiplier * c.fx
+    parts["gamma"] += p * (2 * delta + (p - 1) * value)
+    parts["vanna"] += p * parts["vega"]
+    parts["charm"] += p * parts["theta"]
+    return Sensitivities(
+        value=value * scale,
+        delta=(delta + p * value) * scale,
+        outright=delta * scale,
+        **{name: part * scale for name, part in parts.items()},
+    )
+
+
+def price_unit(c: Contracts) -> Floats:
+    """Base currency per contract for a rise of its price by 1.00, in the units it is quoted in."""
+    inverse_future = c.inverse & c.margined
+    per_price = np.where(inverse_future, c.spot / c.forward**2, np.where(c.inverse, c.spot, 1.0))
+    return c.multiplier * c.fx * per_price
+
+
+def notional(c: Contracts) -> Floats:
+    """Base currency per contract: multiplier x underlying price; for an inverse future its quote-currency amount."""
+    margined_price = np.where(c.margined, c.forward, c.price)
+    per_unit = np.where(c.option, c.spot, np.where(c.inverse, 1.0, margined_price))
+    return np.abs(c.multiplier * c.fx * per_unit)
+
+
+def tenor_weights(years: Floats, tenors: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Linear interpolation between tenors (sorted, years): lower and upper index and the weight of the upper.
+
+    Flat beyond the ends, so that weights are in [0, 1] and a parallel move of all tenors is one move of every contract.
+    """
+    upper = np.clip(np.searchsorted(tenors, years), 0, len(tenors) - 1)
+    lower = np.where(years < tenors[upper], np.maximum(upper - 1, 0), upper)
+    gap = tenors[upper] - tenors[lower]
+    weight = np.where(gap > 0, (years - tenors[lower]) / np.where(gap > 0, gap, 1.0), 0.0)
+    return lower, upper, np.clip(weight, 0.0, 1.0)

@@ -1,0 +1,152 @@
+"""Instruments: their types and fields, the checks on them, and the few formulas that belong to a contract's terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import DataError
+from optihedge.frames import Column, Schema, check_frame, refuse, unique_labels
+
+HOURS_PER_YEAR = 365 * 24
+
+
+@dataclass(frozen=True)
+class InstrumentType:
+    """What a type of instrument implies.
+
+    tradable        may be bought and sold at all
+    dated, option   has an expiry; has a strike and a right
+    inverse         settled in its underlying (a coin), which is quoted in another currency
+    margined        paid by variation margin: its market value is 0
+    signed          its price may be zero or negative
+    """
+
+    tradable: bool = True
+    dated: bool = False
+    option: bool = False
+    inverse: bool = False
+    margined: bool = False
+    signed: bool = False
+
+
+TYPES: dict[str, InstrumentType] = {
+    "equity": InstrumentType(),
+    "spot": InstrumentType(),
+    "cash": InstrumentType(),
+    "index": InstrumentType(tradable=False),
+    "future": InstrumentType(dated=True, margined=True, signed=True),
+    "inverse_future": InstrumentType(dated=True, inverse=True, margined=True),
+    "perpetual": InstrumentType(margined=True),
+    "inverse_perpetual": InstrumentType(inverse=True, margined=True),
+    "option": InstrumentType(dated=True, option=True),
+    "inverse_option": InstrumentType(dated=True, option=True, inverse=True),
+}
+
+INSTRUMENTS: Schema = {
+    "type": Column("text", default="equity", choices=tuple(TYPES)),
+    "underlying": Column("text"),
+    "currency": Column("text"),
+    "multiplier": Column("number", default=1.0, above=0.0),
+    "expiry": Column("time"),
+    "strike": Column("number", above=0.0),
+    "right": Column("text", choices=("", "C", "P")),
+    "forward": Column("text"),
+    "venue": Column("text"),
+    "lot": Column("number", default=1.0, above=0.0),
+    "tick": Column("number", default=0.0, least=0.0),
+    "min_quantity": Column("number", default=0.0, least=0.0),
+    "min_notional": Column("number", default=0.0, least=0.0),
+    "fee": Column("number", default=0.0),
+    "fee_cap": Column("number", least=0.0),
+    "fee_per_contract": Column("number", default=0.0),
+    "hedge": Column("flag", default=True),
+    "own_risk": Column("number", default=0.0, least=0.0),
+}
+"""Fields of an instrument; any further column is the desk's own.
+
+multiplier    units of the underlying per contract (linear), of the quote currency (inverse future and perpetual)
+currency      of price and settlement; for an inverse contract the coin or its quote currency, either names it
+fee           one-way, fraction of notional (a maker's may be negative); fee_cap: at most this fraction of an option's
+              value; fee_per_contract: settlement currency (quote currency for inverse), added
+lot, min_quantity   contracts;  min_notional  base currency;  tick  price units
+own_risk      standard deviation of the contract's own noise per period, base currency per contract
+"""
+
+
+def check_instruments(frame: pd.DataFrame, as_of: pd.Timestamp, base_currency: str) -> pd.DataFrame:
+    """The instruments, complete and by label, in their given order. Raises DataError."""
+    source = frame.attrs.get("source", "instruments")
+    table = unique_labels(check_frame(frame, INSTRUMENTS, source), "instrument", source)
+    table.attrs = {"source": source}
+    for name, column in INSTRUMENTS.items():
+        if name not in table.columns:
+            table[name] = _absent(column, len(table))
+    labels = table.index
+    kind = types_of(table)
+    given = table["currency"] != ""
+    table["currency"] = table["currency"].where(given, np.where(kind["inverse"], table["underlying"], base_currency))
+    own_name = table["type"].isin(("equity", "spot", "index", "future")).to_numpy()
+    cash = (table["type"] == "cash").to_numpy()
+    empty = (table["underlying"] == "").to_numpy()
+    refuse(
+        empty & ~own_name & ~cash, source, "underlying{of} is empty", table["type"],
+        "name the underlying asset", labels,
+    )  # fmt: skip
+    table["underlying"] = table["underlying"].where(~empty, np.where(cash, table["currency"], labels))
+    dated, option = kind["dated"], kind["option"]
+    expiry = table["expiry"]
+    refuse(dated & expiry.isna(), source, "expiry{of} is empty", expiry, "give its instant, time zone included", labels)
+    refuse(
+        dated & (expiry <= as_of), source, f"{{value}}, the expiry{{of}}, is not after as_of {as_of}", expiry,
+        "drop the expired contract, or set as_of to the time of the quotes", labels,
+    )  # fmt: skip
+    refuse(option & table["strike"].isna(), source, "strike{of} is empty", table["strike"], "give the strike", labels)
+    refuse(option & (table["right"] == ""), source, "right{of} is empty", table["right"], "write C or P", labels)
+    stray = ~option & ((table["right"] != "") | table["strike"].notna())
+    refuse(stray, source, "type{of} is {value}, yet it has a strike or right", table["type"], "make it an option", labels)
+    known = table["forward"].isin(("", *labels)).to_numpy()
+    refuse(~known, source, "forward{of} is {value}, no instrument here", table["forward"], "add that future", labels)
+    table["hedge"] = table["hedge"].to_numpy(dtype=bool) & kind["tradable"]
+    extra = [c for c in table.columns if c not in INSTRUMENTS]
+    return table[[*INSTRUMENTS, *extra]]
+
+
+def types_of(instruments: pd.DataFrame) -> dict[str, np.ndarray]:
+    """What each contract's type implies: one boolean array per field of InstrumentType."""
+    names = ("tradable", "dated", "option", "inverse", "margined", "signed")
+    codes, labels = pd.factorize(instruments["type"])
+    return {n: np.array([getattr(TYPES[t], n) for t in labels], dtype=bool)[codes] for n in names}
+
+
+def _absent(column: Column, rows: int) -> object:
+    if column.kind == "number":
+        return np.full(rows, column.default if column.default is not None else np.nan, dtype=float)
+    if column.kind == "time":
+        return pd.DatetimeIndex([pd.NaT] * rows).tz_localize("UTC").as_unit("ns")
+    return np.full(rows, column.default if column.default is not None else "", dtype=object)
+
+
+# ---- formulas of contract terms ------------------------------------------------------------------------------------
+
+
+def annual_funding(rate: float | np.ndarray, hours: float | np.ndarray) -> float | np.ndarray:
+    """A funding rate per interval of so many hours as a simple yearly rate; positive: long pays."""
+    return rate * (HOURS_PER_YEAR / np.asarray(hours, dtype=float))
+
+
+def inverse_profit(
+    quantity: float | np.ndarray, multiplier: float | np.ndarray, entry: float | np.ndarray, leave: float | np.ndarray
+) -> float | np.ndarray:
+    """Profit in coin of an inverse future or perpetual: quantity x multiplier x (1/entry - 1/exit)."""
+    return quantity * multiplier * (1 / np.asarray(entry, dtype=float) - 1 / np.asarray(leave, dtype=float))
+
+
+def contracts_of(amount: pd.Series, instruments: pd.DataFrame) -> pd.Series:
+    """Contracts for a venue's amounts (coin for an option, quote currency for an inverse future). Raises DataError."""
+    unknown = ~amount.index.isin(instruments.index)
+    if unknown.any():
+        raise DataError(f"venue_amount of {amount.index[unknown][0]}: no such instrument; add it to instruments.csv")
+    return amount / instruments["multiplier"].reindex(amount.index)

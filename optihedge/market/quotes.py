@@ -1,0 +1,131 @@
+"""Quotes at the door: two-sided, one-sided or only marked; each with its own time and forward."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import DataError
+from optihedge.frames import Column, Schema, check_frame, nearest, refuse, row_of, unique_labels
+from optihedge.market.instruments import types_of
+
+QUOTES: Schema = {
+    "bid": Column("number", required=True, empty=True),
+    "ask": Column("number", required=True, empty=True),
+    "time": Column("time"),
+    "underlying_price": Column("number", above=0.0),
+    "bid_size": Column("number", least=0.0),
+    "ask_size": Column("number", least=0.0),
+    "volume": Column("number", least=0.0),
+    "mark": Column("number"),
+    "vol": Column("number", least=0.0),
+    "rate": Column("number"),
+    "funding_rate": Column("number"),
+    "funding_hours": Column("number", above=0.0),
+    "borrow_rate": Column("number"),
+}
+"""Fields of a quote; all but bid and ask may be left out, and every field may be empty.
+
+bid, ask, mark     price units of the instrument (coin for an inverse option)
+underlying_price   an option's forward; the index of a future or perpetual
+bid_size, ask_size, volume   contracts (volume: per day)
+vol, rate          of the option: decimal; decimal per year, continuous
+funding_rate       per interval of funding_hours, positive: long pays;  borrow_rate  decimal per year, simple
+"""
+
+DEPTH: Schema = {
+    "instrument": Column("text", required=True),
+    "side": Column("text", required=True, choices=("bid", "ask")),
+    "price": Column("number", required=True),
+    "size": Column("number", required=True, above=0.0),
+}
+
+
+def check_quotes(
+    frame: pd.DataFrame,
+    instruments: pd.DataFrame,
+    as_of: pd.Timestamp,
+    *,
+    on_missing: str,
+    max_crossed: float,
+    max_age: pd.Timedelta | None,
+) -> pd.DataFrame:
+    """The quotes in the instruments' order, NaN where a side or field is absent. Raises DataError.
+
+    A zero bid or ask (of a price that cannot be negative) is an absent side. max_crossed: how far the bid may lie
+    above the ask, as a fraction of the price. An old quote is refused, or loses both sides under on_missing "freeze".
+    """
+    source = frame.attrs.get("source", "quotes")
+    quotes = unique_labels(check_frame(frame, QUOTES, source), "instrument", source)
+    position = instruments.index.get_indexer(quotes.index)
+    if (position < 0).any():
+        row = int(np.argmax(position < 0))
+        name = quotes.index[row]
+        close = nearest(name, instruments.index)
+        raise DataError(f"{row_of(source, row)}: {name} is no known instrument{close}; add it to instruments")
+    for name, column in QUOTES.items():
+        if name not in quotes.columns:
+            empty = pd.DatetimeIndex([pd.NaT] * len(quotes)).tz_localize("UTC") if column.kind == "time" else np.nan
+            quotes[name] = empty
+    kinds = {name: values[position] for name, values in types_of(instruments).items()}
+    labels = quotes.index
+    for name in ("bid", "ask", "mark"):
+        refuse((quotes[name] < 0) & ~kinds["signed"], source, f"{name}{{of}} is {{value}}, below zero",
+               quotes[name], "mend it; only futures may have negative prices", labels)  # fmt: skip
+        if name != "mark":
+            quotes[name] = quotes[name].where(kinds["signed"] | (quotes[name] != 0))
+    late = (quotes["time"] > as_of).to_numpy()
+    refuse(late, source, f"time{{of}} {{value}} is after as_of {as_of}", quotes["time"], "set as_of no earlier", labels)
+    bid, ask = quotes["bid"], quotes["ask"]
+    crossed = (bid > ask + max_crossed * np.abs(ask)).to_numpy()
+    if crossed.any():
+        row = int(np.argmax(crossed))
+        raise DataError(
+            f"{row_of(source, row)}: ask of {labels[row]} is {ask.iloc[row]:g}, below its bid {bid.iloc[row]:g}; "
+            "drop the row or set max_crossed"
+        )
+    quotes["mark"] = quotes["mark"].fillna(((bid + ask) / 2).fillna(bid).fillna(ask))
+    if max_age is not None:
+        old = (as_of - quotes["time"] > max_age).to_numpy()
+        if on_missing == "error":
+            refuse(old, source, f"time{{of}} {{value}} is older than max_age {max_age} at as_of {as_of}",
+                   quotes["time"], "renew the quote, raise max_age or set on_missing = 'freeze'", labels)  # fmt: skip
+        quotes.loc[old, ["bid", "ask"]] = np.nan
+    extra = [c for c in quotes.columns if c not in QUOTES]
+    ordered = quotes[[*QUOTES, *extra]].reindex(instruments.index)
+    ordered["time"] = ordered["time"].fillna(as_of).dt.as_unit("ns")
+    return ordered
+
+
+def prices_of(quotes: pd.DataFrame, instruments: pd.DataFrame, proxies: pd.Series, on_missing: str) -> np.ndarray:
+    """Reference prices: the mark, else the mid, else the one side; cash is 1. Raises DataError for one without.
+
+    proxies   last known level of each instrument's own price driver (NaN without): under on_missing "freeze" it stands
+              in for a missing price, and the contract cannot be traded
+    """
+    price = quotes["mark"].to_numpy(dtype=float, copy=True)
+    kinds = types_of(instruments)
+    price[(instruments["type"] == "cash").to_numpy() & np.isnan(price)] = 1.0
+    absent = np.isnan(price)
+    if on_missing == "freeze":
+        price = np.where(absent, proxies.to_numpy(), price)
+        absent = np.isnan(price)
+    labels = instruments.index
+    if absent.any():
+        proxy = "" if on_missing == "freeze" else ", or set on_missing = 'freeze' to hold it at its last known level"
+        raise DataError(f"quotes: {labels[absent][0]} has neither bid, ask nor mark; give its mark{proxy}")
+    nothing = (price == 0) & ~kinds["signed"] & ~kinds["option"]
+    if nothing.any():
+        raise DataError(f"quotes: the price of {labels[nothing][0]} is 0; give its price or drop it")
+    return price
+
+
+def check_depth(frame: pd.DataFrame, names: pd.Index) -> pd.DataFrame:
+    """The order book: instrument, side, price, size (contracts), best price first. Raises DataError."""
+    source = frame.attrs.get("source", "depth")
+    depth = check_frame(frame, DEPTH, source)[list(DEPTH)]
+    unknown = ~depth["instrument"].isin(names).to_numpy()
+    refuse(unknown, source, "instrument {value} is not known", depth["instrument"], "add it to instruments")
+    best_first = depth["price"].where(depth["side"] == "ask", -depth["price"])
+    order = pd.DataFrame({"i": names.get_indexer(depth["instrument"]), "s": depth["side"], "p": best_first})
+    return depth.loc[order.sort_values(["i", "s", "p"], kind="stable").index].reset_index(drop=True)

@@ -1,0 +1,471 @@
+"""Market: what is known at one instant. Read from a folder or made from frames, checked once at the door."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from optihedge.errors import DataError
+from optihedge.frames import Column, check_frame, find_table, instant, nearest, read_frame, refuse, unique_labels
+from optihedge.market import drivers as _drivers
+from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional, price_unit, sensitivities
+from optihedge.market.instruments import check_instruments, contracts_of, types_of
+from optihedge.market.loadings import Loadings, contract_loadings, convexity_rows
+from optihedge.market.quotes import check_depth, check_quotes, prices_of
+from optihedge.market.valuation import Paths, driver_levels, value_contracts
+
+_POLICIES = ("error", "freeze")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Market:
+    """Instruments, quotes, drivers and their history as known at `as_of`; an invalid Market cannot exist.
+
+    instruments     by label, fields of market.instruments.INSTRUMENTS and any column of the desk's own
+    quotes          by label, fields of market.quotes.QUOTES
+    base_currency   the currency in which everything is measured; every other currency needs a quoted path to it
+    drivers         by label, fields of market.drivers.DRIVERS; without it every history column is a price
+    history         levels by time, one column per driver; what was not known at as_of is dropped
+    own_exposures   the desk's exposures per contract, desk units: they replace ours of the same name, NaN keeps ours
+    own_loadings    the desk's loadings (instrument, driver, loading: base currency per contract per unit move);
+                    they replace all of an instrument's
+    depth           the order book (instrument, side, price, size)
+    as_of           UTC instant, default the latest time seen; a bare date is the end of that day
+    on_missing      "error", or "freeze": what has no fresh price keeps its last and is not traded
+    max_crossed     how far a bid may exceed its ask, as a fraction of the price
+    max_age         age at which a quote counts as missing, for instance "1d"; None: never
+
+    Raises DataError naming table, row, column and remedy. Arrays per contract are in the order of `names`.
+    """
+
+    instruments: pd.DataFrame
+    quotes: pd.DataFrame
+    base_currency: str
+    drivers: pd.DataFrame | None = None
+    history: pd.DataFrame | None = None
+    own_exposures: pd.DataFrame | None = None
+    own_loadings: pd.DataFrame | None = None
+    depth: pd.DataFrame | None = None
+    as_of: pd.Timestamp | str | None = None
+    on_missing: str = "error"
+    max_crossed: float = 0.0
+    max_age: pd.Timedelta | str | None = None
+    levels: pd.Series = field(init=False, repr=False)
+    contracts: Contracts = field(init=False, repr=False)
+    periods_per_year: float = field(init=False, repr=False)
+    _paths: Paths = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.on_missing not in _POLICIES:
+            raise DataError(f"on_missing is {self.on_missing!r}; write 'error' or 'freeze'")
+        if not isinstance(self.base_currency, str) or not self.base_currency.strip():
+            raise DataError("base_currency is empty; name the currency in which profit and loss is measured")
+        if not (np.isfinite(self.max_crossed) and self.max_crossed >= 0):
+            raise DataError(f"max_crossed is {self.max_crossed}; give a fraction of the price, 0 or more")
+        max_age = None if self.max_age is None else pd.Timedelta(self.max_age)
+        raw, dates = (None, False) if self.history is None else _drivers.read_history(self.history)
+        as_of = self._instant(raw, dates)
+        instruments = check_instruments(self.instruments, as_of, self.base_currency)
+        drivers = _drivers.check_drivers(self.drivers, raw, instruments, self.base_currency)
+        quotes = check_quotes(
+            self.quotes, instruments, as_of,
+            on_missing=self.on_missing, max_crossed=self.max_crossed, max_age=max_age,
+        )  # fmt: skip
+        if raw is None:
+            raw = pd.DataFrame(columns=drivers.index, index=pd.DatetimeIndex([], tz="UTC", name="time"), dtype=float)
+        history = _drivers.known_history(raw, dates, drivers, as_of)
+        kinds = types_of(instruments)
+        by_underlying = pd.Series(kinds["signed"], index=instruments["underlying"]).groupby(level=0).any()
+        signed = by_underlying.index[by_underlying]
+        _drivers.check_levels(history, drivers, signed, raw.attrs.get("source", "history"))
+        last = history.ffill().iloc[-1] if len(history) else pd.Series(np.nan, index=drivers.index)
+        price = prices_of(quotes, instruments, last.reindex(instruments.index), self.on_missing)
+        levels = driver_levels(drivers, last, instruments, quotes, price)
+        paths = Paths.of(instruments, drivers, levels, self.base_currency)
+        contracts, quotes = value_contracts(instruments, quotes, price, drivers, levels, paths, self.on_missing)
+        depth = None if self.depth is None else check_depth(self.depth, instruments.index)
+        for name, value in (
+            ("instruments", instruments), ("quotes", quotes), ("drivers", drivers), ("history", history),
+            ("own_exposures", _own_exposures(self.own_exposures, instruments.index)),
+            ("own_loadings", _own_loadings(self.own_loadings, instruments.index, drivers.index)),
+            ("depth", depth), ("as_of", as_of), ("max_age", max_age),
+            ("levels", pd.Series(levels, index=drivers.index, name="level")),
+            ("contracts", contracts), ("_paths", paths),
+            ("periods_per_year", _drivers.periods_per_year(drivers, history)),
+        ):  # fmt: skip
+            object.__setattr__(self, name, value)
+
+
+    # ---- per contract ----------------------------------------------------------------------------------------------
+
+    @property
+    def names(self) -> pd.Index:
+        """The N instruments, in the order of every array per contract."""
+        return self.instruments.index
+
+    @property
+    def price(self) -> pd.Series:
+        """Reference price per contract unit, in the instrument's price units: the mark, else the mid, else one side."""
+        return pd.Series(self.contracts.price, index=self.names, name="price")
+
+    @property
+    def value(self) -> pd.Series:
+        """Market value per contract, base currency; 0 for futures and perpetuals."""
+        return self.exposures["value"].rename("value")
+
+    @cached_property
+    def trade_cost(self) -> pd.DataFrame:
+        """Half the spread to buy or sell one contract, base currency; NaN where that side cannot be traded.
+
+        A one-sided quote costs its distance from the mark.
+        """
+        bid, ask = (self.quotes[side].to_numpy() for side in ("bid", "ask"))
+        tradable = types_of(self.instruments)["tradable"]
+        half = np.maximum(ask - bid, 0.0) / 2
+        unit = price_unit(self.contracts)
+        price = self.contracts.price
+        buy = np.where(np.isnan(half), np.maximum(ask - price, 0.0), half) * unit
+        sell = np.where(np.isnan(half), np.maximum(price - bid, 0.0), half) * unit
+        cost = {name: np.where(tradable, values, np.nan) for name, values in (("buy", buy), ("sell", sell))}
+        return pd.DataFrame(cost, index=self.names)
+
+    @cached_property
+    def fees(self) -> pd.Series:
+        """One-way fee per contract, base currency: fraction of notional, capped for options, plus the fixed part."""
+        table, c = self.instruments, self.contracts
+        fee = table["fee"].to_numpy() * self.notional.to_numpy()
+        value = np.abs(c.price) * price_unit(c)
+        cap = np.where(c.option, table["fee_cap"].to_numpy() * value, np.nan)
+        fixed = table["fee_per_contract"].to_numpy() * c.fx
+        return pd.Series(np.fmin(fee, cap) + fixed, index=self.names, name="fee")
+
+    @cached_property
+    def notional(self) -> pd.Series:
+        """Base currency per contract: multiplier x underlying price; an inverse future's is its multiplier."""
+        return pd.Series(notional(self.contracts), index=self.names, name="notional")
+
+    @cached_property
+    def sensitivities(self) -> Sensitivities:
+        """Ours, with the desk's own delta, gamma, vega, theta ... in their place where it gave them."""
+        return sensitivities(self.contracts).replaced(self.own_exposures)
+
+    @cached_property
+    def exposures(self) -> pd.DataFrame:
+        """Exposures per contract in desk units (attrs["unit"]), the desk's own columns last."""
+        ours = pd.DataFrame({**self.sensitivities.desk(), "notional": self.notional.to_numpy()}, index=self.names)
+        own = self.own_exposures
+        if own is not None:
+            extra = own.columns.difference(ours.columns, sort=False)
+            ours = pd.concat([ours.where(own.reindex(columns=ours.columns).isna(), own), own[extra].fillna(0.0)], axis=1)
+        units = {} if own is None else own.attrs.get("unit", {})
+        ours = ours[[*UNITS, *ours.columns.difference([*UNITS], sort=False)]]
+        ours.attrs["unit"] = {name: units.get(name, UNITS.get(name, "desk unit")) for name in ours.columns}
+        return ours
+
+    # ---- drivers ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _loadings(self) -> tuple[sp.csr_array, pd.DataFrame]:
+        return contract_loadings(self.sensitivities, self.instruments, self.drivers, self._paths, self.as_of)
+
+    @cached_property
+    def loadings(self) -> Loadings:
+        """D x N, base currency per contract per unit move of each driver."""
+        matrix = self._loadings[0]
+        own = self.own_loadings
+        if own is not None:
+            column = self.names.get_indexer(own["instrument"])
+            keep = np.ones(len(self.names))
+            keep[column] = 0.0
+            given = (own["loading"].to_numpy(), (self.drivers.index.get_indexer(own["driver"]), column))
+            matrix = sp.csr_array(matrix @ sp.diags_array(keep) + sp.coo_array(given, shape=matrix.shape))
+            matrix.eliminate_zeros()
+        return Loadings(matrix, self.drivers.index)
+
+    @cached_property
+    def unmodelled(self) -> pd.DataFrame:
+        """Vega, basis and rho per contract that no driver speaks for (attrs["unit"]); rows with any."""
+        frame = self._loadings[1]
+        if self.own_loadings is not None:
+            frame = frame.drop(index=self.own_loadings["instrument"].unique())
+        chosen = frame[(frame != 0).any(axis=1)]
+        chosen.attrs["unit"] = frame.attrs["unit"]
+        return chosen
+
+    @cached_property
+    def _convexity(self) -> tuple[np.ndarray, sp.csr_array]:
+        return convexity_rows(self.sensitivities, self.loadings.matrix, self.drivers, self._paths)
+
+    @property
+    def price_drivers(self) -> pd.Index:
+        """The U price drivers that some contract stands on."""
+        return self.drivers.index[self._convexity[0]]
+
+    @property
+    def convexity(self) -> sp.csr_array:
+        """U x N: S^2 gamma by price driver, base currency per squared return."""
+        return self._convexity[1]
+
+    @property
+    def price_delta(self) -> sp.csr_array:
+        """U x N: cash delta by price driver, base currency."""
+        return self.loadings.matrix[self._convexity[0]]
+
+    def moves(self, rows: int | None = None) -> pd.DataFrame:
+        """The last `rows` moves of the drivers, T x D; all complete ones by default. Raises DataError if too few.
+
+        attrs: periods_per_year, and kinds (driver -> kind).
+        """
+        moves = _drivers.moves_of(self.history, self.drivers, rows)
+        moves.attrs = {"periods_per_year": self.periods_per_year, "kinds": self.drivers["kind"].to_dict()}
+        return moves
+
+    # ---- groups and copies -----------------------------------------------------------------------------------------
+
+    def group(self, by: str) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Codes (N, -1 for none) and labels of the groups of an instrument column; expiries by their UTC date."""
+        if by not in self.instruments.columns:
+            raise DataError(
+                f"instruments: no column {by} to group by{nearest(by, self.instruments.columns)}; "
+                f"there are {', '.join(map(str, self.instruments.columns))}"
+            )
+        column = self.instruments[by]
+        if isinstance(column.dtype, pd.DatetimeTZDtype):
+            column = column.dt.strftime("%Y-%m-%d")
+        column = column.where(column.notna() & (column.astype(str) != ""), None)
+        codes, labels = pd.factorize(column, sort=False, use_na_sentinel=True)
+        text = [str(label) for label in labels]
+        order = np.argsort(text, kind="stable")
+        rank = np.empty(len(text) + 1, dtype=int)
+        rank[order] = np.arange(len(text))
+        rank[-1] = -1
+        return rank[codes], tuple(text[i] for i in order)
+
+    def with_exposures(self, frame: pd.DataFrame) -> Market:
+        """The same market with further exposure columns (betas, say), per contract; labels must all be known."""
+        extra = _own_exposures(frame, self.names)
+        taken = [c for c in extra.columns if c in self.exposures.columns]
+        if taken:
+            raise DataError(f"exposure {taken[0]} is there already; give the new one another name")
+        market = copy.copy(self)
+        exposures = pd.concat([self.exposures, extra.fillna(0.0)], axis=1)
+        units = {**self.exposures.attrs["unit"], **dict.fromkeys(extra.columns, "desk unit"), **frame.attrs.get("unit", {})}
+        exposures.attrs["unit"] = units
+        market.__dict__["exposures"] = exposures
+        return market
+
+    @classmethod
+    def from_prices(
+        cls,
+        prices: pd.DataFrame,
+        *,
+        base_currency: str,
+        as_of: pd.Timestamp | str | None = None,
+        spread: float | pd.Series = 0.0,
+        fee: float | pd.Series = 0.0,
+        volume: pd.Series | None = None,
+        instruments: pd.DataFrame | None = None,
+        known_at: str = "",
+    ) -> Market:
+        """A market of plain stocks from their price levels, T x N: each column is an instrument and its own driver.
+
+        spread   whole bid-ask spread, fraction of price;  fee  one-way, fraction of notional
+        volume   shares a day;  instruments  further fields by label (sector, lot, currency ...)
+        The last row known at as_of is the quote.
+        """
+        history, dates = _drivers.read_history(prices)
+        names = history.columns
+        drivers = pd.DataFrame({"driver": names, "known_at": known_at})
+        if as_of is not None:
+            table = drivers.set_index("driver")
+            history = _drivers.known_history(history, dates, table, instant(as_of, "as_of"))
+            history.attrs["dates"] = dates
+        if history.empty:
+            raise DataError(f"history: no row is known at as_of {as_of}; give earlier prices or a later as_of")
+        last = history.iloc[-1]
+        half = pd.Series(spread, index=names, dtype=float) / 2 if np.isscalar(spread) else spread.reindex(names) / 2
+        quotes = pd.DataFrame({"bid": last * (1 - half), "ask": last * (1 + half), "mark": last})
+        if volume is not None:
+            quotes["volume"] = volume.reindex(names)
+        table = pd.DataFrame(index=pd.Index(names, name="instrument"))
+        if instruments is not None:
+            stray = instruments.index[~instruments.index.isin(names)]
+            if len(stray):
+                raise DataError(f"instruments: {stray[0]} has no column of prices{nearest(stray[0], names)}; add it")
+            table = instruments.reindex(names).rename_axis("instrument")
+        table["fee"] = pd.Series(fee, index=names) if np.isscalar(fee) else fee.reindex(names)
+        return cls(
+            instruments=table, quotes=quotes.rename_axis("instrument"), base_currency=base_currency,
+            drivers=drivers, history=history, as_of=as_of,
+        )  # fmt: skip
+
+    def _instant(self, history: pd.DataFrame | None, dates: bool) -> pd.Timestamp:
+        if self.as_of is not None:
+            return instant(self.as_of, "as_of")
+        seen = []
+        if history is not None and len(history):
+            last = history.index[-1]
+            seen.append(_drivers.close_times(history.index[-1:], "")[0] if dates else last)
+        if "time" in self.quotes.columns and self.quotes["time"].notna().any():
+            source = self.quotes.attrs.get("source", "quotes")
+            times = check_frame(self.quotes[["time"]], {"time": Column("time")}, source)["time"]
+            seen.append(times.max())
+        if not seen:
+            raise DataError("as_of is not given and no quote has a time; say when this market was seen")
+        return max(seen)
+
+    def _repr_html_(self) -> str:
+        table = self.summary()
+        rows = "".join(f"<tr><th>{escape(str(k))}</th><td>{escape(str(v))}</td></tr>" for k, v in table.items())
+        return f"<table><caption>Market</caption>{rows}</table>"
+
+    def __repr__(self) -> str:
+        return "Market\n" + "\n".join(f"  {name}: {value}" for name, value in self.summary().items())
+
+    def summary(self) -> dict[str, str]:
+        """What there is, in words."""
+        kinds = self.instruments["type"].value_counts()
+        drivers = self.drivers["kind"].value_counts()
+        sides = self.trade_cost.notna()
+        span = f"{self.history.index[0]:%Y-%m-%d} to {self.history.index[-1]:%Y-%m-%d}" if len(self.history) else "none"
+        text = {
+            "as of": f"{self.as_of:%Y-%m-%d %H:%M:%S} UTC, in {self.base_currency}",
+            "instruments": f"{len(self.names)} ({', '.join(f'{n} {t}' for t, n in kinds.items())})",
+            "tradable": f"{int(sides.all(axis=1).sum())} on both sides, {int((sides.sum(axis=1) == 1).sum())} on one",
+            "drivers": f"{len(self.drivers)} ({', '.join(f'{n} {t}' for t, n in drivers.items())})",
+            "history": f"{len(self.history)} rows, {span}, {self.periods_per_year:g} periods a year",
+        }
+        bare = (self.unmodelled[["vega", "basis"]] != 0).sum()
+        for name, count in bare[bare > 0].items():
+            text[f"unmodelled {name}"] = f"{count} contracts have no {'vol' if name == 'vega' else name} driver"
+        return text
+
+
+def _own_exposures(frame: pd.DataFrame | None, names: pd.Index) -> pd.DataFrame | None:
+    if frame is None:
+        return None
+    source = frame.attrs.get("source", "exposures")
+    units = frame.attrs.get("unit", {})
+    labelled = unique_labels(frame, "instrument", source)
+    table = check_frame(labelled, {}, source, others="number")
+    unknown = ~table.index.isin(names)
+    refuse(unknown, source, "instrument {value} is not known", table.index.to_series(), "add it to instruments")
+    table = table.reindex(names)
+    table.attrs["unit"] = units
+    return table
+
+
+_LOADINGS = {
+    "instrument": Column("text", required=True),
+    "driver": Column("text", required=True),
+    "loading": Column("number", required=True),
+}
+
+
+def _own_loadings(frame: pd.DataFrame | None, names: pd.Index, drivers: pd.Index) -> pd.DataFrame | None:
+    if frame is None:
+        return None
+    source = frame.attrs.get("source", "loadings")
+    table = check_frame(frame, _LOADINGS, source, others=None)
+    for column, known in (("instrument", names), ("driver", drivers)):
+        unknown = ~table[column].isin(known).to_numpy()
+        refuse(unknown, source, f"{column} {{value}} is not known", table[column], f"add it to {column}s")
+    twice = table.duplicated(["instrument", "driver"]).to_numpy()
+    refuse(twice, source, "the loading of {value} on one driver appears twice", table["instrument"], "keep one row")
+    return table
+
+
+# ---- reading a folder ----------------------------------------------------------------------------------------------
+
+_TOML_KEYS = ("base_currency", "as_of", "on_missing", "max_crossed", "max_age")
+
+
+def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) -> Market:
+    """The market of a folder: market.toml, instruments, quotes and, optionally, drivers, history, exposures, loadings,
+    depth, each a .csv (or .parquet). `as_of` overrides the one in market.toml. Raises DataError.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; give the folder that holds market.toml and instruments.csv")
+    settings = _read_settings(folder / "market.toml")
+    tables: dict[str, pd.DataFrame | None] = {}
+    for name in ("instruments", "quotes", "drivers", "history", "exposures", "loadings", "depth"):
+        path = find_table(folder, name)
+        if path is None and name in ("instruments", "quotes"):
+            raise DataError(f"{folder / name}.csv is not there; a market needs instruments.csv and quotes.csv")
+        tables[name] = None if path is None else read_frame(path, {})
+    if as_of is not None:
+        settings["as_of"] = as_of
+    return Market(
+        instruments=tables["instruments"],
+        quotes=tables["quotes"],
+        drivers=tables["drivers"],
+        history=tables["history"],
+        own_exposures=tables["exposures"],
+        own_loadings=tables["loadings"],
+        depth=tables["depth"],
+        **settings,
+    )
+
+
+def read_book(source: Path | str | pd.Series | dict, market: Market | None = None) -> pd.Series | dict[str, pd.Series]:
+    """Quantities by instrument (contracts, signed); with a column `book`, a dict of books by name. Raises DataError.
+
+    A file has columns instrument and quantity, or venue_amount (coin for an option, quote currency for an inverse
+    future) in its place. With a market, every instrument must be in it.
+    """
+    if isinstance(source, pd.DataFrame):
+        frame, name = source, "book"
+    elif isinstance(source, (pd.Series, dict)):
+        series = pd.Series(source, dtype=object)
+        frame, name = pd.DataFrame({"instrument": series.index.astype(str), "quantity": series.to_numpy()}), "book"
+    else:
+        path = Path(source)
+        frame, name = read_frame(path, {}), path.name
+    amount = "venue_amount" if "venue_amount" in frame.columns and "quantity" not in frame.columns else "quantity"
+    schema = {
+        "instrument": Column("text", required=True),
+        amount: Column("number", required=True),
+        "book": Column("text"),
+    }
+    table = check_frame(frame, schema, name)
+    if market is not None:
+        unknown = ~table["instrument"].isin(market.names).to_numpy()
+        if unknown.any():
+            close = nearest(table["instrument"].to_numpy()[unknown][0], market.names)
+            refuse(unknown, name, f"instrument {{value}} is not in the market{close}", table["instrument"],
+                   "add it to instruments.csv and quotes.csv, or take it out of the book")  # fmt: skip
+    books = table["book"] if "book" in table.columns else pd.Series("", index=table.index)
+    twice = pd.DataFrame({"book": books, "instrument": table["instrument"]}).duplicated().to_numpy()
+    refuse(twice, name, "instrument {value} appears twice", table["instrument"], "add up its rows")
+    quantity = table.set_index("instrument")[amount].rename("quantity")
+    if amount == "venue_amount":
+        if market is None:
+            raise DataError(f"{name}: venue_amount needs the market's multipliers; read the book with its market")
+        quantity = contracts_of(quantity, market.instruments).rename("quantity")
+    if "book" not in table.columns:
+        return quantity
+    return {str(book): quantity[(books == book).to_numpy()] for book in books.unique()}
+
+
+def _read_settings(path: Path) -> dict[str, object]:
+    if not path.is_file():
+        raise DataError(f"{path} is not there; write a line such as base_currency = \"USD\" into it")
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"market.toml: {error}; mend that line") from None
+    for key in settings:
+        if key not in _TOML_KEYS:
+            raise DataError(f"market.toml: key {key} is not known{nearest(key, _TOML_KEYS)}; rename or remove it")
+    if "base_currency" not in settings:
+        raise DataError('market.toml: base_currency is missing; write a line such as base_currency = "USD"')
+    return settings

@@ -1,0 +1,250 @@
+"""What each contract is worth and priced on: driver levels, currency paths, forwards, discounts, implied vols."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from optihedge.errors import DataError
+from optihedge.frames import nearest, row_of
+from optihedge.market.drivers import RETURNS, currency_paths, tenor_years
+from optihedge.market.exposures import Contracts, tenor_weights
+from optihedge.market.instruments import types_of
+from optihedge.market.pricing import SECONDS_PER_YEAR, implied_vol, implied_vol_reason
+
+_SPOT_TYPES = ("index", "spot")
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Per contract: its driver, the currency its value stands in and that currency's way to base.
+
+    driver      position of the underlying's price (of cash: of its currency's pair); -1 for cash in base currency
+    fx          base currency per unit of the contract's currency
+    quote_fx    base currency per unit of the currency its driver is quoted in
+    signs       N x D: +1 (-1) where base per unit of the contract's currency rises (falls) with a pair
+    quote_signs the same for the currency of its driver
+    """
+
+    driver: np.ndarray
+    fx: np.ndarray
+    quote_fx: np.ndarray
+    signs: sp.csr_array
+    quote_signs: sp.csr_array
+
+    @classmethod
+    def of(cls, instruments: pd.DataFrame, drivers: pd.DataFrame, levels: np.ndarray, base_currency: str) -> Paths:
+        """Raises DataError for an underlying without a driver and for a currency without a path."""
+        cash = (instruments["type"] == "cash").to_numpy()
+        driver = underlying_drivers(instruments, drivers)
+        quoted = drivers["currency"].to_numpy(dtype=object)
+        own = instruments["currency"].to_numpy(dtype=object)
+        quote = np.where(driver >= 0, quoted[driver] if len(quoted) else own, own)
+        currency = np.where(types_of(instruments)["inverse"], quote, own)
+        both = pd.Index(np.concatenate([currency, quote])).unique()
+        rate, signs = currency_paths(both, drivers, levels, base_currency)
+        codes, quote_codes = both.get_indexer(currency), both.get_indexer(quote)
+        signs_of, quote_signs = signs[codes], signs[quote_codes]
+        for row in np.flatnonzero(cash):
+            on_path = signs_of.indices[signs_of.indptr[row] : signs_of.indptr[row + 1]]
+            touching = [d for d in on_path if own[row] in (drivers["underlying"].iat[d], quoted[d])]
+            driver[row] = touching[0] if touching else -1
+        return cls(driver, rate[codes], rate[quote_codes], signs_of, quote_signs)
+
+    def power(self) -> np.ndarray:
+        """N: how base per unit of the contract's currency moves with the contract's own driver, +1, 0 or -1."""
+        power = np.zeros(len(self.driver))
+        rows = np.flatnonzero(self.driver >= 0)
+        if rows.size:
+            power[rows] = np.asarray(self.signs[rows, self.driver[rows]]).ravel()
+        return power
+
+
+def underlying_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.ndarray:
+    """Position of each contract's price driver, that quoted in its own currency first; -1 for cash. Raises DataError."""
+    moving = drivers[drivers["kind"].isin(RETURNS)]
+    position = pd.Series(drivers.index.get_indexer(moving.index), index=moving["underlying"])
+    first = position[~position.index.duplicated()]
+    driver = first.reindex(instruments["underlying"]).fillna(-1).to_numpy().astype(int)
+    if position.index.has_duplicates:
+        pair = position.set_axis(pd.MultiIndex.from_arrays([moving["underlying"], moving["currency"]]))
+        wanted = pd.MultiIndex.from_frame(instruments[["underlying", "currency"]])
+        driver = pair.reindex(wanted).fillna(pd.Series(driver, index=wanted)).to_numpy().astype(int)
+    cash = (instruments["type"] == "cash").to_numpy()
+    unknown = (driver < 0) & ~cash
+    if unknown.any():
+        row = int(np.argmax(unknown))
+        name = instruments["underlying"].iat[row]
+        raise DataError(
+            f"{row_of(instruments.attrs.get('source', 'instruments'), row)}: underlying {name} of "
+            f"{instruments.index[row]} has no price driver{nearest(name, moving['underlying'])}; "
+            "add its column to history, or a driver with that underlying"
+        )
+    return np.where(cash, -1, driver)
+
+
+def driver_levels(
+    drivers: pd.DataFrame, last: pd.Series, instruments: pd.DataFrame, quotes: pd.DataFrame, price: np.ndarray
+) -> np.ndarray:
+    """The level of every driver now, D: a price from its index, spot or own quote, else the index that a future quotes,
+    else the last of its history; other kinds from history. Raises DataError for an underlying without a price.
+    """
+    kinds = types_of(instruments)
+    underlying, names = instruments["underlying"], instruments.index
+    rank = np.select(
+        [instruments["type"] == "index", names == underlying, instruments["type"] == "spot", kinds["margined"]],
+        [0, 1, 2, 3], default=9,
+    )  # fmt: skip
+    value = np.where(rank == 3, quotes["underlying_price"].to_numpy(), price)
+    seen = pd.DataFrame({"underlying": underlying, "currency": instruments["currency"], "rank": rank, "value": value})
+    seen.loc[kinds["inverse"], "currency"] = ""
+    seen = seen[(seen["rank"] < 9) & seen["value"].notna() & (instruments["type"] != "cash")].sort_values("rank")
+    quoted = seen.drop_duplicates(["underlying", "currency"]).set_index(["underlying", "currency"])["value"]
+    levels = last.to_numpy(dtype=float, copy=True)
+    moving = np.flatnonzero(drivers["kind"].isin(RETURNS))
+    pairs = drivers.iloc[moving]
+    for currency in (pd.Series("", index=pairs.index), pairs["currency"]):
+        now = quoted.reindex(pd.MultiIndex.from_arrays([pairs["underlying"], currency])).to_numpy()
+        levels[moving] = np.where(np.isnan(now), levels[moving], now)
+    used = underlying_drivers(instruments, drivers)
+    lost = (used >= 0) & ~np.isfinite(levels[used] if len(levels) else np.zeros(len(used)))
+    if lost.any():
+        name = underlying.iat[int(np.argmax(lost))]
+        raise DataError(f"underlying {name} has no price; quote it (type index, spot or equity) or give its history")
+    return levels
+
+
+def value_contracts(
+    instruments: pd.DataFrame,
+    quotes: pd.DataFrame,
+    price: np.ndarray,
+    drivers: pd.DataFrame,
+    levels: np.ndarray,
+    paths: Paths,
+    on_missing: str,
+) -> tuple[Contracts, pd.DataFrame]:
+    """The contracts as arrays, and the quotes with each option's forward, rate and vol filled in.
+
+    Forward: the quote's own, else the price of the instrument named `forward`, else S e^(rT). Vol: the quote's own,
+    else implied by the price. Raises DataError for an option whose price implies none; under on_missing "freeze" it
+    keeps its intrinsic Greeks and loses both sides.
+    """
+    kinds = types_of(instruments)
+    option, inverse = kinds["option"], kinds["inverse"]
+    cash = (instruments["type"] == "cash").to_numpy()
+    level = levels[paths.driver] if len(levels) else np.ones(len(price))
+    spot = np.where(cash, 1.0, level * paths.quote_fx / paths.fx)
+    years = (instruments["expiry"] - quotes["time"]).dt.total_seconds().to_numpy() / SECONDS_PER_YEAR
+    quotes = quotes.copy()
+    at = np.flatnonzero(option)
+    vol, rate = np.zeros(len(price)), np.zeros(len(price))
+    forward, discount = price.copy(), np.ones(len(price))
+    if at.size:
+        own_rate = quotes["rate"].to_numpy()[at]
+        curve = rate_levels(instruments["currency"].iloc[at], years[at], drivers, levels)
+        rate[at] = np.where(inverse[at], 0.0, np.where(np.isnan(own_rate), curve, own_rate))
+        discount[at] = np.exp(-rate[at] * years[at])
+        forward[at] = _forwards(instruments, quotes, price, at, spot[at] / discount[at])
+        vol[at] = _vols(instruments, quotes, price, forward, years, discount, at, inverse[at], on_missing)
+        for name, values in (("underlying_price", forward), ("rate", rate), ("vol", vol)):
+            column = quotes[name].to_numpy(copy=True)
+            column[at] = values[at]
+            quotes[name] = column
+        dead = np.zeros(len(price), dtype=bool)
+        dead[at] = np.isnan(vol[at])
+        quotes.loc[dead, ["bid", "ask"]] = np.nan
+        quotes.loc[dead, "vol"] = np.nan
+    contracts = Contracts(
+        option=option,
+        inverse=inverse,
+        margined=kinds["margined"],
+        constant=cash,
+        multiplier=instruments["multiplier"].to_numpy(dtype=float),
+        spot=spot,
+        price=price,
+        forward=forward,
+        fx=paths.fx,
+        power=paths.power(),
+        strike=instruments["strike"].to_numpy(dtype=float),
+        right=np.where(instruments["right"] == "P", -1.0, 1.0),
+        years=years,
+        vol=np.nan_to_num(vol),
+        discount=discount,
+    )
+    return contracts, quotes
+
+
+def rate_levels(currency: pd.Series, years: np.ndarray, drivers: pd.DataFrame, levels: np.ndarray) -> np.ndarray:
+    """Continuous rate per year of each contract's currency and time, from the rate drivers; 0 without one."""
+    rate = np.zeros(len(years))
+    for name, positions, tenors in tenor_ladders(drivers, "rate"):
+        mine = (currency == name).to_numpy()
+        lower, upper, weight = tenor_weights(years[mine], tenors)
+        low, high = levels[positions[lower]], levels[positions[upper]]
+        rate[mine] = np.nan_to_num(low * (1 - weight) + high * weight)
+    return rate
+
+
+def tenor_ladders(drivers: pd.DataFrame, kind: str) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """(underlying, driver positions, their tenors in years, ascending) of a kind; an empty tenor alone is year 0."""
+    ladders = []
+    chosen = drivers[drivers["kind"] == kind]
+    for name, rows in chosen.groupby("underlying", sort=False):
+        tenors = [tenor_years(t) if t else 0.0 for t in rows["tenor"]]
+        dated = next((t for t in tenors if isinstance(t, pd.Timestamp)), None)
+        if dated is not None:
+            raise DataError(f"drivers: tenor of {rows.index[0]} is a date; a {kind} driver takes a duration such as 30d")
+        order = np.argsort(np.asarray(tenors, dtype=float), kind="stable")
+        positions = drivers.index.get_indexer(rows.index)[order]
+        ladders.append((str(name), positions, np.asarray(tenors, dtype=float)[order]))
+    return ladders
+
+
+def _forwards(
+    instruments: pd.DataFrame, quotes: pd.DataFrame, price: np.ndarray, at: np.ndarray, carried: np.ndarray
+) -> np.ndarray:
+    quoted = quotes["underlying_price"].to_numpy()[at]
+    on = instruments["forward"].iloc[at]
+    named = pd.Series(price, index=instruments.index).reindex(on).to_numpy()
+    forward = np.where(np.isnan(quoted), np.where(np.isnan(named), carried, named), quoted)
+    bad = ~(forward > 0)
+    if bad.any():
+        name = instruments.index[at[int(np.argmax(bad))]]
+        raise DataError(f"quotes: forward of {name} is {forward[bad][0]:g}; an option needs a forward above zero")
+    return forward
+
+
+def _vols(
+    instruments: pd.DataFrame,
+    quotes: pd.DataFrame,
+    price: np.ndarray,
+    forward: np.ndarray,
+    years: np.ndarray,
+    discount: np.ndarray,
+    at: np.ndarray,
+    inverse: np.ndarray,
+    on_missing: str,
+) -> np.ndarray:
+    vol = quotes["vol"].to_numpy(dtype=float, copy=True)[at]
+    vol[vol == 0] = np.nan
+    unknown = np.flatnonzero(np.isnan(vol))
+    if not unknown.size:
+        return vol
+    rows = at[unknown]
+    strike = instruments["strike"].to_numpy(dtype=float)[rows]
+    right = np.where(instruments["right"].iloc[rows] == "P", -1.0, 1.0)
+    premium = price[rows] * np.where(inverse[unknown], forward[rows], 1.0)
+    terms = (premium, forward[rows], strike, years[rows], right, discount[rows])
+    vol[unknown] = implied_vol(*terms)
+    lost = np.isnan(vol[unknown])
+    if lost.any() and on_missing == "error":
+        row = rows[int(np.argmax(lost))]
+        reason = implied_vol_reason(*terms)[int(np.argmax(lost))]
+        raise DataError(
+            f"quotes: {price[row]:g}, the price of {instruments.index[row]}, implies no vol ({reason}, forward "
+            f"{forward[row]:g}); give its vol, drop it, or set on_missing = 'freeze'"
+        )
+    return vol
