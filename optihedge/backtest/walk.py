@@ -1,0 +1,208 @@
+"""walk_forward: the same hedge step period after period, and what book and hedge then earned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import DataError, InfeasibleError, SolverError, SpecError
+from optihedge.market.exposures import Contracts
+from optihedge.market.instruments import HOURS_PER_YEAR, types_of
+from optihedge.market.snapshot import Market
+from optihedge.market.valuation import underlying_drivers
+
+Book = pd.Series | Mapping[pd.Timestamp, pd.Series] | Callable[[Market], pd.Series]
+
+
+class Hedger(Protocol):
+    """Anything with `hedge(market, book)`, whose answer has `.trades` (contracts by instrument): a HedgeModel."""
+
+    def hedge(self, market: Market, book: pd.Series) -> object: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """A hedge walked forward; row t of `pnl` is the period from one market to the next, labelled by its end.
+
+    pnl        base currency: book, hedge (before costs), cost (>= 0, spread and fees of the trades at its start),
+               total = book + hedge - cost
+    positions  hedge held over each period (period ends x instruments, contracts), book not included
+    steps      by period start: status ("hedged" or why the last hedge was kept), turnover (base currency)
+    """
+
+    pnl: pd.DataFrame
+    positions: pd.DataFrame
+    steps: pd.DataFrame
+
+    def variance_removed(self) -> float:
+        """1 - Var(total) / Var(book): effectiveness after costs."""
+        return 1.0 - float(self.pnl["total"].var() / self.pnl["book"].var())
+
+    def summary(self) -> pd.Series:
+        """Realised figures per period, base currency: volatilities, P&L, cost, turnover, variance removed."""
+        return pd.Series(
+            {
+                "periods": len(self.pnl),
+                "volatility_book": self.pnl["book"].std(),
+                "volatility_total": self.pnl["total"].std(),
+                "variance_removed": self.variance_removed(),
+                "pnl_book": self.pnl["book"].sum(),
+                "pnl_hedge": self.pnl["hedge"].sum(),
+                "cost": self.pnl["cost"].sum(),
+                "turnover": self.steps["turnover"].sum(),
+                "kept": int((self.steps["status"] != "hedged").sum()),
+            }
+        )
+
+    def __str__(self) -> str:
+        return self.summary().to_string(float_format="{:,.4g}".format)
+
+
+def walk_forward(
+    model: Hedger,
+    markets: Iterable[Market],
+    book: Book,
+    *,
+    on_failure: str = "error",
+    progress: Callable[[int, pd.Timestamp], None] | None = None,
+) -> Walk:
+    """Hedge `book` at every market but the last, hold the result to the next, and book what it earned.
+
+    markets     in strictly increasing as_of; an iterator will do: only two are held at a time
+    book        quantities by instrument, or one such Series by as_of, or a function of the market
+    on_failure  "error", or "hold": keep the last hedge where none was found, and say so in `steps`
+    progress    called after each step with the number done and its as_of
+
+    The model sees one market at a time, and a market holds nothing after its as_of. What has expired is settled against
+    the next market's underlying. Raises DataError for a held contract that vanishes, SpecError for too few markets.
+    """
+    if on_failure not in ("error", "hold"):
+        raise SpecError(f"walk_forward: on_failure is {on_failure!r}; write 'error' or 'hold'")
+    held = pd.Series(dtype=float)
+    pnl, positions, steps, last = [], [], [], None
+    for count, market in enumerate(markets):
+        if last is not None:
+            start, client, trades = last
+            if market.as_of <= start.as_of:
+                raise DataError(f"walk_forward: market {market.as_of} is not after {start.as_of}; sort the markets")
+            own, hedge = (_earned(start, market, quantities) for quantities in (client, held))
+            cost = trading_cost(start, trades)
+            pnl.append((market.as_of, own, hedge, cost, own + hedge - cost))
+            positions.append(held.rename(market.as_of))
+            held = held[held.index.isin(market.names)]
+        client = _book_at(book, market)
+        status, trades = _step(model, market, client, held, on_failure)
+        held = held.add(trades, fill_value=0.0)
+        held = held[held != 0]
+        size = np.abs(trades) @ market.notional.reindex(trades.index)
+        steps.append((market.as_of, status, size))
+        last = (market, client, trades)
+        if progress is not None:
+            progress(count + 1, market.as_of)
+    if not pnl:
+        raise SpecError("walk_forward: it needs at least two markets, a step and what came of it")
+    table = pd.DataFrame(pnl, columns=["time", "book", "hedge", "cost", "total"]).set_index("time")
+    frame = pd.DataFrame(steps[:-1], columns=["time", "status", "turnover"]).set_index("time")
+    return Walk(table, pd.DataFrame(positions).fillna(0.0).rename_axis("time"), frame)
+
+
+def contract_pnl(start: Market, end: Market) -> pd.Series:
+    """What one contract of each instrument of `start` earned until `end`, base currency: price, currency and funding.
+
+    A perpetual pays the funding rate quoted at the end for every interval elapsed (long pays a positive rate). NaN for
+    an instrument that neither has a price at the end nor has expired. Borrow depends on the side: see `borrow_cost`.
+    """
+    before, kinds = start.contracts, types_of(start.instruments)
+    place = end.names.get_indexer(start.names)
+    here = place >= 0
+    after = end.contracts
+
+    def later(values: np.ndarray) -> np.ndarray:
+        return np.where(here, values[place], np.nan)
+
+    fx, price, spot = later(after.fx), later(after.price), later(after.spot)
+    value = later(end.value.to_numpy()) - start.value.to_numpy()
+    earned = np.where(kinds["margined"], _margin(before, kinds["inverse"], price, spot) * fx, value)
+    earned = np.where(here, earned, _settled(start, end))
+    hours = (end.as_of - start.as_of).total_seconds() / 3600
+    funding = later(end.quotes["funding_rate"].to_numpy()) * hours / later(end.quotes["funding_hours"].to_numpy())
+    return pd.Series(earned - np.nan_to_num(funding * later(end.notional.to_numpy())), index=start.names, name="pnl")
+
+
+def borrow_cost(start: Market, end: Market, quantities: pd.Series) -> float:
+    """Borrow paid on short quantities (contracts) from start to end, base currency."""
+    rate = start.quotes["borrow_rate"].fillna(0.0).reindex(quantities.index)
+    years = (end.as_of - start.as_of).total_seconds() / 3600 / HOURS_PER_YEAR
+    return float((rate * start.notional.reindex(quantities.index) * np.maximum(-quantities, 0.0)).sum() * years)
+
+
+def trading_cost(market: Market, trades: pd.Series) -> float:
+    """Half spreads and fees of trades (contracts), base currency. Raises DataError for a side that cannot be traded."""
+    sides = market.trade_cost.reindex(trades.index)
+    unit = np.where(trades > 0, sides["buy"], sides["sell"]) + market.fees.reindex(trades.index)
+    cost = np.where(trades != 0, np.abs(trades) * unit, 0.0)
+    if np.isnan(cost).any():
+        raise DataError(f"walk_forward: {trades.index[np.isnan(cost)][0]} was traded on a side without a quote")
+    return float(cost.sum())
+
+
+def _step(model: Hedger, market: Market, client: pd.Series, held: pd.Series, on_failure: str) -> tuple[str, pd.Series]:
+    try:
+        trades = model.hedge(market, client.add(held, fill_value=0.0)).trades  # type: ignore[attr-defined]
+    except (InfeasibleError, SolverError) as error:
+        if on_failure == "error":
+            raise
+        return f"{error.code}: {error}", pd.Series(dtype=float)
+    return "hedged", trades[trades != 0].astype(float)
+
+
+def _book_at(book: Book, market: Market) -> pd.Series:
+    if isinstance(book, pd.Series):
+        found = book
+    elif isinstance(book, Mapping):
+        if market.as_of not in book:
+            raise DataError(f"walk_forward: no book for {market.as_of}; give one per market")
+        found = book[market.as_of]
+    else:
+        found = book(market)
+    unknown = found.index[~found.index.isin(market.names)]
+    if len(unknown):
+        raise DataError(f"walk_forward: {unknown[0]} of the book is not in the market of {market.as_of}")
+    return found.astype(float)
+
+
+def _earned(start: Market, end: Market, quantities: pd.Series) -> float:
+    """P&L of quantities held from start to end, borrow paid. Raises DataError for one that vanished."""
+    quantities = quantities[quantities != 0]
+    each = contract_pnl(start, end).reindex(quantities.index)
+    if each.isna().any():
+        name = each.index[each.isna()][0]
+        raise DataError(f"walk_forward: {name} is held but has no price on {end.as_of} and has not expired")
+    return float(quantities @ each) - borrow_cost(start, end, quantities)
+
+
+def _margin(c: Contracts, inverse: np.ndarray, price: np.ndarray, spot: np.ndarray) -> np.ndarray:
+    """Variation margin per contract in its currency, from its price to `price` with the underlying then at `spot`."""
+    return c.multiplier * np.where(inverse, (1 / c.price - 1 / price) * spot, price - c.price)
+
+
+def _settled(start: Market, end: Market) -> np.ndarray:
+    """P&L per contract of what expired between the markets, at the next level of its underlying; NaN for the rest.
+
+    Its currency is taken at the start's rate, moved with the underlying where the two are one (coin accounts).
+    """
+    c, kinds = start.contracts, types_of(start.instruments)
+    expired = (start.instruments["expiry"] <= end.as_of).to_numpy()
+    driver = start.drivers.index[underlying_drivers(start.instruments, start.drivers)]
+    ratio = end.levels.reindex(driver).to_numpy() / start.levels.reindex(driver).to_numpy()
+    spot = c.spot * ratio
+    payoff = c.multiplier * np.maximum(c.right * (spot - c.strike), 0.0)
+    fx = c.fx * ratio**c.power
+    earned = np.where(
+        kinds["option"], payoff * fx - start.value.to_numpy(), _margin(c, kinds["inverse"], spot, spot) * fx
+    )
+    return np.where(expired, earned, np.nan)
