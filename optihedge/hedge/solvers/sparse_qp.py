@@ -49,8 +49,13 @@ class _SparseSolver:
     """Normalise, assemble, solve, and bring quantities and multipliers back. `scaling`: 'risk' or 'box'."""
 
     scaling: str = "risk"
-    name: ClassVar[str]
+    kind: ClassVar[str]
     cones: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """What a certificate's chain calls it."""
+        return self.kind if self.scaling == "risk" else f"{self.kind}:{self.scaling}"
 
     def solve_qp(
         self, P: sp.csc_array, q: Array, A: sp.csc_array, l: Array, u: Array, *,  # noqa: E741
@@ -89,7 +94,7 @@ class Clarabel(_SparseSolver):
     """Interior point with cones (Goulart and Chen 2024), at 1e-9: tighter can stall, looser may not certify."""
 
     tolerance: float = 1e-9
-    name: ClassVar[str] = "clarabel"
+    kind: ClassVar[str] = "clarabel"
     cones: ClassVar[bool] = True
 
     def _run(self, qp: SparseQP, deadline: float | None, warm: Candidate | None) -> QPResult:
@@ -123,7 +128,7 @@ class Piqp(_SparseSolver):
     """Proximal interior point (Schwan et al. 2023); rows of one variable become bounds. No time limit of its own."""
 
     tolerance: float = 1e-9
-    name: ClassVar[str] = "piqp"
+    kind: ClassVar[str] = "piqp"
 
     def _run(self, qp: SparseQP, deadline: float | None, warm: Candidate | None) -> QPResult:
         piqp = import_module("piqp")
@@ -165,7 +170,7 @@ class Osqp(_SparseSolver):
 
     tolerance: float = 1e-6
     iterations: int = 20_000
-    name: ClassVar[str] = "osqp"
+    kind: ClassVar[str] = "osqp"
 
     def _run(self, qp: SparseQP, deadline: float | None, warm: Candidate | None) -> QPResult:
         osqp = import_module("osqp")
