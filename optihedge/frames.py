@@ -268,7 +268,8 @@ def parse_times(values: pd.Series, name: str, source: str) -> tuple[pd.Series, b
     if all(isinstance(v, pd.Timestamp) or pd.isna(v) for v in values):
         zones = {str(v.tzinfo) for v in values if not pd.isna(v)}
         if len(zones) > 1:
-            raise DataError(f"{source}: column {name} mixes time zones ({', '.join(sorted(zones))}); convert all to UTC")
+            named = ", ".join(sorted(zones))
+            raise DataError(f"{source}: column {name} mixes time zones ({named}); convert all to UTC")
         return parse_times(pd.Series(pd.DatetimeIndex(values), index=values.index), name, source)
     words = values.where(values.notna(), "").astype(str).str.strip()
     empty = (words == "").to_numpy()

@@ -47,7 +47,8 @@ def check_drivers(
 ) -> pd.DataFrame:
     """The drivers by label, complete; without a frame every history column is a price. Raises DataError.
 
-    Without history too, each instrument's underlying is a price driver, so that exposures need no past.
+    Without history too, each instrument's underlying is a price driver, so that exposures need no past. A driver
+    without a column of history can be loaded on, but only a risk given from outside knows its moves.
     """
     if frame is None:
         moving = (instruments["type"] != "cash") | (instruments["currency"] != base_currency)
@@ -61,13 +62,12 @@ def check_drivers(
             table[name] = np.full(len(table), default, dtype=None if column.kind != "text" else object)
     table = table[list(DRIVERS)]
     if history is not None:
-        for one, other, what in (
-            (history.columns, table.index, "a column of history without a row here; add the row or drop the column"),
-            (table.index, history.columns, "a driver without a column of history; add the column or drop the driver"),
-        ):
-            stray = one[~one.isin(other)]
-            if len(stray):
-                raise DataError(f"{source}: {stray[0]} is {what}{nearest(stray[0], other)}")
+        stray = history.columns[~history.columns.isin(table.index)]
+        if len(stray):
+            raise DataError(
+                f"{source}: {stray[0]} is a column of history without a row here{nearest(stray[0], table.index)}; "
+                "add the row or drop the column"
+            )
     return _name_pairs(table, instruments, base_currency, source)
 
 
@@ -79,7 +79,7 @@ def _name_pairs(table: pd.DataFrame, instruments: pd.DataFrame, base_currency: s
         pair = re.fullmatch(r"([A-Z]{3})([A-Z]{3})|(\w+)[/\-_.](\w+)", str(driver))
         if pair is None:
             raise DataError(
-                f"{source}: fx driver {driver} names no pair; call it EURUSD or EUR/USD, or fill underlying and currency"
+                f"{source}: fx driver {driver} names no pair; call it EURUSD, or fill underlying and currency"
             )
         asset, quote = [part for part in pair.groups() if part]
         table.loc[driver, ["underlying", "currency"]] = [asset, quote]
@@ -99,7 +99,8 @@ def _name_pairs(table: pd.DataFrame, instruments: pd.DataFrame, base_currency: s
     if twice.any():
         driver = twice.index[twice][0]
         first = table.index[(table["underlying"] == table.loc[driver, "underlying"]) & kind.isin(RETURNS)][0]
-        raise DataError(f"{source}: {first} and {driver} are both the price of {table.loc[driver, 'underlying']}; keep one")
+        asset = table.loc[driver, "underlying"]
+        raise DataError(f"{source}: {first} and {driver} are both the price of {asset}; keep one")
     return table
 
 
@@ -137,7 +138,7 @@ def read_history(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
 
 def known_history(levels: pd.DataFrame, dates: bool, drivers: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     """The levels known at as_of, in the drivers' order: a row from its time, a bare date from its session's close."""
-    levels = levels[drivers.index]
+    levels = levels.reindex(columns=drivers.index)
     if not dates:
         known_frame = levels[levels.index <= as_of]
         known_frame.attrs = {**levels.attrs, "dates": False}
@@ -199,7 +200,7 @@ def check_levels(levels: pd.DataFrame, drivers: pd.DataFrame, signed: pd.Index, 
 
 
 def periods_per_year(drivers: pd.DataFrame, levels: pd.DataFrame) -> float:
-    """Periods of the history in a year: as the drivers say, else from its spacing. Raises DataError where they differ."""
+    """Periods of the history in a year: as the drivers say (all alike, else a DataError), else from its spacing."""
     stated = drivers["periods_per_year"].dropna()
     if stated.nunique() > 1:
         one, other = stated.drop_duplicates().index[:2]

@@ -106,7 +106,8 @@ def check_instruments(frame: pd.DataFrame, as_of: pd.Timestamp, base_currency: s
     refuse(option & table["strike"].isna(), source, "strike{of} is empty", table["strike"], "give the strike", labels)
     refuse(option & (table["right"] == ""), source, "right{of} is empty", table["right"], "write C or P", labels)
     stray = ~option & ((table["right"] != "") | table["strike"].notna())
-    refuse(stray, source, "type{of} is {value}, yet it has a strike or right", table["type"], "make it an option", labels)
+    odd = "type{of} is {value}, yet it has a strike or right"
+    refuse(stray, source, odd, table["type"], "make it an option, or empty both fields", labels)
     known = table["forward"].isin(("", *labels)).to_numpy()
     refuse(~known, source, "forward{of} is {value}, no instrument here", table["forward"], "add that future", labels)
     table["hedge"] = table["hedge"].to_numpy(dtype=bool) & kind["tradable"]

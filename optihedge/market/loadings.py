@@ -29,7 +29,8 @@ def contract_loadings(
 
     Price: the contract's delta on its own driver. Currencies: its value moves with the pairs between its currency and
     base; where the underlying is quoted in another currency, its delta with the pairs between the two. Vol and rate:
-    linear between the tenors of the underlying (currency). Basis: the driver of its expiry, or of the perpetual.
+    linear between the tenors of the underlying (currency). Basis: the driver of its expiry, or of the perpetual; a
+    contract that is its own underlying has none.
     """
     count = len(instruments)
     own = np.flatnonzero(paths.driver >= 0)
@@ -51,7 +52,9 @@ def contract_loadings(
             triplets.append((positions[upper], rows, amount[rows] * weight))
             spoken[rows] = True
         covered[kind] = spoken
-    basis, covered["basis"] = _basis(s.basis, instruments, drivers, years)
+    itself = (instruments["underlying"] == instruments.index).to_numpy()
+    basis, covered["basis"] = _basis(np.where(itself, 0.0, s.basis), instruments, drivers, years)
+    covered["basis"] |= itself
     triplets += basis
     row, column, value = (np.concatenate(parts) for parts in zip(*triplets, strict=True))
     keep = value != 0

@@ -14,8 +14,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import DataError
-from optihedge.frames import Column, check_frame, find_table, instant, nearest, read_frame, refuse, unique_labels
+from optihedge.frames import Column, check_frame, find_table, instant, nearest, read_frame, refuse
 from optihedge.market import drivers as _drivers
+from optihedge.market.desk import own_exposures, own_loadings
 from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional, price_unit, sensitivities
 from optihedge.market.instruments import check_instruments, contracts_of, types_of
 from optihedge.market.loadings import Loadings, contract_loadings, convexity_rows
@@ -94,8 +95,8 @@ class Market:
         depth = None if self.depth is None else check_depth(self.depth, instruments.index)
         for name, value in (
             ("instruments", instruments), ("quotes", quotes), ("drivers", drivers), ("history", history),
-            ("own_exposures", _own_exposures(self.own_exposures, instruments.index)),
-            ("own_loadings", _own_loadings(self.own_loadings, instruments.index, drivers.index)),
+            ("own_exposures", own_exposures(self.own_exposures, instruments.index)),
+            ("own_loadings", own_loadings(self.own_loadings, instruments.index, drivers.index)),
             ("depth", depth), ("as_of", as_of), ("max_age", max_age),
             ("levels", pd.Series(levels, index=drivers.index, name="level")),
             ("contracts", contracts), ("_paths", paths),
@@ -163,8 +164,9 @@ class Market:
         ours = pd.DataFrame({**self.sensitivities.desk(), "notional": self.notional.to_numpy()}, index=self.names)
         own = self.own_exposures
         if own is not None:
-            extra = own.columns.difference(ours.columns, sort=False)
-            ours = pd.concat([ours.where(own.reindex(columns=ours.columns).isna(), own), own[extra].fillna(0.0)], axis=1)
+            extra = own[own.columns.difference(ours.columns, sort=False)].fillna(0.0)
+            replaced = ours.where(own.reindex(columns=ours.columns).isna(), own)
+            ours = pd.concat([replaced, extra], axis=1)
         units = {} if own is None else own.attrs.get("unit", {})
         ours = ours[[*UNITS, *ours.columns.difference([*UNITS], sort=False)]]
         ours.attrs["unit"] = {name: units.get(name, UNITS.get(name, "desk unit")) for name in ours.columns}
@@ -251,14 +253,14 @@ class Market:
 
     def with_exposures(self, frame: pd.DataFrame) -> Market:
         """The same market with further exposure columns (betas, say), per contract; labels must all be known."""
-        extra = _own_exposures(frame, self.names)
+        extra = own_exposures(frame, self.names)
         taken = [c for c in extra.columns if c in self.exposures.columns]
         if taken:
             raise DataError(f"exposure {taken[0]} is there already; give the new one another name")
         market = copy.copy(self)
         exposures = pd.concat([self.exposures, extra.fillna(0.0)], axis=1)
-        units = {**self.exposures.attrs["unit"], **dict.fromkeys(extra.columns, "desk unit"), **frame.attrs.get("unit", {})}
-        exposures.attrs["unit"] = units
+        units = dict.fromkeys(extra.columns, "desk unit")
+        exposures.attrs["unit"] = {**self.exposures.attrs["unit"], **units, **frame.attrs.get("unit", {})}
         market.__dict__["exposures"] = exposures
         return market
 
@@ -347,40 +349,6 @@ class Market:
         for name, count in bare[bare > 0].items():
             text[f"unmodelled {name}"] = f"{count} contracts have no {'vol' if name == 'vega' else name} driver"
         return text
-
-
-def _own_exposures(frame: pd.DataFrame | None, names: pd.Index) -> pd.DataFrame | None:
-    if frame is None:
-        return None
-    source = frame.attrs.get("source", "exposures")
-    units = frame.attrs.get("unit", {})
-    labelled = unique_labels(frame, "instrument", source)
-    table = check_frame(labelled, {}, source, others="number")
-    unknown = ~table.index.isin(names)
-    refuse(unknown, source, "instrument {value} is not known", table.index.to_series(), "add it to instruments")
-    table = table.reindex(names)
-    table.attrs["unit"] = units
-    return table
-
-
-_LOADINGS = {
-    "instrument": Column("text", required=True),
-    "driver": Column("text", required=True),
-    "loading": Column("number", required=True),
-}
-
-
-def _own_loadings(frame: pd.DataFrame | None, names: pd.Index, drivers: pd.Index) -> pd.DataFrame | None:
-    if frame is None:
-        return None
-    source = frame.attrs.get("source", "loadings")
-    table = check_frame(frame, _LOADINGS, source, others=None)
-    for column, known in (("instrument", names), ("driver", drivers)):
-        unknown = ~table[column].isin(known).to_numpy()
-        refuse(unknown, source, f"{column} {{value}} is not known", table[column], f"add it to {column}s")
-    twice = table.duplicated(["instrument", "driver"]).to_numpy()
-    refuse(twice, source, "the loading of {value} on one driver appears twice", table["instrument"], "keep one row")
-    return table
 
 
 # ---- reading a folder ----------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ class Paths:
 
 
 def underlying_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.ndarray:
-    """Position of each contract's price driver, that quoted in its own currency first; -1 for cash. Raises DataError."""
+    """Position of each contract's price driver, one quoted in its own currency first; -1: cash. Raises DataError."""
     moving = drivers[drivers["kind"].isin(RETURNS)]
     position = pd.Series(drivers.index.get_indexer(moving.index), index=moving["underlying"])
     first = position[~position.index.duplicated()]
@@ -196,7 +196,7 @@ def tenor_ladders(drivers: pd.DataFrame, kind: str) -> list[tuple[str, np.ndarra
         tenors = [tenor_years(t) if t else 0.0 for t in rows["tenor"]]
         dated = next((t for t in tenors if isinstance(t, pd.Timestamp)), None)
         if dated is not None:
-            raise DataError(f"drivers: tenor of {rows.index[0]} is a date; a {kind} driver takes a duration such as 30d")
+            raise DataError(f"drivers: tenor of {rows.index[0]} is a date; a {kind} driver takes a duration as 30d")
         order = np.argsort(np.asarray(tenors, dtype=float), kind="stable")
         positions = drivers.index.get_indexer(rows.index)[order]
         ladders.append((str(name), positions, np.asarray(tenors, dtype=float)[order]))
