@@ -1,0 +1,367 @@
+"""ProgramBuilder: the verbs in which terms speak. Vectors run over all contracts in play; fixed ones fold at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from optihedge.errors import DataError, SpecError
+from optihedge.hedge.horizon import Horizon
+from optihedge.hedge.problem import Problem, TermCost, assemble, boxes
+from optihedge.hedge.program import Program
+from optihedge.hedge.terms.base import Term
+from optihedge.hedge.variance import VarianceForm, variance_form
+from optihedge.market.snapshot import Market
+from optihedge.risk.root import Risk
+
+Array = np.ndarray
+Values = float | Array | pd.Series
+_YEAR = 365 * 86400.0  # seconds
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RowBlock:
+    """Rows lo <= a q + on_holdings |q| + on_trades |q - start| + auxiliaries z <= hi, over N contracts in play."""
+
+    term: str
+    names: tuple[str, ...]
+    unit: str
+    a: sp.csr_array
+    on_holdings: sp.csr_array
+    on_trades: sp.csr_array
+    auxiliaries: sp.csr_array  # m x (auxiliaries known when it was written)
+    lower: Array
+    upper: Array
+    penalty: Array
+    target: Array
+    tier: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Auxiliary:
+    """Columns without a position: their bounds and linear cost (base currency per unit)."""
+
+    term: str
+    names: tuple[str, ...]
+    lower: Array
+    upper: Array
+    cost: Array
+
+
+class ProgramBuilder:
+    """Collects what the terms of one hedging model say about one market and book.
+
+    market     the Market, betas included                positions  N integers into market.names: contracts in play
+    start      N quantities before (contracts)           tradable   N booleans; the others keep their quantity
+    risk       Risk over drivers, or None                horizon    in periods of the drivers, days and years
+    capital    base currency, for default boxes
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        start: Array,
+        tradable: Array,
+        *,
+        positions: Array,
+        risk: Risk | None = None,
+        horizon: Horizon,
+        capital: float = 0.0,
+    ) -> None:
+        self.market, self.risk, self.capital = market, risk, capital
+        self.periods, self.days, self.years = horizon.periods, horizon.days, horizon.years
+        self.positions = positions
+        self.names = market.names[positions]
+        self.start = np.asarray(start, dtype=float)
+        cost = market.trade_cost.to_numpy(dtype=float)[positions]
+        self.can_buy, self.can_sell = np.isfinite(cost).T & tradable
+        self.tradable = self.can_buy | self.can_sell
+        self.lower = np.where(self.can_sell, -np.inf, self.start)
+        self.upper = np.where(self.can_buy, np.inf, self.start)
+        self.rows_: list[RowBlock] = []
+        self.auxiliaries_: list[Auxiliary] = []
+        self.costs_: dict[str, TermCost] = {}
+        self.risk_dense_: list[tuple[Array, Array]] = []
+        self.risk_sparse_: list[tuple[sp.csr_array, Array]] = []
+        self.diagonal_ = np.zeros(len(self.names))
+        self.volatility_limit_: tuple[str, float, VarianceForm] | None = None
+        self.cvxpy_: list[Callable[..., Any]] = []
+        self.notes: list[str] = []
+        self._form: VarianceForm | None = None
+        self._term: Term = Term(name="model")
+
+    # data over contracts in play
+
+    @cached_property
+    def gross(self) -> float:
+        """Notional of the book before trading, base currency: sum of |quantity| x notional."""
+        held = self.start != 0
+        return float(np.abs(self.start[held]) @ np.abs(self._notional[held]))
+
+    @property
+    def size(self) -> float:
+        """What shares are taken of, base currency: the book's gross, or the capital where that is larger."""
+        return max(self.gross, self.capital)
+
+    @cached_property
+    def _notional(self) -> Array:
+        return np.abs(self.market.notional.to_numpy(dtype=float)[self.positions])
+
+    def instrument_column(self, name: str, table: str = "instruments") -> pd.Series:
+        """A column of the market's instruments (or quotes) over contracts in play. Raises SpecError if absent."""
+        frame = getattr(self.market, table)
+        if name not in frame.columns:
+            raise SpecError(f"{self._term.label}: {table} have no column {name!r}; add it or use another")
+        return frame[name].iloc[self.positions]
+
+    def total(self, name: str) -> Array:
+        """An exposure per contract in its desk unit (N). Raises SpecError for an unknown one."""
+        frame = self.market.exposures
+        if name not in frame.columns:
+            raise SpecError(
+                f"{self._term.label}: the market has no exposure {name!r}; it has {', '.join(map(str, frame.columns))}"
+            )
+        return self._vector(f"exposure {name}", frame[name].to_numpy(dtype=float)[self.positions])
+
+    def unit(self, name: str) -> str:
+        """The desk unit of an exposure, as the market names it."""
+        return str(self.market.exposures.attrs.get("unit", {}).get(name, ""))
+
+    def group(self, by: str) -> tuple[Array, tuple[str, ...]]:
+        """Codes (N; -1 is in no group) and labels of the groups that contracts in play fall into."""
+        codes, labels = self.market.group(by)
+        present, inverse = np.unique(codes[self.positions], return_inverse=True)
+        some = present >= 0
+        renumbered = np.where(some, np.cumsum(some) - 1, -1)
+        return renumbered[inverse], tuple(str(labels[code]) for code in present[some])
+
+    def grouped(self, values: Array, by: str | None) -> tuple[tuple[str, ...], sp.csr_array]:
+        """Labels and the m x N matrix that holds `values` (N), one row per group of `by` (None: one row, label '')."""
+        if by is None:
+            return ("",), sp.csr_array(values[None, :])
+        codes, labels = self.group(by)
+        inside = np.flatnonzero(codes >= 0)
+        shape = (len(labels), len(self.names))
+        return labels, sp.csr_array((values[inside], (codes[inside], inside)), shape=shape)
+
+    def exposure(self, name: str, by: str | None = None) -> dict[str, Array]:
+        """An exposure by group of `by`, each over all contracts in play; None gives {'': the whole}."""
+        labels, matrix = self.grouped(self.total(name), by)
+        return dict(zip(labels, matrix.toarray(), strict=True))
+
+    def measure(self, name: str) -> Array:
+        """Size per contract, base currency >= 0: 'notional' (quantity x multiplier x price) or 'delta' (cash delta)."""
+        if name == "notional":
+            return self._vector("notional", self._notional)
+        if name == "delta":
+            return np.abs(self.total("delta"))
+        raise SpecError(f"{self._term.label}: measure {name!r} is unknown; use 'notional' or 'delta'")
+
+    def half_spread(self) -> tuple[Array, Array]:
+        """Cost of buying and of selling one contract (N each), base currency; 0 on a side that cannot trade."""
+        cost = self.market.trade_cost.to_numpy(dtype=float)[self.positions]
+        return np.where(self.can_buy, cost[:, 0], 0.0), np.where(self.can_sell, cost[:, 1], 0.0)
+
+    def variance(self) -> VarianceForm:
+        """The variance of P&L over the horizon. Raises SpecError where the hedging model has no risk."""
+        if self.risk is None:
+            raise SpecError(f"{self._term.label}: the hedging model has no risk; give it a risk estimator or a Risk")
+        if self._form is None:
+            self._form = variance_form(self.market, self.positions, self.risk, self.periods)
+        return self._form
+
+    def underlying_volatility(self) -> Array:
+        """Volatility per period of each contract's underlying under the risk (N, decimal); 0 for base-currency cash."""
+        if self.risk is None:
+            raise SpecError(f"{self._term.label}: the hedging model has no risk; give it a risk estimator or a Risk")
+        drivers = self.market.drivers
+        prices = drivers.index[drivers["kind"] == "price"]
+        of = pd.Series(self.risk.volatility().reindex(prices).to_numpy(), index=drivers.loc[prices, "underlying"])
+        of = of[~of.index.duplicated()]
+        return of.reindex(self.instrument_column("underlying")).fillna(0.0).to_numpy()
+
+    def basis_roll(self) -> Array:
+        """P&L per contract (N) as the basis of its expiry runs off over the horizon, base currency; 0 without basis drivers."""
+        market, at = self.market, self.positions
+        kinds = market.drivers["kind"].reindex(market.loadings.drivers).to_numpy()
+        loading = np.asarray(sp.csr_array(market.loadings.matrix)[kinds == "basis"].sum(axis=0)).ravel()[at]
+        life = (market.instruments["expiry"].iloc[at] - market.as_of).dt.total_seconds().to_numpy() / _YEAR
+        on = (loading != 0) & np.isfinite(life)
+        forward, spot = market.contracts.forward[at][on], market.contracts.spot[at][on]
+        roll = np.zeros(len(at))
+        roll[on] = -loading[on] * np.log(forward / spot) * np.minimum(self.years / life[on], 1.0)
+        return roll
+
+    def reach(self, matrix: Array | sp.sparray) -> tuple[Array, Array]:
+        """Least and greatest value of each row of matrix (m x N) x quantities within the boxes said so far."""
+        lower, upper, *_ = boxes(self)
+        low, high = np.where(self.tradable, lower, self.start), np.where(self.tradable, upper, self.start)
+        rows = sp.csr_array(matrix)
+        up, down = rows.maximum(0), rows.minimum(0)
+        return up @ low + down @ high, up @ high + down @ low
+
+    @property
+    def options_tradable(self) -> bool:
+        """Whether a tradable contract has gamma: then variance includes it unless told otherwise."""
+        columns = sp.csc_array(self.market.convexity)[:, self.positions[self.tradable]]
+        return bool(columns.nnz)
+
+    # verbs
+
+    def begin(self, term: Term) -> None:
+        """What follows is said by this term."""
+        self._term = term
+
+    def row(
+        self,
+        name: str,
+        a: Values | None = None,
+        lo: float = -np.inf,
+        hi: float = np.inf,
+        *,
+        on_holdings: Values | None = None,
+        on_trades: Values | None = None,
+        soft: float | None = None,
+        tier: int = 0,
+        auxiliaries: tuple[Array, Values] | None = None,
+        unit: str = "",
+    ) -> None:
+        """lo <= a'q + on_holdings'|q| + on_trades'|q - start| + coefficients'z <= hi; z = auxiliaries (handles, coefficients)."""
+        one = lambda v: None if v is None else self._vector(name, v)[None, :]  # noqa: E731
+        if auxiliaries is not None:
+            handles, coefficients = auxiliaries
+            auxiliaries = (handles, np.broadcast_to(np.asarray(coefficients, dtype=float), len(handles))[None, :])
+        self.rows((name,), one(a), lo, hi, on_holdings=one(on_holdings), on_trades=one(on_trades), soft=soft,
+                  tier=tier, auxiliaries=auxiliaries, unit=unit)  # fmt: skip
+
+    def rows(
+        self,
+        names: Iterable[str],
+        a: Array | sp.sparray | None = None,
+        lo: Values = -np.inf,
+        hi: Values = np.inf,
+        *,
+        on_holdings: Array | sp.sparray | None = None,
+        on_trades: Array | sp.sparray | None = None,
+        soft: float | None = None,
+        tier: int = 0,
+        auxiliaries: tuple[Array, Array | sp.sparray] | None = None,
+        unit: str = "",
+        target: float = np.nan,
+    ) -> None:
+        """Many rows at once: matrices m x N (auxiliaries: m x handles), limits of m or one for all."""
+        names = tuple(names)
+        m, n = len(names), len(self.names)
+        handles, coefficients = auxiliaries if auxiliaries is not None else (np.zeros(0, int), np.zeros((m, 0)))
+        entries = sp.coo_array(coefficients)
+        known = sum(len(x.names) for x in self.auxiliaries_)
+        wide = sp.csr_array((entries.data, (entries.row, np.asarray(handles)[entries.col])), shape=(m, known))
+        matrices = [sp.csr_array((m, n)) if x is None else sp.csr_array(x) for x in (a, on_holdings, on_trades)]
+        for matrix in matrices:
+            bad = ~np.isfinite(matrix.data)
+            if bad.any():
+                raise DataError(f"{names[0]}: {self.names[matrix.indices[bad][0]]} has no finite exposure; complete it")
+        limits = [np.broadcast_to(np.asarray(x, dtype=float), m) for x in (lo, hi)]
+        if np.isnan(limits).any() or (limits[0] > limits[1]).any():
+            raise SpecError(f"{names[0] if names else self._term.label}: limits {lo}, {hi} are not lower <= upper")
+        penalty = np.full(m, np.inf if soft is None else float(soft))
+        self.rows_.append(RowBlock(
+            term=self._term.label, names=names, unit=unit, a=matrices[0], on_holdings=matrices[1],
+            on_trades=matrices[2], auxiliaries=wide, lower=limits[0], upper=limits[1], penalty=penalty,
+            target=np.full(m, target), tier=tier,
+        ))  # fmt: skip
+
+    def cost(
+        self,
+        *,
+        buy: Values = 0.0,
+        sell: Values = 0.0,
+        quadratic: Values = 0.0,
+        power: Values = 0.0,
+        long: Values = 0.0,
+        short: Values = 0.0,
+        linear: Values = 0.0,
+    ) -> None:
+        """Costs in base currency per contract (quadratic: per squared; power: per 3/2 power): trading, holding, linear."""
+        given = {"buy": buy, "sell": sell, "quadratic": quadratic, "power": power, "long": long, "short": short,
+                 "linear": linear}  # fmt: skip
+        self._charge(TermCost(**{name: self._vector(name, value) for name, value in given.items()}))
+
+    def hinges(self, column: Array, side: Array, beyond: Array, slope: Array) -> None:
+        """Depth: slope x max(side x trade - beyond, 0) for each hinge; column counts contracts in play."""
+        self._charge(TermCost.hinges(len(self.names), column, side, beyond, slope))
+
+    def risk_rows(self, rows: Array | sp.sparray, offset: Values = 0.0) -> None:
+        """Add 1/2 |rows q + offset|^2 to the objective: rows r x N, dense or sparse."""
+        shift = np.broadcast_to(np.asarray(offset, dtype=float), rows.shape[0])
+        if sp.issparse(rows):
+            self.risk_sparse_.append((sp.csr_array(rows), shift))
+        else:
+            self.risk_dense_.append((np.asarray(rows, dtype=float), shift))
+
+    def diagonal(self, values: Values) -> None:
+        """Add 1/2 sum values q^2 to the objective: base currency per contract squared."""
+        self.diagonal_ = self.diagonal_ + self._vector("diagonal", values)
+
+    def box(self, lower: Values = -np.inf, upper: Values = np.inf) -> None:
+        """Bounds on quantities after trading, contracts; those of fixed contracts do not apply."""
+        self.lower = np.maximum(self.lower, self._bound(lower))
+        self.upper = np.minimum(self.upper, self._bound(upper))
+
+    def trade_box(self, lower: Values = -np.inf, upper: Values = np.inf) -> None:
+        """Bounds on trades, contracts: lower <= 0 <= upper."""
+        self.box(self.start + self._bound(lower), self.start + self._bound(upper))
+
+    def auxiliary(self, name: str, lower: Values, upper: Values, cost: Values = 0.0, count: int = 1) -> Array:
+        """`count` columns without a position, in a finite box, at a linear cost; returns their handles for rows."""
+        sized = [np.broadcast_to(np.asarray(v, dtype=float), count) for v in (lower, upper, cost)]
+        first = sum(len(x.names) for x in self.auxiliaries_)
+        names = (name,) if count == 1 else tuple(f"{name}[{i}]" for i in range(count))
+        self.auxiliaries_.append(
+            Auxiliary(term=self._term.label, names=names, lower=sized[0], upper=sized[1], cost=sized[2])
+        )
+        return np.arange(first, first + count)
+
+    def cap_volatility(self, limit: float, second_order: bool) -> None:
+        """Volatility over the horizon <= limit, base currency. At most one in a hedging model."""
+        if self.volatility_limit_ is not None:
+            raise SpecError(f"{self._term.label}: a hedging model has at most one volatility limit; keep one")
+        form = self.variance()
+        self.volatility_limit_ = (self._term.label, limit, form if second_order else form.first_order())
+
+    def cvxpy(self, function: Callable[[Any, ProgramBuilder], Any]) -> None:
+        """function(h, p) -> CVXPY expression, constraint or list; h: quantities after over p.names."""
+        self.cvxpy_.append(function)
+
+    def problem(self) -> Problem:
+        """The Program with what reports need to read it."""
+        return assemble(self)
+
+    def build(self) -> Program:
+        """The Program over tradable contracts, then auxiliaries."""
+        return self.problem().program
+
+    def _charge(self, cost: TermCost) -> None:
+        earlier = self.costs_.get(self._term.label)
+        self.costs_[self._term.label] = cost if earlier is None else earlier.plus(cost)
+
+    def _vector(self, what: str, values: Values) -> Array:
+        if isinstance(values, pd.Series) and not values.index.equals(self.names):
+            raise SpecError(f"{self._term.label}: {what} is labelled otherwise than the contracts in play; reindex it")
+        vector = np.broadcast_to(np.asarray(values, dtype=float), len(self.names))
+        if not np.isfinite(vector).all():
+            contract = self.names[~np.isfinite(vector)][0]
+            raise DataError(f"{self._term.label}: {what} of {contract} is not a finite number; complete its data")
+        return vector
+
+    def _bound(self, values: Values) -> Array:
+        vector = np.broadcast_to(np.asarray(values, dtype=float), len(self.names))
+        if np.isnan(vector).any():
+            raise SpecError(f"{self._term.label}: the bound of {self.names[np.isnan(vector)][0]} is NaN; give a number")
+        return vector

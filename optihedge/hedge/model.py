@@ -1,0 +1,198 @@
+"""HedgeModel: a risk, an objective and constraints over a horizon; `hedge` turns a market and a book into a Hedge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from optihedge.errors import DataError, SpecError
+from optihedge.frames import nearest
+from optihedge.hedge.builder import ProgramBuilder
+from optihedge.hedge.horizon import Horizon, parse_horizon
+from optihedge.hedge.problem import Problem
+from optihedge.hedge.result import Hedge
+from optihedge.hedge.settle import settle
+from optihedge.hedge.terms.base import Term, check_number
+from optihedge.hedge.terms.neutrality import ERROR_SUFFIX
+from optihedge.hedge.terms.objective import Variance
+from optihedge.hedge.universe import Universe
+from optihedge.market.snapshot import Market
+from optihedge.risk.root import Risk
+
+Array = np.ndarray
+_POLICIES = ("error", "relax")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HedgeModel:
+    """How to hedge any book in any market. `dataclasses.replace` is the tool for sweeps.
+
+    risk           an estimator of the drivers' moves (scikit-learn's manners, learns `risk_`), a Risk, or None
+    objective      terms to minimise;  constraints  terms to keep
+    betas          an estimator that learns `betas_`, D x m: adds the exposures beta:<market driver>
+    horizon        expected time until the next rebalance: '1d', '8h', '5d'
+    capital        base currency: sizes default trade limits and shares where it is above the book's gross
+    universe       a Universe, the names of the tradable contracts, or None for those marked `hedge`
+    solver         a name, a tuple of names (a chain), or an object with `solve`
+    lots, checks   settings of the trade list
+    on_infeasible  'error', or 'relax': hedge within the least relaxed limits and say so
+    """
+
+    risk: Any = None
+    objective: tuple[Term, ...] = ()
+    constraints: tuple[Term, ...] = ()
+    betas: Any = None
+    horizon: str = "1d"
+    capital: float = 0.0
+    universe: Universe | Sequence[str] | None = None
+    solver: Any = "auto"
+    lots: Any = None
+    checks: Any = None
+    on_infeasible: str = "error"
+    name: str = ""
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("objective", "constraints"):
+            terms = tuple(getattr(self, field))
+            for term in terms:
+                if not isinstance(term, Term):
+                    raise SpecError(f"{field}: {term!r} is no Term; subclass optihedge.Term")
+            object.__setattr__(self, field, terms)
+        labels = pd.Index([term.label for term in self.terms])
+        if labels.has_duplicates:
+            raise SpecError(f"two terms are called {labels[labels.duplicated()][0]!r}; give one of them a name of its own")
+        check_number("HedgeModel", "capital", self.capital, 0.0)
+        if self.on_infeasible not in _POLICIES:
+            raise SpecError(f"on_infeasible is {self.on_infeasible!r}; write 'error' or 'relax'")
+        parse_horizon(self.horizon, 252)
+        if isinstance(self.universe, str):
+            raise SpecError(f"universe is {self.universe!r}; give a Universe or a sequence of instrument names")
+        if self.universe is not None and not isinstance(self.universe, Universe):
+            object.__setattr__(self, "universe", Universe(instruments=tuple(self.universe)))
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Objective terms, then constraints."""
+        return (*self.objective, *self.constraints)
+
+    def hedge(
+        self,
+        market: Market,
+        book: pd.Series | Mapping[str, float],
+        *,
+        warm: Hedge | None = None,
+        deadline: float | None = None,
+    ) -> Hedge:
+        """The certified hedge of a book (quantity by instrument, contracts). warm: an earlier Hedge to start from.
+
+        Raises DataError, SpecError, InfeasibleError (naming what must give way), SolverError (nothing could be proved).
+        deadline: seconds.
+        """
+        return settle(*self._state(market, book), warm=warm, deadline=deadline)
+
+    def problem(self, market: Market, book: pd.Series | Mapping[str, float]) -> Problem:
+        """The optimisation that `hedge` would solve. Raises DataError, SpecError, InfeasibleError for an empty box."""
+        return self._state(market, book)[3]
+
+    def frontier(
+        self, market: Market, book: pd.Series | Mapping[str, float], aversions: Sequence[float]
+    ) -> tuple[Hedge, ...]:
+        """One Hedge per risk aversion, each started from the one before. Raises SpecError without one Variance term."""
+        mine = [i for i, term in enumerate(self.objective) if isinstance(term, Variance)]
+        if len(mine) != 1:
+            raise SpecError(f"frontier: the objective has {len(mine)} Variance terms; it needs one to vary")
+        market = self._with_betas(market)
+        fitted = replace(self, risk=self._fitted_risk(market), betas=None)
+        hedges: list[Hedge] = []
+        for aversion in aversions:
+            terms = list(self.objective)
+            terms[mine[0]] = replace(terms[mine[0]], aversion=aversion)
+            model = replace(fitted, objective=tuple(terms))
+            hedges.append(model.hedge(market, book, warm=hedges[-1] if hedges else None))
+        return tuple(hedges)
+
+    def _state(
+        self, market: Market, book: pd.Series | Mapping[str, float]
+    ) -> tuple[HedgeModel, Market, Risk | None, Problem]:
+        market = self._with_betas(market)
+        before = quantities_before(book, market)
+        risk = self._fitted_risk(market)
+        horizon = parse_horizon(self.horizon, market.periods_per_year if risk is None else risk.periods_per_year)
+        builder = self._builder(market, before, risk, horizon)
+        for term in self.terms:
+            builder.begin(term)
+            term.contribute(builder)
+        return self, market, risk, builder.problem()
+
+    def _builder(self, market: Market, before: Array, risk: Risk | None, horizon: Horizon) -> ProgramBuilder:
+        universe = self.universe if isinstance(self.universe, Universe) else Universe()
+        chosen, notes = universe.tradable(market, horizon.years)
+        sides = np.isfinite(market.trade_cost.to_numpy(dtype=float)).any(axis=1)
+        positions = np.flatnonzero((before != 0) | (chosen & sides))
+        builder = ProgramBuilder(
+            market, before[positions], chosen[positions],
+            positions=positions, risk=risk, horizon=horizon, capital=self.capital,
+        )  # fmt: skip
+        bare = market.unmodelled["vega"].reindex(builder.names).fillna(0.0)
+        if risk is not None and (bare != 0).any():
+            notes.append(f"vega of {int((bare != 0).sum())} contracts in play has no vol driver; no risk speaks for it")
+        builder.notes.extend(notes)
+        return builder
+
+    def _fitted_risk(self, market: Market) -> Risk | None:
+        if self.risk is None or isinstance(self.risk, Risk):
+            return self.risk
+        from sklearn.base import clone
+
+        return clone(self.risk).fit(market.moves()).risk_
+
+    def _with_betas(self, market: Market) -> Market:
+        """The market with exposures beta:<driver>: sum over price drivers of cash delta x beta; and their errors."""
+        if self.betas is None:
+            return market
+        from sklearn.base import clone
+
+        moves = market.moves()
+        marked = market.drivers.index[market.drivers["market"].to_numpy(dtype=bool)]
+        moves.attrs["markets"] = tuple(marked)
+        fitted = clone(self.betas).fit(moves)
+        delta = sp.csr_array(market.price_delta.T)
+        betas = fitted.betas_.reindex(market.price_drivers).fillna(0.0)
+        names = [f"beta:{market}" for market in betas.columns]
+        unit = "base currency, cash delta x beta"
+        frame = pd.DataFrame(delta @ betas.to_numpy(), index=market.names, columns=names)
+        errors = getattr(fitted, "standard_errors_", None)
+        if errors is not None:
+            of = errors.reindex(market.price_drivers).fillna(0.0).to_numpy()
+            frame[[name + ERROR_SUFFIX for name in names]] = abs(delta) @ of
+        frame.attrs["unit"] = dict.fromkeys(frame.columns, unit)
+        return market.with_exposures(frame)
+
+
+def quantities_before(book: pd.Series | Mapping[str, float], market: Market) -> Array:
+    """The book as N quantities in the market's order. Raises DataError for unknown, repeated or non-finite entries."""
+    series = book if isinstance(book, pd.Series) else pd.Series(dict(book), dtype=float)
+    if series.index.has_duplicates:
+        raise DataError(f"book: instrument {series.index[series.index.duplicated()][0]} appears twice; add up its rows")
+    at = market.names.get_indexer(series.index)
+    if (at < 0).any():
+        unknown = series.index[at < 0][0]
+        raise DataError(
+            f"book: instrument {unknown} is not in the market{nearest(str(unknown), market.names)}; "
+            "add it to instruments and quotes, or take it out of the book"
+        )
+    try:
+        values = series.to_numpy(dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"book: a quantity is no number ({error}); mend it") from None
+    if not np.isfinite(values).all():
+        raise DataError(f"book: quantity of {series.index[~np.isfinite(values)][0]} is not finite; mend it")
+    before = np.zeros(len(market.names))
+    before[at] = values
+    return before

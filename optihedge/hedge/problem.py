@@ -1,0 +1,319 @@
+"""Problem: one Program and the way back from its columns and rows to contracts, terms and units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from scipy.linalg import qr
+
+from optihedge.errors import DataError, InfeasibleError, SpecError
+from optihedge.hedge.program import Depth, Program, VolatilityLimit, cost_of_holding, cost_of_trading
+from optihedge.hedge.variance import VarianceForm
+
+if TYPE_CHECKING:
+    from optihedge.hedge.builder import ProgramBuilder
+
+Array = np.ndarray
+DEFAULT_BOX = 10.0  # times the larger of the book's gross and the capital, where the user gives no limit
+_DECIDED = 1e-9  # of a row's size: how far outside its limits a row without a tradable may lie
+
+
+def _no_depth() -> Depth:
+    return Depth(column=np.zeros(0, int), side=np.zeros(0), beyond=np.zeros(0), slope=np.zeros(0))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TermCost:
+    """What one term charges over N contracts in play: the cost fields of Program, under the same names."""
+
+    buy: Array
+    sell: Array
+    quadratic: Array
+    power: Array
+    long: Array
+    short: Array
+    linear: Array
+    depth: Depth = field(default_factory=_no_depth)
+
+    @classmethod
+    def hinges(cls, size: int, column: Array, side: Array, beyond: Array, slope: Array) -> TermCost:
+        """A cost of depth only."""
+        zero = np.zeros(size)
+        depth = Depth(column=np.asarray(column, int), side=np.asarray(side, float), beyond=np.asarray(beyond, float),
+                      slope=np.asarray(slope, float))  # fmt: skip
+        return cls(buy=zero, sell=zero, quadratic=zero, power=zero, long=zero, short=zero, linear=zero, depth=depth)
+
+    def plus(self, other: TermCost) -> TermCost:
+        """Both charges."""
+        depth = Depth(**{f.name: np.concatenate([getattr(self.depth, f.name), getattr(other.depth, f.name)])
+                         for f in fields(Depth)})  # fmt: skip
+        sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(TermCost) if f.name != "depth"}
+        return TermCost(**sums, depth=depth)
+
+    def by_contract(self, before: Array, after: Array) -> Array:
+        """Cost of going from quantities before to after and holding them, base currency, per contract."""
+        return cost_of_trading(self, after - before) + cost_of_holding(self, after) + self.linear * after
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Problem:
+    """A Program over n columns (tradable contracts, then auxiliaries) and the book of N contracts around it."""
+
+    program: Program
+    names: pd.Index  # N contracts in play
+    positions: Array  # N integers into market.names
+    start: Array  # N quantities before
+    tradable: Array  # N booleans
+    default_lower: Array  # n booleans: the bound is a default box, not a limit that someone set
+    default_upper: Array
+    costs: dict[str, TermCost]
+    auxiliary_costs: dict[str, Array]  # by term, over n columns: base currency per unit
+    variance: VarianceForm | None
+    row_units: tuple[str, ...]
+    row_targets: Array  # m; NaN where the row has limits only
+    row_terms: tuple[str, ...]
+    row_offset: Array  # m: what fixed positions bring to each row
+    decided: pd.DataFrame  # rows without a tradable: value, lower, upper, violation
+    gross: float
+    days: float
+    notes: tuple[str, ...]
+
+    def quantities(self, h: Array) -> Array:
+        """Quantities over the N contracts in play, from the Program's columns."""
+        book = self.start.copy()
+        book[self.tradable] = h[: int(self.tradable.sum())]
+        return book
+
+    def columns(self, quantities: Array, auxiliaries: Array | None = None) -> Array:
+        """The Program's columns from N quantities; auxiliaries default to the Program's start."""
+        count = int(self.tradable.sum())
+        rest = self.program.start[count:] if auxiliaries is None else auxiliaries
+        return np.concatenate([quantities[self.tradable], rest])
+
+    def at_default_box(self, h: Array, tolerance: float = 1e-6) -> list[str]:
+        """Contracts whose quantity touches a default bound: the problem is unbounded there."""
+        p = self.program
+        near = tolerance * (p.upper - p.lower)
+        touched = (self.default_lower & (h <= p.lower + near)) | (self.default_upper & (h >= p.upper - near))
+        return [p.columns[i] for i in np.flatnonzero(touched & (p.upper > p.lower))]
+
+
+def assemble(b: ProgramBuilder) -> Problem:
+    """Fold fixed contracts into constants and write the Program. Raises SpecError, DataError, InfeasibleError."""
+    free = np.flatnonzero(b.tradable)
+    fixed = np.flatnonzero(~b.tradable)
+    held = b.start[fixed]
+    extra = [x for block in b.auxiliaries_ for x in block.names]
+    notes = list(b.notes)
+    lower, upper, default_lower, default_upper = (box[free] for box in boxes(b, notes))
+    rows = _fold_rows(b, free, fixed, held, len(extra))
+    quadratic = _fold_risk(b, free, fixed, held, len(extra))
+    charges, depth, constant = _fold_costs(b, free, fixed, held, len(extra))
+    aux = {name: _joined(getattr(x, name) for x in b.auxiliaries_) for name in ("lower", "upper", "cost")}
+    pad = lambda v, tail: np.concatenate([v, tail])  # noqa: E731
+    none = np.zeros(len(extra), bool)
+    charges["linear"][len(free) :] = aux["cost"]
+    program = Program(
+        columns=(*map(str, b.names[free]), *extra),
+        start=pad(b.start[free], np.clip(0.0, aux["lower"], aux["upper"])),
+        lower=pad(lower, aux["lower"]),
+        upper=pad(upper, aux["upper"]),
+        lot=pad(_lots(b, free), np.zeros(len(extra))),
+        constant=constant + quadratic.pop("constant"),
+        depth=depth,
+        volatility_limit=_fold_limit(b, free, fixed, held, len(extra)),
+        cvxpy_terms=tuple(_over_columns(b, function, free, len(extra)) for function in b.cvxpy_),
+        **quadratic,
+        **charges,
+        **rows["program"],
+    )
+    by_term: dict[str, Array] = {}
+    first = len(free)
+    for x in b.auxiliaries_:
+        cost = by_term.setdefault(x.term, np.zeros(first + len(extra)))
+        begin = first + extra.index(x.names[0])
+        cost[begin : begin + len(x.names)] = x.cost
+    return Problem(
+        program=program, names=b.names, positions=b.positions, start=b.start, tradable=b.tradable,
+        default_lower=pad(default_lower, none), default_upper=pad(default_upper, none), costs=dict(b.costs_),
+        auxiliary_costs=by_term, variance=b.variance() if b.risk is not None else None, row_units=rows["units"],
+        row_targets=rows["targets"],
+        row_terms=rows["terms"], row_offset=rows["offset"], decided=rows["decided"], gross=b.gross,
+        days=b.days, notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _joined(parts: Any) -> Array:
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def _lots(b: ProgramBuilder, free: Array) -> Array:
+    lots = b.market.instruments["lot"].to_numpy(dtype=float)[b.positions[free]]
+    return np.where(np.isfinite(lots), lots, 0.0)
+
+
+def boxes(b: ProgramBuilder, notes: list[str] | None = None) -> tuple[Array, Array, Array, Array]:
+    """Finite bounds of quantities after (N, contracts), and which of them (N booleans each) are default boxes.
+
+    Raises InfeasibleError for an empty box, SpecError or DataError where a default has nothing to be sized by.
+    """
+    lower, upper, start = b.lower, b.upper, b.start
+    empty = b.tradable & (lower > upper)
+    if empty.any():
+        i = int(np.flatnonzero(empty)[0])
+        raise InfeasibleError(
+            f"{b.names[i]}: its limits leave no quantity (at least {lower[i]:.10g}, at most {upper[i]:.10g}; "
+            f"held {start[i]:.10g}); widen its position or trade limit"
+        )
+    default_lower, default_upper = b.tradable & np.isneginf(lower), b.tradable & np.isposinf(upper)
+    some = default_lower | default_upper
+    if not some.any():
+        return lower, upper, default_lower, default_upper
+    size = DEFAULT_BOX * b.size
+    if size == 0:
+        raise SpecError(
+            f"the book's gross and the hedging model's capital are both zero, so {b.names[some][0]} has no "
+            "natural trade limit; set capital (base currency), or a TradeLimit"
+        )
+    notional = b.measure("notional")
+    bad = some & ~(notional > 0)
+    if bad.any():
+        raise DataError(f"{b.names[bad][0]} has no notional to size its trade limit; give it a TradeLimit")
+    reach = size / np.where(some, notional, 1.0)
+    if notes is not None:
+        notes.append(f"{int(some.sum())} contracts may trade up to the default {size:.6g} of notional each")
+    return (
+        np.where(default_lower, np.minimum(start - reach, upper), lower),
+        np.where(default_upper, np.maximum(start + reach, lower), upper),
+        default_lower,
+        default_upper,
+    )
+
+
+def _fold_rows(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> dict:
+    names = [name for block in b.rows_ for name in block.names]
+    twice = pd.Index(names)
+    if twice.has_duplicates:
+        raise SpecError(f"two rows are called {twice[twice.duplicated()][0]}; give one of their terms a name of its own")
+    m = len(names)
+
+    def stacked(kind: str) -> sp.csr_array:
+        return sp.csr_array(sp.vstack([sp.csr_array((0, len(b.names))), *(getattr(x, kind) for x in b.rows_)]))
+
+    a, p, w = (sp.csc_array(stacked(kind)) for kind in ("a", "on_holdings", "on_trades"))
+    wide = [sp.csr_array((x.auxiliaries.data, x.auxiliaries.indices, x.auxiliaries.indptr),
+                         shape=(len(x.names), extra)) for x in b.rows_]  # fmt: skip
+    z = sp.csr_array(sp.vstack([sp.csr_array((0, extra)), *wide]))
+    offset = a[:, fixed] @ held + p[:, fixed] @ np.abs(held)
+    size = abs(a[:, fixed]) @ np.abs(held) + p[:, fixed] @ np.abs(held)
+    lower = _joined(x.lower for x in b.rows_)
+    upper = _joined(x.upper for x in b.rows_)
+    penalty = _joined(x.penalty for x in b.rows_)
+    tier = _joined(np.full(len(x.names), x.tier) for x in b.rows_)
+    targets = _joined(x.target for x in b.rows_)
+    units = np.array([x.unit for x in b.rows_ for _ in x.names], dtype=object)
+    terms = np.array([x.term for x in b.rows_ for _ in x.names], dtype=object)
+    parts = [sp.csr_array(x[:, free]) for x in (a, p, w)]
+    live = (sum(abs(x).sum(axis=1) for x in parts) + abs(z).sum(axis=1)) > 0
+    violation = np.maximum(np.maximum(lower - offset, offset - upper), 0.0)
+    decided = pd.DataFrame(
+        {"value": offset, "target": targets, "lower": lower, "upper": upper, "unit": units, "term": terms,
+         "violation": np.where(violation > _DECIDED * size, violation, 0.0)}, index=pd.Index(names, name="row"),
+    ).loc[~live].assign(penalty=penalty[~live])  # fmt: skip
+    zero = sp.csr_array((m, extra))
+    keep = lambda x, tail: sp.csr_array(sp.hstack([x, tail]))[live]  # noqa: E731
+    program = {
+        "row_names": tuple(np.array(names, dtype=object)[live]),
+        "rows": keep(parts[0], z),
+        "rows_on_holdings": keep(parts[1], zero),
+        "rows_on_trades": keep(parts[2], zero),
+        "row_lower": (lower - offset)[live],
+        "row_upper": (upper - offset)[live],
+        "row_penalty": penalty[live],
+        "row_tier": tier[live],
+        "row_fixed": size[live],
+    }
+    return {"program": program, "units": tuple(units[live]), "terms": tuple(terms[live]), "offset": offset[live],
+            "targets": targets[live], "decided": decided}  # fmt: skip
+
+
+def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> dict:
+    """F, f, S, s, d and the constant: sparse rows of one contract become its diagonal, tall dense ones their triangle."""
+    dense = np.vstack([np.zeros((0, len(b.names))), *(rows for rows, _ in b.risk_dense_)])
+    f = _joined(shift for _, shift in b.risk_dense_) + dense[:, fixed] @ held
+    dense = dense[:, free]
+    if len(dense) > len(free) + 1:
+        triangle = qr(np.column_stack([dense, f]), mode="r", check_finite=False)[0][: len(free) + 1]
+        dense, f = triangle[:, :-1], triangle[:, -1]
+    stacked = sp.csc_array(sp.vstack([sp.csr_array((0, len(b.names))), *(rows for rows, _ in b.risk_sparse_)]))
+    s = _joined(shift for _, shift in b.risk_sparse_) + stacked[:, fixed] @ held
+    sparse = sp.csr_array(stacked[:, free])
+    sparse.eliminate_zeros()
+    count = np.diff(sparse.indptr)
+    alone = (count == 1) & (s == 0)
+    diagonal = b.diagonal_[free] + np.bincount(
+        sparse[alone].indices, sparse[alone].data ** 2, minlength=len(free)
+    ).astype(float)  # fmt: skip
+    keep = (count > 0) & ~alone
+    constant = 0.5 * (float(s[count == 0] @ s[count == 0]) + float(b.diagonal_[fixed] @ held**2))
+    wide = sp.csr_array((sparse[keep].data, sparse[keep].indices, sparse[keep].indptr),
+                        shape=(int(keep.sum()), len(free) + extra))  # fmt: skip
+    return {
+        "factors": np.hstack([dense, np.zeros((len(dense), extra))]),
+        "factor_offset": f,
+        "specifics": wide,
+        "specific_offset": s[keep],
+        "diagonal": np.concatenate([diagonal, np.zeros(extra)]),
+        "constant": constant,
+    }
+
+
+def _fold_costs(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> tuple[dict, Depth, float]:
+    kinds = ("buy", "sell", "quadratic", "power", "long", "short", "linear")
+    total = {kind: np.zeros(len(b.names)) for kind in kinds}
+    for cost in b.costs_.values():
+        for kind in kinds:
+            total[kind] = total[kind] + getattr(cost, kind)
+    constant = float(
+        total["linear"][fixed] @ held + total["long"][fixed] @ np.maximum(held, 0)
+        + total["short"][fixed] @ np.maximum(-held, 0)
+    )  # fmt: skip
+    column_of = np.full(len(b.names), -1)
+    column_of[free] = np.arange(len(free))
+    hinges = {f.name: np.concatenate([getattr(_no_depth(), f.name), *(getattr(c.depth, f.name) for c in b.costs_.values())])
+              for f in fields(Depth)}  # fmt: skip
+    hinges["column"] = column_of[hinges["column"].astype(int)]
+    live = hinges["column"] >= 0
+    depth = Depth(**{name: values[live] for name, values in hinges.items()})
+    return {kind: np.concatenate([values[free], np.zeros(extra)]) for kind, values in total.items()}, depth, constant
+
+
+def _fold_limit(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> VolatilityLimit | None:
+    if b.volatility_limit_ is None:
+        return None
+    name, limit, form = b.volatility_limit_
+    dense = np.vstack([form.factors, form.gamma])
+    sparse = sp.csc_array(sp.vstack([form.specifics, form.gamma_specifics]))
+    own = sp.csr_array((1, len(free)))  # own risk of fixed contracts: one row without a column
+    specifics = sp.csr_array(sp.hstack([sp.vstack([sparse[:, free], own]), sp.csr_array((sparse.shape[0] + 1, extra))]))
+    return VolatilityLimit(
+        name=name,
+        factors=np.hstack([dense[:, free], np.zeros((len(dense), extra))]),
+        factor_offset=dense[:, fixed] @ held,
+        specifics=specifics,
+        specific_offset=np.append(sparse[:, fixed] @ held, np.sqrt(form.own[fixed] @ held**2)),
+        diagonal=np.concatenate([form.own[free], np.zeros(extra)]),
+        limit=limit,
+    )
+
+
+def _over_columns(b: ProgramBuilder, function: Any, free: Array, extra: int) -> Any:
+    """The user's function of quantities over contracts in play, as a function of the Program's columns."""
+    ones = np.ones(len(free))
+    select = sp.csr_array((ones, (free, np.arange(len(free)))), shape=(len(b.names), len(free) + extra))
+    rest = np.where(b.tradable, 0.0, b.start)
+    return lambda columns: function(select @ columns + rest, b)

@@ -1,0 +1,218 @@
+"""Hedge: what was decided and why it should be believed; every figure recomputed from the market and the quantities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from optihedge.hedge.baselines import baselines
+from optihedge.hedge.certificate import Certificate
+from optihedge.hedge.problem import Problem
+from optihedge.hedge.program import Program, row_values, row_violations
+from optihedge.hedge.terms.objective import Variance
+from optihedge.market.snapshot import Market
+from optihedge.risk.root import Risk
+
+if TYPE_CHECKING:
+    from optihedge.hedge.model import HedgeModel
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Hedge:
+    """A hedged book. Frames run over the N contracts in play (held or tradable); money in base currency.
+
+    model, market      what was asked, betas included in the market's exposures
+    risk_model         the Risk that was fitted, or None
+    problem            the Program and the way from its columns back to contracts
+    h, multipliers     quantities by column, multipliers by row; `limit_multiplier` of the volatility limit
+    certificate        what is proved
+    relaxation         limits that gave way (have, need, change), or None
+    """
+
+    model: HedgeModel
+    market: Market
+    risk_model: Risk | None
+    problem: Problem
+    h: Array
+    multipliers: Array
+    limit_multiplier: float
+    certificate: Certificate
+    relaxation: pd.DataFrame | None = None
+
+    @property
+    def program(self) -> Program:
+        """What the solver saw."""
+        return self.problem.program
+
+    @cached_property
+    def before(self) -> pd.Series:
+        """Quantities before, contracts."""
+        return pd.Series(self.problem.start, index=self.problem.names, name="before")
+
+    @cached_property
+    def after(self) -> pd.Series:
+        """Quantities after, contracts."""
+        return pd.Series(self.problem.quantities(self.h), index=self.problem.names, name="after")
+
+    @cached_property
+    def trades(self) -> pd.Series:
+        """Contracts to buy (positive) or sell (negative)."""
+        return (self.after - self.before).rename("trade")
+
+    def with_quantities(self, h: Array, certificate: Certificate) -> Hedge:
+        """The same request answered by other quantities (n columns): whole lots, say. Everything is recomputed."""
+        return replace(self, h=np.asarray(h, dtype=float), certificate=certificate)
+
+    @cached_property
+    def limits(self) -> pd.DataFrame:
+        """Every limit that is a row: before, after, target, lower, upper, violation, shadow price, unit, term.
+
+        A row that no tradable contract moves is listed too, as it stands.
+        """
+        p, offset = self.program, self.problem.row_offset
+        live = pd.DataFrame(
+            {
+                "before": row_values(p, self.problem.columns(self.problem.start)) + offset,
+                "after": row_values(p, self.h) + offset,
+                "target": self.problem.row_targets,
+                "lower": p.row_lower + offset,
+                "upper": p.row_upper + offset,
+                "violation": row_violations(p, self.h),
+                "shadow_price": -self.multipliers,
+                "unit": list(self.problem.row_units),
+                "term": list(self.problem.row_terms),
+            },
+            index=pd.Index(p.row_names, name="limit", dtype=object),
+        )
+        fixed = self.problem.decided
+        if fixed.empty:
+            return live
+        stuck = fixed.assign(before=fixed["value"], after=fixed["value"], shadow_price=0.0)[list(live.columns)]
+        return pd.concat([live, stuck.rename_axis("limit")]) if len(live) else stuck.rename_axis("limit")
+
+    @cached_property
+    def exposures(self) -> pd.DataFrame:
+        """Exposures before and after, desk units: the book's totals, then each limited exposure with its band."""
+        frame = self.market.exposures
+        errors = frame.columns.str.endswith("_error")
+        matrix = frame.loc[:, ~errors].to_numpy(dtype=float)[self.problem.positions]
+        units = frame.attrs.get("unit", {})
+        totals = pd.DataFrame(
+            {
+                "before": self.problem.start @ matrix,
+                "after": self.after.to_numpy() @ matrix,
+                "target": np.nan,
+                "lower": -np.inf,
+                "upper": np.inf,
+                "unit": [units.get(name, "") for name in frame.columns[~errors]],
+            },
+            index=pd.Index(frame.columns[~errors], name="exposure", dtype=object),
+        )
+        limited = self.limits[self.limits["target"].notna()].rename_axis("exposure")
+        return pd.concat([totals.drop(index=limited.index, errors="ignore"), limited[totals.columns]])
+
+    @cached_property
+    def risk(self) -> pd.DataFrame:
+        """Variance over the horizon by source (base currency squared), and volatility per day, before and after."""
+        form = self.problem.variance
+        if form is None:
+            return pd.DataFrame(columns=["before", "after"], index=pd.Index([], name="risk"), dtype=float)
+        frame = pd.DataFrame({"before": form.parts(self.problem.start), "after": form.parts(self.after.to_numpy())})
+        frame.loc["variance"] = frame.sum()
+        frame.loc["volatility"] = np.sqrt(frame.loc["variance"] / self.problem.days)
+        frame.attrs["unit"] = "variance: base currency squared over the horizon; volatility: base currency per day"
+        return frame.rename_axis("risk")
+
+    @cached_property
+    def costs_by_contract(self) -> pd.DataFrame:
+        """Cost of each contract under each term, base currency: trading it and holding it over the horizon."""
+        before, after = self.problem.start, self.after.to_numpy()
+        columns = {label: cost.by_contract(before, after) for label, cost in self.problem.costs.items()}
+        return pd.DataFrame(columns, index=self.problem.names)
+
+    @cached_property
+    def costs(self) -> pd.Series:
+        """Cost by term, base currency, and their total; soft limits' penalties included."""
+        costs = self.costs_by_contract.sum()
+        for label, cost in self.problem.auxiliary_costs.items():
+            if cost.any():
+                costs[label] = float(cost @ self.h)
+        soft = np.isfinite(self.program.row_penalty)
+        if soft.any():
+            costs["penalties"] = float(self.program.row_penalty[soft] @ row_violations(self.program, self.h)[soft])
+        costs["total"] = costs.sum()
+        return costs.astype(float).rename("cost")
+
+    @cached_property
+    def shadow_prices(self) -> pd.Series:
+        """What the objective would change by for one more unit of each binding limit, base currency per unit.
+
+        attrs["unit"]: the unit of each limit. Negative: a wider upper limit would save that much.
+        """
+        prices = self.limits["shadow_price"].rename("shadow price")
+        limit = self.program.volatility_limit
+        if limit is not None:
+            prices.loc[limit.name] = -self.limit_multiplier * limit.limit
+        prices.attrs["unit"] = dict(self.limits["unit"]) | ({limit.name: "base currency over the horizon"} if limit else {})
+        return prices
+
+    @cached_property
+    def baselines(self) -> pd.DataFrame:
+        """Risk and cost of doing nothing, of the nearest single instrument, of a regression beta, and of this hedge."""
+        return baselines(self.market, self.problem, self.after.to_numpy())
+
+    def _headline(self) -> list[str]:
+        lines = [f"Hedge {self.model.name}".rstrip() + f" as of {self.market.as_of:%Y-%m-%d %H:%M} UTC, "
+                 f"in {self.market.base_currency}, horizon {self.model.horizon}"]  # fmt: skip
+        if len(self.risk):
+            before, after = self.risk.loc["volatility"]
+            less = f" ({after / before - 1:+.1%})" if before > 0 else ""
+            lines.append(f"volatility per day {before:,.6g} -> {after:,.6g}{less}, cost {self.costs['total']:,.6g}")
+            for term in self.model.objective:
+                if isinstance(term, Variance):
+                    horizon = float(np.sqrt(self.risk.loc["variance", "after"]))
+                    lines.append(
+                        f"aversion {term.aversion:g}: one unit less volatility over the horizon is worth "
+                        f"{term.aversion * horizon:.3g} here; objective = aversion / 2 x variance + cost + carry"
+                    )
+        return lines
+
+    def _tables(self) -> dict[str, pd.DataFrame]:
+        moved = self.trades != 0
+        tables = {
+            "trades": pd.DataFrame({"before": self.before, "trade": self.trades, "after": self.after})[moved],
+            "exposures": self.exposures,
+            "costs": self.costs.to_frame(),
+        }
+        binding = self.limits[(self.limits["shadow_price"].abs() > 0) | (self.limits["violation"] > 0)]
+        if len(binding):
+            tables["binding limits"] = binding[["after", "lower", "upper", "violation", "shadow_price", "unit"]]
+        if self.relaxation is not None:
+            tables["limits that gave way"] = self.relaxation
+        if self.problem.variance is not None:
+            tables["baselines"] = self.baselines
+        return tables
+
+    def __str__(self) -> str:
+        parts = ["\n".join(self._headline())]
+        parts += [f"{name}\n{table.to_string(float_format='{:,.6g}'.format)}" for name, table in self._tables().items()]
+        notes = "\n".join(f"note: {note}" for note in self.problem.notes)
+        return "\n\n".join([part for part in (*parts, notes, str(self.certificate)) if part])
+
+    def __repr__(self) -> str:
+        return f"<Hedge {self.model.name or self.certificate.status}: {int((self.trades != 0).sum())} trades>"
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<p>{escape(line)}</p>" for line in self._headline())
+        tables = "".join(
+            f"<h4>{escape(name)}</h4>{table.to_html(float_format='{:,.6g}'.format, escape=True)}"
+            for name, table in self._tables().items()
+        )
+        return f"<div>{head}{tables}<pre>{escape(str(self.certificate))}</pre></div>"

@@ -1,0 +1,142 @@
+"""From a Problem to a Hedge: solve, say what must give way where nothing can meet the limits, refuse what is unproved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import InfeasibleError, SolverError
+from optihedge.hedge.infeasible import Relaxation, conflict, give_way, relax
+from optihedge.hedge.problem import Problem
+from optihedge.hedge.program import Candidate, Program
+from optihedge.hedge.result import Hedge
+from optihedge.hedge.solve import Solution, solve
+from optihedge.market.snapshot import Market
+from optihedge.risk.root import Risk
+
+if TYPE_CHECKING:
+    from optihedge.hedge.model import HedgeModel
+
+_PARALLEL = 1e-9  # 1 - |cosine| below which two rows of exposures are proportional
+_CONFLICT_BUDGET = 1.0  # seconds for naming a minimal conflict
+
+
+def settle(
+    model: HedgeModel,
+    market: Market,
+    risk: Risk | None,
+    problem: Problem,
+    *,
+    warm: Hedge | None = None,
+    deadline: float | None = None,
+) -> Hedge:
+    """The Hedge of a Problem. Raises InfeasibleError or SolverError."""
+    relaxed: list[pd.DataFrame] = []
+    hopeless = problem.decided[(problem.decided["violation"] > 0) & np.isinf(problem.decided["penalty"])]
+    if len(hopeless):
+        if model.on_infeasible == "error":
+            raise InfeasibleError(_hopeless_text(hopeless), hopeless)
+        need = hopeless["value"]
+        have = hopeless["upper"].where(need > hopeless["upper"], hopeless["lower"])
+        relaxed.append(pd.DataFrame({"have": have, "need": need, "change": need - have}))
+    start = None if warm is None else _warm(warm, problem.program)
+    solution = solve(problem.program, solver=model.solver, deadline=deadline, warm=start)
+    if solution.certificate.status in ("infeasible", "failed"):
+        relaxation = relax(problem.program)
+        if relaxation.feasible:
+            raise SolverError(
+                "no solver returned an answer that could be certified: "
+                f"{'; '.join(solution.certificate.chain) or solution.certificate.note}"
+            )
+        witness = _whole_book(problem, relaxation)
+        if model.on_infeasible == "error":
+            raise InfeasibleError(_conflict_text(problem, witness), relaxation)
+        relaxed.append(witness)
+        problem = replace(problem, program=give_way(problem.program, relaxation.h))
+        solution = solve(problem.program, solver=model.solver, deadline=deadline)
+        if solution.certificate.status in ("infeasible", "failed"):
+            raise SolverError("the relaxed limits could not be met; please report this with the saved Program")
+    return Hedge(
+        model=model, market=market, risk_model=risk, problem=problem, h=solution.h, multipliers=solution.multipliers,
+        limit_multiplier=solution.limit_multiplier, certificate=_bounded(problem, solution),
+        relaxation=pd.concat(relaxed) if relaxed else None,
+    )  # fmt: skip
+
+
+def _bounded(problem: Problem, solution: Solution) -> object:
+    """The certificate; `unbounded` where the answer touches a default box, which no one meant as a limit."""
+    certificate = solution.certificate
+    touched = problem.at_default_box(solution.h) if certificate.status == "optimal" else []
+    if not touched:
+        return certificate
+    some = ", ".join(touched[:5]) + (f" and {len(touched) - 5} more" if len(touched) > 5 else "")
+    note = f"{some}: at the default trade limit, so nothing bounds the trade; set a TradeLimit, a cost or an aversion"
+    return replace(certificate, status="unbounded", note=note)
+
+
+def _warm(hedge: Hedge, program: Program) -> Candidate:
+    """An earlier hedge's quantities and multipliers under this Program's names; what is new starts at its own."""
+    columns = pd.Series(hedge.h, index=pd.Index(hedge.program.columns))
+    rows = pd.Series(hedge.multipliers, index=pd.Index(hedge.program.row_names), dtype=float)
+    if hedge.program.columns == program.columns and hedge.program.row_names == program.row_names:
+        return Candidate(hedge.h, hedge.multipliers, "warm", hedge.limit_multiplier)
+    h = columns.reindex(list(program.columns)).fillna(pd.Series(program.start, index=list(program.columns)))
+    m = rows.reindex(list(program.row_names)).fillna(0.0)
+    return Candidate(h.to_numpy(), m.to_numpy(dtype=float), "warm", hedge.limit_multiplier)
+
+
+def _whole_book(problem: Problem, relaxation: Relaxation) -> pd.DataFrame:
+    """have, need and change with what fixed positions bring added back."""
+    offset = pd.Series(problem.row_offset, index=list(problem.program.row_names), dtype=float)
+    brought = offset.reindex(relaxation.frame.index).fillna(0.0)
+    return relaxation.frame.assign(have=relaxation.frame["have"] + brought, need=relaxation.frame["need"] + brought)
+
+
+def _hopeless_text(rows: pd.DataFrame) -> str:
+    lines = [
+        f"  {row.Index} is {row.value:.10g}, allowed {row.lower:.10g} to {row.upper:.10g}" + (f" {row.unit}" * bool(row.unit))
+        for row in rows.itertuples()
+    ]  # fmt: skip
+    return "\n".join(
+        ["no tradable contract moves these limits; mark a hedge for each, widen its band or make it soft:", *lines]
+    )
+
+
+def _conflict_text(problem: Problem, witness: pd.DataFrame) -> str:
+    units = dict(zip(problem.program.row_names, problem.row_units, strict=True))
+    lines = []
+    for row in witness.itertuples():
+        unit = units.get(row.Index, "")
+        lines.append(
+            f"  {row.Index}: have {row.have:.10g}, need {row.need:.10g}, smallest change {row.change:+.6g}"
+            + (f" ({unit})" if unit else "")
+        )
+    names = conflict(problem.program, _CONFLICT_BUDGET)
+    text = [f"no quantities meet every limit; these conflict: {', '.join(names)}"] if names else []
+    text += proportional_rows(problem, names)
+    return "\n".join([*(text or ["no quantities meet every limit"]), "one way to make it feasible is", *lines])
+
+
+def proportional_rows(problem: Problem, names: tuple[str, ...]) -> list[str]:
+    """A sentence for each pair of conflicting rows whose exposures are proportional over every tradable contract.
+
+    Options of one expiry under a flat vol have proportional gamma and vega (vega = gamma S^2 vol T): no number of them
+    meets both targets.
+    """
+    program = problem.program
+    at = [program.row_names.index(name) for name in names if name in program.row_names]
+    rows = program.rows[at].toarray()
+    size = np.linalg.norm(rows, axis=1)
+    sentences = []
+    for i in range(len(at)):
+        for j in range(i):
+            if size[i] * size[j] > 0 and 1 - abs(rows[i] @ rows[j]) / (size[i] * size[j]) < _PARALLEL:
+                pair = f"{program.row_names[at[j]]} and {program.row_names[at[i]]}"
+                sentences.append(
+                    f"{pair} are jointly infeasible: proportional over every tradable contract (as gamma and vega are "
+                    "for options of one expiry under a flat vol); add a contract of another expiry, or drop one target"
+                )
+    return sentences

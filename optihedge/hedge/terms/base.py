@@ -1,0 +1,68 @@
+"""Term: what a user says, and the one method by which it says it to a ProgramBuilder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from optihedge.errors import SpecError
+
+if TYPE_CHECKING:
+    from optihedge.hedge.builder import ProgramBuilder
+
+
+@dataclass(frozen=True)
+class Term:
+    """One sentence of a hedging model. Subclass it, give fields, and write `contribute` with the builder's verbs.
+
+    name       what reports and rows call it; None takes the class's short name
+    soft       None is hard; a number is the penalty, base currency per desk unit of violation
+    priority   with on_infeasible = "relax": 0 gives way last, larger numbers earlier
+    """
+
+    short_name: ClassVar[str] = ""
+
+    _: KW_ONLY
+    name: str | None = None
+    soft: float | None = None
+    priority: int = 0
+
+    def __post_init__(self) -> None:
+        if self.soft is not None and not (np.isfinite(self.soft) and self.soft >= 0):
+            raise SpecError(f"{self.label}: soft is {self.soft}; give a penalty >= 0 or leave it out")
+        if self.priority < 0:
+            raise SpecError(f"{self.label}: priority is {self.priority}; 0 gives way last, larger numbers earlier")
+
+    @property
+    def label(self) -> str:
+        """The name that reports use; unique within a model."""
+        return self.name or self.short_name or type(self).__name__
+
+    def contribute(self, p: ProgramBuilder) -> None:
+        """Write this term to the Program under construction."""
+        raise NotImplementedError(f"{type(self).__name__} needs a contribute(self, p) method")
+
+
+@dataclass(frozen=True)
+class CvxpyTerm(Term):
+    """What the verbs cannot say: function(h, p) -> a CVXPY expression to add to the objective, a constraint, or a list.
+
+    h is a CVXPY expression, the quantities after trading over p.names (contracts); p.start holds those before, and
+    p.exposure, p.total and p.measure give data in the same order. Its presence sends the whole Program through CVXPY.
+    """
+
+    function: Callable[[Any, ProgramBuilder], Any]
+
+    def contribute(self, p: ProgramBuilder) -> None:
+        p.cvxpy(self.function)
+
+
+def check_number(label: str, name: str, value: float, least: float = -np.inf, strict: bool = False) -> None:
+    """Raise SpecError unless value is finite and >= least (> least where strict)."""
+    good = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
+    if not good or not np.isfinite(value) or value < least or (strict and value == least):
+        bound = "finite" if least == -np.inf else f"finite and {'>' if strict else '>='} {least:g}"
+        raise SpecError(f"{label}: {name} is {value!r}; give a number that is {bound}")

@@ -1,0 +1,74 @@
+"""Neutrality: exposures held within a band of their target, for the whole book or group by group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from optihedge.errors import SpecError
+from optihedge.hedge.builder import ProgramBuilder
+from optihedge.hedge.terms.base import Term, check_number
+
+ERROR_SUFFIX = "_error"  # exposure beta:SPX has its standard errors in beta:SPX_error
+
+
+@dataclass(frozen=True)
+class Neutral(Term):
+    """Keep an exposure within `band` of `target` after trading: |e'h - target| <= band, desk unit of the exposure.
+
+    band          one number, or (below, above) the target
+    by            one row per group of this instrument column ('underlying', 'expiry', 'sector', ...), else one for all
+    uncertainty   kappa >= 0: |e'h - target| + kappa x sum of error x |h| <= band, where the errors are the standard
+                  errors of the exposure per contract (column `<exposure>_error`): the band holds for every exposure
+                  within kappa errors of its estimate, all at their worst at once
+    band_share    adds this share of the book's gross notional to the band
+    """
+
+    exposure: str
+    target: float = 0.0
+    band: float | tuple[float, float] = 0.0
+    by: str | None = None
+    uncertainty: float = 0.0
+    band_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self.label, "target", self.target)
+        if isinstance(self.band, (tuple, list)) and len(self.band) != 2:
+            raise SpecError(f"{self.label}: band is {self.band}; give one number, or (below, above)")
+        for part in self._bands:
+            check_number(self.label, "band", part, 0.0)
+        check_number(self.label, "uncertainty", self.uncertainty, 0.0)
+        check_number(self.label, "band_share", self.band_share, 0.0)
+
+    @property
+    def label(self) -> str:
+        """The exposure, and what it is grouped by, unless named."""
+        return self.name or (self.exposure if self.by is None else f"{self.exposure} by {self.by}")
+
+    @property
+    def _bands(self) -> tuple[float, float]:
+        below, above = self.band if isinstance(self.band, (tuple, list)) else (self.band, self.band)
+        return below, above
+
+    def limits(self, gross: float) -> tuple[float, float]:
+        """Lower and upper limit of the exposure for a book of this gross notional."""
+        below, above = self._bands
+        extra = self.band_share * gross
+        return self.target - below - extra, self.target + above + extra
+
+    def contribute(self, p: ProgramBuilder) -> None:
+        labels, matrix = p.grouped(p.total(self.exposure), self.by)
+        prefix = self.name or self.exposure
+        names = [prefix if self.by is None else f"{prefix}[{label}]" for label in labels]
+        lower, upper = self.limits(p.gross)
+        unit = p.unit(self.exposure)
+        if self.uncertainty == 0:
+            p.rows(names, matrix, lower, upper, soft=self.soft, tier=self.priority, unit=unit, target=self.target)
+            return
+        _, errors = p.grouped(self.uncertainty * np.abs(p.total(self.exposure + ERROR_SUFFIX)), self.by)
+        for sign, limit, end in ((1.0, upper, "upper"), (-1.0, -lower, "lower")):
+            p.rows([f"{name} {end}" for name in names], sign * sp.csr_array(matrix), hi=limit, on_holdings=errors,
+                   soft=self.soft, tier=self.priority, unit=unit, target=sign * self.target)  # fmt: skip

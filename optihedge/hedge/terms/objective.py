@@ -1,0 +1,259 @@
+"""What a hedging model minimises: variance, costs of trading and holding, carry, tracking. Base currency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+
+from optihedge.errors import DataError, SpecError
+from optihedge.hedge.builder import ProgramBuilder
+from optihedge.hedge.terms.base import Term, check_number
+from optihedge.market.exposures import price_unit
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Variance(Term):
+    """(aversion / 2) x variance of P&L over the horizon.
+
+    aversion       1 / base currency
+    second_order   add the gamma of normal moves, (aversion / 2) x 1/2 v'(C o C)v; None: where options are tradable
+    """
+
+    aversion: float
+    second_order: bool | None = None
+
+    short_name: ClassVar[str] = "variance"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self.label, "aversion", self.aversion, 0.0)
+
+    def contribute(self, p: ProgramBuilder) -> None:
+        form, root = p.variance(), np.sqrt(self.aversion)
+        p.risk_rows(root * form.factors)
+        p.risk_rows(root * form.specifics)
+        p.diagonal(self.aversion * form.own)
+        if p.options_tradable if self.second_order is None else self.second_order:
+            p.risk_rows(root * form.gamma)
+            p.risk_rows(root * form.gamma_specifics)
+
+
+@dataclass(frozen=True)
+class SpreadCost(Term):
+    """Half the quoted spread on each contract traded, on the side traded; `scale` times it."""
+
+    scale: float = 1.0
+
+    short_name: ClassVar[str] = "spread"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self.label, "scale", self.scale, 0.0)
+
+    def contribute(self, p: ProgramBuilder) -> None:
+        buy, sell = p.half_spread()
+        p.cost(buy=self.scale * buy, sell=self.scale * sell)
+
+
+@dataclass(frozen=True)
+class FeeCost(Term):
+    """The venue's one-way fee on each contract traded, its caps applied (a maker's may be negative)."""
+
+    short_name: ClassVar[str] = "fees"
+
+    def contribute(self, p: ProgramBuilder) -> None:
+        fee = np.where(p.tradable, p.market.fees.to_numpy(dtype=float)[p.positions], 0.0)
+        p.cost(buy=fee, sell=fee)
+
+
+@dataclass(frozen=True)
+class ImpactCost(Term):
+    """coefficient x daily vol x notional x (|trade| / daily volume)^(power - 1), power 2 or 3/2; one-way.
+
+    The vol is that of the contract's underlying under the model's risk; `volume` a column of quotes, contracts a day.
+    """
+
+    coefficient: float = 1.0
+    power: float = 2.0
+    volume: str = "volume"
+
+    short_name: ClassVar[str] = "impact"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self.label, "coefficient", self.coefficient, 0.0)
+        if self.power not in (1.5, 2.0):
+            raise SpecError(f"{self.label}: power is {self.power}; the Program knows 2 and 1.5")
+
+    def contribute(self, p: ProgramBuilder) -> None:
+        volume = daily_volume(p, self.volume)
+        daily = p.underlying_volatility() * np.sqrt(p.periods / p.days)
+        rate = np.where(p.tradable, self.coefficient * daily * p.measure("notional"), 0.0)
+        if self.power == 2.0:
+            p.cost(quadratic=rate / volume)
+        else:
+            p.cost(power=rate / np.sqrt(volume))
+
+
+def daily_volume(p: ProgramBuilder, column: str) -> Array:
+    """Contracts a day (N); 1 where the contract is not tradable. Raises DataError for a tradable without volume."""
+    volume = p.instrument_column(column, "quotes").to_numpy(dtype=float)
+    absent = p.tradable & ~(np.isfinite(volume) & (volume > 0))
+    if absent.any():
+        raise DataError(
+            f"quotes: {column} of {p.names[absent][0]} is missing or zero; give contracts per day, "
+            "or leave the contract out of the universe"
+        )
+    return np.where(p.tradable, volume, 1.0)
+
+
+@dataclass(frozen=True)
+class DepthCost(Term):
+    """Walking the order book beyond its best price: each level's extra price on what is traded beyond the one before.
+
+    Goes with SpreadCost, which pays the best level. Trades are limited to the displayed size, where the cost is known;
+    a contract without an order book is not limited and pays its spread only.
+    """
+
+    short_name: ClassVar[str] = "depth"
+
+    def contribute(self, p: ProgramBuilder) -> None:
+        if p.market.depth is None:
+            raise SpecError(f"{self.label}: the market has no order book; add depth.csv or leave DepthCost out")
+        depth = p.market.depth
+        column = p.names.get_indexer(depth["instrument"])
+        depth, column = depth[column >= 0], column[column >= 0]
+        side = np.where(depth["side"] == "ask", 1, -1)
+        price, size = depth["price"].to_numpy(dtype=float), depth["size"].to_numpy(dtype=float)
+        order = np.lexsort((side * price, side, column))
+        column, side, price, size = column[order], side[order], price[order], size[order]
+        first = np.r_[True, (column[1:] != column[:-1]) | (side[1:] != side[:-1])]
+        running = np.cumsum(size)
+        start = np.maximum.accumulate(np.where(first, running - size, 0.0))
+        beyond = running - size - start
+        per_price = price_unit(p.market.contracts)[p.positions][column]
+        step = np.where(first, 0.0, side * np.diff(price, prepend=price[:1])) * per_price
+        later = ~first
+        p.hinges(column[later], side[later], beyond[later], step[later])
+        lower, upper = np.full(len(p.names), -np.inf), np.full(len(p.names), np.inf)
+        shown = np.bincount(2 * column + (side > 0), size, 2 * len(p.names)).reshape(-1, 2)
+        seen = np.unique(column)
+        lower[seen], upper[seen] = -shown[seen, 0], shown[seen, 1]
+        p.trade_box(lower, upper)
+
+
+@dataclass(frozen=True)
+class HoldingCost(Term):
+    """Borrow paid on shorts over the horizon: borrow_rate (a column of quotes, decimal per year) x value x years.
+
+    borrow      rate where the quotes have none, decimal per year
+    financing   rate paid on long market value, decimal per year
+    """
+
+    borrow: float = 0.0
+    financing: float = 0.0
+
+    short_name: ClassVar[str] = "holding"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self.label, "borrow", self.borrow, 0.0)
+        check_number(self.label, "financing", self.financing)
+
+    def contribute(self, p: ProgramBuilder) -> None:
+        rate = p.instrument_column("borrow_rate", "quotes").to_numpy(dtype=float)
+        value = np.maximum(p.market.value.to_numpy(dtype=float)[p.positions], 0.0)
+        short = np.where(np.isfinite(rate), rate, self.borrow)
+        p.cost(long=self.financing * value * p.years, short=short * value * p.years)
+
+
+@dataclass(frozen=True)
+class CarryCost(Term):
+    """Less the expected P&L over the horizon of each contract delta-hedged: volatility, funding, basis roll-down.
+
+    An option earns 1/2 dollar gamma x (forecast variance - implied variance) x time, its theta included: priced at the
+    forecast vol it has no carry (Hull, ch. 19: theta + 1/2 vol^2 S^2 gamma = financing). A perpetual pays its funding
+    rate per interval. A contract on a basis driver loses basis x time / time to expiry. Cash neither earns nor costs.
+    """
+
+    short_name: ClassVar[str] = "carry"
+
+    def contribute(self, p: ProgramBuilder) -> None:
+        p.cost(linear=-expected_carry(p))
+
+
+def expected_carry(p: ProgramBuilder) -> Array:
+    """Expected P&L over the horizon of one contract, delta-hedged (N), base currency."""
+    contracts, at = p.market.contracts, p.positions
+    option = contracts.option[at]
+    carry = np.zeros(len(p.names))
+    if option.any():
+        vol, life = contracts.vol[at][option], contracts.years[at][option]
+        forecast = p.underlying_volatility()[option] * np.sqrt(p.periods / p.years)
+        vega = 100.0 * p.total("vega")[option]
+        carry[option] = vega * (forecast**2 - vol**2) / (2 * vol) * np.minimum(p.years / life, 1.0)
+    funding = p.instrument_column("funding_rate", "quotes").to_numpy(dtype=float)
+    hours = p.instrument_column("funding_hours", "quotes").to_numpy(dtype=float)
+    paid = np.isfinite(funding) & np.isfinite(hours)
+    periods = p.years * 365 * 24 / np.where(paid, hours, 1.0)
+    carry -= np.where(paid, funding, 0.0) * periods * p.measure("notional")
+    return carry + p.basis_roll()
+
+
+@dataclass(frozen=True)
+class ExpectedReturn(Term):
+    """Less the expected return: column of instruments (decimal per year, empty is 0) x notional x years."""
+
+    column: str
+    scale: float = 1.0
+
+    short_name: ClassVar[str] = "expected return"
+
+    def contribute(self, p: ProgramBuilder) -> None:
+        rate = np.nan_to_num(p.instrument_column(self.column).to_numpy(dtype=float))
+        p.cost(linear=-self.scale * rate * p.measure("notional") * p.years)
+
+
+@dataclass(frozen=True)
+class Tracking(Term):
+    """(aversion / 2) x variance over the horizon of the P&L between the quantities after and their target.
+
+    target   'before' (every contract held before), a column of instruments, or contract -> quantity. Contracts without
+             a target are free, so that names are kept and hedges are not.
+    """
+
+    target: str | Mapping[str, float] = "before"
+    aversion: float = 1e-6
+
+    short_name: ClassVar[str] = "tracking"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self.label, "aversion", self.aversion, 0.0)
+
+    def contribute(self, p: ProgramBuilder) -> None:
+        goal = self._goal(p)
+        tracked = np.isfinite(goal)
+        goal = np.where(tracked, goal, 0.0)
+        form, root = p.variance(), np.sqrt(self.aversion)
+        mask = sp.diags_array(tracked.astype(float))
+        for rows in (form.factors * tracked, form.specifics @ mask):
+            p.risk_rows(root * rows, -root * (rows @ goal))
+        own = sp.diags_array(root * np.sqrt(form.own) * tracked, format="csr")[form.own * tracked > 0]
+        p.risk_rows(own, -(own @ goal))
+
+    def _goal(self, p: ProgramBuilder) -> Array:
+        if isinstance(self.target, str):
+            if self.target == "before":
+                return np.where(p.start != 0, p.start, np.nan)
+            return p.instrument_column(self.target).to_numpy(dtype=float)
+        unknown = [name for name in self.target if name not in p.market.names]
+        if unknown:
+            raise SpecError(f"{self.label}: target names {unknown[0]}, which the market does not have")
+        return np.array([self.target.get(name, np.nan) for name in p.names], dtype=float)

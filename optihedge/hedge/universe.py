@@ -1,0 +1,50 @@
+"""Universe: which contracts a hedging model may trade."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import SpecError
+from optihedge.frames import nearest
+from optihedge.market.snapshot import Market
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Universe:
+    """The contracts that may be traded; everything else keeps its quantity.
+
+    instruments   these; None: those marked `hedge`
+    where         and of them only those whose instrument column has one of these values
+    frozen        never these
+    """
+
+    instruments: tuple[str, ...] | None = None
+    where: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    frozen: tuple[str, ...] = ()
+
+    def tradable(self, market: Market, years: float) -> tuple[Array, list[str]]:
+        """N booleans, and notes on what was left out: a leg that expires within the horizon hedges nothing to its end.
+
+        Raises SpecError for an instrument or column that the market does not have.
+        """
+        table, names = market.instruments, market.names
+        for label in (*(self.instruments or ()), *self.frozen):
+            if label not in names:
+                raise SpecError(f"universe: {label} is no instrument of this market{nearest(label, names)}")
+        chosen = table["hedge"].to_numpy(dtype=bool) if self.instruments is None else names.isin(self.instruments)
+        chosen = chosen & ~names.isin(self.frozen)
+        for column, values in self.where.items():
+            if column not in table.columns:
+                raise SpecError(f"universe: instruments have no column {column!r}{nearest(column, table.columns)}")
+            allowed = [values] if isinstance(values, str) else list(values)
+            chosen = chosen & table[column].astype(str).isin(map(str, allowed)).to_numpy()
+        expires = (table["expiry"] <= market.as_of + pd.Timedelta(days=365 * years)).to_numpy(dtype=bool)
+        early = names[chosen & expires]
+        notes = [f"{', '.join(map(str, early))}: not traded, expiring within the horizon"] if len(early) else []
+        return chosen & ~expires, notes

@@ -1,0 +1,114 @@
+"""Variance of a book's P&L over the horizon as sums of squares over contracts: drivers, own risk, gamma."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+
+from optihedge.errors import DataError
+from optihedge.market.snapshot import Market
+from optihedge.risk.root import Risk
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VarianceForm:
+    """Variance over the horizon of quantities q (N contracts), base currency squared:
+
+    |factors q|^2 + |specifics q|^2 + sum own q^2        first order
+    + |gamma q|^2 + |gamma_specifics q|^2                the gamma of normal moves, 1/2 v'(C o C)v
+    """
+
+    factors: Array  # k x N
+    specifics: sp.csr_array  # s x N
+    own: Array  # N, base currency squared per contract squared
+    gamma: Array  # g x N
+    gamma_specifics: sp.csr_array  # u x N
+
+    def parts(self, quantities: Array) -> dict[str, float]:
+        """Variance by source: shared factors, drivers' specific, contracts' own, gamma. They sum to the whole."""
+        square = lambda rows: float(np.sum((rows @ quantities) ** 2))  # noqa: E731
+        return {
+            "factors": square(self.factors),
+            "specific": square(self.specifics),
+            "own risk": float(self.own @ quantities**2),
+            "gamma": square(self.gamma) + square(self.gamma_specifics),
+        }
+
+    def first_order(self) -> VarianceForm:
+        """The same without gamma."""
+        return replace(self, gamma=self.gamma[:0], gamma_specifics=self.gamma_specifics[:0])
+
+    def volatility(self, quantities: Array) -> float:
+        """Standard deviation of P&L over the horizon, base currency."""
+        return float(np.sqrt(sum(self.parts(quantities).values())))
+
+
+def variance_form(market: Market, positions: Array, risk: Risk, periods: float) -> VarianceForm:
+    """The form over the contracts at `positions` of market.names. Linear variance scales with H, gamma's with H^2.
+
+    Raises DataError where the risk does not know a driver that one of these contracts loads on.
+    """
+    loadings = sp.csc_array(market.loadings.matrix)[:, positions].tocsr()
+    active = np.flatnonzero(np.diff(loadings.indptr))
+    known = risk.drivers.get_indexer(market.loadings.drivers[active])
+    if (known < 0).any():
+        driver = market.loadings.drivers[active][known < 0][0]
+        column = int(loadings[[active[known < 0][0]]].indices[0])
+        raise DataError(
+            f"{market.names[positions[column]]} moves with driver {driver}, which the risk does not know; "
+            "add its history, or its row to the given risk"
+        )
+    loadings = loadings[active]
+    root, specific = risk.root[:, known], risk.specific[known]
+    own = np.nan_to_num(market.instruments["own_risk"].to_numpy(dtype=float)[positions])
+    gamma, gamma_specifics = _gamma_rows(market, positions, risk, periods)
+    scale = np.sqrt(periods)
+    some = specific > 0
+    return VarianceForm(
+        factors=scale * np.asarray((loadings.T @ root.T).T),
+        specifics=sp.csr_array(loadings[some].multiply(scale * specific[some][:, None])),
+        own=periods * own**2,
+        gamma=gamma,
+        gamma_specifics=gamma_specifics,
+    )
+
+
+def _gamma_rows(market: Market, positions: Array, risk: Risk, periods: float) -> tuple[Array, sp.csr_array]:
+    convexity = sp.csc_array(market.convexity)[:, positions].tocsr()
+    active = np.flatnonzero(np.diff(convexity.indptr))
+    none = np.zeros((0, len(positions)))
+    if not len(active):
+        return none, sp.csr_array(none)
+    drivers = market.price_drivers[active]
+    known = risk.drivers.get_indexer(drivers)
+    if (known < 0).any():
+        raise DataError(f"options on {drivers[known < 0][0]} need its risk for their gamma; add the driver's history")
+    convexity = convexity[active]
+    products, own = squared_covariance_root(risk.root[:, known], risk.specific[known])
+    scale = periods / np.sqrt(2.0)
+    some = own > 0
+    dense = scale * np.asarray((convexity.T @ products.T).T)
+    return dense, sp.csr_array(convexity[some].multiply(scale * own[some][:, None]))
+
+
+def squared_covariance_root(root: Array, specific: Array) -> tuple[Array, Array]:
+    """K (g x U) and e (U) with K'K + diag(e^2) = C o C, the entrywise square of C = root'root + diag(specific^2).
+
+    The k(k+1)/2 products of factors where they are fewer than the U drivers, else a Cholesky root and e = 0.
+    """
+    k, size = root.shape
+    s = specific**2
+    if k * (k + 1) // 2 < size:
+        first, second = np.triu_indices(k)
+        products = root[first] * root[second] * np.where(first == second, 1.0, np.sqrt(2.0))[:, None]
+        return products, np.sqrt(s * (2 * (root**2).sum(axis=0) + s))
+    squared = (root.T @ root + np.diag(s)) ** 2
+    try:
+        return np.linalg.cholesky(squared).T, np.zeros(size)
+    except np.linalg.LinAlgError:  # collinear drivers: singular, still positive semidefinite
+        values, vectors = np.linalg.eigh(squared)
+        return (vectors * np.sqrt(np.clip(values, 0, None))).T, np.zeros(size)
