@@ -7,7 +7,6 @@ import pandas as pd
 
 from optihedge.market.pricing import years_between
 
-
 SECTOR_ETFS = ("XLB", "XLE", "XLF", "XLI", "XLK", "XLP", "XLU", "XLV", "XLY")
 
 
@@ -18,10 +17,11 @@ def large_cap_returns(folder: Path) -> pd.DataFrame:
     return returns
 
 
-def equity_books(stocks: Path, etfs: Path, sectors: Path, tilted: bool, count: int = 200, seed: int = 0):
+def equity_books(stocks: Path, etfs: Path, sectors: Path, tilt: float = 1.0, count: int = 200, seed: int = 0):
     """Returns of books of 30 long against 30 short stocks (T x count), and of VTI and nine sector ETFs (T x 10).
 
-    Random books draw from all stocks; tilted ones take their longs from three sectors and their shorts from three others.
+    A stock of three sectors (drawn anew per book) is `tilt` times as likely to be bought, one of three others as likely
+    to be sold: 1 is a random book, inf sectors against sectors.
     """
     rng = np.random.default_rng(seed)
     returns = large_cap_returns(stocks)
@@ -30,10 +30,10 @@ def equity_books(stocks: Path, etfs: Path, sectors: Path, tilted: bool, count: i
     weights = np.zeros((returns.shape[1], count))
     for book in range(count):
         drawn = rng.permutation(names)
-        longs, shorts = (sector.isin(part).to_numpy() if tilted else np.ones(len(sector), bool)
-                         for part in (drawn[:3], drawn[3:6]))  # fmt: skip
-        chosen = rng.choice(np.flatnonzero(longs), 30, replace=False)
-        against = rng.choice(np.setdiff1d(np.flatnonzero(shorts), chosen), 30, replace=False)
+        longs, shorts = (np.where(sector.isin(part), 1.0, 1.0 / tilt) for part in (drawn[:3], drawn[3:6]))
+        chosen = rng.choice(len(longs), 30, replace=False, p=longs / longs.sum())
+        shorts[chosen] = 0.0
+        against = rng.choice(len(shorts), 30, replace=False, p=shorts / shorts.sum())
         weights[chosen, book], weights[against, book] = 1 / 30, -1 / 30
     hedges = pd.read_parquet(etfs / "etf_returns.parquet")[["VTI", *SECTOR_ETFS]].reindex(returns.index)
     return pd.DataFrame(returns.fillna(0.0).to_numpy() @ weights, index=returns.index), hedges
@@ -47,7 +47,7 @@ def perpetual_closes(folder: Path) -> pd.DataFrame:
 
 
 def alt_books(folder: Path, long_short: bool, count: int = 200, seed: int = 1):
-    """Returns of books of 10 fully listed alt perpetuals (T x count; 10 long, or 5 against 5), and of BTC and ETH (T x 2)."""
+    """Returns of books of 10 alt perpetuals of full history (T x count; 10 long, or 5 against 5), and of BTC and ETH."""
     rng = np.random.default_rng(seed)
     returns = perpetual_closes(folder).pct_change(fill_method=None).iloc[1:].dropna(axis=1)
     alts = returns.drop(columns=["BTCUSDT", "ETHUSDT"])

@@ -19,8 +19,8 @@ class Beta(BaseEstimator):
     """Betas of D drivers on m market drivers, jointly: move_d = a_d + sum_j beta_dj market_j + residual.
 
     method     "ols"; "ewma" (weights 2^(-age / halflife)); "anchored" (an EWMA fit held to a slow one by a ridge: the
-               loud direction, the market, follows the last weeks, the quiet ones the last years; hedges best out of
-               sample); "dimson" (slopes on lags 0..lags and leads 1..leads summed, for markets that close at other
+               loud direction, the market, follows the last weeks, the quiet ones the last years; moves about zero, no
+               a_d; hedges best out of sample); "dimson" (slopes on lags 0..lags and leads 1..leads summed, for markets that close at other
                hours); "huber"; "kalman" (betas as random walks, filtered)
     market     driver names (column numbers for an array); None: those in moves.attrs["markets"]
     window     use the last `window` periods only; None: all
@@ -233,14 +233,15 @@ def anchored_regression(
     """Weighted least squares with weights `fast`, its slopes held to those with weights `slow` by a ridge.
 
     minimise  sum fast e^2 / sum fast + k |slopes - slow slopes|^2,  k = anchor x mean square of the market columns.
-    Shapes as in `weighted_regression`; the covariance is that of this linear map under the slow fit's error variance.
+    No intercept: the first column of design is left out, for the mean of a few weeks is noise. Shapes otherwise as in
+    `weighted_regression`; the covariance is that of this linear map under the slow fit's error variance.
     """
-    scaled, scale = _scaled(design)
+    scaled, scale = _scaled(design[:, 1:])
     fast, slow = fast / fast.sum(axis=0), slow / slow.sum(axis=0)
     gram, slow_inverse = _gram(scaled, fast), np.linalg.inv(_gram(scaled, slow))
-    level = np.einsum("dii,i->d", gram[:, 1:, 1:], scale[1:] ** 2) / (design.shape[1] - 1)
-    ridge = anchor * level[:, None] * np.r_[0.0, 1.0 / scale[1:] ** 2]  # D x p, in scaled units
-    inverse = np.linalg.inv(gram + ridge[:, :, None] * np.eye(design.shape[1]))
+    level = np.einsum("dii,i->d", gram, scale**2) / len(scale)
+    ridge = anchor * level[:, None] / scale**2  # D x m, in scaled units
+    inverse = np.linalg.inv(gram + ridge[:, :, None] * np.eye(len(scale)))
     pull = ridge[:, :, None] * slow_inverse
     start = np.einsum("dij,jd->di", slow_inverse, scaled.T @ (slow * y))
     coefficients = np.einsum("dij,dj->di", inverse, (scaled.T @ (fast * y)).T + ridge * start)
@@ -248,8 +249,9 @@ def anchored_regression(
     freedom = 1.0 - np.einsum("dij,dji->d", slow_inverse, squares)
     variance = (slow * (y - scaled @ start.T) ** 2).sum(axis=0) / freedom
     middle = _gram(scaled, fast**2) + crossed + crossed.transpose(0, 2, 1) + pull @ squares @ pull.transpose(0, 2, 1)
-    covariance = variance[:, None, None] * (inverse @ middle @ inverse)
-    return coefficients / scale, covariance / np.outer(scale, scale)
+    covariance = np.zeros((y.shape[1], design.shape[1], design.shape[1]))
+    covariance[:, 1:, 1:] = variance[:, None, None] * (inverse @ middle @ inverse) / np.outer(scale, scale)
+    return np.insert(coefficients / scale, 0, 0.0, axis=1), covariance
 
 
 def huber_regression(
