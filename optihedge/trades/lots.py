@@ -12,8 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from optihedge.errors import SpecError
+from optihedge.hedge.certificate import scale_of
 from optihedge.hedge.program import (
     Array,
+    Candidate,
     Program,
     cost_of_holding,
     cost_of_trading,
@@ -22,6 +25,8 @@ from optihedge.hedge.program import (
     row_values,
     row_violations,
 )
+from optihedge.hedge.result import Hedge
+from optihedge.hedge.solve import solve
 from optihedge.trades.exact import best_nearby, within_limits
 from optihedge.trades.grid import Grid
 from optihedge.trades.search import Neighbourhood, improve
@@ -80,6 +85,8 @@ def round_program(
     grid = Grid.of(program, smallest)
     around = Neighbourhood(program, grid)
     dived, solves = _dive(program, h, solve, grid, multipliers)
+    if program.cvxpy_terms:  # only CVXPY can value these: the dive's answer stands
+        return Rounding(dived, objective(program, dived), objective(program, h), _rows(around, dived), solves, 0)
     found, moves = improve(around, dived)
     answers = [found]
     if _rank(around, found, strict=False)[0] > 0:
@@ -95,6 +102,64 @@ def round_program(
     if (grid.lot == 0).any() and solves:
         answer, solves = _settle(program, answer, solve, grid, solves)
     return Rounding(answer, objective(program, answer), objective(program, h), _rows(around, answer), solves, moves)
+
+
+def round_to_lots(hedge: Hedge) -> Hedge:
+    """The hedge in whole venue lots, minimum quantities and notionals met; everything recomputed.
+
+    Its certificate has status `rounded`: `gap` is what the lots cost against the proved bound of any hedge, base
+    currency, and its note names each limit that ends beyond its band, and by how much. The setting
+    `lots = {min_notional = 1000}` of the hedging model drops lines smaller than that (base currency).
+    Raises InfeasibleError where a contract's limits hold no whole lot.
+    """
+    if hedge.certificate.status == "rounded":
+        return hedge
+    last = Candidate(hedge.h, hedge.multipliers, "warm", hedge.limit_multiplier)
+
+    def again(program: Program) -> Candidate:
+        return solve(program, solver=hedge.model.solver, warm=last).candidate
+
+    rounding = round_program(
+        hedge.program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest_trades(hedge)
+    )  # fmt: skip
+    proved = hedge.certificate
+    certificate = replace(
+        proved,
+        status="rounded" if proved.optimal else proved.status,
+        primal=rounding.objective,
+        gap=rounding.objective - proved.dual,
+        scale=scale_of(hedge.program, rounding.h),
+        residuals=rounding.rows.loc[rounding.rows["hard"], "violation"].rename("residual"),
+        violations=rounding.rows.loc[~rounding.rows["hard"], "violation"],
+        worst_row="",
+        note="; ".join([*([proved.note] if proved.note else []), *_broken_text(hedge, rounding)]),
+    )
+    return hedge.with_quantities(rounding.h, certificate)
+
+
+def smallest_trades(hedge: Hedge) -> Array:
+    """The least |trade| of each column (n, contracts) by venue minimum quantity and notional. Raises SpecError."""
+    settings = dict(hedge.model.lots or {})
+    least = float(settings.pop("min_notional", 0.0))
+    if settings or not np.isfinite(least) or least < 0:
+        raise SpecError(f"lots: {settings or least}; the one setting is min_notional, base currency, 0 or more")
+    problem = hedge.problem
+    at = problem.positions[problem.tradable]
+    instruments, notional = hedge.market.instruments.iloc[at], hedge.market.notional.to_numpy(float)[at]
+    floor = np.maximum(instruments["min_notional"].to_numpy(float), least)
+    by_notional = np.divide(floor, notional, out=np.zeros_like(floor), where=notional > 0)
+    smallest = np.maximum(instruments["min_quantity"].to_numpy(float), by_notional)
+    return np.concatenate([smallest, np.zeros(len(hedge.program.columns) - len(at))])
+
+
+def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:
+    units = dict(zip(hedge.program.row_names, hedge.problem.row_units, strict=True))
+    over = rounding.rows[rounding.rows["hard"] & (rounding.rows["violation"] > 1e-9 * rounding.rows["scale"])]
+    return [
+        f"{name} ends {row.violation:.6g} {units.get(name, '')} beyond its limit, "
+        + (f"within half a lot of {row.finest}" if name not in rounding.broken.index else "more than lots explain")
+        for name, row in zip(over.index, over.itertuples(), strict=True)
+    ]
 
 
 def _strict(around: Neighbourhood, h: Array) -> float:

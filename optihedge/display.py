@@ -1,0 +1,166 @@
+"""Frames in, HTML or a figure out. matplotlib is imported when a figure is asked for, and only then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BEFORE, AFTER, BAND, INK = "#9aa7b4", "#1f6f8b", "#e3b505", "#33393f"
+_MOST_BARS = 30
+
+
+# ---- text and HTML -------------------------------------------------------------------------------------------------
+
+
+def number(value: object, digits: int = 6) -> str:
+    """A number as a reader wants it: thousands separated, about `digits` significant, text left as it is."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return "" if value is None else str(value)
+    if not np.isfinite(value):
+        return "" if np.isnan(value) else ("inf" if value > 0 else "-inf")
+    size = abs(float(value))
+    if size >= 1e15 or 0 < size < 1e-6:
+        return f"{value:.3g}"
+    whole = size >= 1000 or float(value).is_integer()
+    decimals = 0 if whole else max(0, min(digits - 1 - int(np.floor(np.log10(size))), 6))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def table_html(frame: pd.DataFrame | pd.Series, caption: str = "", digits: int = 6) -> str:
+    """An HTML table of a frame, all text escaped, numbers right-aligned."""
+    table = frame.to_frame() if isinstance(frame, pd.Series) else frame
+    index = "" if isinstance(table.index, pd.RangeIndex) else f"<th>{escape(str(table.index.name or ''))}</th>"
+    head = index + "".join(f"<th>{escape(str(name))}</th>" for name in table.columns)
+    rows = []
+    for label, row in zip(table.index, table.itertuples(index=False), strict=True):
+        first = f"<th style='text-align:left'>{escape(str(label))}</th>" if index else ""
+        cells = "".join(_cell(value, digits) for value in row)
+        rows.append(f"<tr>{first}{cells}</tr>")
+    title = f"<caption style='text-align:left;font-weight:bold'>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def page_html(title: str, parts: Mapping[str, pd.DataFrame | pd.Series | str]) -> str:
+    """Captioned tables and paragraphs, one under the other."""
+    body = [f"<h3>{escape(title)}</h3>"]
+    for caption, part in parts.items():
+        if isinstance(part, str):
+            body.append(f"<p><b>{escape(caption)}</b> {escape(part)}</p>" if caption else f"<p>{escape(part)}</p>")
+        elif len(part):
+            body.append(table_html(part, caption))
+    return f"<div class='optihedge'>{''.join(body)}</div>"
+
+
+def _cell(value: object, digits: int) -> str:
+    numeric = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.bool_))
+    return f"<td style='text-align:{'right' if numeric else 'left'}'>{escape(number(value, digits))}</td>"
+
+
+# ---- figures -------------------------------------------------------------------------------------------------------
+
+
+def figure(rows: int = 1, columns: int = 1, height: float = 3.2, width: float = 8.0) -> tuple[Figure, np.ndarray]:
+    """A figure that belongs to no window, and its axes rows x columns."""
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(width, height * rows), layout="constrained")
+    return drawn, np.atleast_2d(drawn.subplots(rows, columns, squeeze=False))
+
+
+def bars_before_after(
+    axes: Axes, before: pd.Series, after: pd.Series, title: str, unit: str = "", bands: pd.DataFrame | None = None
+) -> None:
+    """Horizontal bars of what there was and what is left, one pair per label, the largest first.
+
+    bands   columns lower, upper by label, same unit: drawn as ticks around zero or the target
+    """
+    size = np.maximum(before.abs(), after.reindex(before.index).abs())
+    labels = size.sort_values(ascending=False, kind="stable").index[:_MOST_BARS][::-1]
+    place = np.arange(len(labels))
+    axes.barh(place + 0.2, before[labels], height=0.38, color=BEFORE, label="before")
+    axes.barh(place - 0.2, after[labels], height=0.38, color=AFTER, label="after")
+    if bands is not None:
+        for at, label in zip(place, labels, strict=True):
+            if label in bands.index:
+                edges = bands.loc[label, ["lower", "upper"]].to_numpy(float)
+                edges = edges[np.isfinite(edges)]
+                axes.plot(edges, np.full(len(edges), at), linestyle="none", marker="|", markersize=16, color=BAND,
+                          markeredgewidth=2, label="limit" if at == place[-1] else None)  # fmt: skip
+    axes.set_yticks(place, [str(label) for label in labels])
+    axes.axvline(0, color=INK, linewidth=0.8)
+    _finish(axes, title, unit, along="x")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def bars(axes: Axes, values: pd.Series, title: str, unit: str = "", highlight: Sequence[str] = ()) -> None:
+    """Horizontal bars in the given order, some highlighted."""
+    colors = [AFTER if label in highlight else BEFORE for label in values.index]
+    place = np.arange(len(values))[::-1]
+    axes.barh(place, values, color=colors, height=0.6)
+    axes.set_yticks(place, [str(label) for label in values.index])
+    for at, value in zip(place, values, strict=True):
+        axes.annotate(number(value, 3), (value, at), xytext=(3 if value >= 0 else -3, 0), textcoords="offset points",
+                      va="center", ha="left" if value >= 0 else "right", fontsize=8)  # fmt: skip
+    axes.margins(x=0.18)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    _finish(axes, title, unit, along="x")
+
+
+def lines(axes: Axes, frame: pd.DataFrame, title: str, unit: str = "", horizontal: str = "") -> None:
+    """One line per column against the index."""
+    for name in frame.columns:
+        axes.plot(frame.index, frame[name], label=str(name), linewidth=1.4)
+    axes.set_xlabel(horizontal)
+    _finish(axes, title, unit, along="y")
+    if frame.shape[1] > 1:
+        axes.legend(frameon=False, fontsize=8)
+
+
+def heat(axes: Axes, matrix: pd.DataFrame, title: str, limit: float | None = None) -> None:
+    """A matrix as colours around zero, blue below and red above."""
+    values = matrix.to_numpy(float)
+    most = limit if limit is not None else float(np.nanmax(np.abs(values), initial=1e-300))
+    image = axes.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest")
+    step = max(1, len(matrix) // 30)
+    axes.set_yticks(range(0, len(matrix.index), step), [str(x) for x in matrix.index[::step]], fontsize=7)
+    step = max(1, matrix.shape[1] // 30)
+    axes.set_xticks(range(0, matrix.shape[1], step), [str(x) for x in matrix.columns[::step]], fontsize=7, rotation=90)
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.figure.colorbar(image, ax=axes, shrink=0.8)
+
+
+def plot_risk(volatility: pd.Series, correlation: pd.DataFrame) -> Figure:
+    """Volatility of the most volatile drivers per period, in their own unit, and the correlations."""
+    drawn, axes = figure(1, 2, height=max(3.2, 0.18 * min(len(volatility), _MOST_BARS) + 1), width=10)
+    top = volatility.sort_values(ascending=False, kind="stable")[:_MOST_BARS]
+    bars(axes[0, 0], top, "volatility per period", "return, or absolute change")
+    heat(axes[0, 1], correlation.loc[top.index, top.index], "correlation", limit=1.0)
+    return drawn
+
+
+def plot_levels(history: pd.DataFrame, title: str = "history, first row = 100") -> Figure:
+    """Levels of drivers rebased to 100."""
+    drawn, axes = figure()
+    first = history.bfill().iloc[0]
+    lines(axes[0, 0], history / first.where(first != 0) * 100, title)
+    return drawn
+
+
+def _finish(axes: Axes, title: str, unit: str, along: str) -> None:
+    axes.set_title(title, loc="left", fontsize=10, color=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    (axes.set_xlabel if along == "x" else axes.set_ylabel)(unit, fontsize=8)
+    axis = axes.xaxis if along == "x" else axes.yaxis
+    axis.set_major_formatter(lambda value, _: number(value, 3))
+    axes.grid(axis=along, color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)

@@ -1,0 +1,104 @@
+"""The trade list: what to send where, one line per trade, the same bytes for the same inputs."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from optihedge.market.instruments import types_of
+from optihedge.market.snapshot import Market
+
+COLUMNS = (
+    "as_of", "book", "order_id", "instrument", "venue", "side", "quantity", "venue_amount", "lot", "price",
+    "limit_price", "notional", "cost", "reason", "model", "model_hash",
+)  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would compute a text that begins so
+
+
+def trade_table(
+    market: Market,
+    trades: pd.Series,
+    *,
+    book: str = "",
+    model: str = "",
+    model_hash: str = "",
+    reasons: pd.Series | None = None,
+    costs: pd.Series | None = None,
+) -> pd.DataFrame:
+    """The list of `trades` (contracts by instrument, positive buys), COLUMNS, in the market's order of instruments.
+
+    quantity      contracts, signed;  venue_amount  what the venue counts: an inverse future's quote currency, an
+                  inverse option's coin, contracts elsewhere, never negative
+    price         reference price, limit_price the far side of the quote rounded outwards to the tick, both in the
+                  instrument's price units
+    notional      base currency;  cost  half-spread and fees expected, base currency (or `costs`, by instrument)
+    reason        what the line serves most (see `reasons`)
+    order_id      a hash of instant, book, model, instrument and quantity: the same order has the same id in every run
+    """
+    trades = trades[trades != 0].reindex(market.names[market.names.isin(trades.index[trades != 0])])
+    names = trades.index
+    instruments, quotes = market.instruments.loc[names], market.quotes.loc[names]
+    quantity = trades.to_numpy(dtype=float)
+    buys = quantity > 0
+    exact = [f"{q:.10g}" for q in quantity]
+    inverse, multiplier = types_of(instruments)["inverse"], instruments["multiplier"].to_numpy(float)
+    lot, tick = instruments["lot"].to_numpy(float), instruments["tick"].to_numpy(float)
+    price = market.price[names].to_numpy(float)
+    far = np.where(buys, quotes["ask"].to_numpy(float), quotes["bid"].to_numpy(float))
+    far = np.where(np.isfinite(far), far, price)
+    spread = market.trade_cost.loc[names].to_numpy(float)
+    expected = np.abs(quantity) * (np.where(buys, spread[:, 0], spread[:, 1]) + market.fees[names].to_numpy(float))
+    if costs is not None:
+        expected = costs.reindex(names).to_numpy(float)
+    as_of = market.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
+    table = pd.DataFrame(
+        {
+            "as_of": as_of,
+            "book": book,
+            "order_id": [_digest(as_of, book, model_hash or model, *line) for line in zip(names, exact, strict=True)],
+            "instrument": names.astype(str),
+            "venue": instruments["venue"].to_numpy(),
+            "side": np.where(buys, "BUY", "SELL"),
+            "quantity": np.round(quantity, 10),
+            "venue_amount": np.round(np.abs(quantity) * np.where(inverse, multiplier, 1.0), 10),
+            "lot": lot,
+            "price": np.round(price, 10),
+            "limit_price": outward(far, tick, buys),
+            "notional": np.round(np.abs(quantity) * market.notional[names].to_numpy(float), 2),
+            "cost": np.round(expected, 2) + 0.0,
+            "reason": "" if reasons is None else reasons.reindex(names).fillna("").to_numpy(),
+            "model": model,
+            "model_hash": model_hash,
+        },
+        columns=COLUMNS,
+    )
+    for column in ("book", "instrument", "venue", "reason", "model"):
+        table[column] = [plain_text(text) for text in table[column]]
+    return table
+
+
+def outward(price: np.ndarray, tick: np.ndarray, buys: np.ndarray) -> np.ndarray:
+    """Prices rounded to their tick, up for a buy and down for a sell; tick 0 leaves a price as it is."""
+    step = np.where(tick > 0, tick, 1.0)
+    exact = price / step
+    whole = np.round(exact)
+    near = np.abs(exact - whole) <= 1e-9 * np.maximum(np.abs(exact), 1.0)
+    steps = np.where(near, whole, np.where(buys, np.ceil(exact), np.floor(exact)))
+    return np.round(np.where(tick > 0, steps * step, price), 10)
+
+
+def plain_text(text: object) -> str:
+    """A text that no spreadsheet computes: one that looks like a formula gets an apostrophe before it."""
+    word = str(text)
+    return "'" + word if word.startswith(_FORMULA) else word
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """The table as CSV, one way on every machine."""
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
