@@ -67,7 +67,7 @@ def nearest_trade(problem: Problem) -> Array:
 
 
 def regression_trades(market: Market, problem: Problem) -> Array | None:
-    """N trades: minus the least-squares slopes of the book's P&L on the hedges' over the recorded moves, with intercept.
+    """N trades: minus the slopes of least squares of the book's P&L on the hedges' over the recorded moves.
 
     Hedges: the tradable contracts without an option on drivers marked `market`; without any, the one of the tradable
     contracts most correlated with the book. None where there is no history.

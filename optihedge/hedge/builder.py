@@ -1,11 +1,11 @@
-"""ProgramBuilder: the verbs in which terms speak. Vectors run over all contracts in play; fixed ones fold at the end."""
+"""ProgramBuilder: the verbs in which terms speak. Vectors run over all contracts in play; fixed ones fold later."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk
 
 Array = np.ndarray
-Values = float | Array | pd.Series
+Values: TypeAlias = float | Array | pd.Series
 _YEAR = 365 * 86400.0  # seconds
 
 
@@ -187,10 +187,10 @@ class ProgramBuilder:
         return of.reindex(self.instrument_column("underlying")).fillna(0.0).to_numpy()
 
     def basis_roll(self) -> Array:
-        """P&L per contract (N) as the basis of its expiry runs off over the horizon, base currency; 0 without basis drivers."""
+        """P&L per contract (N) as its basis runs off over the horizon, base currency; 0 without basis drivers."""
         market, at = self.market, self.positions
-        kinds = market.drivers["kind"].reindex(market.loadings.drivers).to_numpy()
-        loading = np.asarray(sp.csr_array(market.loadings.matrix)[kinds == "basis"].sum(axis=0)).ravel()[at]
+        basis = np.flatnonzero(market.drivers["kind"] == "basis")
+        loading = np.asarray(sp.csr_array(market.loadings.matrix)[basis].sum(axis=0)).ravel()[at]
         life = (market.instruments["expiry"].iloc[at] - market.as_of).dt.total_seconds().to_numpy() / _YEAR
         on = (loading != 0) & np.isfinite(life)
         forward, spot = market.contracts.forward[at][on], market.contracts.spot[at][on]
@@ -232,7 +232,10 @@ class ProgramBuilder:
         auxiliaries: tuple[Array, Values] | None = None,
         unit: str = "",
     ) -> None:
-        """lo <= a'q + on_holdings'|q| + on_trades'|q - start| + coefficients'z <= hi; z = auxiliaries (handles, coefficients)."""
+        """lo <= a'q + on_holdings'|q| + on_trades'|q - start| + coefficients'z <= hi, z the auxiliaries.
+
+        auxiliaries   (handles, coefficients);  soft  penalty per unit, None: hard;  tier  0 gives way last
+        """
         one = lambda v: None if v is None else self._vector(name, v)[None, :]  # noqa: E731
         if auxiliaries is not None:
             handles, coefficients = auxiliaries
@@ -288,7 +291,7 @@ class ProgramBuilder:
         short: Values = 0.0,
         linear: Values = 0.0,
     ) -> None:
-        """Costs in base currency per contract (quadratic: per squared; power: per 3/2 power): trading, holding, linear."""
+        """Trading, holding and linear costs: base currency per contract (quadratic: squared; power: to the 3/2)."""
         given = {"buy": buy, "sell": sell, "quadratic": quadratic, "power": power, "long": long, "short": short,
                  "linear": linear}  # fmt: skip
         self._charge(TermCost(**{name: self._vector(name, value) for name, value in given.items()}))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,15 +59,16 @@ class HedgeModel:
     description: str = ""
 
     def __post_init__(self) -> None:
-        for field in ("objective", "constraints"):
-            terms = tuple(getattr(self, field))
+        for kind in ("objective", "constraints"):
+            terms = tuple(getattr(self, kind))
             for term in terms:
                 if not isinstance(term, Term):
-                    raise SpecError(f"{field}: {term!r} is no Term; subclass optihedge.Term")
-            object.__setattr__(self, field, terms)
+                    raise SpecError(f"{kind}: {term!r} is no Term; subclass optihedge.Term")
+            object.__setattr__(self, kind, terms)
         labels = pd.Index([term.label for term in self.terms])
         if labels.has_duplicates:
-            raise SpecError(f"two terms are called {labels[labels.duplicated()][0]!r}; give one of them a name of its own")
+            twice = labels[labels.duplicated()][0]
+            raise SpecError(f"two terms are called {twice!r}; give one of them a name of its own")
         check_number("HedgeModel", "capital", self.capital, 0.0)
         if self.on_infeasible not in _POLICIES:
             raise SpecError(f"on_infeasible is {self.on_infeasible!r}; write 'error' or 'relax'")
@@ -80,6 +82,13 @@ class HedgeModel:
     def terms(self) -> tuple[Term, ...]:
         """Objective terms, then constraints."""
         return (*self.objective, *self.constraints)
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits of everything that decides an answer, the same in every run."""
+        decides = [f.name for f in fields(self) if f.name not in ("name", "description")]
+        text = "\n".join(f"{name}={canonical(getattr(self, name))}" for name in decides)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def hedge(
         self,
@@ -112,7 +121,7 @@ class HedgeModel:
         hedges: list[Hedge] = []
         for aversion in aversions:
             terms = list(self.objective)
-            terms[mine[0]] = replace(terms[mine[0]], aversion=aversion)
+            terms[mine[0]] = replace(terms[mine[0]], aversion=aversion, relative=None)
             model = replace(fitted, objective=tuple(terms))
             hedges.append(model.hedge(market, book, warm=hedges[-1] if hedges else None))
         return tuple(hedges)
@@ -173,6 +182,30 @@ class HedgeModel:
             frame[[name + ERROR_SUFFIX for name in names]] = abs(delta) @ of
         frame.attrs["unit"] = dict.fromkeys(frame.columns, unit)
         return market.with_exposures(frame)
+
+
+def canonical(value: Any) -> str:
+    """A text that says a value in full and without addresses: terms, estimators, frames, Risks, plain values."""
+    if isinstance(value, (pd.DataFrame, pd.Series, np.ndarray, pd.Index)):
+        plain = pd.DataFrame(value) if isinstance(value, np.ndarray) else value
+        labels = [] if isinstance(plain, pd.Index) else [canonical(pd.Index(plain.index))]
+        labels += [canonical(plain.columns)] if isinstance(plain, pd.DataFrame) else []
+        body = plain.astype(str).to_numpy() if isinstance(plain, pd.Index) else plain.to_numpy()
+        return hashlib.sha256(repr((labels, body.tolist())).encode()).hexdigest()
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = ", ".join(f"{f.name}={canonical(getattr(value, f.name))}" for f in fields(value))
+        return f"{type(value).__qualname__}({parts})"
+    if hasattr(value, "get_params"):
+        parts = ", ".join(f"{name}={canonical(v)}" for name, v in sorted(value.get_params(deep=False).items()))
+        return f"{type(value).__qualname__}({parts})"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k!r}: {canonical(v)}" for k, v in sorted(value.items())) + "}"
+    if isinstance(value, (tuple, list)):
+        return "(" + ", ".join(map(canonical, value)) + ")"
+    if callable(value):
+        named = value if hasattr(value, "__qualname__") else type(value)
+        return f"{named.__module__}.{named.__qualname__}"
+    return repr(value)
 
 
 def quantities_before(book: pd.Series | Mapping[str, float], market: Market) -> Array:

@@ -198,7 +198,8 @@ def _fold_rows(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra:
     names = [name for block in b.rows_ for name in block.names]
     twice = pd.Index(names)
     if twice.has_duplicates:
-        raise SpecError(f"two rows are called {twice[twice.duplicated()][0]}; give one of their terms a name of its own")
+        name = twice[twice.duplicated()][0]
+        raise SpecError(f"two limits are called {name}; give one of their terms a name of its own")
     m = len(names)
 
     def stacked(kind: str) -> sp.csr_array:
@@ -242,7 +243,7 @@ def _fold_rows(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra:
 
 
 def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> dict:
-    """F, f, S, s, d and the constant: sparse rows of one contract become its diagonal, tall dense ones their triangle."""
+    """F, f, S, s, d, constant: sparse rows of one contract become its diagonal, tall dense ones their triangle."""
     dense = np.vstack([np.zeros((0, len(b.names))), *(rows for rows, _ in b.risk_dense_)])
     f = _joined(shift for _, shift in b.risk_dense_) + dense[:, fixed] @ held
     dense = dense[:, free]
@@ -284,8 +285,8 @@ def _fold_costs(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra
     )  # fmt: skip
     column_of = np.full(len(b.names), -1)
     column_of[free] = np.arange(len(free))
-    hinges = {f.name: np.concatenate([getattr(_no_depth(), f.name), *(getattr(c.depth, f.name) for c in b.costs_.values())])
-              for f in fields(Depth)}  # fmt: skip
+    depths = [_no_depth(), *(cost.depth for cost in b.costs_.values())]
+    hinges = {f.name: np.concatenate([getattr(depth, f.name) for depth in depths]) for f in fields(Depth)}
     hinges["column"] = column_of[hinges["column"].astype(int)]
     live = hinges["column"] >= 0
     depth = Depth(**{name: values[live] for name, values in hinges.items()})

@@ -160,7 +160,8 @@ class Hedge:
         limit = self.program.volatility_limit
         if limit is not None:
             prices.loc[limit.name] = -self.limit_multiplier * limit.limit
-        prices.attrs["unit"] = dict(self.limits["unit"]) | ({limit.name: "base currency over the horizon"} if limit else {})
+        capped = {limit.name: "base currency over the horizon"} if limit is not None else {}
+        prices.attrs["unit"] = dict(self.limits["unit"]) | capped
         return prices
 
     @cached_property
@@ -177,10 +178,11 @@ class Hedge:
             lines.append(f"volatility per day {before:,.6g} -> {after:,.6g}{less}, cost {self.costs['total']:,.6g}")
             for term in self.model.objective:
                 if isinstance(term, Variance):
+                    aversion = term.at(max(self.problem.gross, self.model.capital))
                     horizon = float(np.sqrt(self.risk.loc["variance", "after"]))
                     lines.append(
-                        f"aversion {term.aversion:g}: one unit less volatility over the horizon is worth "
-                        f"{term.aversion * horizon:.3g} here; objective = aversion / 2 x variance + cost + carry"
+                        f"aversion {aversion:.4g}: one unit less volatility over the horizon is worth "
+                        f"{aversion * horizon:.3g} here; objective = aversion / 2 x variance + cost + carry"
                     )
         return lines
 

@@ -1,4 +1,4 @@
-"""From a Problem to a Hedge: solve, say what must give way where nothing can meet the limits, refuse what is unproved."""
+"""From a Problem to a Hedge: solve, say what must give way where limits conflict, refuse what is unproved."""
 
 from __future__ import annotations
 
@@ -97,9 +97,9 @@ def _whole_book(problem: Problem, relaxation: Relaxation) -> pd.DataFrame:
 
 def _hopeless_text(rows: pd.DataFrame) -> str:
     lines = [
-        f"  {row.Index} is {row.value:.10g}, allowed {row.lower:.10g} to {row.upper:.10g}" + (f" {row.unit}" * bool(row.unit))
+        f"  {row.Index} is {row.value:.10g}, allowed {row.lower:.10g} to {row.upper:.10g} {row.unit}".rstrip()
         for row in rows.itertuples()
-    ]  # fmt: skip
+    ]
     return "\n".join(
         ["no tradable contract moves these limits; mark a hedge for each, widen its band or make it soft:", *lines]
     )

@@ -232,4 +232,5 @@ class VolatilityLimit(Term):
         daily = self.limit if self.limit is not None else (self.share or 0.0) * p.size
         if daily == 0:
             raise SpecError(f"{self.label}: a share of a book without gross is zero; give a limit or capital")
-        p.cap_volatility(daily * np.sqrt(p.days), p.options_tradable if self.second_order is None else self.second_order)
+        second_order = p.options_tradable if self.second_order is None else self.second_order
+        p.cap_volatility(daily * np.sqrt(p.days), second_order)

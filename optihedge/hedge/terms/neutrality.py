@@ -18,6 +18,7 @@ ERROR_SUFFIX = "_error"  # exposure beta:SPX has its standard errors in beta:SPX
 class Neutral(Term):
     """Keep an exposure within `band` of `target` after trading: |e'h - target| <= band, desk unit of the exposure.
 
+    exposure      a column of the market's exposures; 'beta' stands for every market driver's beta:<driver>
     band          one number, or (below, above) the target
     by            one row per group of this instrument column ('underlying', 'expiry', 'sector', ...), else one for all
     uncertainty   kappa >= 0: |e'h - target| + kappa x sum of error x |h| <= band, where the errors are the standard
@@ -60,15 +61,22 @@ class Neutral(Term):
         return self.target - below - extra, self.target + above + extra
 
     def contribute(self, p: ProgramBuilder) -> None:
-        labels, matrix = p.grouped(p.total(self.exposure), self.by)
-        prefix = self.name or self.exposure
+        columns = p.market.exposures.columns
+        betas = [c for c in columns if str(c).startswith("beta:") and not str(c).endswith(ERROR_SUFFIX)]
+        each = betas if self.exposure == "beta" and "beta" not in columns and betas else [self.exposure]
+        for exposure in each:
+            own = f"{self.name}:{exposure.partition(':')[2]}" if self.name and len(each) > 1 else self.name
+            self._keep(p, exposure, own or exposure)
+
+    def _keep(self, p: ProgramBuilder, exposure: str, prefix: str) -> None:
+        labels, matrix = p.grouped(p.total(exposure), self.by)
         names = [prefix if self.by is None else f"{prefix}[{label}]" for label in labels]
         lower, upper = self.limits(p.gross)
-        unit = p.unit(self.exposure)
+        unit = p.unit(exposure)
         if self.uncertainty == 0:
             p.rows(names, matrix, lower, upper, soft=self.soft, tier=self.priority, unit=unit, target=self.target)
             return
-        _, errors = p.grouped(self.uncertainty * np.abs(p.total(self.exposure + ERROR_SUFFIX)), self.by)
+        _, errors = p.grouped(self.uncertainty * np.abs(p.total(exposure + ERROR_SUFFIX)), self.by)
         for sign, limit, end in ((1.0, upper, "upper"), (-1.0, -lower, "lower")):
             p.rows([f"{name} {end}" for name in names], sign * sp.csr_array(matrix), hi=limit, on_holdings=errors,
                    soft=self.soft, tier=self.priority, unit=unit, target=sign * self.target)  # fmt: skip

@@ -23,22 +23,37 @@ class Variance(Term):
 
     aversion       1 / base currency
     second_order   add the gamma of normal moves, (aversion / 2) x 1/2 v'(C o C)v; None: where options are tradable
+    relative       instead of aversion, a pure number: aversion = relative / the book's gross (or the capital, if
+                   larger), so that one file serves books of any size and currency
     """
 
-    aversion: float
+    aversion: float | None = None
     second_order: bool | None = None
+    relative: float | None = None
 
     short_name: ClassVar[str] = "variance"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number(self.label, "aversion", self.aversion, 0.0)
+        if (self.aversion is None) == (self.relative is None):
+            raise SpecError(f"{self.label}: give aversion (1 / base currency) or relative (a pure number), one of them")
+        name = "aversion" if self.relative is None else "relative"
+        check_number(self.label, name, getattr(self, name), 0.0)
+
+    def at(self, size: float) -> float:
+        """The aversion for a book of this size, 1 / base currency."""
+        if self.relative is None:
+            return float(self.aversion or 0.0)
+        if size == 0:
+            raise SpecError(f"{self.label}: a relative aversion needs a size, and the book's gross is 0; set capital")
+        return self.relative / size
 
     def contribute(self, p: ProgramBuilder) -> None:
-        form, root = p.variance(), np.sqrt(self.aversion)
+        aversion = self.at(p.size)
+        form, root = p.variance(), np.sqrt(aversion)
         p.risk_rows(root * form.factors)
         p.risk_rows(root * form.specifics)
-        p.diagonal(self.aversion * form.own)
+        p.diagonal(aversion * form.own)
         if p.options_tradable if self.second_order is None else self.second_order:
             p.risk_rows(root * form.gamma)
             p.risk_rows(root * form.gamma_specifics)

@@ -1,0 +1,270 @@
+"""Model files: TOML that says what the constructors say. Every mistake is named at once: file, table, key, remedy."""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, ValidationError, create_model
+
+from optihedge.errors import OptihedgeError, SpecError
+from optihedge.frames import nearest
+from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.solve import solver_named
+from optihedge.hedge.terms.base import Term
+from optihedge.hedge.universe import Universe
+
+_OBJECTIVE = "optihedge.hedge.terms.objective"
+_LIMITS = "optihedge.hedge.terms.limits"
+_HOME = {
+    "objective": {
+        **dict.fromkeys(
+            ("Variance", "SpreadCost", "FeeCost", "ImpactCost", "DepthCost", "HoldingCost", "CarryCost",
+             "ExpectedReturn", "Tracking"), _OBJECTIVE,
+        ),
+    },
+    "constraints": {
+        "Neutral": "optihedge.hedge.terms.neutrality",
+        **dict.fromkeys(
+            ("PositionLimit", "TradeLimit", "TurnoverLimit", "GrossLimit", "ParticipationLimit", "VolatilityLimit"),
+            _LIMITS,
+        ),
+    },
+    "risk": {
+        "SampleRisk": "optihedge.risk.sample",
+        "GivenRisk": "optihedge.risk.sample",
+        "EwmaRisk": "optihedge.risk.ewma",
+        "FactorRisk": "optihedge.risk.factor",
+        "StackedRisk": "optihedge.risk.factor",
+        "AdaptiveRisk": "optihedge.risk.adaptive",
+    },
+    "betas": {"Beta": "optihedge.risk.beta"},
+}  # fmt: skip
+_SCALARS: dict[str, Any] = {
+    "description": str, "horizon": str, "capital": float, "on_infeasible": str, "solver": str | tuple[str, ...],
+}  # fmt: skip
+_TABLES = ("risk", "betas", "objective", "constraints", "universe", "lots", "checks")
+_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+
+
+def models_folder() -> Path:
+    """Where the shipped model files are: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "models"
+    return inside if inside.is_dir() else package.parent / "models"
+
+
+def model_names() -> tuple[str, ...]:
+    """Names of the shipped hedging models."""
+    return tuple(sorted(path.stem for path in models_folder().glob("*.toml")))
+
+
+def load_model(source: str | Path, *, allow: Sequence[str] = ()) -> HedgeModel:
+    """A shipped model by name, or a model file by path. `allow`: the package.module:Class that it may name.
+
+    Raises SpecError that lists every mistake.
+    """
+    path = Path(source)
+    if path.suffix != ".toml" and not path.is_file():
+        path = models_folder() / f"{source}.toml"
+        if not path.is_file():
+            raise SpecError(
+                f"there is no model {str(source)!r}{nearest(source, model_names())}; shipped are "
+                f"{', '.join(model_names())}, or give the path of a .toml file"
+            )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: cannot be read ({error})") from None
+    return parse_model(text, name=path.stem, file=path.name, allow=allow)
+
+
+def parse_model(text: str, *, name: str = "", file: str = "model.toml", allow: Sequence[str] = ()) -> HedgeModel:
+    """The hedging model that a TOML text describes. Raises SpecError that lists every mistake."""
+    try:
+        content = _tuples(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{file}: {error}; mend that line") from None
+    reader = _Reader(file, tuple(allow), [])
+    model = reader.model(content, name)
+    if reader.mistakes or model is None:
+        raise SpecError("\n".join(f"{file}: {mistake}" for mistake in reader.mistakes))
+    return model
+
+
+def _tuples(value: Any) -> Any:
+    """TOML arrays as tuples, which frozen terms hold."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Collects mistakes while it builds."""
+
+    file: str
+    allow: tuple[str, ...]
+    mistakes: list[str]
+
+    def model(self, content: dict[str, Any], name: str) -> HedgeModel | None:
+        known = (*_SCALARS, *_TABLES)
+        for key in content:
+            if key not in known:
+                self.mistakes.append(f"there is no key {key!r}{nearest(key, known)}; known are {', '.join(known)}")
+        if "description" not in content:
+            self.mistakes.append("description is missing; say in one sentence what the model does")
+        given = {key: value for key, value in content.items() if key in _SCALARS}
+        scalars = self.checked("top level", dict(_SCALARS), given, required=())
+        built: dict[str, Any] = {key: self.built(key, content[key], key) for key in ("risk", "betas") if key in content}
+        for key in ("objective", "constraints"):
+            built[key] = tuple(self.terms(key, content.get(key, ())))
+        if "universe" in content:
+            built["universe"] = self.construct("[universe]", Universe, content["universe"])
+        for key in ("lots", "checks"):
+            if key in content:
+                built[key] = self.settings(key, content[key])
+        if "solver" in scalars:
+            self.solvers(scalars["solver"])
+        if self.mistakes:
+            return None
+        try:
+            return HedgeModel(name=name, **scalars, **built)
+        except OptihedgeError as error:
+            self.mistakes.append(str(error))
+            return None
+
+    def terms(self, table: str, entries: Any) -> list[Term]:
+        if not isinstance(entries, tuple):
+            self.mistakes.append(f"{table} is no list of tables; write [[{table}]] before each term")
+            return []
+        made = [self.built(f"[[{table}]] {i}", entry, table) for i, entry in enumerate(entries, 1)]
+        terms = [term for term in made if term is not None]
+        for i, term in enumerate(made, 1):
+            if term is not None and not isinstance(term, Term):
+                self.mistakes.append(f"[[{table}]] {i}: {type(term).__name__} is no term")
+            elif table == "objective" and term is not None and (term.soft is not None or term.priority):
+                self.mistakes.append(f"[[{table}]] {i} ({term.label}): soft and priority belong to constraints")
+        return terms
+
+    def settings(self, table: str, entries: Any) -> Mapping[str, Any]:
+        if not isinstance(entries, dict):
+            self.mistakes.append(f"{table} is no table; write [{table}]")
+            return {}
+        return entries
+
+    def solvers(self, named: str | tuple[str, ...]) -> None:
+        for one in (named,) if isinstance(named, str) else named:
+            try:
+                if one != "auto":
+                    solver_named(one)
+            except SpecError as error:
+                self.mistakes.append(f"solver: {error}")
+
+    def built(self, where: str, entry: Any, table: str) -> Any:
+        """The object of one table with a `type`; None after a mistake."""
+        if not isinstance(entry, dict):
+            self.mistakes.append(f"{where} is no table; write {where} = {{ type = \"...\" }}")
+            return None
+        entry = dict(entry)
+        kind = entry.pop("type", None)
+        if not isinstance(kind, str):
+            self.mistakes.append(f"{where}: type is missing; name a class, for instance {next(iter(_HOME[table]))}")
+            return None
+        cls = self.named(where, kind, table)
+        if cls is None:
+            return None
+        for key, value in entry.items():
+            if isinstance(value, dict) and "type" in value:
+                entry[key] = self.built(f"{where}.{key}", value, "risk")
+        made = self.construct(f"{where} ({kind})", cls, entry)
+        if table == "risk" and "." not in where and made is not None and _is_covariance(cls):
+            return import_module("optihedge.risk.sample").SampleRisk(estimator=made)
+        return made
+
+    def named(self, where: str, kind: str, table: str) -> type | None:
+        if ":" in kind:
+            if kind not in self.allow:
+                self.mistakes.append(f"{where}: {kind} is not allowed; pass it in the allow-list (--allow {kind})")
+                return None
+            module, _, name = kind.partition(":")
+            try:
+                return getattr(import_module(module), name)
+            except (ImportError, AttributeError) as error:
+                self.mistakes.append(f"{where}: {kind} cannot be loaded ({error})")
+                return None
+        home = _HOME[table]
+        if kind in home:
+            try:
+                return getattr(import_module(home[kind]), kind)
+            except (ImportError, AttributeError):
+                pass
+        covariance = import_module("sklearn.covariance") if table == "risk" else None
+        if covariance is not None and kind in covariance.__all__ and inspect.isclass(getattr(covariance, kind)):
+            return getattr(covariance, kind)
+        other = [t for t in _HOME if kind in _HOME[t]]
+        hint = f"; it belongs to {other[0]}" if other else nearest(kind, home) or f"; known are {', '.join(home)}"
+        self.mistakes.append(f"{where}: there is no type {kind!r}{hint}")
+        return None
+
+    def construct(self, where: str, cls: type, given: Any) -> Any:
+        if not isinstance(given, dict):
+            self.mistakes.append(f"{where} is no table")
+            return None
+        hints, required = _parameters(cls)
+        before = len(self.mistakes)
+        values = self.checked(where, hints, given, required)
+        if len(self.mistakes) > before:
+            return None
+        try:
+            return cls(**values)
+        except (OptihedgeError, TypeError, ValueError) as error:
+            self.mistakes.append(f"{where}: {error}")
+            return None
+
+    def checked(self, where: str, hints: dict[str, Any], given: dict, required: Sequence[str]) -> dict[str, Any]:
+        """The values of known keys with the right types; each mistake is recorded."""
+        for key in given:
+            if key not in hints:
+                known = f"{nearest(key, hints)}; known are {', '.join(hints)}"
+                self.mistakes.append(f"{where}: there is no key {key!r}{known}")
+        for key in required:
+            if key not in given:
+                self.mistakes.append(f"{where}: {key} is missing")
+        known = {key: value for key, value in given.items() if key in hints}
+        shape = create_model("Table", __config__=_STRICT, **{f"key_{key}": (hints[key], ...) for key in known})
+        try:
+            shape.model_validate({f"key_{key}": value for key, value in known.items()})
+        except ValidationError as error:
+            told: dict[str, str] = {}
+            for one in error.errors():
+                told.setdefault(str(one["loc"][0]).removeprefix("key_"), one["msg"])
+            for key, message in told.items():
+                self.mistakes.append(f"{where}: {key} is {known[key]!r}: {message[0].lower() + message[1:]}")
+        return known
+
+
+def _parameters(cls: type) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Type by parameter of a constructor, and those without a default; Any where no type is said."""
+    if is_dataclass(cls):
+        hints = get_type_hints(cls)
+        own = [f for f in fields(cls) if f.init]
+        required = tuple(f.name for f in own if f.default is MISSING and f.default_factory is MISSING)
+        return {f.name: hints[f.name] for f in own}, required
+    signature = inspect.signature(cls.__init__)
+    try:
+        hints = get_type_hints(cls.__init__)
+    except NameError:
+        hints = {}
+    taken = [p for p in list(signature.parameters.values())[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    required = tuple(p.name for p in taken if p.default is p.empty)
+    return {p.name: hints.get(p.name, Any) for p in taken}, required
+
+
+def _is_covariance(cls: type) -> bool:
+    return cls.__module__.startswith("sklearn.")
