@@ -212,22 +212,23 @@ def certify(
         return _certificate(p, np.clip(p.start, p.lower, p.upper), "failed", np.inf, chain, seconds, "not finite")
     h, m = np.clip(h, p.lower, p.upper), clip_multipliers(p, m)
     with np.errstate(over="ignore", invalid="ignore"):
+        proof = getattr(candidate, "proof", None)  # a cone problem's, where there are CVXPY terms
         if candidate.status == "infeasible":
-            proved = proves_infeasible(p, h, m, mu)
+            proved = proves_infeasible(p, h, m, mu) or (proof is not None and proof.infeasible())
             note = "its multipliers prove that no quantities meet the limits" if proved else "infeasibility not proved"
             return _certificate(p, h, "infeasible" if proved else "failed", np.inf, chain, seconds, note)
-        if p.cvxpy_terms:
-            proof = getattr(candidate, "proof", None)
-            gap = np.inf if proof is None else proof.gap(tolerance)
+        if not p.cvxpy_terms:
+            gap, extra = dual_gap(p, h, m, mu).total, 0.0
         else:
-            gap = dual_gap(p, h, m, mu).total
-        close = abs(gap) <= tolerance * scale_of(p, h)
-        return _certificate(p, h, "optimal" if close else "failed", gap, chain, seconds)
+            gap, extra = (np.inf, 0.0) if proof is None else (proof.gap(), proof.extra)
+        close = abs(gap) <= tolerance * (scale_of(p, h) + abs(extra))
+        return _certificate(p, h, "optimal" if close else "failed", gap, chain, seconds, extra=extra)
 
 
 def _certificate(
-    p: Program, h: Array, status: str, gap: float, chain: tuple[str, ...], seconds: float, note: str = ""
-) -> Certificate:
+    p: Program, h: Array, status: str, gap: float, chain: tuple[str, ...], seconds: float, note: str = "",
+    extra: float = 0.0,
+) -> Certificate:  # fmt: skip
     hard = np.isinf(p.row_penalty)
     names = np.array(p.row_names, dtype=object)
     violations, allowed = row_violations(p, h), row_tolerances(p, h)
@@ -240,14 +241,15 @@ def _certificate(
     beyond = residuals.to_numpy() - tolerances
     if status == "optimal" and (beyond > 0).any():
         status, note = "failed", f"{residuals.index[int(np.argmax(beyond > 0))]} is beyond its limit"
-    primal = objective(p, h)
+    primal = objective(p, h) + extra
     if not np.isfinite(primal):
         status = "failed"
     worst = ""
     if len(residuals):
         worst = str(residuals.index[int(np.argmax(residuals.to_numpy() / np.maximum(tolerances, 1e-300)))])
     return Certificate(
-        status=status, primal=primal, dual=primal - gap, gap=gap, scale=scale_of(p, h), residuals=residuals,
+        status=status, primal=primal, dual=primal - gap, gap=gap, scale=scale_of(p, h) + abs(extra),
+        residuals=residuals,
         violations=pd.Series(violations[~hard], index=names[~hard], name="violation", dtype=float), worst_row=worst,
         chain=tuple(chain), seconds=seconds, note=note,
     )  # fmt: skip

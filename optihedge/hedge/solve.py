@@ -143,7 +143,7 @@ class _Walk:
     def attempt(self, solver: Solver, warm: Candidate | None) -> Candidate | None:
         """The solver's candidate, or None with the reason in the chain: whatever it raises is its failure, not ours."""
         try:
-            if self.program.volatility_limit is not None and not self.program.cvxpy_terms:
+            if self.program.volatility_limit is not None and not getattr(solver, "takes_limit", False):
                 candidate = _within_limit(self.program, solver, self.left, warm, self.tolerance)
             else:
                 candidate = solver.solve(self.program, deadline=self.left(), warm=warm)

@@ -7,28 +7,36 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.hedge.program import Array, Candidate, Depth, Program
+from optihedge.hedge.program import Array, Candidate, Depth, Program, VolatilityLimit
 
 _SMALLEST = 1e-6  # of the box: the least quantity that counts as one
 
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """quantity = column x normalised quantity, row = row x normalised row, objective = money x normalised objective."""
+    """quantity = column x normalised quantity, row = row x normalised row, objective = money x normalised objective.
+
+    limit is what the limited volatility is measured in, base currency.
+    """
 
     column: Array
     row: Array
     money: float
+    limit: float = 1.0
 
     def restore(self, candidate: Candidate) -> Candidate:
         """A candidate of the normalised Program, in the original's units."""
-        multipliers = candidate.multipliers * self.money / self.row
-        return replace(candidate, h=self.column * candidate.h, multipliers=multipliers)
+        return replace(
+            candidate, h=self.column * candidate.h, multipliers=candidate.multipliers * self.money / self.row,
+            limit_multiplier=candidate.limit_multiplier * self.money / self.limit**2,
+        )  # fmt: skip
 
     def apply(self, candidate: Candidate) -> Candidate:
         """A candidate of the original Program, in normalised units."""
-        multipliers = candidate.multipliers * self.row / self.money
-        return replace(candidate, h=candidate.h / self.column, multipliers=multipliers)
+        return replace(
+            candidate, h=candidate.h / self.column, multipliers=candidate.multipliers * self.row / self.money,
+            limit_multiplier=candidate.limit_multiplier * self.limit**2 / self.money,
+        )  # fmt: skip
 
 
 def column_risk(p: Program) -> Array:
@@ -77,9 +85,24 @@ def normalise(p: Program, by: str = "risk") -> tuple[Program, Scaling]:
         long=p.long * to_money, short=p.short * to_money, rows=_scale(p.rows, row, column),
         rows_on_holdings=_scale(p.rows_on_holdings, row, column), rows_on_trades=_scale(p.rows_on_trades, row, column),
         row_lower=p.row_lower / row, row_upper=p.row_upper / row, row_penalty=p.row_penalty * row / money,
-        row_fixed=p.row_fixed / row,
+        row_fixed=p.row_fixed / row, volatility_limit=_scale_limit(p.volatility_limit, column),
     )  # fmt: skip
-    return scaled, Scaling(column, row, money)
+    return scaled, Scaling(column, row, money, _limit_unit(p.volatility_limit))
+
+
+def _limit_unit(v: VolatilityLimit | None) -> float:
+    return v.limit if v is not None and v.limit > 0 else 1.0
+
+
+def _scale_limit(v: VolatilityLimit | None, column: Array) -> VolatilityLimit | None:
+    if v is None:
+        return None
+    unit = _limit_unit(v)
+    return VolatilityLimit(
+        name=v.name, factors=v.factors * (column / unit), factor_offset=v.factor_offset / unit,
+        specifics=sp.csr_array(v.specifics @ sp.diags_array(column / unit)), specific_offset=v.specific_offset / unit,
+        diagonal=v.diagonal * (column / unit) ** 2, limit=v.limit / unit,
+    )  # fmt: skip
 
 
 def _scale(matrix: sp.csr_array, row: Array, column: Array) -> sp.csr_array:

@@ -1,0 +1,104 @@
+"""The Program in CVXPY: the same optimum by another road, and the only road for a user's own cones."""
+
+from dataclasses import replace
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from programs import FEATURES, random_program, with_rows, with_volatility_limit
+
+from optihedge.errors import SpecError
+from optihedge.hedge.certificate import certify
+from optihedge.hedge.program import Candidate, Program, objective
+from optihedge.hedge.solve import solve
+from optihedge.hedge.solvers.modelled import ConeCandidate, Modelled, render
+
+OBJECTIVE = 1e-6  # of the certificate's scale
+QUANTITY = 1e-4  # flat at the optimum: a gap of 1e-9 leaves 1e-5
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_cvxpy_renders_the_objective_and_the_rows_that_the_program_states(seed):
+    rng = np.random.default_rng(seed)
+    p = with_rows(rng, random_program(rng, 8), np.ones(8))
+    h = p.lower + (p.upper - p.lower) * rng.random(8)
+    hard = replace(p, row_penalty=np.full(len(p.row_names), np.inf))
+    value, _, _ = render(hard, cp.Constant(h))
+    assert float(value.value) == pytest.approx(objective(hard, h), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_cvxpy_and_the_chain_agree_on_every_feature(seed):
+    rng = np.random.default_rng(seed)
+    p = random_program(rng, 12)
+    modelled, chain = solve(p, solver="modelled"), solve(p)
+    assert chain.certificate.status == "optimal"
+    if modelled.certificate.status == "optimal":
+        difference = abs(modelled.certificate.primal - chain.certificate.primal)
+        assert difference <= OBJECTIVE * chain.certificate.scale
+
+
+def test_a_volatility_limit_by_a_cone_agrees_with_its_price():
+    rng = np.random.default_rng(4)
+    p = with_volatility_limit(rng, random_program(rng, 10, ("costs",)), 0.6)
+    cone = Modelled().solve(p)
+    priced = solve(p, solver="clarabel")
+    assert priced.certificate.status == "optimal"
+    assert objective(p, cone.h) == pytest.approx(objective(p, priced.h), rel=1e-6)
+    assert certify(p, cone).status == "optimal"
+    assert cone.limit_multiplier == pytest.approx(priced.limit_multiplier, rel=1e-3)
+
+
+def simple(**fields) -> Program:
+    """Two contracts wanted at 3 and 4: least of |h - (3, 4)|^2 / 2."""
+    return Program(columns=("a", "b"), start=[0.0, 0.0], lower=[-10, -10], upper=[10, 10], lot=[1, 1],
+                   factors=np.eye(2), factor_offset=[-3.0, -4.0], **fields)  # fmt: skip
+
+
+@pytest.mark.parametrize("solver", ["auto", "modelled:SCS"])
+def test_a_users_own_cone_is_solved_and_certified(solver):
+    solution = solve(simple(cvxpy_terms=(lambda h: cp.norm(h, 2) <= 2.5,)), solver=solver)
+    assert solution.certificate.status == "optimal"
+    np.testing.assert_allclose(solution.h, [1.5, 2.0], atol=QUANTITY)
+    assert solution.certificate.primal == pytest.approx(2.5**2 / 2, rel=1e-6)
+
+
+def test_a_users_own_objective_counts_and_lists_are_taken():
+    terms = (lambda h: [2.0 * cp.norm(h, 2), h[0] >= 0],)
+    solution = solve(simple(cvxpy_terms=terms))  # shrinks (3, 4) by 2 of its length 5
+    assert solution.certificate.status == "optimal"
+    np.testing.assert_allclose(solution.h, [1.8, 2.4], atol=QUANTITY)
+    assert solution.certificate.primal == pytest.approx(0.5 * 4 + 2 * 3, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("function", "answer"),
+    [(lambda h: cp.exp(h[0]) <= 2.0, [np.log(2.0), 4.0]), (lambda h: cp.lambda_max(cp.diag(h)) <= 2.0, [2.0, 2.0])],
+)
+def test_exponential_and_semidefinite_cones_are_certified(function, answer):
+    solution = solve(simple(cvxpy_terms=(function,)))
+    assert solution.certificate.status == "optimal"
+    np.testing.assert_allclose(solution.h, answer, atol=QUANTITY)
+
+
+def test_an_impossible_term_is_proved_impossible_and_a_wrong_one_is_refused():
+    impossible = solve(simple(cvxpy_terms=(lambda h: cp.norm(h - 100, 2) <= 1,)))
+    assert impossible.certificate.status == "infeasible"
+    with pytest.raises(SpecError, match="not convex"):
+        Modelled().solve(simple(cvxpy_terms=(lambda h: cp.norm(h, 2) >= 1,)))
+    with pytest.raises(SpecError, match="gave float"):
+        Modelled().solve(simple(cvxpy_terms=(lambda h: 1.0,)))
+
+
+def test_a_point_that_ignores_the_cone_is_not_certified_and_neither_is_one_without_its_proof():
+    p = simple(cvxpy_terms=(lambda h: cp.norm(h, 2) <= 2.5,))
+    right = Modelled().solve(p)
+    assert certify(p, right).status == "optimal"
+    assert certify(p, Candidate(right.h, right.multipliers, "optimal")).status == "failed"
+    for x in (right.proof.x + 1e-3, right.proof.x * np.nan, np.zeros_like(right.proof.x)):
+        wrong = ConeCandidate(right.h, right.multipliers, "optimal", proof=replace(right.proof, x=x))
+        assert certify(p, wrong).status == "failed"
+
+
+def test_every_feature_is_among_those_generated():
+    assert set(FEATURES) >= {"power", "depth", "sizes", "soft"}
