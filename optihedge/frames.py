@@ -125,7 +125,7 @@ def check_frame(
         raise DataError(f"{source}: column {missing[0]} is missing{near}; add it")
     unknown = [name for name in header if name not in schema]
     if unknown and others is None:
-        near = nearest(unknown[0], schema)
+        near = nearest(unknown[0], [name for name in schema if name not in header])
         raise DataError(f"{source}: column {unknown[0]} is not known{near}; rename or remove it")
     converted: dict[object, object] = {}
     for name in header:
@@ -141,7 +141,8 @@ def check_frame(
 
 def nearest(word: object, among: Iterable[object]) -> str:
     """' (did you mean X?)' for the nearest of the words, or nothing."""
-    close = difflib.get_close_matches(str(word), [str(w) for w in among], n=1, cutoff=0.6)
+    cutoff = 0.6 if len(str(word)) > 3 else 0.5
+    close = difflib.get_close_matches(str(word), [str(w) for w in among], n=1, cutoff=cutoff)
     return f" (did you mean {close[0]}?)" if close else ""
 
 

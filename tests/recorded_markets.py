@@ -1,4 +1,4 @@
-"""The recorded data as Markets of one day, with nothing from after it. What the data lack is an assumption, named here."""
+"""The recorded data as Markets of one day, with nothing from after it; what they lack is assumed, and named here."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -34,10 +34,10 @@ def deribit_snapshots(folder: Path) -> list[pd.Timestamp]:
 
 
 def deribit_market(folder: Path, snapshot: pd.Timestamp, base: str = "USD", closes: pd.Series | None = None) -> Market:
-    """The whole venue at one snapshot: inverse options and futures, the perpetual, coin and dollar cash; base USD or BTC.
+    """The whole venue at one snapshot: inverse options and futures, the perpetual, coin and dollars; base USD or BTC.
 
-    One contract of an option is 1 BTC (lots of 0.1), of a future 10 USD. `closes`: BTC closes by UTC day, of which those
-    known at the snapshot become the history of driver BTC; vol and basis drivers have none (see deribit_risk).
+    One contract of an option is 1 BTC (lots of 0.1), of a future 10 USD. `closes`: BTC closes by UTC day, of which
+    those known at the snapshot become the history of driver BTC; vol and basis drivers have none (see deribit_risk).
     """
     options, futures = (frame[frame["snapshot"] == snapshot] for frame in _deribit(folder))
     as_of = max(options["time"].max(), futures["time"].max())
@@ -95,8 +95,10 @@ def deribit_market(folder: Path, snapshot: pd.Timestamp, base: str = "USD", clos
 
 
 def deribit_risk(market: Market) -> Risk:
-    """An assumed daily risk of the Deribit drivers, for tests of mechanics: BTC 2.5 %; vols 3 points at 30 days, falling
-    with the root of the tenor, correlated 0.9 from tenor to tenor and -0.3 with BTC; each basis 10 bp of its own.
+    """An assumed daily risk of the Deribit drivers, for tests of mechanics.
+
+    BTC 2.5 %; vols 3 points at 30 days, falling with the root of the tenor, correlated 0.9 from tenor to tenor and -0.3
+    with BTC; each basis 10 bp of its own.
     """
     drivers = market.drivers
     vols = [name for name in DERIBIT_VOL_TENORS if name in drivers.index]
@@ -119,10 +121,8 @@ def deribit_risk(market: Market) -> Risk:
 def _spx(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     forwards = pd.read_parquet(folder / "spx_parity_forwards_derived.parquet")
     forwards = forwards[(forwards["discount"] <= 1.02) & (forwards["t_years"] >= 7 / 365)]
-    chain = spx_chain(folder).merge(
-        forwards[["quotedate", "expiration", "root", "forward", "implied_rate"]].assign(root=forwards["root"].astype(str)),
-        on=["quotedate", "expiration", "root"],
-    )
+    keys = ["quotedate", "expiration", "root"]
+    chain = spx_chain(folder).merge(forwards.astype({"root": str})[[*keys, "forward", "implied_rate"]], on=keys)
     return chain, forwards
 
 
@@ -133,7 +133,7 @@ def spx_days(folder: Path) -> list[pd.Timestamp]:
 
 @lru_cache(maxsize=2)
 def spx_history(folder: Path) -> pd.DataFrame:
-    """Day x (SPX, at-the-forward vols at 30, 90 and 180 days): the published vols of the nearest strikes, interpolated."""
+    """Day x (SPX, at-the-forward vols at 30, 90, 180 days): the published vols of the nearest strikes, interpolated."""
     chain, _ = _spx(folder)
     near = chain[(chain["vol"] > 0) & (chain["bid"] > 0) & (np.abs(chain["strike"] / chain["forward"] - 1) < 0.01)]
     level = near.groupby(["quotedate", "days"])["vol"].mean()
@@ -167,10 +167,10 @@ def spx_market(
     close = (day + pd.Timedelta(hours=16)).tz_localize(NEW_YORK).tz_convert("UTC")
     settles = rows["expiration"] + pd.to_timedelta(np.where(rows["root"] == "SPX", 570, 960), unit="min")
     spot = float(chain.loc[chain["quotedate"] == day, "spot"].iloc[0])
+    expiry = settles.dt.tz_localize(NEW_YORK).dt.tz_convert("UTC")
     table = pd.DataFrame({
-        "instrument": labels, "type": "option", "underlying": "SPX", "multiplier": 100.0,
-        "expiry": settles.dt.tz_localize(NEW_YORK).dt.tz_convert("UTC"), "strike": rows["strike"], "right": rows["right"],
-        "lot": 1.0, "fee_per_contract": 1.0,
+        "instrument": labels, "type": "option", "underlying": "SPX", "multiplier": 100.0, "expiry": expiry,
+        "strike": rows["strike"], "right": rows["right"], "lot": 1.0, "fee_per_contract": 1.0,
     })  # fmt: skip
     quotes = pd.DataFrame({
         "instrument": labels, "bid": rows["bid"], "ask": rows["ask"], "underlying_price": rows["forward"],

@@ -55,7 +55,7 @@ def check_drivers(
         names = instruments.loc[moving, "underlying"].unique() if history is None else history.columns
         frame = pd.DataFrame({"driver": pd.Index(names).astype(str)})
     source = frame.attrs.get("source", "drivers")
-    table = unique_labels(check_frame(frame, DRIVERS, source), "driver", source)
+    table = check_frame(unique_labels(frame, "driver", source), DRIVERS, source, others=None)
     for name, column in DRIVERS.items():
         if name not in table.columns:
             default = column.default if column.default is not None else (np.nan if column.kind == "number" else "")

@@ -56,7 +56,7 @@ def check_quotes(
     above the ask, as a fraction of the price. An old quote is refused, or loses both sides under on_missing "freeze".
     """
     source = frame.attrs.get("source", "quotes")
-    quotes = unique_labels(check_frame(frame, QUOTES, source), "instrument", source)
+    quotes = check_frame(unique_labels(frame, "instrument", source), QUOTES, source, others=None)
     position = instruments.index.get_indexer(quotes.index)
     if (position < 0).any():
         row = int(np.argmax(position < 0))
@@ -91,8 +91,7 @@ def check_quotes(
             refuse(old, source, f"time{{of}} {{value}} is older than max_age {max_age} at as_of {as_of}",
                    quotes["time"], "renew the quote, raise max_age or set on_missing = 'freeze'", labels)  # fmt: skip
         quotes.loc[old, ["bid", "ask"]] = np.nan
-    extra = [c for c in quotes.columns if c not in QUOTES]
-    ordered = quotes[[*QUOTES, *extra]].reindex(instruments.index)
+    ordered = quotes[list(QUOTES)].reindex(instruments.index)
     ordered["time"] = ordered["time"].fillna(as_of).dt.as_unit("ns")
     return ordered
 
