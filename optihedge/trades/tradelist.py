@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 import pandas as pd
 
+from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.result import Hedge
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
+from optihedge.trades.lots import round_to_lots
 
 COLUMNS = (
     "as_of", "book", "order_id", "instrument", "venue", "side", "quantity", "venue_amount", "lot", "price",
     "limit_price", "notional", "cost", "reason", "model", "model_hash",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would compute a text that begins so
+
+
+def trade_list(hedge: Hedge, *, book: str = "") -> pd.DataFrame:
+    """The list of a hedge, rounded to whole lots where it is not yet: see `trade_table`. `book`: its name."""
+    rounded = round_to_lots(hedge)
+    return trade_table(
+        rounded.market, rounded.trades, book=book, model=rounded.model.name, model_hash=model_hash(rounded.model),
+        reasons=reasons(rounded),
+    )  # fmt: skip
 
 
 def trade_table(
@@ -25,7 +39,6 @@ def trade_table(
     model: str = "",
     model_hash: str = "",
     reasons: pd.Series | None = None,
-    costs: pd.Series | None = None,
 ) -> pd.DataFrame:
     """The list of `trades` (contracts by instrument, positive buys), COLUMNS, in the market's order of instruments.
 
@@ -33,7 +46,7 @@ def trade_table(
                   inverse option's coin, contracts elsewhere, never negative
     price         reference price, limit_price the far side of the quote rounded outwards to the tick, both in the
                   instrument's price units
-    notional      base currency;  cost  half-spread and fees expected, base currency (or `costs`, by instrument)
+    notional      base currency;  cost  half-spread and fees expected, base currency
     reason        what the line serves most (see `reasons`)
     order_id      a hash of instant, book, model, instrument and quantity: the same order has the same id in every run
     """
@@ -50,8 +63,6 @@ def trade_table(
     far = np.where(np.isfinite(far), far, price)
     spread = market.trade_cost.loc[names].to_numpy(float)
     expected = np.abs(quantity) * (np.where(buys, spread[:, 0], spread[:, 1]) + market.fees[names].to_numpy(float))
-    if costs is not None:
-        expected = costs.reindex(names).to_numpy(float)
     as_of = market.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
     table = pd.DataFrame(
         {
@@ -79,6 +90,28 @@ def trade_table(
     return table
 
 
+def reasons(hedge: Hedge) -> pd.Series:
+    """By traded contract what its trade serves most at the margin: a limit's name, or 'risk'; 'rounding' if nothing.
+
+    A trade x serves limit j by -multiplier_j a_j x, and risk by -(gradient of 1/2 variance) x, both base currency.
+    """
+    p, problem = hedge.program, hedge.problem
+    count = int(problem.tradable.sum())
+    trade = (hedge.h - p.start)[:count]
+    gradient = p.factors.T @ (p.factors @ hedge.h + p.factor_offset)
+    gradient = gradient + p.specifics.T @ (p.specifics @ hedge.h + p.specific_offset) + p.diagonal * hedge.h
+    served = np.vstack([-(p.rows.toarray() * hedge.multipliers[:, None])[:, :count] * trade, -gradient[:count] * trade])
+    labels = np.array([*p.row_names, "risk"], dtype=object)
+    best = served.argmax(axis=0)
+    named = np.where(served.max(axis=0) > 0, labels[best], "rounding")
+    return pd.Series(named, index=problem.names[problem.tradable], dtype=object)[trade != 0]
+
+
+def model_hash(model: HedgeModel) -> str:
+    """Twelve hex digits that change with anything that the hedging model says."""
+    return hashlib.sha256(_canonical(model).encode()).hexdigest()[:12]
+
+
 def outward(price: np.ndarray, tick: np.ndarray, buys: np.ndarray) -> np.ndarray:
     """Prices rounded to their tick, up for a buy and down for a sell; tick 0 leaves a price as it is."""
     step = np.where(tick > 0, tick, 1.0)
@@ -98,6 +131,27 @@ def plain_text(text: object) -> str:
 def csv_text(table: pd.DataFrame) -> str:
     """The table as CSV, one way on every machine."""
     return table.to_csv(index=False, lineterminator="\n")
+
+
+def _canonical(value: object) -> str:
+    """A text that two values share only if they say the same."""
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = (f"{f.name}={_canonical(getattr(value, f.name))}" for f in fields(value))
+        return f"{type(value).__qualname__}({','.join(parts)})"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{_canonical(k)}:{_canonical(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (pd.Series, pd.DataFrame, pd.Index)):
+        frame = value if isinstance(value, pd.DataFrame) else value.to_frame()
+        return f"{type(value).__name__}({hashlib.sha256(frame.to_csv().encode()).hexdigest()})"
+    if isinstance(value, np.ndarray):
+        return f"array({value.shape},{hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()})"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(_canonical(item) for item in value) + "]"
+    if callable(getattr(value, "get_params", None)):
+        return f"{type(value).__qualname__}{_canonical(value.get_params(deep=False))}"
+    if callable(value):
+        return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+    return repr(value)
 
 
 def _digest(*parts: str) -> str:

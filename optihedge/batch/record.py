@@ -1,0 +1,110 @@
+"""What a hedge leaves on disk: tables as CSV, the whole as JSON and as a page. Numbers rounded, no clock."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from optihedge.display import page_html
+from optihedge.hedge.result import Hedge
+from optihedge.trades.checks import Verdict
+from optihedge.trades.tradelist import csv_text, plain_text, trade_list
+
+_DIGITS = 10  # significant digits in tables
+
+
+def figures(hedge: Hedge) -> dict[str, float]:
+    """The summary's figures: lines, turnover and cost (base currency), volatility per day before and after."""
+    notional = hedge.market.notional[hedge.problem.names]
+    volatility = hedge.risk.loc["volatility"] if len(hedge.risk) else {"before": np.nan, "after": np.nan}
+    return {
+        "trades": int((hedge.trades != 0).sum()),
+        "turnover": float(hedge.trades.abs() @ notional),
+        "cost": float(hedge.costs["total"]),
+        "volatility_before": float(volatility["before"]),
+        "volatility_after": float(volatility["after"]),
+    }
+
+
+def tables(hedge: Hedge) -> dict[str, pd.DataFrame]:
+    """The tables of a report, by file name: exposures, limits, risk, costs, baselines."""
+    found = {
+        "exposures": hedge.exposures,
+        "limits": hedge.limits,
+        "risk": hedge.risk,
+        "costs": hedge.costs.to_frame().rename_axis("term"),
+        "relaxed": hedge.relaxation if hedge.relaxation is not None else pd.DataFrame(),
+    }
+    if hedge.problem.variance is not None:
+        found["baselines"] = hedge.baselines
+    return {name: table for name, table in found.items() if len(table)}
+
+
+def files(hedge: Hedge, verdict: Verdict, *, book: str, model: str, list_name: str) -> dict[str, str]:
+    """The files of one result, name -> text. A held list is called held.csv, and no other list is there."""
+    listed = trade_list(hedge, book=book)
+    written = {"held.csv" if verdict.held else list_name: csv_text(listed)}
+    for name, table in tables(hedge).items():
+        written[f"{name}.csv"] = csv_text(_plain(table))
+    written["result.json"] = json.dumps(_result(hedge, verdict, book, model), indent=1, allow_nan=False) + "\n"
+    written["report.html"] = report(hedge, verdict, listed, title=f"{book}: {model}", list_name=list_name)
+    return written
+
+
+def report(hedge: Hedge, verdict: Verdict, listed: pd.DataFrame, *, title: str, list_name: str) -> str:
+    """The result as one HTML page that needs nothing else."""
+    status = "HELD: " + "; ".join(verdict.reasons) if verdict.held else list_name.removesuffix(".csv")
+    notes = {f"note {i}": note for i, note in enumerate((*hedge.problem.notes, *verdict.notes), 1)}
+    shown = listed.drop(columns=["as_of", "book", "model", "model_hash"])
+    certificate = hedge.certificate
+    proof = f"objective {certificate.primal:,.2f}, proved within {certificate.gap:,.4g} {hedge.market.base_currency}"
+    market = hedge.market
+    about = f"as of {market.as_of:%Y-%m-%d %H:%M} UTC, in {market.base_currency}, horizon {hedge.model.horizon}"
+    body = page_html(title, {
+        "": about, "list": status, certificate.status: proof, "trades": shown, **tables(hedge), **notes,
+    })  # fmt: skip
+    style = "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse;margin:1em 0}td,th{padding:2px 8px}"
+    return f"<!doctype html><meta charset='utf-8'><title>{_escaped(title)}</title><style>{style}</style>{body}\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Labels as a first column, numbers to ten digits, texts that no spreadsheet computes."""
+    flat = table.reset_index()
+    for name in flat.columns:
+        if flat[name].dtype.kind == "f":
+            flat[name] = [float(f"{value:.{_DIGITS}g}") + 0.0 for value in flat[name]]
+        elif flat[name].dtype.kind not in "iub":
+            flat[name] = [plain_text(value) for value in flat[name]]
+    return flat
+
+
+def _result(hedge: Hedge, verdict: Verdict, book: str, model: str) -> dict[str, object]:
+    certificate = hedge.certificate
+    return {
+        "as_of": hedge.market.as_of.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "base_currency": hedge.market.base_currency,
+        "book": book,
+        "model": model,
+        "status": "held" if verdict.held else "done",
+        "reasons": list(verdict.reasons),
+        "notes": [*hedge.problem.notes, *verdict.notes],
+        "certificate": {
+            "status": certificate.status,
+            "objective": _number(certificate.primal),
+            "bound": _number(certificate.dual),
+            "gap": _number(certificate.gap),
+            "scale": _number(certificate.scale),
+        },
+        **{name: _number(value) for name, value in figures(hedge).items()},
+        "costs": {name: _number(value) for name, value in hedge.costs.items()},
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.{_DIGITS}g}") + 0.0 if np.isfinite(value) else None
