@@ -33,6 +33,12 @@ def deribit_snapshots(folder: Path) -> list[pd.Timestamp]:
     return sorted(_deribit(folder)[0]["snapshot"].unique())
 
 
+def deribit_options(folder: Path, snapshot: pd.Timestamp) -> pd.DataFrame:
+    """The options of one snapshot as the venue published them, its Greeks included."""
+    options = _deribit(folder)[0]
+    return options[options["snapshot"] == snapshot]
+
+
 def deribit_market(folder: Path, snapshot: pd.Timestamp, base: str = "USD", closes: pd.Series | None = None) -> Market:
     """The whole venue at one snapshot: inverse options and futures, the perpetual, coin and dollars; base USD or BTC.
 

@@ -17,8 +17,8 @@ EXPIRY = pd.Timestamp("2026-03-27T08:00:00Z")
 YEARS = (EXPIRY - AS_OF).total_seconds() / (365 * 86_400)
 SPOT, VOL, BASIS, PERP_BASIS = 92_000.0, 0.55, 0.011, -0.0004
 STRIKES = {"CALL": (90_000.0, "C", 1.0), "PUT": (80_000.0, "P", -1.0)}
-QUANTITY = pd.Series(
-    {"COIN": 3.0, "USD": 50_000.0, "PERP": -9_000.0, "FUT": 4_000.0, "CALL": -7.0, "PUT": 5.0, "LINEAR": 2.0, "LFUT": 1.5}
+QUANTITY = 1.0 * pd.Series(
+    {"COIN": 3, "USD": 50_000, "PERP": -9_000, "FUT": 4_000, "CALL": -7, "PUT": 5, "LINEAR": 2, "LFUT": 1.5}
 )
 
 

@@ -78,7 +78,7 @@ def test_unknown_columns_are_refused_where_the_table_is_closed(tmp_path):
 
 
 def test_a_missing_file_says_so(tmp_path):
-    with pytest.raises(DataError, match="book.csv is not there"):
+    with pytest.raises(DataError, match=r"book\.csv is not there"):
         read_frame(tmp_path / "book.csv", SCHEMA)
 
 
@@ -97,7 +97,7 @@ def test_parquet_reads_the_same_as_csv(tmp_path):
     pd.testing.assert_frame_equal(columnar, text)
     assert find_table(tmp_path, "a").name == "a.parquet"
     (tmp_path / "a.csv").write_text("instrument,bid\n")
-    with pytest.raises(DataError, match="both a.csv and a.parquet are there; keep one"):
+    with pytest.raises(DataError, match=r"both a\.csv and a\.parquet are there; keep one"):
         find_table(tmp_path, "a")
 
 

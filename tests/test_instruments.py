@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 
 from optihedge.errors import DataError
-from optihedge.market.instruments import TYPES, annual_funding, check_instruments, contracts_of, inverse_profit, types_of
+from optihedge.market.instruments import (
+    TYPES,
+    annual_funding,
+    check_instruments,
+    contracts_of,
+    inverse_profit,
+    types_of,
+)
 
 AS_OF = pd.Timestamp("2026-01-20T12:00:00Z")
 CALL = {
@@ -46,7 +53,7 @@ def test_columns_of_the_desks_own_are_kept_as_given():
     [
         ([{"instrument": "A"}, {"instrument": "A"}], r"instruments row 2: instrument A appears twice"),
         ([{"instrument": "A", "type": "swap"}], r"instruments row 1: type is 'swap'; write one of equity, spot"),
-        ([{**CALL, "expiry": "2026-01-20T11:59:59Z"}], r"2026-01-20 11:59:59\+00:00, the expiry of C, is not after as_of"),
+        ([{**CALL, "expiry": "2026-01-20T11:59:59Z"}], r"2026-01-20 11:59:59\+00:00, the expiry of C, is not after"),
         ([{**CALL, "expiry": None}], r"row 1: expiry of C is empty; give its instant"),
         ([{**CALL, "expiry": "2026-03-20"}], r"expiry 2026-03-20 is a date without an hour; write the instant"),
         ([{**CALL, "strike": None}], r"strike of C is empty; give the strike"),

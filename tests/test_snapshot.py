@@ -1,4 +1,4 @@
-"""Market at the door: what is wrong is refused by name, what is merely dirty is kept and marked, nothing is from later."""
+"""Market at the door: what is wrong is refused by name, what is dirty is kept and marked, nothing is from later."""
 
 import time
 from dataclasses import replace
@@ -113,16 +113,16 @@ def test_moves_are_returns_of_prices_and_changes_of_the_rest(tmp_path):
          r"instruments.csv row 6: 2026-01-20 13:30:00\+00:00, the expiry of SPX-C, is not after as_of"),
         ("instruments", "SPX-C,option,SPX,USD,100,", "SPX-C,option,SPX,USD,100,,", r"instruments.csv row 6: 11 fields"),
         ("instruments", "strike,right,sector", "strike,right,type", r"instruments.csv: column type appears twice"),
-        ("drivers", "SPX vol,vol", "SPX vol,volatility", r"drivers.csv row 6: kind is 'volatility'; write one of price"),
+        ("drivers", "SPX vol,vol", "SPX vol,volatility", r"drivers.csv row 6: kind is 'volatility'; write one of"),
         ("drivers", "HKDUSD,fx", "HKDUSD,price", r"currency HKD has no quoted path to USD"),
         ("drivers", "16:15 America/New_York\nES", "tea time\nES", r"known_at 'tea time' is no time of day"),
         ("drivers", "driver,kind,", "driver,sort,", r"drivers.csv: column sort is not known"),
         ("history", "2026-01-19,99", "2026-01-19,99x", r"history.csv row 4: NA is '99x'; write a finite number"),
         ("history", "2026-01-19,99", "2026-01-19,-99", r"history.csv row 4: NA is -99, no level to take a return"),
-        ("history", "2026-01-19,99", "2026-01-19,", r"history.csv row 4: NA is missing between known rows; fill the gap"),
+        ("history", "2026-01-19,99", "2026-01-19,", r"history.csv row 4: NA is missing between known rows; fill"),
         ("history", "2026-01-19,99", "2026-01-15,99", r"history.csv row 4: time .* is not after the row before"),
         ("history", "2026-01-19,99", "2026-01-19T00:00:00Z,99", r"is a date among instants"),
-        ("history", "time,NA", "time,NB", r"drivers.csv: NB is a column of history without a row here \(did you mean NA"),
+        ("history", "time,NA", "time,NB", r"drivers.csv: NB is a column of history without a row.*\(did you mean NA"),
         ("history", "5900,0.1280", "5900,0.1280,9", r"history.csv row 2: 8 fields where the header has 7"),
     ],
 )  # fmt: skip
@@ -141,7 +141,8 @@ def test_a_constant_driver_must_be_declared(tmp_path):
     with pytest.raises(DataError, match=r"history.csv: driver HKDUSD never moves over 4 rows; declare constant = true"):
         read_market(tmp_path)
     drivers = DRIVERS.replace("known_at", "known_at,constant").replace("York\n", "York,\n").replace("Kong\n", "Kong,\n")
-    drivers = edit(drivers, "HKDUSD,fx,,,false,16:00 America/New_York,", "HKDUSD,fx,,,false,16:00 America/New_York,true")
+    pair = "HKDUSD,fx,,,false,16:00 America/New_York,"
+    drivers = edit(drivers, pair, pair + "true")
     assert read_market(write(tmp_path, history=flat, drivers=drivers)).drivers.loc["HKDUSD", "constant"]
 
 
@@ -166,7 +167,7 @@ def test_missing_files_are_named(tmp_path):
         read_market(tmp_path / "nowhere")
     write(tmp_path)
     (tmp_path / "quotes.csv").unlink()
-    with pytest.raises(DataError, match="quotes.csv is not there"):
+    with pytest.raises(DataError, match=r"quotes\.csv is not there"):
         read_market(tmp_path)
 
 
@@ -205,7 +206,7 @@ def test_max_crossed_lets_a_locked_book_pass(tmp_path):
 
 def test_old_quotes_are_refused_or_frozen(tmp_path):
     toml = 'base_currency = "USD"\nas_of = "2026-01-20T21:30:00Z"\nmax_age = "2h"\n'
-    with pytest.raises(DataError, match=r"time of 0005 2026-01-20 08:00:00\+00:00 is older than max_age 0 days 02:00:00"):
+    with pytest.raises(DataError, match=r"time of 0005 2026-01-20 08:00:00\+00:00 is older than max_age 0 days 02"):
         read_market(write(tmp_path, toml=toml))
     market = read_market(write(tmp_path, toml=toml + "on_missing = 'freeze'\n"))
     assert market.trade_cost.loc["0005"].isna().all()
@@ -338,11 +339,12 @@ def test_a_book_is_quantities_by_instrument(tmp_path):
     path.write_text("instrument,quantity\nS0,100\nS1,-50\n")
     assert read_book(path, market).to_dict() == {"S0": 100.0, "S1": -50.0}
     path.write_text("instrument,quantity,book\nS0,100,long\nS0,-50,short\n")
-    assert {name: book.to_dict() for name, book in read_book(path).items()} == {"long": {"S0": 100.0}, "short": {"S0": -50.0}}
+    books = {name: book.to_dict() for name, book in read_book(path).items()}
+    assert books == {"long": {"S0": 100.0}, "short": {"S0": -50.0}}
     path.write_text("instrument,quantity\n")
     assert read_book(path, market).empty
     for text, message in (
-        ("instrument,quantity\nS0,1\nSO,1\n", r"book.csv row 3: instrument SO is not in the market \(did you mean S\d\?\)"),
+        ("instrument,quantity\nS0,1\nSO,1\n", r"book.csv row 3: instrument SO is not in the market \(did you mean S"),
         ("instrument,quantity\nS0,1\nS0,1\n", r"book.csv row 3: instrument S0 appears twice; add up its rows"),
         ("instrument,quantity\nS0,\n", r"book.csv row 2: quantity is empty; give a number"),
         ("instrument,qty\nS0,1\n", r"book.csv: column quantity is missing"),
