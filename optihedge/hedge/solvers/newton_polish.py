@@ -1,0 +1,168 @@
+"""From rough multipliers to machine precision: semismooth Newton on the concave dual of the coordinates.
+
+For multipliers V every column's minimiser t(V) has a closed form (prox.py), and the dual
+
+    D(V) = sum of the columns' minima - sum (high V+ - low V-) - 1/2 sum compliance V^2,    least <= V <= most
+
+has the gradient r(t(V)) - (the limit pushed on) - compliance V. Its generalised Hessian is the Newton system with the
+response of the columns that lie inside a piece; those at a kink or a bound do not respond, and stay there exactly.
+Rows that push on no limit leave the system (primal-dual active set), and the step is searched on D, which costs O(n).
+
+A column of (nearly) no curvature has no single minimiser: a proximal term around the last answer gives it one, and the
+centre follows the answer (Rockafellar 1976; Hintermueller, Ito and Kunisch 2002).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from optihedge.hedge.solvers.arrow import NewtonSystem
+from optihedge.hedge.solvers.proof import Proof, prove, row_sizes
+from optihedge.hedge.solvers.prox import cost, minimiser, response
+from optihedge.hedge.solvers.standard_form import StandardForm
+
+Array = np.ndarray
+
+_PROXIMAL = 1e-5  # least curvature of a column, in the form's units
+_ROUNDING = 1e-14
+_APART = 1e20  # compliance of a coordinate that leaves the system
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """An answer and its proof."""
+
+    h: Array
+    V: Array
+    proof: Proof
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """The columns' answer to multipliers V: minimisers, coordinates' values, the dual's value."""
+
+    V: Array
+    hinge_slopes: Array
+    t: Array
+    dual: float
+
+
+class _Dual:
+    """The dual with a proximal term around `centre`."""
+
+    def __init__(self, form: StandardForm, centre: Array, proximal: float) -> None:
+        self.form = form
+        extra = np.maximum(proximal - form.curvature, 0.0)
+        self.curvature = form.curvature + extra
+        self.slope = form.slope - extra * centre
+        self.moving = bool(extra.any())
+
+    def at(self, V: Array, adjoint: Array) -> _Trial:
+        form = self.form
+        slope, hinge_slopes = self.slope + adjoint, form.hinge_slopes(V)
+        t = minimiser(form, slope, hinge_slopes, self.curvature)
+        with np.errstate(invalid="ignore"):
+            support = np.where(V > 0, form.high * V, np.where(V < 0, form.low * V, 0.0)).sum()
+        dual = cost(form, t, slope, hinge_slopes, self.curvature).sum() - support - 0.5 * form.compliance @ (V * V)
+        return _Trial(V, hinge_slopes, t, float(dual))
+
+
+def polish_point(form: StandardForm, system: NewtonSystem, start: Point, floor: float, *, tolerance: float, steps: int,
+                 stop: float) -> Point:  # fmt: skip
+    """The best point found from `start` in at most `steps` Newton steps.
+
+    `floor`: proof.scale_floor(form). Ends once the proof passes `tolerance` or stops improving.
+    """
+    best, taken, proximal = start, 0, _PROXIMAL
+    centre, V, last = start.h, start.V, np.inf
+    while taken < steps and proximal <= 10.0:
+        dual = _Dual(form, centre, proximal)
+        h, found, used, settled = _ascend(dual, system, V, steps - taken, stop)
+        taken += used
+        point = Point(h, found, prove(form, h, found, floor))
+        if point.proof.badness < best.proof.badness:
+            best = point
+        if best.proof.passes(tolerance) or time.perf_counter() > stop or not dual.moving:
+            break
+        if settled:
+            if point.proof.badness > 0.5 * last:
+                break
+            centre, V, last = h, found, point.proof.badness
+        else:
+            centre, V, proximal, last = best.h, best.V, 100 * proximal, np.inf
+    return best
+
+
+def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float) -> tuple[Array, Array, int, bool]:
+    """Newton steps from V until only rounding is left: (h, V, steps, whether it got there)."""
+    form = dual.form
+    least, most = form.multiplier_bounds
+    reach = _squares(form, 1.0 / dual.curvature) + form.compliance
+    trial = dual.at(V, form.adjoint(V))
+    regular, pieces = 1e-13, None
+    for step in range(steps + 1):
+        V, t = trial.V, trial.t
+        r = form.values(t, form.open_hinges(t))
+        active, gradient, shift = _active(form, V, r, reach, least, most)
+        free = response(form, t, trial.hinge_slopes, dual.curvature)
+        opened = form.hinges.sign * (t[form.hinges.column] - form.hinges.at) > 0
+        before, pieces = pieces, (active, free > 0, opened)
+        if before is not None and all(np.array_equal(a, b) for a, b in zip(before, pieces, strict=True)):
+            rounding = row_sizes(form, t) + system.diagonal * np.abs(V).max()
+            if (np.abs(gradient) <= _ROUNDING * rounding).all():  # the linear model's answer: end on it
+                moved = t - free * system.adjoint(system.solve(gradient))
+                inside = (free > 0) & (moved > form.lower) & (moved < form.upper)
+                return np.where(inside, moved, t), V, step, True
+        if step == steps or time.perf_counter() > stop:
+            break
+        system.tilt(opened.astype(float))
+        while not system.factor(free, np.where(active, form.compliance, _APART), None, regular):
+            regular *= 1e3
+            if regular > 1e-4:
+                return t, V, step, False
+        if shift.any():
+            gradient = np.where(active, gradient - system.values(free * system.adjoint(shift)), 0.0)
+        found = _search(dual, trial, np.where(active, system.solve(gradient), shift), least, most)
+        if found is None:
+            return t, V, step, False
+        trial = found
+    return trial.t, trial.V, step, False
+
+
+def _active(form: StandardForm, V: Array, r: Array, reach: Array, least: Array, most: Array,
+            ) -> tuple[Array, Array, Array]:  # fmt: skip
+    """Which coordinates the Newton step solves for, their gradient, and where the others go (V to a limit or zero).
+
+    A coordinate pushes on the limit that a Newton step of its own, from V, would lead to.
+    """
+    above, below = (r - side - form.compliance * V for side in (form.high, form.low))
+    to_high, to_low = V + above / reach, V + below / reach
+    equal = form.low == form.high
+    at_high, at_low = equal | (to_high > 0), ~equal & (to_high <= 0) & (to_low < 0)
+    aim = np.where(at_high, to_high, np.where(at_low, to_low, 0.0))
+    end = np.where(at_high | at_low, np.where(aim >= most, most, np.where(aim <= least, least, np.nan)), 0.0)
+    active = np.isnan(end)
+    return active, np.where(active, np.where(at_high, above, below), 0.0), np.where(active, 0.0, end - V)
+
+
+def _search(dual: _Dual, trial: _Trial, change: Array, least: Array, most: Array) -> _Trial | None:
+    """The trial along `change` that raises the dual (rounding aside), or None."""
+    slack = 1e-13 * (abs(trial.dual) + 1.0)
+    length = 1.0
+    while length > 1e-4:
+        V = np.clip(trial.V + length * change, least, most)
+        other = dual.at(V, dual.form.adjoint(V))
+        if other.dual >= trial.dual - slack:
+            return other
+        length *= 0.4
+    return None
+
+
+def _squares(form: StandardForm, weight: Array) -> Array:
+    """Sum over columns of weight x entry^2 for each coordinate, q."""
+    common = weight @ form.common**2
+    local = form.local.power(2) @ weight if form.local.shape[0] else np.zeros(0)
+    return np.maximum(np.concatenate([local, common]), 1e-300)

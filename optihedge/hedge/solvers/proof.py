@@ -1,0 +1,103 @@
+"""The structured solver's own test of an answer: duality gap and residuals, in the scaled form's units.
+
+The gap is summed column by column and row by row from terms that are each >= 0, so that it keeps its digits where the
+difference of two large objectives would lose them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optihedge.hedge.program import cost_of_holding, cost_of_trading, risk_value
+from optihedge.hedge.solvers.prox import cost, minimiser
+from optihedge.hedge.solvers.standard_form import StandardForm
+
+Array = np.ndarray
+
+RESIDUAL = 1e-9  # share of a row's size that counts as met
+
+
+@dataclass(frozen=True)
+class Proof:
+    """gap and scale in the form's objective units; residual in units of the rows' tolerance (<= 1 is met)."""
+
+    gap: float
+    scale: float
+    residual: float
+
+    def passes(self, tolerance: float) -> bool:
+        """Whether the gap is within tolerance x scale and every hard row is met."""
+        return self.residual <= 1.0 and self.gap <= tolerance * self.scale
+
+    @property
+    def badness(self) -> float:
+        """Smaller is better: the gap's share of the scale, hard rows first."""
+        return max(self.residual - 1.0, 0.0) * 1e6 + abs(self.gap) / max(self.scale, 1e-300)
+
+
+def scale_floor(form: StandardForm) -> float:
+    """Risk at the start plus the cost of one cheapest lot, in the form's units."""
+    p = form.program
+    tradable = (p.lot > 0) & (p.upper > p.lower)
+    lot = p.lot[tradable]
+    one = np.minimum(p.buy, p.sell)[tradable] * lot + p.quadratic[tradable] * lot**2 + p.power[tradable] * lot**1.5
+    cheapest = max(one.min(), 0.0) if len(one) else 0.0
+    return (risk_value(p, np.clip(p.start, p.lower, p.upper)) + cheapest) / form.value_scale
+
+
+def prove(form: StandardForm, h: Array, V: Array, floor: float) -> Proof:
+    """Test (h, V): the factors' multipliers are recomputed from h, the rows' clipped to what their limits allow."""
+    v = form.open_hinges(h)
+    r = form.values(h, v)
+    factor = form.compliance > 0
+    V = np.where(factor, (r - form.low) / np.where(factor, form.compliance, 1.0), np.clip(V, *form.multiplier_bounds))
+    slope, hinge_slopes = form.slope + form.adjoint(V), form.hinge_slopes(V)
+    best = minimiser(form, slope, hinge_slopes, form.curvature)
+    at_h, at_best = (cost(form, t, slope, hinge_slopes, form.curvature) for t in (h, best))
+    rows = ~factor
+    low, high, r, V = form.low[rows], form.high[rows], r[rows], V[rows]
+    with np.errstate(invalid="ignore"):
+        support = np.where(V > 0, V * (high - r), np.where(V < 0, V * (low - r), 0.0))
+    outside = np.maximum(np.maximum(low - r, r - high), 0.0)
+    soft = np.isfinite(form.penalty[rows])
+    gap = (at_h - at_best).sum() + support.sum() + form.penalty[rows][soft] @ outside[soft]
+    residual = 0.0
+    if not soft.all():
+        size = np.maximum(row_sizes(form, h)[rows], form.row_size[rows])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(outside > 0, outside / (RESIDUAL * size), 0.0)
+        residual = float(ratio[~soft].max())
+    return Proof(float(gap), floor + _size(form, h), residual)
+
+
+def row_sizes(form: StandardForm, h: Array) -> Array:
+    """Sum of |entry x h| of each coordinate, the scale of its rounding, fixed positions included."""
+    size = np.abs(h)
+    common = size @ np.abs(form.common)
+    return np.concatenate([abs(form.local) @ size, common]) + form.row_size
+
+
+def _size(form: StandardForm, h: Array) -> float:
+    """|risk| + |cost| at h, in the form's units."""
+    p, quantities = form.program, form.quantities(h)
+    trading, holding = cost_of_trading(p, quantities - p.start), cost_of_holding(p, quantities)
+    return (risk_value(p, quantities) + abs(trading.sum() + holding.sum() + p.linear @ quantities)) / form.value_scale
+
+
+def ray_gap(form: StandardForm, V: Array) -> float:
+    """How far beyond rounding and tolerances V proves the hard rows contradictory (Farkas): > 0 is proof.
+
+    Over the whole box the least of V'r lies above what the limits allow.
+    """
+    hard = np.isinf(form.penalty) & (form.compliance == 0)
+    V = np.where(hard, np.clip(V, *form.multiplier_bounds), 0.0)
+    widest = np.maximum(np.abs(form.lower), np.abs(form.upper))
+    noise = RESIDUAL * np.abs(V) @ np.maximum(row_sizes(form, widest), form.row_size)
+    bare = form.elastic(1.0)  # no costs, no power
+    slope, hinge_slopes = form.adjoint(V), bare.hinge_slopes(V)
+    zero = np.zeros_like(form.lower)
+    best = minimiser(bare, slope, hinge_slopes, zero)
+    support = np.where(V > 0, V * form.high, np.where(V < 0, V * form.low, 0.0)).sum()
+    return float(cost(bare, best, slope, hinge_slopes, zero).sum() - support - noise)

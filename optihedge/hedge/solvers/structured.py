@@ -1,0 +1,154 @@
+"""The structured solver: diagonal plus low rank plus few rows, certified to machine precision, NumPy and SciPy only.
+
+Warm: semismooth Newton from the last multipliers. Cold: interior point, then the same Newton as polish. What does not
+converge is asked for its least violation: a Program without an answer is proved to have none.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from optihedge.hedge.program import Array, Candidate, Program
+from optihedge.hedge.solvers.arrow import NewtonSystem
+from optihedge.hedge.solvers.interior_point import InteriorPoint
+from optihedge.hedge.solvers.newton_polish import Point, polish_point
+from optihedge.hedge.solvers.proof import RESIDUAL, prove, ray_gap, row_sizes, scale_floor
+from optihedge.hedge.solvers.standard_form import StandardForm, standard_form
+
+_EXACT = 1e-11  # gap aimed at, share of the scale
+_ENOUGH = 1e-6  # gap that still counts as optimal
+_WARM_STEPS = 15
+_ITERATIONS = 100
+_LARGEST_WORK = 2e10  # multiplications in one factorisation
+_LADDER = ((1e-7, 6), (1e-9, 20), (1e-11, 40))  # interior-point tolerance, then Newton steps at most
+_ELASTIC_RISK = 1e-9  # share of the curvature that is left while violations are minimised
+
+
+@dataclass(frozen=True)
+class Structured:
+    """Interior point and Newton on the k + m coordinates. Declines cones, and what would be slow."""
+
+    name: ClassVar[str] = "structured"
+
+    def solve(self, program: Program, *, deadline: float | None = None, warm: Candidate | None = None) -> Candidate:
+        """A candidate with status optimal, infeasible, 'declined: why' or 'failed: why'. `deadline`: seconds from now.
+
+        Infeasible: the multipliers prove it (Farkas), and h violates least.
+        """
+        with np.errstate(all="ignore"):
+            return _solve(program, np.inf if deadline is None else time.perf_counter() + deadline, warm)
+
+
+def polish(program: Program, candidate: Candidate, *, steps: int = 40, deadline: float | None = None) -> Candidate:
+    """Any candidate, rough as it may be, brought to machine precision from its multipliers; 'failed' if it is not."""
+    stop = np.inf if deadline is None else time.perf_counter() + deadline
+    with np.errstate(all="ignore"):
+        why = _declined(program)
+        if why:
+            return replace(candidate, status=f"declined: {why}")
+        form = standard_form(program)
+        if not len(form.lower):
+            return _without_columns(form)
+        if not (np.isfinite(candidate.h).all() and np.isfinite(candidate.multipliers).all()):
+            return replace(candidate, status="failed: not finite")
+        best = _Search(form, stop).polish(*form.coordinates(candidate.h, candidate.multipliers), steps)
+        return _answer(form, best, "failed: not close enough to polish")
+
+
+def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
+    why = _declined(program)
+    if why:
+        return Candidate(program.start, np.zeros(len(program.row_names)), f"declined: {why}")
+    form = standard_form(program)
+    if len(form.folded.broken) or not len(form.lower):
+        return _without_columns(form)
+    if form.work > _LARGEST_WORK:
+        return Candidate(program.start, np.zeros(len(program.row_names)), f"declined: {form.work:.0e} products a step")
+    search = _Search(form, stop)
+    best = None
+    if warm is not None and np.isfinite(warm.h).all() and np.isfinite(warm.multipliers).all():
+        best = search.polish(*form.coordinates(warm.h, warm.multipliers), _WARM_STEPS)
+        if best.proof.passes(_EXACT):
+            return _answer(form, best)
+    cold, word = search.cold()
+    if best is None or cold.proof.badness < best.proof.badness:
+        best = cold
+    if best.proof.passes(_ENOUGH) or word == "deadline":
+        return _answer(form, best, f"failed: {word}")
+    return _least_violation(form, best, stop)
+
+
+def _declined(program: Program) -> str:
+    if program.cvxpy_terms:
+        return "CVXPY terms"
+    return "a volatility limit" if program.volatility_limit is not None else ""
+
+
+class _Search:
+    """One form, its Newton system, and the time that is left."""
+
+    def __init__(self, form: StandardForm, stop: float) -> None:
+        self.form, self.stop = form, stop
+        self.system = NewtonSystem(form)
+        self.floor = scale_floor(form)
+
+    def polish(self, h: Array, V: Array, steps: int) -> Point:
+        start = Point(h, V, prove(self.form, h, V, self.floor))
+        return polish_point(self.form, self.system, start, self.floor, tolerance=_EXACT, steps=steps, stop=self.stop)
+
+    def cold(self) -> tuple[Point, str]:
+        """The best point of the ladder of tolerances, and the interior point's last word."""
+        inner, best, word = InteriorPoint(self.form, self.system), None, ""
+        for tolerance, steps in _LADDER:
+            word = inner.advance(tolerance, self.stop, _ITERATIONS)
+            if word == "infeasible":
+                break
+            point = self.polish(inner.h, inner.V, steps)
+            if best is None or point.proof.badness < best.proof.badness:
+                best = point
+            if best.proof.passes(_EXACT) or word != "close":
+                break
+        if best is None:
+            best = Point(inner.h, inner.V, prove(self.form, inner.h, inner.V, self.floor))
+        return best, word
+
+
+def _least_violation(form: StandardForm, best: Point, stop: float) -> Candidate:
+    """Minimise what the hard rows are missed by: proof that no quantities meet them, or a solve inside tolerance."""
+    hard = np.isinf(form.penalty) & (form.compliance == 0)
+    if not hard.any():
+        return _answer(form, best, "failed: no convergence")
+    elastic = form.elastic(_ELASTIC_RISK)
+    point, word = _Search(elastic, stop).cold()
+    V = np.where(hard, point.V, 0.0)
+    if ray_gap(form, V) > 0:
+        return Candidate(form.quantities(point.h), form.row_multipliers(V), "infeasible")
+    r = form.values(point.h, form.open_hinges(point.h))
+    allowed = RESIDUAL * np.maximum(row_sizes(form, point.h), form.row_size)
+    low, high = np.where(hard, np.minimum(form.low, r), form.low), np.where(hard, np.maximum(form.high, r), form.high)
+    missed = np.maximum(form.low - low, high - form.high)
+    if word == "deadline" or not missed.any() or (missed > 0.9 * allowed).any():
+        return _answer(form, best, f"failed: no convergence ({word})")
+    near = replace(form, low=low, high=high)  # the rows contradict each other by less than their tolerances
+    inside, word = _Search(near, stop).cold()
+    point = Point(inside.h, inside.V, prove(form, inside.h, inside.V, scale_floor(form)))
+    return _answer(form, min(best, point, key=lambda one: one.proof.badness), f"failed: no convergence ({word})")
+
+
+def _answer(form: StandardForm, point: Point, otherwise: str = "failed") -> Candidate:
+    word = "optimal" if point.proof.passes(_ENOUGH) else otherwise
+    return Candidate(form.quantities(point.h), form.row_multipliers(point.V), word)
+
+
+def _without_columns(form: StandardForm) -> Candidate:
+    """What is decided before any column moves: broken rows prove themselves, or everything is fixed."""
+    p, broken = form.program, form.folded.broken
+    multipliers = form.row_multipliers(np.zeros(len(form.low)))
+    if len(broken):
+        multipliers[:] = 0.0
+        multipliers[broken[0]] = form.folded.broken_side[0]
+    return Candidate(np.clip(p.start, p.lower, p.upper), multipliers, "infeasible" if len(broken) else "optimal")
