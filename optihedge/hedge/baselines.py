@@ -18,12 +18,13 @@ def baselines(market: Market, problem: Problem, after: Array) -> pd.DataFrame:
     """One row each: volatility per day and cost (base currency), trades as text.
 
     no trade            the book as it stands
-    nearest instrument  the tradable contract most correlated with the book under the risk, at minimum variance
+    nearest instrument  the tradable contract (an option only where there is nothing else) most correlated with the
+                        book under the risk, at minimum variance
     regression beta     least squares of the book's P&L on the hedges' over the recorded moves (see `regression_trades`)
     hedge               quantities `after` (N), for comparison
     """
     start = problem.start
-    candidates = {"no trade": np.zeros(len(start)), "nearest instrument": nearest_trade(problem)}
+    candidates = {"no trade": np.zeros(len(start)), "nearest instrument": nearest_trade(market, problem)}
     regressed = regression_trades(market, problem)
     if regressed is not None:
         candidates["regression beta"] = regressed
@@ -46,12 +47,13 @@ def _text(names: pd.Index, trade: Array) -> str:
     return ", ".join(f"{trade[i]:+.6g} {names[i]}" for i in moved[:4]) + (" ..." if len(moved) > 4 else "") or "none"
 
 
-def nearest_trade(problem: Problem) -> Array:
+def nearest_trade(market: Market, problem: Problem) -> Array:
     """N trades, one of them not zero: the minimum-variance quantity of the contract most correlated with the book."""
     form, start, trade = problem.variance, problem.start, np.zeros(len(problem.start))
     if form is None or not problem.tradable.any():
         return trade
-    column = np.flatnonzero(problem.tradable)
+    plain = problem.tradable & ~types_of(market.instruments)["option"][problem.positions]
+    column = np.flatnonzero(plain if plain.any() else problem.tradable)
     own = form.own[column]
     covariance = form.factors[:, column].T @ (form.factors @ start) + own * start[column]
     variance = (form.factors[:, column] ** 2).sum(axis=0) + own

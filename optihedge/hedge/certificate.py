@@ -219,6 +219,8 @@ def certify(
             return _certificate(p, h, "infeasible" if proved else "failed", np.inf, chain, seconds, note)
         if not p.cvxpy_terms:
             gap, extra = dual_gap(p, h, m, mu).total, 0.0
+            if scale_of(p, h) == 0:  # nothing to gain or lose: any multiplier is rounding
+                gap = dual_gap(p, h, np.zeros_like(m)).total
         else:
             gap, extra = (np.inf, 0.0) if proof is None else (proof.gap(), proof.extra)
         close = abs(gap) <= tolerance * (scale_of(p, h) + abs(extra))

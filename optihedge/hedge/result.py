@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from optihedge.hedge.model import HedgeModel
 
 Array = np.ndarray
+_DUST = 1e-6  # of a lot, of the largest shadow price: what tables leave out
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -92,10 +93,22 @@ class Hedge:
             index=pd.Index(p.row_names, name="limit", dtype=object),
         )
         fixed = self.problem.decided
-        if fixed.empty:
-            return live
         stuck = fixed.assign(before=fixed["value"], after=fixed["value"], shadow_price=0.0)[list(live.columns)]
-        return pd.concat([live, stuck.rename_axis("limit")]) if len(live) else stuck.rename_axis("limit")
+        parts = [part for part in (live, self._volatility_row(live.columns), stuck.rename_axis("limit")) if len(part)]
+        return pd.concat(parts) if parts else live
+
+    def _volatility_row(self, columns: pd.Index) -> pd.DataFrame:
+        limit = self.program.volatility_limit
+        if limit is None:
+            return pd.DataFrame(columns=columns)
+        after = limit.volatility(self.h)
+        row = {
+            "before": limit.volatility(self.problem.columns(self.problem.start)), "after": after, "target": np.nan,
+            "lower": -np.inf, "upper": limit.limit, "violation": max(after - limit.limit, 0.0),
+            "shadow_price": -self.limit_multiplier * limit.limit, "unit": "base currency over the horizon",
+            "term": limit.name,
+        }  # fmt: skip
+        return pd.DataFrame([row], index=pd.Index([limit.name], name="limit"))[list(columns)]
 
     @cached_property
     def exposures(self) -> pd.DataFrame:
@@ -157,11 +170,7 @@ class Hedge:
         attrs["unit"]: the unit of each limit. Negative: a wider upper limit would save that much.
         """
         prices = self.limits["shadow_price"].rename("shadow price")
-        limit = self.program.volatility_limit
-        if limit is not None:
-            prices.loc[limit.name] = -self.limit_multiplier * limit.limit
-        capped = {limit.name: "base currency over the horizon"} if limit is not None else {}
-        prices.attrs["unit"] = dict(self.limits["unit"]) | capped
+        prices.attrs["unit"] = dict(self.limits["unit"])
         return prices
 
     @cached_property
@@ -187,13 +196,15 @@ class Hedge:
         return lines
 
     def _tables(self) -> dict[str, pd.DataFrame]:
-        moved = self.trades != 0
+        lots = self.market.instruments["lot"].to_numpy(dtype=float)[self.problem.positions]
+        moved = self.trades.abs() > _DUST * lots
         tables = {
             "trades": pd.DataFrame({"before": self.before, "trade": self.trades, "after": self.after})[moved],
             "exposures": self.exposures,
             "costs": self.costs.to_frame(),
         }
-        binding = self.limits[(self.limits["shadow_price"].abs() > 0) | (self.limits["violation"] > 0)]
+        price = self.limits["shadow_price"].abs()
+        binding = self.limits[(price > _DUST * price.max()) | (self.limits["violation"] > 0)]
         if len(binding):
             tables["binding limits"] = binding[["after", "lower", "upper", "violation", "shadow_price", "unit"]]
         if self.relaxation is not None:
