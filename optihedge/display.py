@@ -29,8 +29,7 @@ def number(value: object, digits: int = 6) -> str:
     size = abs(float(value))
     if size >= 1e15 or 0 < size < 1e-6:
         return f"{value:.3g}"
-    whole = size >= 1000 or float(value).is_integer()
-    decimals = 0 if whole else max(0, min(digits - 1 - int(np.floor(np.log10(size))), 6))
+    decimals = 0 if float(value).is_integer() else max(0, min(digits - 1 - int(np.floor(np.log10(size))), 6))
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 

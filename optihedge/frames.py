@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -290,6 +291,18 @@ def parse_times(values: pd.Series, name: str, source: str) -> tuple[pd.Series, b
     times = pd.to_datetime(words.where(~empty, None), utc=True, format="ISO8601", errors="coerce").dt.as_unit("ns")
     refuse(known & ~empty & times.isna().to_numpy(), source, f"{name} {{value}} is no calendar time", words, "mend it")
     return times, bool(dates.any())
+
+
+def duration(value: object, name: str) -> pd.Timedelta:
+    """A positive duration written '1d', '8h', '30min'; `name` is what messages call it. Raises DataError."""
+    text = re.sub(r"(?<=[\d ])d(ays?)?$", "D", value.strip()) if isinstance(value, str) else value
+    try:
+        span = pd.Timedelta(text)
+    except (TypeError, ValueError):
+        span = pd.NaT
+    if not span > pd.Timedelta(0):
+        raise DataError(f"{name} is {value!r}; write a duration such as '1d' or '30min'")
+    return span
 
 
 def instant(value: object, name: str) -> pd.Timestamp:

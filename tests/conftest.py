@@ -25,3 +25,11 @@ def recorded() -> Callable[[str], Path]:
         return path
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded example's market folder, written once; read it, do not change it."""
+    from optihedge.example import write_example
+
+    return write_example(tmp_path_factory.mktemp("example"))

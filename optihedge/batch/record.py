@@ -101,7 +101,7 @@ def _result(hedge: Hedge, verdict: Verdict, book: str, model: str) -> dict[str, 
             "gap": _number(certificate.gap),
             "scale": _number(certificate.scale),
         },
-        **{name: _number(value) for name, value in figures(hedge).items()},
+        **{name: value if isinstance(value, int) else _number(value) for name, value in figures(hedge).items()},
         "costs": {name: _number(value) for name, value in hedge.costs.items()},
     }
 

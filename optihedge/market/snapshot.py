@@ -14,7 +14,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import DataError
-from optihedge.frames import Column, check_frame, find_table, instant, nearest, read_frame, refuse
+from optihedge.frames import Column, check_frame, duration, find_table, instant, nearest, read_frame, refuse
 from optihedge.market import drivers as _drivers
 from optihedge.market.desk import own_exposures, own_loadings
 from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional, price_unit, sensitivities
@@ -71,7 +71,7 @@ class Market:
             raise DataError("base_currency is empty; name the currency in which profit and loss is measured")
         if not (np.isfinite(self.max_crossed) and self.max_crossed >= 0):
             raise DataError(f"max_crossed is {self.max_crossed}; give a fraction of the price, 0 or more")
-        max_age = None if self.max_age is None else pd.Timedelta(self.max_age)
+        max_age = None if self.max_age is None else duration(self.max_age, "max_age")
         raw, dates = (None, False) if self.history is None else _drivers.read_history(self.history)
         as_of = self._instant(raw, dates)
         instruments = check_instruments(self.instruments, as_of, self.base_currency)

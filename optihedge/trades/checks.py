@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import SpecError
-from optihedge.frames import nearest
+from optihedge.frames import duration, nearest
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.program import Array, objective, row_violations
 from optihedge.hedge.result import Hedge
@@ -46,12 +46,7 @@ class Checks:
         if not isinstance(self.worth, bool):
             raise SpecError(f"checks: worth is {self.worth!r}; write true or false")
         if self.max_age is not None:
-            try:
-                age = pd.Timedelta(self.max_age)
-            except ValueError:
-                age = pd.NaT
-            if not age > pd.Timedelta(0):
-                raise SpecError(f"checks: max_age is {self.max_age!r}; write a duration such as '1d' or '30min'")
+            duration(self.max_age, "checks: max_age")
 
     @classmethod
     def of(cls, settings: Checks | Mapping[str, object] | None) -> Checks:
@@ -117,7 +112,7 @@ def line_limits(hedge: Hedge, checks: Checks) -> pd.DataFrame:
     quotes = market.quotes.loc[names]
     limits = {"no limit": np.full((len(names), 2), np.inf)}
     if checks.max_age is not None:
-        old = (market.as_of - quotes["time"] > pd.Timedelta(checks.max_age)).to_numpy()
+        old = (market.as_of - quotes["time"] > duration(checks.max_age, "max_age")).to_numpy()
         limits[f"quote older than {checks.max_age}"] = np.where(old[:, None], 0.0, np.full((1, 2), np.inf))
     if checks.displayed is not None:
         sizes = quotes[["ask_size", "bid_size"]].to_numpy(float)

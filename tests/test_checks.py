@@ -1,0 +1,136 @@
+"""Checks on a list: a line beyond its limit is boxed and the book solved again; what still fails holds it all."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from optihedge.errors import DataError, SpecError
+from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.result import Hedge
+from optihedge.hedge.terms.limits import TradeLimit
+from optihedge.hedge.terms.neutrality import Neutral
+from optihedge.hedge.terms.objective import SpreadCost, Variance
+from optihedge.market.snapshot import Market
+from optihedge.risk.root import Risk
+from optihedge.trades.checks import Checks, checked, line_limits
+from optihedge.trades.lots import round_to_lots
+
+OFF = Checks(max_age=None, displayed=None, volume=None, worth=False)
+
+
+def market(**quotes: list) -> Market:
+    """A stock BOOK held long, and two hedges NEAR and FAR that move with it (correlation 0.9 and 0.8)."""
+    names = ["BOOK", "NEAR", "FAR"]
+    rng = np.random.default_rng(0)
+    history = pd.DataFrame(100 * np.exp(np.cumsum(rng.normal(0, 0.01, (30, 3)), axis=0)), columns=names)
+    history.insert(0, "time", pd.date_range("2026-01-01T21:00:00Z", periods=30))
+    sides = {"bid": [100.0, 99.99, 99.98], "ask": [100.0, 100.01, 100.02]}
+    return Market(
+        instruments=pd.DataFrame({"instrument": names, "hedge": [False, True, True]}),
+        quotes=pd.DataFrame({"instrument": names, **sides, **quotes}),
+        history=history,
+        base_currency="USD",
+        as_of="2026-01-31T00:00:00Z",
+    )
+
+
+def hedge(given: Market, aversion: float = 1e-4, constraints: tuple = (), quantity: float = 1000.0) -> Hedge:
+    correlation = np.array([[1, 0.9, 0.8], [0.9, 1, 0.75], [0.8, 0.75, 1]])
+    covariance = pd.DataFrame(correlation * 1e-4, index=given.drivers.index, columns=given.drivers.index)
+    model = HedgeModel(risk=Risk.from_covariance(covariance), objective=(Variance(aversion=aversion), SpreadCost()),
+                       constraints=constraints)  # fmt: skip
+    return model.hedge(given, {"BOOK": quantity})
+
+
+def test_a_list_within_its_limits_is_sent_as_it_is() -> None:
+    result, verdict = checked(hedge(market()))
+    assert not verdict.held and verdict.notes == ()
+    assert result.certificate.status == "rounded"
+    assert result.trades["NEAR"] < -500
+
+
+@pytest.mark.parametrize(
+    ("quotes", "checks", "most", "named"),
+    [
+        ({"bid_size": [9, 120, 9000], "ask_size": [9, 9, 9]}, Checks(volume=None), 120, "1 x displayed size"),
+        ({"volume": [9, 900, 1e6]}, Checks(displayed=None), 90, "10% of daily volume"),
+        ({}, Checks(line_notional=25_000.0), 250, "25,000 of notional a line"),
+        ({"time": ["2026-01-31T00:00:00Z", "2026-01-29T23:00:00Z", "2026-01-31T00:00:00Z"]}, Checks(), 0,
+         "quote older than 1d"),
+    ],
+)  # fmt: skip
+def test_a_line_beyond_its_limit_is_boxed_and_the_rest_takes_over(
+    quotes: dict, checks: Checks, most: float, named: str
+) -> None:
+    given = hedge(market(**quotes))
+    free = round_to_lots(given)
+    assert abs(free.trades["NEAR"]) > most, "the check must have something to catch"
+    result, verdict = checked(given, checks)
+    assert not verdict.held
+    assert abs(result.trades["NEAR"]) <= most
+    assert abs(result.trades["FAR"]) > abs(free.trades["FAR"]), "the other hedge takes over"
+    assert any(note.startswith("NEAR limited to") and named in note for note in verdict.notes)
+    assert result.certificate.status == "rounded"
+
+
+def test_no_size_no_volume_and_a_fresh_quote_limit_nothing() -> None:
+    lines = line_limits(hedge(market()), Checks())
+    assert np.isinf(lines[["buy", "sell"]].to_numpy()).all() and (lines["check"] == "no limit").all()
+
+
+def test_sides_have_their_own_displayed_size() -> None:
+    lines = line_limits(hedge(market(bid_size=[1, 2, 3], ask_size=[10, 20, 30])), Checks())
+    assert lines.loc["NEAR", ["buy", "sell"]].tolist() == [20, 2]
+
+
+def test_a_list_that_cannot_meet_its_limits_once_boxed_is_held() -> None:
+    given = hedge(market(bid_size=[1, 10, 10]), constraints=(Neutral("delta", band=1000.0),))
+    _, verdict = checked(given)
+    assert verdict.held
+    assert "NEAR limited to 10 contracts" in verdict.reasons[0]
+
+
+def test_a_total_notional_above_its_cap_holds_the_list() -> None:
+    _, verdict = checked(hedge(market()), Checks(total_notional=10_000.0))
+    assert verdict.held and "above total_notional 10,000" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize("status", ["unbounded", "failed"])
+def test_what_is_not_proved_optimal_is_held(status: str) -> None:
+    given = hedge(market())
+    unproved = replace(given.certificate, status=status, note="NEAR: at the default trade limit")
+    _, verdict = checked(given.with_quantities(given.h, unproved), OFF)
+    assert verdict.held and verdict.reasons[0] == (
+        f"the hedge is {status}, not proved optimal: NEAR: at the default trade limit"
+    )
+
+
+def test_trading_that_is_worse_than_nothing_is_held_where_nothing_is_allowed() -> None:
+    given = hedge(market(), aversion=1e-4)
+    idle = given.program.start
+    worse = given.with_quantities(idle + np.where(idle == 0, 400.0, 0.0), round_to_lots(given).certificate)
+    _, verdict = checked(worse)
+    assert verdict.held and verdict.reasons[0].startswith("not worth its cost: doing nothing meets every limit")
+
+
+def test_a_limit_that_ends_further_out_than_before_holds_the_list() -> None:
+    given = hedge(market(), constraints=(Neutral("delta", band=5000.0), TradeLimit(limit=5000.0)))
+    lots = round_to_lots(given)
+    moved = lots.with_quantities(lots.h - np.array([3000.0, 0.0]), lots.certificate)
+    _, verdict = checked(moved, OFF)
+    assert verdict.held
+    assert verdict.reasons[0].startswith("delta would end") and "beyond its limit" in verdict.reasons[0]
+
+
+def test_a_misspelt_or_impossible_setting_is_named_with_its_remedy() -> None:
+    with pytest.raises(SpecError, match=r"there is no displaid \(did you mean displayed\?\)"):
+        Checks.of({"displaid": 1.0})
+    with pytest.raises(SpecError, match="volume is -1"):
+        Checks(volume=-1)
+    with pytest.raises(DataError, match="max_age is 'soon'"):
+        Checks(max_age="soon")
+    assert Checks.of({"volume": False}).volume is None
+    assert Checks.of({"worth": False}).worth is False
+    assert Checks.of(None) == Checks()

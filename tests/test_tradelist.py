@@ -1,0 +1,126 @@
+"""The trade list: right amounts for the venue, limit prices that fill, the same bytes for the same inputs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.neutrality import Neutral
+from optihedge.hedge.terms.objective import SpreadCost, Variance
+from optihedge.market.snapshot import Market, read_book, read_market
+from optihedge.risk.ewma import EwmaRisk
+from optihedge.trades.tradelist import COLUMNS, csv_text, model_hash, outward, plain_text, trade_list, trade_table
+
+
+def coin_market() -> Market:
+    """A coin-settled venue: option, inverse future and perpetual, and one stock, with hand-made quotes."""
+    instruments = pd.DataFrame({
+        "instrument": ["BTC-27MAR26-90000-C", "BTC-27MAR26", "BTC-PERP", "ACME", "=cmd()"],
+        "type": ["inverse_option", "inverse_future", "inverse_perpetual", "equity", "equity"],
+        "underlying": ["BTC", "BTC", "BTC", "ACME", "=cmd()"],
+        "multiplier": [1.0, 10.0, 10.0, 1.0, 1.0],
+        "expiry": ["2026-03-27T08:00:00Z", "2026-03-27T08:00:00Z", "", "", ""],
+        "strike": [90000.0, np.nan, np.nan, np.nan, np.nan],
+        "right": ["C", "", "", "", ""],
+        "forward": ["BTC-27MAR26", "", "", "", ""],
+        "venue": ["DERIBIT", "DERIBIT", "DERIBIT", "XNYS", "XNYS"],
+        "lot": [0.1, 1.0, 1.0, 1.0, 1.0],
+        "tick": [0.0005, 2.5, 0.5, 0.01, 0.01],
+    })  # fmt: skip
+    quotes = pd.DataFrame({
+        "instrument": instruments["instrument"],
+        "bid": [0.0452, 90501.0, 90000.2, 10.004, 5.0],
+        "ask": [0.0461, 90512.0, 90000.9, 10.016, 5.0],
+        "vol": [0.5, np.nan, np.nan, np.nan, np.nan],
+    })  # fmt: skip
+    days = pd.date_range("2026-01-01", periods=20, tz="UTC")
+    waves = np.sin(np.arange(20))
+    levels = {"BTC": 90000 + 500 * waves, "ACME": 10 + waves / 10, "=cmd()": 5 + waves / 10}
+    history = pd.DataFrame({"time": days, **levels})
+    as_of = "2026-01-20T12:00:00Z"
+    return Market(instruments=instruments, quotes=quotes, history=history, base_currency="USD", as_of=as_of)
+
+
+TRADES = pd.Series({"BTC-27MAR26-90000-C": -2.3, "BTC-27MAR26": 7.0, "BTC-PERP": -12.0, "ACME": 100.0, "=cmd()": -5.0})
+
+
+def test_it_has_the_agreed_columns_and_counts_as_the_venue_does() -> None:
+    table = trade_table(coin_market(), TRADES, book="main", model="delta", model_hash="abc").set_index("instrument")
+    assert (*table.reset_index().columns[1:4],) == ("as_of", "book", "order_id")
+    assert set(table.reset_index().columns) == set(COLUMNS)
+    assert table["venue_amount"].tolist() == [2.3, 70.0, 120.0, 100.0, 5.0]  # coin; USD; USD; shares; shares
+    assert table["quantity"].tolist() == [-2.3, 7.0, -12.0, 100.0, -5.0]
+    assert table["side"].tolist() == ["SELL", "BUY", "SELL", "BUY", "SELL"]
+
+
+def test_a_limit_price_is_the_far_side_rounded_outwards_to_the_tick() -> None:
+    table = trade_table(coin_market(), TRADES)
+    assert table["limit_price"].tolist() == [0.045, 90512.5, 90000.0, 10.02, 5.0]
+
+
+def test_a_price_on_its_tick_stays_there_in_spite_of_floats() -> None:
+    price, tick = np.array([0.3, 0.3, 7.123, 0.0575]), np.array([0.1, 0.1, 0.0, 0.0005])
+    assert outward(price, tick, np.array([True, False, True, False])).tolist() == [0.3, 0.3, 7.123, 0.0575]
+
+
+def test_texts_that_a_spreadsheet_would_compute_are_defused() -> None:
+    table = trade_table(coin_market(), TRADES, book="@sum(A1)")
+    assert table["instrument"].iloc[-1] == "'=cmd()" and (table["book"] == "'@sum(A1)").all()
+    assert plain_text("-5x") == "'-5x" and plain_text("ES-SEP16") == "ES-SEP16"
+
+
+def test_notional_and_cost_are_in_base_currency() -> None:
+    table = trade_table(coin_market(), TRADES).set_index("instrument")
+    assert table.loc["BTC-PERP", "notional"] == 120.0
+    assert table.loc["ACME", "notional"] == pytest.approx(1001.0, abs=0.01)
+    assert table.loc["ACME", "cost"] == pytest.approx(100 * 0.006, abs=0.01)
+    # an inverse future's half-spread: 7 x 10 USD x (5.5 / 90506.5), in coin, valued at the coin's price
+    assert table.loc["BTC-27MAR26", "cost"] == pytest.approx(70 * 5.5 / 90506.5, abs=0.01)
+
+
+def test_nothing_to_trade_is_an_empty_list_with_its_header() -> None:
+    table = trade_table(coin_market(), TRADES * 0)
+    assert csv_text(table) == ",".join(COLUMNS) + "\n"
+
+
+def test_order_ids_are_stable_and_differ_by_quantity_book_and_model() -> None:
+    market = coin_market()
+    first = trade_table(market, TRADES, book="a", model_hash="m")["order_id"]
+    assert first.is_unique and first.equals(trade_table(market, TRADES[::-1], book="a", model_hash="m")["order_id"])
+    for other in (trade_table(market, TRADES * 2, book="a", model_hash="m"),
+                  trade_table(market, TRADES, book="b", model_hash="m"),
+                  trade_table(market, TRADES, book="a", model_hash="n")):  # fmt: skip
+        assert not set(first) & set(other["order_id"])
+
+
+@pytest.fixture(scope="module")
+def model() -> HedgeModel:
+    return HedgeModel(
+        name="vega", risk=EwmaRisk(halflife=63), objective=(Variance(aversion=1e-6), SpreadCost()),
+        constraints=(Neutral("vega", band=500),),
+    )  # fmt: skip
+
+
+def test_a_hedges_list_is_in_whole_lots_with_reasons_and_the_same_bytes_twice(
+    example_folder: Path, model: HedgeModel
+) -> None:
+    texts = []
+    for _ in range(2):
+        market = read_market(example_folder)
+        listed = trade_list(model.hedge(market, read_book(example_folder / "book.csv")), book="main")
+        texts.append(csv_text(listed))
+    assert texts[0] == texts[1]
+    lots = listed["quantity"] / listed["lot"]
+    assert (lots == lots.round()).all() and len(listed)
+    assert set(listed["reason"]) <= {"vega", "risk", "rounding"}
+    assert "vega" in set(listed["reason"])
+
+
+def test_the_models_hash_changes_with_what_it_says_and_only_then(model: HedgeModel) -> None:
+    same = replace(model)
+    other = replace(model, risk=EwmaRisk(halflife=64))
+    assert model_hash(same) == model_hash(model) != model_hash(other)
+    assert model_hash(replace(model, constraints=())) != model_hash(model)
