@@ -73,13 +73,14 @@ def run(
 @app.command(epilog="[bold]Example[/bold]\n\noptihedge check delta_neutral --data data/2026-01-20")
 def check(models: Models, data: Data, book: Books = None, as_of: AsOf = None, allow: Allow = None) -> None:
     """Read and validate the market, the books and the models; build every problem; solve nothing."""
+    from optihedge.batch.books import read_books
     from optihedge.market.snapshot import read_market
 
     loaded = _load_models(models, allow)
     market = read_market(data, as_of=as_of)
     console = _console()
     console.print(escape(repr(market)), highlight=False)
-    books, failed = _read_books(_book_paths(data, book))
+    books, failed = read_books(_book_paths(data, book), market)
     rows = [(name, "", "failed", why) for name, why in failed.items()]
     for label, quantities in books.items():
         for name, model in loaded.items():
@@ -106,12 +107,13 @@ def explain(
     allow: Allow = None,
 ) -> None:
     """Hedge and say why: exposures, what each binding limit costs, baselines, the proof; or what must give way."""
+    from optihedge.batch.books import read_books
     from optihedge.market.snapshot import read_market
     from optihedge.trades.checks import checked
 
     loaded = _load_models([model], allow)
     market = read_market(data, as_of=as_of)
-    books, failed = _read_books(_book_paths(data, book))
+    books, failed = read_books(_book_paths(data, book), market)
     for why in failed.values():
         raise DataError(why)
     console = _console()
@@ -164,6 +166,7 @@ def _run(
     models: dict, data: Path, books: list[Path], out: Path, *, send: str | None, as_of: str | None, workers: int,
     show: str | None = None,
 ) -> int:  # fmt: skip
+    from optihedge.batch.books import read_books
     from optihedge.batch.output import folder_name, instant_name
     from optihedge.batch.run import Outcome, exit_code, plan, refuse_stale, write_summary
     from optihedge.market.snapshot import read_market
@@ -171,7 +174,7 @@ def _run(
     market = read_market(data, as_of=as_of)
     if as_of is None:
         refuse_stale(market, pd.Timestamp.now("UTC"))
-    readable, broken = _read_books(books)
+    readable, broken = read_books(books, market)
     failed = [Outcome(name, model, "failed", why) for name, why in broken.items() for model in models]
     jobs = plan(data, readable, models, out, send=send, as_of=as_of)
     console = _console()
@@ -223,27 +226,6 @@ def _load_models(sources: Iterable[str], allow: list[str] | None) -> dict:
 
 def _book_paths(data: Path, books: list[Path] | None) -> list[Path]:
     return list(books) if books else [data / "book.csv"]
-
-
-def _read_books(paths: list[Path]) -> tuple[dict[str, pd.Series], dict[str, str]]:
-    """Books by name (the column `book`, else the file's stem), and why the others could not be read."""
-    from optihedge.market.snapshot import read_book
-
-    books: dict[str, pd.Series] = {}
-    failed: dict[str, str] = {}
-    for path in paths:
-        try:
-            read = read_book(path)
-            found = read if isinstance(read, dict) else {path.stem: read}
-            for name, quantities in found.items():
-                if name in books:
-                    raise DataError(f"{path}: book {name} is there twice; name each book once")
-                books[name] = quantities
-        except DataError as error:
-            failed[path.stem] = str(error)
-    if failed and not books:
-        raise DataError("\n".join(failed.values()))
-    return books, failed
 
 
 def _explained(hedge: object) -> list[str]:

@@ -17,9 +17,11 @@ MANIFEST = "manifest.json"
 
 
 def folder_name(text: object) -> str:
-    """A label as the name of one folder: letters, digits and . _ - stay, the rest becomes _, never a path."""
+    """A label as the name of one folder, never a path. One with other characters than letters, digits and . _ - gets a
+    hash at its end, so that two labels never share a folder.
+    """
     name = re.sub(r"[^A-Za-z0-9._-]", "_", str(text)).lstrip(".")
-    return name or "_"
+    return name if name and name == str(text) else f"{name}-{_digest(str(text))[:6]}"
 
 
 def instant_name(as_of: pd.Timestamp) -> str:

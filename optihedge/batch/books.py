@@ -1,0 +1,49 @@
+"""Books of a batch: read one by one, so that a broken one is named and the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from optihedge.errors import DataError
+from optihedge.frames import read_frame
+from optihedge.market.snapshot import Market, read_book
+
+
+def read_books(paths: Sequence[Path], market: Market) -> tuple[dict[str, pd.Series], dict[str, str]]:
+    """Quantities (contracts) by book, and by book why it could not be read.
+
+    A book is called by the column `book`, else by its file's stem. Raises DataError where no book can be read.
+    """
+    books: dict[str, pd.Series] = {}
+    failed: dict[str, str] = {}
+    for path in paths:
+        try:
+            parts = _parts(path)
+        except DataError as error:
+            failed[path.stem] = str(error)
+            continue
+        for name, frame in parts.items():
+            if name in books or name in failed:
+                failed[name] = f"{path.name}: book {name} is there twice; name each book once"
+                books.pop(name, None)
+                continue
+            try:
+                found = read_book(frame, market)
+                books[name] = found if isinstance(found, pd.Series) else found[name]
+            except DataError as error:
+                failed[name] = f"{path.name}: {error}"
+    if failed and not books:
+        raise DataError("\n".join(failed.values()))
+    return books, failed
+
+
+def _parts(path: Path) -> dict[str, pd.DataFrame]:
+    """The raw rows of each book in a file."""
+    frame = read_frame(path, {})
+    if "book" not in frame.columns:
+        return {path.stem: frame}
+    labels = frame["book"].astype(str)
+    return {name: frame[(labels == name).to_numpy()].reset_index(drop=True) for name in labels.unique()}
