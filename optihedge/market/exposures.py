@@ -7,7 +7,7 @@ reads the same in either numeraire, and one coin is one driver whether it is und
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -64,6 +64,10 @@ class Contracts:
     years: Floats
     vol: Floats
     discount: Floats
+
+    def take(self, at: NDArray[np.intp]) -> Contracts:
+        """The contracts at these positions."""
+        return Contracts(**{field.name: getattr(self, field.name)[at] for field in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 from optihedge.market.drivers import tenor_years
 from optihedge.market.exposures import Sensitivities, tenor_weights
+from optihedge.market.instruments import types_of
 from optihedge.market.pricing import SECONDS_PER_YEAR
 from optihedge.market.valuation import Paths, tenor_ladders
 
@@ -23,50 +24,32 @@ class Loadings:
 
 
 def contract_loadings(
-    s: Sensitivities, instruments: pd.DataFrame, drivers: pd.DataFrame, paths: Paths, as_of: pd.Timestamp
+    s: Sensitivities, instruments: pd.DataFrame, drivers: pd.DataFrame, paths: Paths, shares: Shares
 ) -> tuple[sp.csr_array, pd.DataFrame]:
     """The loadings, D x N, and the sensitivities left without a driver: N x (vega, basis, rho), desk units.
 
     Price: the contract's delta on its own driver. Currencies: its value moves with the pairs between its currency and
-    base; where the underlying is quoted in another currency, its delta with the pairs between the two. Vol and rate:
-    linear between the tenors of the underlying (currency). Basis: the driver of its expiry, or of the perpetual; a
-    contract that is its own underlying has none.
+    base; where the underlying is quoted in another currency, its delta with the pairs between the two. Vol, rate and
+    basis: by `shares`; a contract that is its own underlying has no basis.
     """
-    count = len(instruments)
+    shape = (len(drivers), len(instruments))
     own = np.flatnonzero(paths.driver >= 0)
-    triplets = [(paths.driver[own], own, s.delta[own])]
+    price = sp.coo_array((s.delta[own], (paths.driver[own], own)), shape=shape)
     carried = sp.diags_array(s.value - s.outright) @ paths.signs + sp.diags_array(s.outright) @ paths.quote_signs
     pairs = sp.coo_array(carried)
     foreign = pairs.col != paths.driver[pairs.row]
-    triplets.append((pairs.col[foreign], pairs.row[foreign], pairs.data[foreign]))
-
-    years = (instruments["expiry"] - as_of).dt.total_seconds().to_numpy() / SECONDS_PER_YEAR
-    vega, rho = s.vega, s.rho
-    covered = {}
-    for kind, amount, by in (("vol", vega, "underlying"), ("rate", rho, "currency")):
-        spoken = np.zeros(count, dtype=bool)
-        for name, positions, tenors in tenor_ladders(drivers, kind):
-            rows = np.flatnonzero((instruments[by] == name).to_numpy() & (amount != 0))
-            lower, upper, weight = tenor_weights(years[rows], tenors)
-            triplets.append((positions[lower], rows, amount[rows] * (1 - weight)))
-            triplets.append((positions[upper], rows, amount[rows] * weight))
-            spoken[rows] = True
-        covered[kind] = spoken
+    currency = sp.coo_array((pairs.data[foreign], (pairs.col[foreign], pairs.row[foreign])), shape=shape)
     itself = (instruments["underlying"] == instruments.index).to_numpy()
-    basis, covered["basis"] = _basis(np.where(itself, 0.0, s.basis), instruments, drivers, years)
-    covered["basis"] |= itself
-    triplets += basis
-    row, column, value = (np.concatenate(parts) for parts in zip(*triplets, strict=True))
-    keep = value != 0
-    matrix = sp.coo_array((value[keep], (row[keep], column[keep])), shape=(len(drivers), count)).tocsr()
-    unmodelled = pd.DataFrame(
-        {
-            "vega": np.where(covered["vol"], 0.0, vega * 0.01),
-            "basis": np.where(covered["basis"], 0.0, s.basis * 1e-4),
-            "rho": np.where(covered["rate"], 0.0, rho * 1e-4),
-        },
-        index=instruments.index,
-    )
+    basis = np.where(itself, 0.0, s.basis)
+    amounts = ((shares.vol, s.vega), (shares.rate, s.rho), (shares.basis, basis))
+    matrix = sp.csr_array(price + currency + sum(share @ sp.diags_array(amount) for share, amount in amounts))
+    matrix.eliminate_zeros()
+    matrix.sort_indices()
+    left = {
+        name: np.where(share.sum(axis=0) > 0, 0.0, amount * unit)
+        for name, unit, (share, amount) in zip(("vega", "rho", "basis"), (0.01, 1e-4, 1e-4), amounts, strict=True)
+    }
+    unmodelled = pd.DataFrame(left, index=instruments.index)[["vega", "basis", "rho"]]
     unmodelled.attrs["unit"] = {
         "vega": "base currency per vol point",
         "basis": "base currency per basis point of ln(F/S)",
@@ -75,16 +58,52 @@ def contract_loadings(
     return matrix, unmodelled
 
 
-def _basis(
-    amount: np.ndarray, instruments: pd.DataFrame, drivers: pd.DataFrame, years: np.ndarray
-) -> tuple[list[tuple[np.ndarray, np.ndarray, np.ndarray]], np.ndarray]:
-    """Triplets of the basis drivers, and which contracts they speak for."""
-    spoken = np.zeros(len(instruments), dtype=bool)
-    triplets = []
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """How much of each driver's move reaches each contract, D x N, in [0, 1]: vols, rates and bases.
+
+    Vol and rate: linear between the tenors of the underlying (of the currency). Basis: the driver of its expiry's date,
+    or of the perpetual; else linear between tenors.
+    """
+
+    vol: sp.csr_array
+    rate: sp.csr_array
+    basis: sp.csr_array
+
+    @classmethod
+    def of(cls, instruments: pd.DataFrame, drivers: pd.DataFrame, as_of: pd.Timestamp) -> Shares:
+        """Raises DataError for a tenor that is none."""
+        years = (instruments["expiry"] - as_of).dt.total_seconds().to_numpy() / SECONDS_PER_YEAR
+        option = types_of(instruments)["option"]
+        return cls(
+            vol=_between_tenors(instruments["underlying"], option, years, drivers, "vol"),
+            rate=_between_tenors(instruments["currency"], option, years, drivers, "rate"),
+            basis=_basis_shares(instruments, years, drivers),
+        )
+
+
+Triplets = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+def _between_tenors(
+    names: pd.Series, chosen: np.ndarray, years: np.ndarray, drivers: pd.DataFrame, kind: str
+) -> sp.csr_array:
+    triplets: Triplets = []
+    for name, positions, tenors in tenor_ladders(drivers, kind):
+        rows = np.flatnonzero((names == name).to_numpy() & chosen)
+        triplets += _ladder(rows, years[rows], positions, tenors)
+    return _sparse(triplets, (len(drivers), len(names)))
+
+
+def _basis_shares(instruments: pd.DataFrame, years: np.ndarray, drivers: pd.DataFrame) -> sp.csr_array:
+    kinds = types_of(instruments)
+    free = kinds["margined"] | kinds["option"]
     day = instruments["expiry"].dt.normalize()
     undated = instruments["expiry"].isna().to_numpy()
+    triplets: Triplets = []
     for name, rows in drivers[drivers["kind"] == "basis"].groupby("underlying", sort=False):
-        mine = (instruments["underlying"] == name).to_numpy() & (amount != 0)
+        mine = (instruments["underlying"] == name).to_numpy() & free
+        spoken = np.zeros(len(instruments), dtype=bool)
         floating, tenors = [], []
         for label, tenor in rows["tenor"].items():
             position = drivers.index.get_loc(label)
@@ -93,24 +112,27 @@ def _basis(
                 floating.append(position)
                 tenors.append(when)
                 continue
-            if tenor == "":
-                chosen = mine
-            elif when is None:
-                chosen = mine & undated
-            else:
-                chosen = mine & (day == when).to_numpy()
+            chosen = mine if tenor == "" else mine & (undated if when is None else (day == when).to_numpy())
             at = np.flatnonzero(chosen & ~spoken)
-            triplets.append((np.full(at.size, position), at, amount[at]))
+            triplets.append((np.full(at.size, position), at, np.ones(at.size)))
             spoken[at] = True
         if floating:
             order = np.argsort(tenors, kind="stable")
             at = np.flatnonzero(mine & ~undated & ~spoken)
-            lower, upper, weight = tenor_weights(years[at], np.asarray(tenors)[order])
-            positions = np.asarray(floating)[order]
-            triplets.append((positions[lower], at, amount[at] * (1 - weight)))
-            triplets.append((positions[upper], at, amount[at] * weight))
-            spoken[at] = True
-    return triplets, spoken
+            triplets += _ladder(at, years[at], np.asarray(floating)[order], np.asarray(tenors)[order])
+    return _sparse(triplets, (len(drivers), len(instruments)))
+
+
+def _ladder(rows: np.ndarray, years: np.ndarray, positions: np.ndarray, tenors: np.ndarray) -> Triplets:
+    lower, upper, weight = tenor_weights(years, tenors)
+    return [(positions[lower], rows, 1 - weight), (positions[upper], rows, weight)]
+
+
+def _sparse(triplets: Triplets, shape: tuple[int, int]) -> sp.csr_array:
+    if not triplets:
+        return sp.csr_array(shape)
+    row, column, value = (np.concatenate(parts) for parts in zip(*triplets, strict=True))
+    return sp.coo_array((value, (row, column)), shape=shape).tocsr()
 
 
 def convexity_rows(

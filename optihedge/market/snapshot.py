@@ -19,7 +19,7 @@ from optihedge.market import drivers as _drivers
 from optihedge.market.desk import own_exposures, own_loadings
 from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional, price_unit, sensitivities
 from optihedge.market.instruments import check_instruments, contracts_of, types_of
-from optihedge.market.loadings import Loadings, contract_loadings, convexity_rows
+from optihedge.market.loadings import Loadings, Shares, contract_loadings, convexity_rows
 from optihedge.market.quotes import check_depth, check_quotes, prices_of
 from optihedge.market.valuation import Paths, driver_levels, value_contracts
 
@@ -62,7 +62,7 @@ class Market:
     levels: pd.Series = field(init=False, repr=False)
     contracts: Contracts = field(init=False, repr=False)
     periods_per_year: float = field(init=False, repr=False)
-    _paths: Paths = field(init=False, repr=False)
+    paths: Paths = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.on_missing not in _POLICIES:
@@ -99,7 +99,7 @@ class Market:
             ("own_loadings", own_loadings(self.own_loadings, instruments.index, drivers.index)),
             ("depth", depth), ("as_of", as_of), ("max_age", max_age),
             ("levels", pd.Series(levels, index=drivers.index, name="level")),
-            ("contracts", contracts), ("_paths", paths),
+            ("contracts", contracts), ("paths", paths),
             ("periods_per_year", _drivers.periods_per_year(drivers, history)),
         ):  # fmt: skip
             object.__setattr__(self, name, value)
@@ -176,7 +176,12 @@ class Market:
 
     @cached_property
     def _loadings(self) -> tuple[sp.csr_array, pd.DataFrame]:
-        return contract_loadings(self.sensitivities, self.instruments, self.drivers, self._paths, self.as_of)
+        return contract_loadings(self.sensitivities, self.instruments, self.drivers, self.paths, self.shares)
+
+    @cached_property
+    def shares(self) -> Shares:
+        """How much of each vol, rate and basis driver's move reaches each contract."""
+        return Shares.of(self.instruments, self.drivers, self.as_of)
 
     @cached_property
     def loadings(self) -> Loadings:
@@ -204,7 +209,7 @@ class Market:
 
     @cached_property
     def _convexity(self) -> tuple[np.ndarray, sp.csr_array]:
-        return convexity_rows(self.sensitivities, self.loadings.matrix, self.drivers, self._paths)
+        return convexity_rows(self.sensitivities, self.loadings.matrix, self.drivers, self.paths)
 
     @property
     def price_drivers(self) -> pd.Index:
