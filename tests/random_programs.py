@@ -87,8 +87,10 @@ def random_program(seed: int, *, largest: int = 500, feasible: bool = True, resc
         lot=unit * 0.01, factors=factors * root / unit, factor_offset=r.normal(size=k) * root * chance(0.7),
         specifics=sp.csr_array(shared * root / unit), specific_offset=r.normal(size=len(shared)) * root,
         diagonal=diagonal * aversion * money / unit**2, linear=linear * money / unit,
-        constant=float(r.normal()) * money, buy=buy * money / unit, sell=sell * money / unit, quadratic=quadratic * money / unit**2,
-        power=power * money / unit**1.5, depth=depth, long=long * money / unit, short=short * money / unit,
+        constant=float(r.normal()) * money, buy=buy * money / unit, sell=sell * money / unit,
+        quadratic=quadratic * money / unit**2, power=power * money / unit**1.5, depth=depth,
+        long=long * money / unit, short=short * money / unit,
         row_names=tuple(f"r{j}" for j in range(m)), rows=by_row(A), rows_on_holdings=by_row(P),
-        rows_on_trades=by_row(W), row_lower=low * row_unit, row_upper=high * row_unit, row_penalty=penalty * money / row_unit,
+        rows_on_trades=by_row(W), row_lower=low * row_unit, row_upper=high * row_unit,
+        row_penalty=penalty * money / row_unit,
     )  # fmt: skip

@@ -58,25 +58,18 @@ class NewtonSystem:
         self.p = total - self.locals
         self.matrix = form.common
         self._pairs = _pairs(form.local, form.blocks)
-        weights = form.hinges.weights
-        self.tilted = bool(weights.nnz)
+        self.tilted = len(form.sized) > 0
         if self.tilted:
             self.matrix = form.common.copy()
-            parts = weights.tocoo()
-            self._entry = parts.col, form.hinges.column[parts.col] * self.p + parts.row, parts.data
-            self._weighted, place = np.unique(self._entry[1], return_inverse=True)
-            self._place = place.ravel()
-            self._base = form.common.ravel()[self._weighted]
-            touched = np.flatnonzero(np.diff(weights.indptr))
-            self._touched = np.ix_(touched, touched)
-            self._hinge_pairs = _pairs(weights[touched], ((1, len(touched)),))
+            self._corner_of_sized = np.ix_(form.sized, form.sized)
 
     def tilt(self, openness: Array) -> None:
         """Set how far each hinge is open, H in [0, 1]: the slopes of the common rows' sizes follow."""
-        if self.tilted:
-            hinge, _, data = self._entry
-            added = np.bincount(self._place, data * (self.form.hinges.sign * openness)[hinge], len(self._weighted))
-            self.matrix.ravel()[self._weighted] = self._base + added
+        form = self.form
+        slopes = form.hinges.sign * openness
+        for row, weights in zip(form.sized, form.weights, strict=True):
+            added = np.bincount(form.hinges.column, weights * slopes, len(self.matrix))
+            self.matrix[:, row] = form.common[:, row] + added
 
     def values(self, h: Array) -> Array:
         """M h with the tilted rows, q."""
@@ -93,7 +86,7 @@ class NewtonSystem:
         s = self.locals
         corner = _weighted_square(self.matrix, response)
         if give is not None and self.tilted:
-            corner[self._touched] += (self._hinge_pairs @ give).reshape(self._touched[0].size, -1)
+            corner[self._corner_of_sized] += (self.form.weights * give) @ self.form.weights.T
         diagonal = corner.diagonal() + compliance[s:]
         np.fill_diagonal(corner, diagonal)
         if s:

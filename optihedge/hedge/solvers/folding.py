@@ -14,7 +14,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Hinges:
-    """v_j = max(sign_j (h_column(j) - at_j), 0), costing slope_j v_j; `weights` (rows x H) is what rows count of v.
+    """v_j = max(sign_j (h_column(j) - at_j), 0), costing slope_j v_j.
 
     `power`: the column's 3/2-power cost where the hinge is its sell part, else 0.
     """
@@ -24,12 +24,12 @@ class Hinges:
     at: Array
     slope: Array
     power: Array
-    weights: sp.csr_array
 
     def __getitem__(self, chosen: Array) -> Hinges:
-        parts = (self.column[chosen], self.sign[chosen], self.at[chosen], self.slope[chosen], self.power[chosen])
-        weights = self.weights[:, chosen] if self.weights.nnz else sp.csr_array((self.weights.shape[0], len(parts[0])))
-        return Hinges(**dict(zip(("column", "sign", "at", "slope", "power"), parts, strict=True)), weights=weights)
+        return Hinges(
+            column=self.column[chosen], sign=self.sign[chosen], at=self.at[chosen], slope=self.slope[chosen],
+            power=self.power[chosen],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,6 +44,7 @@ class Folded:
     slope: Array
     power: Array
     hinges: Hinges
+    weights: sp.csr_array  # m x H, >= 0: what rows count of the hinges
     factors: Array  # k x n
     factor_offset: Array
     specifics: sp.csr_array  # s x n, two or more columns in each row
@@ -105,11 +106,12 @@ def fold(p: Program) -> Folded:
     keep = np.flatnonzero(reached & limited & (p.row_penalty > 0))
     if len(keep) < m:
         rows, held, traded = rows[keep], held[keep], traded[keep]
+    size = size[keep]
     if len(keep):
-        size = np.maximum(size[keep], largest(scaled(rows, 1.0, take(p.lot))))
+        size = np.maximum(size, largest(scaled(rows, 1.0, take(p.lot))))
     low, high = p.row_lower[keep] - constant[keep], p.row_upper[keep] - constant[keep]
 
-    hinges = _hinges(p, columns, start, held, traded)
+    hinges, weights = _hinges(p, columns, start, held, traded)
     always = np.where(hinges.sign > 0, hinges.at <= lower[hinges.column], hinges.at >= upper[hinges.column])
     never = np.where(hinges.sign > 0, hinges.at >= upper[hinges.column], hinges.at <= lower[hinges.column])
     always &= hinges.power == 0
@@ -117,17 +119,18 @@ def fold(p: Program) -> Folded:
     if always.any():
         opened = hinges[always]
         slope = slope + np.bincount(opened.column, opened.sign * opened.slope, n)
-        if opened.weights.nnz:
+        if weights.nnz:
             count = len(opened.column)
             spread = sp.csr_array((opened.sign, (np.arange(count), opened.column)), shape=(count, n))
-            rows = sp.csr_array(rows + opened.weights @ spread)
-            shift = opened.weights @ (opened.sign * opened.at)
+            rows = sp.csr_array(rows + weights[:, always] @ spread)
+            shift = weights[:, always] @ (opened.sign * opened.at)
             low, high = low + shift, high + shift
     if (always | never).any():
-        hinges = hinges[~(always | never)]
+        turning = np.flatnonzero(~(always | never))
+        hinges, weights = hinges[turning], sp.csr_array(weights[:, turning])
     return Folded(
         columns=columns, start=start, lower=lower, upper=upper, curvature=curvature, slope=slope, power=power,
-        hinges=hinges, factors=factors, factor_offset=factor_offset, specifics=specifics,
+        hinges=hinges, weights=weights, factors=factors, factor_offset=factor_offset, specifics=specifics,
         specific_offset=specific_offset, row_index=keep, rows=rows, low=low, high=high, penalty=p.row_penalty[keep],
         row_size=size, broken=broken,
         broken_side=side[broken], settled=settled,
@@ -154,8 +157,9 @@ def largest(matrix: sp.csr_array) -> Array:
     return np.maximum.reduceat(entries, matrix.indptr[:-1]) * (np.diff(matrix.indptr) > 0)
 
 
-def _hinges(p: Program, columns: Array, start: Array, held: sp.csr_array, traded: sp.csr_array) -> Hinges:
-    """Sell parts, short parts, levels of depth."""
+def _hinges(p: Program, columns: Array, start: Array, held: sp.csr_array, traded: sp.csr_array,
+            ) -> tuple[Hinges, sp.csr_array]:  # fmt: skip
+    """Sell parts, short parts, levels of depth; and what rows count of them."""
     n, m = len(columns), held.shape[0]
     power = p.power[columns]
     sell_cost, short_cost = (p.buy + p.sell)[columns], (p.long + p.short)[columns]
@@ -185,4 +189,4 @@ def _hinges(p: Program, columns: Array, start: Array, held: sp.csr_array, traded
         data = 2 * np.concatenate([w.data, s.data])
         at_hinge = np.concatenate([of_sell[w.col], of_short[s.col]])
         weights = sp.csr_array((data, (np.concatenate([w.row, s.row]), at_hinge)), shape=weights.shape)
-    return Hinges(column=column, sign=sign, at=at, slope=slope, power=sell_power, weights=weights)
+    return Hinges(column=column, sign=sign, at=at, slope=slope, power=sell_power), weights

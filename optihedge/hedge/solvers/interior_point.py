@@ -47,6 +47,7 @@ class InteriorPoint:
         )
         self.sides = slice(self.shut.start, self.open.stop)
         self.powered = bool(form.power.any())
+        self.sized = form.sizes[1] + form.sized
         width = form.upper - form.lower
         room = np.minimum(0.25 * width, 0.5)
         self.h = h = np.clip(form.start, form.lower + room, form.upper - room)
@@ -184,14 +185,14 @@ class InteriorPoint:
         free = self.response * right
         known = self.system.values(free) + missed
         if self.system.tilted:
-            known[form.sizes[1] :] += hinges.weights @ (self.give * hinge_right)
+            known[self.sized] += form.weights @ (self.give * hinge_right)
         dV = self.system.solve(known)
         dh = free - self.response * self.system.adjoint(dV)
         dt, dz = np.empty_like(t), np.empty_like(z)
         dt[self.low], dt[self.up] = dh, -dh
         if len(hinges.column):
             if self.system.tilted:
-                hinge_right = hinge_right - dV[form.sizes[1] :] @ hinges.weights
+                hinge_right = hinge_right - dV[self.sized] @ form.weights
             moved = hinges.sign * dh[hinges.column]
             dt[self.shut] = self.give * (hinge_right + self.opened * moved)
             dt[self.open] = dt[self.shut] - moved

@@ -20,13 +20,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from optihedge.hedge.solvers.arrow import NewtonSystem
-from optihedge.hedge.solvers.proof import Proof, prove, row_sizes
+from optihedge.hedge.solvers.proof import Proof, prove
 from optihedge.hedge.solvers.prox import cost, minimiser, response
 from optihedge.hedge.solvers.standard_form import StandardForm
 
 Array = np.ndarray
 
 _PROXIMAL = 1e-5  # least curvature of a column, in the form's units
+_LEAST_PROXIMAL = 1e-10
 _ROUNDING = 1e-14
 _APART = 1e20  # compliance of a coordinate that leaves the system
 
@@ -70,37 +71,41 @@ class _Dual:
         return _Trial(V, hinge_slopes, t, float(dual))
 
 
-def polish_point(form: StandardForm, system: NewtonSystem, start: Point, floor: float, *, tolerance: float, steps: int,
-                 stop: float) -> Point:  # fmt: skip
-    """The best point found from `start` in at most `steps` Newton steps.
+def polish_point(form: StandardForm, system: NewtonSystem, h: Array, V: Array, floor: float, *, tolerance: float,
+                 steps: int, stop: float) -> Point:  # fmt: skip
+    """The best point found from (h, V), itself included, in at most `steps` Newton steps.
 
     `floor`: proof.scale_floor(form). Ends once the proof passes `tolerance` or stops improving.
     """
-    best, taken, proximal = start, 0, _PROXIMAL
-    centre, V, last = start.h, start.V, np.inf
+    best, taken, proximal = None, 0, _PROXIMAL
+    start, centre, last = (h, V), h, np.inf
     while taken < steps and proximal <= 10.0:
         dual = _Dual(form, centre, proximal)
         h, found, used, settled = _ascend(dual, system, V, steps - taken, stop)
         taken += used
         point = Point(h, found, prove(form, h, found, floor))
-        if point.proof.badness < best.proof.badness:
+        if best is None and not point.proof.passes(tolerance):
+            best = Point(*start, prove(form, *start, floor))
+        if best is None or point.proof.badness < best.proof.badness:
             best = point
         if best.proof.passes(tolerance) or time.perf_counter() > stop or not dual.moving:
             break
-        if settled:
-            if point.proof.badness > 0.5 * last:
-                break
+        if settled and point.proof.badness <= 0.5 * last:
             centre, V, last = h, found, point.proof.badness
+        elif settled:  # the centre no longer moves: let what little curvature there is decide, once
+            if proximal <= _LEAST_PROXIMAL:
+                break
+            centre, V, proximal, last = h, found, _LEAST_PROXIMAL, np.inf
         else:
             centre, V, proximal, last = best.h, best.V, 100 * proximal, np.inf
-    return best
+    return best if best is not None else Point(*start, prove(form, *start, floor))
 
 
 def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float) -> tuple[Array, Array, int, bool]:
     """Newton steps from V until only rounding is left: (h, V, steps, whether it got there)."""
     form = dual.form
     least, most = form.multiplier_bounds
-    reach = _squares(form, 1.0 / dual.curvature) + form.compliance
+    reach, lengths = _reach(form, 1.0 / dual.curvature), _lengths(form)
     trial = dual.at(V, form.adjoint(V))
     regular, pieces = 1e-13, None
     for step in range(steps + 1):
@@ -111,7 +116,7 @@ def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float
         opened = form.hinges.sign * (t[form.hinges.column] - form.hinges.at) > 0
         before, pieces = pieces, (active, free > 0, opened)
         if before is not None and all(np.array_equal(a, b) for a, b in zip(before, pieces, strict=True)):
-            rounding = row_sizes(form, t) + system.diagonal * np.abs(V).max()
+            rounding = lengths * np.sqrt(t @ t) + system.diagonal * np.abs(V).max()
             if (np.abs(gradient) <= _ROUNDING * rounding).all():  # the linear model's answer: end on it
                 moved = t - free * system.adjoint(system.solve(gradient))
                 inside = (free > 0) & (moved > form.lower) & (moved < form.upper)
@@ -161,8 +166,17 @@ def _search(dual: _Dual, trial: _Trial, change: Array, least: Array, most: Array
     return None
 
 
-def _squares(form: StandardForm, weight: Array) -> Array:
-    """Sum over columns of weight x entry^2 for each coordinate, q."""
-    common = weight @ form.common**2
-    local = form.local.power(2) @ weight if form.local.shape[0] else np.zeros(0)
-    return np.maximum(np.concatenate([local, common]), 1e-300)
+def _reach(form: StandardForm, response: Array) -> Array:
+    """How far each row's value moves per unit of its multiplier were all columns to respond, q (1 for factors)."""
+    s, row = form.local.shape[0], form.compliance == 0
+    reach = np.ones(len(row))
+    reach[s:][row[s:]] = response @ form.common[:, row[s:]] ** 2
+    if s:
+        reach[:s] = np.where(row[:s], form.local.power(2) @ response, 1.0)
+    return np.maximum(reach, 1e-300)
+
+
+def _lengths(form: StandardForm) -> Array:
+    """Euclidean length of each coordinate's entries, q."""
+    common = np.einsum("ij,ij->j", form.common, form.common)
+    return np.sqrt(np.concatenate([form.local.power(2).sum(axis=1), common]) if form.local.shape[0] else common)

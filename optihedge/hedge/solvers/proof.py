@@ -65,7 +65,7 @@ def prove(form: StandardForm, h: Array, V: Array, floor: float) -> Proof:
     gap = (at_h - at_best).sum() + support.sum() + form.penalty[rows][soft] @ outside[soft]
     residual = 0.0
     if not soft.all():
-        size = np.maximum(row_sizes(form, h)[rows], form.row_size[rows])
+        size = np.maximum(row_sizes(form, h), form.row_size[rows])
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(outside > 0, outside / (RESIDUAL * size), 0.0)
         residual = float(ratio[~soft].max())
@@ -73,10 +73,10 @@ def prove(form: StandardForm, h: Array, V: Array, floor: float) -> Proof:
 
 
 def row_sizes(form: StandardForm, h: Array) -> Array:
-    """Sum of |entry x h| of each coordinate, the scale of its rounding, fixed positions included."""
-    size = np.abs(h)
-    common = size @ np.abs(form.common)
-    return np.concatenate([abs(form.local) @ size, common]) + form.row_size
+    """Sum of |entry x h| of each row (factors left out), fixed positions included: the scale of its rounding."""
+    s, size, row = form.local.shape[0], np.abs(h), form.compliance == 0
+    common = size @ np.abs(form.common[:, row[s:]])
+    return np.concatenate([(abs(form.local) @ size)[row[:s]], common]) + form.row_size[row]
 
 
 def _size(form: StandardForm, h: Array) -> float:
@@ -94,7 +94,7 @@ def ray_gap(form: StandardForm, V: Array) -> float:
     hard = np.isinf(form.penalty) & (form.compliance == 0)
     V = np.where(hard, np.clip(V, *form.multiplier_bounds), 0.0)
     widest = np.maximum(np.abs(form.lower), np.abs(form.upper))
-    noise = RESIDUAL * np.abs(V) @ np.maximum(row_sizes(form, widest), form.row_size)
+    noise = RESIDUAL * np.abs(V[form.compliance == 0]) @ row_sizes(form, widest)
     bare = form.elastic(1.0)  # no costs, no power
     slope, hinge_slopes = form.adjoint(V), bare.hinge_slopes(V)
     zero = np.zeros_like(form.lower)

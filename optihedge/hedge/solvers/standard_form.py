@@ -35,7 +35,9 @@ class StandardForm:
     curvature: Array
     slope: Array
     power: Array
-    hinges: Hinges  # weights: (q - s) x H
+    hinges: Hinges
+    sized: Array  # integers: the common coordinates that count hinges (rows of |quantity| and |trade|)
+    weights: Array  # len(sized) x H, >= 0: what they count of each hinge
     table: Array  # levels x n integers: each column's hinges by ascending `at`; H where there is none
     table_at: Array  # levels x n
     table_below: Array  # levels x n, 1.0 where the hinge is open below `at`
@@ -66,8 +68,8 @@ class StandardForm:
     def values(self, h: Array, v: Array) -> Array:
         """r, q."""
         common = h @ self.common
-        if self.hinges.weights.nnz:
-            common += self.hinges.weights @ v
+        if len(self.sized):
+            common[self.sized] += self.weights @ v
         return np.concatenate([self.local @ h, common]) if self.local.shape[0] else common
 
     def adjoint(self, V: Array) -> Array:
@@ -77,9 +79,9 @@ class StandardForm:
 
     def hinge_slopes(self, V: Array) -> Array:
         """Each hinge's slope with what the rows add, H."""
-        if not self.hinges.weights.nnz:
+        if not len(self.sized):
             return self.hinges.slope
-        return self.hinges.slope + V[self.local.shape[0] :] @ self.hinges.weights
+        return self.hinges.slope + V[self.local.shape[0] :][self.sized] @ self.weights
 
     def quantities(self, h: Array) -> Array:
         """Quantities of all the Program's columns."""
@@ -141,13 +143,13 @@ def standard_form(p: Program) -> StandardForm:
     scale, value = _scales(f)
     root, hinge_scale = np.sqrt(value), scale[f.hinges.column]
     factors, factor_offset = f.factors * (scale / root), f.factor_offset / root
-    specifics, rows, weights, row_scale = scaled(f.specifics, 1 / root, scale), f.rows, f.hinges.weights, np.ones(m)
+    specifics, rows, weights, row_scale = scaled(f.specifics, 1 / root, scale), f.rows, f.weights, np.ones(m)
     if m:
         size = largest(scaled(rows, 1.0, scale))
         row_scale = _power_of_two(np.where(size > 0, size, 1.0))
         rows = scaled(rows, 1 / row_scale, scale)
     if weights.nnz:
-        weights = scaled(sp.csr_array(weights), 1 / row_scale, hinge_scale)
+        weights = scaled(weights, 1 / row_scale, hinge_scale)
 
     # which coordinates are local: row numbers of [specifics; rows] in the order of the blocks
     both = sp.vstack([specifics, rows], format="csr") if s else rows
@@ -170,8 +172,7 @@ def standard_form(p: Program) -> StandardForm:
     common[:, :k] = factors.T
     if len(rest):
         common[:, k:] = rows[rest].toarray().T
-    if weights.nnz:
-        weights = sp.vstack([sp.csr_array((k, weights.shape[1])), weights[rest]], format="csr")
+    sized = np.flatnonzero(np.diff(weights.indptr)[rest])
 
     def gather(of_specifics: Array, of_factors: Array, of_rows: Array) -> Array:
         return np.concatenate([np.concatenate([of_specifics, of_rows])[chosen], of_factors, of_rows[rest]])
@@ -180,15 +181,15 @@ def standard_form(p: Program) -> StandardForm:
     hinges = Hinges(
         column=f.hinges.column, sign=f.hinges.sign, at=f.hinges.at / hinge_scale,
         slope=f.hinges.slope * hinge_scale / value, power=f.hinges.power * hinge_scale**1.5 / value,
-        weights=weights,
     )  # fmt: skip
     table, table_at, table_below = _table(hinges, f.upper / scale)
     return StandardForm(
         lower=f.lower / scale, upper=f.upper / scale, start=f.start / scale, curvature=f.curvature * scale**2 / value,
-        slope=f.slope * scale / value, power=f.power * scale**1.5 / value, hinges=hinges, table=table,
-        table_at=table_at, table_below=table_below, local=both[chosen] if len(chosen) else sp.csr_array((0, n)),
-        blocks=blocks, common=common, low=gather(shared, -factor_offset, f.low / row_scale),
-        high=gather(shared, -factor_offset, f.high / row_scale), compliance=gather(np.ones(s), np.ones(k), np.zeros(m)),
+        slope=f.slope * scale / value, power=f.power * scale**1.5 / value, hinges=hinges, sized=k + sized,
+        weights=weights[rest[sized]].toarray(), table=table, table_at=table_at, table_below=table_below,
+        local=both[chosen] if len(chosen) else sp.csr_array((0, n)), blocks=blocks, common=common,
+        low=gather(shared, -factor_offset, f.low / row_scale), high=gather(shared, -factor_offset, f.high / row_scale),
+        compliance=gather(np.ones(s), np.ones(k), np.zeros(m)),
         penalty=gather(np.full(s, np.inf), np.full(k, np.inf), f.penalty * row_scale / value),
         row_size=gather(np.zeros(s), np.zeros(k), f.row_size / row_scale),
         row_index=gather(np.full(s, -1), np.full(k, -1), f.row_index).astype(int), column_scale=scale,

@@ -97,8 +97,7 @@ class _Search:
         self.floor = scale_floor(form)
 
     def polish(self, h: Array, V: Array, steps: int) -> Point:
-        start = Point(h, V, prove(self.form, h, V, self.floor))
-        return polish_point(self.form, self.system, start, self.floor, tolerance=_EXACT, steps=steps, stop=self.stop)
+        return polish_point(self.form, self.system, h, V, self.floor, tolerance=_EXACT, steps=steps, stop=self.stop)
 
     def cold(self) -> tuple[Point, str]:
         """The best point of the ladder of tolerances, and the interior point's last word."""
@@ -128,7 +127,8 @@ def _least_violation(form: StandardForm, best: Point, stop: float) -> Candidate:
     if ray_gap(form, V) > 0:
         return Candidate(form.quantities(point.h), form.row_multipliers(V), "infeasible")
     r = form.values(point.h, form.open_hinges(point.h))
-    allowed = RESIDUAL * np.maximum(row_sizes(form, point.h), form.row_size)
+    allowed = np.zeros_like(r)
+    allowed[form.compliance == 0] = RESIDUAL * row_sizes(form, point.h)
     low, high = np.where(hard, np.minimum(form.low, r), form.low), np.where(hard, np.maximum(form.high, r), form.high)
     missed = np.maximum(form.low - low, high - form.high)
     if word == "deadline" or not missed.any() or (missed > 0.9 * allowed).any():
