@@ -19,7 +19,7 @@ from optihedge.errors import SolverError
 from optihedge.hedge.certificate import bare, limit_tolerance, proves_infeasible, row_tolerances
 from optihedge.hedge.program import Array, Program, VolatilityLimit, row_values, row_violations
 from optihedge.hedge.solvers.assembly import SparseQP, assemble
-from optihedge.hedge.solvers.normalise import normalise
+from optihedge.hedge.solvers.normalise import normalise, row_reach
 from optihedge.hedge.solvers.sparse_qp import Clarabel
 
 MARGIN = 1e-4  # of a row's reach: how much further a limit is moved so that a solver can work inside it
@@ -54,20 +54,6 @@ class Relaxation:
         lines = [f"  {row.Index}: have {row.have:.10g}, need {row.need:.10g}, smallest change {row.change:+.6g}"
                  for row in self.frame.itertuples()]  # fmt: skip
         return "\n".join(["no quantities meet every limit; one way to make it feasible is", *lines])
-
-
-def row_reach(p: Program) -> tuple[Array, Array]:
-    """The least and largest value of each row inside the box, desk unit."""
-    pattern = sp.coo_array(abs(p.rows) + p.rows_on_holdings + p.rows_on_trades)
-    j, i = pattern.row, pattern.col
-    plain, holdings, trades = (
-        np.asarray(matrix[j, i]).ravel() if len(j) else np.zeros(0)
-        for matrix in (p.rows, p.rows_on_holdings, p.rows_on_trades)
-    )
-    kinks = np.clip(np.vstack([p.lower, p.upper, np.zeros_like(p.start), p.start]), p.lower, p.upper)[:, i]
-    values = plain * kinks + holdings * np.abs(kinks) + trades * np.abs(kinks - p.start[i])
-    m = len(p.row_names)
-    return np.bincount(j, values.min(axis=0), m), np.bincount(j, values.max(axis=0), m)
 
 
 def row_scale(p: Program) -> Array:
@@ -107,7 +93,7 @@ def relax(p: Program, order: Sequence[int] | None = None, *, deadline: float | N
         moved = give_way(moved, h, hard & (tiers == tier), PRIORITY if (tiers[hard] > tier).any() else 0.0)
     if p.volatility_limit is not None and p.volatility_limit.volatility(h) > p.volatility_limit.limit:
         broken = _broken(p, h)
-        h, multipliers = _least_volatility(give_way(p, h, broken, MARGIN if broken.any() else 0.0))
+        h, multipliers = least_volatility(give_way(p, h, broken, MARGIN if broken.any() else 0.0))
         if not broken.any():
             proof, mu = multipliers, 1.0
     return _relaxation(p, h, scale, proof, mu)
@@ -159,11 +145,11 @@ def _conflicting(p: Program, active: Array, with_limit: bool, ends: float | None
         p, row_lower=np.where(active, p.row_lower, -np.inf), row_upper=np.where(active, p.row_upper, np.inf),
         volatility_limit=p.volatility_limit if with_limit else None,
     )  # fmt: skip
-    h, multipliers = _least_volatility(only) if with_limit else _least_violation(only, active, ~active, ends)
+    h, multipliers = least_volatility(only) if with_limit else _least_violation(only, active, ~active, ends)
     if not proves_infeasible(only, h, multipliers, float(with_limit)):
         return None
     weight = np.abs(multipliers) * row_scale(p)
-    strong = active & (weight > 1e-7 * weight.max())
+    strong = active & (weight > 1e-7 * weight.max(initial=0.0))
     only_strong = proves_infeasible(only, h, np.where(strong, multipliers, 0.0), float(with_limit))
     return strong if only_strong else active & (multipliers != 0)
 
@@ -206,7 +192,7 @@ def _simplex(qp: SparseQP, m: int, ends: float | None) -> tuple[Array, Array]:
     return found.x, y[qp.first :]
 
 
-def _least_volatility(p: Program) -> tuple[Array, Array]:
+def least_volatility(p: Program) -> tuple[Array, Array]:
     """Quantities of the least limited volatility that meet the rows, and the rows' multipliers."""
     v = p.volatility_limit
     least = replace(

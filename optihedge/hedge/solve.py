@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Protocol
 
 import numpy as np
@@ -15,8 +14,9 @@ import scipy.sparse as sp
 
 from optihedge.errors import OptihedgeError, SolverError, SpecError
 from optihedge.hedge.certificate import GAP_TOLERANCE, Certificate, certify, scale_of, snap
-from optihedge.hedge.infeasible import give_way, relax, unreachable_row
+from optihedge.hedge.infeasible import give_way, least_volatility, relax, unreachable_row
 from optihedge.hedge.program import Array, Candidate, Program
+from optihedge.hedge.solvers.structured import polish
 
 _HOME = {
     "structured": ("structured", "Structured", {}),
@@ -27,6 +27,7 @@ _HOME = {
     "modelled": ("modelled", "Modelled", {}),
 }
 _FOLDS = 40  # solves at most to meet a volatility limit
+_RISING = 6  # of them in which the price may only rise before the least volatility is asked for
 _INSIDE = 1e-8  # how far inside its limit the volatility is aimed, relative
 _TINY = 1e-300
 _EASED = "limits contradict each other by less than their tolerances, within which they are met"
@@ -76,8 +77,6 @@ def default_chain(program: Program) -> tuple[str, ...]:
     """Solvers in the order that measurement favours for a Program of this shape and size."""
     if program.cvxpy_terms:
         return ("modelled",)
-    if find_spec("optihedge.hedge.solvers.structured") is None:
-        return ("clarabel", "piqp", "clarabel:box")
     return ("structured", "clarabel", "piqp", "clarabel:box")
 
 
@@ -98,24 +97,29 @@ def solve(
     named = default_chain(program) if solver == "auto" else (solver,) if not _several(solver) else tuple(solver)
     solvers = [solver_named(one) if isinstance(one, str) else one for one in named]
     walk = _Walk(program, tolerance, deadline)
-    if not program.cvxpy_terms:
-        start = np.clip(program.start, program.lower, program.upper)
-        if walk.proved("start", Candidate(start, np.zeros(len(program.row_names)), "optimal")):
-            return walk.best
-        ray = unreachable_row(program)
-        if ray is not None and walk.proved("box", Candidate(start, ray, "infeasible")):
-            return walk.best
+    _ = _without_a_solver(walk) or _by_solvers(walk, solvers, warm) or _by_relaxation(walk, solvers)
+    return walk.solution()
+
+
+def _without_a_solver(walk: _Walk) -> bool:
+    """Whether doing nothing is optimal, or a limit lies outside what the box can reach."""
+    if walk.program.cvxpy_terms:
+        return False
+    if walk.proved("start", walk.candidate):
+        return True
+    ray = unreachable_row(walk.program)
+    return ray is not None and walk.proved("box", Candidate(walk.candidate.h, ray, "infeasible"))
+
+
+def _by_solvers(walk: _Walk, solvers: Sequence[Solver], warm: Candidate | None) -> bool:
+    """Whether one of the solvers' answers is proved, as it stands or after Newton steps from its multipliers."""
     for one in solvers:
         if walk.late():
-            break
+            return False
         candidate = walk.attempt(one, warm)
-        if candidate is not None and walk.proved(one.name, candidate):
-            return walk.best
-        if candidate is not None and warm is None and np.isfinite(candidate.h).all():
-            warm = replace(candidate, multipliers=np.nan_to_num(candidate.multipliers))
-    if not program.cvxpy_terms and not walk.late():
-        _explain_failure(walk, solvers)
-    return walk.best
+        if candidate is not None and (walk.proved(one.name, candidate) or _polished(walk, one.name, candidate)):
+            return True
+    return False
 
 
 def _several(solver: object) -> bool:
@@ -129,8 +133,9 @@ class _Walk:
         self.program, self.tolerance, self.deadline = program, tolerance, deadline
         self.began = time.perf_counter()
         self.chain: list[str] = []
-        nothing = Candidate(np.clip(program.start, program.lower, program.upper), np.zeros(len(program.row_names)), "")
-        self.best = self._solution(nothing, certify(program, nothing, tolerance=tolerance))
+        start = np.clip(program.start, program.lower, program.upper)
+        self.candidate = Candidate(start, np.zeros(len(program.row_names)), "optimal")  # no trade is often the answer
+        self.certificate = certify(program, self.candidate, tolerance=tolerance)
 
     def left(self) -> float | None:
         """Seconds left, None without a deadline."""
@@ -140,27 +145,34 @@ class _Walk:
         left = self.left()
         return left is not None and left <= 0
 
-    def attempt(self, solver: Solver, warm: Candidate | None) -> Candidate | None:
-        """The solver's candidate, or None with the reason in the chain: whatever it raises is its failure, not ours."""
+    def attempt(self, solver: Solver, warm: Candidate | None, program: Program | None = None) -> Candidate | None:
+        """The solver's candidate, or None with the reason in the chain."""
+        p = program or self.program
+        if p.volatility_limit is not None and not getattr(solver, "takes_limit", False):
+            return self.guarded(solver.name, lambda: _within_limit(p, solver, self.left, warm, self.tolerance))
+        return self.guarded(solver.name, lambda: solver.solve(p, deadline=self.left(), warm=warm))
+
+    def guarded(self, name: str, propose: Callable[[], Candidate]) -> Candidate | None:
+        """What `propose` gives, if it is a candidate at all: whatever it raises is its failure, not ours."""
         try:
-            if self.program.volatility_limit is not None and not getattr(solver, "takes_limit", False):
-                candidate = _within_limit(self.program, solver, self.left, warm, self.tolerance)
-            else:
-                candidate = solver.solve(self.program, deadline=self.left(), warm=warm)
+            candidate = propose()
             shapes = np.shape(candidate.h) == self.program.start.shape
             if not shapes or np.shape(candidate.multipliers) != self.program.row_upper.shape:
                 raise SolverError("its answer has the wrong shape")
         except Exception as error:
-            self.chain.append(f"{solver.name}: failed: {type(error).__name__}: {str(error)[:200]}")
+            self.chain.append(f"{name}: failed: {type(error).__name__}: {str(error)[:200]}")
             return None
         if candidate.status.startswith("declined"):
-            self.chain.append(f"{solver.name}: {candidate.status}")
+            self.chain.append(f"{name}: {candidate.status}")
             return None
         return candidate
 
-    def proved(self, name: str, candidate: Candidate, program: Program | None = None, note: str = "") -> bool:
-        """Certify; keep the better of what is known. True when optimal or infeasible is proved."""
-        judged = program or self.program
+    def proved(self, name: str, candidate: Candidate, eased: Program | None = None) -> bool:
+        """Certify; keep the better of what is known. True when optimal or infeasible is proved.
+
+        eased  the Program with limits moved by less than their tolerances; residuals are still those of the original.
+        """
+        judged = eased or self.program
         certificate = certify(judged, candidate, tolerance=self.tolerance)
         if certificate.status in ("optimal", "failed") and np.isfinite(certificate.gap) and not judged.cvxpy_terms:
             clean = snap(judged, candidate)
@@ -171,18 +183,32 @@ class _Walk:
         if proof or name != "start":
             word = certificate.status if proof else f"{candidate.status}, not certified"
             self.chain.append(f"{name}: {word} after {1e3 * (time.perf_counter() - self.began):.1f} ms")
-        certificate = replace(certificate, note=note or certificate.note)
-        if proof or _better(certificate, self.best.certificate):
-            self.best = self._solution(candidate, certificate)
-        else:
-            self.best = self._solution(self.best.candidate, self.best.certificate)
+        if eased is not None:
+            own = certify(self.program, candidate, tolerance=np.inf)
+            proof = proof and own.status == "optimal"
+            certificate = replace(
+                certificate, status=certificate.status if proof else "failed", residuals=own.residuals,
+                worst_row=own.worst_row, note=_EASED,
+            )  # fmt: skip
+        if proof or _better(certificate, self.certificate):
+            self.candidate, self.certificate = candidate, certificate
         return proof
 
-    def _solution(self, candidate: Candidate, certificate: Certificate) -> Solution:
-        h = np.clip(candidate.h, self.program.lower, self.program.upper)
+    def solution(self) -> Solution:
+        """The best so far, with the chain walked."""
+        h = np.clip(self.candidate.h, self.program.lower, self.program.upper)
         seconds = time.perf_counter() - self.began
-        certificate = replace(certificate, chain=tuple(self.chain), seconds=seconds)
-        return Solution(h, np.asarray(candidate.multipliers), float(candidate.limit_multiplier), certificate)
+        certificate = replace(self.certificate, chain=tuple(self.chain), seconds=seconds)
+        return Solution(h, np.asarray(self.candidate.multipliers), float(self.candidate.limit_multiplier), certificate)
+
+
+def _polished(walk: _Walk, name: str, candidate: Candidate) -> bool:
+    """Whether Newton steps from a rough candidate's multipliers end certified."""
+    told = name == "structured" or candidate.status == "infeasible"
+    if told or walk.program.cvxpy_terms or walk.program.volatility_limit is not None:
+        return False
+    better = walk.guarded(f"{name} polished", lambda: polish(walk.program, candidate, deadline=walk.left()))
+    return better is not None and walk.proved(f"{name} polished", better)
 
 
 def _better(new: Certificate, old: Certificate) -> bool:
@@ -192,27 +218,26 @@ def _better(new: Certificate, old: Certificate) -> bool:
     return (new.residuals.sum(), abs(new.gap)) < (old.residuals.sum(), abs(old.gap))
 
 
-def _explain_failure(walk: _Walk, solvers: Sequence[Solver]) -> None:
-    """Nothing was proved: prove the limits contradictory, or solve with a contradiction below tolerance set aside."""
+def _by_relaxation(walk: _Walk, solvers: Sequence[Solver]) -> bool:
+    """Whether the limits are proved contradictory, or an optimum where they contradict by less than can be told."""
     program = walk.program
+    if walk.late():
+        return False
     try:
-        least = relax(program, np.zeros(len(program.row_names), dtype=int), deadline=walk.left())
+        least = relax(replace(program, cvxpy_terms=(), row_tier=None), deadline=walk.left())
     except (OptihedgeError, ValueError) as error:
         walk.chain.append(f"relaxation: failed: {error}")
-        return
-    ray = Candidate(least.h, least.multipliers, "infeasible", least.limit_multiplier)
+        return False
     if not least.feasible:
-        walk.proved("relaxation", ray)
-        return
+        return walk.proved("relaxation", Candidate(least.h, least.multipliers, "infeasible", least.limit_multiplier))
     eased = give_way(program, least.h, margin=0.0)
     if (eased.row_lower == program.row_lower).all() and (eased.row_upper == program.row_upper).all():
-        return
+        return False
     for one in solvers:
-        if walk.late():
-            return
-        candidate = walk.attempt(one, None)
-        if candidate is not None and walk.proved(f"{one.name} (eased)", candidate, eased, _EASED):
-            return
+        candidate = None if walk.late() else walk.attempt(one, None, eased)
+        if candidate is not None and walk.proved(f"{one.name} eased", candidate, eased):
+            return True
+    return False
 
 
 def fold_limit(program: Program, mu: float) -> Program:
@@ -247,7 +272,11 @@ def _within_limit(
     mu = warm.limit_multiplier if warm is not None else 0.0
     mu = mu or scale_of(program, candidate.h) / max(limit.limit, 1e-12 * limit.volatility(candidate.h)) ** 2
     low, high, was_above = None, None, None  # log mu and log(volatility / target) of the nearest above and below
-    for _ in range(_FOLDS):
+    for fold in range(_FOLDS):
+        if fold == _RISING and high is None:  # no price seems high enough: can the limit be met at all?
+            h, multipliers = least_volatility(program)
+            if limit.volatility(h) > limit.limit:
+                return Candidate(h, multipliers, "infeasible", 1.0)
         answer = solver.solve(fold_limit(program, mu), deadline=left(), warm=candidate)
         if not np.isfinite(answer.h).all():
             break

@@ -60,8 +60,37 @@ def column_scale(p: Program, by: str = "risk") -> Array:
         return np.where(risk > 0, np.clip(book / risk, _SMALLEST * box, box), box)
 
 
+def row_reach(p: Program) -> tuple[Array, Array]:
+    """The least and largest value of each row inside the box, desk unit."""
+    pattern = sp.coo_array(abs(p.rows) + p.rows_on_holdings + p.rows_on_trades)
+    j, i = pattern.row, pattern.col
+    plain, holdings, trades = (
+        np.asarray(matrix[j, i]).ravel() if len(j) else np.zeros(0)
+        for matrix in (p.rows, p.rows_on_holdings, p.rows_on_trades)
+    )
+    kinks = np.clip(np.vstack([p.lower, p.upper, np.zeros_like(p.start), p.start]), p.lower, p.upper)[:, i]
+    values = plain * kinks + holdings * np.abs(kinks) + trades * np.abs(kinks - p.start[i])
+    m = len(p.row_names)
+    return np.bincount(j, values.min(axis=0), m), np.bincount(j, values.max(axis=0), m)
+
+
+def _reachable(p: Program) -> Program:
+    low, high = row_reach(p)
+    d = p.depth
+    near = d.beyond < np.where(d.side > 0, (p.upper - p.start)[d.column], (p.start - p.lower)[d.column])
+    return replace(
+        p, row_lower=np.where(low >= p.row_lower, -np.inf, p.row_lower),
+        row_upper=np.where(high <= p.row_upper, np.inf, p.row_upper),
+        depth=Depth(column=d.column[near], side=d.side[near], beyond=d.beyond[near], slope=d.slope[near]),
+    )  # fmt: skip
+
+
 def normalise(p: Program, by: str = "risk") -> tuple[Program, Scaling]:
-    """The same problem in units in which its numbers are of order one, and the way back."""
+    """The same problem in units in which its numbers are of order one, and the way back.
+
+    Limits and depth that nothing inside the box can reach are left out: their size would blind a solver.
+    """
+    p = _reachable(p)
     column = column_scale(p, by)
     sizes = (abs(p.rows) + p.rows_on_holdings + p.rows_on_trades) @ sp.diags_array(column)
     row = sizes.max(axis=1).toarray().ravel() if sizes.nnz else np.ones(len(p.row_names))

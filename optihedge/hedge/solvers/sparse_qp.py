@@ -14,6 +14,8 @@ from optihedge.hedge.solvers.assembly import SparseQP, assemble
 from optihedge.hedge.solvers.normalise import normalise
 
 INFINITE = 1e20  # a bound this large is none
+CHECKED = 1e-6  # relative residual up to which a claimed solution is believed
+RAY = 1e-9  # residual per unit of promise up to which a claimed ray is
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,23 @@ def residuals(P: sp.csc_array, q: Array, A: sp.csc_array, l: Array, u: Array, x:
     ])  # fmt: skip
 
 
+def _ray_residual(
+    P: sp.csc_array, q: Array, A: sp.csc_array, l: Array, u: Array, claim: QPResult,  # noqa: E741
+) -> float:  # fmt: skip
+    """How far the claim's ray is from a proof: y with A'y = 0, limits'y < 0; or x with P x = 0, q'x < 0, A x inside."""
+    if claim.status == "infeasible":
+        y = np.where(np.isinf(u), np.minimum(claim.y, 0), claim.y)
+        y = np.where(np.isinf(l), np.maximum(y, 0), y)
+        promise = -float(np.where(y > 0, u, np.where(y < 0, l, 0.0)) @ y)
+        unmet = np.abs(A.T @ y).max(initial=0.0)
+    else:
+        x, along = claim.x, A @ claim.x
+        promise = -float(q @ x)
+        outside = np.maximum(np.where(np.isinf(u), 0.0, along), np.where(np.isinf(l), 0.0, -along))
+        unmet = max(np.abs(P @ x).max(initial=0.0), outside.max(initial=0.0))
+    return unmet / promise if promise > 0 else np.inf
+
+
 @dataclass(frozen=True)
 class _SparseSolver:
     """Normalise, assemble, solve, and bring quantities and multipliers back. `scaling`: 'risk' or 'box'."""
@@ -61,15 +80,25 @@ class _SparseSolver:
         self, P: sp.csc_array, q: Array, A: sp.csc_array, l: Array, u: Array, *,  # noqa: E741
         deadline: float | None = None,
     ) -> QPResult:  # fmt: skip
-        """minimise 1/2 x'Px + q'x subject to l <= A x <= u (P symmetric, whole). `deadline`: seconds from now."""
+        """minimise 1/2 x'Px + q'x subject to l <= A x <= u (P symmetric, whole). `deadline`: seconds from now.
+
+        What the solver claims is checked: a solution by its residuals, infeasible and unbounded by their rays.
+        """
         l, u = np.where(l <= -INFINITE, -np.inf, l), np.where(u >= INFINITE, np.inf, u)  # noqa: E741
-        empty = SparseQP(sp.csc_array(P), q, sp.csc_array(A), l, u, sp.csc_array((0, len(q))), np.zeros(0), 0)
-        result = self._run(empty, deadline, None)
+        money = max(np.abs(q).max(initial=0.0), np.abs(P.data).max(initial=0.0)) or 1.0
+        none = sp.csc_array((0, len(q)))
+        found = self._run(SparseQP(sp.csc_array(P / money), q / money, sp.csc_array(A), l, u, none, np.zeros(0), 0),
+                          deadline, None)  # fmt: skip
+        result = QPResult(found.x, found.y * money, found.status)
+        if result.status.startswith("failed"):
+            return result
         if result.status == "optimal":
-            worst = residuals(P, q, A, l, u, result.x, result.y).max()
-            if not worst <= 1e-6:
-                return QPResult(result.x, result.y, f"failed: claimed a solution with residual {worst:.1e}")
-        return result
+            worst, allowed = float(residuals(P, q, A, l, u, result.x, result.y).max()), CHECKED
+        else:
+            worst, allowed = _ray_residual(P, q, A, l, u, result), RAY
+        if worst <= allowed:
+            return result
+        return QPResult(result.x, result.y, f"failed: claimed {result.status} with residual {worst:.1e}")
 
     def solve(self, program: Program, *, deadline: float | None = None, warm: Candidate | None = None) -> Candidate:
         """A candidate for `certify`, in the Program's own units. `deadline`: seconds from now."""
@@ -134,6 +163,7 @@ class Piqp(_SparseSolver):
         piqp = import_module("piqp")
         rows = qp.A.tocsr()
         bounds, own, other = _single_variable_rows(qp, rows)
+        other = other[np.isfinite(qp.l[other]) | np.isfinite(qp.u[other])]
         equal, band = other[qp.l[other] == qp.u[other]], other[qp.l[other] != qp.u[other]]
         solver = piqp.SparseSolver()
         solver.settings.eps_abs, solver.settings.eps_rel = self.tolerance, self.tolerance
