@@ -46,9 +46,8 @@ class RiskEstimator(BaseEstimator):
         values = validate_data(
             self, moves, reset=reset, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=minimum
         )
-        labelled = isinstance(moves, pd.DataFrame)
-        drivers = moves.columns if labelled else pd.RangeIndex(values.shape[1])
-        rows = moves.index if labelled else pd.RangeIndex(len(values))
+        drivers = moves.columns if isinstance(moves, pd.DataFrame) else pd.RangeIndex(values.shape[1])
+        rows = moves.index if isinstance(moves, pd.DataFrame) else pd.RangeIndex(len(values))
         bad = np.isinf(values) if self._accepts_missing else ~np.isfinite(values)
         if bad.any():
             row, column = np.argwhere(bad)[0]

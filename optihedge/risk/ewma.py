@@ -66,9 +66,9 @@ class EwmaRisk(RiskEstimator):
         require_history(observed, drivers, self.min_periods)
         standardised = values
         if self.correlation_halflife is None:
-            squares, weights = _decayed_sums(values, self.halflife, squares, weights)[:2]
+            squares, weights = decayed_sums(values, self.halflife, squares, weights)[:2]
         else:
-            squares, weights, path = _decayed_sums(values, self.halflife, squares, weights)
+            squares, weights, path = decayed_sums(values, self.halflife, squares, weights)
             with np.errstate(invalid="ignore", divide="ignore"):
                 standardised = np.clip(np.where(path > 0, values / path, 0.0 * values), -self.clip, self.clip)
         self._squares, self._weights, self._observed = squares, weights, observed
@@ -90,7 +90,7 @@ class EwmaRisk(RiskEstimator):
         self._pairs = forget * self._pairs + seen.T @ (weight * seen)
 
 
-def _decayed_sums(
+def decayed_sums(
     moves: np.ndarray, halflife: float, squares: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Decayed sums of squares and of weights (D) after the rows, and the volatility known at each row (T x D)."""

@@ -1,0 +1,303 @@
+"""Factor risk: a few common factors, each driver's loadings on them, and what is left of each driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from scipy.linalg import eigh
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.base import clone
+
+from optihedge.errors import SpecError
+from optihedge.risk.estimator import Moves, RiskEstimator, periods_per_year, require_history
+from optihedge.risk.root import Risk
+
+_BLOCK = 256  # columns of the residual correlation held at once
+_FEW = 20  # drivers that always keep all of their residual correlations
+_COVERAGE = 0.8  # share of the rows a driver needs to shape the components
+_FILLING_PASSES = 5
+_EXPLAINED = 1e-10  # unexplained shares below this are a factor itself
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """Factor returns (T x k, any unit), the loadings on them (k x D), and the factors' names."""
+
+    returns: np.ndarray
+    loadings: np.ndarray
+    names: tuple[str, ...]
+
+
+class FactorModel(RiskEstimator):
+    """Base of the factor models: from factors to Risk, without a D x D matrix on the way.
+
+    C = B' O B + K'K + diag(s^2): B loadings (k x D), O the factors' covariance, s the specific volatility, and K the
+    residual covariance inside clusters of look-alikes: drivers whose residuals correlate above `clusters` (two share
+    classes, spot and future). Without K the spread between two of them would be all specific risk. 20 drivers or
+    fewer are one cluster. Inside a cluster of m, off-diagonals shrink by m^2 / (m^2 + observations^2).
+
+    Moves are weighted by 2^(-age / halflife); None weighs them alike. Unexplained shares of variance shrink, in
+    logarithms, towards their mean by the part of their scatter that sampling noise explains (empirical Bayes).
+
+    Learns `risk_`, `factor_groups_` (per row of its root: market, factors or specific), and for inspection
+    `factor_returns_` (T x k), `loadings_` and `t_statistics_` (k x D), `r2_`, `specific_` (D), `clusters_` (D labels),
+    `n_factors_`. NaN is a move not observed; a driver's loadings come from the rows it has.
+    """
+
+    _accepts_missing = True
+    halflife: float | None
+    clusters: float
+    min_periods: int
+
+    def extract(self, moves: np.ndarray, drivers: pd.Index, rows: pd.Index, weights: np.ndarray) -> Factors:
+        """The factors in these moves (T x D, NaN where not observed) under these row weights (sum 1)."""
+        raise NotImplementedError
+
+    def fit(self, moves: Moves, y: object = None) -> Self:
+        values, drivers = self._read(moves)
+        seen = np.isfinite(values)
+        require_history(seen.sum(axis=0), drivers, self.min_periods)
+        if self.halflife is not None and not self.halflife > 0:
+            raise SpecError(f"{type(self).__name__}: halflife is {self.halflife}; give a positive number of periods")
+        rows = moves.index if isinstance(moves, pd.DataFrame) else pd.RangeIndex(len(values))
+        weights = decay_weights(len(values), self.halflife)
+        found = self.extract(values, drivers, rows, weights)
+
+        residuals = values - found.returns @ found.loadings
+        mass = weights @ seen
+        total = _weighted_squares(values, weights) / mass
+        unexplained = _weighted_squares(residuals, weights) / mass
+        effective = mass**2 / (weights**2 @ seen)
+        freedom = np.maximum(effective - len(found.names), 1.0)
+        specific = total * shrunk_shares(_ratio(unexplained * effective / freedom, total), effective)
+        covariance = found.returns.T @ (weights[:, None] * found.returns)
+        triangle = np.linalg.qr(np.sqrt(weights)[:, None] * found.returns, mode="r")
+        root = triangle @ found.loadings
+        scale = np.sqrt(np.where(unexplained > 0, unexplained, 1.0))
+        labels = look_alikes(residuals / scale, weights, self.clusters)
+        together, alone = _cluster_roots(residuals / scale, weights, labels, effective)
+
+        self.n_factors_ = len(found.names)
+        self.factor_returns_ = pd.DataFrame(found.returns, index=rows, columns=list(found.names))
+        self.loadings_ = pd.DataFrame(found.loadings, index=list(found.names), columns=drivers)
+        error = np.sqrt(np.outer(np.diag(np.linalg.pinv(covariance)), specific / effective))
+        t_statistics = _ratio(found.loadings, error)
+        self.t_statistics_ = pd.DataFrame(t_statistics, index=list(found.names), columns=drivers)
+        self.r2_ = pd.Series(1 - _ratio(unexplained, total), index=drivers, name="r2")
+        self.specific_ = pd.Series(np.sqrt(specific), index=drivers, name="specific")
+        self.clusters_ = pd.Series(labels, index=drivers, name="cluster")
+        groups = ["market"] * min(1, len(root)) + ["factors"] * (len(root) - 1) + ["specific"] * len(together)
+        self.factor_groups_ = np.array(groups, dtype=object)
+        self.risk_ = Risk(
+            np.vstack([root, together * np.sqrt(specific)]), np.sqrt(specific) * alone, drivers, periods_per_year(moves)
+        )
+        return self
+
+
+class FactorRisk(FactorModel):
+    """Statistical factors: the principal components of the drivers' correlations (asymptotic PCA where T < D).
+
+    factors       how many, or the criterion that counts them: "square_root" of the number of drivers (a missing factor
+                  costs a hedger more than one too many), "bai_ng" (information criterion ICp2, Bai and Ng 2002) or
+                  "eigenvalue_ratio" (Ahn and Horenstein 2013)
+    max_factors   most that a criterion may choose
+    halflife, clusters, min_periods: see FactorModel
+
+    The Gram matrix of the shorter side is decomposed (Connor and Korajczyk 1986), so nothing is larger than the moves.
+    Components come from the drivers with at least 80 % of the rows; their gaps are filled by the components themselves
+    in five passes (Stock and Watson 2002). The other drivers load by regression on the factor returns.
+    """
+
+    def __init__(
+        self,
+        factors: int | str = "square_root",
+        halflife: float | None = 252.0,
+        max_factors: int = 20,
+        clusters: float = 0.5,
+        min_periods: int = 10,
+    ) -> None:
+        self.factors = factors
+        self.halflife = halflife
+        self.max_factors = max_factors
+        self.clusters = clusters
+        self.min_periods = min_periods
+
+    def extract(self, moves: np.ndarray, drivers: pd.Index, rows: pd.Index, weights: np.ndarray) -> Factors:
+        seen = np.isfinite(moves)
+        mass = weights @ seen
+        scale = np.sqrt(_weighted_squares(moves, weights) / mass)
+        standard = moves / np.where(scale > 0, scale, 1.0)
+        core = seen.mean(axis=0) >= _COVERAGE
+        core = core if core.any() else np.ones_like(core)
+        most = min(int(core.sum()) - 1, len(moves) - 1)
+        wanted = self.max_factors if isinstance(self.factors, str) else self.factors
+        if not isinstance(self.factors, str) and not 0 <= self.factors <= most:
+            raise SpecError(
+                f"FactorRisk: {self.factors} factors from {len(moves)} moves of {core.sum()} drivers; "
+                f"give at most {most}"
+            )
+        filled = np.where(seen, standard, 0.0)[:, core]
+        for _ in range(1 if seen[:, core].all() else _FILLING_PASSES):
+            values, axes = principal_components(np.sqrt(weights)[:, None] * filled, min(wanted, most) + 1)
+            count = self._count(values, filled.shape, weights) if isinstance(self.factors, str) else self.factors
+            returns = filled @ axes[:count].T / np.sqrt(values[:count])
+            loadings = np.sqrt(values[:count, None]) * axes[:count]
+            filled = np.where(seen[:, core], filled, returns @ loadings)
+        every = np.empty((count, moves.shape[1]))
+        every[:, core] = loadings
+        every[:, ~core] = late_loadings(returns, standard[:, ~core], weights, loadings)
+        return Factors(returns, every * scale, tuple(f"PC{i + 1}" for i in range(count)))
+
+    def _count(self, values: np.ndarray, shape: tuple[int, int], weights: np.ndarray) -> int:
+        """Number of factors by the named criterion from the largest eigenvalues, in falling order."""
+        observations, most = 1 / (weights**2).sum(), len(values) - 1
+        if self.factors == "square_root":
+            return min(round(shape[1] ** 0.5), most)
+        if self.factors == "bai_ng":
+            left = 1 - np.concatenate([[0.0], np.cumsum(values[:most])]) / shape[1]
+            harmonic = (shape[1] + observations) / (shape[1] * observations)
+            penalty = np.arange(most + 1) * harmonic * np.log(min(shape[1], observations))
+            return int(np.argmin(np.log(np.maximum(left, 1e-15)) + penalty))
+        if self.factors == "eigenvalue_ratio":
+            return int(np.argmax(values[:-1] / np.maximum(values[1:], 1e-15))) + 1 if most else 0
+        raise SpecError(
+            f"FactorRisk: factors is {self.factors!r}; give a number, 'square_root', 'bai_ng' or 'eigenvalue_ratio'"
+        )
+
+
+class StackedRisk(FactorModel):
+    """Factor models one after another, each on what the ones before left over: market, then sectors, then statistical.
+
+    stages   factor models (ObservedFactorRisk, FundamentalRisk, FactorRisk, ...), cloned; their own halflife is unused
+    halflife, clusters, min_periods: see FactorModel. The covariance of all stages' factors is estimated jointly.
+    """
+
+    def __init__(
+        self,
+        stages: tuple[FactorModel, ...],
+        halflife: float | None = 252.0,
+        clusters: float = 0.5,
+        min_periods: int = 10,
+    ) -> None:
+        self.stages = stages
+        self.halflife = halflife
+        self.clusters = clusters
+        self.min_periods = min_periods
+
+    def extract(self, moves: np.ndarray, drivers: pd.Index, rows: pd.Index, weights: np.ndarray) -> Factors:
+        left, found = moves, []
+        for stage in self.stages:
+            found.append(clone(stage).extract(left, drivers, rows, weights))
+            left = left - found[-1].returns @ found[-1].loadings
+        names = tuple(f"{i + 1}:{name}" for i, part in enumerate(found) for name in part.names)
+        return Factors(np.hstack([f.returns for f in found]), np.vstack([f.loadings for f in found]), names)
+
+
+def decay_weights(rows: int, halflife: float | None) -> np.ndarray:
+    """Weights of the rows, oldest first, that halve every `halflife` rows (None: equal); their sum is one."""
+    weights = np.ones(rows) if halflife is None else 0.5 ** (np.arange(rows)[::-1] / halflife)
+    return weights / weights.sum()
+
+
+def principal_components(moves: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The largest `count` eigenvalues of moves' moves (falling) and their axes (count x D, positive sum).
+
+    From the Gram matrix of the shorter side; squares the condition number, harmless for the leading components.
+    """
+    wide = moves.shape[0] < moves.shape[1]
+    gram = moves @ moves.T if wide else moves.T @ moves
+    size = len(gram)
+    values, vectors = eigh(gram, subset_by_index=[size - count, size - 1], overwrite_a=True)
+    values, axes = np.maximum(values[::-1], 1e-300), vectors[:, ::-1].T
+    if wide:
+        axes = (axes @ moves) / np.sqrt(values)[:, None]
+    return values, axes * np.where(axes.sum(axis=1, keepdims=True) < 0, -1.0, 1.0)
+
+
+def late_loadings(factors: np.ndarray, moves: np.ndarray, weights: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Loadings (k x D) of unit-variance drivers with short histories on factors (T x k): regression from a prior.
+
+    The prior is the mean and scatter of the `known` loadings (k x others), as in Vasicek's betas, so that a driver
+    listed last week loads like the others until its own moves say otherwise. moves: T x D, NaN where not observed.
+    """
+    mean, scatter = known.mean(axis=1), known.var(axis=1) + 1e-12
+    noise = max(1 - (known**2).sum(axis=0).mean(), 0.05)
+    loadings = np.empty((len(known), moves.shape[1]))
+    for column in range(moves.shape[1]):
+        rows = np.isfinite(moves[:, column])
+        own = weights[rows] * weights[rows].sum() / (weights[rows] ** 2).sum()
+        gram = factors[rows].T @ (own[:, None] * factors[rows])
+        surprise = moves[rows, column] - factors[rows] @ mean
+        loadings[:, column] = mean + np.linalg.solve(
+            gram + np.diag(noise / scatter), factors[rows].T @ (own * surprise)
+        )
+    return loadings
+
+
+def shrunk_shares(shares: np.ndarray, observations: np.ndarray) -> np.ndarray:
+    """Unexplained shares of variance (D), shrunk in logarithms towards their mean by empirical Bayes.
+
+    The logarithm of a variance of n normal observations has variance 2 / n (to first order).
+    """
+    usable = shares > _EXPLAINED
+    if usable.sum() < 3:
+        return shares
+    logs, noise = np.log(shares[usable]), 2 / observations[usable]
+    signal = max(logs.var(ddof=1) - noise.mean(), 0.0)
+    shrunk = shares.copy()
+    shrunk[usable] = np.exp(logs + noise / (noise + signal) * (logs.mean() - logs))
+    return shrunk
+
+
+def look_alikes(residuals: np.ndarray, weights: np.ndarray, threshold: float) -> np.ndarray:
+    """Cluster label of each driver: connected where standardised residuals (T x D) correlate above the threshold.
+
+    Above 2 sqrt(log D / observations) too, which the largest of D^2 correlations of pure noise hardly reaches.
+    """
+    dimension = residuals.shape[1]
+    if dimension <= _FEW:
+        return np.zeros(dimension, dtype=int)
+    threshold = max(threshold, 2 * np.sqrt(np.log(dimension) * (weights**2).sum()))
+    if threshold >= 1:
+        return np.arange(dimension)
+    weighted = (np.sqrt(weights)[:, None] * np.nan_to_num(residuals)).astype(np.float32)
+    pairs = []
+    for start in range(0, dimension, _BLOCK):
+        close = np.abs(weighted[:, start : start + _BLOCK].T @ weighted[:, start:]) > threshold
+        pairs.append(np.argwhere(close) + start)
+    row, column = np.concatenate(pairs).T
+    graph = coo_array((np.ones(len(row), dtype=bool), (row, column)), shape=(dimension, dimension))
+    return connected_components(graph, directed=False)[1]
+
+
+def _cluster_roots(
+    residuals: np.ndarray, weights: np.ndarray, labels: np.ndarray, observations: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Root (rows x D) and remaining specific volatility (D) of unit residual variances, cluster by cluster."""
+    alone, rows = np.ones(len(labels)), []
+    weighted = np.sqrt(weights)[:, None] * np.nan_to_num(residuals)
+    for label in np.flatnonzero(np.bincount(labels) > 1):
+        members = np.flatnonzero(labels == label)
+        own = weighted[:, members]
+        size = np.sqrt((own**2).sum(axis=0))
+        own = own / np.where(size > 0, size, 1.0)
+        shrinkage = len(members) ** 2 / (len(members) ** 2 + observations[members].min() ** 2)
+        values, vectors = np.linalg.eigh(own.T @ own)
+        keep = values > 1e-12 * values[-1]
+        part = np.zeros((int(keep.sum()), len(labels)))
+        part[:, members] = (vectors[:, keep] * np.sqrt((1 - shrinkage) * values[keep])).T
+        rows.append(part)
+        alone[members] = np.sqrt(shrinkage)
+    return np.vstack(rows) if rows else np.zeros((0, len(labels))), alone
+
+
+def _weighted_squares(moves: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return weights @ np.nan_to_num(moves) ** 2
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
