@@ -10,7 +10,9 @@ from optihedge.risk.root import Risk
 AS_OF = pd.Timestamp("2024-03-01T21:00:00Z")
 
 
-def stocks(n: int = 5, days: int = 120, seed: int = 0, *, spread: float = 1e-3, fee: float = 0.0, **columns: object) -> Market:
+def stocks(
+    n: int = 5, days: int = 120, seed: int = 0, *, spread: float = 1e-3, fee: float = 0.0, **columns: object
+) -> Market:
     """n stocks S0, S1, ... driven by one factor; the last one is an index-like hedge with little of its own."""
     rng = np.random.default_rng(seed)
     own = np.full(n, 0.01)
@@ -25,12 +27,14 @@ def stocks(n: int = 5, days: int = 120, seed: int = 0, *, spread: float = 1e-3, 
     )
 
 
-def own_greeks(greeks: dict[str, tuple[float, ...]], columns: tuple[str, ...]) -> Market:
+def own_greeks(
+    greeks: dict[str, tuple[float, ...]], columns: tuple[str, ...], half_spread: float = 0.0
+) -> Market:
     """Instruments at price 1 whose exposures are the desk's own; no history."""
     names = pd.Index(list(greeks), name="instrument")
     return Market(
         instruments=pd.DataFrame({"type": "equity"}, index=names),
-        quotes=pd.DataFrame({"bid": 1.0, "ask": 1.0}, index=names),
+        quotes=pd.DataFrame({"bid": 1.0 - half_spread, "ask": 1.0 + half_spread}, index=names),
         base_currency="USD",
         own_exposures=pd.DataFrame(list(greeks.values()), index=names, columns=list(columns)),
         as_of=AS_OF,
@@ -41,7 +45,7 @@ def options(
     vol: float = 0.2, strikes: tuple[float, ...] = (90, 100, 110), days: tuple[int, ...] = (30, 90), *,
     half_spread: float = 0.02, spot: float = 100.0, history_vol: float | None = None,
 ) -> Market:  # fmt: skip
-    """European options on U under a flat vol with no rate, the stock U, and a future per expiry; drivers U and its vol."""
+    """European options on U under a flat vol, no rate; the stock U, a future per expiry; drivers U and its vol."""
     rng = np.random.default_rng(3)
     rows, quotes = [], []
     for day in days:

@@ -22,8 +22,10 @@ def neutral(market, *exposures, capital=1e5):
 
 def portfolio(market):
     instruments = market.instruments.assign(hedge=market.names != "PORTFOLIO")
-    own = market.own_exposures
-    return Market(instruments=instruments, quotes=market.quotes, base_currency="USD", own_exposures=own, as_of=market.as_of)
+    return Market(
+        instruments=instruments, quotes=market.quotes, base_currency="USD", own_exposures=market.own_exposures,
+        as_of=market.as_of,
+    )  # fmt: skip
 
 
 def test_s1_delta_gamma_vega_with_two_options_and_the_underlying():
@@ -48,10 +50,9 @@ def test_s2_delta_gamma_with_one_option_and_the_underlying():
 
 @pytest.mark.parametrize("scale", [0.1, 3.0, 250.0])
 def test_s1_scales_with_the_book(scale):
-    market = own_greeks(
-        {"PORTFOLIO": (0, -5000 * scale, -8000 * scale), "O1": (0.6, 0.5, 2.0), "O2": (0.5, 0.8, 1.2), "U": (1.0, 0, 0)},
-        ("delta", "gamma", "vega"),
-    )
+    held = (0, -5000 * scale, -8000 * scale)
+    legs = {"O1": (0.6, 0.5, 2.0), "O2": (0.5, 0.8, 1.2), "U": (1.0, 0, 0)}
+    market = own_greeks({"PORTFOLIO": held, **legs}, ("delta", "gamma", "vega"))
     trades = neutral(portfolio(market), "delta", "gamma", "vega", capital=1e5 * scale)
     assert trades.loc[["O1", "O2", "U"]].to_numpy() == pytest.approx(scale * np.array([400, 6000, -3240]), rel=EXACT)
 
@@ -86,7 +87,9 @@ def test_m3_change_of_beta_with_index_futures(target, contracts):
             {"type": ["equity", "future"], "underlying": ["FUND", "INDEX"], "multiplier": [1.0, 250.0],
              "expiry": [pd.NaT, pd.Timestamp("2024-06-21T21:00:00Z")], "hedge": [False, True]}, index=names,
         ),
-        quotes=pd.DataFrame({"bid": [5.05e6, 1010.0], "ask": [5.05e6, 1010.0], "underlying_price": [np.nan, 1010.0]}, index=names),
+        quotes=pd.DataFrame(
+            {"bid": [5.05e6, 1010.0], "ask": [5.05e6, 1010.0], "underlying_price": [np.nan, 1010.0]}, index=names
+        ),
         base_currency="USD",
         own_exposures=pd.DataFrame({"index beta": [1.5 * 5.05e6, 1010.0 * 250]}, index=names),
         as_of="2024-03-01T21:00:00Z",

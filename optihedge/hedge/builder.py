@@ -200,8 +200,7 @@ class ProgramBuilder:
 
     def reach(self, matrix: Array | sp.sparray) -> tuple[Array, Array]:
         """Least and greatest value of each row of matrix (m x N) x quantities within the boxes said so far."""
-        lower, upper, *_ = boxes(self)
-        low, high = np.where(self.tradable, lower, self.start), np.where(self.tradable, upper, self.start)
+        low, high = self._extent()
         rows = sp.csr_array(matrix)
         up, down = rows.maximum(0), rows.minimum(0)
         return up @ low + down @ high, up @ high + down @ low
@@ -211,6 +210,15 @@ class ProgramBuilder:
         """Whether a tradable contract has gamma: then variance includes it unless told otherwise."""
         columns = sp.csc_array(self.market.convexity)[:, self.positions[self.tradable]]
         return bool(columns.nnz)
+
+    def largest(self) -> Array:
+        """The largest |quantity| of each contract (N) within the boxes said so far."""
+        low, high = self._extent()
+        return np.maximum(np.abs(low), np.abs(high))
+
+    def _extent(self) -> tuple[Array, Array]:
+        lower, upper, *_ = boxes(self)
+        return np.where(self.tradable, lower, self.start), np.where(self.tradable, upper, self.start)
 
     # verbs
 

@@ -77,6 +77,11 @@ class Neutral(Term):
             p.rows(names, matrix, lower, upper, soft=self.soft, tier=self.priority, unit=unit, target=self.target)
             return
         _, errors = p.grouped(self.uncertainty * np.abs(p.total(exposure + ERROR_SUFFIX)), self.by)
+        beyond = None
+        if self.soft is not None:  # one excess for both ends: the worst case misses the band once
+            most = (abs(matrix) + errors) @ p.largest() + max(abs(lower), abs(upper))
+            handles = p.auxiliary(f"{prefix} excess", 0.0, most, self.soft, len(names))
+            beyond = (handles, -sp.eye_array(len(names)))
         for sign, limit, end in ((1.0, upper, "upper"), (-1.0, -lower, "lower")):
             p.rows([f"{name} {end}" for name in names], sign * sp.csr_array(matrix), hi=limit, on_holdings=errors,
-                   soft=self.soft, tier=self.priority, unit=unit, target=sign * self.target)  # fmt: skip
+                   auxiliaries=beyond, tier=self.priority, unit=unit, target=sign * self.target)  # fmt: skip
