@@ -107,7 +107,7 @@ def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float
     least, most = form.multiplier_bounds
     reach, lengths = _reach(form, 1.0 / dual.curvature), _lengths(form)
     trial = dual.at(V, form.adjoint(V))
-    regular, pieces = 1e-13, None
+    regular, damping, pieces, row = 1e-13, 0.0, None, form.compliance == 0
     for step in range(steps + 1):
         V, t = trial.V, trial.t
         r = form.values(t, form.open_hinges(t))
@@ -124,17 +124,47 @@ def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float
         if step == steps or time.perf_counter() > stop:
             break
         system.tilt(opened.astype(float))
-        while not system.factor(free, np.where(active, form.compliance, _APART), None, regular):
+        yielding = np.where(active, form.compliance + damping * reach * row, _APART)
+        while not system.factor(free, yielding, None, regular):
             regular *= 1e3
             if regular > 1e-4:
                 return t, V, step, False
         if shift.any():
             gradient = np.where(active, gradient - system.values(free * system.adjoint(shift)), 0.0)
         found = _search(dual, trial, np.where(active, system.solve(gradient), shift), least, most)
-        if found is None:
-            return t, V, step, False
-        trial = found
+        if found is None:  # too far for this model of the dual: shorten its flat directions
+            damping, pieces = max(100 * damping, 1e-7), None
+            if damping > 1e3:
+                return t, V, step, False
+        else:
+            trial, length = found
+            damping = damping / 10 if length > 0.5 else max(10 * damping, 1e-7)
+            damping = damping if damping > 1e-9 else 0.0
     return trial.t, trial.V, step, False
+
+
+def predict(form: StandardForm, system: NewtonSystem, h: Array, V: Array) -> Array:
+    """Multipliers that fit today's data if every column stays on the piece where h lies and the same rows push.
+
+    One Newton step of the optimality conditions from an earlier answer (h, V); V itself where the dual is no better.
+    """
+    dual = _Dual(form, h, _PROXIMAL)
+    least, most = form.multiplier_bounds
+    hinge_slopes, v = form.hinge_slopes(V), form.open_hinges(h)
+    free = response(form, h, hinge_slopes, dual.curvature)
+    opened = (v > 0).astype(float)
+    slope = dual.slope + dual.curvature * h + form.adjoint(V)
+    slope += np.bincount(form.hinges.column, form.hinges.sign * opened * hinge_slopes, len(h))
+    if form.power.any():
+        slope += 1.5 * form.power * np.sign(h - form.start) * np.sqrt(np.abs(h - form.start))
+    pushing = (form.compliance > 0) | ((V != 0) & (V > least) & (V < most))
+    gradient = form.values(h, v) - np.where(V < 0, form.low, np.where(pushing, form.high, 0.0)) - form.compliance * V
+    system.tilt(opened)
+    if not system.factor(free, np.where(pushing, form.compliance, _APART), None, 1e-12):
+        return V
+    right = np.where(pushing, gradient - system.values(free * slope), 0.0)
+    ahead = np.clip(V + np.where(pushing, system.solve(right), 0.0), least, most)
+    return ahead if dual.at(ahead, form.adjoint(ahead)).dual > dual.at(V, form.adjoint(V)).dual else V
 
 
 def _active(form: StandardForm, V: Array, r: Array, reach: Array, least: Array, most: Array,
@@ -153,15 +183,15 @@ def _active(form: StandardForm, V: Array, r: Array, reach: Array, least: Array, 
     return active, np.where(active, np.where(at_high, above, below), 0.0), np.where(active, 0.0, end - V)
 
 
-def _search(dual: _Dual, trial: _Trial, change: Array, least: Array, most: Array) -> _Trial | None:
-    """The trial along `change` that raises the dual (rounding aside), or None."""
+def _search(dual: _Dual, trial: _Trial, change: Array, least: Array, most: Array) -> tuple[_Trial, float] | None:
+    """The trial along `change` that raises the dual (rounding aside), and the share of it taken; None if none does."""
     slack = 1e-13 * (abs(trial.dual) + 1.0)
     length = 1.0
-    while length > 1e-4:
+    while length > 1e-2:
         V = np.clip(trial.V + length * change, least, most)
         other = dual.at(V, dual.form.adjoint(V))
         if other.dual >= trial.dual - slack:
-            return other
+            return other, length
         length *= 0.4
     return None
 

@@ -15,7 +15,7 @@ import numpy as np
 from optihedge.hedge.program import Array, Candidate, Program
 from optihedge.hedge.solvers.arrow import NewtonSystem
 from optihedge.hedge.solvers.interior_point import InteriorPoint
-from optihedge.hedge.solvers.newton_polish import Point, polish_point
+from optihedge.hedge.solvers.newton_polish import Point, polish_point, predict
 from optihedge.hedge.solvers.proof import RESIDUAL, prove, ray_gap, row_sizes, scale_floor
 from optihedge.hedge.solvers.standard_form import StandardForm, standard_form
 
@@ -71,7 +71,8 @@ def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
     search = _Search(form, stop)
     best = None
     if warm is not None and np.isfinite(warm.h).all() and np.isfinite(warm.multipliers).all():
-        best = search.polish(*form.coordinates(warm.h, warm.multipliers), _WARM_STEPS)
+        h, V = form.coordinates(warm.h, warm.multipliers)
+        best = search.polish(h, predict(form, search.system, h, V), _WARM_STEPS)
         if best.proof.passes(_EXACT):
             return _answer(form, best)
     cold, word = search.cold()
