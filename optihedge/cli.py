@@ -8,7 +8,7 @@ import tempfile
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
 import typer
@@ -17,6 +17,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from optihedge.errors import DataError, OptihedgeError, SpecError
+
+if TYPE_CHECKING:
+    from optihedge.hedge.result import Hedge
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -228,11 +231,19 @@ def _book_paths(data: Path, books: list[Path] | None) -> list[Path]:
     return list(books) if books else [data / "book.csv"]
 
 
-def _explained(hedge: object) -> list[str]:
-    """Sentences of hedge/explain.py where it speaks of a hedge."""
-    from optihedge.hedge.explain import explain as sentences
-
-    return list(sentences(hedge))
+def _explained(hedge: Hedge) -> list[str]:
+    """What widening each binding limit by one unit would save, in words, the dearest first."""
+    currency, binding = hedge.market.base_currency, hedge.limits[hedge.limits["shadow_price"] != 0]
+    worth = binding["shadow_price"].abs() * binding["after"].abs().clip(lower=1.0)
+    sentences = []
+    for name in worth.sort_values(ascending=False, kind="stable").index:
+        row = binding.loc[name]
+        side = "upper" if row["shadow_price"] < 0 else "lower"
+        sentences.append(
+            f"{name} is at its {side} limit {row[side]:,.6g} ({row['unit']}): moving that limit outwards by 1 "
+            f"would save {abs(row['shadow_price']):.4g} {currency}"
+        )
+    return sentences or ["no limit binds: only risk and cost decide"]
 
 
 def _print_result(console: Console, folder: Path) -> None:

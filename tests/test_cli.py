@@ -1,0 +1,150 @@
+"""The command line: what each command prints and leaves, and the exit codes a scheduler relies on."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from optihedge.cli import main
+
+AS_OF = "2016-06-30T20:00:00Z"
+INSTANT = "2016-06-30T200000Z"
+
+
+def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Exit code and everything printed, on one line per line."""
+    code = main(arguments)
+    captured = capsys.readouterr()
+    return code, captured.out + captured.err
+
+
+def test_run_writes_a_list_a_report_and_a_summary(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = run(
+        ["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path)], capsys
+    )
+    assert code == 0, text
+    folder = tmp_path / INSTANT / "book" / "beta_hedge"
+    assert {p.name for p in folder.iterdir()} >= {
+        "trades.csv", "exposures.csv", "limits.csv", "risk.csv", "costs.csv", "baselines.csv", "result.json",
+        "report.html", "manifest.json",
+    }  # fmt: skip
+    trades = pd.read_csv(folder / "trades.csv")
+    assert len(trades) and (trades["model"] == "beta_hedge").all()
+    result = json.loads((folder / "result.json").read_text())
+    assert result["certificate"]["status"] == "rounded" and result["volatility_after"] < result["volatility_before"]
+    assert "beta_hedge: trades" in text and "no hedge at all can do better than" in text
+
+
+def test_without_as_of_old_quotes_are_refused_with_the_remedy(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = run(["run", "beta_hedge", "--data", str(example_folder), "--out", str(tmp_path)], capsys)
+    assert code == 3 and "older than max_age" in text and "--as-of" in text
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_market_or_model_is_exit_code_3_and_named(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = run(["run", "beta_hedge", "--data", str(tmp_path / "nowhere")], capsys)
+    assert code == 3 and "is no folder" in text
+    code, text = run(["run", "beta_hegde", "--data", str(example_folder)], capsys)
+    assert code == 3 and "did you mean beta_hedge?" in text
+    bad = tmp_path / "bad.toml"
+    bad.write_text('description = "x"\n[checks]\nvolum = 0.1\n')
+    code, text = run(["check", str(bad), "nosuch", "--data", str(example_folder)], capsys)
+    assert code == 3 and "did you mean volume?" in text and "'nosuch'" in text, "all mistakes at once"
+
+
+def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["run"], capsys)[0] == 2
+    assert run(["nonsense"], capsys)[0] == 2
+    assert run(["run", "beta_hedge", "--data", "x", "--workers", "0"], capsys)[0] == 2
+
+
+def test_a_broken_book_is_named_the_others_are_hedged_and_the_exit_code_is_1(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "odd.csv").write_text("instrument,quantity\nNOSUCH,5\n")
+    (tmp_path / "good.csv").write_text("instrument,quantity\nAAPL,1000\n")
+    books = [part for name in ("odd", "good") for part in ("--book", str(tmp_path / f"{name}.csv"))]
+    code, text = run(
+        ["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path / "out"), *books],
+        capsys,
+    )
+    assert code == 1 and "NOSUCH" in text
+    assert (tmp_path / "out" / INSTANT / "good" / "beta_hedge" / "trades.csv").is_file()
+    summary = json.loads((tmp_path / "out" / INSTANT / "summary.json").read_text())
+    assert [(row["book"], row["status"]) for row in summary] == [("good", "done"), ("odd", "failed")]
+
+
+def test_check_reads_everything_and_solves_nothing(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("optihedge.hedge.settle.solve", None)
+    code, text = run(["check", "beta_hedge", "optimal_hedge", "--data", str(example_folder)], capsys)
+    assert code == 0 and "25 equity" in text and text.count(" ok ") == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_explain_says_what_binds_and_what_it_costs(example_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(["explain", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF], capsys)
+    assert code == 0 and "binding limits" in text and "baselines" in text
+    assert "beta:SPX is at its" in text and "would save" in text
+
+
+def test_explain_names_what_must_give_way(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "tight.toml"
+    model.write_text(
+        'description = "x"\n'
+        'constraints = [{ type = "Neutral", exposure = "vega" }, { type = "TurnoverLimit", limit = 1000.0 }]\n'
+    )
+    code, text = run(["explain", str(model), "--data", str(example_folder), "--as-of", AS_OF], capsys)
+    assert code == 1 and "one way to make it feasible is" in text and "turnover" in text
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["explain"], ["demo"]])
+def test_help_teaches_with_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run([*command, "--help"], capsys)
+    assert code == 0
+    assert f"optihedge {command[0] if command else 'demo'}" in text
+
+
+def test_the_demo_hedges_with_every_shipped_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(["demo", "--out", str(tmp_path)], capsys)
+    assert code == 0, text
+    for name in ("beta_hedge", "delta_neutral", "market_neutral", "optimal_hedge", "quantitative"):
+        assert (tmp_path / INSTANT / "book" / name / "manifest.json").is_file()
+    assert (tmp_path / INSTANT / "book" / "optimal_hedge" / "trades.csv").is_file()
+    assert "proof: rounded" in text and "regression beta" in text
+
+
+def test_an_internal_error_saves_its_trace(
+    example_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("optihedge.market.snapshot.read_market", broken)
+    code, text = run(["check", "beta_hedge", "--data", str(example_folder)], capsys)
+    assert code == 6 and "internal error" in text
+    path = Path(text.split("trace is in ")[1].split(": please")[0].replace("\n", ""))
+    assert "ZeroDivisionError: a bug" in path.read_text()
+
+
+def test_into_a_pipe_it_prints_no_markup_and_no_progress(example_folder: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "optihedge.cli", "run", "beta_hedge", "market_neutral", "--data", str(example_folder),
+         "--as-of", AS_OF, "--out", str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "\x1b" not in done.stdout and "[/" not in done.stdout and "hedging" not in done.stdout
+    assert done.stderr == ""
