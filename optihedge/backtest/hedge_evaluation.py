@@ -132,7 +132,7 @@ def evaluate_hedges(
         hedged[name] = books[start:] + np.einsum("tmb,tm->tb", path[start:], hedges[start:]) - cost * trades
         turnover[name] = trades[1:].sum()
     deviations = {name: ((pnl - pnl.mean(axis=0)) ** 2) for name, pnl in hedged.items()}
-    rows = _block_rows(len(books) - start, block, draws, seed)
+    rows = block_rows(len(books) - start, block, draws, seed)
     betas = {name: _block_betas(pnl, hedges[start:, 0], block) for name, pnl in hedged.items()}
     base, daily = deviations[baseline], {name: d.sum(axis=1) for name, d in deviations.items()}
     table = pd.DataFrame(index=pd.Index(paths, name="method"))
@@ -166,7 +166,7 @@ def _block_betas(pnl: Array, market: Array, block: int) -> Array:
     return np.abs(slopes).mean(axis=0)
 
 
-def _block_rows(periods: int, block: int, draws: int, seed: int) -> Array:
+def block_rows(periods: int, block: int, draws: int, seed: int) -> Array:
     """Row numbers of `draws` circular block resamples (Politis and Romano 1992)."""
     starts = np.random.default_rng(seed).integers(periods, size=(draws, -(-periods // block)))
     return ((starts[:, :, None] + np.arange(block)) % periods).reshape(draws, -1)[:, :periods]
