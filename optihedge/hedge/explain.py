@@ -1,0 +1,124 @@
+"""Say why a hedge is what it is: what each binding limit costs, and where its risk and cost come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from optihedge.hedge.program import objective
+from optihedge.hedge.result import Hedge
+from optihedge.hedge.variance import VarianceForm
+
+Array = np.ndarray
+_BINDING = 1e-6  # of the largest price x size: cheaper limits are not worth a sentence
+_NAMED = 3  # largest parts that a sentence names
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """Parts of a hedge's risk and cost. The rows of each frame sum to the whole (Euler's theorem).
+
+    contract, underlying  volatility over the horizon and cost, base currency; each is the part that would go if the
+                          position shrank by a little, relative to its size; negative parts hedge the others
+    factor                volatility over the horizon by factor, drivers' specific, contracts' own, gamma
+    term                  the objective by term, base currency; `risk` is the part of every risk term
+    """
+
+    contract: pd.DataFrame
+    underlying: pd.DataFrame
+    factor: pd.DataFrame
+    term: pd.DataFrame
+
+
+def variance_by_contract(form: VarianceForm, quantities: Array) -> Array:
+    """q_i (Sigma q)_i, base currency squared over the horizon, for N contracts: they sum to the variance."""
+    pull = form.own * quantities
+    for rows in (form.factors, form.specifics, form.gamma, form.gamma_specifics):
+        pull = pull + rows.T @ (rows @ quantities)
+    return quantities * pull
+
+
+def variance_by_factor(form: VarianceForm, quantities: Array) -> pd.Series:
+    """Variance of each factor (in the risk's order), and of what is no factor; they sum to the variance."""
+    squares = (form.factors @ quantities) ** 2
+    parts = form.parts(quantities)
+    names = [f"factor {j + 1}" for j in range(len(squares))]
+    rest = {name: parts[name] for name in ("specific", "own risk", "gamma")}
+    return pd.concat([pd.Series(squares, index=names, dtype=float), pd.Series(rest)]).rename("variance")
+
+
+def _as_volatility(variance: Array | pd.Series) -> Array | pd.Series:
+    """Parts of a variance as parts of its square root."""
+    total = float(np.sum(variance))
+    return variance / np.sqrt(total) if total > 0 else variance * 0.0
+
+
+def shares(hedge: Hedge) -> Shares:
+    """Risk and cost of the hedged book by contract, underlying, factor and term."""
+    problem, quantities = hedge.problem, hedge.after.to_numpy()
+    form = problem.variance
+    costs = hedge.costs_by_contract.sum(axis=1)
+    if form is None:
+        volatility, by_factor = np.zeros(len(quantities)), pd.Series(dtype=float)
+    else:
+        volatility = _as_volatility(variance_by_contract(form, quantities))
+        by_factor = _as_volatility(variance_by_factor(form, quantities))
+    contract = pd.DataFrame({"volatility": volatility, "cost": costs}, index=problem.names)
+    labels = hedge.market.instruments["underlying"].to_numpy()[problem.positions]
+    underlying = contract.groupby(pd.Index(labels, name="underlying"), sort=True).sum()
+    terms = hedge.costs.drop("total")
+    terms["risk"] = objective(hedge.program, hedge.h) - hedge.costs["total"]
+    return Shares(
+        contract, underlying, by_factor.rename("volatility").rename_axis("factor").to_frame(),
+        terms.rename("objective").rename_axis("term").to_frame(),
+    )  # fmt: skip
+
+
+def limit_sentences(limits: pd.DataFrame, currency: str) -> list[str]:
+    """What relaxing each binding limit by one unit would save, dearest first. Columns as in `Hedge.limits`."""
+    price = limits["shadow_price"].fillna(0.0)
+    weight = price.abs() * limits["after"].abs().clip(lower=1.0)
+    binding = limits[weight > _BINDING * weight.max()] if len(limits) else limits
+    return [
+        _limit_sentence(row, float(price[row.Index]), currency)
+        for row in binding.loc[weight[binding.index].sort_values(ascending=False).index].itertuples()
+    ]
+
+
+def _limit_sentence(row: object, price: float, currency: str) -> str:
+    unit = row.unit or "unit"
+    saving = f"saves {abs(price):,.4g} {currency}"
+    if row.lower == row.upper:
+        way = "down" if price > 0 else "up"
+        return f"{row.Index} is held at {row.after:,.6g}: each {unit} that its target moves {way} {saving}"
+    side, limit = ("upper", row.upper) if price < 0 else ("lower", row.lower)
+    text = f"{row.Index} is at its {side} limit {limit:,.6g}: each {unit} wider {saving}"
+    return text if row.violation <= 0 else f"{text}; it is missed by {row.violation:,.4g}"
+
+
+def share_sentences(parts: Shares, currency: str) -> list[str]:
+    """The largest parts of risk and of cost, by underlying and by factor."""
+    sentences = []
+    for title, part in (("underlying", parts.underlying["volatility"]), ("factor", parts.factor["volatility"])):
+        total = float(part.sum())
+        if total > 0:
+            text = f"of a volatility of {total:,.6g} {currency} over the horizon, by {title}"
+            sentences.append(f"{text}: {_largest(part)}")
+    cost = parts.contract["cost"]
+    if cost.abs().sum() > 0:
+        sentences.append(f"of a cost of {float(cost.sum()):,.6g} {currency}, by contract: {_largest(cost)}")
+    return sentences
+
+
+def _largest(part: pd.Series) -> str:
+    total = float(part.sum()) or 1.0
+    named = part.loc[part.abs().sort_values(ascending=False, kind="stable").index[:_NAMED]]
+    return ", ".join(f"{name} {value / total:+.0%}" for name, value in named.items() if value != 0)
+
+
+def explain(hedge: Hedge) -> list[str]:
+    """Sentences: what relaxing each binding limit would save, then where the remaining risk and the cost come from."""
+    currency = hedge.market.base_currency
+    return [*limit_sentences(hedge.limits, currency), *share_sentences(shares(hedge), currency)]
