@@ -1,5 +1,6 @@
 """Loaders of the recorded markets, shared by tests and benchmarks. Every path comes from the `recorded` fixture."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ def equity_books(stocks: Path, etfs: Path, sectors: Path, tilt: float = 1.0, cou
     return pd.DataFrame(returns.fillna(0.0).to_numpy() @ weights, index=returns.index), hedges
 
 
+@lru_cache(maxsize=2)
 def perpetual_closes(folder: Path) -> pd.DataFrame:
     """crypto_perp_daily: UTC day x 70 coins, closes in USDT; a coin not yet listed is missing."""
     daily = pd.read_parquet(folder / "perp_1d.parquet")

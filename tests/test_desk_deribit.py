@@ -1,4 +1,4 @@
-"""A coin-settled options desk on recorded quotes: delta and bucketed vega neutral in whole venue lots, both numeraires."""
+"""A recorded coin-settled options desk: neutral in delta and bucketed vega in whole venue lots, in both numeraires."""
 
 from itertools import product
 

@@ -187,7 +187,8 @@ def _earned(start: Market, end: Market, quantities: pd.Series) -> float:
 
 def _margin(c: Contracts, inverse: np.ndarray, price: np.ndarray, spot: np.ndarray) -> np.ndarray:
     """Variation margin per contract in its currency, from its price to `price` with the underlying then at `spot`."""
-    return c.multiplier * np.where(inverse, (1 / c.price - 1 / price) * spot, price - c.price)
+    with np.errstate(divide="ignore", invalid="ignore"):  # only inverse contracts need a price above zero
+        return c.multiplier * np.where(inverse, (1 / c.price - 1 / price) * spot, price - c.price)
 
 
 def _settled(start: Market, end: Market) -> np.ndarray:
@@ -198,7 +199,8 @@ def _settled(start: Market, end: Market) -> np.ndarray:
     c, kinds = start.contracts, types_of(start.instruments)
     expired = (start.instruments["expiry"] <= end.as_of).to_numpy()
     driver = start.drivers.index[underlying_drivers(start.instruments, start.drivers)]
-    ratio = end.levels.reindex(driver).to_numpy() / start.levels.reindex(driver).to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = end.levels.reindex(driver).to_numpy() / start.levels.reindex(driver).to_numpy()
     spot = c.spot * ratio
     payoff = c.multiplier * np.maximum(c.right * (spot - c.strike), 0.0)
     fx = c.fx * ratio**c.power

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from optihedge.hedge.model import HedgeModel
 
 Array = np.ndarray
+_MATERIAL = 0.1  # share of variance below which a hedge is noise
 _DUST = 1e-6  # of a lot, of the largest shadow price: what tables leave out
 
 
@@ -143,6 +144,13 @@ class Hedge:
         frame.attrs["unit"] = "variance: base currency squared over the horizon; volatility: base currency per day"
         return frame.rename_axis("risk")
 
+    @property
+    def material(self) -> bool:
+        """Whether this hedge or a baseline takes at least a tenth off the book's variance; True where nothing is known."""
+        volatility = self.baselines["volatility"]
+        alone = volatility["no trade"]
+        return not alone > 0 or bool(volatility.min() ** 2 <= (1 - _MATERIAL) * alone**2)
+
     @cached_property
     def costs_by_contract(self) -> pd.DataFrame:
         """Cost of each contract under each term, base currency: trading it and holding it over the horizon."""
@@ -185,6 +193,8 @@ class Hedge:
             before, after = self.risk.loc["volatility"]
             less = f" ({after / before - 1:+.1%})" if before > 0 else ""
             lines.append(f"volatility per day {before:,.6g} -> {after:,.6g}{less}, cost {self.costs['total']:,.6g}")
+            if not self.material:
+                lines.append("nothing material to remove: no hedge here takes a tenth off the book's variance")
             for term in self.model.objective:
                 if isinstance(term, Variance):
                     aversion = term.at(max(self.problem.gross, self.model.capital))

@@ -195,12 +195,21 @@ class CarryCost(Term):
     An option earns 1/2 dollar gamma x (forecast variance - implied variance) x time, its theta included: priced at the
     forecast vol it has no carry (Hull, ch. 19: theta + 1/2 vol^2 S^2 gamma = financing). A perpetual pays its funding
     rate per interval. A contract on a basis driver loses basis x time / time to expiry. Cash neither earns nor costs.
+
+    credit   False: only what is paid counts. Then nothing is held for its income: with credit, options priced above the
+             forecast vol (deep puts, say) are sold for as much as the risk aversion bears, which is no hedge
     """
+
+    credit: bool = True
 
     short_name: ClassVar[str] = "carry"
 
     def contribute(self, p: ProgramBuilder) -> None:
-        p.cost(linear=-expected_carry(p))
+        carry = expected_carry(p)
+        if self.credit:
+            p.cost(linear=-carry)
+        else:
+            p.cost(long=np.maximum(-carry, 0.0), short=np.maximum(carry, 0.0))
 
 
 def expected_carry(p: ProgramBuilder) -> Array:
