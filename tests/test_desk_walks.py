@@ -160,7 +160,8 @@ class OwnCoin:
         for coin in ("BTC", "ETH"):
             perp = moves[coin] + moves[f"basis:{coin}"]
             slope = moves[coin].cov(perp) / perp.var()
-            target = -slope * book[coin] * market.exposures.at[coin, "delta"] / market.exposures.at[f"{coin}-PERP", "delta"]
+            spot, perp_delta = (market.exposures.at[name, "delta"] for name in (coin, f"{coin}-PERP"))
+            target = -slope * book[coin] * spot / perp_delta
             trades[f"{coin}-PERP"] = target - book.get(f"{coin}-PERP", 0.0)
         return Trades(pd.Series(trades))
 

@@ -146,7 +146,7 @@ class Hedge:
 
     @property
     def material(self) -> bool:
-        """Whether this hedge or a baseline takes at least a tenth off the book's variance; True where nothing is known."""
+        """Whether this hedge or a baseline takes a tenth off the book's variance; True where nothing is known."""
         volatility = self.baselines["volatility"]
         alone = volatility["no trade"]
         return not alone > 0 or bool(volatility.min() ** 2 <= (1 - _MATERIAL) * alone**2)
