@@ -1,0 +1,306 @@
+"""Which risk estimator forecasts, and hedges, best out of sample on one's own data."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.covariance import LedoitWolf
+
+from optihedge.backtest.hedge_evaluation import block_rows, ols_path
+from optihedge.errors import SpecError
+from optihedge.risk.adaptive import AdaptiveRisk
+from optihedge.risk.estimator import RiskEstimator
+from optihedge.risk.ewma import EwmaRisk
+from optihedge.risk.root import Risk
+from optihedge.risk.sample import SampleRisk
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_BLOCK, _DRAWS = 21, 400  # rows of a bootstrap block; resamples
+_INTERVAL = [0.025, 0.975]
+
+
+@dataclass(frozen=True, eq=False)
+class RiskEvaluation:
+    """How estimators forecast the moves that came, row by row, from earlier rows only.
+
+    forecasts   by estimator and kind of book (random long-only, random long-short, hedged):
+                bias (median over books of the standard deviation of return / forecast volatility: 1 is right, above 1
+                is risk understated), its 95 % interval, its lowest and highest over periods, and qlike, the mean of
+                log variance + return^2 / variance less that of the baseline (lower is better), with its interval
+    variances   by estimator and portfolio it would have built (minimum-variance hedge of the long-only books, and
+                minimum-variance portfolios, long-short and fully invested): realised variance over the baseline's,
+                the median over portfolios, with its interval
+    periods     median bias by estimator and kind of book (rows) and period (columns)
+    left_out    drivers with a gap, which no book holds
+    """
+
+    forecasts: pd.DataFrame
+    variances: pd.DataFrame
+    periods: pd.DataFrame
+    left_out: tuple[Hashable, ...]
+    baseline: str
+
+    def ranking(self) -> pd.DataFrame:
+        """A row per estimator, best first by QLIKE averaged over the kinds of book."""
+        table = pd.DataFrame(
+            {
+                "qlike": self.forecasts["qlike"].groupby("estimator").mean(),
+                "bias": self.forecasts["bias"].groupby("estimator").mean(),
+                "worst_period": (self.periods - 1).abs().max(axis=1).groupby("estimator").max(),
+                **{f"variance, {name}": v.droplevel(1) for name, v in self.variances["ratio"].groupby("portfolio")},
+            }
+        )
+        return table.sort_values("qlike")
+
+    def __str__(self) -> str:
+        text = f"{self.ranking().to_string(float_format='{:.3f}'.format)}\nqlike and variances against {self.baseline}"
+        return text + (f"; {len(self.left_out)} drivers with gaps left out" if self.left_out else "")
+
+    def plot(self) -> Figure:
+        """Bias by period and kind of book, and QLIKE against the baseline with its interval."""
+        from optihedge.display import figure
+
+        kinds = list(self.forecasts.index.unique("books"))
+        drawn, axes = figure(1, len(kinds) + 1, width=4.0 * (len(kinds) + 1))
+        for place, kind in zip(np.ravel(axes), kinds, strict=False):
+            for estimator, row in self.periods.xs(kind, level="books").iterrows():
+                place.plot([str(period) for period in row.index], row.to_numpy(), marker="o", ms=3, label=estimator)
+            place.axhline(1.0, color="black", lw=0.8)
+            place.set_title(f"bias, {kind}")
+            place.tick_params(axis="x", rotation=60)
+        last = np.ravel(axes)[-1]
+        for offset, kind in enumerate(kinds):
+            rows = self.forecasts.xs(kind, level="books")
+            error = [rows["qlike"] - rows["qlike_low"], rows["qlike_high"] - rows["qlike"]]
+            last.errorbar(rows["qlike"], np.arange(len(rows)) + 0.2 * offset, xerr=error, fmt="o", ms=3, label=kind)
+        last.set_yticks(range(len(rows)), list(rows.index))
+        last.set_title(f"QLIKE less that of {self.baseline}")
+        last.legend(fontsize=7)
+        np.ravel(axes)[0].legend(fontsize=7)
+        return drawn
+
+
+def usual_estimators() -> dict[str, RiskEstimator]:
+    """The estimators a desk would compare first; Ledoit-Wolf on 252 rows is the baseline."""
+    return {
+        "Ledoit-Wolf 252": SampleRisk(LedoitWolf(assume_centered=True), window=252),
+        "sample 252": SampleRisk(window=252),
+        "EWMA 63": EwmaRisk(63),
+        "iterated EWMA 21/63": EwmaRisk(21, 63),
+        "adaptive": AdaptiveRisk(),
+    }
+
+
+def walk_risk(estimator: RiskEstimator, moves: pd.DataFrame, start: int, refit: int = 1) -> Iterator[tuple[int, Risk]]:
+    """The risk for each row from `start` on, fitted to the rows before it only.
+
+    Online estimators are given every row by `partial_fit`; the others are fitted again every `refit` rows.
+    """
+    fitted = clone(estimator).fit(moves.iloc[:start])
+    for row in range(start, len(moves)):
+        if row > start and hasattr(fitted, "partial_fit"):
+            fitted.partial_fit(moves.iloc[row - 1 : row])
+        elif row > start and (row - start) % refit == 0:
+            fitted.fit(moves.iloc[:row])
+        yield row, fitted.risk_
+
+
+def evaluate_risk(
+    estimators: Mapping[str, RiskEstimator],
+    moves: pd.DataFrame,
+    *,
+    start: int = 252,
+    hedges: Sequence[Hashable] = (),
+    books: int = 100,
+    size: int = 30,
+    refit: int = 1,
+    period: str = "YE",
+    baseline: str | None = None,
+    seed: int = 0,
+) -> RiskEvaluation:
+    """Walk the estimators through moves (T x D) and rank them; the first is the baseline unless one is named.
+
+    start    first row forecast (least squares on the 252 rows before, or fewer, hedges the hedged books)
+    hedges   drivers that hedge the long-only books; none: the equal-weighted mean of all drivers
+    books    random books of each kind, of `size` drivers each; weights exponential (long-only) or normal (long-short)
+    refit    rows between fits of estimators without `partial_fit`
+    period   pandas frequency of the bias table ("YE", "2QE" half-years); moves without dates are cut into four
+
+    Raises SpecError.
+    """
+    base = next(iter(estimators)) if baseline is None else baseline
+    complete = moves.columns[moves.notna().all()]
+    kept = moves[complete]
+    missing = [name for name in hedges if name not in complete]
+    if base not in estimators:
+        raise SpecError(f"evaluate: baseline {base!r} is not among {', '.join(estimators)}")
+    if missing:
+        raise SpecError(f"evaluate: hedge {missing[0]} is not a driver without gaps; name another, or mend its history")
+    if len(complete) < 2 or not 20 <= start < len(moves) - 1:
+        raise SpecError(
+            f"evaluate: {len(complete)} of {moves.shape[1]} drivers have no gap and start is {start} of {len(moves)} "
+            "rows; give at least two such drivers and start between row 20 and the last but one"
+        )
+    values = kept.to_numpy(dtype=float)
+    tests = _random_books(kept, hedges, books, size, start, seed)
+    results = {name: _follow(walk_risk(e, kept, start, refit), values, tests, start) for name, e in estimators.items()}
+    count = len(moves) - start
+    shares = np.array([np.bincount(draw, minlength=count) for draw in block_rows(count, _BLOCK, _DRAWS, seed)]) / count
+    labels = _period_labels(kept.index[start:], period)
+    return RiskEvaluation(
+        forecasts=_forecast_table(results, base, shares, labels),
+        variances=_variance_table(results, base, shares),
+        periods=_period_table(results, labels),
+        left_out=tuple(moves.columns.difference(complete, sort=False)),
+        baseline=base,
+    )
+
+
+def minimum_variance(risk: Risk, exposures: np.ndarray) -> np.ndarray:
+    """Weights (D x n) of least variance with exposures_j' weights_j = 1 for each column of exposures (D x n).
+
+    C^-1 a / a'C^-1 a, through the factors where every driver has specific risk (Woodbury).
+    """
+    if (risk.specific > 0).all():
+        scaled, own = risk.root / risk.specific, exposures / risk.specific[:, None]
+        inner = np.linalg.solve(np.eye(len(scaled)) + scaled @ scaled.T, scaled @ own)
+        weights = (own - scaled.T @ inner) / risk.specific[:, None]
+    else:
+        weights = np.linalg.pinv(risk.covariance().to_numpy(), hermitian=True) @ exposures
+    return weights / (exposures * weights).sum(axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tests:
+    """Books on which estimators are tried: weights D x B, hedge instruments D x m, and the hedges held T x m x B."""
+
+    long_only: np.ndarray
+    long_short: np.ndarray
+    instruments: np.ndarray
+    held: np.ndarray
+    signals: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Result:
+    """Squares of standardised returns and QLIKE by kind of book (T x B), returns by portfolio (T x B)."""
+
+    squares: dict[str, np.ndarray]
+    qlike: dict[str, np.ndarray]
+    returns: dict[str, np.ndarray]
+
+
+def _random_books(
+    moves: pd.DataFrame, hedges: Sequence[Hashable], books: int, size: int, start: int, seed: int
+) -> _Tests:
+    rng = np.random.default_rng(seed)
+    values, dimension = moves.to_numpy(dtype=float), moves.shape[1]
+    instruments = np.ones((dimension, 1)) / dimension
+    if hedges:
+        instruments = np.eye(dimension)[:, moves.columns.get_indexer(pd.Index(hedges))]
+    eligible = np.flatnonzero(~(instruments == 1).any(axis=1))
+    size = min(size, len(eligible))
+    long_only, long_short = np.zeros((dimension, books)), np.zeros((dimension, books))
+    for book in range(books):
+        weights = rng.exponential(size=size)
+        long_only[rng.choice(eligible, size, replace=False), book] = weights / weights.sum()
+        weights = rng.normal(size=size)
+        weights -= weights.mean()
+        long_short[rng.choice(eligible, size, replace=False), book] = weights / np.abs(weights).sum()
+    betas = ols_path(values @ long_only, values @ instruments, min(start, 252))
+    return _Tests(long_only, long_short, instruments, -betas, rng.normal(size=(dimension, 10)))
+
+
+def _follow(risks: Iterator[tuple[int, Risk]], values: np.ndarray, tests: _Tests, start: int) -> _Result:
+    kinds = ("random long-only", "random long-short", "hedged")
+    squares: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
+    qlike: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
+    returns: dict[str, list[np.ndarray]] = {name: [] for name in ("hedge", "long-short", "fully invested")}
+    targets = np.column_stack([np.ones(values.shape[1]), tests.signals])
+    for row, risk in risks:
+        hedged = tests.long_only + tests.instruments @ tests.held[row]
+        for kind, weights in zip(kinds, (tests.long_only, tests.long_short, hedged), strict=True):
+            variance, square = risk.variance(weights), (values[row] @ weights) ** 2
+            squares[kind].append(square / variance)
+            qlike[kind].append(np.log(variance) + square / variance)
+        ratios = _hedge_ratios(risk, tests.instruments, tests.long_only)
+        returns["hedge"].append(values[row] @ (tests.long_only - tests.instruments @ ratios))
+        built = values[row] @ minimum_variance(risk, targets)
+        returns["fully invested"].append(built[:1])
+        returns["long-short"].append(built[1:])
+    return _Result(*({name: np.array(path) for name, path in part.items()} for part in (squares, qlike, returns)))
+
+
+def _hedge_ratios(risk: Risk, instruments: np.ndarray, books: np.ndarray) -> np.ndarray:
+    """Minimum-variance hedge ratios (m x B) of books (D x B) on instruments (D x m): (H'CH)^-1 H'C w."""
+    common, own = risk.root @ instruments, risk.specific[:, None] * instruments
+    inside = common.T @ common + own.T @ own
+    across = common.T @ (risk.root @ books) + own.T @ (risk.specific[:, None] * books)
+    return np.linalg.pinv(inside, hermitian=True) @ across
+
+
+def _bias(squares: np.ndarray) -> float:
+    return float(np.median(np.sqrt(squares.mean(axis=0))))
+
+
+def _forecast_table(results: dict[str, _Result], base: str, shares: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """`RiskEvaluation.forecasts`; shares: weight of each row in each resample (draws x T)."""
+    table = {}
+    for name, result in results.items():
+        for kind, squares in result.squares.items():
+            spans = [_bias(squares[labels == label]) for label in pd.unique(labels)]
+            less = (result.qlike[kind] - results[base].qlike[kind]).mean(axis=1)
+            bias_low, bias_high = np.quantile(np.median(np.sqrt(shares @ squares), axis=1), _INTERVAL)
+            qlike_low, qlike_high = np.quantile(shares @ less, _INTERVAL)
+            table[name, kind] = {
+                "bias": _bias(squares),
+                "bias_low": bias_low,
+                "bias_high": bias_high,
+                "period_low": min(spans),
+                "period_high": max(spans),
+                "qlike": less.mean(),
+                "qlike_low": qlike_low,
+                "qlike_high": qlike_high,
+            }
+    return pd.DataFrame(table).T.rename_axis(["estimator", "books"])
+
+
+def _variance_table(results: dict[str, _Result], base: str, shares: np.ndarray) -> pd.DataFrame:
+    """`RiskEvaluation.variances`; shares: weight of each row in each resample (draws x T)."""
+    table = {}
+    for name, result in results.items():
+        for portfolio, path in result.returns.items():
+            against = results[base].returns[portfolio]
+            drawn = np.median(_variances(path, shares) / _variances(against, shares), axis=1)
+            low, high = np.quantile(drawn, _INTERVAL)
+            ratio = np.median(path.var(axis=0) / against.var(axis=0))
+            table[name, portfolio] = {"ratio": ratio, "low": low, "high": high}
+    return pd.DataFrame(table).T.rename_axis(["estimator", "portfolio"])
+
+
+def _variances(path: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    return shares @ path**2 - (shares @ path) ** 2
+
+
+def _period_table(results: dict[str, _Result], labels: np.ndarray) -> pd.DataFrame:
+    table = {
+        (name, kind): {label: _bias(squares[labels == label]) for label in pd.unique(labels)}
+        for name, result in results.items()
+        for kind, squares in result.squares.items()
+    }
+    return pd.DataFrame(table).T.rename_axis(["estimator", "books"])
+
+
+def _period_labels(index: pd.Index, period: str) -> np.ndarray:
+    """A label per row: the period it falls in, or a quarter of the rows where the index holds no dates."""
+    if not isinstance(index, pd.DatetimeIndex):
+        return np.arange(len(index)) * 4 // len(index) + 1
+    ends = pd.Series(0, index=index).groupby(pd.Grouper(freq=period)).ngroup()
+    return index.to_series().groupby(ends.to_numpy()).transform("max").dt.strftime("to %Y-%m-%d").to_numpy()

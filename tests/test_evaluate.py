@@ -1,0 +1,154 @@
+"""Evaluation of risk estimators: the right one wins, nothing ahead is read, figures are those of the definitions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.covariance import LedoitWolf
+
+from optihedge.backtest.evaluate import evaluate_risk, minimum_variance, usual_estimators, walk_risk
+from optihedge.errors import SpecError
+from optihedge.risk.adaptive import AdaptiveRisk
+from optihedge.risk.ewma import EwmaRisk
+from optihedge.risk.factor import FactorRisk
+from optihedge.risk.root import Risk
+from optihedge.risk.sample import GivenRisk, SampleRisk
+
+DRIVERS = [f"D{i}" for i in range(12)]
+
+
+def truth() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    root = rng.normal(1.0, 0.5, size=(2, 12))
+    return pd.DataFrame(1e-4 * (root.T @ root + np.eye(12)), index=DRIVERS, columns=DRIVERS)
+
+
+def some_moves(rows: int = 700) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(rows, 12)) @ np.linalg.cholesky(truth()).T
+    return pd.DataFrame(values, index=pd.date_range("2021-01-01", periods=rows), columns=DRIVERS)
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    estimators = {
+        "truth": GivenRisk(truth()),
+        "half": GivenRisk(truth() / 4),
+        "diagonal": GivenRisk(truth() * np.eye(12)),
+        "sample": SampleRisk(window=60),
+    }
+    return evaluate_risk(estimators, some_moves(), start=100, hedges=("D0", "D1"), books=40, size=5, refit=10)
+
+
+def test_the_truth_has_a_bias_of_one_and_the_best_rank(evaluation):
+    forecasts = evaluation.forecasts.xs("truth")
+    np.testing.assert_allclose(forecasts["bias"], 1.0, atol=0.06)
+    assert (forecasts["bias_low"] < 1.0).all() and (forecasts["bias_high"] > 1.0).all()
+    assert evaluation.ranking().index[0] == "truth"
+    assert (evaluation.forecasts["qlike"] >= 0).all()
+    assert (evaluation.forecasts.drop(index="truth", level="estimator")["qlike_low"] > 0).all()
+
+
+def test_half_the_volatility_is_a_bias_of_two_and_builds_the_same_portfolios(evaluation):
+    bias = evaluation.forecasts["bias"]
+    np.testing.assert_allclose(bias.xs("half"), 2 * bias.xs("truth"), rtol=1e-9)
+    np.testing.assert_allclose(evaluation.variances["ratio"].xs("half"), 1.0, rtol=1e-6)
+
+
+def test_no_estimator_builds_a_better_portfolio_than_the_truth(evaluation):
+    ratios = evaluation.variances["ratio"].unstack()
+    assert (ratios.loc["diagonal", ["long-short", "fully invested"]] > 1.2).all()
+    assert (ratios.loc["sample"] > 1.0).all()
+
+
+def test_the_periods_bound_the_table(evaluation):
+    assert list(evaluation.periods.columns) == ["to 2021-12-31", "to 2022-12-01"]
+    np.testing.assert_allclose(evaluation.periods.min(axis=1), evaluation.forecasts["period_low"])
+
+
+def test_bias_and_qlike_are_those_of_their_definitions():
+    moves = some_moves(200)
+    one = evaluate_risk({"a": GivenRisk(truth()), "b": EwmaRisk(30)}, moves, start=150, books=1, size=12, seed=4)
+    weights = np.random.default_rng(4)
+    exponential = weights.exponential(size=12)
+    book = np.zeros(12)
+    book[weights.choice(12, 12, replace=False)] = exponential / exponential.sum()
+    returns, variances = moves.to_numpy() @ book, []
+    for row in range(150, 200):
+        variances.append(float(EwmaRisk(30).fit(moves.iloc[:row]).risk_.variance(book)))
+    standard = returns[150:] ** 2 / np.array(variances)
+    plain = book @ truth().to_numpy() @ book
+    found = one.forecasts.loc[("b", "random long-only")]
+    assert found["bias"] == pytest.approx(np.sqrt(standard.mean()), rel=1e-9)
+    expected = (np.log(variances) + standard - np.log(plain) - returns[150:] ** 2 / plain).mean()
+    assert found["qlike"] == pytest.approx(expected, rel=1e-9)
+
+
+class Spy(GivenRisk):
+    """Remembers the last row it was shown."""
+
+    seen: list[pd.Timestamp] = []  # noqa: RUF012
+
+    def fit(self, moves, y=None):
+        Spy.seen.append(moves.index[-1])
+        return super().fit(moves)
+
+
+def test_a_forecast_is_made_from_the_rows_before_it_only():
+    moves = some_moves(120)
+    Spy.seen.clear()
+    rows = [row for row, _ in walk_risk(Spy(truth()), moves, 100)]
+    assert rows == list(range(100, 120))
+    assert Spy.seen == list(moves.index[99:119])
+
+
+def test_online_estimators_walk_as_if_fitted_anew():
+    moves = some_moves(130)
+    for estimator in (EwmaRisk(20, 40), AdaptiveRisk(FactorRisk(2))):
+        for row, risk in walk_risk(estimator, moves, 110):
+            expected = estimator.fit(moves.iloc[:row]).risk_.covariance()
+            np.testing.assert_allclose(risk.covariance(), expected, rtol=1e-9, atol=1e-16)
+
+
+@pytest.mark.parametrize("specific", [0.3, 0.0])
+def test_minimum_variance_weights_meet_the_first_order_condition(specific):
+    rng = np.random.default_rng(5)
+    risk = Risk(rng.normal(size=(12, 12)), np.full(12, specific), pd.Index(DRIVERS))
+    exposures = rng.normal(size=(12, 3))
+    weights = minimum_variance(risk, exposures)
+    np.testing.assert_allclose((exposures * weights).sum(axis=0), 1.0, rtol=1e-9)
+    slope = risk.covariance().to_numpy() @ weights / exposures
+    np.testing.assert_allclose(slope, np.broadcast_to(slope[:1], slope.shape), rtol=1e-6)
+
+
+def test_drivers_with_gaps_are_left_out_and_named():
+    moves = some_moves(160)
+    late = moves.assign(D3=moves["D3"].where(moves.index > moves.index[30]))
+    found = evaluate_risk({"EWMA": EwmaRisk()}, late, start=120, books=5, size=5)
+    assert found.left_out == ("D3",)
+    assert "1 drivers with gaps left out" in str(found)
+
+
+def test_the_plot_shows_every_estimator():
+    moves = some_moves(160)
+    found = evaluate_risk({"EWMA": EwmaRisk(), "sample": SampleRisk()}, moves, start=120, books=5, size=5)
+    figure = found.plot()
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["EWMA", "sample"]
+
+
+def test_the_usual_estimators_are_estimators():
+    assert all(isinstance(estimator, BaseEstimator) for estimator in usual_estimators().values())
+    assert isinstance(next(iter(usual_estimators().values())).estimator, LedoitWolf)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"baseline": "GARCH"}, "baseline 'GARCH' is not among EWMA"),
+        ({"hedges": ("SPY",)}, "hedge SPY is not a driver"),
+        ({"start": 700}, "start is 700 of 700"),
+    ],
+)
+def test_wrong_requests_are_named(arguments, message):
+    with pytest.raises(SpecError, match=message):
+        evaluate_risk({"EWMA": EwmaRisk()}, some_moves(), **{"start": 100, **arguments})
