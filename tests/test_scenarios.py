@@ -30,7 +30,7 @@ def test_scenarios_are_the_contracts_own_terms_revalued(base):
 @pytest.mark.parametrize("base", ["USD", "BTC"])
 def test_drivers_move_what_loads_on_them(base):
     market = coin_market(base)
-    shocks = pd.DataFrame({"BTC": [0.02, 0, 0, 0], "vol": [0, 0.01, 0, 0], "basis": [0, 0, 3e-3, 0], "perp": [0, 0, 0, 2e-3]})
+    shocks = pd.DataFrame(np.diag([0.02, 0.01, 3e-3, 2e-3]), columns=["BTC", "vol", "basis", "perp"])
     expected = np.array([
         revalued(market, **change) - revalued(market)
         for change in (

@@ -7,20 +7,23 @@ currency per contract, is what ScenarioVariance, Shortfall and WorstCase take.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from optihedge.errors import DataError
 from optihedge.frames import nearest
 from optihedge.market.drivers import RETURNS
-from optihedge.market.exposures import Contracts
 from optihedge.market.instruments import annual_funding
-from optihedge.market.pricing import black
 from optihedge.market.snapshot import Market
+
+Floats = NDArray[np.float64]
+Positions = NDArray[np.intp]
 
 SHOCKS = {
     "spot": "return of the underlying",
@@ -35,6 +38,7 @@ SHOCKS = {
 _EVERYWHERE = ("days",)
 _DAY = 1 / 365
 _MONTH = 30 / 365
+_LEAST_DEVIATION = 1e-12
 
 STRESSES = pd.DataFrame(
     {
@@ -75,11 +79,10 @@ def scenario_pnl(market: Market, shocks: pd.DataFrame, names: Iterable[str] | No
     if (at < 0).any():
         unknown = chosen[at < 0][0]
         raise DataError(f"scenarios: {unknown} is not in the market{nearest(unknown, market.names)}")
-    shifts = _Shifts.of(market, shocks, at)
-    book = _Revaluation.of(market, at)
+    book = _Revaluation(market, at)
     pnl = np.empty((len(shocks), len(at)))
-    for row in range(len(shocks)):
-        pnl[row] = book.pnl(**shifts.row(row))
+    for row, shift in enumerate(_shifts(market, shocks, at)):
+        pnl[row] = book.pnl(shift)
     return pd.DataFrame(pnl, index=shocks.index, columns=chosen)
 
 
@@ -107,75 +110,88 @@ def payoff_profile(
 
 
 @dataclass(frozen=True, eq=False)
-class _Shifts:
-    """Shocks spelt out: moves S x D of the drivers, and per word S values with the contracts (N) they reach."""
+class _Shift:
+    """One scenario for N contracts: growth of S and fx, changes of vol, rate, basis and funding (0.0: none), days."""
 
-    moves: np.ndarray
-    words: list[tuple[str, np.ndarray, np.ndarray]]
-    market: Market
-    at: np.ndarray
-
-    @classmethod
-    def of(cls, market: Market, shocks: pd.DataFrame, at: np.ndarray) -> _Shifts:
-        drivers = market.drivers
-        underlying = market.instruments["underlying"].to_numpy()[at]
-        moves = np.zeros((len(shocks), len(drivers)))
-        words = []
-        for name in shocks.columns:
-            values = shocks[name].to_numpy(dtype=float)
-            word, _, scope = str(name).partition(":")
-            if np.isnan(values).any():
-                raise DataError(f"scenarios: {name} of scenario {shocks.index[np.isnan(values)][0]} is not a number")
-            if name in drivers.index:
-                moves[:, drivers.index.get_loc(name)] += values
-            elif word not in SHOCKS or (scope and word in _EVERYWHERE):
-                close = nearest(name, [*SHOCKS, *drivers.index])
-                raise DataError(f"scenarios: {name} is neither a driver nor one of {', '.join(SHOCKS)}{close}")
-            elif word == "spot":
-                moves[:, _spot_drivers(drivers, scope)] += values[:, None]
-            else:
-                reached = np.ones(len(at), dtype=bool) if not scope else underlying == scope
-                if scope and not reached.any() and scope not in market.instruments["underlying"].to_numpy():
-                    raise DataError(f"scenarios: {name}: no instrument is on {scope}{nearest(scope, underlying)}")
-                words.append((word, values, reached))
-        lost = moves[:, drivers["kind"].isin(RETURNS).to_numpy()] <= -1
-        if lost.any():
-            raise DataError(f"scenarios: scenario {shocks.index[lost.any(axis=1)][0]} loses 100 % or more of a price")
-        return cls(moves, words, market, at)
-
-    def row(self, row: int) -> dict[str, np.ndarray | float]:
-        """One scenario: growth of S and of fx, and changes of vol, rate, basis and funding, each N; days."""
-        market, at = self.market, self.at
-        move, paths, shares = self.moves[row], market.paths, market.shares
-        moving = market.drivers["kind"].isin(RETURNS).to_numpy()
-        logs = np.where(moving, np.log1p(np.where(moving, move, 0.0)), 0.0)
-        own = np.where(paths.driver >= 0, logs[paths.driver] if len(logs) else 0.0, 0.0)
-        currency = paths.signs @ logs
-        total = {
-            "growth": np.exp(own + paths.quote_signs @ logs - currency)[at],
-            "fx_growth": np.exp(currency)[at],
-            "vol": (shares.vol.T @ move)[at],
-            "rate": (shares.rate.T @ move)[at],
-            "basis": (shares.basis.T @ move)[at],
-            "term": np.zeros(len(at)),
-            "skew": np.zeros(len(at)),
-            "funding": np.zeros(len(at)),
-        }
-        days = 0.0
-        for word, values, reached in self.words:
-            if word == "days":
-                days += float(values[row])
-            else:
-                total[word] = total[word] + np.where(reached, values[row], 0.0)
-        return {**total, "days": days}
+    growth: Floats
+    log_growth: Floats
+    fx_growth: Floats | float
+    vol: Floats | float
+    rate: Floats | float
+    basis: Floats | float
+    term: Floats | float
+    skew: Floats | float
+    funding: Floats | float
+    days: float
 
 
-def _spot_drivers(drivers: pd.DataFrame, scope: str) -> np.ndarray:
+def _shifts(market: Market, shocks: pd.DataFrame, at: Positions) -> Iterator[_Shift]:
+    """The scenarios one by one, for the contracts at these positions."""
+    drivers, paths = market.drivers, market.paths
+    moves, words = _read_shocks(market, shocks, at)
+    logs = np.where(drivers["kind"].isin(RETURNS).to_numpy(), np.log1p(np.maximum(moves, -0.999999)), 0.0)
+    still = np.column_stack([logs, np.zeros(len(logs))])  # the last column: what has no driver
+    currency, quote = paths.signs[at], paths.quote_signs[at]
+    driver = paths.driver[at]
+    foreign = currency.nnz + quote.nnz > 0
+    kinds = {kind: (drivers["kind"] == kind).to_numpy() for kind in ("vol", "rate", "basis")}
+    reach = {kind: getattr(market.shares, kind).T.tocsr()[at] for kind in kinds}
+    for row, move in enumerate(moves):
+        total: dict[str, Floats | float] = dict.fromkeys(("vol", "rate", "basis", "term", "skew", "funding"), 0.0)
+        for kind, members in kinds.items():
+            if move[members].any():
+                total[kind] = reach[kind] @ move
+        for word, values, reached in words:
+            if values[row] and word != "days":
+                total[word] = total[word] + values[row] * reached
+        days = float(sum(values[row] for word, values, _ in words if word == "days"))
+        own, fx = still[row][driver], 1.0
+        if foreign:
+            abroad = currency @ logs[row]
+            own, fx = own + quote @ logs[row] - abroad, np.exp(abroad)
+            growth = np.exp(own)
+        else:
+            growth = np.exp(still[row])[driver]
+        yield _Shift(growth=growth, log_growth=own, fx_growth=fx, days=days, **total)
+
+
+def _read_shocks(
+    market: Market, shocks: pd.DataFrame, at: Positions
+) -> tuple[Floats, list[tuple[str, Floats, Floats]]]:
+    """Moves of the drivers, S x D, and per word its S values and the contracts it reaches (N, 0 or 1)."""
+    drivers = market.drivers
+    underlying = market.instruments["underlying"]
+    moves = np.zeros((len(shocks), len(drivers)))
+    words = []
+    for name in shocks.columns:
+        values = shocks[name].to_numpy(dtype=float)
+        word, _, scope = str(name).partition(":")
+        if np.isnan(values).any():
+            raise DataError(f"scenarios: {name} of scenario {shocks.index[np.isnan(values)][0]} is not a number")
+        if name in drivers.index:
+            moves[:, drivers.index.get_loc(name)] += values
+        elif word not in SHOCKS or (scope and word in _EVERYWHERE):
+            close = nearest(name, [*SHOCKS, *drivers.index])
+            raise DataError(f"scenarios: {name} is neither a driver nor one of {', '.join(SHOCKS)}{close}")
+        elif word == "spot":
+            moves[:, _spot_drivers(drivers, scope)] += values[:, None]
+        else:
+            if scope and not (underlying == scope).any():
+                raise DataError(f"scenarios: {name}: no instrument is on {scope}{nearest(scope, underlying.unique())}")
+            reached = (underlying == scope).to_numpy()[at] if scope else np.ones(len(at))
+            words.append((word, values, reached.astype(float)))
+    lost = (moves[:, drivers["kind"].isin(RETURNS).to_numpy()] <= -1).any(axis=1)
+    if lost.any():
+        raise DataError(f"scenarios: scenario {shocks.index[lost][0]} loses 100 % or more of a price")
+    return moves, words
+
+
+def _spot_drivers(drivers: pd.DataFrame, scope: str) -> Positions:
     if not scope:
         return np.flatnonzero(drivers["kind"] == "price")
     found = np.flatnonzero(drivers["kind"].isin(RETURNS) & (drivers["underlying"] == scope))
     if not found.size:
-        raise DataError(f"scenarios: no price driver of {scope}{nearest(scope, drivers['underlying'])}")
+        raise DataError(f"scenarios: no price driver of {scope}{nearest(scope, drivers['underlying'].unique())}")
     return found
 
 
@@ -183,74 +199,118 @@ def _spot_drivers(drivers: pd.DataFrame, scope: str) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
+class _Clock:
+    """The options after some days: value = a N(phi d1) - b N(phi d2), d1 = x / s + s / 2, s = vol root, at today's S.
+
+    a, b hold phi and the discount; `share` is the part of today's time that is left, `left` in years.
+    """
+
+    left: Floats
+    share: Floats
+    root: Floats
+    x: Floats
+    a: Floats
+    b: Floats
+
+
 class _Revaluation:
-    """What revaluing N contracts needs, prepared once. `option`, `future`, `other`: positions of each kind."""
+    """N contracts of a market, ready to be revalued: positions of options, futures and the rest, and what they need.
 
-    contracts: Contracts
-    option: np.ndarray
-    future: np.ndarray
-    other: np.ndarray
-    lean: np.ndarray  # ln(F/S)
-    gap: np.ndarray  # price less model, quote currency, of options
-    funding: np.ndarray  # simple per year, of perpetuals
-    notional: np.ndarray
+    Options go by Black's formula as it stands: its error is a rounding of the forward, all that a P&L needs, and it
+    takes a quarter of the time of `pricing.black`, which is exact in every wing.
+    """
 
-    @classmethod
-    def of(cls, market: Market, at: np.ndarray) -> _Revaluation:
-        c = market.contracts.take(at)
-        option = np.flatnonzero(c.option)
-        future = np.flatnonzero(c.margined)
-        other = np.flatnonzero(~c.option & ~c.margined)
+    def __init__(self, market: Market, at: Positions) -> None:
+        self.contracts = c = market.contracts.take(at)
+        self.option = o = _span(c.option)
+        self.future = _span(c.margined)
+        self.other = _span(~c.option & ~c.margined)
         ratio = c.forward / c.spot
-        lean = np.where((c.option | c.margined) & (ratio > 0), np.log(np.where(ratio > 0, ratio, 1.0)), 0.0)
-        quoted = market.quotes.iloc[at]
-        funding = np.nan_to_num(annual_funding(quoted["funding_rate"], quoted["funding_hours"]))
-        undated = c.margined & np.isnan(c.years)
-        book = cls(
-            c, option, future, other, lean, np.zeros(len(at)), np.where(undated, funding, 0.0),
-            np.where(undated, market.notional.to_numpy()[at], 0.0),
-        )  # fmt: skip
-        nothing = np.zeros(len(at))
-        model = book.option_values(c.spot, c.years, nothing, nothing, nothing)
-        book.gap[option] = (np.where(c.inverse, c.price * c.spot, c.price))[option] - model
-        return book
+        self.lean = np.where((c.option | c.margined) & (ratio > 0), np.log(np.where(ratio > 0, ratio, 1.0)), 0.0)
+        quoted, undated = market.quotes.iloc[at], c.margined & np.isnan(c.years)
+        funding = annual_funding(quoted["funding_rate"].to_numpy(), quoted["funding_hours"].to_numpy())
+        self.funding = np.where(undated, np.nan_to_num(funding), 0.0)
+        self.notional = np.where(undated, market.notional.to_numpy()[at], 0.0)
+        self.unit = c.multiplier * c.fx
+        self.clocks: dict[float, _Clock] = {}
+        self.right, self.vol = c.right[o], c.vol[o]
+        self.today = np.where(c.inverse, c.price * c.spot, c.price)[o]
+        time = np.maximum(c.years[o], _DAY)
+        self.term = np.sqrt(_MONTH / time)
+        self.skew = np.log(c.strike[o] / c.forward[o]) / np.sqrt(time)
+        clock = self.clock(0.0)
+        self.gap = self.today - self.black(clock.x, self.vol * clock.root, clock.a, clock.b)
 
-    def option_values(
-        self, spot: np.ndarray, years: np.ndarray, vol: np.ndarray, rate: np.ndarray, basis: np.ndarray
-    ) -> np.ndarray:
-        """Model value per unit of the options, quote currency, at a spot and time with changes of vol, rate, basis."""
-        c, o = self.contracts, self.option
-        left, inverse, spot, rate = years[o], c.inverse[o], spot[o], rate[o]
-        lean = np.where(left > 0, self.lean[o] * (left / c.years[o]) + basis[o], 0.0)
-        own = np.where(inverse, 0.0, -np.log(c.discount[o]) / c.years[o])
-        forward = spot * np.exp(rate * left + np.where(inverse, 0.0, lean))
-        strike = c.strike[o] * np.exp(np.where(inverse, -lean, 0.0))
-        discount = np.exp(-(own + rate) * left)
-        return black(forward, strike, left, np.maximum(c.vol[o] + vol[o], 0.0), c.right[o], discount)
+    def clock(self, days: float) -> _Clock:
+        """The options' terms after `days`, computed once."""
+        if days not in self.clocks:
+            c, o = self.contracts, self.option
+            left = np.maximum(c.years[o] - days * _DAY, 0.0)
+            share = left / c.years[o]
+            lean = self.lean[o] * share
+            forward = c.spot[o] * np.exp(np.where(c.inverse[o], 0.0, lean))
+            strike = c.strike[o] * np.exp(np.where(c.inverse[o], -lean, 0.0))
+            signed = c.right[o] * c.discount[o] ** share
+            terms = _Clock(left, share, np.sqrt(left), np.log(forward / strike), signed * forward, signed * strike)
+            self.clocks[days] = terms
+        return self.clocks[days]
 
-    def pnl(
-        self, *, growth: np.ndarray, fx_growth: np.ndarray, vol: np.ndarray, term: np.ndarray, skew: np.ndarray,
-        rate: np.ndarray, basis: np.ndarray, funding: np.ndarray, days: float,
-    ) -> np.ndarray:  # fmt: skip
-        """P&L per contract, base currency, of one scenario."""
+    def black(self, x: Floats, s: Floats, a: Floats, b: Floats) -> Floats:
+        """a N(phi d1) - b N(phi d2); at no deviation s the intrinsic value."""
+        s = np.maximum(s, _LEAST_DEVIATION)
+        d = x / s + s / 2
+        d *= self.right
+        s *= self.right
+        value = ndtr(d)
+        value *= a
+        d -= s
+        ndtr(d, out=d)
+        d *= b
+        value -= d
+        return value
+
+    def option_values(self, shift: _Shift) -> Floats:
+        """Value per unit of the options, quote currency."""
+        c, o, clock = self.contracts, self.option, self.clock(shift.days)
+        vol = self.vol + _at(shift.vol, o)
+        if np.any(shift.term) or np.any(shift.skew):
+            vol = vol + self.term * _at(shift.term, o) + self.skew * _at(shift.skew, o)
+        x, a, b = clock.x + _at(shift.log_growth, o), clock.a * _at(shift.growth, o), clock.b
+        if np.any(shift.rate):
+            grown = _at(shift.rate, o) * clock.left
+            x, b = x + grown, b * np.exp(-grown)
+        if np.any(shift.basis):
+            lean = np.where(clock.left > 0, _at(shift.basis, o), 0.0)
+            x = x + lean
+            a, b = a * np.exp(np.where(c.inverse[o], 0.0, lean)), b * np.exp(np.where(c.inverse[o], -lean, 0.0))
+        return self.black(x, vol * clock.root, a, b) + self.gap * clock.share
+
+    def pnl(self, shift: _Shift) -> Floats:
+        """P&L per contract, base currency."""
         c, o, f, other = self.contracts, self.option, self.future, self.other
-        spot = c.spot * growth
-        years = np.maximum(c.years - days * _DAY, 0.0)
-        before, after = np.zeros(len(spot)), np.zeros(len(spot))
-        if o.size:
-            time = np.maximum(c.years, _DAY)
-            change = vol + term * np.sqrt(_MONTH / time)
-            if skew.any():
-                change = change + skew * np.where(c.option, np.log(c.strike / c.forward) / np.sqrt(time), 0.0)
-            value = self.option_values(spot, years, change, rate, basis)
-            after[o] = value + self.gap[o] * (years[o] / c.years[o])
-            before[o] = np.where(c.inverse[o], c.price[o] * c.spot[o], c.price[o])
-        left = np.where(np.isnan(c.years[f]), 1.0, years[f] / c.years[f])
-        lean = self.lean[f] * left + np.where(left > 0, basis[f], 0.0)
-        price = c.forward[f] * growth[f] * np.exp(lean - self.lean[f])
-        inverse = c.inverse[f]
-        after[f] = np.where(inverse, (1 / c.forward[f] - 1 / price) * spot[f], price - c.forward[f])
-        before[other] = c.price[other]
-        after[other] = c.price[other] * np.where(c.constant[other], 1.0, growth[other])
-        paid = self.notional * (self.funding + funding) * (days * _DAY) if np.isfinite(days) else 0.0
-        return c.multiplier * c.fx * (after * fx_growth - before) - paid
+        pnl = np.empty(len(self.unit))
+        pnl[o] = self.option_values(shift) * _at(shift.fx_growth, o) - self.today
+        left = np.where(np.isnan(c.years[f]), 1.0, np.maximum(1 - shift.days * _DAY / c.years[f], 0.0))
+        roll = self.lean[f] * (left - 1) + np.where(left > 0, _at(shift.basis, f), 0.0)
+        price = c.forward[f] * shift.growth[f] * np.exp(roll)
+        spot = c.spot[f] * shift.growth[f]
+        gain = np.where(c.inverse[f], (1 / c.forward[f] - 1 / price) * spot, price - c.forward[f])
+        pnl[f] = gain * _at(shift.fx_growth, f)
+        held = np.where(c.constant[other], 1.0, shift.growth[other]) * _at(shift.fx_growth, other)
+        pnl[other] = c.price[other] * (held - 1)
+        pnl *= self.unit
+        if np.isfinite(shift.days):
+            pnl[f] -= self.notional[f] * (self.funding[f] + _at(shift.funding, f)) * (shift.days * _DAY)
+        return pnl
+
+
+def _span(chosen: NDArray[np.bool_]) -> slice | Positions:
+    """The chosen positions, as a slice where they are one run, which numpy reads without a copy."""
+    positions = np.flatnonzero(chosen)
+    if positions.size and positions[-1] - positions[0] + 1 == positions.size:
+        return slice(int(positions[0]), int(positions[-1]) + 1)
+    return positions
+
+
+def _at(values: Floats | float, positions: slice | Positions) -> Floats | float:
+    return values[positions] if isinstance(values, np.ndarray) else values
