@@ -8,7 +8,7 @@ import tempfile
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import pandas as pd
 import typer
@@ -17,9 +17,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from optihedge.errors import DataError, OptihedgeError, SpecError
-
-if TYPE_CHECKING:
-    from optihedge.hedge.result import Hedge
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -111,6 +108,7 @@ def explain(
 ) -> None:
     """Hedge and say why: exposures, what each binding limit costs, baselines, the proof; or what must give way."""
     from optihedge.batch.books import read_books
+    from optihedge.hedge.explain import explain as sentences
     from optihedge.market.snapshot import read_market
     from optihedge.trades.checks import checked
 
@@ -132,7 +130,7 @@ def explain(
             code = 1
             continue
         console.print(escape(str(hedge)), highlight=False)
-        for sentence in _explained(hedge):
+        for sentence in sentences(hedge):
             console.print(escape(f"- {sentence}"), highlight=False)
         for reason in verdict.reasons:
             console.print(escape(f"HELD: {reason}"), highlight=False)
@@ -229,21 +227,6 @@ def _load_models(sources: Iterable[str], allow: list[str] | None) -> dict:
 
 def _book_paths(data: Path, books: list[Path] | None) -> list[Path]:
     return list(books) if books else [data / "book.csv"]
-
-
-def _explained(hedge: Hedge) -> list[str]:
-    """What widening each binding limit by one unit would save, in words, the dearest first."""
-    currency, binding = hedge.market.base_currency, hedge.limits[hedge.limits["shadow_price"] != 0]
-    worth = binding["shadow_price"].abs() * binding["after"].abs().clip(lower=1.0)
-    sentences = []
-    for name in worth.sort_values(ascending=False, kind="stable").index:
-        row = binding.loc[name]
-        side = "upper" if row["shadow_price"] < 0 else "lower"
-        sentences.append(
-            f"{name} is at its {side} limit {row[side]:,.6g} ({row['unit']}): moving that limit outwards by 1 "
-            f"would save {abs(row['shadow_price']):.4g} {currency}"
-        )
-    return sentences or ["no limit binds: only risk and cost decide"]
 
 
 def _print_result(console: Console, folder: Path) -> None:

@@ -96,7 +96,7 @@ def test_check_reads_everything_and_solves_nothing(
 def test_explain_says_what_binds_and_what_it_costs(example_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, text = run(["explain", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF], capsys)
     assert code == 0 and "binding limits" in text and "baselines" in text
-    assert "beta:SPX is at its" in text and "would save" in text
+    assert "beta:SPX is at its" in text and " saves " in text and "of a volatility of" in text
 
 
 def test_explain_names_what_must_give_way(
