@@ -296,3 +296,25 @@ def snap(p: Program, candidate: Candidate) -> Candidate:
     down -= np.where(p.start > 0, g.on_holdings + p.long, -g.on_holdings - p.short)
     still = (up > 0) & (down > 0) & (p.start >= p.lower) & (p.start <= p.upper)
     return replace(candidate, h=np.where(still, p.start, h), multipliers=m)
+
+
+def certify_clean(
+    p: Program, candidate: Candidate, *, tolerance: float = GAP_TOLERANCE
+) -> tuple[Candidate, Certificate]:
+    """The candidate without a solver's dust, where that is optimal too, and its certificate.
+
+    Dust in quantities is snapped to the start. Where nothing is at stake, dust in the multipliers hides that zeros
+    prove the same.
+    """
+    certificate = certify(p, candidate, tolerance=tolerance)
+    if candidate.status == "infeasible" or p.cvxpy_terms or not np.isfinite(certificate.gap):
+        return candidate, certificate
+    clean = snap(p, candidate)
+    none = replace(clean, multipliers=np.zeros_like(clean.multipliers), limit_multiplier=0.0)
+    for one in (clean, none):
+        again = certify(p, one, tolerance=tolerance)
+        if again.status == "optimal":
+            return one, again
+        if certificate.status == "optimal":
+            break
+    return candidate, certificate

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import OptihedgeError, SolverError, SpecError
-from optihedge.hedge.certificate import GAP_TOLERANCE, Certificate, certify, scale_of, snap
+from optihedge.hedge.certificate import GAP_TOLERANCE, Certificate, certify, certify_clean, scale_of
 from optihedge.hedge.infeasible import give_way, least_volatility, relax, unreachable_row
 from optihedge.hedge.program import Array, Candidate, Program
 from optihedge.hedge.solvers.structured import polish
@@ -173,12 +173,7 @@ class _Walk:
         eased  the Program with limits moved by less than their tolerances; residuals are still those of the original.
         """
         judged = eased or self.program
-        certificate = certify(judged, candidate, tolerance=self.tolerance)
-        if certificate.status in ("optimal", "failed") and np.isfinite(certificate.gap) and not judged.cvxpy_terms:
-            clean = snap(judged, candidate)
-            again = certify(judged, clean, tolerance=self.tolerance)
-            if again.status == "optimal":
-                candidate, certificate = clean, again
+        candidate, certificate = certify_clean(judged, candidate, tolerance=self.tolerance)
         proof = certificate.status in ("optimal", "infeasible")
         if proof or name != "start":
             word = certificate.status if proof else f"{candidate.status}, not certified"
@@ -270,7 +265,8 @@ def _within_limit(
         return replace(candidate, limit_multiplier=0.0)
 
     mu = warm.limit_multiplier if warm is not None else 0.0
-    mu = mu or scale_of(program, candidate.h) / max(limit.limit, 1e-12 * limit.volatility(candidate.h)) ** 2
+    stake = scale_of(program, candidate.h) or 1.0
+    mu = mu or stake / max(limit.limit, 1e-12 * limit.volatility(candidate.h)) ** 2
     low, high, was_above = None, None, None  # log mu and log(volatility / target) of the nearest above and below
     for fold in range(_FOLDS):
         if fold == _RISING and high is None:  # no price seems high enough: can the limit be met at all?
@@ -280,8 +276,8 @@ def _within_limit(
         answer = solver.solve(fold_limit(program, mu), deadline=left(), warm=candidate)
         if not np.isfinite(answer.h).all():
             break
-        candidate = replace(answer, limit_multiplier=mu)
-        if certify(program, candidate, tolerance=tolerance).status == "optimal":
+        candidate, certificate = certify_clean(program, replace(answer, limit_multiplier=mu), tolerance=tolerance)
+        if certificate.status == "optimal":
             break
         volatility = limit.volatility(np.clip(answer.h, program.lower, program.upper))
         excess = float(np.log(max(volatility, _TINY) / max(target, _TINY)))
