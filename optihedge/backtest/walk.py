@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError, InfeasibleError, SolverError, SpecError
-from optihedge.market.exposures import Contracts
-from optihedge.market.instruments import HOURS_PER_YEAR, types_of
+from optihedge.market.pnl import borrow_cost, contract_pnl, trading_cost
 from optihedge.market.snapshot import Market
-from optihedge.market.valuation import underlying_drivers
 
-Book = pd.Series | Mapping[pd.Timestamp, pd.Series] | Callable[[Market], pd.Series]
+Book: TypeAlias = pd.Series | Mapping[pd.Timestamp, pd.Series] | Callable[[Market], pd.Series]
 
 
 class Hedger(Protocol):
@@ -110,46 +108,6 @@ def walk_forward(
     return Walk(table, pd.DataFrame(positions).fillna(0.0).rename_axis("time"), frame)
 
 
-def contract_pnl(start: Market, end: Market) -> pd.Series:
-    """What one contract of each instrument of `start` earned until `end`, base currency: price, currency and funding.
-
-    A perpetual pays the funding rate quoted at the end for every interval elapsed (long pays a positive rate). NaN for
-    an instrument that neither has a price at the end nor has expired. Borrow depends on the side: see `borrow_cost`.
-    """
-    before, kinds = start.contracts, types_of(start.instruments)
-    place = end.names.get_indexer(start.names)
-    here = place >= 0
-    after = end.contracts
-
-    def later(values: np.ndarray) -> np.ndarray:
-        return np.where(here, values[place], np.nan)
-
-    fx, price, spot = later(after.fx), later(after.price), later(after.spot)
-    value = later(end.value.to_numpy()) - start.value.to_numpy()
-    earned = np.where(kinds["margined"], _margin(before, kinds["inverse"], price, spot) * fx, value)
-    earned = np.where(here, earned, _settled(start, end))
-    hours = (end.as_of - start.as_of).total_seconds() / 3600
-    funding = later(end.quotes["funding_rate"].to_numpy()) * hours / later(end.quotes["funding_hours"].to_numpy())
-    return pd.Series(earned - np.nan_to_num(funding * later(end.notional.to_numpy())), index=start.names, name="pnl")
-
-
-def borrow_cost(start: Market, end: Market, quantities: pd.Series) -> float:
-    """Borrow paid on short quantities (contracts) from start to end, base currency."""
-    rate = start.quotes["borrow_rate"].fillna(0.0).reindex(quantities.index)
-    years = (end.as_of - start.as_of).total_seconds() / 3600 / HOURS_PER_YEAR
-    return float((rate * start.notional.reindex(quantities.index) * np.maximum(-quantities, 0.0)).sum() * years)
-
-
-def trading_cost(market: Market, trades: pd.Series) -> float:
-    """Half spreads and fees of trades (contracts), base currency. Raises DataError for a side that cannot be traded."""
-    sides = market.trade_cost.reindex(trades.index)
-    unit = np.where(trades > 0, sides["buy"], sides["sell"]) + market.fees.reindex(trades.index)
-    cost = np.where(trades != 0, np.abs(trades) * unit, 0.0)
-    if np.isnan(cost).any():
-        raise DataError(f"walk_forward: {trades.index[np.isnan(cost)][0]} was traded on a side without a quote")
-    return float(cost.sum())
-
-
 def _step(model: Hedger, market: Market, client: pd.Series, held: pd.Series, on_failure: str) -> tuple[str, pd.Series]:
     try:
         trades = model.hedge(market, client.add(held, fill_value=0.0)).trades  # type: ignore[attr-defined]
@@ -183,28 +141,3 @@ def _earned(start: Market, end: Market, quantities: pd.Series) -> float:
         name = each.index[each.isna()][0]
         raise DataError(f"walk_forward: {name} is held but has no price on {end.as_of} and has not expired")
     return float(quantities @ each) - borrow_cost(start, end, quantities)
-
-
-def _margin(c: Contracts, inverse: np.ndarray, price: np.ndarray, spot: np.ndarray) -> np.ndarray:
-    """Variation margin per contract in its currency, from its price to `price` with the underlying then at `spot`."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # only inverse contracts need a price above zero
-        return c.multiplier * np.where(inverse, (1 / c.price - 1 / price) * spot, price - c.price)
-
-
-def _settled(start: Market, end: Market) -> np.ndarray:
-    """P&L per contract of what expired between the markets, at the next level of its underlying; NaN for the rest.
-
-    Its currency is taken at the start's rate, moved with the underlying where the two are one (coin accounts).
-    """
-    c, kinds = start.contracts, types_of(start.instruments)
-    expired = (start.instruments["expiry"] <= end.as_of).to_numpy()
-    driver = start.drivers.index[underlying_drivers(start.instruments, start.drivers)]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = end.levels.reindex(driver).to_numpy() / start.levels.reindex(driver).to_numpy()
-    spot = c.spot * ratio
-    payoff = c.multiplier * np.maximum(c.right * (spot - c.strike), 0.0)
-    fx = c.fx * ratio**c.power
-    earned = np.where(
-        kinds["option"], payoff * fx - start.value.to_numpy(), _margin(c, kinds["inverse"], spot, spot) * fx
-    )
-    return np.where(expired, earned, np.nan)

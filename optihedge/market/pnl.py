@@ -1,0 +1,191 @@
+"""Profit and loss between two markets: what every contract earned, and why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import DataError
+from optihedge.market.drivers import RETURNS
+from optihedge.market.exposures import Contracts
+from optihedge.market.instruments import HOURS_PER_YEAR, types_of
+from optihedge.market.snapshot import Market
+from optihedge.market.valuation import underlying_drivers
+
+PARTS = (
+    "delta", "gamma", "vega", "theta", "vanna", "volga", "charm", "carry", "currency", "funding", "fees",
+    "unexplained",
+)  # fmt: skip
+"""Parts of a P&L, base currency.
+
+delta to charm   the start's exposures times the moves of the underlying, of the contract's own vol, and the time passed
+carry            change of the basis ln(F/S); where an option is followed on its forward, the carry of that forward, and
+                 the change of its rate
+currency         change of the pairs between a contract's currency and base, at the start's value
+fees             half spread and fees of the trades at the start (below zero)
+"""
+
+
+def contract_pnl(start: Market, end: Market) -> pd.Series:
+    """What one contract of each instrument of `start` earned until `end`, base currency: price, currency and funding.
+
+    A perpetual pays the funding rate quoted at the end for every interval elapsed (long pays a positive rate). NaN for
+    an instrument that neither has a price at the end nor has expired. Borrow depends on the side: see `borrow_cost`.
+    """
+    earned, funding = _earned_parts(start, end)
+    return (earned + funding).rename("pnl")
+
+
+def borrow_cost(start: Market, end: Market, quantities: pd.Series) -> float:
+    """Borrow paid on short quantities (contracts) from start to end, base currency."""
+    rate = start.quotes["borrow_rate"].fillna(0.0).reindex(quantities.index)
+    years = (end.as_of - start.as_of).total_seconds() / 3600 / HOURS_PER_YEAR
+    return float((rate * start.notional.reindex(quantities.index) * np.maximum(-quantities, 0.0)).sum() * years)
+
+
+def trading_cost(market: Market, trades: pd.Series) -> float:
+    """Half spreads and fees of trades (contracts), base currency. Raises DataError for a side that cannot be traded."""
+    return float(each_cost(market, trades).sum())
+
+
+def each_cost(market: Market, trades: pd.Series) -> pd.Series:
+    """Half spread and fee of each trade (contracts), base currency. Raises DataError as `trading_cost`."""
+    sides = market.trade_cost.reindex(trades.index)
+    unit = np.where(trades > 0, sides["buy"], sides["sell"]) + market.fees.reindex(trades.index)
+    cost = np.where(trades != 0, np.abs(trades) * unit, 0.0)
+    if np.isnan(cost).any():
+        raise DataError(f"trades: {trades.index[np.isnan(cost)][0]} was traded on a side without a quote")
+    return pd.Series(cost, index=trades.index)
+
+
+def explain_pnl(
+    start: Market, end: Market, quantities: pd.Series, trades: pd.Series | None = None
+) -> pd.DataFrame:
+    """Why quantities held from start to end gained what they gained: contracts x (PARTS, total), base currency.
+
+    quantities   contracts held over the period, trades included;  trades   of them, what was bought at the start
+
+    A linear option is followed on its own forward, a stock on its own price, the rest on the underlying's level. The
+    Greeks are the start's. total is `contract_pnl` less the trades' cost, and the parts sum to it: what no Greek
+    explains stands under unexplained. Raises DataError for a contract that is unknown or has vanished.
+    """
+    held = quantities.index if trades is None else quantities.index.union(trades.index, sort=False)
+    at = start.names.get_indexer(held)
+    if (at < 0).any():
+        raise DataError(f"explain: {held[at < 0][0]} is not in the market of {start.as_of}")
+    earned, funding = (part.to_numpy()[at] for part in _earned_parts(start, end))
+    if np.isnan(earned).any():
+        name = held[np.isnan(earned)][0]
+        raise DataError(f"explain: {name} is held but has no price on {end.as_of} and has not expired")
+    quantity = quantities.reindex(held).fillna(0.0).to_numpy(dtype=float)
+    parts = {name: quantity * part[at] for name, part in _explained(start, end).items()}
+    parts["funding"] = quantity * funding
+    fees = pd.Series(0.0, index=held)
+    if trades is not None:
+        fees[trades.index] = -each_cost(start, trades)
+    parts["fees"] = fees.to_numpy()
+    frame = pd.DataFrame(parts, index=held)
+    total = quantity * (earned + funding) + frame["fees"]
+    frame["unexplained"] = total - frame.sum(axis=1)
+    return frame[list(PARTS)].assign(total=total).rename_axis("instrument")
+
+
+def explain_hedge(start: Market, end: Market, book: pd.Series, hedge: pd.Series, trades: pd.Series) -> pd.DataFrame:
+    """Book against hedge: rows book, hedge and both, columns PARTS and total, base currency."""
+    parts = {"book": explain_pnl(start, end, book).sum(), "hedge": explain_pnl(start, end, hedge, trades).sum()}
+    return pd.DataFrame({**parts, "both": parts["book"] + parts["hedge"]}).T
+
+
+def _explained(start: Market, end: Market) -> dict[str, np.ndarray]:
+    """Greek by Greek, base currency per contract of `start`; an expired option has no change of vol."""
+    s, c, kinds = start.sensitivities, start.contracts, types_of(start.instruments)
+    place = end.names.get_indexer(start.names)
+
+    def later(values: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+        found = np.where(place >= 0, values[place], otherwise)
+        return np.where(np.isfinite(found), found, otherwise)
+
+    drivers = start.drivers
+    change = end.levels.reindex(drivers.index) / start.levels - 1
+    moving = drivers["kind"].isin(RETURNS)
+    change = change.where(moving, 0.0).fillna(0.0).to_numpy()
+    driver = start.paths.driver
+    of_spot = np.where(driver >= 0, change[driver] if len(change) else 0.0, 0.0)
+    spot = c.spot * (1 + of_spot)
+    forward = later(end.contracts.forward, spot)
+    linear_option = kinds["option"] & ~kinds["inverse"]
+    itself = ~kinds["option"] & ~kinds["margined"] & ~c.constant
+    own = np.where(itself, later(end.contracts.price, spot) / np.where(c.price == 0, 1.0, c.price) - 1, of_spot)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        move = np.where(linear_option, forward / c.forward - 1, own)
+        lean = np.log((forward / spot) / (c.forward / c.spot))
+    lean = np.where(np.isfinite(lean) & (kinds["margined"] | kinds["option"]), lean, 0.0)
+    stop = start.instruments["expiry"].where(start.instruments["expiry"] < end.as_of, end.as_of)
+    stop = end.quotes["time"].reindex(start.names).fillna(stop)
+    years = (stop - start.quotes["time"]).dt.total_seconds().to_numpy() / (3600 * HOURS_PER_YEAR)
+    vol = np.where(kinds["option"], later(end.quotes["vol"].to_numpy(), c.vol) - c.vol, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate = np.where(linear_option, -np.log(c.discount) / c.years, 0.0)
+        growth = np.where(linear_option, np.log(c.forward / c.spot) / c.years, 0.0)
+    new_rate = later(end.quotes["rate"].to_numpy(), rate)
+    left = np.maximum(np.nan_to_num(c.years) - years, 0.0)
+    carry = np.where(linear_option, s.outright * growth * years - left * s.value * (new_rate - rate), s.basis * lean)
+    pairs = start.loadings.matrix.T.tocsr()
+    currency = pairs @ np.where(moving, change, 0.0)
+    currency -= np.where(driver >= 0, np.asarray(pairs[np.arange(len(driver)), driver]).ravel() * of_spot, 0.0)
+    return {
+        "delta": s.delta * move,
+        "gamma": 0.5 * s.gamma * move**2,
+        "vega": s.vega * vol,
+        "theta": s.theta * years,
+        "vanna": s.vanna * move * vol,
+        "volga": 0.5 * s.volga * vol**2,
+        "charm": s.charm * move * years,
+        "carry": carry,
+        "currency": currency,
+    }
+
+
+def _earned_parts(start: Market, end: Market) -> tuple[pd.Series, pd.Series]:
+    """Per contract of `start`, base currency: what its price and currency earned, and funding received."""
+    before, kinds = start.contracts, types_of(start.instruments)
+    place = end.names.get_indexer(start.names)
+    here = place >= 0
+    after = end.contracts
+
+    def later(values: np.ndarray) -> np.ndarray:
+        return np.where(here, values[place], np.nan)
+
+    fx, price, spot = later(after.fx), later(after.price), later(after.spot)
+    value = later(end.value.to_numpy()) - start.value.to_numpy()
+    earned = np.where(kinds["margined"], _margin(before, kinds["inverse"], price, spot) * fx, value)
+    earned = np.where(here, earned, _settled(start, end))
+    hours = (end.as_of - start.as_of).total_seconds() / 3600
+    funding = later(end.quotes["funding_rate"].to_numpy()) * hours / later(end.quotes["funding_hours"].to_numpy())
+    paid = np.nan_to_num(funding * later(end.notional.to_numpy()))
+    return pd.Series(earned, index=start.names), pd.Series(-paid, index=start.names)
+
+
+def _margin(c: Contracts, inverse: np.ndarray, price: np.ndarray, spot: np.ndarray) -> np.ndarray:
+    """Variation margin per contract in its currency, from its price to `price` with the underlying then at `spot`."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # only inverse contracts need a price above zero
+        return c.multiplier * np.where(inverse, (1 / c.price - 1 / price) * spot, price - c.price)
+
+
+def _settled(start: Market, end: Market) -> np.ndarray:
+    """P&L per contract of what expired between the markets, at the next level of its underlying; NaN for the rest.
+
+    Its currency is taken at the start's rate, moved with the underlying where the two are one (coin accounts).
+    """
+    c, kinds = start.contracts, types_of(start.instruments)
+    expired = (start.instruments["expiry"] <= end.as_of).to_numpy()
+    driver = start.drivers.index[underlying_drivers(start.instruments, start.drivers)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = end.levels.reindex(driver).to_numpy() / start.levels.reindex(driver).to_numpy()
+    spot = c.spot * ratio
+    payoff = c.multiplier * np.maximum(c.right * (spot - c.strike), 0.0)
+    fx = c.fx * ratio**c.power
+    earned = np.where(
+        kinds["option"], payoff * fx - start.value.to_numpy(), _margin(c, kinds["inverse"], spot, spot) * fx
+    )
+    return np.where(expired, earned, np.nan)
