@@ -85,7 +85,7 @@ def walk_forward(
     for count, market in enumerate(markets):
         if last is not None:
             start, client, trades = last
-            if market.as_of <= start.as_of:
+            if pd.Timestamp(market.as_of) <= pd.Timestamp(start.as_of):
                 raise DataError(f"walk_forward: market {market.as_of} is not after {start.as_of}; sort the markets")
             own, hedge = (_earned(start, market, quantities) for quantities in (client, held))
             cost = trading_cost(start, trades)

@@ -20,8 +20,8 @@ class Beta(BaseEstimator):
 
     method     "ols"; "ewma" (weights 2^(-age / halflife)); "anchored" (an EWMA fit held to a slow one by a ridge: the
                loud direction, the market, follows the last weeks, the quiet ones the last years; moves about zero, no
-               a_d; hedges best out of sample); "dimson" (slopes on lags 0..lags and leads 1..leads summed, for markets that close at other
-               hours); "huber"; "kalman" (betas as random walks, filtered)
+               a_d; hedges best out of sample); "dimson" (slopes on lags 0..lags and leads 1..leads summed, for markets
+               that close at other hours); "huber"; "kalman" (betas as random walks, filtered)
     market     driver names (column numbers for an array); None: those in moves.attrs["markets"]
     window     use the last `window` periods only; None: all
     halflife   periods, for "ewma" and "anchored"
@@ -263,23 +263,34 @@ def huber_regression(
     """
     present = weights > 0
     count, size = present.sum(axis=0), design.shape[1]
-    robust, (coefficients, _) = weights, weighted_regression(y, design, weights)
+    coefficients, _ = weighted_regression(y, design, weights)
+    scaled, unit = _scaled(design)
+    moving = np.arange(y.shape[1])  # the columns that have not settled
     for _ in range(iterations):
-        residuals = np.where(present, y - design @ coefficients.T, np.nan)
-        scale = np.nanmedian(np.abs(residuals), axis=0) / 0.6744897501960817
-        size_of = np.abs(np.where(present, residuals, 0.0)) / np.where(scale > 0, scale, np.inf)
-        robust = present / np.maximum(size_of / _HUBER, 1.0)
-        previous, (coefficients, _) = coefficients, weighted_regression(y, design, robust)
-        if np.abs(coefficients - previous).max() <= 1e-10 * np.abs(coefficients).max(initial=1e-300):
+        seen, previous = present[:, moving], coefficients[moving]
+        weight = seen / np.maximum(_scaled_residuals(y[:, moving], design, previous, seen)[0] / _HUBER, 1.0)
+        inverse = np.linalg.inv(_gram(scaled, weight))
+        coefficients[moving] = np.einsum("dij,jd->di", inverse, scaled.T @ (weight * y[:, moving])) / unit
+        change = np.abs(coefficients[moving] - previous).max(axis=1)
+        moving = moving[change > 1e-10 * np.abs(previous).max(axis=1)]
+        if not moving.size:
             break
-    inside = present & (size_of <= _HUBER)
-    share = inside.sum(axis=0) / count
-    influence = np.clip(np.where(present, residuals, 0.0), -_HUBER * scale, _HUBER * scale)
+    size_of, scale = _scaled_residuals(y, design, coefficients, present)
+    share = (present & (size_of <= _HUBER)).sum(axis=0) / count
+    influence = np.minimum(size_of, _HUBER) * scale
     correction = 1 + size / count * (1 - share) / share
     variance = correction**2 * (influence**2).sum(axis=0) / (count - size) / share**2
-    scaled, unit = _scaled(design)
     inverse = np.linalg.inv(_gram(scaled, present.astype(float))) / np.outer(unit, unit)
     return coefficients, variance[:, None, None] * inverse
+
+
+def _scaled_residuals(
+    y: np.ndarray, design: np.ndarray, coefficients: np.ndarray, present: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """|residuals| over their scale (T x D, zero where a row is left out), and the scale: median |residual| / 0.6745."""
+    size = np.where(present, np.abs(y - design @ coefficients.T), np.nan)
+    scale = np.array([np.median(column[~np.isnan(column)]) for column in size.T]) / 0.6744897501960817
+    return np.nan_to_num(size) / np.where(scale > 0, scale, np.inf), scale
 
 
 def kalman_regression(

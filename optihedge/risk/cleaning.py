@@ -126,7 +126,9 @@ def clean(
     values = values.mask(_untrusted(values, findings[handled].drop(breaks.index)))
     for driver in findings.loc[by_proxy, "driver"].unique():
         rows = breaks[breaks["driver"] == driver]
-        across = sorted({t for row in rows.itertuples() for t in _break_rows(values.index, row)})
+        across = sorted(
+            {t for row in rows.itertuples() for t in _break_rows(values.index, row.date, row.until, row.problem)}
+        )
         values[driver] = _proxied(values, driver, across, proxies or {}, kinds or {})
     excluded = tuple(findings.loc[findings["action"] == "exclude", "driver"].drop_duplicates())
     excluded = tuple(d for d in excluded if d in values.columns)
@@ -337,10 +339,10 @@ def _against(values: pd.DataFrame, reference: pd.Series, limits: Thresholds) -> 
     return found
 
 
-def _break_rows(index: pd.Index, row: tuple) -> list[int]:
+def _break_rows(index: pd.Index, date: object, until: object, problem: str) -> list[int]:
     """Numbers of the rows into which the level jumps: at the start, and back after the end where it does."""
-    start, back = index.get_loc(row.date), index.get_loc(row.until) + 1
-    return [start, back] if row.problem == "wrong units" and back < len(index) else [start]
+    start, back = index.get_loc(date), index.get_loc(until) + 1
+    return [start, back] if problem == "wrong units" and back < len(index) else [start]
 
 
 def _untrusted(values: pd.DataFrame, findings: pd.DataFrame) -> pd.DataFrame:
@@ -353,7 +355,7 @@ def _untrusted(values: pd.DataFrame, findings: pd.DataFrame) -> pd.DataFrame:
         if row.problem in ("look-alike", "unsorted dates") or (row.driver == ALL and row.problem == "duplicated date"):
             continue
         if row.problem in _BREAKS:
-            mask[_break_rows(values.index, row), columns] = True
+            mask[_break_rows(values.index, row.date, row.until, row.problem), columns] = True
         else:
             mask[start : stop + 1, columns] = True
     return pd.DataFrame(mask, index=values.index, columns=values.columns)
