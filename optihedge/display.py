@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 BEFORE, AFTER, BAND, INK = "#9aa7b4", "#1f6f8b", "#e3b505", "#33393f"
 _MOST_BARS = 30
+_MOST_LINES = 8
 
 
 # ---- text and HTML -------------------------------------------------------------------------------------------------
@@ -32,6 +33,14 @@ def number(value: object, digits: int = 6) -> str:
     decimals = 0 if float(value).is_integer() else max(0, min(digits - 1 - int(np.floor(np.log10(size))), 6))
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def compact(value: float) -> str:
+    """A number for an axis: 1.2M, 350k, 0.04."""
+    for size, letter in ((1e9, "bn"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            return f"{value / (1e3 if letter == 'k' else size):.3g}{letter}"
+    return number(value, 3)
 
 
 def table_html(frame: pd.DataFrame | pd.Series, caption: str = "", digits: int = 6) -> str:
@@ -95,6 +104,7 @@ def bars_before_after(
                 axes.plot(edges, np.full(len(edges), at), linestyle="none", marker="|", markersize=16, color=BAND,
                           markeredgewidth=2, label="limit" if at == place[-1] else None)  # fmt: skip
     axes.set_yticks(place, [str(label) for label in labels])
+    axes.set_ylim(-1.0 - max(4 - len(labels), 0) / 2, len(labels) + max(4 - len(labels), 0) / 2)
     axes.axvline(0, color=INK, linewidth=0.8)
     _finish(axes, title, unit, along="x")
     axes.legend(frameon=False, fontsize=8)
@@ -138,28 +148,56 @@ def heat(axes: Axes, matrix: pd.DataFrame, title: str, limit: float | None = Non
 
 
 def plot_risk(volatility: pd.Series, correlation: pd.DataFrame) -> Figure:
-    """Volatility of the most volatile drivers per period, in their own unit, and the correlations."""
-    drawn, axes = figure(1, 2, height=max(3.2, 0.18 * min(len(volatility), _MOST_BARS) + 1), width=10)
+    """Volatility of the most volatile drivers per period, in their own unit, and the correlations among them."""
     top = volatility.sort_values(ascending=False, kind="stable")[:_MOST_BARS]
+    drawn, axes = figure(1, 2, height=max(3.2, 0.18 * len(top) + 1), width=10)
     bars(axes[0, 0], top, "volatility per period", "return, or absolute change")
     heat(axes[0, 1], correlation.loc[top.index, top.index], "correlation", limit=1.0)
     return drawn
 
 
-def plot_levels(history: pd.DataFrame, title: str = "history, first row = 100") -> Figure:
-    """Levels of drivers rebased to 100."""
-    drawn, axes = figure()
-    first = history.bfill().iloc[0]
-    lines(axes[0, 0], history / first.where(first != 0) * 100, title)
+def plot_market(history: pd.DataFrame, moves: pd.DataFrame) -> Figure:
+    """Levels rebased to 100 of the drivers that moved most, and the spread of each driver's moves over time."""
+    drawn, axes = figure(1, 2, width=10)
+    drift = (history.iloc[-1] / history.bfill().iloc[0] - 1).abs()
+    chosen = history[drift.sort_values(ascending=False, kind="stable").index[:_MOST_LINES]]
+    lines(axes[0, 0], chosen / chosen.bfill().iloc[0] * 100, f"levels, {history.index[0]:%Y-%m-%d} = 100")
+    window = max(len(moves) // 20, 5)
+    lines(axes[0, 1], moves[chosen.columns].rolling(window).std(), f"volatility of {window} moves", "per period")
+    for panel in axes[0]:
+        panel.tick_params(axis="x", rotation=30)
+    return drawn
+
+
+def plot_hedge(
+    baselines: pd.DataFrame, exposures: dict[str, tuple[pd.Series, pd.Series]], currency: str, title: str = ""
+) -> Figure:
+    """What a hedge leaves: volatility against the baselines', and exposures before and after, a panel for each.
+
+    baselines   rows with columns volatility (per day) and cost, base currency; the last is the hedge
+    exposures   panel's title -> (before, after) by group, base currency
+    """
+    shown = {name: pair for name, pair in exposures.items() if (pair[0].abs() + pair[1].abs()).sum() > 0}
+    longest = max([len(pair[0]) for pair in shown.values()], default=0)
+    height = max(3.2, 0.22 * min(longest, _MOST_BARS) + 1)
+    drawn, axes = figure(1, 1 + len(shown), height=height, width=5 * (1 + len(shown)))
+    named = baselines["volatility"].rename(lambda name: f"{name}\ncost {number(baselines.at[name, 'cost'], 4)}")
+    bars(axes[0, 0], named, "volatility per day", currency, highlight=named.index[-1:])
+    for panel, (name, (before, after)) in zip(axes[0, 1:], shown.items(), strict=True):
+        bars_before_after(panel, before, after, name, currency)
+    drawn.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
     return drawn
 
 
 def _finish(axes: Axes, title: str, unit: str, along: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_title(title, loc="left", fontsize=10, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
     (axes.set_xlabel if along == "x" else axes.set_ylabel)(unit, fontsize=8)
     axis = axes.xaxis if along == "x" else axes.yaxis
-    axis.set_major_formatter(lambda value, _: number(value, 3))
+    axis.set_major_locator(MaxNLocator(5))
+    axis.set_major_formatter(lambda value, _: compact(value))
     axes.grid(axis=along, color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)

@@ -19,6 +19,8 @@ from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from optihedge.hedge.model import HedgeModel
 
 Array = np.ndarray
@@ -185,6 +187,22 @@ class Hedge:
     def baselines(self) -> pd.DataFrame:
         """Risk and cost of doing nothing, of the nearest single instrument, of a regression beta, and of this hedge."""
         return baselines(self.market, self.problem, self.after.to_numpy())
+
+    def plot(self) -> Figure:
+        """Volatility against the baselines', delta by underlying and vega by expiry, before and after."""
+        from optihedge.display import plot_hedge
+
+        table = self.market.instruments.loc[self.problem.names]
+        panels = {
+            "delta by underlying (P&L of +100 %)": ("delta", table["underlying"]),
+            "vega by expiry (per vol point)": ("vega", table["expiry"].dt.strftime("%Y-%m-%d")),
+        }
+        greeks = self.market.exposures.loc[self.problem.names]
+        grouped = {
+            title: tuple((greeks[name] * held).groupby(group.to_numpy()).sum() for held in (self.before, self.after))
+            for title, (name, group) in panels.items()
+        }
+        return plot_hedge(self.baselines, grouped, self.market.base_currency, self._headline()[0])
 
     def _headline(self) -> list[str]:
         lines = [f"Hedge {self.model.name}".rstrip() + f" as of {self.market.as_of:%Y-%m-%d %H:%M} UTC, "

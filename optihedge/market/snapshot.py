@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,9 @@ from optihedge.market.instruments import check_instruments, contracts_of, types_
 from optihedge.market.loadings import Loadings, Shares, contract_loadings, convexity_rows
 from optihedge.market.quotes import check_depth, check_quotes, prices_of
 from optihedge.market.valuation import Paths, driver_levels, value_contracts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _POLICIES = ("error", "freeze")
 
@@ -328,6 +332,12 @@ class Market:
         if not seen:
             raise DataError("as_of is not given and no quote has a time; say when this market was seen")
         return max(seen)
+
+    def plot(self) -> Figure:
+        """History of the drivers that moved most: levels rebased to 100, and the volatility of their moves."""
+        from optihedge.display import plot_market
+
+        return plot_market(self.history, self.moves())
 
     def _repr_html_(self) -> str:
         table = self.summary()

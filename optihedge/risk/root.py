@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _PSD_TOLERANCE = 1e-9  # negative eigenvalues up to this share of the largest are rounding
 
@@ -78,6 +82,26 @@ class Risk:
     def volatility(self) -> pd.Series:
         """Standard deviation of each driver's move per period."""
         return pd.Series(np.sqrt((self.root**2).sum(axis=0) + self.specific**2), index=self.drivers, name="volatility")
+
+    def correlation(self) -> pd.DataFrame:
+        """The D x D correlations of moves; a driver that never moves has none but with itself."""
+        size = np.where(self.volatility() > 0, self.volatility(), 1.0)
+        dense = self.covariance() / np.outer(size, size)
+        return dense.where(~np.eye(len(size), dtype=bool), 1.0)
+
+    def plot(self) -> Figure:
+        """Volatilities of the most volatile drivers and the correlations among them."""
+        from optihedge.display import plot_risk
+
+        return plot_risk(self.volatility(), self.correlation())
+
+    def _repr_html_(self) -> str:
+        from optihedge.display import page_html
+
+        annual = self.volatility() * np.sqrt(self.periods_per_year)
+        table = pd.DataFrame({"volatility per period": self.volatility(), "annualised": annual})
+        table["shared by factors"] = 1 - self.specific**2 / np.where(self.volatility() > 0, self.volatility(), 1.0) ** 2
+        return page_html(f"Risk of {len(self.drivers)} drivers, {len(self.root)} factors", {"": table})
 
     def variance(self, loadings: np.ndarray) -> np.ndarray:
         """Variance per period, base currency squared, of positions with loadings D or D x n."""
