@@ -27,9 +27,7 @@ def stocks(
     )
 
 
-def own_greeks(
-    greeks: dict[str, tuple[float, ...]], columns: tuple[str, ...], half_spread: float = 0.0
-) -> Market:
+def own_greeks(greeks: dict[str, tuple[float, ...]], columns: tuple[str, ...], half_spread: float = 0.0) -> Market:
     """Instruments at price 1 whose exposures are the desk's own; no history."""
     names = pd.Index(list(greeks), name="instrument")
     return Market(
@@ -54,7 +52,7 @@ def options(
             for right, sign in (("C", 1), ("P", -1)):
                 price = float(black(spot, strike, day / 365, vol, sign))
                 rows.append((f"{right}{strike:g}-{day}", "option", "U", 1.0, expiry, strike, right))
-                quotes.append((price - half_spread, price + half_spread, price, vol))
+                quotes.append((max(price - half_spread, 0.0), price + half_spread, price, vol))
         rows.append((f"F-{day}", "future", "U", 1.0, expiry, np.nan, ""))
         quotes.append((spot - 0.001, spot + 0.001, spot, np.nan))
     rows.append(("U", "equity", "U", 1.0, pd.NaT, np.nan, ""))

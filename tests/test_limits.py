@@ -21,7 +21,10 @@ from optihedge.market.snapshot import Market
 EDGE = 1e-7  # relative
 
 
-def hedged(market, book, *constraints, objective=(SpreadCost(),), **given):
+SPREAD = (SpreadCost(),)
+
+
+def hedged(market, book, *constraints, objective=SPREAD, **given):
     return HedgeModel(objective=objective, constraints=constraints, risk=flat_risk(market), **given).hedge(market, book)
 
 

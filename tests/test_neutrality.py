@@ -15,7 +15,10 @@ from optihedge.risk.beta import Beta
 BAND = 1e-9  # relative: how far a certified answer may end outside a hard band
 
 
-def hedged(market, book, *constraints, objective=(SpreadCost(),), **given):
+SPREAD = (SpreadCost(),)
+
+
+def hedged(market, book, *constraints, objective=SPREAD, **given):
     return HedgeModel(objective=objective, constraints=constraints, risk=flat_risk(market), **given).hedge(market, book)
 
 
@@ -148,7 +151,8 @@ def test_a_gamma_and_a_vega_target_with_one_expiry_are_jointly_infeasible_by_nam
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"band": -1.0}, "band is -1"), ({"band": (1.0, 2.0, 3.0)}, "one number, or"), ({"target": np.nan}, "target is nan"),
+        ({"band": -1.0}, "band is -1"), ({"band": (1.0, 2.0, 3.0)}, "one number, or"),
+        ({"target": np.nan}, "target is nan"),
         ({"uncertainty": -1.0}, "uncertainty is -1"), ({"band_share": np.inf}, "band_share is inf"),
         ({"soft": np.nan}, "soft is nan"), ({"soft": -1.0}, "soft is -1"), ({"priority": -1}, "priority is -1"),
     ],

@@ -256,8 +256,9 @@ def test_tracking_keeps_the_names_and_hedges_the_rest():
     market = stocks(4, target=[100.0, 50.0, -20.0, np.nan])
     book = {"S0": 100.0, "S1": 50.0, "S2": -20.0}
     model = HedgeModel(
-        risk=flat_risk(market), objective=(Variance(1e-6), Tracking("target", aversion=1e-2)), constraints=(Neutral("delta"),)
-    )
+        risk=flat_risk(market), objective=(Variance(1e-6), Tracking("target", aversion=1e-2)),
+        constraints=(Neutral("delta"),),
+    )  # fmt: skip
     hedge = model.hedge(market, book)
     kept = hedge.after.drop("S3")
     assert kept.to_numpy() == pytest.approx(market.instruments["target"].to_numpy()[:3], rel=1e-3)

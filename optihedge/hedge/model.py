@@ -134,7 +134,7 @@ class HedgeModel:
         risk = self._fitted_risk(market)
         horizon = parse_horizon(self.horizon, market.periods_per_year if risk is None else risk.periods_per_year)
         builder = self._builder(market, before, risk, horizon)
-        for term in self.terms:
+        for term in sorted(self.terms, key=lambda term: term.reads_boxes):
             builder.begin(term)
             term.contribute(builder)
         return self, market, risk, builder.problem()
@@ -210,7 +210,7 @@ def canonical(value: Any) -> str:
 
 def quantities_before(book: pd.Series | Mapping[str, float], market: Market) -> Array:
     """The book as N quantities in the market's order. Raises DataError for unknown, repeated or non-finite entries."""
-    series = book if isinstance(book, pd.Series) else pd.Series(dict(book), dtype=float)
+    series = book if isinstance(book, pd.Series) else pd.Series(dict(book), dtype=object)
     if series.index.has_duplicates:
         raise DataError(f"book: instrument {series.index[series.index.duplicated()][0]} appears twice; add up its rows")
     at = market.names.get_indexer(series.index)

@@ -24,6 +24,7 @@ class Term:
     """
 
     short_name: ClassVar[str] = ""
+    reads_boxes: ClassVar[bool] = False  # contributes after the terms that set bounds, for p.reach and p.largest
 
     _: KW_ONLY
     name: str | None = None

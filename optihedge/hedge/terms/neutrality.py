@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,6 +34,8 @@ class Neutral(Term):
     by: str | None = None
     uncertainty: float = 0.0
     band_share: float = 0.0
+
+    reads_boxes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

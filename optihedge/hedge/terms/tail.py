@@ -65,6 +65,7 @@ class Shortfall(Term):
     limit: float | None = None
 
     short_name: ClassVar[str] = "shortfall"
+    reads_boxes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,6 +110,7 @@ class WorstCase(Term):
     limit: float | None = None
 
     short_name: ClassVar[str] = "worst case"
+    reads_boxes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
