@@ -285,6 +285,7 @@ def _solve_deviation(x: Floats, target: Floats) -> Floats:
     s = np.where(high, np.sqrt(inflection**2 - 8 * np.log(np.maximum(room / bound, _EPS**2))), s)
     below, above = np.where(low, 0.0, inflection), np.where(low, inflection, np.inf)
     s[~positive] = 0.0
+    last = np.full(s.size, np.inf)
     active = np.flatnonzero(positive)
     for _ in range(100):
         if not active.size:
@@ -302,8 +303,10 @@ def _solve_deviation(x: Floats, target: Floats) -> Floats:
         middle = np.where(np.isinf(ceiling), 2 * old, (floor + ceiling) / 2)
         new = np.where(outside, middle, new)
         s[active] = new
-        moved = (np.abs(new - old) > 2 * _EPS * new) & (ceiling - floor > 2 * _EPS * new)
-        active = active[moved]
+        size = np.abs(new - old) / new
+        stalled = (size < 1e-9) & (size > last[active] / 2)  # what is left is the rounding of the price
+        last[active] = size
+        active = active[(size > 2 * _EPS) & (ceiling - floor > 2 * _EPS * new) & ~stalled]
     return s
 
 

@@ -1,0 +1,238 @@
+"""An arbitrage-free surface through bid and ask: one convex quadratic program for all expiries together.
+
+Each slice's normalised call c(x) (forward 1, strike e^x) is an SVI base plus vega times a cubic spline,
+    c(x) = c_base(x) + v(x) u(x),   u = sum_j theta_j B_j(x),
+so u is, to first order, the correction of the implied vol, and prices, density and calendar differences are linear in
+theta. The program makes u smooth and keeps prices within bid and ask, the density and the rise from one expiry to the
+next positive, at the knots and between them. Beyond the last knots u, u' and u'' vanish and the base is the surface.
+Slope bounds and positive prices follow from the convexity, because the base has them at both ends.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import clarabel
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.interpolate import BSpline
+
+from optihedge.errors import DataError, SolverError
+from optihedge.market.pricing import implied_vol
+from optihedge.market.surface import Slice, Spline, Surface, base_terms
+from optihedge.market.svi import SviSlice, fit_svi
+
+Floats = NDArray[np.float64]
+
+# the objective: bending of u (in its slice's vol and width) + distance to mid (in half-spreads) + distance outside
+SMOOTHNESS = 1e-3
+CENTRING = 1e-2
+OUTSIDE = 10.0
+INSIDE = 0.98  # share of the half-spread that is free, so that the solver's tolerance does not leave the spread
+# margins keep the solver's tolerance, and what happens between the points, from turning into arbitrage
+DENSITY_MARGIN = 5e-3  # of g
+CALENDAR_MARGIN = 1e-6  # of vol
+KNOT_GAP, KNOT_GROWTH = 0.08, 0.2  # of the width, and of the distance from the money
+FAR = 7.0  # of |d1|: prices there are below 1e-12 of the forward
+RUN_OUT = np.array([0.1, 0.22, 0.36, 0.55, 0.8, 1.1, 1.5, 2.0, 2.6, 3.3])  # knots past the last quote, in widths
+DENSITY_STEP, MOST_POINTS = 0.03, 24  # change of d1^2/2 between points, points between two knots
+
+
+@dataclass(frozen=True, eq=False)
+class _Sheet:
+    """One slice while it is fitted: quotes as out-of-the-money prices over the forward at log-moneyness x, sorted."""
+
+    years: float
+    forward: float
+    discount: float
+    x: Floats
+    bid: Floats
+    ask: Floats
+    base: SviSlice
+    knots: Floats
+    width: float  # at-the-money deviation of the base
+
+    @property
+    def unit(self) -> float:
+        """At-the-money vol of the base: theta's unit."""
+        return self.width / np.sqrt(self.years)
+
+    @property
+    def size(self) -> int:
+        return self.knots.size - 4
+
+
+def fit_surface(quotes: pd.DataFrame) -> Surface:
+    """Surface through `quotes`: one row a quote, columns expiry, years, forward, discount, strike, right, bid, ask.
+
+    Rows of equal `expiry` (any label) are one slice; each quote is set against its own forward and discount, which
+    may differ a little within a slice as the quotes' times do. A zero bid bounds nothing from below; a quote without
+    an ask is refused. Every slice is kept; a quote that no arbitrage-free surface can meet is missed by as little as
+    possible. DataError where a slice has no quote with an implied vol.
+    """
+    sheets: list[_Sheet] = []
+    groups = sorted(quotes.groupby("expiry"), key=lambda group: float(group[1]["years"].median()))
+    for expiry, rows in groups:
+        sheets.append(_sheet(str(expiry), rows, sheets[-1].base if sheets else None))
+    splines = _solve(sheets)
+    return Surface(
+        tuple(Slice(s.years, s.forward, s.discount, s.base, u) for s, u in zip(sheets, splines, strict=True))
+    )
+
+
+# ---- one slice -----------------------------------------------------------------------------------------------------
+
+
+def _sheet(expiry: str, rows: pd.DataFrame, before: SviSlice | None) -> _Sheet:
+    years = float(rows["years"].median())
+    forward, discount, strike = (rows[c].to_numpy(dtype=float) for c in ("forward", "discount", "strike"))
+    bid, ask = (rows[side].to_numpy(dtype=float) / (discount * forward) for side in ("bid", "ask"))
+    if not np.all((ask > 0) & (ask >= bid)):
+        raise DataError(f"the expiry {expiry} has quotes without an ask or with the bid above it; drop them")
+    x = np.log(strike / forward)
+    given = np.where(rows["right"].to_numpy() == "C", 1.0, -1.0)
+    parity = np.maximum(given * (1 - np.exp(x)), 0.0)  # an in-the-money quote bounds the other side's price
+    bid, ask = np.maximum(bid - parity, 0.0), ask - parity
+    order = np.argsort(x, kind="stable")
+    x, bid, ask = x[order], bid[order], ask[order]
+    terms = (1.0, np.exp(x), years, np.where(x >= 0, 1.0, -1.0))
+    vol, low, high = (implied_vol(price, *terms) for price in ((bid + ask) / 2, bid, ask))
+    good = np.isfinite(vol) & np.isfinite(high) & (vol > 0)
+    if not good.any():
+        raise DataError(f"the expiry {expiry} has no quote with an implied vol; leave its quotes out")
+    spread = np.maximum((high - np.nan_to_num(low))[good], 1e-3)
+    base = fit_svi(x[good], vol[good] ** 2 * years, 1 / (spread * vol[good]), before)
+    width = float(np.sqrt(base.variance(0.0)))
+    centre = [float(np.median(a)) for a in (forward, discount)]
+    return _Sheet(years, centre[0], centre[1], x, bid, ask, base, _knots(x, base, width), width)
+
+
+def _knots(x: Floats, base: SviSlice, width: float) -> Floats:
+    """Knots at quoted strikes, thinned, and a run-out on both sides; further than `FAR` out the base must do."""
+    s = np.sqrt(base.variance(x))
+    near = x[np.abs(-x / s + s / 2) < FAR]
+    if near.size == 0:
+        near = np.zeros(1)
+    kept = [float(near[0])]
+    for point in near[1:]:
+        if point - kept[-1] >= KNOT_GAP * (width + KNOT_GROWTH * abs(point)):
+            kept.append(float(point))
+    run = width * RUN_OUT
+    return np.concatenate([kept[0] - run[::-1], kept, kept[-1] + run])
+
+
+def _splines(knots: Floats, points: Floats) -> tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array]:
+    """The cubic B-splines that vanish at both ends, and two derivatives, at points (m,): each m x (knots - 4)."""
+    inside = ((points >= knots[0]) & (points <= knots[-1])).astype(float)
+    at = np.clip(points, knots[0], knots[-1])
+    found = []
+    change = sparse.eye_array(knots.size - 4, format="csr")
+    for degree in (3, 2, 1):
+        padded = np.concatenate([np.repeat(knots[0], degree), knots, np.repeat(knots[-1], degree)])
+        values = sparse.csr_array(BSpline.design_matrix(at, padded, degree))[:, degree : knots.size - 1]
+        found.append(sparse.csr_array(sparse.diags_array(inside) @ values @ change))
+        span = degree / (knots[degree:] - knots[:-degree])
+        count = knots.size - degree - 1
+        slope = sparse.diags_array([span[:-1], -span[1:]], offsets=[0, -1], shape=(count + 1, count))
+        change = sparse.csr_array(slope @ change)
+    return found[0], found[1], found[2]
+
+
+def _density_points(sheet: _Sheet) -> Floats:
+    """Each knot and points after it, closer where the base's normal density changes fast."""
+    d1 = base_terms(sheet.base, sheet.years, sheet.knots).d1
+    change = np.abs(np.diff(d1**2)) / 2
+    parts = np.clip(np.ceil(change / DENSITY_STEP), 2, MOST_POINTS).astype(int)
+    place = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
+    return np.repeat(sheet.knots[:-1], parts) + place * np.repeat(np.diff(sheet.knots) / parts, parts)
+
+
+def _with_middles(knots: Floats) -> Floats:
+    return np.concatenate([knots, (knots[1:] + knots[:-1]) / 2])
+
+
+# ---- the program ---------------------------------------------------------------------------------------------------
+
+
+def _fidelity(sheet: _Sheet) -> tuple[sparse.csr_array, Floats]:
+    """Rows A and targets m: A theta - m is the price's distance from mid in half-spreads."""
+    terms = base_terms(sheet.base, sheet.years, sheet.x)
+    half = np.maximum((sheet.ask - sheet.bid) / 2, 1e-9)
+    value, _, _ = _splines(sheet.knots, sheet.x)
+    rows = sparse.csr_array(sparse.diags_array(terms.vega * sheet.unit / half) @ value)
+    return rows, ((sheet.bid + sheet.ask) / 2 - terms.price) / half
+
+
+def _bending(sheet: _Sheet) -> sparse.csr_array:
+    """Matrix whose quadratic form is the integral of u''^2, all in units of the slice's vol and width."""
+    half, middle = np.diff(sheet.knots) / 2, (sheet.knots[1:] + sheet.knots[:-1]) / 2
+    gauss = np.concatenate([middle - half / np.sqrt(3), middle + half / np.sqrt(3)])  # exact: u'' is piecewise linear
+    weight = np.sqrt(np.concatenate([half, half]) * sheet.width**3)
+    curve = sparse.diags_array(weight) @ _splines(sheet.knots, gauss)[2]
+    return sparse.csr_array(curve.T @ curve)
+
+
+def _density(sheet: _Sheet) -> tuple[sparse.csr_array, Floats]:
+    """Rows A and bounds b: A theta >= b is a positive density (convex prices)."""
+    points = _density_points(sheet)
+    terms = base_terms(sheet.base, sheet.years, points)
+    value, first, second = _splines(sheet.knots, points)
+    form = second + sparse.diags_array(terms.first) @ first + sparse.diags_array(terms.zeroth) @ value
+    return sparse.csr_array(sparse.diags_array(terms.kappa * sheet.unit) @ form), DENSITY_MARGIN - terms.g
+
+
+def _calendar(near: _Sheet, far: _Sheet) -> tuple[sparse.csr_array, sparse.csr_array, Floats]:
+    """Rows A, B and bounds b: A theta_near + B theta_far >= b keeps the far price above the near one, in vol units."""
+    points = np.unique(np.concatenate([_with_middles(near.knots), _with_middles(far.knots)]))
+    bases = [base_terms(sheet.base, sheet.years, points) for sheet in (near, far)]
+    scale = np.maximum(bases[0].vega, bases[1].vega)
+    seen = scale > 1e-200
+    rise = (bases[1].price - bases[0].price)[seen] / scale[seen]
+    blocks = []
+    for sheet, terms, sign in zip((near, far), bases, (-1.0, 1.0), strict=True):
+        factor = sparse.diags_array(sign * sheet.unit * terms.vega[seen] / scale[seen])
+        blocks.append(sparse.csr_array(factor @ _splines(sheet.knots, points[seen])[0]))
+    return blocks[0], blocks[1], CALENDAR_MARGIN - rise
+
+
+def _solve(sheets: list[_Sheet]) -> list[Spline]:
+    """Minimise bending, distance from mid and what lies outside bid and ask, over theta and one slack per quote."""
+    fidelity, middle = zip(*(_fidelity(s) for s in sheets), strict=True)
+    hessian = [
+        SMOOTHNESS * _bending(sheet) + CENTRING * (rows.T @ rows) for sheet, rows in zip(sheets, fidelity, strict=True)
+    ]
+    linear = [-CENTRING * (rows.T @ target) for rows, target in zip(fidelity, middle, strict=True)]
+    density, density_bound = zip(*(_density(s) for s in sheets), strict=True)
+    bounds = [*density_bound]
+    calendar: list[list[sparse.csr_array | None]] = []
+    for i, (near, far) in enumerate(pairwise(sheets)):
+        before, after, bound = _calendar(near, far)
+        calendar.append([None] * i + [before, after] + [None] * (len(sheets) - i - 2))
+        bounds.append(bound)
+    free = sparse.block_diag(density, format="csr")
+    if calendar:
+        free = sparse.vstack([free, sparse.block_array(calendar, format="csr")], format="csr")
+    quotes = sparse.block_diag(fidelity, format="csr")
+    target = np.concatenate(middle)
+    slack = sparse.eye_array(target.size, format="csr")
+    matrix = sparse.block_array([[-free, None], [quotes, -slack], [-quotes, -slack], [None, -slack]], format="csc")
+    bound = np.concatenate([-np.concatenate(bounds), INSIDE + target, INSIDE - target, np.zeros(target.size)])
+    objective = sparse.block_diag([*hessian, sparse.csr_array((target.size, target.size))], format="csc")
+    cost = np.concatenate([*linear, np.full(target.size, OUTSIDE)])
+    theta = _minimise(objective, cost, matrix, bound)
+    starts = np.cumsum([0] + [s.size for s in sheets])
+    return [Spline(s.knots, s.unit * theta[a : a + s.size]) for s, a in zip(sheets, starts[:-1], strict=True)]
+
+
+def _minimise(objective: sparse.csc_array, cost: Floats, matrix: sparse.csc_array, bound: Floats) -> Floats:
+    """Clarabel on 1/2 z'Pz + c'z subject to A z <= b; SolverError where it does not end."""
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.max_threads = 1
+    upper = sparse.triu(objective, format="csc")
+    cones = [clarabel.NonnegativeConeT(bound.size)]
+    answer = clarabel.DefaultSolver(upper, cost, matrix, bound, cones, settings).solve()
+    if str(answer.status) not in ("Solved", "AlmostSolved"):
+        raise SolverError(f"the surface's quadratic program ended {answer.status}; please report it with the quotes")
+    return np.array(answer.x)
