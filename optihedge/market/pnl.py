@@ -19,8 +19,8 @@ PARTS = (
 """Parts of a P&L, base currency.
 
 delta to charm   the start's exposures times the moves of the underlying, of the contract's own vol, and the time passed
-carry            change of the basis ln(F/S); where an option is followed on its forward, the carry of that forward, and
-                 the change of its rate
+carry            change of the basis ln(F/S) beyond what theta counts; for an option followed on its forward, the carry
+                 of that forward; the change of its rate
 currency         change of the pairs between a contract's currency and base, at the start's value
 fees             half spread and fees of the trades at the start (below zero)
 """
@@ -113,11 +113,12 @@ def _explained(start: Market, end: Market) -> dict[str, np.ndarray]:
     of_spot = np.where(driver >= 0, change[driver] if len(change) else 0.0, 0.0)
     spot = c.spot * (1 + of_spot)
     forward = later(end.contracts.forward, spot)
-    linear_option = kinds["option"] & ~kinds["inverse"]
+    linear = kinds["option"] & ~kinds["inverse"]
+    followed = linear & (c.power == 0)  # on its forward: the spot's print may lag the quotes
     itself = ~kinds["option"] & ~kinds["margined"] & ~c.constant
     own = np.where(itself, later(end.contracts.price, spot) / np.where(c.price == 0, 1.0, c.price) - 1, of_spot)
     with np.errstate(invalid="ignore", divide="ignore"):
-        move = np.where(linear_option, forward / c.forward - 1, own)
+        move = np.where(followed, forward / c.forward - 1, own)
         lean = np.log((forward / spot) / (c.forward / c.spot))
     lean = np.where(np.isfinite(lean) & (kinds["margined"] | kinds["option"]), lean, 0.0)
     stop = start.instruments["expiry"].where(start.instruments["expiry"] < end.as_of, end.as_of)
@@ -125,11 +126,12 @@ def _explained(start: Market, end: Market) -> dict[str, np.ndarray]:
     years = (stop - start.quotes["time"]).dt.total_seconds().to_numpy() / (3600 * HOURS_PER_YEAR)
     vol = np.where(kinds["option"], later(end.quotes["vol"].to_numpy(), c.vol) - c.vol, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        rate = np.where(linear_option, -np.log(c.discount) / c.years, 0.0)
-        growth = np.where(linear_option, np.log(c.forward / c.spot) / c.years, 0.0)
+        rate = np.where(linear, -np.log(c.discount) / c.years, 0.0)
+        growth = np.where(linear, np.log(c.forward / c.spot) / c.years, 0.0)
     new_rate = later(end.quotes["rate"].to_numpy(), rate)
     left = np.maximum(np.nan_to_num(c.years) - years, 0.0)
-    carry = np.where(linear_option, s.outright * growth * years - left * s.value * (new_rate - rate), s.basis * lean)
+    discounting = np.where(linear, -left * s.value * (new_rate - rate), 0.0)
+    carry = s.basis * (np.where(followed, 0.0, lean) + growth * years) + discounting  # theta has paid the growth
     pairs = start.loadings.matrix.T.tocsr()
     currency = pairs @ np.where(moving, change, 0.0)
     currency -= np.where(driver >= 0, np.asarray(pairs[np.arange(len(driver)), driver]).ravel() * of_spot, 0.0)

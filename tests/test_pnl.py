@@ -1,0 +1,140 @@
+"""P&L explain: the parts sum to the total, what is linear is explained exactly, the rest to second order."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from recorded_markets import spx_days, spx_market
+from test_exposures import BASIS, EXPIRY, PERP_BASIS, QUANTITY, SPOT, STRIKES, VOL
+
+from optihedge.errors import DataError
+from optihedge.market.pnl import PARTS, contract_pnl, explain_hedge, explain_pnl
+from optihedge.market.pricing import black, years_between
+from optihedge.market.snapshot import Market
+
+SUM = 1e-9  # of the P&L's parts against its total
+START = pd.Timestamp("2026-01-20T12:00:00Z")
+
+
+def coins(base: str, hours: float, size: float, **fields: object) -> Market:
+    """The desk of test_exposures after so many hours, its spot, vol and bases moved in proportion to `size`."""
+    as_of = START + pd.Timedelta(hours=hours)
+    years = float(years_between(as_of, EXPIRY))
+    spot, vol = SPOT * (1 + 0.02 * size), VOL + 0.01 * size
+    forward, perpetual = spot * np.exp(BASIS + 0.001 * size), spot * np.exp(PERP_BASIS - 0.0002 * size)
+    quotes = {"INDEX": spot, "PERP": perpetual, "FUT": forward, "LFUT": forward}
+    for name, (strike, _, right) in STRIKES.items():
+        quotes[name] = float(black(forward, strike, years, vol, right)) / forward
+    quotes["LINEAR"] = quotes["CALL"] * forward
+    table = pd.DataFrame([
+        {"instrument": "INDEX", "type": "index"}, {"instrument": "COIN", "type": "cash", "currency": "BTC"},
+        {"instrument": "USD", "type": "cash", "underlying": "USD"},
+        {"instrument": "PERP", "type": "inverse_perpetual", "multiplier": 10.0},
+        {"instrument": "FUT", "type": "inverse_future", "multiplier": 10.0, "expiry": EXPIRY},
+        {"instrument": "LFUT", "type": "future", "expiry": EXPIRY},
+        {"instrument": "CALL", "type": "inverse_option", "strike": 90_000.0, "right": "C", "expiry": EXPIRY},
+        {"instrument": "PUT", "type": "inverse_option", "strike": 80_000.0, "right": "P", "expiry": EXPIRY},
+        {"instrument": "LINEAR", "type": "option", "strike": 90_000.0, "right": "C", "expiry": EXPIRY},
+    ])  # fmt: skip
+    table["underlying"] = table["underlying"].fillna("BTC")
+    table["currency"] = table["currency"].fillna("USD")
+    table["fee"] = 1e-4
+    marks = pd.DataFrame({"instrument": list(quotes), "mark": list(quotes.values())})
+    half = np.where(marks["instrument"] == "INDEX", np.nan, 1e-4 * marks["mark"])
+    marks["bid"], marks["ask"] = marks["mark"] - half, marks["mark"] + half
+    marks["underlying_price"] = np.where(marks["instrument"].isin([*STRIKES, "LINEAR"]), forward, np.nan)
+    perp = marks["instrument"] == "PERP"
+    marks["funding_rate"], marks["funding_hours"] = np.where(perp, 1e-4, np.nan), np.where(perp, 8.0, np.nan)
+    drivers = pd.DataFrame({"driver": ["BTC"], "currency": ["USD"]})
+    return Market(table, marks, base, drivers=drivers, as_of=as_of, **fields)
+
+
+@pytest.mark.parametrize("base", ["USD", "BTC"])
+def test_the_parts_sum_to_the_total(base):
+    start, end = coins(base, 0, 0), coins(base, 24, 1)
+    trades = pd.Series({"CALL": 2.0, "PERP": -500.0})
+    frame = explain_pnl(start, end, QUANTITY, trades)
+    total = frame["total"]
+    np.testing.assert_allclose(frame[list(PARTS)].sum(axis=1), total, rtol=SUM, atol=SUM * total.abs().max())
+    earned = QUANTITY * contract_pnl(start, end)[QUANTITY.index]
+    np.testing.assert_allclose(total - frame["fees"], earned, rtol=SUM, atol=SUM * earned.abs().max())
+    assert (frame.loc[["CALL", "PERP"], "fees"] < 0).all()
+    assert (frame["fees"].drop(["CALL", "PERP"]) == 0).all()
+
+
+@pytest.mark.parametrize("base", ["USD", "BTC"])
+def test_what_is_unexplained_shrinks_faster_than_the_moves(base):
+    """Halving every move and the time divides it by eight where only S and vol moved, by four with time and basis."""
+    start = coins(base, 0, 0)
+    whole, half = (explain_pnl(start, coins(base, 8 * s, s), QUANTITY) for s in (0.5, 0.25))
+    options = ["CALL", "PUT", "LINEAR"]
+    assert (whole.loc[options, "unexplained"].abs() <= 0.02 * whole.loc[options, "total"].abs()).all()
+    assert (half["unexplained"].abs() <= whole["unexplained"].abs() / 3 + 1e-12 * SPOT).all()
+
+
+def test_what_is_linear_is_explained_exactly():
+    frame = explain_pnl(coins("USD", 0, 0), coins("USD", 24, 1), QUANTITY)
+    assert frame.loc["COIN", "unexplained"] == pytest.approx(0, abs=1e-8)
+    assert frame.loc["COIN", "delta"] == pytest.approx(3 * 0.02 * SPOT)
+    assert frame.loc["USD"].abs().max() == 0
+    future = frame.loc["FUT"]
+    assert future["delta"] + future["carry"] == pytest.approx(future["total"], rel=0.03)
+    assert frame.loc["PERP", "funding"] == pytest.approx(9_000 * 10 * 1e-4 * 3, rel=1e-3)
+
+
+def test_a_stock_is_all_delta_and_its_currency_a_part_of_its_own():
+    def market(price: float, pair: float, day: str) -> Market:
+        table = pd.DataFrame({"instrument": ["A", "B"], "currency": ["USD", "EUR"]})
+        quotes = pd.DataFrame({"instrument": ["A", "B"], "bid": price, "ask": price})
+        drivers = pd.DataFrame({"driver": ["A", "B", "EURUSD"], "kind": ["price", "price", "fx"]})
+        history = pd.DataFrame({"A": [1.0, price], "B": [1.0, price], "EURUSD": [1.0, pair]},
+                               pd.DatetimeIndex(["2026-01-01", day]))  # fmt: skip
+        return Market(table, quotes, "USD", drivers=drivers, history=history)
+
+    held = pd.Series({"A": 1.0, "B": 1.0})
+    frame = explain_pnl(market(100, 1.2, "2026-01-02"), market(110, 1.26, "2026-01-05"), held)
+    assert frame.loc["A", ["delta", "total"]].tolist() == pytest.approx([10, 10])
+    assert frame.loc["B", "delta"] == pytest.approx(12)
+    assert frame.loc["B", "currency"] == pytest.approx(6)
+    assert frame.loc["B", "unexplained"] == pytest.approx(0.6)  # the cross of the two
+
+
+def test_book_and_hedge_stand_beside_each_other():
+    start, end = coins("USD", 0, 0), coins("USD", 24, 1)
+    book, hedge = pd.Series({"COIN": 1.0, "CALL": -2.0}), pd.Series({"PERP": -9_000.0})
+    frame = explain_hedge(start, end, book, hedge, hedge)
+    assert frame.index.tolist() == ["book", "hedge", "both"]
+    np.testing.assert_allclose(frame.loc["both"], frame.loc["book"] + frame.loc["hedge"])
+    assert frame.loc["hedge", "fees"] < 0 and frame.loc["book", "fees"] == 0
+
+
+def test_what_has_vanished_is_refused_by_name():
+    start, end = coins("USD", 0, 0), coins("USD", 24, 1)
+    gone = Market(
+        end.instruments.drop("CALL"), end.quotes.drop("CALL"), "USD",
+        drivers=pd.DataFrame({"driver": ["BTC"], "currency": ["USD"]}), as_of=end.as_of,
+    )  # fmt: skip
+    with pytest.raises(DataError, match="CALL is held but has no price on"):
+        explain_pnl(start, gone, pd.Series({"CALL": 1.0}))
+    with pytest.raises(DataError, match="X is not in the market of"):
+        explain_pnl(start, end, pd.Series({"X": 1.0}))
+
+
+@pytest.mark.slow
+def test_recorded_index_options_are_explained_from_day_to_day(recorded):
+    """Liquid contracts (bid above zero, 5-60 delta, 7-365 days) of all consecutive recorded days, on their forwards."""
+    folder = recorded("spx_options_2019")
+    pooled = []
+    for today, tomorrow in zip(spx_days(folder)[:-1], spx_days(folder)[1:], strict=True):
+        start, end = spx_market(folder, today), spx_market(folder, tomorrow, liquid=False)
+        delta = (start.exposures["delta"] / 100 / start.levels["SPX"]).abs()
+        chosen = start.names.isin(end.names) & delta.between(0.05, 0.60).to_numpy() & (start.names != "SPX")
+        names = start.names[chosen]
+        frame = explain_pnl(start, end, pd.Series(0.01, index=names))  # per index point
+        pooled.append(frame.assign(tick=np.where(start.price[names] < 3, 0.05, 0.10)))
+    frame = pd.concat(pooled)
+    total = frame["total"]
+    simple = total - frame[["delta", "gamma", "vega", "theta", "carry"]].sum(axis=1)
+    assert len(frame) > 90_000
+    for left, explained, ticks in ((simple, 0.995, 2.0), (frame["unexplained"], 0.998, 1.2)):
+        assert 1 - (left**2).sum() / ((total - total.mean()) ** 2).sum() >= explained
+        assert (left.abs() / frame["tick"]).mean() <= ticks
