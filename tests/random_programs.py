@@ -1,5 +1,7 @@
 """Random Programs with every feature mixed and badly scaled on purpose; shared by tests and benchmarks."""
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -94,3 +96,80 @@ def random_program(seed: int, *, largest: int = 500, feasible: bool = True, resc
         rows_on_trades=by_row(W), row_lower=low * row_unit, row_upper=high * row_unit,
         row_penalty=penalty * money / row_unit,
     )  # fmt: skip
+
+
+def hostile_program(seed: int) -> Program:
+    """One Program meant to break a solver: contradictions from 1 to 1e-9, zero or repeated rows and columns, extremes.
+
+    Raises SpecError where what it asks for is no convex problem (NaN, infinite bounds, negative variance).
+    """
+    r = np.random.default_rng(seed)
+    p = random_program(seed + 10_000, largest=60, rescale=bool(r.random() < 0.5))
+    n, _, _, m = p.size
+    kind = KINDS[seed % len(KINDS)]
+    wide = np.array([1.0])
+    if kind == "not a number":
+        return replace(p, linear=np.where(np.arange(n) == n - 1, np.nan, p.linear))
+    if kind == "infinite bound":
+        return replace(p, upper=np.where(np.arange(n) == 0, np.inf, p.upper))
+    if kind == "negative variance":
+        return replace(p, diagonal=np.where(np.arange(n) == 0, -1e-9, p.diagonal))
+    if kind == "contradiction":
+        row = sp.csr_array(r.normal(size=(1, n)) * (p.upper > p.lower) / (np.abs(p.upper) + np.abs(p.lower) + 1e-9))
+        size = 10.0 ** -(seed // len(KINDS) % 10)
+        value = float((row @ p.start)[0])
+        return _with_rows(p, sp.vstack([row, row]), [value, value + size], [value, value + size])
+    if kind == "zero row":
+        return _with_rows(p, sp.csr_array((1, n)), -wide, wide)
+    if kind == "broken zero row":
+        return _with_rows(p, sp.csr_array((1, n)), wide, 2 * wide)
+    if kind == "repeated rows":
+        return _with_rows(p, sp.vstack([p.rows, -3 * p.rows]) if m else sp.csr_array((0, n)),
+                          *_repeated(p, np.array([1.0, -3.0])))  # fmt: skip
+    if kind == "repeated columns":
+        column = r.integers(0, n, n)
+        return replace(p, **{name: getattr(p, name)[:, column] for name in
+                             ("factors", "specifics", "rows", "rows_on_holdings", "rows_on_trades")},
+                       row_penalty=np.where(np.isfinite(p.row_penalty), p.row_penalty, 1.0),
+                       diagonal=np.zeros(n))  # fmt: skip
+    if kind == "points":
+        return replace(p, lower=p.start, upper=p.start)
+    if kind == "thin boxes":
+        return replace(p, lower=p.start, upper=p.start * (1 + 1e-12 * np.sign(p.start)) + 1e-13,
+                       row_penalty=np.minimum(p.row_penalty, 1.0))  # fmt: skip
+    if kind == "wide boxes":
+        return replace(p, lower=p.lower - 1e7 * (p.upper - p.lower), upper=p.upper + 1e7 * (p.upper - p.lower))
+    if kind == "no risk":
+        return replace(p, factors=None, factor_offset=None, specifics=None, specific_offset=None, diagonal=None)
+    if kind == "no cost":
+        return replace(p, buy=None, sell=None, quadratic=None, power=None, depth=None, long=None, short=None)
+    scale = 1e-12 if kind == "no aversion" else 1e12
+    return replace(p, factors=p.factors * np.sqrt(scale), factor_offset=p.factor_offset * np.sqrt(scale),
+                   specifics=p.specifics * np.sqrt(scale), specific_offset=p.specific_offset * np.sqrt(scale),
+                   diagonal=p.diagonal * scale)  # fmt: skip
+
+
+KINDS = ("not a number", "infinite bound", "negative variance", "contradiction", "zero row", "broken zero row",
+         "repeated rows", "repeated columns", "points", "thin boxes", "wide boxes", "no risk", "no cost",
+         "no aversion", "all aversion")  # fmt: skip
+
+
+def _with_rows(p: Program, rows: sp.sparray, low: np.ndarray, high: np.ndarray) -> Program:
+    count = rows.shape[0]
+    none = sp.csr_array((count, len(p.columns)))
+    grow = lambda old, new: np.concatenate([old, new])  # noqa: E731
+    return replace(
+        p, row_names=(*p.row_names, *(f"more{j}" for j in range(count))), rows=sp.vstack([p.rows, rows], format="csr"),
+        rows_on_holdings=sp.vstack([p.rows_on_holdings, none], format="csr"),
+        rows_on_trades=sp.vstack([p.rows_on_trades, none], format="csr"), row_lower=grow(p.row_lower, low),
+        row_upper=grow(p.row_upper, high), row_penalty=grow(p.row_penalty, np.full(count, np.inf)),
+        row_tier=grow(p.row_tier, np.zeros(count)), row_fixed=grow(p.row_fixed, np.zeros(count)),
+    )  # fmt: skip
+
+
+def _repeated(p: Program, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    plain = (np.diff(p.rows_on_holdings.indptr) + np.diff(p.rows_on_trades.indptr)) == 0
+    sides = [np.where(plain, p.row_lower, -np.inf), np.where(plain, p.row_upper, np.inf)]
+    low = [np.minimum(f * sides[0], f * sides[1]) for f in factors]
+    high = [np.maximum(f * sides[0], f * sides[1]) for f in factors]
+    return np.concatenate(low), np.concatenate(high)

@@ -57,7 +57,7 @@ class NewtonSystem:
         _, self.locals, total = form.sizes
         self.p = total - self.locals
         self.matrix = form.common
-        self._pairs = _pairs(form.local, form.blocks)
+        self._pairs = _pairs(form.local, form.blocks) if self.locals else None
         self.tilted = len(form.sized) > 0
         if self.tilted:
             self.matrix = form.common.copy()

@@ -138,6 +138,8 @@ def fold(p: Program) -> Folded:
 
 
 def _clean(matrix: sp.csr_array) -> sp.csr_array:
+    if matrix.has_canonical_format and matrix.data.all():
+        return matrix
     matrix = matrix.copy()
     matrix.sum_duplicates()
     matrix.eliminate_zeros()

@@ -14,11 +14,13 @@ import time
 import numpy as np
 
 from optihedge.hedge.solvers.arrow import NewtonSystem
+from optihedge.hedge.solvers.proof import ray_gap
 from optihedge.hedge.solvers.standard_form import StandardForm
 
 Array = np.ndarray
 
 _TO_BOUNDARY = 0.995
+_DOUBT = 12  # iterations after which the multipliers are tested for a proof that the rows contradict each other
 _NO_SIDE = 1e-20  # weight of a row without limits
 _REGULAR = 1e-13  # proximal term on every column, relative to the objective's scale
 
@@ -58,18 +60,18 @@ class InteriorPoint:
         self.t[self.open] = self.t[self.shut] - past
         self.r = form.values(h, self.t[self.shut])
         inside = self.side * (self.limit - self.r[self.side_row])
-        self.t[self.rows] = np.maximum(inside, 1.0)
-        self.t[self.excess] = np.maximum(-inside[self.soft], 0.0) + 1.0
+        self.t[self.rows], self.t[self.excess] = np.maximum(inside, 1.0), 1.0
         self.z[:] = centre / self.t
         pull = self.z[self.rows]
         pull[self.soft] = np.minimum(pull[self.soft], 0.5 * penalty[self.soft])
         self.z[self.excess] = penalty[self.soft] - pull[self.soft]
+        self.t[self.excess] = centre / self.z[self.excess]
         self.V = np.zeros(q)
         self.iterations = 0
         self.stalled = 0
 
     def advance(self, tolerance: float, stop: float, limit: int) -> str:
-        """Step until gap and residuals are below tolerance ('close'); else 'stalled', 'limit' or 'deadline'."""
+        """Step until gap and residuals are below tolerance ('close'), or V proves a 'contradiction'; else why not."""
         while True:
             self._residuals()
             if max(self.gap, self.primal, self.dual) <= tolerance:
@@ -78,6 +80,8 @@ class InteriorPoint:
                 return "limit"
             if time.perf_counter() > stop:
                 return "deadline"
+            if self.iterations >= _DOUBT and self.iterations % 4 == 0 and ray_gap(self.form, self.V) > 0:
+                return "contradiction"
             if self.stalled >= 3 or not self._step():
                 return "stalled"
             self.iterations += 1

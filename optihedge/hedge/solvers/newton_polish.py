@@ -157,7 +157,7 @@ def predict(form: StandardForm, system: NewtonSystem, h: Array, V: Array) -> Arr
     slope += np.bincount(form.hinges.column, form.hinges.sign * opened * hinge_slopes, len(h))
     if form.power.any():
         slope += 1.5 * form.power * np.sign(h - form.start) * np.sqrt(np.abs(h - form.start))
-    pushing = (form.compliance > 0) | ((V != 0) & (V > least) & (V < most))
+    pushing = (form.compliance > 0) | ((V != 0) & (least < V) & (most > V))
     gradient = form.values(h, v) - np.where(V < 0, form.low, np.where(pushing, form.high, 0.0)) - form.compliance * V
     system.tilt(opened)
     if not system.factor(free, np.where(pushing, form.compliance, _APART), None, 1e-12):

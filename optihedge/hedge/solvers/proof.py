@@ -29,7 +29,7 @@ class Proof:
 
     def passes(self, tolerance: float) -> bool:
         """Whether the gap is within tolerance x scale and every hard row is met."""
-        return self.residual <= 1.0 and self.gap <= tolerance * self.scale
+        return self.residual <= 1.0 and abs(self.gap) <= tolerance * self.scale
 
     @property
     def badness(self) -> float:

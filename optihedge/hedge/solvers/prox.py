@@ -60,7 +60,5 @@ def response(form: StandardForm, t: Array, hinge_slopes: Array, curvature: Array
     if len(form.table):
         stuck |= ((t == form.table_at) & (np.append(hinge_slopes, 0.0)[form.table] > 0)).any(axis=0)
     if form.power.any():
-        size = np.abs(t - form.start)
-        with np.errstate(divide="ignore"):
-            curvature = curvature + np.where(form.power > 0, 0.75 * form.power / np.sqrt(size), 0.0)
+        curvature = curvature + 0.75 * form.power / np.sqrt(np.abs(t - form.start) + _TINY)
     return np.where(stuck, 0.0, 1.0 / np.maximum(curvature, _TINY))

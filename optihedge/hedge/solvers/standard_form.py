@@ -136,11 +136,14 @@ class StandardForm:
         return least, most
 
 
-def standard_form(p: Program) -> StandardForm:
-    """Fold, scale and split a Program. Raises nothing: a Program is checked when it is made."""
+def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
+    """Fold, scale and split a Program. Raises nothing: a Program is checked when it is made.
+
+    `least`: the smallest position that counts as of order one, as a share of its box.
+    """
     f = fold(p)
     n, k, s, m = len(f.columns), len(f.factors), f.specifics.shape[0], len(f.row_index)
-    scale, value = _scales(f)
+    scale, value = _scales(f, least)
     root, hinge_scale = np.sqrt(value), scale[f.hinges.column]
     factors, factor_offset = f.factors * (scale / root), f.factor_offset / root
     specifics, rows, weights, row_scale = scaled(f.specifics, 1 / root, scale), f.rows, f.weights, np.ones(m)
@@ -201,7 +204,7 @@ def _power_of_two(x: Array) -> Array:
     return np.exp2(np.round(np.log2(x)))
 
 
-def _scales(f: Folded) -> tuple[Array, float]:
+def _scales(f: Folded, least: float) -> tuple[Array, float]:
     """Column scales that make positions of order 1, and the objective's scale (a power of 4)."""
     n = len(f.columns)
     if n == 0:
@@ -217,7 +220,7 @@ def _scales(f: Folded) -> tuple[Array, float]:
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         by_risk = risk / np.sqrt(norms)
     reach = np.maximum(np.abs(f.start), np.where(np.isfinite(by_risk), by_risk, width))
-    scale = _power_of_two(np.clip(reach, 1e-4 * width, width))
+    scale = _power_of_two(np.clip(reach, least * width, width))
     kinks = np.bincount(f.hinges.column, f.hinges.slope, n) + 1.5 * f.power * np.sqrt(scale)
     linear = np.mean((np.abs(gradient) + kinks) * scale)
     quadratic = np.mean(norms * scale**2)

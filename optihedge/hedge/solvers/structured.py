@@ -7,6 +7,7 @@ converge is asked for its least violation: a Program without an answer is proved
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -23,9 +24,10 @@ _EXACT = 1e-11  # gap aimed at, share of the scale
 _ENOUGH = 1e-6  # gap that still counts as optimal
 _WARM_STEPS = 15
 _ITERATIONS = 100
+_FINER = 1e-6  # a second try's smallest position, share of the box
 _LARGEST_WORK = 2e10  # multiplications in one factorisation
 _LADDER = ((1e-7, 6), (1e-9, 20), (1e-11, 40))  # interior-point tolerance, then Newton steps at most
-_ELASTIC_RISK = 1e-9  # share of the curvature that is left while violations are minimised
+_ELASTIC_RISK = 1e-12  # share of the curvature that is left while violations are minimised
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,18 @@ def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
         if best.proof.passes(_EXACT):
             return _answer(form, best)
     cold, word = search.cold()
+    if word == "contradiction":
+        return _contradiction(form, cold)
     if best is None or cold.proof.badness < best.proof.badness:
         best = cold
     if best.proof.passes(_ENOUGH) or word == "deadline":
         return _answer(form, best, f"failed: {word}")
-    return _least_violation(form, best, stop)
+    answer = _least_violation(form, best, stop)
+    if not answer.status.startswith("failed: no convergence"):
+        return answer
+    finer = standard_form(program, _FINER)
+    again, _ = _Search(finer, stop).cold()
+    return _answer(finer, again) if again.proof.passes(_ENOUGH) else answer
 
 
 def _declined(program: Program) -> str:
@@ -100,20 +109,22 @@ class _Search:
     def polish(self, h: Array, V: Array, steps: int) -> Point:
         return polish_point(self.form, self.system, h, V, self.floor, tolerance=_EXACT, steps=steps, stop=self.stop)
 
-    def cold(self) -> tuple[Point, str]:
-        """The best point of the ladder of tolerances, and the interior point's last word."""
+    def cold(self, done: Callable[[Point], bool] = lambda point: point.proof.passes(_EXACT)) -> tuple[Point, str]:
+        """The best point of the ladder of tolerances, up to one that is `done`; the interior point's last word."""
         inner, best, word = InteriorPoint(self.form, self.system), None, ""
         for tolerance, steps in _LADDER:
             word = inner.advance(tolerance, self.stop, _ITERATIONS)
-            if word == "infeasible":
-                break
+            if word == "contradiction":
+                point = Point(inner.h, inner.V, prove(self.form, inner.h, inner.V, self.floor))
+                return point, word
             point = self.polish(inner.h, inner.V, steps)
             if best is None or point.proof.badness < best.proof.badness:
                 best = point
-            if best.proof.passes(_EXACT) or word != "close":
+            if done(point) or word != "close":
                 break
-        if best is None:
-            best = Point(inner.h, inner.V, prove(self.form, inner.h, inner.V, self.floor))
+        if best.proof.badness > _ENOUGH:  # where there is nothing to gain, only multipliers of exactly zero prove it
+            free = Point(best.h, 0 * best.V, prove(self.form, best.h, 0 * best.V, self.floor))
+            best = free if free.proof.badness < best.proof.badness else best
         return best, word
 
 
@@ -122,11 +133,9 @@ def _least_violation(form: StandardForm, best: Point, stop: float) -> Candidate:
     hard = np.isinf(form.penalty) & (form.compliance == 0)
     if not hard.any():
         return _answer(form, best, "failed: no convergence")
-    elastic = form.elastic(_ELASTIC_RISK)
-    point, word = _Search(elastic, stop).cold()
-    V = np.where(hard, point.V, 0.0)
-    if ray_gap(form, V) > 0:
-        return Candidate(form.quantities(point.h), form.row_multipliers(V), "infeasible")
+    point, word = _Search(form.elastic(_ELASTIC_RISK), stop).cold(lambda one: ray_gap(form, one.V) > 0)
+    if ray_gap(form, point.V) > 0:
+        return _contradiction(form, point)
     r = form.values(point.h, form.open_hinges(point.h))
     allowed = np.zeros_like(r)
     allowed[form.compliance == 0] = RESIDUAL * row_sizes(form, point.h)
@@ -143,6 +152,12 @@ def _least_violation(form: StandardForm, best: Point, stop: float) -> Candidate:
 def _answer(form: StandardForm, point: Point, otherwise: str = "failed") -> Candidate:
     word = "optimal" if point.proof.passes(_ENOUGH) else otherwise
     return Candidate(form.quantities(point.h), form.row_multipliers(point.V), word)
+
+
+def _contradiction(form: StandardForm, point: Point) -> Candidate:
+    """The hard rows' multipliers as a ray: no quantities in the box meet the limits they weigh."""
+    V = np.where(np.isinf(form.penalty) & (form.compliance == 0), point.V, 0.0)
+    return Candidate(form.quantities(point.h), form.row_multipliers(V / np.abs(V).max()), "infeasible")
 
 
 def _without_columns(form: StandardForm) -> Candidate:

@@ -1,0 +1,79 @@
+"""Eliminating local blocks changes the work, never the answer."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from optihedge.hedge.certificate import certify
+from optihedge.hedge.program import Program
+from optihedge.hedge.solvers.arrow import NewtonSystem, split_blocks
+from optihedge.hedge.solvers.standard_form import standard_form
+from optihedge.hedge.solvers.structured import Structured
+
+
+def options_book(underlyings: int, each: int, k: int, *, seed: int = 0, neutral_each: bool = False) -> Program:
+    """Options on many underlyings, each with specific price and vol risk shared by its contracts."""
+    r = np.random.default_rng(seed)
+    n, of = underlyings * each, np.repeat(np.arange(underlyings), each)
+    delta, vega = r.uniform(-1, 1, n) * r.lognormal(0, 0.5, n), r.uniform(0, 1, n) * r.lognormal(0, 0.5, n)
+    by_underlying = lambda v: sp.csr_array((v, (of, np.arange(n))), shape=(underlyings, n))  # noqa: E731
+    betas = r.normal(size=(k, underlyings)) * np.geomspace(0.15, 0.015, k)[:, None]
+    specifics = sp.vstack([by_underlying(r.uniform(0.1, 0.4, underlyings)[of] * delta),
+                           by_underlying(r.uniform(0.1, 0.4, underlyings)[of] * vega)], format="csr")  # fmt: skip
+    rows, names = [sp.csr_array(delta[None]), sp.csr_array(vega[None])], ["delta", "vega"]
+    if neutral_each:
+        rows.append(by_underlying(delta))
+        names += [f"delta[{u}]" for u in range(underlyings)]
+    m = len(names)
+    start = r.normal(size=n) * (r.random(n) < 0.3)
+    cost = r.uniform(0.001, 0.02, n) * np.maximum(np.abs(delta), 0.05)
+    return Program(
+        columns=tuple(f"c{i}" for i in range(n)), start=start, lower=start - 5, upper=start + 5, lot=np.full(n, 0.01),
+        factors=betas[:, of] * delta, specifics=specifics, diagonal=np.full(n, 1e-4), buy=cost, sell=cost,
+        row_names=(*names, "turnover"), rows=sp.vstack([*rows, sp.csr_array((1, n))], format="csr"),
+        rows_on_trades=sp.vstack([sp.csr_array((m, n)), sp.csr_array(np.ones((1, n)))], format="csr"),
+        row_lower=np.append(np.zeros(m), -np.inf), row_upper=np.append(np.zeros(m), 3 * np.abs(start).sum()),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("neutral_each", [False, True])
+def test_the_solution_is_that_of_the_whole_matrix(neutral_each):
+    form = standard_form(options_book(40, 5, 4, neutral_each=neutral_each))
+    n, s, q = form.sizes
+    assert form.blocks == ((40, 3 if neutral_each else 2),)
+    r = np.random.default_rng(1)
+    response, compliance, right = r.uniform(0.1, 1, n), form.compliance + r.uniform(0.1, 1, q), r.normal(size=q)
+    system = NewtonSystem(form)
+    assert system.factor(response, compliance)
+    whole = np.vstack([form.local.toarray(), form.common.T])
+    expected = np.linalg.solve(np.diag(compliance) + (whole * response) @ whole.T, right)
+    np.testing.assert_allclose(system.solve(right), expected, rtol=1e-9, atol=1e-12)
+    assert s == len(form.low) - form.common.shape[1]
+
+
+def test_a_row_that_couples_everything_becomes_common():
+    blocks = sp.block_diag([np.ones((2, 3))] * 50, format="csr")
+    matrix = sp.vstack([blocks, sp.csr_array(np.ones((1, 150)))], format="csr")
+    chosen, sizes = split_blocks(sp.csr_array(matrix), np.ones(101, bool))
+    assert sizes == ((50, 2),)
+    assert 100 not in chosen
+
+
+def test_books_of_many_underlyings_are_solved():
+    p = options_book(100, 8, 10, neutral_each=True)
+    certificate = certify(p, Structured().solve(p))
+    assert certificate.optimal
+    assert abs(certificate.gap) <= 1e-10 * certificate.scale
+
+
+def test_what_is_shared_exactly_cancels():
+    """A stock hedged by a forward on the same stock, at no cost, has no risk left."""
+    n = 200
+    of = np.repeat(np.arange(100), 2)
+    specifics = sp.csr_array((np.ones(n), (of, np.arange(n))), shape=(100, n))
+    start = np.where(np.arange(n) % 2, 0.0, np.arange(n) + 1.0)
+    fixed = np.arange(n) % 2 == 0
+    p = Program(columns=tuple(map(str, range(n))), start=start, lower=np.where(fixed, start, -999),
+                upper=np.where(fixed, start, 999), specifics=specifics, lot=np.ones(n))  # fmt: skip
+    h = Structured().solve(p).h
+    np.testing.assert_allclose(h[1::2], -h[0::2], rtol=1e-12)
