@@ -12,6 +12,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from optihedge.risk.adaptive import AdaptiveRisk
+from optihedge.risk.combined import CombinedEwmaRisk
 from optihedge.risk.estimator import RiskEstimator
 from optihedge.risk.ewma import EwmaRisk
 from optihedge.risk.factor import FactorRisk, StackedRisk
@@ -24,6 +25,7 @@ ESTIMATORS = [
     SampleRisk(LedoitWolf(), window=30),
     EwmaRisk(),
     EwmaRisk(21, 63),
+    CombinedEwmaRisk(),
     FactorRisk(),
     MARKET,
     FundamentalRisk(),
