@@ -233,10 +233,13 @@ class Market:
     def moves(self, rows: int | None = None) -> pd.DataFrame:
         """The last `rows` moves of the drivers, T x D; all complete ones by default. Raises DataError if too few.
 
-        attrs: periods_per_year, and kinds (driver -> kind).
+        attrs: periods_per_year, kinds (driver -> kind), and markets (the drivers marked market).
         """
         moves = _drivers.moves_of(self.history, self.drivers, rows)
-        moves.attrs = {"periods_per_year": self.periods_per_year, "kinds": self.drivers["kind"].to_dict()}
+        markets = tuple(self.drivers.index[self.drivers["market"].astype(bool)])
+        moves.attrs = {
+            "periods_per_year": self.periods_per_year, "kinds": self.drivers["kind"].to_dict(), "markets": markets,
+        }  # fmt: skip
         return moves
 
     # ---- groups and copies -----------------------------------------------------------------------------------------
