@@ -78,7 +78,8 @@ def test_the_path_is_what_fitting_again_every_row_gives():
 
 
 def test_after_a_burst_the_fast_expert_is_believed():
-    moves, estimator = some_moves(400), CombinedEwmaRisk(((5, 21), (250, 500)))
+    moves = pd.DataFrame(np.random.default_rng(2).normal(size=(400, 6)))
+    estimator = CombinedEwmaRisk(((5, 21), (250, 500)))
     calm = estimator.fit(moves).weights_["5/21"]
     moves.iloc[-12:] *= 5
     assert estimator.fit(moves).weights_["5/21"] > calm + 0.3

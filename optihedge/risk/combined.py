@@ -150,7 +150,8 @@ def precision_factors(products: np.ndarray, volatility: np.ndarray) -> np.ndarra
     """Lower Cholesky factors of inverse covariances, ... x D x D.
 
     products: sums of standardised moves' products, ... x D x D; volatility: ... x D.
-    With J the reversal of the order, C~ C~' = J C J gives C^-1 = (J C~^-T J)(J C~^-T J)', and that factor is lower triangular. Raises MovesError where C is singular.
+    With J the reversal of the order, C~ C~' = J C J gives C^-1 = (J C~^-T J)(J C~^-T J)', a lower triangular factor.
+    Raises MovesError where C is singular.
     """
     scale = volatility / np.sqrt(np.diagonal(products, axis1=-2, axis2=-1))
     covariance = products * scale[..., :, None] * scale[..., None, :]
