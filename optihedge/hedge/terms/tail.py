@@ -35,10 +35,14 @@ def _check_frame(term: Term, pnl: pd.DataFrame) -> None:
 
 @dataclass(frozen=True, eq=False)
 class ScenarioVariance(Term):
-    """(aversion / 2) x variance of P&L over the scenarios, each equally likely: gamma and vega by full revaluation."""
+    """(aversion / 2) x variance of P&L over the scenarios, each equally likely: gamma and vega by full revaluation.
+
+    noise   standard deviation of each contract's own P&L beyond the scenarios, base currency per contract; independent
+    """
 
     pnl: pd.DataFrame
     aversion: float
+    noise: pd.Series | None = None
 
     short_name: ClassVar[str] = "scenario variance"
 
@@ -50,6 +54,8 @@ class ScenarioVariance(Term):
     def contribute(self, p: ProgramBuilder) -> None:
         values = scenario_rows(p, self, self.pnl)
         p.risk_rows(np.sqrt(self.aversion / len(values)) * (values - values.mean(axis=0)))
+        if self.noise is not None:
+            p.diagonal(self.aversion * self.noise.reindex(p.names).to_numpy(dtype=float) ** 2)
 
 
 @dataclass(frozen=True, eq=False)
