@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from optihedge.hedge.program import (
     Array,
@@ -93,7 +94,7 @@ def clip_multipliers(p: Program, multipliers: Array) -> Array:
 def dual_gap(p: Program, h: Array, m: Array, mu: float = 0.0) -> DualGap:
     """How far h (in the box) is from the bound that multipliers m (clipped) and mu >= 0 of the limit prove."""
     dense, sparse = p.factors @ h + p.factor_offset, p.specifics @ h + p.specific_offset
-    slope = p.linear + dense @ p.factors + p.specifics.T @ sparse + p.rows.T @ m
+    slope = p.linear + dense @ p.factors + _transposed(p.specifics, sparse) + _transposed(p.rows, m)
     curvature, limit = p.diagonal, 0.0
     if mu > 0 and p.volatility_limit is not None:
         v = p.volatility_limit
@@ -101,7 +102,7 @@ def dual_gap(p: Program, h: Array, m: Array, mu: float = 0.0) -> DualGap:
         slope = slope + mu * (v.specifics.T @ (v.specifics @ h + v.specific_offset))
         curvature = curvature + mu * v.diagonal
         limit = 0.5 * mu * (v.limit**2 - v.volatility(h) ** 2)
-    on_holdings, on_trades = p.rows_on_holdings.T @ m, p.rows_on_trades.T @ m
+    on_holdings, on_trades = _transposed(p.rows_on_holdings, m), _transposed(p.rows_on_trades, m)
 
     best = column_minimiser(p, slope, curvature, on_holdings, on_trades)
     columns = (
@@ -168,20 +169,24 @@ def _stationary(p: Program, slope: Array, curvature: Array) -> Array:
 def scale_of(p: Program, h: Array) -> float:
     """What a gap is measured against: risk before, risk, cost and penalty at h, the cheapest lot's cost."""
     soft = np.isfinite(p.row_penalty)
-    penalty = p.row_penalty[soft] @ row_violations(p, h)[soft]
+    penalty = p.row_penalty[soft] @ row_violations(p, h)[soft] if soft.any() else 0.0
     cost = cost_of_trading(p, h - p.start).sum() + cost_of_holding(p, h).sum() + p.linear @ h
-    lots = np.minimum(np.abs(cost_of_trading(p, p.lot)), np.abs(cost_of_trading(p, -p.lot)))
     tradable = (p.lot > 0) & (p.lower < p.upper)
-    cheapest = lots[tradable].min() if tradable.any() else 0.0
+    cheapest = 0.0
+    if tradable.any():
+        lots = np.minimum(np.abs(cost_of_trading(p, p.lot)), np.abs(cost_of_trading(p, -p.lot)))
+        cheapest = lots[tradable].min()
     return float(risk_value(p, np.clip(p.start, p.lower, p.upper)) + risk_value(p, h) + abs(cost) + penalty + cheapest)
 
 
 def row_tolerances(p: Program, h: Array) -> Array:
     """How far each hard row may be from its limits, desk unit: 1e-9 of its size at h, or of its coarsest lot's."""
-    holdings, trades = abs(p.rows) + p.rows_on_holdings, p.rows_on_trades
-    size = holdings @ np.abs(h) + trades @ np.abs(h - p.start) + p.row_fixed
-    weights = holdings + trades
-    lots = (weights * p.lot).tocsr().max(axis=1).toarray().ravel() if len(p.lot) and weights.nnz else 0.0
+    size, lots = p.row_fixed.copy(), np.zeros(len(p.row_fixed))
+    for matrix, quantities in ((p.rows, h), (p.rows_on_holdings, h), (p.rows_on_trades, h - p.start)):
+        if matrix.nnz:
+            weight, row = np.abs(matrix.data), _row_of(matrix)
+            size += np.bincount(row, weight * np.abs(quantities)[matrix.indices], len(size))
+            np.maximum.at(lots, row, weight * p.lot[matrix.indices])
     return RESIDUAL_TOLERANCE * np.maximum(size, lots)
 
 
@@ -195,11 +200,52 @@ def limit_tolerance(p: Program, h: Array) -> float:
     return RESIDUAL_TOLERANCE * float(np.sqrt(sizes @ sizes + own @ own + v.diagonal @ (h * h)) + v.limit)
 
 
-def certify(
-    p: Program, candidate: Candidate, *, tolerance: float = GAP_TOLERANCE, chain: tuple[str, ...] = (),
-    seconds: float = 0.0,
-) -> Certificate:  # fmt: skip
-    """The candidate's certificate, recomputed from the Program. Never raises for a wrong candidate.
+def _row_of(matrix: sp.csr_array) -> Array:
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+
+
+def _transposed(matrix: sp.csr_array, m: Array) -> Array:
+    """matrix' m without building the transpose."""
+    if not matrix.nnz:
+        return np.zeros(matrix.shape[1])
+    return np.bincount(matrix.indices, matrix.data * m[_row_of(matrix)], matrix.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """A certificate in numbers, one per row where they are arrays; without names."""
+
+    status: str
+    primal: float
+    gap: float
+    scale: float
+    violations: Array  # m, desk unit
+    tolerances: Array  # m
+    limit_excess: float  # volatility above its limit, base currency
+    limit_tolerance: float
+    note: str = ""
+
+    def certificate(self, p: Program, chain: tuple[str, ...] = (), seconds: float = 0.0) -> Certificate:
+        """The same with names."""
+        hard = np.isinf(p.row_penalty)
+        names = [name for name, is_hard in zip(p.row_names, hard, strict=True) if is_hard]
+        residuals, tolerances = self.violations[hard], self.tolerances[hard]
+        if p.volatility_limit is not None:
+            names = [*names, p.volatility_limit.name]
+            residuals = np.append(residuals, self.limit_excess)
+            tolerances = np.append(tolerances, self.limit_tolerance)
+        worst = names[int(np.argmax(residuals / np.maximum(tolerances, 1e-300)))] if names else ""
+        soft = [name for name, is_hard in zip(p.row_names, hard, strict=True) if not is_hard]
+        return Certificate(
+            status=self.status, primal=self.primal, dual=self.primal - self.gap, gap=self.gap, scale=self.scale,
+            residuals=pd.Series(residuals, index=pd.Index(names, dtype=object), name="residual"),
+            violations=pd.Series(self.violations[~hard], index=pd.Index(soft, dtype=object), name="violation"),
+            worst_row=worst, chain=tuple(chain), seconds=seconds, note=self.note,
+        )  # fmt: skip
+
+
+def judge(p: Program, candidate: Candidate, tolerance: float = GAP_TOLERANCE) -> Verdict:
+    """The candidate's verdict, recomputed from the Program. Never raises for a wrong candidate.
 
     status is `optimal` if everything is finite, the box and the hard rows hold and |gap| <= tolerance x scale;
     `infeasible` if the candidate's multipliers prove that no quantities meet the hard rows; else `failed`.
@@ -209,52 +255,42 @@ def certify(
     mu = max(float(candidate.limit_multiplier), 0.0)
     right_shape = h.shape == p.start.shape and m.shape == p.row_upper.shape
     if not right_shape or not (np.isfinite(h).all() and np.isfinite(m).all() and np.isfinite(mu)):
-        return _certificate(p, np.clip(p.start, p.lower, p.upper), "failed", np.inf, chain, seconds, "not finite")
+        return _verdict(p, np.clip(p.start, p.lower, p.upper), "failed", np.inf, note="not finite")
     h, m = np.clip(h, p.lower, p.upper), clip_multipliers(p, m)
+    proof = getattr(candidate, "proof", None)  # a cone problem's, where there are CVXPY terms
     with np.errstate(over="ignore", invalid="ignore"):
-        proof = getattr(candidate, "proof", None)  # a cone problem's, where there are CVXPY terms
         if candidate.status == "infeasible":
             proved = proves_infeasible(p, h, m, mu) or (proof is not None and proof.infeasible())
             note = "its multipliers prove that no quantities meet the limits" if proved else "infeasibility not proved"
-            return _certificate(p, h, "infeasible" if proved else "failed", np.inf, chain, seconds, note)
+            return _verdict(p, h, "infeasible" if proved else "failed", np.inf, note=note)
         if not p.cvxpy_terms:
-            gap, extra = dual_gap(p, h, m, mu).total, 0.0
-            if scale_of(p, h) == 0:  # nothing to gain or lose: any multiplier is rounding
-                gap = dual_gap(p, h, np.zeros_like(m)).total
-        else:
-            gap, extra = (np.inf, 0.0) if proof is None else (proof.gap(), proof.extra)
-        close = abs(gap) <= tolerance * (scale_of(p, h) + abs(extra))
-        return _certificate(p, h, "optimal" if close else "failed", gap, chain, seconds, extra=extra)
+            return _verdict(p, h, "optimal", dual_gap(p, h, m, mu).total, tolerance)
+        gap, extra = (np.inf, 0.0) if proof is None else (proof.gap(), proof.extra)
+        return _verdict(p, h, "optimal", gap, tolerance, extra)
 
 
-def _certificate(
-    p: Program, h: Array, status: str, gap: float, chain: tuple[str, ...], seconds: float, note: str = "",
-    extra: float = 0.0,
+def _verdict(
+    p: Program, h: Array, status: str, gap: float, tolerance: float = GAP_TOLERANCE, extra: float = 0.0, note: str = ""
+) -> Verdict:
+    violations, allowed, v = row_violations(p, h), row_tolerances(p, h), p.volatility_limit
+    excess, room = (0.0, 0.0) if v is None else (max(v.volatility(h) - v.limit, 0.0), limit_tolerance(p, h))
+    primal, scale = objective(p, h) + extra, scale_of(p, h) + abs(extra)
+    if status == "optimal":
+        beyond = np.flatnonzero(np.isinf(p.row_penalty) & (violations > allowed))
+        if len(beyond) or excess > room:
+            name = p.row_names[beyond[0]] if len(beyond) else v.name
+            status, note = "failed", f"{name} is beyond its limit"
+        elif not (abs(gap) <= tolerance * scale and np.isfinite(primal)):
+            status = "failed"
+    return Verdict(status, primal, gap, scale, violations, allowed, excess, room, note)
+
+
+def certify(
+    p: Program, candidate: Candidate, *, tolerance: float = GAP_TOLERANCE, chain: tuple[str, ...] = (),
+    seconds: float = 0.0,
 ) -> Certificate:  # fmt: skip
-    hard = np.isinf(p.row_penalty)
-    names = np.array(p.row_names, dtype=object)
-    violations, allowed = row_violations(p, h), row_tolerances(p, h)
-    residuals = pd.Series(violations[hard], index=names[hard], name="residual", dtype=float)
-    tolerances = allowed[hard]
-    if p.volatility_limit is not None:
-        v = p.volatility_limit
-        residuals.loc[v.name] = max(v.volatility(h) - v.limit, 0.0)
-        tolerances = np.append(tolerances, limit_tolerance(p, h))
-    beyond = residuals.to_numpy() - tolerances
-    if status == "optimal" and (beyond > 0).any():
-        status, note = "failed", f"{residuals.index[int(np.argmax(beyond > 0))]} is beyond its limit"
-    primal = objective(p, h) + extra
-    if not np.isfinite(primal):
-        status = "failed"
-    worst = ""
-    if len(residuals):
-        worst = str(residuals.index[int(np.argmax(residuals.to_numpy() / np.maximum(tolerances, 1e-300)))])
-    return Certificate(
-        status=status, primal=primal, dual=primal - gap, gap=gap, scale=scale_of(p, h) + abs(extra),
-        residuals=residuals,
-        violations=pd.Series(violations[~hard], index=names[~hard], name="violation", dtype=float), worst_row=worst,
-        chain=tuple(chain), seconds=seconds, note=note,
-    )  # fmt: skip
+    """The candidate's certificate, as `judge` says."""
+    return judge(p, candidate, tolerance).certificate(p, chain, seconds)
 
 
 def bare(p: Program) -> Program:
@@ -298,23 +334,21 @@ def snap(p: Program, candidate: Candidate) -> Candidate:
     return replace(candidate, h=np.where(still, p.start, h), multipliers=m)
 
 
-def certify_clean(
-    p: Program, candidate: Candidate, *, tolerance: float = GAP_TOLERANCE
-) -> tuple[Candidate, Certificate]:
-    """The candidate without a solver's dust, where that is optimal too, and its certificate.
+def judge_clean(p: Program, candidate: Candidate, tolerance: float = GAP_TOLERANCE) -> tuple[Candidate, Verdict]:
+    """The candidate without a solver's dust, where that is optimal too, and its verdict.
 
     Dust in quantities is snapped to the start. Where nothing is at stake, dust in the multipliers hides that zeros
     prove the same.
     """
-    certificate = certify(p, candidate, tolerance=tolerance)
-    if candidate.status == "infeasible" or p.cvxpy_terms or not np.isfinite(certificate.gap):
-        return candidate, certificate
+    verdict = judge(p, candidate, tolerance)
+    if candidate.status == "infeasible" or p.cvxpy_terms or not np.isfinite(verdict.gap):
+        return candidate, verdict
     clean = snap(p, candidate)
+    if verdict.status == "optimal" and (clean.h == candidate.h).all():
+        return candidate, verdict
     none = replace(clean, multipliers=np.zeros_like(clean.multipliers), limit_multiplier=0.0)
-    for one in (clean, none):
-        again = certify(p, one, tolerance=tolerance)
+    for one in (clean,) if verdict.status == "optimal" else (clean, none):
+        again = judge(p, one, tolerance)
         if again.status == "optimal":
             return one, again
-        if certificate.status == "optimal":
-            break
-    return candidate, certificate
+    return candidate, verdict

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import OptihedgeError, SolverError, SpecError
-from optihedge.hedge.certificate import GAP_TOLERANCE, Certificate, certify, certify_clean, scale_of
+from optihedge.hedge.certificate import GAP_TOLERANCE, Certificate, Verdict, judge, judge_clean, scale_of
 from optihedge.hedge.infeasible import give_way, least_volatility, relax, unreachable_row
 from optihedge.hedge.program import Array, Candidate, Program
 from optihedge.hedge.solvers.structured import polish
@@ -105,7 +105,8 @@ def _without_a_solver(walk: _Walk) -> bool:
     """Whether doing nothing is optimal, or a limit lies outside what the box can reach."""
     if walk.program.cvxpy_terms:
         return False
-    if walk.proved("start", walk.candidate):
+    if walk.verdict.status == "optimal":
+        walk.chain.append("start: optimal, nothing to trade")
         return True
     ray = unreachable_row(walk.program)
     return ray is not None and walk.proved("box", Candidate(walk.candidate.h, ray, "infeasible"))
@@ -135,7 +136,7 @@ class _Walk:
         self.chain: list[str] = []
         start = np.clip(program.start, program.lower, program.upper)
         self.candidate = Candidate(start, np.zeros(len(program.row_names)), "optimal")  # no trade is often the answer
-        self.certificate = certify(program, self.candidate, tolerance=tolerance)
+        self.verdict = judge(program, self.candidate, tolerance)
 
     def left(self) -> float | None:
         """Seconds left, None without a deadline."""
@@ -173,27 +174,22 @@ class _Walk:
         eased  the Program with limits moved by less than their tolerances; residuals are still those of the original.
         """
         judged = eased or self.program
-        candidate, certificate = certify_clean(judged, candidate, tolerance=self.tolerance)
-        proof = certificate.status in ("optimal", "infeasible")
-        if proof or name != "start":
-            word = certificate.status if proof else f"{candidate.status}, not certified"
-            self.chain.append(f"{name}: {word} after {1e3 * (time.perf_counter() - self.began):.1f} ms")
+        candidate, verdict = judge_clean(judged, candidate, self.tolerance)
+        proof = verdict.status in ("optimal", "infeasible")
+        word = verdict.status if proof else f"{candidate.status}, not certified"
+        self.chain.append(f"{name}: {word} after {1e3 * (time.perf_counter() - self.began):.1f} ms")
         if eased is not None:
-            own = certify(self.program, candidate, tolerance=np.inf)
+            own = judge(self.program, candidate, np.inf)
             proof = proof and own.status == "optimal"
-            certificate = replace(
-                certificate, status=certificate.status if proof else "failed", residuals=own.residuals,
-                worst_row=own.worst_row, note=_EASED,
-            )  # fmt: skip
-        if proof or _better(certificate, self.certificate):
-            self.candidate, self.certificate = candidate, certificate
+            verdict = replace(own, status=verdict.status if proof else "failed", gap=verdict.gap, note=_EASED)
+        if proof or _better(verdict, self.verdict):
+            self.candidate, self.verdict = candidate, verdict
         return proof
 
     def solution(self) -> Solution:
         """The best so far, with the chain walked."""
         h = np.clip(self.candidate.h, self.program.lower, self.program.upper)
-        seconds = time.perf_counter() - self.began
-        certificate = replace(self.certificate, chain=tuple(self.chain), seconds=seconds)
+        certificate = self.verdict.certificate(self.program, tuple(self.chain), time.perf_counter() - self.began)
         return Solution(h, np.asarray(self.candidate.multipliers), float(self.candidate.limit_multiplier), certificate)
 
 
@@ -206,11 +202,17 @@ def _polished(walk: _Walk, name: str, candidate: Candidate) -> bool:
     return better is not None and walk.proved(f"{name} polished", better)
 
 
-def _better(new: Certificate, old: Certificate) -> bool:
+def _better(new: Verdict, old: Verdict) -> bool:
     """Nearer to feasible, then nearer to proved."""
     if not np.isfinite(new.primal):
         return False
-    return (new.residuals.sum(), abs(new.gap)) < (old.residuals.sum(), abs(old.gap))
+    return (_beyond(new), abs(new.gap)) < (_beyond(old), abs(old.gap))
+
+
+def _beyond(verdict: Verdict) -> float:
+    """How far rows are beyond what is allowed, in units of that."""
+    rows = np.maximum(verdict.violations / np.maximum(verdict.tolerances, _TINY) - 1, 0).sum()
+    return float(rows + max(verdict.limit_excess / max(verdict.limit_tolerance, _TINY) - 1, 0.0))
 
 
 def _by_relaxation(walk: _Walk, solvers: Sequence[Solver]) -> bool:
@@ -276,8 +278,8 @@ def _within_limit(
         answer = solver.solve(fold_limit(program, mu), deadline=left(), warm=candidate)
         if not np.isfinite(answer.h).all():
             break
-        candidate, certificate = certify_clean(program, replace(answer, limit_multiplier=mu), tolerance=tolerance)
-        if certificate.status == "optimal":
+        candidate, verdict = judge_clean(program, replace(answer, limit_multiplier=mu), tolerance)
+        if verdict.status == "optimal":
             break
         volatility = limit.volatility(np.clip(answer.h, program.lower, program.upper))
         excess = float(np.log(max(volatility, _TINY) / max(target, _TINY)))
