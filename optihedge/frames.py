@@ -152,7 +152,9 @@ def row_of(source: str, position: int) -> str:
     return f"{source} row {position + (2 if source.endswith(('.csv', '.parquet')) else 1)}"
 
 
-def refuse(bad: np.ndarray, source: str, problem: str, values: pd.Series, remedy: str, labels: object = None) -> None:
+def refuse(
+    bad: np.ndarray, source: str, problem: str, values: pd.Series, remedy: str, labels: pd.Index | None = None
+) -> None:
     """Raise a DataError for the first row where `bad` holds; `problem` is the column's name, or words with {value}."""
     wrong = np.flatnonzero(np.asarray(bad))
     if not wrong.size:

@@ -13,10 +13,8 @@ _LOADINGS = {
 }
 
 
-def own_exposures(frame: pd.DataFrame | None, names: pd.Index) -> pd.DataFrame | None:
+def own_exposures(frame: pd.DataFrame, names: pd.Index) -> pd.DataFrame:
     """Exposures per contract, N x names, NaN where the desk gave none. Raises DataError."""
-    if frame is None:
-        return None
     source = frame.attrs.get("source", "exposures")
     units = frame.attrs.get("unit", {})
     labelled = unique_labels(frame, "instrument", source)
@@ -28,10 +26,8 @@ def own_exposures(frame: pd.DataFrame | None, names: pd.Index) -> pd.DataFrame |
     return table
 
 
-def own_loadings(frame: pd.DataFrame | None, names: pd.Index, drivers: pd.Index) -> pd.DataFrame | None:
+def own_loadings(frame: pd.DataFrame, names: pd.Index, drivers: pd.Index) -> pd.DataFrame:
     """Loadings in long form: instrument, driver, loading. Raises DataError."""
-    if frame is None:
-        return None
     source = frame.attrs.get("source", "loadings")
     table = check_frame(frame, _LOADINGS, source, others=None)
     for column, known in (("instrument", names), ("driver", drivers)):

@@ -261,10 +261,10 @@ def currency_paths(
     pairs = drivers["kind"] == "fx"
     pairs |= (drivers["kind"] == "price") & drivers["underlying"].isin([*currencies, base_currency])
     edges: dict[str, list[tuple[str, int, int]]] = {}
-    for position in np.flatnonzero(pairs):
+    for position in map(int, np.flatnonzero(pairs)):
         asset, quote = drivers["underlying"].iat[position], drivers["currency"].iat[position]
-        edges.setdefault(quote, []).append((asset, int(position), 1))
-        edges.setdefault(asset, []).append((quote, int(position), -1))
+        edges.setdefault(quote, []).append((asset, position, 1))
+        edges.setdefault(asset, []).append((quote, position, -1))
     paths: dict[str, list[tuple[int, int]]] = {base_currency: []}
     queue = deque([base_currency])
     while queue:
@@ -281,9 +281,9 @@ def currency_paths(
                 f"currency {currency} has no quoted path to {base_currency}; "
                 f"add the pair {currency}{base_currency} as an fx driver with its history"
             )
-        for position, sign in paths[currency]:
-            if not levels[position] > 0:
-                raise DataError(f"pair {drivers.index[position]} has no level; add its history or a spot quote")
-            rate[row] *= levels[position] ** sign
-            signs[row, position] = sign
+        for pair, sign in paths[currency]:
+            if not levels[pair] > 0:
+                raise DataError(f"pair {drivers.index[pair]} has no level; add its history or a spot quote")
+            rate[row] *= levels[pair] ** sign
+            signs[row, pair] = sign
     return rate, sp.csr_array(signs)

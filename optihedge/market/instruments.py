@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.frames import Column, Schema, check_frame, refuse, unique_labels
+from optihedge.frames import Column, Schema, check_frame, nearest, refuse, unique_labels
 
 HOURS_PER_YEAR = 365 * 24
 
@@ -120,6 +120,23 @@ def types_of(instruments: pd.DataFrame) -> dict[str, np.ndarray]:
     names = ("tradable", "dated", "option", "inverse", "margined", "signed")
     codes, labels = pd.factorize(instruments["type"])
     return {n: np.array([getattr(TYPES[t], n) for t in labels], dtype=bool)[codes] for n in names}
+
+
+def group_codes(instruments: pd.DataFrame, by: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Codes (N, -1 for none) and sorted labels of the groups of a column; instants by their UTC date."""
+    if by not in instruments.columns:
+        raise DataError(
+            f"instruments: no column {by} to group by{nearest(by, instruments.columns)}; "
+            f"there are {', '.join(map(str, instruments.columns))}"
+        )
+    column = instruments[by]
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.strftime("%Y-%m-%d")
+    named = (column.notna() & (column.astype(str) != "")).to_numpy()
+    labels, codes = np.unique(column.astype(str).to_numpy(dtype=str)[named], return_inverse=True)
+    every = np.full(len(column), -1)
+    every[named] = codes
+    return every, tuple(str(label) for label in labels)
 
 
 def _absent(column: Column, rows: int) -> object:

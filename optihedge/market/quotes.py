@@ -7,6 +7,7 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.frames import Column, Schema, check_frame, nearest, refuse, row_of, unique_labels
+from optihedge.market.drivers import close_times
 from optihedge.market.instruments import types_of
 
 QUOTES: Schema = {
@@ -94,6 +95,19 @@ def check_quotes(
     ordered = quotes[list(QUOTES)].reindex(instruments.index)
     ordered["time"] = ordered["time"].fillna(as_of).dt.as_unit("ns")
     return ordered
+
+
+def latest_time(quotes: pd.DataFrame, history: pd.DataFrame | None, dates: bool) -> pd.Timestamp:
+    """The latest instant seen in quotes and history: when the market was seen. Raises DataError where none is given."""
+    seen = []
+    if history is not None and len(history):
+        seen.append(close_times(history.index[-1:], "")[0] if dates else history.index[-1])
+    if "time" in quotes.columns and quotes["time"].notna().any():
+        source = quotes.attrs.get("source", "quotes")
+        seen.append(check_frame(quotes[["time"]], {"time": QUOTES["time"]}, source)["time"].max())
+    if not seen:
+        raise DataError("as_of is not given and no quote has a time; say when this market was seen")
+    return max(seen)
 
 
 def prices_of(quotes: pd.DataFrame, instruments: pd.DataFrame, proxies: pd.Series, on_missing: str) -> np.ndarray:

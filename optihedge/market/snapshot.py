@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,13 +19,14 @@ from optihedge.frames import Column, check_frame, duration, find_table, instant,
 from optihedge.market import drivers as _drivers
 from optihedge.market.desk import own_exposures, own_loadings
 from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional, price_unit, sensitivities
-from optihedge.market.instruments import check_instruments, contracts_of, types_of
+from optihedge.market.instruments import check_instruments, contracts_of, group_codes, types_of
 from optihedge.market.loadings import Loadings, Shares, contract_loadings, convexity_rows
-from optihedge.market.quotes import check_depth, check_quotes, prices_of
+from optihedge.market.quotes import check_depth, check_quotes, latest_time, prices_of
+from optihedge.market.stocks import stock_frames
 from optihedge.market.valuation import Paths, driver_levels, value_contracts
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 _POLICIES = ("error", "freeze")
 
@@ -54,12 +55,12 @@ class Market:
     instruments: pd.DataFrame
     quotes: pd.DataFrame
     base_currency: str
-    drivers: pd.DataFrame | None = None
-    history: pd.DataFrame | None = None
+    drivers: pd.DataFrame = None  # type: ignore[assignment]  # filled at the door, as are the others below
+    history: pd.DataFrame = None  # type: ignore[assignment]
     own_exposures: pd.DataFrame | None = None
     own_loadings: pd.DataFrame | None = None
     depth: pd.DataFrame | None = None
-    as_of: pd.Timestamp | str | None = None
+    as_of: pd.Timestamp = None  # type: ignore[assignment]
     on_missing: str = "error"
     max_crossed: float = 0.0
     max_age: pd.Timedelta | str | None = None
@@ -77,7 +78,7 @@ class Market:
             raise DataError(f"max_crossed is {self.max_crossed}; give a fraction of the price, 0 or more")
         max_age = None if self.max_age is None else duration(self.max_age, "max_age")
         raw, dates = (None, False) if self.history is None else _drivers.read_history(self.history)
-        as_of = self._instant(raw, dates)
+        as_of = instant(self.as_of, "as_of") if self.as_of is not None else latest_time(self.quotes, raw, dates)
         instruments = check_instruments(self.instruments, as_of, self.base_currency)
         drivers = _drivers.check_drivers(self.drivers, raw, instruments, self.base_currency)
         quotes = check_quotes(
@@ -96,12 +97,14 @@ class Market:
         levels = driver_levels(drivers, last, instruments, quotes, price)
         paths = Paths.of(instruments, drivers, levels, self.base_currency)
         contracts, quotes = value_contracts(instruments, quotes, price, drivers, levels, paths, self.on_missing)
-        depth = None if self.depth is None else check_depth(self.depth, instruments.index)
+        names = instruments.index
+        exposures = None if self.own_exposures is None else own_exposures(self.own_exposures, names)
+        loadings = None if self.own_loadings is None else own_loadings(self.own_loadings, names, drivers.index)
+        depth = None if self.depth is None else check_depth(self.depth, names)
         for name, value in (
             ("instruments", instruments), ("quotes", quotes), ("drivers", drivers), ("history", history),
-            ("own_exposures", own_exposures(self.own_exposures, instruments.index)),
-            ("own_loadings", own_loadings(self.own_loadings, instruments.index, drivers.index)),
-            ("depth", depth), ("as_of", as_of), ("max_age", max_age),
+            ("own_exposures", exposures), ("own_loadings", loadings), ("depth", depth),
+            ("as_of", as_of), ("max_age", max_age),
             ("levels", pd.Series(levels, index=drivers.index, name="level")),
             ("contracts", contracts), ("paths", paths),
             ("periods_per_year", _drivers.periods_per_year(drivers, history)),
@@ -246,22 +249,7 @@ class Market:
 
     def group(self, by: str) -> tuple[np.ndarray, tuple[str, ...]]:
         """Codes (N, -1 for none) and labels of the groups of an instrument column; expiries by their UTC date."""
-        if by not in self.instruments.columns:
-            raise DataError(
-                f"instruments: no column {by} to group by{nearest(by, self.instruments.columns)}; "
-                f"there are {', '.join(map(str, self.instruments.columns))}"
-            )
-        column = self.instruments[by]
-        if isinstance(column.dtype, pd.DatetimeTZDtype):
-            column = column.dt.strftime("%Y-%m-%d")
-        column = column.where(column.notna() & (column.astype(str) != ""), None)
-        codes, labels = pd.factorize(column, sort=False, use_na_sentinel=True)
-        text = [str(label) for label in labels]
-        order = np.argsort(text, kind="stable")
-        rank = np.empty(len(text) + 1, dtype=int)
-        rank[order] = np.arange(len(text))
-        rank[-1] = -1
-        return rank[codes], tuple(text[i] for i in order)
+        return group_codes(self.instruments, by)
 
     def with_exposures(self, frame: pd.DataFrame) -> Market:
         """The same market with further exposure columns (betas, say), per contract; labels must all be known."""
@@ -295,52 +283,8 @@ class Market:
         volume   shares a day;  instruments  further fields by label (sector, lot, currency ...)
         The last row known at as_of is the quote.
         """
-        history, dates = _drivers.read_history(prices)
-        names = history.columns
-        drivers = pd.DataFrame({"driver": names, "known_at": known_at})
-        if as_of is not None:
-            table = drivers.set_index("driver")
-            history = _drivers.known_history(history, dates, table, instant(as_of, "as_of"))
-            history.attrs["dates"] = dates
-        if history.empty:
-            raise DataError(f"history: no row is known at as_of {as_of}; give earlier prices or a later as_of")
-        last = history.iloc[-1]
-        half = pd.Series(spread, index=names, dtype=float) / 2 if np.isscalar(spread) else spread.reindex(names) / 2
-        quotes = pd.DataFrame({"bid": last * (1 - half), "ask": last * (1 + half), "mark": last})
-        if volume is not None:
-            quotes["volume"] = volume.reindex(names)
-        table = pd.DataFrame(index=pd.Index(names, name="instrument"))
-        if instruments is not None:
-            stray = instruments.index[~instruments.index.isin(names)]
-            if len(stray):
-                raise DataError(f"instruments: {stray[0]} has no column of prices{nearest(stray[0], names)}; add it")
-            table = instruments.reindex(names).rename_axis("instrument")
-        table["fee"] = pd.Series(fee, index=names) if np.isscalar(fee) else fee.reindex(names)
-        return cls(
-            instruments=table, quotes=quotes.rename_axis("instrument"), base_currency=base_currency,
-            drivers=drivers, history=history, as_of=as_of,
-        )  # fmt: skip
-
-    def _instant(self, history: pd.DataFrame | None, dates: bool) -> pd.Timestamp:
-        if self.as_of is not None:
-            return instant(self.as_of, "as_of")
-        seen = []
-        if history is not None and len(history):
-            last = history.index[-1]
-            seen.append(_drivers.close_times(history.index[-1:], "")[0] if dates else last)
-        if "time" in self.quotes.columns and self.quotes["time"].notna().any():
-            source = self.quotes.attrs.get("source", "quotes")
-            times = check_frame(self.quotes[["time"]], {"time": Column("time")}, source)["time"]
-            seen.append(times.max())
-        if not seen:
-            raise DataError("as_of is not given and no quote has a time; say when this market was seen")
-        return max(seen)
-
-    def plot(self) -> Figure:
-        """History of the drivers that moved most: levels rebased to 100, and the volatility of their moves."""
-        from optihedge.display import plot_market
-
-        return plot_market(self.history, self.moves())
+        frames = stock_frames(prices, as_of, spread, fee, volume, instruments, known_at)
+        return cls(base_currency=base_currency, as_of=as_of, **frames)
 
     def _repr_html_(self) -> str:
         table = self.summary()
@@ -381,7 +325,7 @@ def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) 
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; give the folder that holds market.toml and instruments.csv")
-    settings = _read_settings(folder / "market.toml")
+    settings: dict[str, Any] = _read_settings(folder / "market.toml")
     tables: dict[str, pd.DataFrame | None] = {}
     for name in ("instruments", "quotes", "drivers", "history", "exposures", "loadings", "depth"):
         path = find_table(folder, name)
