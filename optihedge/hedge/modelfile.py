@@ -42,6 +42,8 @@ _HOME = {
         "FactorRisk": "optihedge.risk.factor",
         "StackedRisk": "optihedge.risk.factor",
         "AdaptiveRisk": "optihedge.risk.adaptive",
+        "BetaRisk": "optihedge.risk.beta_risk",
+        "RegimeRisk": "optihedge.risk.regime",
     },
     "betas": {"Beta": "optihedge.risk.beta"},
 }  # fmt: skip
