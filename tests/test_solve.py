@@ -198,6 +198,7 @@ def test_no_columns_and_one_column_are_solved():
 
 def test_solvers_are_found_by_name_and_a_wrong_name_is_mended():
     assert solver_named("modelled:scs").name == "modelled:SCS"
+    assert solver_named("isolated:piqp").name == "isolated:piqp"
     assert [solver_named(name).name for name in default_chain(book())] == list(default_chain(book()))
     with pytest.raises(SpecError, match="did you mean clarabel"):
         solver_named("clarabell")

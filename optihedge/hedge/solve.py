@@ -60,15 +60,20 @@ class Solution:
 
 
 def solver_named(name: str) -> Solver:
-    """The solver of that name; "modelled:SCS" is CVXPY with SCS. Raises SpecError with the nearest right name."""
+    """The solver of that name; "modelled:SCS" is CVXPY with SCS, "isolated:piqp" is PIQP in a process of its own.
+
+    Raises SpecError with the nearest right name.
+    """
     key, _, option = name.partition(":")
     if name in _HOME:
         module, kind, options = _HOME[name]
     elif key == "modelled" and option:
         module, kind, options = "modelled", "Modelled", {"solver": option.upper()}
+    elif key == "isolated" and solver_named(option):
+        module, kind, options = "isolated", "Isolated", {"solver": option}
     else:
         near = difflib.get_close_matches(name, _HOME, 1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_HOME)} and modelled:NAME"
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_HOME)} modelled:NAME and isolated:NAME"
         raise SpecError(f"there is no solver {name!r}; {hint}")
     return getattr(import_module(f"optihedge.hedge.solvers.{module}"), kind)(**options)
 
