@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from html import escape
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,11 +78,23 @@ def _cell(value: object, digits: int) -> str:
 # ---- figures -------------------------------------------------------------------------------------------------------
 
 
-def figure(rows: int = 1, columns: int = 1, height: float = 3.2, width: float = 8.0) -> tuple[Figure, np.ndarray]:
-    """A figure that belongs to no window, and its axes rows x columns."""
+@cache
+def _picture() -> type[Figure]:
+    """A Figure that a notebook shows without pyplot."""
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(width, height * rows), layout="constrained")
+    class Picture(Figure):
+        def _repr_png_(self) -> bytes:
+            stream = BytesIO()
+            self.savefig(stream, format="png", dpi=90)
+            return stream.getvalue()
+
+    return Picture
+
+
+def figure(rows: int = 1, columns: int = 1, height: float = 3.2, width: float = 8.0) -> tuple[Figure, np.ndarray]:
+    """A figure that belongs to no window and shows itself in a notebook, and its axes rows x columns."""
+    drawn = _picture()(figsize=(width, height * rows), layout="constrained")
     return drawn, np.atleast_2d(drawn.subplots(rows, columns, squeeze=False))
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import DataError
-from optihedge.frames import Column, check_frame, duration, find_table, instant, nearest, read_frame, refuse
+from optihedge.frames import Column, check_frame, duration, find_table, instant, nearest, read_raw, refuse
 from optihedge.market import drivers as _drivers
 from optihedge.market.desk import own_exposures, own_loadings
 from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional, price_unit, sensitivities
@@ -27,6 +27,9 @@ from optihedge.market.valuation import Paths, driver_levels, value_contracts
 
 if TYPE_CHECKING:
     pass
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _POLICIES = ("error", "freeze")
 
@@ -286,6 +289,12 @@ class Market:
         frames = stock_frames(prices, as_of, spread, fee, volume, instruments, known_at)
         return cls(base_currency=base_currency, as_of=as_of, **frames)
 
+    def plot(self) -> Figure:
+        """History of the drivers that moved most: levels rebased to 100, and the volatility of their moves."""
+        from optihedge.display import plot_market
+
+        return plot_market(self.history, self.moves())
+
     def _repr_html_(self) -> str:
         table = self.summary()
         rows = "".join(f"<tr><th>{escape(str(k))}</th><td>{escape(str(v))}</td></tr>" for k, v in table.items())
@@ -331,7 +340,7 @@ def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) 
         path = find_table(folder, name)
         if path is None and name in ("instruments", "quotes"):
             raise DataError(f"{folder / name}.csv is not there; a market needs instruments.csv and quotes.csv")
-        tables[name] = None if path is None else read_frame(path, {})
+        tables[name] = None if path is None else read_raw(path)
     if as_of is not None:
         settings["as_of"] = as_of
     return Market(
@@ -359,7 +368,7 @@ def read_book(source: Path | str | pd.Series | dict, market: Market | None = Non
         frame, name = pd.DataFrame({"instrument": series.index.astype(str), "quantity": series.to_numpy()}), "book"
     else:
         path = Path(source)
-        frame, name = read_frame(path, {}), path.name
+        frame, name = read_raw(path), path.name
     amount = "venue_amount" if "venue_amount" in frame.columns and "quantity" not in frame.columns else "quantity"
     schema = {
         "instrument": Column("text", required=True),

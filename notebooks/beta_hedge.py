@@ -1,0 +1,83 @@
+# %% [markdown]
+# # Which beta should a hedge be built on?
+#
+# A long book of ten US stocks hedged with the S&P 500 every twenty days, 2016 to 2018, real closes (`skfolio`). The
+# index stands for a future on it (an assumption: 1 bp of spread). Only the estimate of beta differs.
+
+# %%
+import pandas as pd
+from skfolio.datasets import load_sp500_dataset, load_sp500_index
+
+import optihedge as oh
+from optihedge.display import bars, figure, lines
+from optihedge.hedge.modelfile import parse_model
+
+prices = pd.concat([load_sp500_dataset(), load_sp500_index()], axis=1, join="inner").loc["2014-06":"2018"]
+names = ["AMD", "BAC", "BBY", "GE", "JPM", "MSFT", "RRC", "UNH", "XOM", "AAPL"]
+prices = prices[[*names, "SP500"]]
+table = pd.DataFrame({"hedge": prices.columns == "SP500"}, index=prices.columns)
+
+
+def market_at(day: pd.Timestamp) -> oh.Market:
+    """What was known at the end of that day."""
+    return oh.Market.from_prices(prices.loc[:day].tail(378), base_currency="USD", spread=1e-4, instruments=table)
+
+
+days = prices.index[400::20]
+markets = [market_at(day) for day in days]
+book = (1e6 / prices.loc[days[0], names]).round()
+
+# %%
+TOML = """
+description = "Beta to the S&P 500 at zero with the index, at the least cost."
+horizon = "20d"
+betas = { type = "Beta", market = ["SP500"], METHOD }
+
+[[objective]]
+type = "SpreadCost"
+
+[[constraints]]
+type = "Neutral"
+exposure = "beta:SP500"
+"""
+METHODS = {"least squares": 'method = "ols"', "weighted, 126 days": 'method = "ewma", halflife = 126',
+           "weighted, 21 days": 'method = "ewma", halflife = 21'}  # fmt: skip
+walks = {}
+for name, method in METHODS.items():
+    model = parse_model(TOML.replace("METHOD", method), name="beta_hedge")
+    walks[name] = oh.walk_forward(model, markets, book)
+
+# %% [markdown]
+# What was left, and what trading it cost:
+
+# %%
+left = pd.DataFrame({name: walk.summary() for name, walk in walks.items()})
+left.loc[["volatility_book", "volatility_total", "variance_removed", "cost", "turnover"]]
+
+# %%
+drawn, axes = figure(1, 2, width=11)
+spread = left.loc["volatility_total"]
+bars(axes[0, 0], spread, "standard deviation left, per twenty days", "USD", highlight=[spread.idxmin()])
+bars(axes[0, 1], left.loc["cost"], "cost of trading over the whole walk", "USD", highlight=[left.loc["cost"].idxmin()])
+drawn
+
+# %%
+index = prices["SP500"].pct_change(20).reindex(days).iloc[1:]
+beta = {
+    name: walk.pnl["total"].reset_index(drop=True).rolling(12).cov(index.reset_index(drop=True))
+    / index.reset_index(drop=True).rolling(12).var()
+    for name, walk in walks.items()
+}
+drawn, axes = figure(1, 2, width=11)
+lines(axes[0, 0], pd.DataFrame(beta) / 1e6, "realised beta left (12 steps)", "million USD per unit return", "step")
+total = pd.DataFrame({name: walk.pnl["total"].cumsum() for name, walk in walks.items()})
+lines(axes[0, 1], total.assign(book=next(iter(walks.values())).pnl["book"].cumsum()), "P&L", "USD")
+axes[0, 1].tick_params(axis="x", rotation=30)
+drawn
+
+# %% [markdown]
+# The model that this notebook arrives at:
+
+# %%
+best = spread.idxmin()
+print(TOML.replace("METHOD", METHODS[best]))
