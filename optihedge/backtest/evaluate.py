@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import cho_factor, cho_solve
 from sklearn.base import clone
 from sklearn.covariance import LedoitWolf
 
@@ -90,7 +91,7 @@ class RiskEvaluation:
 def usual_estimators() -> dict[str, RiskEstimator]:
     """The estimators a desk would compare first; Ledoit-Wolf on 252 rows is the baseline."""
     return {
-        "Ledoit-Wolf 252": SampleRisk(LedoitWolf(assume_centered=True), window=252),
+        "Ledoit-Wolf 252": SampleRisk(LedoitWolf(), window=252),
         "sample 252": SampleRisk(window=252),
         "EWMA 63": EwmaRisk(63),
         "iterated EWMA 21/63": EwmaRisk(21, 63),
@@ -173,7 +174,11 @@ def minimum_variance(risk: Risk, exposures: np.ndarray) -> np.ndarray:
         inner = np.linalg.solve(np.eye(len(scaled)) + scaled @ scaled.T, scaled @ own)
         weights = (own - scaled.T @ inner) / risk.specific[:, None]
     else:
-        weights = np.linalg.pinv(risk.covariance().to_numpy(), hermitian=True) @ exposures
+        covariance = risk.covariance().to_numpy()
+        try:
+            weights = cho_solve(cho_factor(covariance), exposures)
+        except np.linalg.LinAlgError:  # singular: the least-norm portfolio of those without risk
+            weights = np.linalg.pinv(covariance, hermitian=True) @ exposures
     return weights / (exposures * weights).sum(axis=0)
 
 
