@@ -25,7 +25,11 @@ def market_at(day: pd.Timestamp) -> oh.Market:
 
 days = prices.index[400::20]
 markets = [market_at(day) for day in days]
-book = (1e6 / prices.loc[days[0], names]).round()
+
+
+def book_at(market: oh.Market) -> pd.Series:
+    """A million dollars in each stock: shares."""
+    return (1e6 / market.price[names]).round()
 
 # %%
 TOML = """
@@ -45,7 +49,7 @@ METHODS = {"least squares": 'method = "ols"', "weighted, 126 days": 'method = "e
 walks = {}
 for name, method in METHODS.items():
     model = parse_model(TOML.replace("METHOD", method), name="beta_hedge")
-    walks[name] = oh.walk_forward(model, markets, book)
+    walks[name] = oh.walk_forward(model, markets, book_at)
 
 # %% [markdown]
 # What was left, and what trading it cost:

@@ -25,8 +25,12 @@ def market_at(day: pd.Timestamp) -> oh.Market:
     return oh.Market.from_prices(prices.loc[:day].tail(378), base_currency="USD", spread=4e-4, instruments=table)
 
 
-first = prices.index[400]
-book = pd.concat([1e6 / prices.loc[first, longs], -5e5 / prices.loc[first, shorts]]).round()
+def book_at(market: oh.Market) -> pd.Series:
+    """A million dollars long in each of ten stocks, half of that short in each of the others: shares."""
+    return pd.concat([1e6 / market.price[longs], -5e5 / market.price[shorts]]).round()
+
+
+today = market_at(prices.index[400])
 
 # %% [markdown]
 # The model keeps the book's beta to the S&P 500 within 1 % of its gross and lowers variance as far as the spread is
@@ -52,19 +56,19 @@ exposure = "beta:SP500"
 band_share = 0.01
 """
 model = parse_model(TOML, name="market_neutral")
-hedge = model.hedge(market_at(first), book)
+hedge = model.hedge(today, book_at(today))
 hedge
 
 # %%
 hedge.plot()
 
 # %% [markdown]
-# One day proves little. Every twenty days for two years and a half, with nothing from the future: the same step, and what
-# book and hedge then earned, spreads paid.
+# One day proves little. Every twenty days to the end of 2018, with nothing from the future: the same step, and what
+# book and hedge then earned, spreads paid. The book is kept at the same dollars in each stock.
 
 # %%
 days = prices.index[400::20]
-walk = oh.walk_forward(model, (market_at(day) for day in days), book)
+walk = oh.walk_forward(model, (market_at(day) for day in days), book_at)
 drawn, axes = figure(1, 2, width=11)
 lines(axes[0, 0], walk.pnl[["book", "total"]].cumsum(), "P&L, book alone and hedged", "USD")
 spread = walk.pnl[["book", "total"]].std().rename({"book": "book", "total": "hedged"})

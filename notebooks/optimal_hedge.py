@@ -53,9 +53,9 @@ points = pd.DataFrame(
 base = frontier[0].baselines.drop(index="hedge")
 drawn, axes = figure(1, 2, width=11)
 lines(axes[0, 0], points.set_index("cost"), "volatility per day against cost", "USD", "cost, USD")
-axes[0, 0].plot(base["cost"], base["volatility"], "o", color="#b5472f")
-for name, row in base.iterrows():
-    axes[0, 0].annotate(f" {name}", (row["cost"], row["volatility"]), fontsize=8)
+for marker, (name, row) in zip("osD", base.iterrows(), strict=True):
+    axes[0, 0].plot(row["cost"], row["volatility"], marker, label=name, markerfacecolor="none", markersize=8)
+axes[0, 0].legend(frameon=False, fontsize=8)
 types = market.instruments["type"]
 legs = pd.DataFrame([(h.trades * market.notional[h.trades.index]).groupby(types).sum() for h in frontier])
 legs.index = np.log10(aversions)

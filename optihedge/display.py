@@ -195,8 +195,11 @@ def plot_hedge(
     longest = max([len(pair[0]) for pair in shown.values()], default=0)
     height = max(3.2, 0.22 * min(longest, _MOST_BARS) + 1)
     drawn, axes = figure(1, 1 + len(shown), height=height, width=5 * (1 + len(shown)))
-    named = baselines["volatility"].rename(lambda name: f"{name}\ncost {number(baselines.at[name, 'cost'], 4)}")
-    bars(axes[0, 0], named, "volatility per day", currency, highlight=named.index[-1:])
+    if baselines["volatility"].notna().all():
+        named = baselines["volatility"].rename(lambda name: f"{name}\ncost {number(baselines.at[name, 'cost'], 4)}")
+        bars(axes[0, 0], named, "volatility per day", currency, highlight=named.index[-1:])
+    else:  # without a risk model only costs can be compared
+        bars(axes[0, 0], baselines["cost"], "cost", currency, highlight=baselines.index[-1:])
     for panel, (name, (before, after)) in zip(axes[0, 1:], shown.items(), strict=True):
         bars_before_after(panel, before, after, name, currency)
     drawn.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)

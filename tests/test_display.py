@@ -63,6 +63,13 @@ def test_a_hedge_without_options_has_no_vega_panel() -> None:
     assert [axes.get_title(loc="left") for axes in drawn.axes] == ["volatility per day", "delta"]
 
 
+def test_without_a_risk_model_a_hedge_shows_its_cost() -> None:
+    delta = pd.Series({"A": 1.0})
+    baselines = pd.DataFrame({"volatility": [np.nan, np.nan], "cost": [0.0, 0.1]}, index=["no trade", "hedge"])
+    drawn = plot_hedge(baselines, {"delta": (delta, delta / 2)}, "USD")
+    assert drawn.axes[0].get_title(loc="left") == "cost" and drawn._repr_png_().startswith(b"\x89PNG")
+
+
 def test_correlations_are_those_of_the_covariance(example_folder: Path) -> None:
     risk = load_model("beta_hedge").risk.fit(read_market(example_folder).moves()).risk_
     generator = np.random.default_rng(0)
