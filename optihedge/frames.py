@@ -22,6 +22,7 @@ from optihedge.errors import DataError, require_extra
 Kind = Literal["text", "number", "time", "flag"]
 
 _TRUE, _FALSE = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
+_NUMBER = "write a finite number with a decimal point and no thousands separator, or leave it empty"
 _DATE = r"\d{4}-\d{2}-\d{2}"
 _INSTANT = rf"{_DATE}[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?"
 
@@ -50,9 +51,15 @@ def read_frame(path: Path | str, schema: Schema, *, others: Kind | None = "text"
 
     Raises DataError naming file, row, column and remedy.
     """
+    return check_frame(read_raw(path), schema, Path(path).name, others=others)
+
+
+def read_raw(path: Path | str) -> pd.DataFrame:
+    """The table as it stands, every field of a .csv as text, for a later `check_frame`; attrs["source"] is its name."""
     path = Path(path)
     frame = _read_parquet(path) if path.suffix == ".parquet" else _read_text(path)
-    return check_frame(frame, schema, path.name, others=others)
+    frame.attrs["source"] = path.name
+    return frame
 
 
 def find_table(folder: Path, name: str) -> Path | None:
@@ -66,16 +73,20 @@ def find_table(folder: Path, name: str) -> Path | None:
 def _read_text(path: Path) -> pd.DataFrame:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = [row for row in csv.reader(stream, strict=True) if row]
+            rows = list(csv.reader(stream, strict=True))
     except FileNotFoundError:
         raise DataError(f"{path} is not there; put the file in its folder") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path.name}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
     except csv.Error as error:
         raise DataError(f"{path.name}: {error}; check its quotation marks") from None
+    while rows and not rows[-1]:
+        rows.pop()
     if not rows:
         raise DataError(f"{path.name} is empty; give a header row")
     header = [name.strip() for name in rows[0]]
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        raise DataError(f"{path.name}: its fields are not separated by commas; save it as comma-separated, UTF-8")
     body = rows[1:]
     for position, name in enumerate(header):
         if not name:
@@ -88,11 +99,8 @@ def _read_text(path: Path) -> pd.DataFrame:
             f"{path.name} row {row + 2}: {lengths[row]} fields where the header has {len(header)}, starting "
             f"{','.join(body[row])[:60]!r}; quote a field that holds a comma, or complete the row"
         )
-    columns = [pd.Series(values, dtype=object) for values in zip(*body, strict=True)]
-    empty = [pd.Series([], dtype=object) for _ in header]
-    frame = pd.concat(columns or empty, axis=1)
-    frame.columns = pd.Index(header)
-    return frame
+    cells = np.array(body, dtype=object).reshape(len(body), len(header))
+    return pd.DataFrame(cells, columns=pd.Index(header), dtype=object)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -184,6 +192,32 @@ def unique_labels(frame: pd.DataFrame, column: str, source: str) -> pd.DataFrame
     return indexed
 
 
+def number_block(frame: pd.DataFrame, source: str) -> np.ndarray:
+    """All columns as one array of finite numbers, NaN where empty: the fast door of a wide table. Raises DataError."""
+    header = pd.Index(frame.columns)
+    if header.has_duplicates:
+        raise DataError(f"{source}: column {header[header.duplicated()][0]} appears twice; remove or rename one")
+    raw = frame.to_numpy()
+    cells = pd.Series(raw.ravel() if raw.dtype != bool else raw.astype(object).ravel())
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float, copy=True)
+    bad = np.isinf(numbers)
+    if cells.dtype == object or not pd.api.types.is_numeric_dtype(cells):
+        bad |= _said(cells, np.isnan(numbers))
+    if bad.any():
+        column = int(np.argmax(bad)) % len(header)
+        refuse(bad.reshape(raw.shape)[:, column], source, str(header[column]), frame.iloc[:, column], _NUMBER)
+    return numbers.reshape(raw.shape)
+
+
+def _said(values: pd.Series, unread: np.ndarray) -> np.ndarray:
+    """Which of the unread fields hold anything at all."""
+    said = np.zeros(len(values), dtype=bool)
+    at = np.flatnonzero(unread)
+    fields = values.iloc[at]
+    said[at] = (fields.notna() & (fields.astype(str).str.strip() != "")).to_numpy()
+    return said
+
+
 def _plain(values: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(values) or isinstance(values.dtype, pd.DatetimeTZDtype):
         return values
@@ -223,14 +257,10 @@ def _numbers(values: pd.Series, column: Column, name: str, source: str) -> pd.Se
         numbers = values.astype(float)
         infinite = np.isinf(numbers.to_numpy())
     else:
-        words = values.where(values.notna(), "").astype(str).str.strip()
-        empty = (words == "").to_numpy()
-        numbers = pd.to_numeric(words.where(~empty, None), errors="coerce").astype(float)
+        numbers = pd.to_numeric(values, errors="coerce").astype(float)
         parsed = numbers.to_numpy()
-        refuse(
-            ~empty & np.isnan(parsed), source, name, words,
-            "write a finite number with a decimal point and no thousands separator, or leave it empty",
-        )  # fmt: skip
+        wordy = _said(values, np.isnan(parsed))
+        refuse(wordy, source, name, values.astype(str).str.strip() if wordy.any() else values, _NUMBER)
         infinite = np.isinf(parsed)
     refuse(infinite, source, name, numbers, "write a finite number or leave it empty")
     absent = np.isnan(numbers.to_numpy())

@@ -1,10 +1,21 @@
 """Strict tables: what is wrong is named by file, row, column and remedy; what is text stays text."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from optihedge.errors import DataError, SpecError
-from optihedge.frames import Column, check_frame, find_table, instant, parse_times, read_frame, unique_labels
+from optihedge.frames import (
+    Column,
+    check_frame,
+    duration,
+    find_table,
+    instant,
+    number_block,
+    parse_times,
+    read_frame,
+    unique_labels,
+)
 
 SCHEMA = {
     "instrument": Column("text", required=True),
@@ -62,6 +73,8 @@ def test_what_a_spreadsheet_saves_is_read(tmp_path):
             "instrument,bid,time\nA,1,2026-01-20T16:00:00Z\nB,1,2026-01-20T16:00:00-05:00\n",
             r"quotes.csv row 3: time 2026-01-20T16:00:00-05:00 mixes time zones; write all times in UTC",
         ),
+        ("instrument,bid\nA,1\n\nB,x\n", r"quotes.csv row 3: 0 fields where the header has 2"),
+        ("instrument;bid\nA;1\n", r"quotes.csv: its fields are not separated by commas; save it as comma-separated"),
         ("", r"quotes.csv is empty; give a header row"),
         (b"instrument,bid\n\xff,1\n", r"quotes.csv: byte 15 is not UTF-8; save the file as UTF-8"),
         ('instrument,bid\n"A,1\n', r"quotes.csv: unexpected end of data; check its quotation marks"),
@@ -142,3 +155,21 @@ def test_an_instant_needs_its_zone_and_a_date_means_its_end():
         instant("2026-01-20 16:00", "as_of")
     with pytest.raises(DataError, match="as_of 'yesterday-ish' is no time"):
         instant("yesterday-ish", "as_of")
+
+
+def test_a_wide_table_of_numbers_is_checked_as_one_block():
+    frame = pd.DataFrame({"A": ["1", " 2.5", ""], "B": [3, None, "-1e-3"]}, dtype=object)
+    block = number_block(frame, "history.csv")
+    np.testing.assert_array_equal(block, [[1, 3], [2.5, np.nan], [np.nan, -1e-3]])
+    for bad, said in (("x", "'x'"), ("nan", "'nan'"), ("-inf", "'-inf'"), (np.inf, "inf")):
+        frame.loc[1, "B"] = bad
+        with pytest.raises(DataError, match=f"history.csv row 3: B is {said}; write a finite number"):
+            number_block(frame, "history.csv")
+    assert np.isnan(number_block(pd.DataFrame({"A": [1.0, np.nan]}), "history")[1, 0])
+
+
+def test_a_duration_is_positive():
+    assert duration("1d", "max_age") == pd.Timedelta(days=1)
+    for wrong in ("soon", "-1h", None):
+        with pytest.raises(DataError, match="max_age"):
+            duration(wrong, "max_age")

@@ -36,6 +36,12 @@ def test_an_index_is_never_a_hedge():
     assert not check({"instrument": "SPX", "type": "index", "hedge": True}).loc["SPX", "hedge"]
 
 
+def test_without_a_hedge_column_all_may_be_traded_and_an_empty_field_means_no():
+    assert check({"instrument": "A"}, {"instrument": "B"})["hedge"].all()
+    marked = check({"instrument": "A", "hedge": "true"}, {"instrument": "B", "hedge": ""})
+    assert marked["hedge"].tolist() == [True, False]
+
+
 def test_an_inverse_contract_settles_in_its_underlying():
     row = check({"instrument": "P", "type": "inverse_perpetual", "underlying": "BTC", "multiplier": 10}).loc["P"]
     assert row["currency"] == "BTC"

@@ -10,7 +10,18 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import DataError
-from optihedge.frames import DAY_END, Column, Schema, check_frame, nearest, parse_times, refuse, row_of, unique_labels
+from optihedge.frames import (
+    DAY_END,
+    Column,
+    Schema,
+    check_frame,
+    nearest,
+    number_block,
+    parse_times,
+    refuse,
+    row_of,
+    unique_labels,
+)
 
 KINDS = ("price", "fx", "vol", "rate", "basis")
 RETURNS = ("price", "fx")
@@ -36,6 +47,7 @@ known_at     when a date-only row of history is known: '16:00 America/New_York',
 """
 
 _TENOR_YEARS = {"h": 1 / (365 * 24), "d": 1 / 365, "w": 7 / 365, "m": 1 / 12, "y": 1.0}
+_PERCENT = 8.0  # no tenor's vol was ever 800 %: such a level is in percent
 _FLAT = 1e-12  # a range below this share of the level is no movement
 
 
@@ -128,9 +140,9 @@ def read_history(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     refuse(times.isna().to_numpy(), source, "time is empty", times, "fill it")
     late = np.concatenate([[False], np.diff(pd.DatetimeIndex(times).asi8) <= 0])[: len(times)]
     refuse(late, source, "time {value} is not after the row before", times, "sort the rows and keep one per time")
-    levels = check_frame(body.reset_index(drop=True), {}, source, others="number")
-    levels.index = pd.DatetimeIndex(times, name="time")
-    levels.columns.name = "driver"
+    levels = pd.DataFrame(
+        number_block(body, source), pd.DatetimeIndex(times, name="time"), body.columns.rename("driver")
+    )
     dates = bool(frame.attrs.get("dates", dates))
     levels.attrs = {"source": source, "dates": dates}
     return levels, dates
@@ -167,19 +179,26 @@ def close_times(days: pd.DatetimeIndex, rule: str) -> pd.DatetimeIndex:
         raise DataError(f"drivers: known_at {rule!r} is no time of day; write '16:00 America/New_York'") from None
 
 
-def check_levels(levels: pd.DataFrame, drivers: pd.DataFrame, signed: pd.Index, source: str) -> None:
-    """Refuse gaps, impossible levels and undeclared constants. `signed`: underlyings whose price may be negative."""
+def check_levels(
+    levels: pd.DataFrame, drivers: pd.DataFrame, signed: pd.Index, source: str, *, gaps: bool = False
+) -> None:
+    """Refuse gaps (unless allowed), impossible levels and undeclared constants.
+
+    signed   underlyings whose price may be negative
+    """
     values = levels.to_numpy()
     absent = np.isnan(values)
     started = np.logical_or.accumulate(~absent, axis=0)
     ends = np.logical_or.accumulate(~absent[::-1], axis=0)[::-1]
-    returns = drivers["kind"].isin(RETURNS).to_numpy()
+    returns, vols = drivers["kind"].isin(RETURNS).to_numpy(), (drivers["kind"] == "vol").to_numpy()
     free = drivers["underlying"].isin(signed).to_numpy() | ~returns
     with np.errstate(invalid="ignore"):
         low = np.where(free & returns, values == 0, ~free & (values <= 0))
-        low |= (drivers["kind"] == "vol").to_numpy() & (values < 0)
+        low |= vols & (values < 0)
     for bad, remedy in (
-        (absent & started & ends, "is missing between known rows; fill the gap or drop the row"),
+        (np.nan_to_num(values) * vols >= _PERCENT, "is {value:g}, a vol in percent; write decimals such as 0.2"),
+        (absent & started & ends & (not gaps),
+         "is missing between known rows; fill the gap, drop the row, or set on_missing = 'freeze'"),
         (low, "is {value:g}, no level to take a return from; mend the row"),
     ):
         if bad.any():
@@ -221,12 +240,17 @@ def periods_per_year(drivers: pd.DataFrame, levels: pd.DataFrame) -> float:
     return 365.0 / days
 
 
-def moves_of(levels: pd.DataFrame, drivers: pd.DataFrame, rows: int | None) -> pd.DataFrame:
+def moves_of(levels: pd.DataFrame, drivers: pd.DataFrame, rows: int | None, *, ragged: bool = False) -> pd.DataFrame:
     """The last `rows` moves (all complete ones by default), T x D: returns of prices and pairs, changes of the rest.
 
-    Raises DataError where a driver's history is shorter than asked.
+    ragged: all rows, a move next to a missing level missing. Raises DataError where a driver's history is shorter than
+    asked.
     """
     values = levels.to_numpy(dtype=float)
+    by_return = drivers["kind"].isin(RETURNS).to_numpy()
+    if ragged and len(values) > 1 and (rows is None or rows < len(values)):
+        window = values if rows is None else values[-rows - 1 :]
+        return pd.DataFrame(_changes(window, by_return), index=levels.index[1 - len(window) :], columns=levels.columns)
     complete = np.isfinite(values).all(axis=1)
     last = len(values) - int(np.argmax(complete[::-1])) if complete.any() else 0
     values, times = values[:last], levels.index[:last]
@@ -241,11 +265,12 @@ def moves_of(levels: pd.DataFrame, drivers: pd.DataFrame, rows: int | None) -> p
             "give a longer history, ask for fewer rows or leave the driver out"
         )
     window = values[last - wanted - 1 :] if last > wanted else values
+    return pd.DataFrame(_changes(window, by_return), index=times[-wanted:], columns=levels.columns)
+
+
+def _changes(levels: np.ndarray, by_return: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        change = np.where(
-            drivers["kind"].isin(RETURNS).to_numpy(), window[1:] / window[:-1] - 1, np.diff(window, axis=0)
-        )
-    return pd.DataFrame(change, index=times[-wanted:], columns=levels.columns)
+        return np.where(by_return, levels[1:] / levels[:-1] - 1, np.diff(levels, axis=0))
 
 
 # ---- currencies ----------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ INSTRUMENTS: Schema = {
     "fee": Column("number", default=0.0),
     "fee_cap": Column("number", least=0.0),
     "fee_per_contract": Column("number", default=0.0),
-    "hedge": Column("flag", default=True),
+    "hedge": Column("flag", default=False),
     "own_risk": Column("number", default=0.0, least=0.0),
 }
 """Fields of an instrument; any further column is the desk's own.
@@ -72,6 +72,7 @@ currency      of price and settlement; for an inverse contract the coin or its q
 fee           one-way, fraction of notional (a maker's may be negative); fee_cap: at most this fraction of an option's
               value; fee_per_contract: settlement currency (quote currency for inverse), added
 lot, min_quantity   contracts;  min_notional  base currency;  tick  price units
+hedge         may be traded; without the column every tradable contract may, an empty field of it means no
 own_risk      standard deviation of the contract's own noise per period, base currency per contract
 """
 
@@ -81,6 +82,8 @@ def check_instruments(frame: pd.DataFrame, as_of: pd.Timestamp, base_currency: s
     source = frame.attrs.get("source", "instruments")
     table = unique_labels(check_frame(frame, INSTRUMENTS, source), "instrument", source)
     table.attrs = {"source": source}
+    if "hedge" not in table.columns:
+        table["hedge"] = True
     for name, column in INSTRUMENTS.items():
         if name not in table.columns:
             table[name] = _absent(column, len(table))

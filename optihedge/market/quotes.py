@@ -34,6 +34,8 @@ vol, rate          of the option: decimal; decimal per year, continuous
 funding_rate       per interval of funding_hours, positive: long pays;  borrow_rate  decimal per year, simple
 """
 
+_PERCENT = 20.0  # a vol of 2000 % is one in percent
+
 DEPTH: Schema = {
     "instrument": Column("text", required=True),
     "side": Column("text", required=True, choices=("bid", "ask")),
@@ -75,6 +77,8 @@ def check_quotes(
                quotes[name], "mend it; only futures may have negative prices", labels)  # fmt: skip
         if name != "mark":
             quotes[name] = quotes[name].where(kinds["signed"] | (quotes[name] != 0))
+    refuse(quotes["vol"] >= _PERCENT, source, "vol{of} is {value}, in percent", quotes["vol"],
+           "write decimals such as 0.2", labels)  # fmt: skip
     late = (quotes["time"] > as_of).to_numpy()
     refuse(late, source, f"time{{of}} {{value}} is after as_of {as_of}", quotes["time"], "set as_of no earlier", labels)
     bid, ask = quotes["bid"], quotes["ask"]

@@ -94,7 +94,8 @@ class Market:
         kinds = types_of(instruments)
         by_underlying = pd.Series(kinds["signed"], index=instruments["underlying"]).groupby(level=0).any()
         signed = by_underlying.index[by_underlying]
-        _drivers.check_levels(history, drivers, signed, raw.attrs.get("source", "history"))
+        gaps = self.on_missing == "freeze"
+        _drivers.check_levels(history, drivers, signed, raw.attrs.get("source", "history"), gaps=gaps)
         last = history.ffill().iloc[-1] if len(history) else pd.Series(np.nan, index=drivers.index)
         price = prices_of(quotes, instruments, last.reindex(instruments.index), self.on_missing)
         levels = driver_levels(drivers, last, instruments, quotes, price)
@@ -239,9 +240,11 @@ class Market:
     def moves(self, rows: int | None = None) -> pd.DataFrame:
         """The last `rows` moves of the drivers, T x D; all complete ones by default. Raises DataError if too few.
 
+        Under on_missing "freeze" all rows count, and a move next to a missing level is missing: late listings, gaps and
+        delistings stay what they are, for estimators that leave them out.
         attrs: periods_per_year, kinds (driver -> kind), and markets (the drivers marked market).
         """
-        moves = _drivers.moves_of(self.history, self.drivers, rows)
+        moves = _drivers.moves_of(self.history, self.drivers, rows, ragged=self.on_missing == "freeze")
         markets = tuple(self.drivers.index[self.drivers["market"].astype(bool)])
         moves.attrs = {
             "periods_per_year": self.periods_per_year, "kinds": self.drivers["kind"].to_dict(), "markets": markets,
