@@ -4,13 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import optihedge as oh
 from optihedge.errors import DataError, SpecError
 from optihedge.market.snapshot import Market
-from optihedge.risk.cleaning import ALL, Thresholds, clean, describe, find_problems
+from optihedge.risk.cleaning import clean
 from optihedge.risk.ewma import EwmaRisk
+from optihedge.risk.problems import ALL, Thresholds, describe, find_problems
 
 DAYS = pd.bdate_range("2020-01-01", periods=300, tz="UTC")
-KINDS = {"VOL": "vol", "RATE": "rate"}
+KINDS = pd.Series({"VOL": "vol", "RATE": "rate"})  # as market.drivers["kind"] has them
 
 
 def history(seed: int = 0) -> pd.DataFrame:
@@ -218,6 +220,27 @@ def test_a_frozen_name_keeps_a_risk() -> None:
     )
     np.testing.assert_allclose(risk.volatility(), before.volatility(), rtol=0.1)
     assert (risk.volatility() > 0).all()
+
+
+def test_a_frozen_name_keeps_its_position_and_its_risk_in_a_hedge() -> None:
+    frame = put("S3", NAN, 250, 300)(scale("S1", 0.5, 180)(put("S2", NAN, 0, 120)(history())))
+    cleaned = clean(frame.drop(columns=["VOL", "RATE"]), policy="freeze")
+    levels = cleaned.levels
+    last = levels.iloc[-1]
+    quotes = pd.DataFrame({"bid": last * 0.999, "ask": last * 1.001}).rename_axis("instrument")
+    market = Market(
+        pd.DataFrame({"type": "equity", "hedge": [n not in cleaned.frozen for n in levels]}, index=quotes.index),
+        quotes, "USD", history=levels, on_missing="freeze",
+    )  # fmt: skip
+    assert cleaned.frozen == ("S3",)
+    assert market.moves().shape == (299, 10)
+    book = pd.Series(1e4 / last.fillna(100.0), index=levels.columns)
+    hedge = oh.HedgeModel(risk=EwmaRisk(halflife=200), objective=(oh.Variance(aversion=1e-3),)).hedge(market, book)
+    assert hedge.trades.get("S3", 0.0) == 0.0
+    assert hedge.after["S3"] == book["S3"]
+    own = EwmaRisk(halflife=200).fit(market.moves()).risk_.volatility()["S3"]
+    value = book["S3"] * levels["S3"].dropna().iloc[-1]
+    assert 0.3 * own * value < hedge.risk.loc["volatility", "after"] < own * value * 1.05  # the rest is hedged away
 
 
 def test_wrong_policies_and_frames_are_named() -> None:

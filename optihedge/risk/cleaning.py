@@ -9,33 +9,9 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError, SpecError
+from optihedge.risk.problems import ALL, BREAKS, RETURNS, Thresholds, describe, find_problems
 
 ACTIONS = ("fail", "freeze", "exclude", "proxy", "keep")
-_BREAKS = ("wrong units", "unadjusted split", "jump")  # the level stays where it broke to
-ALL = "(all)"  # the driver of a problem that concerns whole rows
-_RETURNS = ("price", "fx")
-_SPLITS = np.log([1.5, 4 / 3, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50])
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """What counts as a problem; moves are log returns (price, fx) or changes, less the median driver's of that row.
-
-    jump         log return that can be a missing split: 3 for 2, less a day's own move
-    sigmas       and at least so many robust standard deviations of the driver's moves (changes: this alone)
-    spike        robust standard deviations of a move that the next one takes back
-    stale        rows with the same level that count as stale;  hole  row spacing, in usual ones, that counts as missing
-    look_alike   absolute correlation of two drivers' moves, also a row apart
-    reference    log distance of the last level from the quote
-    """
-
-    jump: float = float(np.log(1.5)) - 0.05
-    sigmas: float = 12.0
-    spike: float = 10.0
-    stale: int = 5
-    hole: float = 5.0
-    look_alike: float = 0.9995
-    reference: float = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,36 +32,6 @@ class Cleaned:
 
     def __str__(self) -> str:
         return describe(self.findings)
-
-
-def find_problems(
-    levels: pd.DataFrame,
-    kinds: Mapping[str, str] | None = None,
-    *,
-    reference: pd.Series | None = None,
-    thresholds: Thresholds | None = None,
-) -> pd.DataFrame:
-    """Every problem of a history of levels (T x D): driver, date and until (first and last row), problem, detail.
-
-    kinds      driver -> kind, "price" where left out: prices and fx rates move by returns, the others by changes
-    reference  today's price by driver, to compare the last level with
-
-    Problems: unsorted dates, duplicated date, missing rows, not a number, sign, zero, gap, late listing, delisting,
-    stale, wrong units, unadjusted split, spike, jump, look-alike.
-    """
-    limits = thresholds or Thresholds()
-    found, values = _rows(levels, limits)
-    priced = np.array([(kinds or {}).get(d, "price") in _RETURNS for d in values.columns], dtype=bool)
-    found += _cells(values, priced)
-    trusted = values.where(np.isfinite(values) & ~((values <= 0) & priced))
-    found += _spans(trusted, limits)
-    moves = _moves(trusted, priced)
-    found += _breaks(trusted, *_own_moves(moves, priced), priced, limits)
-    found += _look_alikes(moves, limits)
-    if reference is not None:
-        found += _against(trusted, reference, limits)
-    frame = pd.DataFrame(found, columns=["driver", "date", "until", "problem", "detail"])
-    return frame.sort_values(["driver", "date"], key=lambda c: c.astype(str), kind="stable").reset_index(drop=True)
 
 
 def clean(
@@ -111,6 +57,7 @@ def clean(
 
     Raises DataError for the problems whose action is fail, SpecError for an unknown action or a missing proxy.
     """
+    kinds = {} if kinds is None else dict(kinds)
     findings = find_problems(levels, kinds, reference=reference, thresholds=thresholds)
     known = {(driver, str(pd.Timestamp(date))) for driver, date in accepted}  # type: ignore[arg-type]
     real = [(d, str(t)) in known for d, t in zip(findings["driver"], findings["date"], strict=True)]
@@ -121,7 +68,7 @@ def clean(
     values = levels.sort_index(kind="stable")
     values = values[~values.index.duplicated(keep="first")].apply(pd.to_numeric, errors="coerce").astype(float)
     by_proxy = (findings["action"] == "proxy") & (findings["driver"] != ALL)
-    breaks = findings[by_proxy & findings["problem"].isin(_BREAKS)]
+    breaks = findings[by_proxy & findings["problem"].isin(BREAKS)]
     handled = findings["action"].isin(["freeze", "proxy"])
     values = values.mask(_untrusted(values, findings[handled].drop(breaks.index)))
     for driver in findings.loc[by_proxy, "driver"].unique():
@@ -129,16 +76,16 @@ def clean(
         across = sorted(
             {t for row in rows.itertuples() for t in _break_rows(values.index, row.date, row.until, row.problem)}
         )
-        values[driver] = _proxied(values, driver, across, proxies or {}, kinds or {})
+        values[driver] = _proxied(values, driver, across, proxies or {}, kinds)
     excluded = tuple(findings.loc[findings["action"] == "exclude", "driver"].drop_duplicates())
     excluded = tuple(d for d in excluded if d in values.columns)
     at_end = findings["until"] == values.index[-1]
     frozen = findings.loc[(findings["action"] == "freeze") & at_end & (findings["driver"] != ALL), "driver"]
     values = values.drop(columns=list(excluded))
-    by_return = np.array([(kinds or {}).get(d, "price") in _RETURNS for d in values.columns], dtype=bool)
+    by_return = np.array([kinds.get(d, "price") in RETURNS for d in values.columns], dtype=bool)
     changes = values.diff()
     moves = (changes / values.shift(1)).where(np.broadcast_to(by_return, values.shape), changes).iloc[1:]
-    moves.attrs = {**levels.attrs, "kinds": dict(kinds or {})}
+    moves.attrs = {**levels.attrs, "kinds": kinds}
     return Cleaned(
         values,
         moves,
@@ -146,16 +93,6 @@ def clean(
         tuple(dict.fromkeys(d for d in frozen if d not in excluded)),
         excluded,
     )
-
-
-def describe(findings: pd.DataFrame) -> str:
-    """One line per finding: driver, date, problem, detail and, where there is one, the action."""
-    lines = []
-    for row in findings.itertuples(index=False):
-        date = _day(row.date) if row.date == row.until else f"{_day(row.date)} to {_day(row.until)}"
-        action = f" -> {row.action}" if hasattr(row, "action") else ""
-        lines.append(f"{row.driver}, {date}: {row.problem} ({row.detail}){action}")
-    return "\n".join(lines) or "no problems found"
 
 
 def _action(policy: str | Mapping[str, str], problem: str) -> str:
@@ -166,177 +103,6 @@ def _action(policy: str | Mapping[str, str], problem: str) -> str:
     if action not in ACTIONS:
         raise SpecError(f"policy for {problem!r} is {action!r}; write one of {', '.join(ACTIONS)}")
     return action
-
-
-def _rows(levels: pd.DataFrame, limits: Thresholds) -> tuple[list[tuple], pd.DataFrame]:
-    """Problems of the index and of cells that are no numbers; the levels in order of time, one row per date."""
-    found: list[tuple] = []
-    if levels.columns.has_duplicates:
-        raise DataError(f"history: driver {levels.columns[levels.columns.duplicated()][0]} appears twice; rename one")
-    index = levels.index
-    if index.hasnans:
-        raise DataError(f"history: row {int(np.argmax(index.isna())) + 1} has no date; give one")
-    backward = np.flatnonzero(np.r_[False, index[1:] < index[:-1]])
-    found += [(ALL, index[t], index[t], "unsorted dates", f"after {_day(index[t - 1])}") for t in backward]
-    values = levels.sort_index(kind="stable").apply(pd.to_numeric, errors="coerce").astype(float)
-    for date in values.index[values.index.duplicated()].unique():
-        rows = values.loc[[date]]
-        differing = rows.columns[(rows.nunique(dropna=False) > 1).to_numpy()]
-        detail = f"{len(rows)} rows"
-        found += [(d, date, date, "duplicated date", f"{detail}: {', '.join(map(str, rows[d]))}") for d in differing]
-        if not len(differing):
-            found.append((ALL, date, date, "duplicated date", f"{detail}, equal"))
-    text = levels.notna() & levels.apply(pd.to_numeric, errors="coerce").isna()
-    found += [(levels.columns[j], index[t], index[t], "not a number", repr(levels.iat[t, j]))
-              for t, j in np.argwhere(text.to_numpy())]  # fmt: skip
-    values = values[~values.index.duplicated(keep="first")]
-    if isinstance(values.index, pd.DatetimeIndex) and len(values) > 2:
-        spacing = np.diff(values.index.as_unit("ns").asi8)
-        for t in np.flatnonzero(spacing > limits.hole * np.median(spacing)):
-            rows = f"{spacing[t] / np.median(spacing):.0f} times the usual spacing"
-            found.append((ALL, values.index[t + 1], values.index[t + 1], "missing rows", rows))
-    return found, values
-
-
-def _cells(values: pd.DataFrame, priced: np.ndarray) -> list[tuple]:
-    """Infinite levels; prices that are zero or negative, as runs."""
-    array = values.to_numpy()
-    found = []
-    for problem, bad in (
-        ("not a number", np.isinf(array)),
-        ("sign", (array < 0) & np.isfinite(array) & priced),
-        ("zero", (array == 0) & priced),
-    ):
-        for j, start, stop in _runs(bad):
-            detail = f"level {array[start, j]:g}" + (f", {stop - start} rows" if stop - start > 1 else "")
-            found.append((values.columns[j], values.index[start], values.index[stop - 1], problem, detail))
-    return found
-
-
-def _spans(values: pd.DataFrame, limits: Thresholds) -> list[tuple]:
-    """Late listings, delistings, gaps and stale runs."""
-    array, index = values.to_numpy(), values.index
-    known = np.isfinite(array)
-    found = []
-    for j, name in enumerate(values.columns):
-        rows = np.flatnonzero(known[:, j])
-        if not rows.size:
-            found.append((name, index[0], index[-1], "gap", "no level at all"))
-            continue
-        first, last = rows[0], rows[-1]
-        if first > 0:
-            found.append((name, index[0], index[first - 1], "late listing", f"first level {_day(index[first])}"))
-        if last < len(array) - 1:
-            found.append((name, index[last + 1], index[-1], "delisting", f"last level {_day(index[last])}"))
-        for _, start, stop in _runs(~known[first : last + 1, [j]]):
-            span = index[first + start], index[first + stop - 1]
-            found.append((name, *span, "gap", f"{stop - start} levels missing"))
-        seen = array[rows, j]
-        for _, start, stop in _runs(np.r_[False, seen[1:] == seen[:-1]][:, None]):
-            if stop - start + 1 >= limits.stale:
-                span = index[rows[start]], index[rows[stop - 1]]
-                found.append((name, *span, "stale", f"{stop - start + 1} rows at {seen[start]:g}"))
-    return found
-
-
-def _moves(values: pd.DataFrame, priced: np.ndarray) -> pd.DataFrame:
-    """Log returns of prices and changes of the rest from the last known level, T x D."""
-    before, by_return = values.ffill().shift(1), np.broadcast_to(priced, values.shape)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        returns = np.log(values.where(values > 0)) - np.log(before.where(before > 0))
-    return returns.where(by_return, values - before)
-
-
-def _own_moves(moves: pd.DataFrame, priced: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
-    """Moves less the row's median move of prices, and their robust sigma (T x D).
-
-    Sigma is the larger of the whole history's and that of the 41 rows around: a crisis is not a row of typing errors.
-    """
-    if priced.sum() >= 5:
-        common = moves.loc[:, priced].median(axis=1)
-        moves = moves.sub(common.fillna(0.0), axis=0).where(np.broadcast_to(priced, moves.shape), moves)
-    size = moves.abs().where(moves != 0)
-    around = 1.4826 * size.rolling(41, center=True, min_periods=20).median().to_numpy()
-    sigma = 1.4826 * size.median().to_numpy()
-    scarce = size.count().to_numpy() < 20
-    for group in (priced, ~priced):
-        if (group & ~scarce).any():
-            sigma[group & scarce] = np.median(sigma[group & ~scarce])
-    return moves, np.fmax(around, sigma)
-
-
-def _breaks(
-    values: pd.DataFrame, moves: pd.DataFrame, sigma: np.ndarray, priced: np.ndarray, limits: Thresholds
-) -> list[tuple]:
-    """Moves too large to be a day's: wrong units, missing splits, spikes that the next move takes back, other jumps."""
-    index, move = values.index, moves.to_numpy()
-    size = np.abs(move)
-    level = values.ffill().to_numpy()
-    large = size > np.where(priced, np.maximum(limits.jump, limits.sigmas * sigma), limits.sigmas * sigma)
-    following = pd.DataFrame(move).bfill().shift(-1).to_numpy()
-    taken_back = np.abs(move + following) < 0.25 * size
-    spike = taken_back & (size > limits.spike * sigma)
-    spike &= ~np.vstack([np.zeros((1, sigma.shape[1]), bool), spike[:-1]])  # the way back is part of the same spike
-    found: list[tuple] = []
-    returned: set[tuple[int, int]] = set()
-    for t, j in np.argwhere(large | spike):
-        back = t > 0 and np.any(spike[max(t - 3, 0) : t, j] & (np.abs(move[max(t - 3, 0) : t, j] + move[t, j])
-                                                               < 0.25 * size[t, j]))  # fmt: skip
-        if back or (t, j) in returned:
-            continue
-        ratio = level[t, j] / level[t - 1, j] if level[t - 1, j] != 0 else np.inf
-        tens = np.log10(abs(ratio)) if ratio != 0 else 0.0
-        end = t
-        if ratio < 0 and abs(abs(ratio) - 1) < 0.2:
-            problem = "sign"
-        elif abs(tens) > 0.9 and abs(tens - round(tens)) < 0.07:
-            later = np.flatnonzero(np.abs(move[t + 1 :, j] + move[t, j]) < 0.07 * size[t, j])
-            problem, end = "wrong units", t + later[0] if later.size else len(values) - 1
-            returned.add((end + 1, j))
-        elif spike[t, j]:
-            problem = "spike"
-        elif priced[j] and np.abs(_SPLITS - size[t, j]).min() < max(0.02, 3 * sigma[t, j]):
-            problem = "unadjusted split"
-        else:
-            problem = "jump"
-        detail = f"{ratio:.4g} times the level before, {size[t, j] / sigma[t, j]:.0f} sigmas"
-        found.append((values.columns[j], index[t], index[end], problem, detail))
-    return found
-
-
-def _look_alikes(moves: pd.DataFrame, limits: Thresholds) -> list[tuple]:
-    """Pairs of drivers whose moves are the same but for scale, sign or a row's delay."""
-    filled = moves.fillna(0.0).to_numpy(copy=True)
-    filled[np.abs(filled) > 12 * np.nan_to_num(moves.std().to_numpy())] = 0.0  # a shared bad row is no likeness
-    unit = filled / np.maximum(np.sqrt((filled**2).sum(axis=0)), 1e-300)
-    enough = (filled != 0).sum(axis=0) >= 20
-    found = []
-    for lag in (0, 1):
-        for begin in range(0, unit.shape[1], 1000):
-            block = unit[: len(unit) - lag].T @ unit[lag:, begin : begin + 1000]
-            for i, k in np.argwhere(np.abs(block) > limits.look_alike):
-                j = begin + k
-                if i != j and enough[i] and enough[j] and (lag or i < j):
-                    late = ", a row late" if lag else ""
-                    mirror = "the mirror image of" if block[i, k] < 0 else "the same moves as"
-                    detail = f"{mirror} {moves.columns[i]}{late}, correlation {block[i, k]:.6f}"
-                    found.append((moves.columns[j], moves.index[0], moves.index[-1], "look-alike", detail))
-    return found
-
-
-def _against(values: pd.DataFrame, reference: pd.Series, limits: Thresholds) -> list[tuple]:
-    """Last levels that disagree with today's prices."""
-    found = []
-    for name, price in reference.dropna().items():
-        if name not in values.columns or values[name].isna().all() or not price > 0:
-            continue
-        series = values[name].dropna()
-        distance = np.log10(series.iloc[-1] / price)
-        if abs(distance) * np.log(10) > limits.reference:
-            tens = abs(distance) > 0.9 and abs(distance - round(distance)) < 0.07
-            detail = f"last level {series.iloc[-1]:g}, quoted {price:g}"
-            found.append((name, series.index[-1], values.index[-1], "wrong units" if tens else "jump", detail))
-    return found
 
 
 def _break_rows(index: pd.Index, date: object, until: object, problem: str) -> list[int]:
@@ -354,7 +120,7 @@ def _untrusted(values: pd.DataFrame, findings: pd.DataFrame) -> pd.DataFrame:
         start, stop = values.index.get_loc(row.date), values.index.get_loc(row.until)
         if row.problem in ("look-alike", "unsorted dates") or (row.driver == ALL and row.problem == "duplicated date"):
             continue
-        if row.problem in _BREAKS:
+        if row.problem in BREAKS:
             mask[_break_rows(values.index, row.date, row.until, row.problem), columns] = True
         else:
             mask[start : stop + 1, columns] = True
@@ -370,23 +136,9 @@ def _proxied(
     if proxy is None or proxy not in values.columns or proxy == driver:
         raise SpecError(f"policy asks for a proxy of {driver}; name another driver in proxies")
     own, other = values[driver], values[proxy]
-    by_return = kinds.get(driver, "price") in _RETURNS
+    by_return = kinds.get(driver, "price") in RETURNS
     distance = (own / other if by_return else own - other).ffill().bfill()
     for t in across:
         step = distance.iloc[t] / distance.iloc[t - 1] if by_return else distance.iloc[t] - distance.iloc[t - 1]
         distance.iloc[:t] = distance.iloc[:t] * step if by_return else distance.iloc[:t] + step
     return distance * other if by_return else distance + other
-
-
-def _runs(flags: np.ndarray) -> list[tuple[int, int, int]]:
-    """(column, start, stop) of every run of True in a T x D array."""
-    padded = np.vstack([np.zeros((1, flags.shape[1]), bool), flags, np.zeros((1, flags.shape[1]), bool)])
-    change = np.diff(padded.astype(np.int8), axis=0)
-    starts, stops = np.argwhere(change.T == 1), np.argwhere(change.T == -1)
-    return [(int(j), int(a), int(b)) for (j, a), (_, b) in zip(starts, stops, strict=True)]
-
-
-def _day(date: object) -> str:
-    if isinstance(date, pd.Timestamp):
-        return str(date.date()) if date == date.normalize() else str(date)
-    return str(date)
