@@ -121,7 +121,7 @@ def test_infeasible_says_have_need_and_smallest_change():
     market, book = stocks(3), {"S0": 1000.0}
     cash = 1000 * market.price["S0"]
     model = simple(market, constraints=(Neutral("delta"), TurnoverLimit(0.3 * cash)))
-    with pytest.raises(InfeasibleError, match="these conflict: delta, turnover") as caught:
+    with pytest.raises(InfeasibleError, match=r"these conflict: (delta, turnover|turnover, delta)") as caught:
         model.hedge(market, book)
     text = str(caught.value)
     assert "have" in text and "need" in text and "smallest change" in text

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from optihedge.hedge.universe import Universe
 from optihedge.market.snapshot import Market
 from optihedge.risk.beta import Beta
 from optihedge.risk.ewma import EwmaRisk
+from optihedge.trades.checks import Checks
 
 FIVE = ("beta_hedge", "delta_neutral", "market_neutral", "optimal_hedge", "quantitative")
 
@@ -164,6 +165,22 @@ def test_a_covariance_estimator_of_scikit_learn_is_a_risk_by_its_name(name):
     assert canonical(risk) == canonical(parse_model(spelt).risk)
     fitted = risk.fit(stocks(3).moves())
     assert len(fitted.risk_.drivers) == 3
+
+
+def test_settings_of_the_trade_list_are_those_it_knows():
+    text = 'description = "x"\n[checks]\nvolume = 0.2\nmax_age = false\n[lots]\nmin_notional = 10\n'
+    model = parse_model(text)
+    assert Checks.of(model.checks) == Checks(volume=0.2, max_age=None)
+    assert model.lots == {"min_notional": 10}
+    with pytest.raises(SpecError) as caught:
+        parse_model(text.replace("volume", "volumes").replace("min_notional = 10", "size = 1\nmin_notional = true"))
+    for wanted in (r"[checks]: there is no key 'volumes' (did you mean volume?)", "[lots]: there is no key 'size'",
+                   "[lots]: min_notional is True"):  # fmt: skip
+        assert wanted in str(caught.value)
+    every = parse_model('description = "x"\n[checks]\n' + "".join(
+        f"{f.name} = {str(f.default).lower() if isinstance(f.default, bool) else 'false'}\n" for f in fields(Checks)
+    ))  # fmt: skip
+    assert Checks.of(every.checks).displayed is None
 
 
 def test_a_users_class_needs_the_allow_list():

@@ -90,6 +90,7 @@ class ProgramBuilder:
         self.risk_dense_: list[tuple[Array, Array]] = []
         self.risk_sparse_: list[tuple[sp.csr_array, Array]] = []
         self.diagonal_ = np.zeros(len(self.names))
+        self.risk_terms_: set[str] = set()
         self.volatility_limit_: tuple[str, float, VarianceForm] | None = None
         self.cvxpy_: list[Callable[..., Any]] = []
         self.notes: list[str] = []
@@ -300,9 +301,11 @@ class ProgramBuilder:
         linear: Values = 0.0,
     ) -> None:
         """Trading, holding and linear costs: base currency per contract (quadratic: squared; power: to the 3/2)."""
-        given = {"buy": buy, "sell": sell, "quadratic": quadratic, "power": power, "long": long, "short": short,
-                 "linear": linear}  # fmt: skip
-        self._charge(TermCost(**{name: self._vector(name, value) for name, value in given.items()}))
+        v = self._vector
+        self._charge(TermCost(
+            buy=v("buy", buy), sell=v("sell", sell), quadratic=v("quadratic", quadratic), power=v("power", power),
+            long=v("long", long), short=v("short", short), linear=v("linear", linear),
+        ))  # fmt: skip
 
     def hinges(self, column: Array, side: Array, beyond: Array, slope: Array) -> None:
         """Depth: slope x max(side x trade - beyond, 0) for each hinge; column counts contracts in play."""
@@ -311,6 +314,7 @@ class ProgramBuilder:
     def risk_rows(self, rows: Array | sp.sparray, offset: Values = 0.0) -> None:
         """Add 1/2 |rows q + offset|^2 to the objective: rows r x N, dense or sparse."""
         shift = np.broadcast_to(np.asarray(offset, dtype=float), rows.shape[0])
+        self.risk_terms_.add(self._term.label)
         if sp.issparse(rows):
             self.risk_sparse_.append((sp.csr_array(rows), shift))
         else:
@@ -318,6 +322,7 @@ class ProgramBuilder:
 
     def diagonal(self, values: Values) -> None:
         """Add 1/2 sum values q^2 to the objective: base currency per contract squared."""
+        self.risk_terms_.add(self._term.label)
         self.diagonal_ = self.diagonal_ + self._vector("diagonal", values)
 
     def box(self, lower: Values = -np.inf, upper: Values = np.inf) -> None:

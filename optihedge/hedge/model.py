@@ -113,17 +113,21 @@ class HedgeModel:
         self, market: Market, book: pd.Series | Mapping[str, float], aversions: Sequence[float]
     ) -> tuple[Hedge, ...]:
         """One Hedge per risk aversion, each started from the one before. Raises SpecError without one Variance term."""
-        mine = [i for i, term in enumerate(self.objective) if isinstance(term, Variance)]
+        mine = [term for term in self.objective if isinstance(term, Variance)]
         if len(mine) != 1:
             raise SpecError(f"frontier: the objective has {len(mine)} Variance terms; it needs one to vary")
-        market = self._with_betas(market)
-        fitted = replace(self, risk=self._fitted_risk(market), betas=None)
+        (variance,) = mine
+        _, market, risk, problem = self._state(market, book)
+        known = variance.at(max(problem.gross, self.capital))
         hedges: list[Hedge] = []
         for aversion in aversions:
-            terms = list(self.objective)
-            terms[mine[0]] = replace(terms[mine[0]], aversion=aversion, relative=None)
-            model = replace(fitted, objective=tuple(terms))
-            hedges.append(model.hedge(market, book, warm=hedges[-1] if hedges else None))
+            varied = replace(variance, aversion=aversion, relative=None)
+            model = replace(self, objective=tuple(varied if term is variance else term for term in self.objective))
+            if problem.risk_terms == {variance.label} and known > 0:
+                priced = problem.with_risk_scaled(aversion / known)
+            else:
+                priced = replace(model, risk=risk, betas=None)._state(market, book)[3]
+            hedges.append(settle(model, market, risk, priced, warm=hedges[-1] if hedges else None))
         return tuple(hedges)
 
     def _state(
@@ -141,7 +145,7 @@ class HedgeModel:
 
     def _builder(self, market: Market, before: Array, risk: Risk | None, horizon: Horizon) -> ProgramBuilder:
         universe = self.universe if isinstance(self.universe, Universe) else Universe()
-        chosen, notes = universe.tradable(market, horizon.years)
+        chosen, notes = universe.tradable(market, pd.Series(before, index=market.names), horizon.years)
         sides = np.isfinite(market.trade_cost.to_numpy(dtype=float)).any(axis=1)
         positions = np.flatnonzero((before != 0) | (chosen & sides))
         builder = ProgramBuilder(
@@ -167,10 +171,7 @@ class HedgeModel:
             return market
         from sklearn.base import clone
 
-        moves = market.moves()
-        marked = market.drivers.index[market.drivers["market"].to_numpy(dtype=bool)]
-        moves.attrs["markets"] = tuple(marked)
-        fitted = clone(self.betas).fit(moves)
+        fitted = clone(self.betas).fit(market.moves())
         delta = sp.csr_array(market.price_delta.T)
         betas = fitted.betas_.reindex(market.price_drivers).fillna(0.0)
         names = [f"beta:{market}" for market in betas.columns]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
 
@@ -49,6 +49,13 @@ _HOME = {
 }  # fmt: skip
 _SCALARS: dict[str, Any] = {
     "description": str, "horizon": str, "capital": float, "on_infeasible": str, "solver": str | tuple[str, ...],
+}  # fmt: skip
+_SETTINGS: dict[str, dict[str, Any]] = {  # of the trade list, which reads them; false switches a check off
+    "lots": {"min_notional": float},
+    "checks": {
+        "max_age": str | Literal[False], "displayed": float | Literal[False], "volume": float | Literal[False],
+        "line_notional": float | Literal[False], "total_notional": float | Literal[False], "worth": bool,
+    },
 }  # fmt: skip
 _TABLES = ("risk", "betas", "objective", "constraints", "universe", "lots", "checks")
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True)
@@ -158,7 +165,7 @@ class _Reader:
         if not isinstance(entries, dict):
             self.mistakes.append(f"{table} is no table; write [{table}]")
             return {}
-        return entries
+        return self.checked(f"[{table}]", _SETTINGS[table], entries, required=())
 
     def solvers(self, named: str | tuple[str, ...]) -> None:
         for one in (named,) if isinstance(named, str) else named:
@@ -233,13 +240,14 @@ class _Reader:
         """The values of known keys with the right types; each mistake is recorded."""
         for key in given:
             if key not in hints:
-                known = f"{nearest(key, hints)}; known are {', '.join(hints)}"
-                self.mistakes.append(f"{where}: there is no key {key!r}{known}")
+                hint = f"{nearest(key, hints)}; known are {', '.join(hints)}"
+                self.mistakes.append(f"{where}: there is no key {key!r}{hint}")
         for key in required:
             if key not in given:
                 self.mistakes.append(f"{where}: {key} is missing")
         known = {key: value for key, value in given.items() if key in hints}
-        shape = create_model("Table", __config__=_STRICT, **{f"key_{key}": (hints[key], ...) for key in known})
+        kinds: dict[str, Any] = {f"key_{key}": (hints[key], ...) for key in known}
+        shape = create_model("Table", __config__=_STRICT, **kinds)
         try:
             shape.model_validate({f"key_{key}": value for key, value in known.items()})
         except ValidationError as error:
@@ -258,12 +266,11 @@ def _parameters(cls: type) -> tuple[dict[str, Any], tuple[str, ...]]:
         own = [f for f in fields(cls) if f.init]
         required = tuple(f.name for f in own if f.default is MISSING and f.default_factory is MISSING)
         return {f.name: hints[f.name] for f in own}, required
-    signature = inspect.signature(cls.__init__)
     try:
-        hints = get_type_hints(cls.__init__)
+        hints = get_type_hints(vars(cls).get("__init__", cls))
     except NameError:
         hints = {}
-    taken = [p for p in list(signature.parameters.values())[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    taken = [p for p in inspect.signature(cls).parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     required = tuple(p.name for p in taken if p.default is p.empty)
     return {p.name: hints.get(p.name, Any) for p in taken}, required
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,7 +56,9 @@ class TermCost:
 
     def by_contract(self, before: Array, after: Array) -> Array:
         """Cost of going from quantities before to after and holding them, base currency, per contract."""
-        return cost_of_trading(self, after - before) + cost_of_holding(self, after) + self.linear * after
+        traded = cost_of_trading(self, after - before)  # type: ignore[arg-type]  # the cost fields of a Program
+        held = cost_of_holding(self, after)  # type: ignore[arg-type]
+        return traded + held + self.linear * after
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -73,6 +75,8 @@ class Problem:
     costs: dict[str, TermCost]
     auxiliary_costs: dict[str, Array]  # by term, over n columns: base currency per unit
     variance: VarianceForm | None
+    risk_terms: frozenset[str]  # the terms that speak of risk, and what fixed positions cost under them
+    risk_constant: float
     row_units: tuple[str, ...]
     row_targets: Array  # m; NaN where the row has limits only
     row_terms: tuple[str, ...]
@@ -87,6 +91,16 @@ class Problem:
         book = self.start.copy()
         book[self.tradable] = h[: int(self.tradable.sum())]
         return book
+
+    def with_risk_scaled(self, factor: float) -> Problem:
+        """The same with its terms of risk multiplied: another aversion where `Variance` is the only one."""
+        p, root = self.program, np.sqrt(factor)
+        program = replace(
+            p, factors=root * p.factors, factor_offset=root * p.factor_offset, specifics=root * p.specifics,
+            specific_offset=root * p.specific_offset, diagonal=factor * p.diagonal,
+            constant=p.constant + (factor - 1) * self.risk_constant,
+        )  # fmt: skip
+        return replace(self, program=program, risk_constant=factor * self.risk_constant)
 
     def columns(self, quantities: Array, auxiliaries: Array | None = None) -> Array:
         """The Program's columns from N quantities; auxiliaries default to the Program's start."""
@@ -110,20 +124,21 @@ def assemble(b: ProgramBuilder) -> Problem:
     extra = [x for block in b.auxiliaries_ for x in block.names]
     notes = list(b.notes)
     lower, upper, default_lower, default_upper = (box[free] for box in boxes(b, notes))
-    rows = _fold_rows(b, free, fixed, held, len(extra))
+    rows = _fold_rows(b, free, len(extra))
     quadratic = _fold_risk(b, free, fixed, held, len(extra))
     charges, depth, constant = _fold_costs(b, free, fixed, held, len(extra))
     aux = {name: _joined(getattr(x, name) for x in b.auxiliaries_) for name in ("lower", "upper", "cost")}
     pad = lambda v, tail: np.concatenate([v, tail])  # noqa: E731
     none = np.zeros(len(extra), bool)
     charges["linear"][len(free) :] = aux["cost"]
+    risk_constant = quadratic.pop("constant")
     program = Program(
         columns=(*map(str, b.names[free]), *extra),
         start=pad(b.start[free], np.clip(0.0, aux["lower"], aux["upper"])),
         lower=pad(lower, aux["lower"]),
         upper=pad(upper, aux["upper"]),
         lot=pad(_lots(b, free), np.zeros(len(extra))),
-        constant=constant + quadratic.pop("constant"),
+        constant=constant + risk_constant,
         depth=depth,
         volatility_limit=_fold_limit(b, free, fixed, held, len(extra)),
         cvxpy_terms=tuple(_over_columns(b, function, free, len(extra)) for function in b.cvxpy_),
@@ -140,7 +155,8 @@ def assemble(b: ProgramBuilder) -> Problem:
     return Problem(
         program=program, names=b.names, positions=b.positions, start=b.start, tradable=b.tradable,
         default_lower=pad(default_lower, none), default_upper=pad(default_upper, none), costs=dict(b.costs_),
-        auxiliary_costs=by_term, variance=b.variance() if b.risk is not None else None, row_units=rows["units"],
+        auxiliary_costs=by_term, variance=b.variance() if b.risk is not None else None,
+        risk_terms=frozenset(b.risk_terms_), risk_constant=risk_constant, row_units=rows["units"],
         row_targets=rows["targets"],
         row_terms=rows["terms"], row_offset=rows["offset"], decided=rows["decided"], gross=b.gross,
         days=b.days, notes=tuple(notes),
@@ -194,52 +210,73 @@ def boxes(b: ProgramBuilder, notes: list[str] | None = None) -> tuple[Array, Arr
     )
 
 
-def _fold_rows(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> dict:
-    names = [name for block in b.rows_ for name in block.names]
+def _fold_rows(b: ProgramBuilder, free: Array, extra: int) -> dict:
+    names = np.array([name for block in b.rows_ for name in block.names], dtype=object)
     twice = pd.Index(names)
     if twice.has_duplicates:
         name = twice[twice.duplicated()][0]
         raise SpecError(f"two limits are called {name}; give one of their terms a name of its own")
-    m = len(names)
-
-    def stacked(kind: str) -> sp.csr_array:
-        return sp.csr_array(sp.vstack([sp.csr_array((0, len(b.names))), *(getattr(x, kind) for x in b.rows_)]))
-
-    a, p, w = (sp.csc_array(stacked(kind)) for kind in ("a", "on_holdings", "on_trades"))
-    wide = [sp.csr_array((x.auxiliaries.data, x.auxiliaries.indices, x.auxiliaries.indptr),
-                         shape=(len(x.names), extra)) for x in b.rows_]  # fmt: skip
-    z = sp.csr_array(sp.vstack([sp.csr_array((0, extra)), *wide]))
-    offset = a[:, fixed] @ held + p[:, fixed] @ np.abs(held)
-    size = abs(a[:, fixed]) @ np.abs(held) + p[:, fixed] @ np.abs(held)
-    lower = _joined(x.lower for x in b.rows_)
-    upper = _joined(x.upper for x in b.rows_)
-    penalty = _joined(x.penalty for x in b.rows_)
-    tier = _joined(np.full(len(x.names), x.tier) for x in b.rows_)
-    targets = _joined(x.target for x in b.rows_)
-    units = np.array([x.unit for x in b.rows_ for _ in x.names], dtype=object)
-    terms = np.array([x.term for x in b.rows_ for _ in x.names], dtype=object)
-    parts = [sp.csr_array(x[:, free]) for x in (a, p, w)]
-    live = (sum(abs(x).sum(axis=1) for x in parts) + abs(z).sum(axis=1)) > 0
+    column = np.full(len(b.names), -1)
+    column[free] = np.arange(len(free))
+    a, p, w = (_entries(b, kind) for kind in ("a", "on_holdings", "on_trades"))
+    z = _entries(b, "auxiliaries")
+    held = np.where(column < 0, b.start, 0.0)
+    at_rest = lambda part, values: np.bincount(part[0], part[2] * values[part[1]], len(names))  # noqa: E731
+    size = np.bincount(a[0], np.abs(a[2] * held[a[1]]), len(names)) + at_rest(p, np.abs(held))
+    offset = at_rest(a, held) + at_rest(p, np.abs(held))
+    live = np.zeros(len(names), bool)
+    for row, at, data in (a, p, w):
+        live[row[(column[at] >= 0) & (data != 0)]] = True
+    live[z[0][z[2] != 0]] = True
+    lower, upper, penalty, target = (
+        _joined(getattr(x, kind) for x in b.rows_) for kind in ("lower", "upper", "penalty", "target")
+    )
+    repeated = lambda kind: np.array([getattr(x, kind) for x in b.rows_ for _ in x.names], dtype=object)  # noqa: E731
+    tier, unit, term = repeated("tier"), repeated("unit"), repeated("term")
     violation = np.maximum(np.maximum(lower - offset, offset - upper), 0.0)
+    rest = ~live
     decided = pd.DataFrame(
-        {"value": offset, "target": targets, "lower": lower, "upper": upper, "unit": units, "term": terms,
-         "violation": np.where(violation > _DECIDED * size, violation, 0.0)}, index=pd.Index(names, name="row"),
-    ).loc[~live].assign(penalty=penalty[~live])  # fmt: skip
-    zero = sp.csr_array((m, extra))
-    keep = lambda x, tail: sp.csr_array(sp.hstack([x, tail]))[live]  # noqa: E731
+        {"value": offset[rest], "target": target[rest], "lower": lower[rest], "upper": upper[rest],
+         "violation": np.where(violation > _DECIDED * size, violation, 0.0)[rest], "penalty": penalty[rest],
+         "unit": unit[rest], "term": term[rest]}, index=pd.Index(names[rest], name="limit", dtype=object),
+    )  # fmt: skip
+    renumbered = np.cumsum(live) - 1
+    wide = len(free) + extra
+
+    def matrix(part: tuple[Array, Array, Array], columns: Array) -> sp.csr_array:
+        row, at, data = part
+        keep = live[row] & (columns[at] >= 0)
+        return sp.csr_array((data[keep], (renumbered[row[keep]], columns[at[keep]])), shape=(int(live.sum()), wide))
+
+    rows = matrix(a, column)
+    if len(z[0]):
+        rows = rows + matrix(z, len(free) + np.arange(extra))
     program = {
-        "row_names": tuple(np.array(names, dtype=object)[live]),
-        "rows": keep(parts[0], z),
-        "rows_on_holdings": keep(parts[1], zero),
-        "rows_on_trades": keep(parts[2], zero),
+        "row_names": tuple(names[live]),
+        "rows": rows,
+        "rows_on_holdings": matrix(p, column),
+        "rows_on_trades": matrix(w, column),
         "row_lower": (lower - offset)[live],
         "row_upper": (upper - offset)[live],
         "row_penalty": penalty[live],
-        "row_tier": tier[live],
+        "row_tier": tier[live].astype(float),
         "row_fixed": size[live],
     }
-    return {"program": program, "units": tuple(units[live]), "terms": tuple(terms[live]), "offset": offset[live],
-            "targets": targets[live], "decided": decided}  # fmt: skip
+    return {"program": program, "units": tuple(unit[live]), "terms": tuple(term[live]), "offset": offset[live],
+            "targets": target[live], "decided": decided}  # fmt: skip
+
+
+def _entries(b: ProgramBuilder, kind: str) -> tuple[Array, Array, Array]:
+    """Row, column and value of every entry of the blocks' matrices, rows counted through."""
+    matrices = [getattr(block, kind) for block in b.rows_]
+    first = np.cumsum([0, *(matrix.shape[0] for matrix in matrices)])
+    rows = [i + np.repeat(np.arange(m.shape[0]), np.diff(m.indptr)) for i, m in zip(first[:-1], matrices, strict=True)]
+    none = np.zeros(0, int)
+    return (
+        np.concatenate([none, *rows]),
+        np.concatenate([none, *(m.indices for m in matrices)]),
+        _joined(m.data for m in matrices),
+    )
 
 
 def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> dict:

@@ -14,6 +14,7 @@ from optihedge.hedge.baselines import baselines
 from optihedge.hedge.certificate import Certificate
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.program import Program, row_values, row_violations
+from optihedge.hedge.rolls import roll_plan
 from optihedge.hedge.terms.objective import Variance
 from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk
@@ -174,6 +175,11 @@ class Hedge:
         return costs.astype(float).rename("cost")
 
     @cached_property
+    def rolls(self) -> pd.DataFrame:
+        """Traded legs that expire before the risk they hedge, and what to roll them into: see `roll_plan`."""
+        return roll_plan(self.market, self.before, self.trades[self.trades.abs() > _DUST])
+
+    @cached_property
     def shadow_prices(self) -> pd.Series:
         """What the objective would change by for one more unit of each binding limit, base currency per unit.
 
@@ -210,7 +216,9 @@ class Hedge:
         if len(self.risk):
             before, after = self.risk.loc["volatility"]
             less = f" ({after / before - 1:+.1%})" if before > 0 else ""
-            lines.append(f"volatility per day {before:,.6g} -> {after:,.6g}{less}, cost {self.costs['total']:,.6g}")
+            penalties = self.costs.get("penalties", 0.0)
+            cost = f"cost {self.costs['total'] - penalties:,.6g}" + (f", penalties {penalties:,.6g}" * (penalties > 0))
+            lines.append(f"volatility per day {before:,.6g} -> {after:,.6g}{less}, {cost}")
             if not self.material:
                 lines.append("nothing material to remove: no hedge here takes a tenth off the book's variance")
             for term in self.model.objective:
@@ -235,6 +243,8 @@ class Hedge:
         binding = self.limits[(price > _DUST * price.max()) | (self.limits["violation"] > 0)]
         if len(binding):
             tables["binding limits"] = binding[["after", "lower", "upper", "violation", "shadow_price", "unit"]]
+        if len(self.rolls):
+            tables["to roll"] = self.rolls
         if self.relaxation is not None:
             tables["limits that gave way"] = self.relaxation
         if self.problem.variance is not None:

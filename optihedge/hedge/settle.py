@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import InfeasibleError, SolverError
+from optihedge.hedge.certificate import Certificate
 from optihedge.hedge.infeasible import Relaxation, conflict, give_way, relax
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.program import Candidate, Program
@@ -66,7 +67,7 @@ def settle(
     )  # fmt: skip
 
 
-def _bounded(problem: Problem, solution: Solution) -> object:
+def _bounded(problem: Problem, solution: Solution) -> Certificate:
     """The certificate; `unbounded` where the answer touches a default box, which no one meant as a limit."""
     certificate = solution.certificate
     touched = problem.at_default_box(solution.h) if certificate.status == "optimal" else []
