@@ -10,6 +10,7 @@ import pandas as pd
 
 from optihedge.errors import SpecError
 from optihedge.frames import nearest
+from optihedge.hedge.rolls import short_lived
 from optihedge.market.snapshot import Market
 
 Array = np.ndarray
@@ -22,14 +23,23 @@ class Universe:
     instruments   these; None: those marked `hedge`
     where         and of them only those whose instrument column has one of these values
     frozen        never these
+    rolls         'plan': a leg that expires before the risk it hedges may be traded, with a roll plan in the Hedge;
+                  'refuse': it may not
     """
 
     instruments: tuple[str, ...] | None = None
     where: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     frozen: tuple[str, ...] = ()
+    rolls: str = "plan"
 
-    def tradable(self, market: Market, years: float) -> tuple[Array, list[str]]:
+    def __post_init__(self) -> None:
+        if self.rolls not in ("plan", "refuse"):
+            raise SpecError(f"universe: rolls is {self.rolls!r}; write 'plan' or 'refuse'")
+
+    def tradable(self, market: Market, book: pd.Series, years: float) -> tuple[Array, list[str]]:
         """N booleans, and notes on what was left out: a leg that expires within the horizon hedges nothing to its end.
+
+        book   quantities by instrument; with rolls = 'refuse', legs that expire before its dated risk are left out
 
         Raises SpecError for an instrument or column that the market does not have.
         """
@@ -47,4 +57,10 @@ class Universe:
         expires = (table["expiry"] <= market.as_of + pd.Timedelta(days=365 * years)).to_numpy(dtype=bool)
         early = names[chosen & expires]
         notes = [f"{', '.join(map(str, early))}: not traded, expiring within the horizon"] if len(early) else []
-        return chosen & ~expires, notes
+        chosen = chosen & ~expires
+        if self.rolls == "refuse":
+            short = short_lived(market, book, names[chosen])
+            chosen = chosen & ~names.isin(short)
+            if len(short):
+                notes.append(f"{', '.join(map(str, short))}: not traded, expiring before the risk they would hedge")
+        return chosen, notes

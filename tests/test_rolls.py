@@ -1,0 +1,119 @@
+"""A leg that expires before its risk is named, and told what to roll into; carry decides between near alternatives."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from optihedge.errors import SpecError
+from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.rolls import next_leg, risk_ends, roll_plan, short_lived
+from optihedge.hedge.terms.limits import PositionLimit
+from optihedge.hedge.terms.neutrality import Neutral
+from optihedge.hedge.terms.objective import CarryCost, FeeCost, SpreadCost
+from optihedge.hedge.universe import Universe
+from optihedge.market.snapshot import Market
+
+AS_OF = pd.Timestamp("2026-01-05T12:00:00Z")
+SPOT = 50_000.0
+
+
+def coin_market(funding: float = 1e-4, forward: float = 1.004 * SPOT, spread: float = 5.0) -> Market:
+    """BTC spot, a perpetual, a 30-day and a 90-day future, a 60-day call; the future's basis is a driver."""
+    rows = [
+        ("BTC", "spot", None, np.nan, "", SPOT, np.nan),
+        ("PERP", "perpetual", None, np.nan, "", SPOT, funding),
+        ("F30", "future", 30, np.nan, "", forward, np.nan),
+        ("F90", "future", 90, np.nan, "", 1.012 * SPOT, np.nan),
+        ("C60", "option", 60, SPOT, "C", 3_000.0, np.nan),
+        ("C90", "option", 90, 1.05 * SPOT, "C", 3_500.0, np.nan),
+        ("C91", "option", 91, 1.05 * SPOT, "C", 3_550.0, np.nan),
+    ]
+    table = pd.DataFrame({
+        "instrument": [r[0] for r in rows], "type": [r[1] for r in rows], "underlying": "BTC", "currency": "USD",
+        "expiry": [pd.NaT if r[2] is None else AS_OF + pd.Timedelta(days=r[2]) for r in rows],
+        "strike": [r[3] for r in rows], "right": [r[4] for r in rows], "lot": 1e-3, "fee": 1e-4,
+    })  # fmt: skip
+    price = np.array([r[5] for r in rows])
+    quotes = pd.DataFrame({
+        "instrument": table["instrument"], "bid": price - spread, "ask": price + spread, "mark": price,
+        "funding_rate": [r[6] for r in rows], "funding_hours": [8.0 if r[1] == "perpetual" else np.nan for r in rows],
+    })  # fmt: skip
+    days = [(AS_OF + pd.Timedelta(days=d)).strftime("%Y-%m-%d") for d in (30, 90)]
+    drivers = pd.DataFrame(
+        [("BTC", "price", "")] + [(f"basis:{day}", "basis", day) for day in days], columns=["driver", "kind", "tenor"]
+    ).assign(underlying="BTC", currency=lambda d: np.where(d["kind"] == "price", "USD", ""), periods_per_year=365.0)
+    return Market(table, quotes, "USD", drivers=drivers, as_of=AS_OF)
+
+
+def test_risk_ends_with_the_last_expiry_and_never_for_spot():
+    market = coin_market()
+    assert risk_ends(market, pd.Series({"C60": 1.0, "F30": 2.0}))["BTC"] == AS_OF + pd.Timedelta(days=60)
+    assert pd.isna(risk_ends(market, pd.Series({"C60": 1.0, "BTC": 2.0}))["BTC"])
+
+
+def test_a_future_that_expires_before_the_option_is_short_lived():
+    market = coin_market()
+    assert list(short_lived(market, pd.Series({"C60": -1.0}), ["F30", "F90", "PERP"])) == ["F30"]
+
+
+def test_the_plan_rolls_into_the_next_future_at_equal_delta_and_todays_cost():
+    market = coin_market()
+    plan = roll_plan(market, pd.Series({"C60": -10.0}), pd.Series({"F30": 6.0, "PERP": 1.0}))
+    assert list(plan.index) == ["F30"] and plan.at["F30", "into"] == "F90"
+    delta = market.exposures["delta"]
+    assert plan.at["F30", "roll"] * delta["F90"] == pytest.approx(6.0 * delta["F30"])
+    fees = 6.0 * market.fees["F30"] + plan.at["F30", "roll"] * market.fees["F90"]
+    assert plan.at["F30", "cost"] == pytest.approx((6.0 + plan.at["F30", "roll"]) * 5.0 + fees)
+
+
+def test_a_hedge_of_spot_with_a_future_is_always_to_be_rolled():
+    plan = roll_plan(coin_market(), pd.Series({"BTC": 3.0}), pd.Series({"F90": -3.0}))
+    assert plan.at["F90", "risk_ends"] == "open-ended"
+    assert plan.at["F90", "into"] == ""
+
+
+def test_an_option_rolls_into_the_next_expiry_at_the_nearest_strike():
+    assert next_leg(coin_market(), "C60") == "C90"
+
+
+@pytest.mark.parametrize("above", [True, False])
+def test_the_choice_between_perpetual_and_future_flips_at_the_break_even_funding(above):
+    """Short hedges of equal cost: the perpetual is paid f per 8 hours, the future ln(F/S) / its life."""
+    forward = 1.004 * SPOT
+    even = np.log(forward / SPOT) / 30 / 3
+    market = coin_market(funding=even * (1.001 if above else 0.999), forward=forward, spread=0.0)
+    model = HedgeModel(
+        objective=(CarryCost(),), constraints=(Neutral("delta"), PositionLimit(upper=0.0)), universe=("PERP", "F30"),
+    )  # fmt: skip
+    trades = model.hedge(market, {"BTC": 10.0}).trades
+    chosen, other = ("PERP", "F30") if above else ("F30", "PERP")
+    assert trades[chosen] < -9.9 and trades[other] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_costs_move_the_break_even():
+    """With the perpetual's fee and spread the same as the future's, one that pays a little less loses."""
+    forward = 1.004 * SPOT
+    even = np.log(forward / SPOT) / 30 / 3
+    model = HedgeModel(
+        objective=(CarryCost(), SpreadCost(), FeeCost()),
+        constraints=(Neutral("delta"), PositionLimit(upper=0.0)), universe=("PERP", "F30"),
+    )  # fmt: skip
+    assert model.hedge(coin_market(funding=0.5 * even), {"BTC": 10.0}).trades["F30"] < -9.9
+
+
+def test_a_model_that_refuses_short_lived_legs_names_them():
+    model = HedgeModel(
+        objective=(SpreadCost(),), constraints=(Neutral("delta"),), universe=Universe(("F30", "F90"), rolls="refuse")
+    )
+    hedge = model.hedge(coin_market(), {"C60": -10.0})
+    assert hedge.trades.get("F30", 0.0) == 0.0 and hedge.trades["F90"] > 0
+    assert any("F30" in note and "expiring before the risk" in note for note in hedge.problem.notes)
+    with pytest.raises(SpecError, match="rolls is 'sometimes'"):
+        Universe(rolls="sometimes")
+
+
+def test_a_hedge_carries_its_roll_plan():
+    model = HedgeModel(objective=(SpreadCost(),), constraints=(Neutral("delta"),), universe=("F30",))
+    hedge = model.hedge(coin_market(), {"C60": -10.0})
+    assert list(hedge.rolls.index) == ["F30"]
+    assert "to roll" in str(hedge)
