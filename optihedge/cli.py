@@ -1,4 +1,4 @@
-"""The command line: run, check, explain, demo, evaluate."""
+"""The command line: run, check, explain, evaluate, demo."""
 
 from __future__ import annotations
 
@@ -136,6 +136,36 @@ def explain(
             console.print(escape(f"HELD: {reason}"), highlight=False)
         code = max(code, int(verdict.held))
     raise typer.Exit(code)
+
+
+@app.command(epilog="[bold]Example[/bold]\n\noptihedge evaluate --data data/2026-01-20 --hedge SPX --plot risk.png")
+def evaluate(
+    data: Data,
+    hedge: Annotated[list[str] | None, typer.Option("--hedge", help="A hedging driver; repeat. Default: market.")] = None,
+    start: Annotated[int, typer.Option("--start", min=20, help="Rows of history before the first forecast.")] = 252,
+    refit: Annotated[int, typer.Option("--refit", min=1, help="Rows between fits.")] = 5,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Picture to write: .png, .svg or .pdf.")] = None,
+    as_of: AsOf = None,
+) -> None:
+    """Rank risk estimators on the market's own history: forecasts from past rows only, against what came.
+
+    bias 1 is right, above 1 risk was understated; qlike and variances are against the first estimator, lower is better.
+    """
+    from optihedge.backtest.evaluate import evaluate_risk, usual_estimators
+    from optihedge.market.snapshot import read_market
+
+    market = read_market(data, as_of=as_of)
+    prices = market.drivers.index[market.drivers["kind"].isin(["price", "fx"])]
+    marked = market.drivers.index[market.drivers["market"].to_numpy(dtype=bool)]
+    result = evaluate_risk(
+        usual_estimators(), market.moves()[prices], start=start, refit=refit, hedges=tuple(hedge or marked),
+    )  # fmt: skip
+    console = _console()
+    _print_frame(console, "estimators, best first", result.ranking())
+    console.print(escape(str(result).splitlines()[-1]), highlight=False)
+    if plot is not None:
+        result.plot().savefig(plot)
+        console.print(f"picture in {escape(str(plot))}", highlight=False)
 
 
 @app.command(epilog="[bold]Example[/bold]\n\noptihedge demo --out demo")

@@ -111,7 +111,7 @@ def test_explain_names_what_must_give_way(
     assert code == 1 and "one way to make it feasible is" in text and "turnover" in text
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["explain"], ["demo"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["explain"], ["evaluate"], ["demo"]])
 def test_help_teaches_with_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     code, text = run([*command, "--help"], capsys)
     assert code == 0
@@ -125,6 +125,20 @@ def test_the_demo_hedges_with_every_shipped_model(tmp_path: Path, capsys: pytest
         assert (tmp_path / INSTANT / "book" / name / "manifest.json").is_file()
     assert (tmp_path / INSTANT / "book" / "optimal_hedge" / "trades.csv").is_file()
     assert "proof: rounded" in text and "regression beta" in text
+
+
+def test_evaluate_ranks_estimators_and_draws(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "risk.png"
+    code, text = run(
+        ["evaluate", "--data", str(example_folder), "--start", "400", "--refit", "50", "--plot", str(picture)], capsys
+    )
+    assert code == 0, text
+    assert "Ledoit-Wolf 252" in text and "EWMA 63" in text and "qlike" in text
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    code, text = run(["evaluate", "--data", str(example_folder), "--hedge", "NOSUCH"], capsys)
+    assert code == 3 and "NOSUCH" in text
 
 
 def test_an_internal_error_saves_its_trace(
