@@ -385,3 +385,14 @@ def test_vega_without_a_driver_is_reported():
         bare, {"C100-30": 10.0}
     )
     assert any("vega of 1 contracts" in note for note in hedge.problem.notes)
+
+
+def test_a_hedge_that_is_not_worth_its_cost_says_what_it_is_worth_and_costs():
+    market = stocks(spread=0.2, hedge=[False] * 4 + [True])
+    hedge = HedgeModel(risk=flat_risk(market), objective=(Variance(1e-9), SpreadCost())).hedge(market, {"S0": 100.0})
+    assert (hedge.trades == 0).all()
+    assert "no trade: risk reduction worth" in str(hedge)
+    row = hedge.baselines.loc["nearest instrument"]
+    worth = 1e-9 / 2 * (hedge.baselines.loc["no trade", "volatility"] ** 2 - row["volatility"] ** 2)
+    assert f"worth {worth:,.6g}, cost {row['cost']:,.6g}" in str(hedge)
+    assert worth < row["cost"]
