@@ -38,6 +38,7 @@ Data = Annotated[Path, typer.Option("--data", help="Folder of the market.")]
 Books = Annotated[list[Path] | None, typer.Option("--book", help="Book file; repeat for more. Default DATA/book.csv.")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="Hedge at this instant: 2026-01-20T12:30:00Z, or a date.")]
 Allow = Annotated[list[str] | None, typer.Option("--allow", help="package.module:Class a model file may name; repeat.")]
+Hedging = Annotated[list[str] | None, typer.Option("--hedge", help="A driver that hedges; repeat. Default: market.")]
 _UNSHOWN = ("as_of", "book", "order_id", "venue_amount", "lot", "model", "model_hash")
 _TOTALS = ("delta", "gamma", "vega", "theta")
 _EPILOG_RUN = """[bold]Examples[/bold]
@@ -141,7 +142,7 @@ def explain(
 @app.command(epilog="[bold]Example[/bold]\n\noptihedge evaluate --data data/2026-01-20 --hedge SPX --plot risk.png")
 def evaluate(
     data: Data,
-    hedge: Annotated[list[str] | None, typer.Option("--hedge", help="A hedging driver; repeat. Default: market.")] = None,
+    hedge: Hedging = None,
     start: Annotated[int, typer.Option("--start", min=20, help="Rows of history before the first forecast.")] = 252,
     refit: Annotated[int, typer.Option("--refit", min=1, help="Rows between fits.")] = 5,
     plot: Annotated[Path | None, typer.Option("--plot", help="Picture to write: .png, .svg or .pdf.")] = None,
