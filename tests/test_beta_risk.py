@@ -8,6 +8,7 @@ from recorded_markets import perpetual_market
 from sklearn.utils.estimator_checks import check_estimator
 
 import optihedge as oh
+from optihedge.backtest.hedge_evaluation import anchored_path, no_trade_path
 from optihedge.errors import SpecError
 from optihedge.risk.beta import Beta
 from optihedge.risk.beta_risk import BetaRisk
@@ -54,6 +55,26 @@ def test_scikit_learn_accepts_the_estimator() -> None:
     assert failed == {}
     with pytest.raises(SpecError, match="halflife is 0"):
         BetaRisk(halflife=0).fit(moves())
+
+
+def test_many_books_at_once_are_hedged_as_the_model_hedges_each() -> None:
+    frame = moves(periods=200)
+    levels = 100 * (1 + frame).cumprod()
+    levels.index = pd.date_range("2024-01-01", periods=200, tz="UTC")
+    names, spread, value, aversion = ["A", "B", "C", "D"], 4e-4, 1e6, 3e-4
+    known = levels.pct_change().iloc[1:].to_numpy()
+    books, hedges = known[:, 2:], known[:, :2]
+    betas = anchored_path(np.vstack([books, books[:1]]), np.vstack([hedges, hedges[:1]]), 199)
+    path = no_trade_path(betas, np.vstack([hedges, hedges[:1]]), 199, spread / 2, aversion * value, halflife=63)
+    table = pd.DataFrame({"hedge": levels.columns.isin(["BTC", "ETH"])}, index=levels.columns)
+    market = oh.Market.from_prices(levels, base_currency="USD", spread=spread, instruments=table)
+    risk = BetaRisk(Beta(method="anchored", market=("BTC", "ETH")), halflife=63, correlation_halflife=None)
+    model = oh.HedgeModel(risk=risk, objective=(oh.Variance(aversion=aversion), oh.SpreadCost()))
+    for column, name in enumerate(names):
+        hedge = model.hedge(market, pd.Series({name: value / market.price[name]}))
+        cash = (hedge.after * market.price.reindex(hedge.after.index)).reindex(["BTC", "ETH"]).fillna(0.0)
+        np.testing.assert_allclose(cash / value, path[199, :, column], atol=1e-6)
+    assert (np.abs(path[199] + betas[199]) > 1e-3).any()  # the cost holds some of it back
 
 
 def desk(recorded):
