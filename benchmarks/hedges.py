@@ -3,8 +3,8 @@
     python benchmarks/hedges.py [data folder]
 
 Prints Markdown tables. Every ratio is made from earlier rows only; costs are paid; intervals are block-bootstrap.
-The parameters of the anchored betas were chosen on the random and tilted stock books; perpetuals and the books of sectors
-against sectors only report them. HedgeModel(risk=BetaRisk(), objective=(Variance(...), SpreadCost())) is the same hedge.
+The parameters of the anchored betas were chosen on the random and tilted stock books; the perpetuals only report them.
+HedgeModel(risk=BetaRisk(), objective=(Variance(...), SpreadCost())) is the same hedge.
 """
 
 import sys

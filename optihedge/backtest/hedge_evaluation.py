@@ -69,8 +69,8 @@ class _Moments:
 def no_trade_path(betas: Array, hedges: Array, start: int, cost: float, aversion: float, halflife: float = 63) -> Array:
     """Hedges h (T x m x B) that each period minimise aversion/2 (h - target)' C (h - target) + cost |h - before|_1.
 
-    target is -betas, C the EWMA covariance of the hedges' returns before the period, cost a fraction of notional: what a
-    HedgeModel with BetaRisk, Variance and SpreadCost does, aversion per unit of the book's notional.
+    target is -betas, C the EWMA covariance of the hedges' returns before the period, cost a fraction of notional. A
+    HedgeModel with BetaRisk, Variance and SpreadCost does the same (its aversion times the book's notional here).
     Cyclic coordinate descent, exact for this separable penalty (Tseng 2001), for all books at once.
     """
     path = np.full(betas.shape, np.nan)
