@@ -211,3 +211,19 @@ def test_a_warm_start_ends_at_the_same_certified_optimum():
     warm = solve(moved, warm=cold.candidate)
     assert warm.certificate.status == "optimal"
     assert abs(warm.certificate.primal - solve(moved).certificate.primal) <= 2e-6 * warm.certificate.scale
+
+
+def test_scenarios_with_a_column_each_go_to_the_sparse_solvers_first():
+    n, count = 3, 40
+    pnl = np.random.default_rng(0).normal(size=(count, n))
+    size = n + count
+    rows = np.hstack([-pnl, -np.eye(count)])  # loss - auxiliary <= 0
+    p = Program(
+        columns=tuple(f"c{i}" for i in range(size)), start=np.zeros(size), lot=np.append(np.ones(n), np.zeros(count)),
+        lower=np.append(np.full(n, -5.0), np.zeros(count)), upper=np.append(np.full(n, 5.0), np.full(count, 100.0)),
+        linear=np.append(-pnl.mean(axis=0), np.full(count, 0.1)), row_names=tuple(f"s{j}" for j in range(count)),
+        rows=rows, row_upper=np.zeros(count),
+    )  # fmt: skip
+    assert default_chain(p)[0] == "clarabel"
+    assert default_chain(book())[0] == "structured"
+    assert solve(p).certificate.status == "optimal"

@@ -23,6 +23,7 @@ _HOME = {
     "clarabel": ("sparse_qp", "Clarabel", {}),
     "clarabel:box": ("sparse_qp", "Clarabel", {"scaling": "box"}),
     "piqp": ("sparse_qp", "Piqp", {}),
+    "piqp:box": ("sparse_qp", "Piqp", {"scaling": "box"}),
     "osqp": ("sparse_qp", "Osqp", {}),
     "modelled": ("modelled", "Modelled", {}),
 }
@@ -30,6 +31,7 @@ _FOLDS = 40  # solves at most to meet a volatility limit
 _RISING = 6  # of them in which the price may only rise before the least volatility is asked for
 _INSIDE = 1e-8  # how far inside its limit the volatility is aimed, relative
 _TINY = 1e-300
+_AUXILIARIES = 10  # columns without risk or lot from which general solvers go first
 _EASED = "limits contradict each other by less than their tolerances, within which they are met"
 
 
@@ -82,7 +84,18 @@ def default_chain(program: Program) -> tuple[str, ...]:
     """Solvers in the order that measurement favours for a Program of this shape and size."""
     if program.cvxpy_terms:
         return ("modelled",)
-    return ("structured", "clarabel", "piqp", "clarabel:box")
+    if _many_auxiliaries(program):
+        return ("clarabel", "piqp", "clarabel:box", "piqp:box", "structured")
+    return ("structured", "clarabel", "piqp", "clarabel:box", "piqp:box")
+
+
+def _many_auxiliaries(program: Program) -> bool:
+    """Whether rows of scenarios with a column each prevail: sparse general solvers are 2 to 20 times faster there."""
+    some = np.flatnonzero(program.lot == 0)
+    if len(some) < _AUXILIARIES:
+        return False
+    idle = ~(program.factors[:, some].any(axis=0) | (program.diagonal[some] > 0))
+    return int(idle.sum()) >= _AUXILIARIES
 
 
 def solve(
@@ -200,7 +213,7 @@ class _Walk:
 
 def _polished(walk: _Walk, name: str, candidate: Candidate) -> bool:
     """Whether Newton steps from a rough candidate's multipliers end certified."""
-    told = name == "structured" or candidate.status == "infeasible"
+    told = name == "structured" or candidate.status == "infeasible" or _many_auxiliaries(walk.program)
     if told or walk.program.cvxpy_terms or walk.program.volatility_limit is not None:
         return False
     better = walk.guarded(f"{name} polished", lambda: polish(walk.program, candidate, deadline=walk.left()))
