@@ -70,9 +70,8 @@ def test_default_boxes_are_ten_times_the_larger_of_gross_and_capital():
         assert (p.start - p.lower) * notional == pytest.approx(np.full(3, DEFAULT_BOX * size))
 
 
-def test_an_empty_book_without_capital_asks_for_it():
-    with pytest.raises(SpecError, match="set capital"):
-        builder(stocks(2), [0.0, 0.0]).build()
+def test_an_empty_book_without_capital_has_boxes_of_one_contract():
+    assert builder(stocks(2), [0.0, 0.0]).build().upper.tolist() == [1.0, 1.0]
     b = builder(stocks(2), [0.0, 0.0])
     b.trade_box(-5, 5)
     assert b.build().upper.tolist() == [5.0, 5.0]

@@ -90,6 +90,17 @@ def test_an_empty_book_is_left_empty_and_an_all_fixed_one_as_it_is():
     assert hedge.certificate.optimal
 
 
+def test_an_empty_book_without_capital_stands_still_or_asks_for_it():
+    market = stocks(3)
+    for term in (Variance(1e-5), Variance(relative=10)):
+        assert (simple(market, objective=(term, SpreadCost())).hedge(market, {}).trades == 0).all()
+    for constraint in (Neutral("delta", target=10.0), Neutral("delta", target=1e6)):
+        model = simple(market, constraints=(constraint,))
+        with pytest.raises(SpecError, match="both zero, so S2 has no natural trade limit; set capital"):
+            model.hedge(market, {})
+    assert replace(model, capital=1e7).hedge(market, {}).exposures.loc["delta", "after"] == pytest.approx(1e6)
+
+
 def test_one_instrument_hedges_itself():
     market = stocks(1)
     hedge = simple(market, universe=("S0",), constraints=(Neutral("delta"),)).hedge(market, {"S0": 5.0})

@@ -240,6 +240,8 @@ def test_each_model_reduces_the_risk_of_a_book_it_is_for(name):
         market, book = options(days=(30, 90)), {"C110-30": -1000.0, "P90-90": 500.0}
     hedge = load_model(name).hedge(market, book)
     assert hedge.certificate.optimal
+    assert f"Hedge {name}" in str(hedge)
+    assert not load_model(name).hedge(market, {}).trades.any()
     assert hedge.risk.loc["volatility", "after"] < 0.8 * hedge.risk.loc["volatility", "before"]
 
 

@@ -83,6 +83,7 @@ class Problem:
     row_offset: Array  # m: what fixed positions bring to each row
     decided: pd.DataFrame  # rows without a tradable: value, lower, upper, violation
     gross: float
+    capital: float
     days: float
     notes: tuple[str, ...]
 
@@ -107,6 +108,18 @@ class Problem:
         count = int(self.tradable.sum())
         rest = self.program.start[count:] if auxiliaries is None else auxiliaries
         return np.concatenate([quantities[self.tradable], rest])
+
+    def asks_for_capital(self, h: Array | None) -> str:
+        """Of an empty book without capital: the first contract that has to trade (h: the answer, None: there is none).
+
+        Where standing still is the optimum among trades of a contract either way, it is the optimum of any size, for
+        the problem is convex; otherwise the size of the trade would only be that of a default box.
+        """
+        default = self.default_lower | self.default_upper
+        if self.gross > 0 or self.capital > 0 or not default.any():
+            return ""
+        moved = default if h is None else default & (h != self.program.start)
+        return self.program.columns[int(np.argmax(moved))] if moved.any() else ""
 
     def at_default_box(self, h: Array, tolerance: float = 1e-6) -> list[str]:
         """Contracts whose quantity touches a default bound: the problem is unbounded there."""
@@ -158,7 +171,7 @@ def assemble(b: ProgramBuilder) -> Problem:
         auxiliary_costs=by_term, variance=b.variance() if b.risk is not None else None,
         risk_terms=frozenset(b.risk_terms_), risk_constant=risk_constant, row_units=rows["units"],
         row_targets=rows["targets"],
-        row_terms=rows["terms"], row_offset=rows["offset"], decided=rows["decided"], gross=b.gross,
+        row_terms=rows["terms"], row_offset=rows["offset"], decided=rows["decided"], gross=b.gross, capital=b.capital,
         days=b.days, notes=tuple(notes),
     )  # fmt: skip
 
@@ -175,7 +188,8 @@ def _lots(b: ProgramBuilder, free: Array) -> Array:
 def boxes(b: ProgramBuilder, notes: list[str] | None = None) -> tuple[Array, Array, Array, Array]:
     """Finite bounds of quantities after (N, contracts), and which of them (N booleans each) are default boxes.
 
-    Raises InfeasibleError for an empty box, SpecError or DataError where a default has nothing to be sized by.
+    An empty book without capital has nothing to size them by: then they reach one contract, enough to find out whether
+    to trade at all (see `Problem.asks_for_capital`). Raises InfeasibleError for an empty box, DataError.
     """
     lower, upper, start = b.lower, b.upper, b.start
     empty = b.tradable & (lower > upper)
@@ -190,16 +204,11 @@ def boxes(b: ProgramBuilder, notes: list[str] | None = None) -> tuple[Array, Arr
     if not some.any():
         return lower, upper, default_lower, default_upper
     size = DEFAULT_BOX * b.size
-    if size == 0:
-        raise SpecError(
-            f"the book's gross and the hedging model's capital are both zero, so {b.names[some][0]} has no "
-            "natural trade limit; set capital (base currency), or a TradeLimit"
-        )
     notional = b.measure("notional")
     bad = some & ~(notional > 0)
     if bad.any():
         raise DataError(f"{b.names[bad][0]} has no notional to size its trade limit; give it a TradeLimit")
-    reach = size / np.where(some, notional, 1.0)
+    reach = size / np.where(some, notional, 1.0) if size > 0 else np.ones(len(start))
     if notes is not None:
         notes.append(f"{int(some.sum())} contracts may trade up to the default {size:.6g} of notional each")
     return (

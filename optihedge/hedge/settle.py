@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from optihedge.errors import InfeasibleError, SolverError
+from optihedge.errors import InfeasibleError, SolverError, SpecError
 from optihedge.hedge.certificate import Certificate
 from optihedge.hedge.infeasible import Relaxation, conflict, give_way, relax
 from optihedge.hedge.problem import Problem
@@ -34,7 +34,7 @@ def settle(
     warm: Hedge | None = None,
     deadline: float | None = None,
 ) -> Hedge:
-    """The Hedge of a Problem. Raises InfeasibleError or SolverError."""
+    """The Hedge of a Problem. Raises InfeasibleError, SolverError, and SpecError where capital is needed."""
     relaxed: list[pd.DataFrame] = []
     hopeless = problem.decided[(problem.decided["violation"] > 0) & np.isinf(problem.decided["penalty"])]
     if len(hopeless):
@@ -45,6 +45,12 @@ def settle(
         relaxed.append(pd.DataFrame({"have": have, "need": need, "change": need - have}))
     start = None if warm is None else _warm(warm, problem.program)
     solution = solve(problem.program, solver=model.solver, deadline=deadline, warm=start)
+    unsized = problem.asks_for_capital(solution.h if solution.certificate.status == "optimal" else None)
+    if unsized:
+        raise SpecError(
+            f"the book's gross and the hedging model's capital are both zero, so {unsized} has no natural trade limit; "
+            "set capital (base currency), or a TradeLimit"
+        )
     if solution.certificate.status in ("infeasible", "failed"):
         relaxation = relax(problem.program)
         if relaxation.feasible:

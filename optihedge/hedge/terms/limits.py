@@ -230,7 +230,7 @@ class VolatilityLimit(Term):
 
     def contribute(self, p: ProgramBuilder) -> None:
         daily = self.limit if self.limit is not None else (self.share or 0.0) * p.size
-        if daily == 0:
-            raise SpecError(f"{self.label}: a share of a book without gross is zero; give a limit or capital")
+        if daily == 0:  # a share of an empty book: nothing to cap
+            return
         second_order = p.options_tradable if self.second_order is None else self.second_order
         p.cap_volatility(daily * np.sqrt(p.days), second_order)

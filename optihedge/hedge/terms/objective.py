@@ -41,12 +41,10 @@ class Variance(Term):
         check_number(self.label, name, getattr(self, name), 0.0)
 
     def at(self, size: float) -> float:
-        """The aversion for a book of this size, 1 / base currency."""
+        """The aversion for a book of this size, 1 / base currency; relative to nothing it is 0."""
         if self.relative is None:
             return float(self.aversion or 0.0)
-        if size == 0:
-            raise SpecError(f"{self.label}: a relative aversion needs a size, and the book's gross is 0; set capital")
-        return self.relative / size
+        return self.relative / size if size > 0 else 0.0
 
     def contribute(self, p: ProgramBuilder) -> None:
         aversion = self.at(p.size)
