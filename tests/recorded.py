@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from optihedge.market.pricing import years_between
+from optihedge.market.forwards import parity_forwards
+from optihedge.market.pricing import greeks, implied_vol, implied_vol_reason, years_between
 
 SECTOR_ETFS = ("XLB", "XLE", "XLF", "XLI", "XLK", "XLP", "XLU", "XLV", "XLY")
 
@@ -83,3 +84,52 @@ def deribit_chain(folder: Path) -> pd.DataFrame:
     chain["years"] = years_between(chain["time"], chain["expiration"])
     chain["sign"] = np.where(chain["option_type"] == "call", 1.0, -1.0)
     return chain
+
+
+@lru_cache(maxsize=1)
+def clean_stocks(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
+    """sp500_daily_2012_2017: closes (T x 432, USD) and dollar volume of the clean panel its README names; sectors."""
+    about = pd.read_csv(folder / "symbols_sectors.csv", keep_default_na=False).set_index("symbol")
+    clean = about[(about["n"].astype(int) == 1258) & ~about["suspect_adjustment"].isin(["True", True])]
+    bars = pd.read_parquet(folder / "ohlcv.parquet", columns=["date", "symbol", "close", "volume"])
+    bars = bars[bars["symbol"].isin(clean.index)]
+    close = bars.pivot(index="date", columns="symbol", values="close").astype(float)
+    volume = bars.pivot(index="date", columns="symbol", values="volume").astype(float)
+    return close, (close * volume).ffill(), clean["gics_sector"].reindex(close.columns)
+
+
+def with_forwards(chain: pd.DataFrame) -> pd.DataFrame:
+    """One or more days of `spx_chain` with own parity forward and discount, sign (+1 / -1), and settlement `expiry`."""
+    key = ["expiration", "root"]
+    chain = chain[chain["years"] > 0]
+    curves = {day: parity_forwards(quotes, key) for day, quotes in chain.groupby("quotedate")}
+    curve = pd.concat(curves, names=["quotedate", *key])[["forward", "discount"]]
+    chain = chain.join(curve, on=["quotedate", *key])
+    hour = pd.to_timedelta(np.where(chain["root"] == "SPX", 9.5, 16.0), unit="h")
+    chain = chain.assign(sign=np.where(chain["right"] == "C", 1.0, -1.0), expiry=chain["expiration"] + hour)
+    return chain[chain["forward"].notna()]
+
+
+def spx_quotes(chain: pd.DataFrame) -> pd.DataFrame:
+    """Two-sided quotes of `with_forwards` for a surface, deltas 0.003 to 0.65 at mid, all expiries."""
+    middle = (chain["bid"] + chain["ask"]) / 2
+    terms = [chain[c] for c in ("forward", "strike", "years")]
+    vol = implied_vol(middle, *terms, chain["sign"], chain["discount"])
+    delta = np.abs(greeks(chain["forward"], *terms, np.where(vol > 0, vol, np.nan), chain["sign"]).delta)
+    return chain.assign(size=delta)[(chain["bid"] > 0) & (delta > 0.003) & (delta < 0.65)]
+
+
+def deribit_quotes(snapshot: pd.DataFrame) -> pd.DataFrame:
+    """Two-sided quotes of one snapshot of `deribit_chain` in USD, each over its own forward, for a surface."""
+    quotes = snapshot.rename(columns={"underlying_price": "forward", "expiration": "expiry"}).assign(
+        right=np.where(snapshot["sign"] > 0, "C", "P"),
+        discount=1.0,
+        size=snapshot["delta"].abs(),
+        days=snapshot["years"] * 365,
+    )
+    for side in ("bid", "ask"):
+        quotes[side] = quotes[f"best_{side}_price"] * quotes["forward"]
+    priced = (quotes["bid"] > 0) & (quotes["ask"] > 0) & quotes["size"].between(0.003, 0.65)
+    middle = (quotes["bid"] + quotes["ask"]) / 2
+    reason = implied_vol_reason(middle, quotes["forward"], quotes["strike"], quotes["years"], quotes["sign"])
+    return quotes[priced & (reason == "")]

@@ -14,6 +14,7 @@ from itertools import pairwise
 import clarabel
 import numpy as np
 import pandas as pd
+import piqp
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.interpolate import BSpline
@@ -36,7 +37,7 @@ CALENDAR_MARGIN = 1e-6  # of vol
 KNOT_GAP, KNOT_GROWTH = 0.08, 0.2  # of the width, and of the distance from the money
 FAR = 7.0  # of |d1|: prices there are below 1e-12 of the forward
 RUN_OUT = np.array([0.1, 0.22, 0.36, 0.55, 0.8, 1.1, 1.5, 2.0, 2.6, 3.3])  # knots past the last quote, in widths
-DENSITY_STEP, MOST_POINTS = 0.03, 24  # change of d1^2/2 between points, points between two knots
+DENSITY_STEP, MOST_POINTS = 0.02, 40  # change of d1^2/2 between points, points between two knots
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +185,7 @@ def _density(sheet: _Sheet) -> tuple[sparse.csr_array, Floats]:
 
 def _calendar(near: _Sheet, far: _Sheet) -> tuple[sparse.csr_array, sparse.csr_array, Floats]:
     """Rows A, B and bounds b: A theta_near + B theta_far >= b keeps the far price above the near one, in vol units."""
-    points = np.unique(np.concatenate([_with_middles(near.knots), _with_middles(far.knots)]))
+    points = np.unique(np.concatenate([near.x, far.x, _with_middles(near.knots), _with_middles(far.knots)]))
     bases = [base_terms(sheet.base, sheet.years, points) for sheet in (near, far)]
     scale = np.maximum(bases[0].vega, bases[1].vega)
     seen = scale > 1e-200
@@ -226,12 +227,17 @@ def _solve(sheets: list[_Sheet]) -> list[Spline]:
 
 
 def _minimise(objective: sparse.csc_array, cost: Floats, matrix: sparse.csc_array, bound: Floats) -> Floats:
-    """Clarabel on 1/2 z'Pz + c'z subject to A z <= b; SolverError where it does not end."""
+    """1/2 z'Pz + c'z subject to A z <= b, by PIQP, else by Clarabel; SolverError where neither ends."""
+    solver = piqp.SparseSolver()
+    solver.settings.verbose = False
+    solver.settings.eps_abs = solver.settings.eps_rel = 1e-8
+    solver.setup(objective, cost, None, None, matrix, np.full(bound.size, -np.inf), bound)
+    if solver.solve() == piqp.PIQP_SOLVED:
+        return np.array(solver.result.x)
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = 1
-    upper = sparse.triu(objective, format="csc")
-    cones = [clarabel.NonnegativeConeT(bound.size)]
+    upper, cones = sparse.triu(objective, format="csc"), [clarabel.NonnegativeConeT(bound.size)]
     answer = clarabel.DefaultSolver(upper, cost, matrix, bound, cones, settings).solve()
     if str(answer.status) not in ("Solved", "AlmostSolved"):
         raise SolverError(f"the surface's quadratic program ended {answer.status}; please report it with the quotes")

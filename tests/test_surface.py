@@ -1,0 +1,326 @@
+"""The surface: inside bid and ask on recorded chains, free of arbitrage at the quotes and between them."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from recorded import deribit_chain, deribit_quotes, spx_chain, spx_quotes, with_forwards
+
+from optihedge.errors import DataError
+from optihedge.market.pricing import black
+from optihedge.market.surface import Slice, Surface, svi_surface
+from optihedge.market.surface_fit import fit_surface
+from optihedge.market.svi import SviSlice, butterfly, fit_svi
+
+NODE_ARBITRAGE = 1e-9  # of the forward
+LOWEST_G = -1e-3
+LARGEST_FALL = 0.02  # of total variance from one expiry to the next
+HALF_TICK = 1e-9  # of the forward: rounding of a price against its own quote
+
+SKEWED = SviSlice(a=0.01, b=0.06, rho=-0.5, m=0.02, sigma=0.12)
+LATER = SviSlice(a=0.02, b=0.07, rho=-0.45, m=0.02, sigma=0.15)
+
+
+# ---- what is measured ----------------------------------------------------------------------------------------------
+
+
+def calls(slice_: Slice, x: np.ndarray) -> np.ndarray:
+    """Normalised calls, by parity from the out-of-the-money price."""
+    return slice_.price(x) + np.maximum(1 - np.exp(x), 0.0)
+
+
+def inside(surface: Surface, quotes: pd.DataFrame) -> pd.Series:
+    """Whether the surface's price lies within each quote's bid and ask, each at its own forward."""
+    found = []
+    for slice_, (_, rows) in zip(surface.slices, by_expiry(quotes), strict=True):
+        x = np.log(rows["strike"] / rows["forward"])
+        away = np.maximum(rows["sign"] * (1 - np.exp(x)), 0.0)
+        price = (slice_.price(x) + away) * rows["forward"] * rows["discount"]
+        slip = HALF_TICK * rows["forward"]
+        found.append((price >= rows["bid"] - slip) & (price <= rows["ask"] + slip))
+    return pd.concat(found)
+
+
+def by_expiry(quotes: pd.DataFrame) -> list[tuple[object, pd.DataFrame]]:
+    return sorted(quotes.groupby("expiry"), key=lambda group: float(group[1]["years"].median()))
+
+
+def liquid(quotes: pd.DataFrame) -> pd.Series:
+    return (quotes["bid"] > 0) & quotes["size"].between(0.05, 0.6) & quotes["days"].between(7, 365)
+
+
+def node_arbitrage(surface: Surface, quotes: pd.DataFrame) -> float:
+    """The largest violation of monotonicity, convexity and calendar order at the quoted strikes."""
+    worst, previous = 0.0, None
+    for slice_, (_, rows) in zip(surface.slices, by_expiry(quotes), strict=True):
+        strike = np.unique(np.exp(np.log(rows["strike"] / slice_.forward)))
+        price = calls(slice_, np.log(strike))
+        slope = np.diff(price) / np.diff(strike)
+        middle = price[1:-1] - np.interp(strike[1:-1], strike[[0, -1]], price[[0, -1]])
+        if strike.size > 2:
+            share = (strike[1:-1] - strike[:-2]) / (strike[2:] - strike[:-2])
+            middle = price[1:-1] - (1 - share) * price[:-2] - share * price[2:]
+        falls = 0.0 if previous is None else np.max(calls(previous, np.log(strike)) - price)
+        worst = max(worst, float(np.max(middle, initial=0)), float(slope.max()), float(-1 - slope.min()), float(falls))
+        previous = slice_
+    return worst
+
+
+def summary(quotes: pd.DataFrame) -> dict[str, float]:
+    start = time.process_time()
+    surface = fit_surface(quotes)
+    seconds = time.process_time() - start
+    assert len(surface.slices) == quotes["expiry"].nunique()
+    check = surface.check()
+    chosen = liquid(quotes)
+    return {
+        "inside": inside(surface, quotes)[chosen].mean(),
+        "nodes": node_arbitrage(surface, quotes),
+        "slices": len(check),
+        "bad": (check["lowest_g"] < LOWEST_G).sum(),
+        "fall": -check["lowest_rise"].min(),
+        "seconds": seconds,
+    }
+
+
+def left_out(quotes: pd.DataFrame) -> tuple[int, int]:
+    """Every other strike left out, both ways: how many liquid ones the surface through the others holds inside."""
+    held, count = 0, 0
+    odd = quotes.groupby("expiry")["strike"].rank(method="dense") % 2 == 1
+    for keep in (odd, ~odd):
+        given, rest = quotes[keep], quotes[~keep]
+        common = set(given["expiry"]) & set(rest["expiry"])
+        given, rest = given[given["expiry"].isin(common)], rest[rest["expiry"].isin(common)]
+        good = inside(fit_surface(given), rest)[liquid(rest)]
+        held, count = held + int(good.sum()), count + len(good)
+    return held, count
+
+
+# ---- recorded chains -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def spx_days(recorded) -> pd.DataFrame:  # type: ignore[no-untyped-def]
+    return spx_chain(recorded("spx_options_2019"))
+
+
+def spx_day(chain: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
+    return spx_quotes(with_forwards(chain[chain["quotedate"] == day]))
+
+
+def test_an_index_day_lies_inside_bid_and_ask_without_arbitrage(spx_days) -> None:  # type: ignore[no-untyped-def]
+    """The day after the sell-off of May 2019; every day in the slow test below."""
+    found = summary(spx_day(spx_days, pd.Timestamp("2019-05-07")))
+    assert found["slices"] >= 38
+    assert found["inside"] >= 0.97
+    assert found["nodes"] <= NODE_ARBITRAGE
+    assert found["bad"] == 0
+    assert found["fall"] <= LARGEST_FALL
+
+
+def test_coin_option_days_lie_inside_bid_and_ask_without_arbitrage(recorded) -> None:  # type: ignore[no-untyped-def]
+    chain = deribit_chain(recorded("deribit_btc_2026"))
+    rows = [summary(deribit_quotes(snapshot)) for _, snapshot in chain.groupby("snapshot")]
+    days = pd.DataFrame(rows)
+    assert len(days) == 7
+    assert days["inside"].min() >= 0.97
+    assert days["nodes"].max() <= NODE_ARBITRAGE
+    assert days["bad"].sum() <= 0.01 * days["slices"].sum()
+    assert days["fall"].max() <= LARGEST_FALL
+
+
+@pytest.mark.slow
+def test_coin_strikes_left_out_are_predicted_every_day(recorded) -> None:  # type: ignore[no-untyped-def]
+    chain = deribit_chain(recorded("deribit_btc_2026"))
+    for _, snapshot in chain.groupby("snapshot"):
+        held, count = left_out(deribit_quotes(snapshot))
+        assert held >= 0.90 * count
+
+
+@pytest.mark.slow
+def test_every_index_day_lies_inside_bid_and_ask_and_predicts_the_strikes_left_out(spx_days) -> None:  # type: ignore[no-untyped-def]
+    rows = []
+    for day in spx_days["quotedate"].unique():
+        quotes = spx_day(spx_days, day)
+        held, count = left_out(quotes)
+        rows.append({**summary(quotes), "day": day, "held": held, "count": count})
+    days = pd.DataFrame(rows).set_index("day")
+    assert len(days) == 33
+    assert days["inside"].min() >= 0.97
+    assert days["nodes"].max() <= NODE_ARBITRAGE
+    assert days["bad"].sum() <= 0.01 * days["slices"].sum()
+    assert days["fall"].max() <= LARGEST_FALL
+    assert (days["held"] / days["count"]).min() >= 0.95
+    assert days["seconds"].median() < 5  # on one core that has other work too
+
+
+# ---- the fit -------------------------------------------------------------------------------------------------------
+
+
+def quoted(slices: list[SviSlice], years: list[float], half_spread: float) -> pd.DataFrame:
+    rows = []
+    for slice_, time_ in zip(slices, years, strict=True):
+        forward, discount = 100 * np.exp(0.01 * time_), np.exp(-0.02 * time_)
+        for x in np.linspace(-0.6, 0.4, 31):
+            vol, sign = np.sqrt(slice_.variance(x) / time_), 1 if x >= 0 else -1
+            mid = float(black(forward, forward * np.exp(x), time_, vol, sign, discount))
+            right = "C" if sign > 0 else "P"
+            rows.append(
+                (
+                    time_,
+                    time_,
+                    forward,
+                    discount,
+                    forward * np.exp(x),
+                    right,
+                    sign,
+                    mid - half_spread,
+                    mid + half_spread,
+                )
+            )
+    columns = ["expiry", "years", "forward", "discount", "strike", "right", "sign", "bid", "ask"]
+    return pd.DataFrame(rows, columns=columns).assign(bid=lambda f: f["bid"].clip(lower=0))
+
+
+def test_quotes_from_a_smile_give_the_smile_back() -> None:
+    surface = fit_surface(quoted([SKEWED, LATER], [0.25, 0.5], 0.005))
+    x = np.linspace(-0.5, 0.35, 101)
+    for slice_, time_ in ((SKEWED, 0.25), (LATER, 0.5)):
+        assert np.allclose(surface.vol(x, time_), np.sqrt(slice_.variance(x) / time_), atol=2e-3)
+
+
+def test_a_quote_no_arbitrage_free_surface_can_meet_is_missed_alone() -> None:
+    quotes = quoted([SKEWED, LATER], [0.25, 0.5], 0.02)
+    broken = quotes["strike"].sub(90).abs().idxmin()  # in the near slice, well above its neighbours
+    quotes.loc[broken, ["bid", "ask"]] += 1.0
+    surface = fit_surface(quotes)
+    assert (~inside(surface, quotes)).to_numpy().nonzero()[0].tolist() == [broken]
+    assert surface.check()["lowest_g"].min() >= LOWEST_G
+
+
+def test_quotes_that_cross_in_time_give_a_surface_that_does_not() -> None:
+    quotes = quoted([LATER, SKEWED], [0.25, 0.5], 0.02)  # total variance falls from the first to the second
+    check = fit_surface(quotes).check()
+    assert check["lowest_rise"].min() >= -LARGEST_FALL
+    assert check["lowest_g"].min() >= LOWEST_G
+
+
+def test_a_slice_of_one_quote_is_kept() -> None:
+    quotes = quoted([SKEWED, LATER], [0.25, 0.5], 0.02)
+    alone = pd.concat([quotes[quotes["years"] == 0.25].iloc[[15]], quotes[quotes["years"] == 0.5]])
+    surface = fit_surface(alone)
+    assert len(surface.slices) == 2
+    assert inside(surface, alone).all()
+
+
+def test_unusable_quotes_are_refused() -> None:
+    quotes = quoted([SKEWED], [0.25], 0.02)
+    with pytest.raises(DataError, match="without an ask or with the bid above it"):
+        fit_surface(quotes.assign(ask=quotes["bid"] - 0.01))
+    with pytest.raises(DataError, match=r"0\.25 has no quote with an implied vol"):
+        fit_surface(quotes.assign(ask=1e6))
+
+
+def test_the_density_is_the_second_difference_of_prices() -> None:
+    """g n(d2) / (K s) against finite differences of calls in the strike."""
+    slice_ = fit_surface(quoted([SKEWED], [0.25], 0.05)).slices[0]
+    x, h = np.linspace(-0.5, 0.35, 41), 2e-4
+    strike = np.exp(x)
+    density = (calls(slice_, np.log(strike + h)) - 2 * calls(slice_, x) + calls(slice_, np.log(strike - h))) / h**2
+    s = slice_.vol(x) * 0.5
+    normal = np.exp(-((-x / s - s / 2) ** 2) / 2) / np.sqrt(2 * np.pi)
+    assert np.allclose(slice_.g(x) * normal / (strike * s), density, rtol=2e-3, atol=2e-4)
+
+
+# ---- SVI -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_published_svi_slice_with_butterfly_arbitrage_is_refused_where_it_fails() -> None:
+    """Axel Vogt's parameters, Gatheral and Jacquier 2014, section 3.1: the density is negative near x = 0.8."""
+    vogt = SviSlice(a=-0.0410, b=0.1331, rho=0.3060, m=0.3586, sigma=0.4153)
+    with pytest.raises(DataError, match=r"butterfly arbitrage: g = -0\.\d+ at log-moneyness (0\.[789]|1\.0)"):
+        svi_surface([vogt], [1.0], [100.0], [1.0])
+
+
+def test_slices_that_cross_are_refused_where_they_do() -> None:
+    with pytest.raises(
+        DataError, match=r"SVI slice at 0\.5 years has calendar arbitrage: its total variance .* lies below"
+    ):
+        svi_surface([LATER, SKEWED], [0.25, 0.5], [100, 100], [1, 1])
+    assert len(svi_surface([SKEWED, LATER], [0.25, 0.5], [100, 100], [1, 1]).slices) == 2
+
+
+def test_parameters_that_are_no_variance_are_refused() -> None:
+    with pytest.raises(DataError, match="lowest variance >= 0"):
+        SviSlice(a=-0.1, b=0.1, rho=0.0, m=0.0, sigma=0.1)
+
+
+def test_svis_derivatives_and_g_are_those_of_its_variance() -> None:
+    x, h = np.linspace(-1, 1, 21), 1e-4
+    w, first, second = SKEWED.derivatives(x)
+    up, down = SKEWED.variance(x + h), SKEWED.variance(x - h)
+    assert np.allclose(first, (up - down) / (2 * h), atol=1e-7)
+    assert np.allclose(second, (up - 2 * w + down) / h**2, atol=1e-6)
+    assert np.allclose(butterfly(x, np.full(21, 0.04), 0.0, 0.0), 1.0)  # a flat smile
+
+
+def test_fitting_svi_to_itself_finds_its_variance() -> None:
+    x = np.linspace(-0.5, 0.4, 30)
+    assert np.allclose(fit_svi(x, SKEWED.variance(x), np.ones(30)).variance(x), SKEWED.variance(x), rtol=5e-3)
+
+
+# ---- in time, and what is read off ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pair() -> Surface:
+    return svi_surface([SKEWED, LATER], [0.25, 0.5], [100.0, 101.0], [0.995, 0.985])
+
+
+def test_between_expiries_there_is_no_arbitrage_and_the_money_is_linear(pair: Surface) -> None:
+    x = np.linspace(-0.8, 0.6, 281)
+    times = np.array([0.05, 0.15, 0.25, 0.26, 0.3, 0.375, 0.45, 0.499, 0.5, 0.6])
+    variance = np.array([pair.vol(x, t) ** 2 * t for t in times])
+    assert np.all(np.diff(variance, axis=0) >= -1e-12)
+    strike = np.exp(x)
+    for t, w in zip(times, variance, strict=True):
+        price = black(1.0, strike, t, np.sqrt(w / t), 1)
+        slope = np.diff(price) / np.diff(strike)
+        assert np.all(np.diff(slope) >= -1e-9), t
+    money = [float(pair.vol(0.0, t)) ** 2 * t for t in (0.25, 0.375, 0.5)]
+    assert money[1] == pytest.approx((money[0] + money[2]) / 2, rel=1e-9)
+
+
+def test_at_an_expiry_the_surface_is_its_slice_and_prices_obey_parity(pair: Surface) -> None:
+    x = np.linspace(-0.5, 0.4, 7)
+    assert np.allclose(pair.vol(x, 0.5), np.sqrt(LATER.variance(x) / 0.5), rtol=1e-12)
+    strike = np.array([80.0, 100.0, 120.0])
+    parity = pair.discount(0.4) * (pair.forward(0.4) - strike)
+    assert np.allclose(pair.price(strike, 0.4, 1) - pair.price(strike, 0.4, -1), parity, atol=1e-12)
+
+
+def test_readings_of_flat_smiles_and_their_forward_vol() -> None:
+    flat = [
+        SviSlice(a=0.04 * 0.5, b=0.0, rho=0.0, m=0.0, sigma=0.1),
+        SviSlice(a=0.09, b=0.0, rho=0.0, m=0.0, sigma=0.1),
+    ]
+    table = svi_surface(flat, [0.5, 1.0], [100, 100], [1, 1]).readings()
+    assert np.allclose(table["vol"], [0.2, 0.3])
+    assert np.allclose(table[["skew", "risk_reversal", "butterfly"]], 0, atol=1e-9)
+    assert np.allclose(table["forward_vol"], [0.2, np.sqrt((0.09 - 0.02) / 0.5)])
+
+
+def test_readings_of_a_skew(pair: Surface) -> None:
+    table = pair.readings()
+    w, first, _ = SKEWED.derivatives(0.0)
+    assert table["skew"][0] == pytest.approx(float(first / (2 * np.sqrt(w * 0.25))), rel=1e-4)
+    assert (table["risk_reversal"] < 0).all()  # puts dearer
+    assert (table["butterfly"] > 0).all()
+
+
+def test_a_surface_needs_increasing_expiries(pair: Surface) -> None:
+    with pytest.raises(DataError, match="positive and increasing"):
+        Surface(pair.slices[::-1])
+    with pytest.raises(DataError, match="at least one slice"):
+        Surface(())
