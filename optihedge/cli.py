@@ -199,8 +199,8 @@ def _run(
     show: str | None = None,
 ) -> int:  # fmt: skip
     from optihedge.batch.books import read_books
-    from optihedge.batch.output import folder_name, instant_name
-    from optihedge.batch.run import Outcome, exit_code, plan, refuse_stale, write_summary
+    from optihedge.batch.output import discard, instant_name
+    from optihedge.batch.run import Outcome, exit_code, plan, refuse_stale, result_folder, write_summary
     from optihedge.market.snapshot import read_market
 
     market = read_market(data, as_of=as_of)
@@ -208,15 +208,17 @@ def _run(
         refuse_stale(market, pd.Timestamp.now("UTC"))
     readable, broken = read_books(books, market)
     failed = [Outcome(name, model, "failed", why) for name, why in broken.items() for model in models]
+    for outcome in failed:
+        discard(result_folder(out, market.as_of, outcome.book, outcome.model))
     jobs = plan(data, readable, models, out, send=send, as_of=as_of)
     console = _console()
     outcomes = [*failed, *_with_progress(console, jobs, workers)]
     folder = out / instant_name(market.as_of)
     table = write_summary(folder, outcomes)
     shown = show if show is not None else (next(iter(models)) if len(jobs) == 1 else None)
-    if shown is not None:
-        for name in readable:
-            _print_result(console, folder / folder_name(name) / folder_name(shown))
+    for outcome in outcomes:
+        if outcome.model == shown and outcome.status in ("done", "held"):
+            _print_result(console, result_folder(out, market.as_of, outcome.book, outcome.model))
     _print_frame(console, f"{len(outcomes)} results in {folder}", table.set_index("book"))
     for outcome in outcomes:
         if outcome.trace:

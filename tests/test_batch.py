@@ -97,10 +97,17 @@ def test_a_held_list_is_no_trade_list(example_folder: Path, tmp_path: Path) -> N
     held = parse_model(MODEL.replace("EXPOSURE", "vega") + "checks = { total_notional = 1.0 }\n", name="held")
     outcomes = run_jobs(plan(example_folder, books, {"held": held}, tmp_path, as_of=AS_OF))
     folder = tmp_path / INSTANT / "main" / "held"
-    assert outcomes[0].status == "held" and "total_notional" not in outcomes[0].note
+    assert outcomes[0].status == "held" and "total_notional" in outcomes[0].note
     assert (folder / "held.csv").is_file() and not (folder / "trades.csv").exists()
     assert "above total_notional" in json.loads((folder / "result.json").read_text())["reasons"][0]
     assert exit_code(outcomes) == 1
+
+
+def test_a_failing_run_takes_an_earlier_list_away(example_folder: Path, tmp_path: Path) -> None:
+    book = read_book(example_folder / "book.csv")
+    for quantities, there in ((book, True), (book * float("nan"), False)):
+        run_jobs(plan(example_folder, {"main": quantities}, {"vega": model("vega")}, tmp_path, as_of=AS_OF))
+        assert (tmp_path / INSTANT / "main" / "vega" / "trades.csv").exists() == there
 
 
 def test_an_internal_error_keeps_its_trace_and_its_own_exit_code(example_folder: Path, tmp_path: Path) -> None:

@@ -83,6 +83,18 @@ def test_a_broken_book_is_named_the_others_are_hedged_and_the_exit_code_is_1(
     assert [(row["book"], row["status"]) for row in summary] == [("good", "done"), ("odd", "failed")]
 
 
+def test_a_book_that_the_model_cannot_size_is_skipped_with_the_remedy(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.csv").write_text("instrument,quantity\n")
+    out = tmp_path / "out"
+    code, text = run(["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(out),
+                      "--book", str(tmp_path / "empty.csv")], capsys)  # fmt: skip
+    assert code in (0, 1), text
+    if code == 1:
+        assert "skipped" in text and "set capital" in text.replace("\n", " ")
+
+
 def test_check_reads_everything_and_solves_nothing(
     example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

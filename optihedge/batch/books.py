@@ -31,10 +31,10 @@ def read_books(paths: Sequence[Path], market: Market) -> tuple[dict[str, pd.Seri
                 books.pop(name, None)
                 continue
             try:
-                found = read_book(frame, market)
+                found = read_book(path if len(parts) == 1 else frame, market)
                 books[name] = found if isinstance(found, pd.Series) else found[name]
             except DataError as error:
-                failed[name] = f"{path.name}: {error}"
+                failed[name] = str(error) if len(parts) == 1 else f"{path.name}, rows of {name} only: {error}"
     if failed and not books:
         raise DataError("\n".join(failed.values()))
     return books, failed

@@ -57,6 +57,15 @@ def write_whole(folder: Path, files: Mapping[str, str], about: Mapping[str, obje
     shutil.rmtree(old, ignore_errors=True)
 
 
+def discard(folder: Path) -> None:
+    """Take away a result and what a killed run left beside it: an old list must not pass for today's."""
+    clear_leftovers(folder)
+    if folder.exists():
+        old = _beside(folder, "old")
+        os.replace(folder, old)
+        shutil.rmtree(old)
+
+
 def write_file(path: Path, text: str) -> None:
     """One file, whole or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)

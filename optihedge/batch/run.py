@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
-from optihedge.batch.output import folder_name, instant_name, write_file, write_whole
+from optihedge.batch.output import discard, folder_name, instant_name, write_file, write_whole
 from optihedge.batch.record import figures, files
-from optihedge.errors import DataError, InfeasibleError, OptihedgeError, SpecError
+from optihedge.errors import DataError, OptihedgeError, SpecError
 from optihedge.hedge.model import HedgeModel
 from optihedge.market.snapshot import Market, read_market
 from optihedge.trades.checks import checked
@@ -126,26 +126,35 @@ def refuse_stale(market: Market, now: pd.Timestamp) -> None:
         )
 
 
+def result_folder(out: Path, as_of: pd.Timestamp, book: str, model: str) -> Path:
+    """out/AS_OF/BOOK/MODEL."""
+    return out / instant_name(as_of) / folder_name(book) / folder_name(model)
+
+
 def hedge_one(job: Job) -> Outcome:
-    """Hedge one book under one model, check its list and write its folder."""
+    """Hedge one book under one model, check its list and write its folder; without a list an earlier one goes."""
+    outcome = Outcome(job.book, job.model_name, "failed")
     try:
         market = _market(job.data, job.as_of)
+    except OptihedgeError as error:
+        return replace(outcome, note=f"{error.code}: {error}")
+    folder = result_folder(job.out, market.as_of, job.book, job.model_name)
+    try:
         hedge, verdict = checked(job.model.hedge(market, job.quantities))
         listed = files(hedge, verdict, book=job.book, model=job.model_name, list_name=job.list_name)
-        folder = job.out / instant_name(market.as_of) / folder_name(job.book) / folder_name(job.model_name)
         status = "held" if verdict.held else "done"
-        numbers = figures(hedge)
         write_whole(folder, listed, {"book": job.book, "model": job.model_name, "status": status})
         name = "held.csv" if verdict.held else job.list_name
-        return Outcome(job.book, job.model_name, status, "; ".join(verdict.notes), name, numbers)
+        note = "; ".join(verdict.reasons + verdict.notes)
+        return replace(outcome, status=status, note=note, list_name=name, figures=figures(hedge))
     except SpecError as error:
-        return Outcome(job.book, job.model_name, "skipped", str(error))
-    except InfeasibleError as error:
-        return Outcome(job.book, job.model_name, "failed", f"infeasible: {error}")
+        outcome = replace(outcome, status="skipped", note=str(error))
     except OptihedgeError as error:
-        return Outcome(job.book, job.model_name, "failed", f"{error.code}: {error}")
+        outcome = replace(outcome, note=f"{error.code}: {error}")
     except Exception as error:  # the rest of the batch goes on; the trace is saved and reported
-        return Outcome(job.book, job.model_name, "failed", f"internal error: {error!r}", trace=traceback.format_exc())
+        outcome = replace(outcome, note=f"internal error: {error!r}", trace=traceback.format_exc())
+    discard(folder)
+    return outcome
 
 
 @functools.lru_cache(maxsize=2)
