@@ -175,7 +175,7 @@ def scale_of(p: Program, h: Array) -> float:
     cheapest = 0.0
     if tradable.any():
         lots = np.minimum(np.abs(cost_of_trading(p, p.lot)), np.abs(cost_of_trading(p, -p.lot)))
-        cheapest = lots[tradable].min()
+        cheapest = (lots + np.abs(p.linear) * p.lot)[tradable].min()
     return float(risk_value(p, np.clip(p.start, p.lower, p.upper)) + risk_value(p, h) + abs(cost) + penalty + cheapest)
 
 
