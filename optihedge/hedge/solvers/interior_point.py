@@ -21,6 +21,7 @@ Array = np.ndarray
 
 _TO_BOUNDARY = 0.995
 _DOUBT = 12  # iterations after which the multipliers are tested for a proof that the rows contradict each other
+_ROOM = 2.0  # how far inside the box and the hinges the start lies, at most
 _NO_SIDE = 1e-20  # weight of a row without limits
 _REGULAR = 1e-13  # proximal term on every column, relative to the objective's scale
 
@@ -28,7 +29,7 @@ _REGULAR = 1e-13  # proximal term on every column, relative to the objective's s
 class InteriorPoint:
     """The iterate (h, V, slacks, multipliers) of one solve; `advance` moves it to a tolerance."""
 
-    def __init__(self, form: StandardForm, system: NewtonSystem, centre: float = 1.0) -> None:
+    def __init__(self, form: StandardForm, system: NewtonSystem, centre: float = 0.3) -> None:
         self.form, self.system = form, system
         n, _, q = form.sizes
         hinges = form.hinges
@@ -51,7 +52,7 @@ class InteriorPoint:
         self.powered = bool(form.power.any())
         self.sized = form.sizes[1] + form.sized
         width = form.upper - form.lower
-        room = np.minimum(0.25 * width, 0.5)
+        room = np.minimum(0.25 * width, _ROOM)
         self.h = h = np.clip(form.start, form.lower + room, form.upper - room)
         self.t, self.z = np.empty(ends[-1]), np.empty(ends[-1])
         self.t[self.low], self.t[self.up] = h - form.lower, form.upper - h

@@ -29,6 +29,7 @@ Array = np.ndarray
 _PROXIMAL = 1e-5  # least curvature of a column, in the form's units
 _LEAST_PROXIMAL = 1e-10
 _ROUNDING = 1e-14
+_TRUST = 0.1  # the first step's largest change of a row's multiplier, share of the largest multiplier
 _APART = 1e20  # compliance of a coordinate that leaves the system
 
 
@@ -48,6 +49,7 @@ class _Trial:
     V: Array
     hinge_slopes: Array
     t: Array
+    r: Array
     dual: float
 
 
@@ -61,14 +63,14 @@ class _Dual:
         self.slope = form.slope - extra * centre
         self.moving = bool(extra.any())
 
-    def at(self, V: Array, adjoint: Array) -> _Trial:
+    def at(self, V: Array) -> _Trial:
         form = self.form
-        slope, hinge_slopes = self.slope + adjoint, form.hinge_slopes(V)
+        slope, hinge_slopes = self.slope + form.adjoint(V), form.hinge_slopes(V)
         t = minimiser(form, slope, hinge_slopes, self.curvature)
         with np.errstate(invalid="ignore"):
             support = np.where(V > 0, form.high * V, np.where(V < 0, form.low * V, 0.0)).sum()
         dual = cost(form, t, slope, hinge_slopes, self.curvature).sum() - support - 0.5 * form.compliance @ (V * V)
-        return _Trial(V, hinge_slopes, t, float(dual))
+        return _Trial(V, hinge_slopes, t, form.values(t, form.open_hinges(t)), float(dual))
 
 
 def polish_point(form: StandardForm, system: NewtonSystem, h: Array, V: Array, floor: float, *, tolerance: float,
@@ -106,12 +108,11 @@ def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float
     form = dual.form
     least, most = form.multiplier_bounds
     reach, lengths = _reach(form, 1.0 / dual.curvature), _lengths(form)
-    trial = dual.at(V, form.adjoint(V))
-    regular, damping, pieces, row = 1e-13, 0.0, None, form.compliance == 0
+    trial = dual.at(V)
+    regular, trust, pieces, row = 1e-13, _TRUST * max(np.abs(V).max(), 1e-3), None, form.compliance == 0
     for step in range(steps + 1):
         V, t = trial.V, trial.t
-        r = form.values(t, form.open_hinges(t))
-        active, gradient, shift = _active(form, V, r, reach, least, most)
+        active, gradient, shift = _active(form, V, trial.r, reach, least, most)
         free = response(form, t, trial.hinge_slopes, dual.curvature)
         opened = form.hinges.sign * (t[form.hinges.column] - form.hinges.at) > 0
         before, pieces = pieces, (active, free > 0, opened)
@@ -124,7 +125,7 @@ def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float
         if step == steps or time.perf_counter() > stop:
             break
         system.tilt(opened.astype(float))
-        yielding = np.where(active, form.compliance + damping * reach * row, _APART)
+        yielding = np.where(active, form.compliance + row * np.abs(gradient) / trust, _APART)  # no step beyond trust
         while not system.factor(free, yielding, None, regular):
             regular *= 1e3
             if regular > 1e-4:
@@ -132,14 +133,13 @@ def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float
         if shift.any():
             gradient = np.where(active, gradient - system.values(free * system.adjoint(shift)), 0.0)
         found = _search(dual, trial, np.where(active, system.solve(gradient), shift), least, most)
-        if found is None:  # too far for this model of the dual: shorten its flat directions
-            damping, pieces = max(100 * damping, 1e-7), None
-            if damping > 1e3:
+        if found is None:
+            trust, pieces = trust / 100, None
+            if trust < 1e-9:
                 return t, V, step, False
         else:
             trial, length = found
-            damping = damping / 10 if length > 0.5 else max(10 * damping, 1e-7)
-            damping = damping if damping > 1e-9 else 0.0
+            trust *= 4 if length > 0.5 else 0.5
     return trial.t, trial.V, step, False
 
 
@@ -164,7 +164,7 @@ def predict(form: StandardForm, system: NewtonSystem, h: Array, V: Array) -> Arr
         return V
     right = np.where(pushing, gradient - system.values(free * slope), 0.0)
     ahead = np.clip(V + np.where(pushing, system.solve(right), 0.0), least, most)
-    return ahead if dual.at(ahead, form.adjoint(ahead)).dual > dual.at(V, form.adjoint(V)).dual else V
+    return ahead if dual.at(ahead).dual > dual.at(V).dual else V
 
 
 def _active(form: StandardForm, V: Array, r: Array, reach: Array, least: Array, most: Array,
@@ -184,16 +184,35 @@ def _active(form: StandardForm, V: Array, r: Array, reach: Array, least: Array, 
 
 
 def _search(dual: _Dual, trial: _Trial, change: Array, least: Array, most: Array) -> tuple[_Trial, float] | None:
-    """The trial along `change` that raises the dual (rounding aside), and the share of it taken; None if none does."""
+    """A trial along `change` near the top of the concave dual, and the share of it taken; None if nothing rises."""
+    band = dual.form.low < dual.form.high  # a row changes sides only by way of zero, where its dual has a kink
+    least, most = np.where(band & (trial.V > 0), 0.0, least), np.where(band & (trial.V < 0), 0.0, most)
     slack = 1e-13 * (abs(trial.dual) + 1.0)
+    climb = _slope(dual, trial, change)
+    best, low, high, up, down = None, 0.0, None, climb, 0.0
     length = 1.0
-    while length > 1e-2:
-        V = np.clip(trial.V + length * change, least, most)
-        other = dual.at(V, dual.form.adjoint(V))
-        if other.dual >= trial.dual - slack:
-            return other, length
-        length *= 0.4
-    return None
+    for _ in range(8):
+        other = dual.at(np.clip(trial.V + length * change, least, most))
+        slope = _slope(dual, other, change)
+        if other.dual >= trial.dual - slack and (best is None or other.dual >= best[0].dual):
+            best = other, length
+        if abs(slope) <= 0.3 * abs(climb) or (slope > 0 and length == 1.0):
+            break
+        if slope > 0:
+            low, up = length, slope
+        else:
+            high, down = length, slope
+        if length < 1e-4:
+            break
+        length = low + (high - low) * np.clip(up / (up - down), 0.02, 0.9)
+    return best
+
+
+def _slope(dual: _Dual, trial: _Trial, change: Array) -> float:
+    """Slope of the dual along `change`."""
+    form, V, r = dual.form, trial.V, trial.r
+    side = np.where(V > 0, form.high, np.where(V < 0, form.low, np.clip(r, form.low, form.high)))
+    return float((r - side - form.compliance * V) @ change)
 
 
 def _reach(form: StandardForm, response: Array) -> Array:

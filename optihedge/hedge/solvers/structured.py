@@ -26,7 +26,7 @@ _WARM_STEPS = 15
 _ITERATIONS = 100
 _FINER = 1e-6  # a second try's smallest position, share of the box
 _LARGEST_WORK = 2e10  # multiplications in one factorisation
-_LADDER = ((1e-7, 6), (1e-9, 20), (1e-11, 40))  # interior-point tolerance, then Newton steps at most
+_LADDER = ((1e-5, 6), (1e-8, 12), (1e-11, 40))  # interior-point tolerance, then Newton steps at most
 _ELASTIC_RISK = 1e-12  # share of the curvature that is left while violations are minimised
 
 
