@@ -10,6 +10,7 @@ from optihedge.market.instruments import (
     annual_funding,
     check_instruments,
     contracts_of,
+    group_codes,
     inverse_profit,
     types_of,
 )
@@ -83,6 +84,19 @@ def test_every_type_says_whether_it_has_an_expiry_a_strike_and_a_value():
     assert options == {"option", "inverse_option"}
     assert {name for name, kind in TYPES.items() if kind.signed} == {"future"}
     assert not any(TYPES[name].margined for name in ("equity", "spot", "cash", "option", "inverse_option"))
+
+
+def test_groups_carry_whole_labels_and_expiries_their_date():
+    table = check(
+        {**CALL, "sector": "Health"},
+        {**CALL, "instrument": "D", "expiry": "2026-06-19T20:00:00Z", "sector": "Banks"},
+        {"instrument": "A", "expiry": None, "sector": ""},
+    )
+    for by, codes, labels in (
+        ("expiry", [0, 1, -1], ("2026-03-20", "2026-06-19")), ("sector", [1, 0, -1], ("Banks", "Health"))
+    ):  # fmt: skip
+        found = group_codes(table, by)
+        assert found[0].tolist() == codes and found[1] == labels
 
 
 def test_inverse_perpetual_profit_in_coin():

@@ -136,7 +136,7 @@ def group_codes(instruments: pd.DataFrame, by: str) -> tuple[np.ndarray, tuple[s
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         column = column.dt.strftime("%Y-%m-%d")
     named = (column.notna() & (column.astype(str) != "")).to_numpy()
-    labels, codes = np.unique(column.astype(str).to_numpy(dtype=str)[named], return_inverse=True)
+    labels, codes = np.unique(column.astype(str).to_numpy(dtype=object)[named], return_inverse=True)
     every = np.full(len(column), -1)
     every[named] = codes
     return every, tuple(str(label) for label in labels)
