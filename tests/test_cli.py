@@ -83,16 +83,14 @@ def test_a_broken_book_is_named_the_others_are_hedged_and_the_exit_code_is_1(
     assert [(row["book"], row["status"]) for row in summary] == [("good", "done"), ("odd", "failed")]
 
 
-def test_a_book_that_the_model_cannot_size_is_skipped_with_the_remedy(
+def test_an_empty_book_is_an_empty_list(
     example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty.csv").write_text("instrument,quantity\n")
-    out = tmp_path / "out"
-    code, text = run(["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(out),
+    code, text = run(["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path),
                       "--book", str(tmp_path / "empty.csv")], capsys)  # fmt: skip
-    assert code in (0, 1), text
-    if code == 1:
-        assert "skipped" in text and "set capital" in text.replace("\n", " ")
+    assert code == 0, text
+    assert pd.read_csv(tmp_path / INSTANT / "empty" / "beta_hedge" / "trades.csv").empty
 
 
 def test_check_reads_everything_and_solves_nothing(
