@@ -69,7 +69,7 @@ def deribit_market(folder: Path, snapshot: pd.Timestamp, base: str = "USD", clos
     table["currency"] = "USD"
     table.loc[table["instrument"] == "BTC", "currency"] = "BTC"
     table.loc[table["instrument"] == "USD", "underlying"] = "USD"
-    table["venue"] = "deribit"
+    table["venue"], table["settlement_window"] = "deribit", 30.0
     columns = {"best_bid_price": "bid", "best_ask_price": "ask", "mark_price": "mark", "time": "time"}
     sizes = {"best_bid_amount": "bid_size", "best_ask_amount": "ask_size"}
     quotes = pd.concat([

@@ -178,6 +178,27 @@ def test_a_coin_settled_call_has_spot_delta_n_d1_and_a_linear_one_times_f_over_s
     assert coin["CALL"] == pytest.approx(delta["CALL"] - market.price["CALL"], rel=1e-12)
 
 
+def test_delta_decays_over_the_settlement_window():
+    """Half of it is left 15 minutes before the end of a 30-minute average, all of it before the window opens."""
+    def desk(minutes: float, window: float) -> Market:
+        expiry = AS_OF + pd.Timedelta(minutes=minutes)
+        table = pd.DataFrame({
+            "instrument": ["INDEX", "CALL", "FUT"], "type": ["index", "inverse_option", "inverse_future"],
+            "underlying": "BTC", "expiry": [pd.NaT, expiry, expiry], "strike": [np.nan, 50_000.0, np.nan],
+            "right": ["", "C", ""], "multiplier": [1.0, 1.0, 10.0], "settlement_window": [0.0, window, window],
+        })  # fmt: skip
+        quotes = pd.DataFrame({
+            "instrument": table["instrument"], "mark": [SPOT, 1 - 50_000 / SPOT, SPOT], "bid": np.nan, "ask": np.nan,
+            "underlying_price": [np.nan, SPOT, np.nan], "vol": [np.nan, 0.5, np.nan],
+        })  # fmt: skip
+        return Market(table, quotes, "USD", as_of=AS_OF)
+
+    whole = desk(15, 0).exposures["delta"]
+    np.testing.assert_allclose(desk(15, 30).exposures["delta"][1:], 0.5 * whole[1:], rtol=1e-12)
+    np.testing.assert_allclose(desk(45, 30).exposures["delta"][1:], desk(45, 0).exposures["delta"][1:], rtol=1e-12)
+    assert whole["CALL"] == pytest.approx(SPOT, rel=1e-9)
+
+
 def test_another_unit_of_price_is_the_same_exposure():
     """Prices a thousand times higher with a thousandth of the units per contract change no cash exposure."""
     days = pd.bdate_range("2016-01-04", periods=60)

@@ -46,6 +46,7 @@ class Contracts:
     fx          base currency per unit of c
     power       exponent with which fx moves with S: 0, or -1 where the base currency is the underlying itself
     constant    worth the same in c whatever S does: cash
+    unsettled   share of the settlement average still to come, 1 before its window
     years, vol, discount, right (+1, -1), strike    of options; ignored elsewhere
     """
 
@@ -59,6 +60,7 @@ class Contracts:
     forward: Floats
     fx: Floats
     power: Floats
+    unsettled: Floats
     strike: Floats
     right: Floats
     years: Floats
@@ -111,7 +113,8 @@ def sensitivities(c: Contracts) -> Sensitivities:
     """Sensitivities of one contract of each kind.
 
     Linear future: V = m (S e^b - F0). Inverse future: V = m (1/F0 - 1/F) S in quote currency, hence delta m S/F and no
-    gamma. Inverse option: V = m S C(F)/F. The basis b is held in every derivative but its own.
+    gamma. Inverse option: V = m S C(F)/F. The basis b is held in every derivative but its own. While the settlement
+    average runs, a contract keeps the share of its first derivatives that is unsettled, and its square of the second.
     """
     size = len(c.multiplier)
     spot = c.spot
@@ -135,6 +138,9 @@ def sensitivities(c: Contracts) -> Sensitivities:
         for name in ("vanna", "charm"):
             parts[name][at] = getattr(g, name) * s
         parts["basis"][at] = delta[at] - value[at] if inverse else delta[at]
+    for name in parts:
+        parts[name] *= c.unsettled**2 if name in ("gamma", "volga") else c.unsettled
+    delta *= c.unsettled
     p, scale = c.power, c.multiplier * c.fx
     parts["gamma"] += p * (2 * delta + (p - 1) * value)
     parts["vanna"] += p * parts["vega"]

@@ -62,6 +62,7 @@ INSTRUMENTS: Schema = {
     "fee": Column("number", default=0.0),
     "fee_cap": Column("number", least=0.0),
     "fee_per_contract": Column("number", default=0.0),
+    "settlement_window": Column("number", default=0.0, least=0.0),
     "hedge": Column("flag", default=False),
     "own_risk": Column("number", default=0.0, least=0.0),
 }
@@ -72,6 +73,7 @@ currency      of price and settlement; for an inverse contract the coin or its q
 fee           one-way, fraction of notional (a maker's may be negative); fee_cap: at most this fraction of an option's
               value; fee_per_contract: settlement currency (quote currency for inverse), added
 lot, min_quantity   contracts;  min_notional  base currency;  tick  price units
+settlement_window   minutes before expiry over which the settlement price is averaged
 hedge         may be traded; without the column every tradable contract may, an empty field of it means no
 own_risk      standard deviation of the contract's own noise per period, base currency per contract
 """

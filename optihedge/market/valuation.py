@@ -13,7 +13,7 @@ from optihedge.frames import nearest, row_of
 from optihedge.market.drivers import RETURNS, currency_paths, tenor_years
 from optihedge.market.exposures import Contracts, tenor_weights
 from optihedge.market.instruments import types_of
-from optihedge.market.pricing import SECONDS_PER_YEAR, implied_vol, implied_vol_reason
+from optihedge.market.pricing import SECONDS_PER_YEAR, implied_vol, implied_vol_reason, settlement_weight
 
 _SPOT_TYPES = ("index", "spot")
 
@@ -168,6 +168,7 @@ def value_contracts(
         forward=forward,
         fx=paths.fx,
         power=paths.power(),
+        unsettled=_unsettled(instruments["settlement_window"].to_numpy(dtype=float), years),
         strike=instruments["strike"].to_numpy(dtype=float),
         right=np.where(instruments["right"] == "P", -1.0, 1.0),
         years=years,
@@ -175,6 +176,13 @@ def value_contracts(
         discount=discount,
     )
     return contracts, quotes
+
+
+def _unsettled(window: np.ndarray, years: np.ndarray) -> np.ndarray:
+    """Share of the settlement average still to come; 1 for a contract without a window or an expiry."""
+    averaged = (window > 0) & np.isfinite(years)
+    minutes = np.where(averaged, years, 1.0) * (SECONDS_PER_YEAR / 60)
+    return np.where(averaged, settlement_weight(minutes, np.where(averaged, window, 1.0)), 1.0)
 
 
 def rate_levels(currency: pd.Series, years: np.ndarray, drivers: pd.DataFrame, levels: np.ndarray) -> np.ndarray:
