@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from recorded import large_cap_returns, perpetual_closes
 from sklearn.base import BaseEstimator
 from sklearn.covariance import LedoitWolf
 
@@ -151,3 +152,43 @@ def test_the_usual_estimators_are_estimators():
 def test_wrong_requests_are_named(arguments, message):
     with pytest.raises(SpecError, match=message):
         evaluate_risk({"EWMA": EwmaRisk()}, some_moves(), **{"start": 100, **arguments})
+
+
+def default_against_ledoit_wolf(moves: pd.DataFrame, **settings: object) -> tuple[pd.DataFrame, pd.Series]:
+    """Forecast table and variance ratios of the recommended default."""
+    estimators = {name: usual_estimators()[name] for name in ("Ledoit-Wolf 252", "adaptive")}
+    found = evaluate_risk(estimators, moves, start=252, **settings)
+    return found.forecasts.xs("adaptive"), found.variances["ratio"].xs("adaptive")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("names", "long_short", "invested", "refit"), [(100, 0.82, 0.92, 1), (400, 0.60, 0.76, 5)], ids=["100", "400"]
+)
+def test_the_default_is_calibrated_and_hedges_better_on_large_caps(recorded, names, long_short, invested, refit):
+    returns = large_cap_returns(recorded("sp500_returns_2007_2016")).dropna(axis=1)
+    chosen = np.sort(np.random.default_rng(0).choice(returns.shape[1], names, replace=False))
+    forecasts, ratios = default_against_ledoit_wolf(returns.iloc[:, chosen], books=50, refit=refit)
+    assert forecasts["bias"].between(0.92, 1.10).all()
+    narrow = forecasts.loc[["random long-short", "hedged"]]
+    assert (narrow["period_low"] > 0.88).all() and (narrow["period_high"] < 1.12).all()
+    wide = forecasts.loc["random long-only"]
+    assert wide["period_low"] > 0.85 and wide["period_high"] < 1.25
+    gains = -forecasts.loc[["random long-only", "random long-short", "hedged"], "qlike"].to_numpy()
+    assert (gains > [0.15, 0.05, 0.08]).all()
+    assert ratios["long-short"] < long_short
+    assert ratios["fully invested"] < invested
+
+
+@pytest.mark.slow
+def test_the_default_developed_on_equities_is_calibrated_on_perpetuals(recorded):
+    closes = perpetual_closes(recorded("crypto_perp_daily")).dropna(axis=1)
+    hedges = ("BTCUSDT", "ETHUSDT")
+    forecasts, ratios = default_against_ledoit_wolf(
+        closes.pct_change().iloc[1:], hedges=hedges, books=100, size=10, period="2QE-DEC"
+    )
+    assert forecasts["bias"].between(0.92, 1.10).all()
+    assert (forecasts["period_low"] > 0.82).all() and (forecasts["period_high"] < 1.18).all()
+    assert (forecasts.loc[["random long-short", "hedged"], "qlike"] < -0.05).all()
+    assert (ratios[["long-short", "fully invested"]] < 1).all()
+    assert ratios["hedge"] < 1.05  # two hedges alone: nothing gained over Ledoit-Wolf, see Beta for hedge ratios
