@@ -275,6 +275,7 @@ def test_years_are_seconds_over_365_days_and_need_a_time_zone() -> None:
     end = pd.DatetimeIndex(["2026-01-16 08:00", "2027-01-15 12:30"], tz="UTC")
     assert years_between(start, end).tolist() == [19.5 / 24 / 365, 1.0]
     assert years_between(start, pd.Timestamp("2026-01-16 07:30", tz="America/New_York")) == 1 / 365
+    assert np.isnan(years_between(start, pd.DatetimeIndex(["NaT"], tz="UTC"))).all()
     with pytest.raises(DataError, match="has no time zone"):
         years_between(pd.Timestamp("2026-01-15"), end)
 

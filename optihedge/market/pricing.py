@@ -6,6 +6,7 @@ the same strike, which is a difference of Mills ratios R(z) = N(z)/n(z), so that
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -119,14 +120,13 @@ def implied_vol(
     above it, and on the log of its distance from the bound near the bound (after Jaeckel, "Let's be rational", 2015).
     A price equal to the intrinsic value (to rounding) has vol 0.
     """
-    price, forward, strike, years, right, discount = _arrays(price, forward, strike, years, right, discount)
-    fine = implied_vol_reason(price, forward, strike, years, right, discount) == ""
-    vol = np.full(price.shape, np.nan)
-    price, forward, strike, years, right, discount = (a[fine] for a in (price, forward, strike, years, right, discount))
-    scale = np.sqrt(forward * strike)
-    time_value = price / discount - np.maximum(right * (forward - strike), 0.0)
-    target = np.maximum(time_value, 0.0) / scale
-    vol[fine] = _solve_deviation(-np.abs(_log_ratio(forward, strike)), target) / np.sqrt(years)
+    terms = _arrays(price, forward, strike, years, right, discount)
+    fine = implied_vol_reason(*terms) == ""
+    vol = np.full(fine.shape, np.nan)
+    paid, ahead, exercise, time, sign, factor = (term[fine] for term in terms)
+    time_value = paid / factor - np.maximum(sign * (ahead - exercise), 0.0)
+    target = np.maximum(time_value, 0.0) / np.sqrt(ahead * exercise)
+    vol[fine] = _solve_deviation(-np.abs(_log_ratio(ahead, exercise)), target) / np.sqrt(time)
     return vol
 
 
@@ -205,10 +205,9 @@ def settlement_weight(minutes_to_expiry: ArrayLike, window: float = 30.0) -> Flo
     return np.clip(np.asarray(minutes_to_expiry, dtype=float) / window, 0.0, 1.0)
 
 
-def years_between(start: object, end: object) -> Floats:
-    """Years from start to end, seconds / (365 x 86 400); instants or arrays of instants, time zone required."""
-    first, last = _instants(start), _instants(end)
-    return (last - first) / 1e9 / SECONDS_PER_YEAR
+def years_between(start: Any, end: Any) -> Floats:
+    """Years from start to end, seconds / (365 x 86 400), NaN at NaT; instants or arrays of them, time zone required."""
+    return (_instants(end) - _instants(start)) / np.timedelta64(SECONDS_PER_YEAR, "s")
 
 
 # ---- the normalised out-of-the-money price -------------------------------------------------------------------------
@@ -350,10 +349,10 @@ def _log_ratio(numerator: Floats, denominator: Floats) -> Floats:
         return np.where(np.abs(excess) < 0.5, np.log1p(np.maximum(excess, -0.5)), np.log(numerator / denominator))
 
 
-def _instants(value: object) -> Floats:
-    """Nanoseconds of one instant or an array of instants; a naive one is a DataError."""
-    index = pd.DatetimeIndex([value]) if isinstance(value, str) or np.ndim(value) == 0 else pd.DatetimeIndex(value)
+def _instants(value: Any) -> NDArray[np.datetime64]:
+    """UTC instants as numpy holds them; a naive one is a DataError."""
+    index = pd.DatetimeIndex([value] if np.ndim(value) == 0 else value)
     if index.tz is None:
         raise DataError(f"instant {index[0]} has no time zone; give it one, for instance tz_localize('UTC')")
-    nanoseconds = index.tz_convert("UTC").as_unit("ns").asi8
-    return nanoseconds[0] if np.ndim(value) == 0 else nanoseconds
+    instants = index.tz_convert("UTC").tz_localize(None).to_numpy("datetime64[ns]")
+    return instants.reshape(np.shape(value))

@@ -143,7 +143,7 @@ class Surface:
 
     def forward(self, years: ArrayLike) -> Floats:
         """Forward: its log is linear in time between expiries, constant before the first and after the last."""
-        return np.exp(np.interp(years, self.years, np.log([s.forward for s in self.slices])))
+        return np.exp(np.interp(np.asarray(years, dtype=float), self.years, np.log([s.forward for s in self.slices])))
 
     def discount(self, years: ArrayLike) -> Floats:
         """Discount factor: its log is linear in time from 1 today; after the last expiry that one's rate is kept."""
