@@ -10,7 +10,14 @@ from desks import options, stocks
 from programs import random_program, with_rows
 
 import optihedge as oh
-from optihedge.hedge.explain import explain, limit_sentences, shares, variance_by_contract, variance_by_factor
+from optihedge.hedge.explain import (
+    bound_prices,
+    explain,
+    limit_sentences,
+    shares,
+    variance_by_contract,
+    variance_by_factor,
+)
 from optihedge.hedge.program import Program
 from optihedge.hedge.solve import solve
 from optihedge.hedge.variance import VarianceForm
@@ -124,6 +131,34 @@ def test_sentences_tell_targets_from_limits_and_are_silent_about_slack_ones():
     assert sentences[1].startswith("delta is held at 0: each USD that its target moves down saves 2 USD")
     assert len(sentences) == 2
     assert limit_sentences(frame.iloc[:0], "USD") == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_price_of_a_bound_lies_between_the_difference_quotients(seed):
+    rng = np.random.default_rng(seed)
+    p = random_program(rng, 8, ("costs", "impact", "holding", "depth", "power"))
+    p = replace(p, start=np.clip(p.start, p.lower, p.upper), lower=p.lower * 0.1, upper=p.upper * 0.1)
+    best = solve(p, solver="structured")
+    price = bound_prices(p, best.h, best.multipliers)
+    assert (price != 0).any()
+    for i in np.flatnonzero(price):
+        step = 1e-5 * (p.upper[i] - p.lower[i])
+        name = "upper" if best.h[i] >= p.upper[i] else "lower"
+        move = step * (np.arange(8) == i)
+        sides = [solve(replace(p, **{name: getattr(p, name) + s * move}), solver="structured") for s in (-1, 1)]
+        left = (best.certificate.primal - sides[0].certificate.primal) / step
+        right = (sides[1].certificate.primal - best.certificate.primal) / step
+        noise = PRICE * max(abs(left), abs(right)) + 1e-9 * best.certificate.scale / step
+        assert min(left, right) - noise <= price[i] <= max(left, right) + noise
+
+
+def test_a_binding_position_limit_gets_its_sentence():
+    model = oh.HedgeModel(
+        risk=oh.SampleRisk(), objective=(oh.Variance(aversion=1e-3), oh.SpreadCost()),
+        constraints=(oh.PositionLimit(lower={"S0": 800.0}),),
+    )  # fmt: skip
+    hedge = model.hedge(stocks(), pd.Series({"S0": 1000.0, "S1": 500.0}))
+    assert any("S0 is at its smallest quantity 800: each contract less saves" in text for text in explain(hedge))
 
 
 def test_options_have_a_gamma_part():

@@ -100,5 +100,30 @@ def test_a_point_that_ignores_the_cone_is_not_certified_and_neither_is_one_witho
         assert certify(p, wrong).status == "failed"
 
 
+@pytest.mark.parametrize("status", ["user_limit", "optimal_inaccurate", "infeasible_inaccurate", "solver_error"])
+def test_a_variable_filled_by_anything_but_success_is_not_read(status, monkeypatch):
+    unpack = cp.Problem.unpack_results
+
+    def filled(self, *arguments):
+        unpack(self, *arguments)
+        self._status = status
+
+    monkeypatch.setattr(cp.Problem, "unpack_results", filled)
+    p = simple()
+    candidate = Modelled().solve(p)
+    assert candidate.status == f"failed: {status}"
+    assert (candidate.h == p.start).all()
+
+
+def test_an_error_of_cvxpy_is_a_failure_in_the_chain(monkeypatch):
+    def broken(self, *arguments):
+        raise cp.SolverError("Solver failed")
+
+    monkeypatch.setattr(cp.Problem, "unpack_results", broken)
+    certificate = solve(simple(cvxpy_terms=(lambda h: cp.norm(h, 2) <= 2.5,))).certificate
+    assert certificate.status == "failed"
+    assert "SolverError" in certificate.chain[0]
+
+
 def test_every_feature_is_among_those_generated():
     assert set(FEATURES) >= {"power", "depth", "sizes", "soft"}

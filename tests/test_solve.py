@@ -12,7 +12,7 @@ from optihedge.hedge.certificate import row_tolerances
 from optihedge.hedge.infeasible import relax
 from optihedge.hedge.program import Candidate, Program, objective, row_violations
 from optihedge.hedge.solve import default_chain, fold_limit, solve, solver_named
-from optihedge.hedge.solvers.sparse_qp import Clarabel
+from optihedge.hedge.solvers.sparse_qp import Clarabel, Osqp
 
 GENERAL = ("clarabel", "piqp", "clarabel:box")
 
@@ -85,6 +85,51 @@ def test_a_faulty_solver_alone_never_passes_for_right(fault):
     if solution.certificate.status == "optimal":  # its multipliers, polished, were enough
         assert abs(objective(p, solution.h) - truth.primal) <= 2e-6 * truth.scale
     assert np.isfinite(solution.h).all()
+
+
+def backends() -> list:
+    """Every backend with every fault: a failing word, NaN, stale values, an early stop, an exception."""
+    words = ["failed: MaxTime", "failed: AlmostSolved", "infeasible", "unbounded", "optimal"]
+    made = []
+    for name in ("structured", "clarabel", "clarabel:box", "piqp", "osqp", "modelled"):
+        for word in words:
+            made.append((name, f"{word}, nothing", lambda p, c, w=word: Candidate(p.start, 0 * c.multipliers, w)))
+        made += [
+            (name, "nan", lambda p, c: replace(c, h=c.h + np.nan)),
+            (name, "early", lambda p, c: replace(c, h=0.5 * (c.h + p.start), multipliers=0.5 * c.multipliers)),
+            (name, "raise", _raise(MemoryError("out of memory"))),
+        ]
+    return made
+
+
+class Broken:
+    """A backend whose answer is spoilt on the way out."""
+
+    def __init__(self, name, spoil):
+        self.name, self.inner, self.spoil = name, solver_named(name), spoil
+
+    def solve(self, program, *, deadline, warm=None):
+        return self.spoil(program, self.inner.solve(program, deadline=deadline, warm=warm))
+
+
+@pytest.mark.parametrize(("name", "fault", "spoil"), backends(), ids=lambda v: v if isinstance(v, str) else "")
+def test_any_backend_may_break_and_the_answer_is_still_certified(name, fault, spoil):
+    p = book(4)
+    truth = solve(p, solver="piqp").certificate
+    solution = solve(p, solver=(Broken(name, spoil), "piqp", "clarabel"))
+    assert solution.certificate.status == "optimal"
+    assert abs(solution.certificate.primal - truth.primal) <= 2e-6 * truth.scale
+    alone = solve(p, solver=Broken(name, spoil))
+    assert alone.certificate.status in ("optimal", "failed")
+    if alone.certificate.status == "optimal":
+        assert abs(objective(p, alone.h) - truth.primal) <= 2e-6 * truth.scale
+
+
+def test_limits_of_the_libraries_themselves_are_failures():
+    p = book(4, 300)
+    assert Clarabel().solve(p, deadline=1e-9).status.startswith("failed")
+    assert Osqp(iterations=1).solve(p).status.startswith("failed")
+    assert solve(p, solver=(Osqp(iterations=1), "clarabel")).certificate.status == "optimal"
 
 
 def test_doing_nothing_is_tried_first_and_a_solver_is_not_asked():

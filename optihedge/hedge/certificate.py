@@ -318,19 +318,26 @@ def proves_infeasible(p: Program, h: Array, m: Array, mu: float = 0.0) -> bool:
     return -dual_gap(limits, h, m, mu).total > noise
 
 
+def column_slopes(p: Program, gap: DualGap, at: Array) -> tuple[Array, Array]:
+    """Slopes of each column's part of the Lagrangian just below and just above quantities `at`, per contract."""
+    x, d = at - p.start, p.depth
+    smooth = gap.slope + gap.curvature * at + 2 * p.quadratic * x + 1.5 * p.power * np.sign(x) * np.sqrt(np.abs(x))
+    beyond = d.side * x[d.column] - d.beyond
+
+    def side(buying: Array, long: Array, reached: Array) -> Array:
+        kinks = np.where(buying, gap.on_trades + p.buy, -gap.on_trades - p.sell)
+        kinks = kinks + np.where(long, gap.on_holdings + p.long, -gap.on_holdings - p.short)
+        return smooth + kinks + np.bincount(d.column[reached], (d.side * d.slope)[reached], len(x))
+
+    below = side(x > 0, at > 0, (beyond > 0) | ((beyond == 0) & (d.side < 0)))
+    return below, side(x >= 0, at >= 0, (beyond > 0) | ((beyond == 0) & (d.side > 0)))
+
+
 def snap(p: Program, candidate: Candidate) -> Candidate:
     """The candidate with every column left untraded where trading either way would cost: clears solvers' dust."""
     h, m = np.clip(candidate.h, p.lower, p.upper), clip_multipliers(p, candidate.multipliers)
-    g = dual_gap(p, h, m, max(candidate.limit_multiplier, 0.0))
-    level = g.slope + g.curvature * p.start
-    near = p.depth.beyond == 0
-    hinges = [np.bincount(p.depth.column[near & (p.depth.side == side)], p.depth.slope[near & (p.depth.side == side)],
-                          len(h)) for side in (1, -1)]  # fmt: skip
-    up = level + g.on_trades + p.buy + hinges[0]
-    up += np.where(p.start >= 0, g.on_holdings + p.long, -g.on_holdings - p.short)
-    down = -level + g.on_trades + p.sell + hinges[1]
-    down -= np.where(p.start > 0, g.on_holdings + p.long, -g.on_holdings - p.short)
-    still = (up > 0) & (down > 0) & (p.start >= p.lower) & (p.start <= p.upper)
+    below, above = column_slopes(p, dual_gap(p, h, m, max(candidate.limit_multiplier, 0.0)), p.start)
+    still = (above > 0) & (below < 0) & (p.start >= p.lower) & (p.start <= p.upper)
     return replace(candidate, h=np.where(still, p.start, h), multipliers=m)
 
 

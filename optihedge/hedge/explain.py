@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from optihedge.hedge.program import objective
+from optihedge.hedge.certificate import clip_multipliers, column_slopes, dual_gap
+from optihedge.hedge.program import Program, objective
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.variance import VarianceForm
 
 Array = np.ndarray
 _BINDING = 1e-6  # of the largest price x size: cheaper limits are not worth a sentence
 _NAMED = 3  # largest parts that a sentence names
+_BOUNDS = 5  # contracts at their limits that get a sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +100,30 @@ def _limit_sentence(row: object, price: float, currency: str) -> str:
     return text if row.violation <= 0 else f"{text}; it is missed by {row.violation:,.4g}"
 
 
+def bound_prices(p: Program, h: Array, multipliers: Array, limit_multiplier: float = 0.0) -> Array:
+    """What the objective changes by when the bound that a column rests on moves up by one contract; else 0 (n)."""
+    gap = dual_gap(p, h, clip_multipliers(p, multipliers), limit_multiplier)
+    below, above = column_slopes(p, gap, h)
+    top, bottom = (h >= p.upper) & (p.lower < p.upper), (h <= p.lower) & (p.lower < p.upper)
+    return np.where(top, np.minimum(below, 0), np.where(bottom, np.maximum(above, 0), 0))
+
+
+def bound_sentences(hedge: Hedge) -> list[str]:
+    """What one contract more would save where a position or trade limit binds, dearest limit first."""
+    p, problem, currency = hedge.program, hedge.problem, hedge.market.base_currency
+    price = bound_prices(p, hedge.h, hedge.multipliers, hedge.limit_multiplier)
+    price = np.where((price < 0) & problem.default_upper | (price > 0) & problem.default_lower, 0.0, price)
+    price[int(problem.tradable.sum()) :] = 0.0  # auxiliaries are nobody's limit
+    weight = np.abs(price) * (p.upper - p.lower)
+    dear = [i for i in np.argsort(-weight, kind="stable") if weight[i] > _BINDING * hedge.certificate.scale]
+    words = {True: ("largest", "more"), False: ("smallest", "less")}
+    return [
+        f"{p.columns[i]} is at its {words[price[i] < 0][0]} quantity {hedge.h[i]:,.6g}: each contract "
+        f"{words[price[i] < 0][1]} saves {abs(price[i]):,.4g} {currency}"
+        for i in dear[:_BOUNDS]
+    ]
+
+
 def share_sentences(parts: Shares, currency: str) -> list[str]:
     """The largest parts of risk and of cost, by underlying and by factor."""
     sentences = []
@@ -121,4 +147,5 @@ def _largest(part: pd.Series) -> str:
 def explain(hedge: Hedge) -> list[str]:
     """Sentences: what relaxing each binding limit would save, then where the remaining risk and the cost come from."""
     currency = hedge.market.base_currency
-    return [*limit_sentences(hedge.limits, currency), *share_sentences(shares(hedge), currency)]
+    limits = [*limit_sentences(hedge.limits, currency), *bound_sentences(hedge)]
+    return [*limits, *share_sentences(shares(hedge), currency)]
