@@ -124,6 +124,14 @@ def test_scattered_gaps_hardly_change_the_risk():
     assert np.linalg.norm(whole - partial) < 0.05 * np.linalg.norm(whole)
 
 
+@pytest.mark.parametrize("estimator", [FactorRisk(3), FundamentalRisk()], ids=lambda e: type(e).__name__)
+def test_a_row_without_any_move_counts_for_nothing(estimator):
+    moves = planted()
+    holes = moves.mask(pd.Series(moves.index % 3 == 0))
+    full, partial = (estimator.set_params(halflife=None).fit(m).risk_.covariance() for m in (holes.dropna(), holes))
+    np.testing.assert_allclose(partial, full, rtol=1e-9, atol=1e-15)
+
+
 @pytest.mark.parametrize("missing", [0.0, 0.1])
 def test_regression_on_observed_factors_is_that_of_statsmodels(missing):
     linear = pytest.importorskip("statsmodels.api")

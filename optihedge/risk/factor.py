@@ -64,7 +64,8 @@ class FactorModel(RiskEstimator):
         if self.halflife is not None and not self.halflife > 0:
             raise SpecError(f"{type(self).__name__}: halflife is {self.halflife}; give a positive number of periods")
         rows = moves.index if isinstance(moves, pd.DataFrame) else pd.RangeIndex(len(values))
-        weights = decay_weights(len(values), self.halflife)
+        weights = decay_weights(len(values), self.halflife) * seen.any(axis=1)  # a row without a move says nothing
+        weights /= weights.sum()
         found = self.extract(values, drivers, rows, weights)
 
         residuals = values - found.returns @ found.loadings
