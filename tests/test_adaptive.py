@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recorded import perpetual_closes
 from sklearn.base import clone
 
 from optihedge.errors import DataError, SpecError
@@ -122,3 +123,11 @@ def test_few_drivers_and_one_driver_are_served():
 def test_wrong_input_is_named(fit, error, message):
     with pytest.raises(error, match=message):
         fit(moves_of(100))
+
+
+def test_perpetuals_listed_late_are_served_with_the_others(recorded):
+    moves = perpetual_closes(recorded("crypto_perp_daily")).pct_change(fill_method=None).iloc[1:]
+    risk = AdaptiveRisk().fit(moves).risk_
+    assert len(risk.drivers) == 70
+    own = np.sqrt((moves**2).ewm(halflife=42).mean().iloc[-1])
+    assert (risk.volatility() / own).between(0.5, 1.5).all()

@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
+from recorded import large_cap_returns
 from sklearn.decomposition import PCA
 from sklearn.linear_model import HuberRegressor, Lasso, LinearRegression, Ridge
 
@@ -243,3 +244,16 @@ def test_only_drivers_whose_residuals_move_together_share_a_cluster():
 def test_wrong_input_is_named(estimator, error, message):
     with pytest.raises(error, match=message):
         estimator.fit(planted())
+
+
+def test_fama_french_factors_explain_large_caps_as_statsmodels_says(recorded):
+    linear = pytest.importorskip("statsmodels.api")
+    returns = large_cap_returns(recorded("sp500_returns_2007_2016"))
+    factors = pd.read_parquet(recorded("ff_daily_factors") / "ff5_mom_rev_daily.parquet").drop(columns="RF")
+    fitted = ObservedFactorRisk(factors, halflife=None).fit(returns)
+    assert fitted.loadings_.loc["Mkt-RF"].mean() == pytest.approx(1.0, abs=0.1)
+    assert 0.4 < fitted.r2_.mean() < 0.6
+    for name in ("MMM", "FIS"):  # FIS has a gap
+        theirs = linear.OLS(returns[name].dropna(), factors.loc[returns[name].dropna().index]).fit()
+        np.testing.assert_allclose(fitted.loadings_[name], theirs.params, rtol=1e-8)
+        np.testing.assert_allclose(fitted.r2_[name], theirs.rsquared, rtol=1e-8)
