@@ -14,7 +14,7 @@ from optihedge.hedge.program import Candidate
 from optihedge.hedge.terms.base import CvxpyTerm, Term
 from optihedge.hedge.terms.limits import PositionLimit, TradeLimit, TurnoverLimit, VolatilityLimit
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import FeeCost, HoldingCost, SpreadCost, Variance
+from optihedge.hedge.terms.objective import FeeCost, HoldingCost, ImpactCost, SpreadCost, Variance
 from optihedge.hedge.universe import Universe
 from optihedge.risk.ewma import EwmaRisk
 
@@ -364,6 +364,18 @@ def test_a_wrong_model_is_refused_by_name(given, text):
 def test_a_variance_without_a_risk_is_refused():
     with pytest.raises(SpecError, match="variance: the hedging model has no risk"):
         HedgeModel(objective=(Variance(1.0),)).hedge(stocks(2), {"S0": 1.0})
+
+
+def test_what_the_market_lacks_is_the_models_to_say():
+    market = stocks(2)
+    model = HedgeModel(risk=EwmaRisk(), objective=(Variance(1.0),), constraints=(Neutral("delta", by="sector"),))
+    with pytest.raises(SpecError, match="delta by sector: instruments have no column 'sector'"):
+        model.hedge(market, {"S0": 1.0})
+    with pytest.raises(SpecError, match="quotes have no volume for any tradable contract"):
+        simple(market, universe=None, objective=(ImpactCost(),)).hedge(market, {"S0": 1.0})
+    bare = type(market)(instruments=market.instruments, quotes=market.quotes, base_currency="USD", as_of=AS_OF)
+    with pytest.raises(SpecError, match="risk: the market has no history"):
+        HedgeModel(risk=EwmaRisk()).hedge(bare, {"S0": 1.0})
 
 
 def test_a_fingerprint_says_everything_that_decides_and_nothing_else():

@@ -12,6 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import DataError, SpecError
+from optihedge.frames import nearest
 from optihedge.hedge.horizon import Horizon
 from optihedge.hedge.problem import Problem, TermCost, assemble, boxes
 from optihedge.hedge.program import Program
@@ -118,7 +119,8 @@ class ProgramBuilder:
         """A column of the market's instruments (or quotes) over contracts in play. Raises SpecError if absent."""
         frame = getattr(self.market, table)
         if name not in frame.columns:
-            raise SpecError(f"{self._term.label}: {table} have no column {name!r}; add it or use another")
+            hint = nearest(name, frame.columns)
+            raise SpecError(f"{self._term.label}: {table} have no column {name!r}{hint}; add it or use another")
         return frame[name].iloc[self.positions]
 
     def total(self, name: str) -> Array:
@@ -126,7 +128,8 @@ class ProgramBuilder:
         frame = self.market.exposures
         if name not in frame.columns:
             raise SpecError(
-                f"{self._term.label}: the market has no exposure {name!r}; it has {', '.join(map(str, frame.columns))}"
+                f"{self._term.label}: the market has no exposure {name!r}{nearest(name, frame.columns)}; "
+                f"it has {', '.join(map(str, frame.columns))}"
             )
         return self._vector(f"exposure {name}", frame[name].to_numpy(dtype=float)[self.positions])
 
@@ -136,6 +139,7 @@ class ProgramBuilder:
 
     def group(self, by: str) -> tuple[Array, tuple[str, ...]]:
         """Codes (N; -1 is in no group) and labels of the groups that contracts in play fall into."""
+        self.instrument_column(by)
         codes, labels = self.market.group(by)
         present, inverse = np.unique(codes[self.positions], return_inverse=True)
         some = present >= 0

@@ -163,7 +163,7 @@ class HedgeModel:
             return self.risk
         from sklearn.base import clone
 
-        return clone(self.risk).fit(market.moves()).risk_
+        return clone(self.risk).fit(_moves(market, "risk")).risk_
 
     def _with_betas(self, market: Market) -> Market:
         """The market with exposures beta:<driver>: sum over price drivers of cash delta x beta; and their errors."""
@@ -171,7 +171,7 @@ class HedgeModel:
             return market
         from sklearn.base import clone
 
-        fitted = clone(self.betas).fit(market.moves())
+        fitted = clone(self.betas).fit(_moves(market, "betas"))
         delta = sp.csr_array(market.price_delta.T)
         betas = fitted.betas_.reindex(market.price_drivers).fillna(0.0)
         names = [f"beta:{market}" for market in betas.columns]
@@ -183,6 +183,12 @@ class HedgeModel:
             frame[[name + ERROR_SUFFIX for name in names]] = abs(delta) @ of
         frame.attrs["unit"] = dict.fromkeys(frame.columns, unit)
         return market.with_exposures(frame)
+
+
+def _moves(market: Market, purpose: str) -> pd.DataFrame:
+    if market.history.empty:
+        raise SpecError(f"{purpose}: the market has no history to estimate from; add history.csv, or give a Risk")
+    return market.moves()
 
 
 def canonical(value: Any) -> str:

@@ -217,7 +217,8 @@ class Hedge:
             before, after = self.risk.loc["volatility"]
             less = f" ({after / before - 1:+.1%})" if before > 0 else ""
             penalties = self.costs.get("penalties", 0.0)
-            cost = f"cost {self.costs['total'] - penalties:,.6g}" + (f", penalties {penalties:,.6g}" if penalties > 0 else "")
+            cost = f"cost {self.costs['total'] - penalties:,.6g}"
+            cost += f", penalties {penalties:,.6g}" if penalties > 0 else ""
             lines.append(f"volatility per day {before:,.6g} -> {after:,.6g}{less}, {cost}")
             if not self.material:
                 lines.append("nothing material to remove: no hedge here takes a tenth off the book's variance")

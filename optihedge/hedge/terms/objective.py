@@ -115,9 +115,15 @@ class ImpactCost(Term):
 
 
 def daily_volume(p: ProgramBuilder, column: str) -> Array:
-    """Contracts a day (N); 1 where the contract is not tradable. Raises DataError for a tradable without volume."""
+    """Contracts a day (N); 1 where the contract is not tradable.
+
+    Raises SpecError where no tradable has a volume (the model asks for what the market lacks), DataError where some do.
+    """
     volume = p.instrument_column(column, "quotes").to_numpy(dtype=float)
-    absent = p.tradable & ~(np.isfinite(volume) & (volume > 0))
+    known = np.isfinite(volume) & (volume > 0)
+    absent = p.tradable & ~known
+    if absent.any() and not known[p.tradable].any():
+        raise SpecError(f"liquidity: quotes have no {column} for any tradable contract; the hedging model needs it")
     if absent.any():
         raise DataError(
             f"quotes: {column} of {p.names[absent][0]} is missing or zero; give contracts per day, "
