@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -32,19 +32,19 @@ def load_program(file: str | Path | IO[bytes]) -> Program:
     if missing:
         raise SpecError(f"{file} is not a saved Program: {sorted(missing)[0]} is missing")
     values = _values(arrays, "")
-    names = {key: tuple(map(str, values.get(key, ()))) for key in ("columns", "row_names")}
+    columns, row_names = (tuple(map(str, values.get(key, ()))) for key in ("columns", "row_names"))
     depth, limit = _values(arrays, "depth."), _values(arrays, "volatility_limit.")
-    rest = {key: value for key, value in values.items() if key in known - names.keys()}
+    rest = {key: value for key, value in values.items() if key in known - {"columns", "row_names"}}
     rest["constant"] = float(rest.get("constant", 0.0))
     if depth:
         rest["depth"] = Depth(**depth)
     if limit:
         scalars = {"name": str(limit["name"]), "limit": float(limit["limit"])}
         rest["volatility_limit"] = VolatilityLimit(**{**limit, **scalars})
-    return Program(**names, **rest)
+    return Program(columns=columns, row_names=row_names, **rest)
 
 
-def _arrays(value: object, prefix: str) -> dict[str, Array]:
+def _arrays(value: Any, prefix: str) -> dict[str, Array]:
     """The fields of a frozen value as arrays; sparse matrices and nested values under dotted names."""
     arrays: dict[str, Array] = {}
     for field in fields(value):
@@ -62,9 +62,9 @@ def _arrays(value: object, prefix: str) -> dict[str, Array]:
     return arrays
 
 
-def _values(arrays: dict[str, Array], prefix: str) -> dict[str, object]:
+def _values(arrays: dict[str, Array], prefix: str) -> dict[str, Any]:
     """What `_arrays` wrote under the prefix, sparse matrices put together again."""
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for key, array in arrays.items():
         name, _, part = key.removeprefix(prefix).partition(":")
         if not key.startswith(prefix) or "." in name:

@@ -277,9 +277,10 @@ def _verdict(
     primal, scale = objective(p, h) + extra, scale_of(p, h) + abs(extra)
     if status == "optimal":
         beyond = np.flatnonzero(np.isinf(p.row_penalty) & (violations > allowed))
-        if len(beyond) or excess > room:
-            name = p.row_names[beyond[0]] if len(beyond) else v.name
-            status, note = "failed", f"{name} is beyond its limit"
+        if len(beyond):
+            status, note = "failed", f"{p.row_names[beyond[0]]} is beyond its limit"
+        elif excess > room:
+            status, note = "failed", "the volatility is beyond its limit"
         elif not (abs(gap) <= tolerance * scale and np.isfinite(primal)):
             status = "failed"
     return Verdict(status, primal, gap, scale, violations, allowed, excess, room, note)
@@ -295,10 +296,11 @@ def certify(
 
 def bare(p: Program) -> Program:
     """The hard limits alone: nothing to gain or lose, soft rows without a penalty."""
-    return replace(
-        p, factors=None, factor_offset=None, specifics=None, specific_offset=None, diagonal=None, linear=None,
-        constant=0.0, buy=None, sell=None, quadratic=None, power=None, depth=None, long=None, short=None,
-        row_penalty=np.where(np.isinf(p.row_penalty), np.inf, 0.0), cvxpy_terms=(),
+    return Program(
+        columns=p.columns, start=p.start, lower=p.lower, upper=p.upper, lot=p.lot, row_names=p.row_names, rows=p.rows,
+        rows_on_holdings=p.rows_on_holdings, rows_on_trades=p.rows_on_trades, row_lower=p.row_lower,
+        row_upper=p.row_upper, row_penalty=np.where(np.isinf(p.row_penalty), np.inf, 0.0), row_tier=p.row_tier,
+        row_fixed=p.row_fixed, volatility_limit=p.volatility_limit,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,7 +90,7 @@ def limit_sentences(limits: pd.DataFrame, currency: str) -> list[str]:
     ]
 
 
-def _limit_sentence(row: object, price: float, currency: str) -> str:
+def _limit_sentence(row: Any, price: float, currency: str) -> str:
     unit = row.unit or "unit"
     saving = f"saves {abs(price):,.4g} {currency}"
     if row.lower == row.upper:

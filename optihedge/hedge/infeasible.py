@@ -15,7 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
-from optihedge.errors import SolverError
+from optihedge.errors import SolverError, SpecError
 from optihedge.hedge.certificate import bare, limit_tolerance, proves_infeasible, row_tolerances
 from optihedge.hedge.program import Array, Program, VolatilityLimit, row_values, row_violations
 from optihedge.hedge.solvers.assembly import SparseQP, assemble
@@ -195,6 +195,8 @@ def _simplex(qp: SparseQP, m: int, ends: float | None) -> tuple[Array, Array]:
 def least_volatility(p: Program) -> tuple[Array, Array]:
     """Quantities of the least limited volatility that meet the rows, and the rows' multipliers."""
     v = p.volatility_limit
+    if v is None:
+        raise SpecError("the Program has no volatility limit")
     least = replace(
         bare(p), volatility_limit=None, factors=v.factors, factor_offset=v.factor_offset, specifics=v.specifics,
         specific_offset=v.specific_offset, diagonal=v.diagonal,

@@ -112,7 +112,8 @@ def solve(
     deadline  seconds for all of it
     Never raises for what a solver does. Raises SpecError for a solver that does not exist.
     """
-    named = default_chain(program) if solver == "auto" else (solver,) if not _several(solver) else tuple(solver)
+    named: Sequence[str | Solver] = (solver,) if isinstance(solver, str) or not isinstance(solver, Sequence) else solver
+    named = default_chain(program) if solver == "auto" else named
     solvers = [solver_named(one) if isinstance(one, str) else one for one in named]
     walk = _Walk(program, tolerance, deadline)
     _ = _without_a_solver(walk) or _by_solvers(walk, solvers, warm) or _by_relaxation(walk, solvers)
@@ -139,10 +140,6 @@ def _by_solvers(walk: _Walk, solvers: Sequence[Solver], warm: Candidate | None) 
         if candidate is not None and (walk.proved(one.name, candidate) or _polished(walk, one.name, candidate)):
             return True
     return False
-
-
-def _several(solver: object) -> bool:
-    return isinstance(solver, Sequence) and not isinstance(solver, str)
 
 
 class _Walk:
@@ -239,7 +236,7 @@ def _by_relaxation(walk: _Walk, solvers: Sequence[Solver]) -> bool:
     if walk.late():
         return False
     try:
-        least = relax(replace(program, cvxpy_terms=(), row_tier=None), deadline=walk.left())
+        least = relax(replace(program, cvxpy_terms=(), row_tier=np.zeros(len(program.row_names))), deadline=walk.left())
     except (OptihedgeError, ValueError) as error:
         walk.chain.append(f"relaxation: failed: {error}")
         return False
@@ -277,6 +274,8 @@ def _within_limit(
     Volatility falls continuously in mu; the root is found on logarithms by the Illinois form of the secant method.
     """
     limit = program.volatility_limit
+    if limit is None:
+        return solver.solve(program, deadline=left(), warm=warm)
     target = limit.limit * (1 - _INSIDE)
     candidate = solver.solve(fold_limit(program, 0.0), deadline=left(), warm=warm)
     if not np.isfinite(candidate.h).all() or candidate.status.startswith(("declined", "infeasible")):

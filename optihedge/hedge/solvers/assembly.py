@@ -50,10 +50,12 @@ def assemble(p: Program) -> SparseQP:
     sold_at, shorted_at = np.full(n, -1), np.full(n, -1)
     sold_at[sold], shorted_at[shorted] = q, s
 
-    entries, low, high = [], [], []
+    entries: list[tuple[Array, Array, Array]] = []
+    low: list[Array] = []
+    high: list[Array] = []
     count = 0
 
-    def block(lo: Array, hi: Array, *parts: tuple[Array, Array, Array]) -> None:
+    def block(lo: Array, hi: Array, *parts: tuple[Array, Array, Array | float]) -> None:
         """One block of rows; parts are (row within the block, variable, coefficient)."""
         nonlocal count
         entries.extend((row + count, column, np.broadcast_to(value, np.shape(row))) for row, column, value in parts)
@@ -129,12 +131,13 @@ def _powers(p: Program, powered: Array, sold_at: Array, z: Array, w: Array, size
         return sp.csc_array((0, size)), np.zeros(0)
     top = 6 * np.arange(count)
     sells = sold_at[powered] >= 0
-    entries = [(top, z, -1.0), (top, w, -1.0), (top + 2, z, -1.0), (top + 2, w, 1.0), (top + 4, w, -2.0)]
+    entries: list[tuple[Array, Array, float]] = [(top, z, -1.0), (top, w, -1.0), (top + 2, z, -1.0), (top + 2, w, 1.0)]
+    entries.append((top + 4, w, -2.0))
     offset = np.zeros(6 * count)
-    for row, weight in ((1, 2.0), (3, 1.0), (5, 1.0)):  # a = h - h0 + 2 q
-        entries.append((top + row, powered, -weight))
-        entries.append(((top + row)[sells], sold_at[powered[sells]], -2 * weight))
-        offset[top + row] -= weight * p.start[powered]
+    for place, weight in ((1, 2.0), (3, 1.0), (5, 1.0)):  # a = h - h0 + 2 q
+        entries.append((top + place, powered, -weight))
+        entries.append(((top + place)[sells], sold_at[powered[sells]], -2 * weight))
+        offset[top + place] -= weight * p.start[powered]
     offset[top + 3] += 1.0
     offset[top + 5] -= 1.0
     row, column = (np.concatenate([e[i] for e in entries]) for i in range(2))

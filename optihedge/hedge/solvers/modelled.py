@@ -70,8 +70,8 @@ class Modelled:
         found = scaling.restore(Candidate(np.array(z.value, dtype=float), multipliers, "optimal", price))
         if proof is None:
             return found
-        return ConeCandidate(found.h, found.multipliers, "optimal", found.limit_multiplier,
-                             proof.with_extra(float(extra.value)))  # fmt: skip
+        worth = 0.0 if extra.value is None else float(np.sum(extra.value))
+        return ConeCandidate(found.h, found.multipliers, "optimal", found.limit_multiplier, proof.with_extra(worth))
 
 
 def _sides(p: Program) -> tuple[Array, Array, Array]:

@@ -219,6 +219,8 @@ class Osqp(_SparseSolver):
         words = {"solved": "optimal", "primal infeasible": "infeasible", "dual infeasible": "unbounded"}
         word = words.get(result.info.status, f"failed: {result.info.status}")
         y = result.prim_inf_cert if word == "infeasible" else result.y
-        filled = [np.zeros(size) if v is None else np.asarray(v, dtype=float)
-                  for v, size in ((result.x, len(qp.q)), (y, len(qp.l)))]  # fmt: skip
-        return QPResult(*filled, word)
+        return QPResult(_filled(result.x, len(qp.q)), _filled(y, len(qp.l)), word)
+
+
+def _filled(values: Array | None, size: int) -> Array:
+    return np.zeros(size) if values is None else np.asarray(values, dtype=float)
