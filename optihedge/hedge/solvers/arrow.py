@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 
-_ALL_COMMON = 60  # this many coordinates are handled densely whatever their pattern
 _LARGEST_BLOCK = 40  # the longest row of a larger block becomes common
 _CHUNK = 4096  # columns at a time, so that the scaled copy stays in the cache
 
@@ -32,8 +31,6 @@ def split_blocks(matrix: sp.csr_array, eligible: Array) -> tuple[Array, tuple[tu
     """Rows of the matrix that fall into small independent blocks, ordered by block, and (how many, rows in each)."""
     none = np.zeros(0, int), ()
     rows = np.flatnonzero(eligible & (np.diff(matrix.indptr) <= max(matrix.shape[1] // 8, 2)))
-    if len(rows) <= _ALL_COMMON:
-        return none
     while len(rows):
         part = matrix[rows]
         corner = sp.bmat([[None, part], [part.T, None]], format="csr")

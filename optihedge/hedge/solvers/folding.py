@@ -11,8 +11,10 @@ from optihedge.hedge.program import Program
 
 Array = np.ndarray
 
+FEW = 60  # this many rows are kept dense, and are common to all columns whatever their pattern
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+
+@dataclass(frozen=True, eq=False)
 class Hinges:
     """v_j = max(sign_j (h_column(j) - at_j), 0), costing slope_j v_j.
 
@@ -26,10 +28,8 @@ class Hinges:
     power: Array
 
     def __getitem__(self, chosen: Array) -> Hinges:
-        return Hinges(
-            column=self.column[chosen], sign=self.sign[chosen], at=self.at[chosen], slope=self.slope[chosen],
-            power=self.power[chosen],
-        )  # fmt: skip
+        fields = (self.column, self.sign, self.at, self.slope, self.power)
+        return Hinges(*(field[chosen] for field in fields))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,13 +44,14 @@ class Folded:
     slope: Array
     power: Array
     hinges: Hinges
-    weights: sp.csr_array  # m x H, >= 0: what rows count of the hinges
+    sized: Array  # integers: rows that count |quantity| or |trade|
+    weights: Array  # len(sized) x H, >= 0: what they count of the hinges
     factors: Array  # k x n
     factor_offset: Array
     specifics: sp.csr_array  # s x n, two or more columns in each row
     specific_offset: Array
     row_index: Array  # integers: rows of the Program
-    rows: sp.csr_array
+    rows: sp.csr_array | Array  # m x n, dense where there are few
     low: Array
     high: Array
     penalty: Array
@@ -73,6 +74,9 @@ def fold(p: Program) -> Folded:
     factors, factor_offset = p.factors, p.factor_offset
     specifics, specific_offset = p.specifics, p.specific_offset
     rows, held, traded = p.rows, p.rows_on_holdings, p.rows_on_trades
+    sized = np.flatnonzero(np.diff(held.indptr) + np.diff(traded.indptr))
+    if m <= FEW:
+        rows, held, traded = rows.toarray(), held.toarray(), traded.toarray()
     constant, size = np.zeros(m), p.row_fixed
     if some_fixed:
         pinned = p.lower.copy()
@@ -94,18 +98,20 @@ def fold(p: Program) -> Folded:
         slope = slope + np.bincount(specifics.indices[at], specifics.data[at] * specific_offset[single], n)
         specifics, specific_offset = specifics[several], specific_offset[several]
 
-    if held.nnz or traded.nnz:
+    if len(sized):
         rows, constant = rows + held + traded, constant - traded @ start
-    rows = _clean(rows) if m else rows
-    reached = np.diff(rows.indptr) > 0
+    rows = rows if m <= FEW else _clean(sp.csr_array(rows))
+    reached = rows.any(axis=1) if m <= FEW else np.diff(rows.indptr) > 0
     outside = np.maximum(p.row_lower - constant, constant - p.row_upper)
     side = np.where(constant > p.row_upper, 1.0, -1.0)
     broken = np.flatnonzero(~reached & np.isinf(p.row_penalty) & (outside > 1e-9 * size))
     settled = np.where(~reached & np.isfinite(p.row_penalty) & (outside > 0), side * p.row_penalty, 0.0)
     limited = np.isfinite(p.row_lower) | np.isfinite(p.row_upper)
     keep = np.flatnonzero(reached & limited & (p.row_penalty > 0))
+    sized = np.intersect1d(sized, keep, assume_unique=True)
+    held, traded = (_dense(matrix[sized]) for matrix in (held, traded))
     if len(keep) < m:
-        rows, held, traded = rows[keep], held[keep], traded[keep]
+        rows, sized = rows[keep], np.searchsorted(keep, sized)
     size = size[keep]
     if len(keep):
         size = np.maximum(size, largest(scaled(rows, 1.0, take(p.lot))))
@@ -119,18 +125,20 @@ def fold(p: Program) -> Folded:
     if always.any():
         opened = hinges[always]
         slope = slope + np.bincount(opened.column, opened.sign * opened.slope, n)
-        if weights.nnz:
-            count = len(opened.column)
-            spread = sp.csr_array((opened.sign, (np.arange(count), opened.column)), shape=(count, n))
-            rows = sp.csr_array(rows + weights[:, always] @ spread)
-            shift = weights[:, always] @ (opened.sign * opened.at)
+        if len(sized):
+            signed = weights[:, always] * opened.sign
+            shift, tilt = np.zeros(len(keep)), np.zeros((len(keep), n))
+            shift[sized] = signed @ opened.at
+            tilt[sized] = [np.bincount(opened.column, row, n) for row in signed]
             low, high = low + shift, high + shift
+            rows = rows + (tilt if m <= FEW else sp.csr_array(tilt))
     if (always | never).any():
         turning = np.flatnonzero(~(always | never))
-        hinges, weights = hinges[turning], sp.csr_array(weights[:, turning])
+        hinges, weights = hinges[turning], weights[:, turning]
     return Folded(
         columns=columns, start=start, lower=lower, upper=upper, curvature=curvature, slope=slope, power=power,
-        hinges=hinges, weights=weights, factors=factors, factor_offset=factor_offset, specifics=specifics,
+        hinges=hinges, sized=sized, weights=weights,
+        factors=factors, factor_offset=factor_offset, specifics=specifics,
         specific_offset=specific_offset, row_index=keep, rows=rows, low=low, high=high, penalty=p.row_penalty[keep],
         row_size=size, broken=broken,
         broken_side=side[broken], settled=settled,
@@ -146,49 +154,48 @@ def _clean(matrix: sp.csr_array) -> sp.csr_array:
     return matrix
 
 
-def scaled(matrix: sp.csr_array, by_row: Array | float, by_column: Array) -> sp.csr_array:
+def _dense(matrix: sp.csr_array | Array) -> Array:
+    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
+
+
+def scaled(matrix: sp.csr_array | Array, by_row: Array | float, by_column: Array) -> sp.csr_array | Array:
     """diag(by_row) matrix diag(by_column)."""
+    if isinstance(matrix, np.ndarray):
+        return matrix * np.reshape(by_row, (-1, 1)) * by_column
     row = np.repeat(np.broadcast_to(by_row, matrix.shape[:1]), np.diff(matrix.indptr))
     data = matrix.data * row * by_column[matrix.indices]
     return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def largest(matrix: sp.csr_array) -> Array:
+def largest(matrix: sp.csr_array | Array) -> Array:
     """The largest |entry| of each row."""
+    if isinstance(matrix, np.ndarray):
+        return np.abs(matrix).max(axis=1, initial=0.0)
     entries = np.append(np.abs(matrix.data), 0.0)
     return np.maximum.reduceat(entries, matrix.indptr[:-1]) * (np.diff(matrix.indptr) > 0)
 
 
-def _hinges(p: Program, columns: Array, start: Array, held: sp.csr_array, traded: sp.csr_array,
-            ) -> tuple[Hinges, sp.csr_array]:  # fmt: skip
-    """Sell parts, short parts, levels of depth; and what rows count of them."""
-    n, m = len(columns), held.shape[0]
+def _hinges(p: Program, columns: Array, start: Array, held: Array, traded: Array) -> tuple[Hinges, Array]:
+    """Sell parts, short parts, levels of depth; and what the rows of sizes count of them."""
+    n = len(columns)
     power = p.power[columns]
     sell_cost, short_cost = (p.buy + p.sell)[columns], (p.long + p.short)[columns]
-    sold, shorted = (sell_cost > 0) | (power > 0), short_cost > 0
-    sold[traded.indices] = True
-    shorted[held.indices] = True
-    sell, short = np.flatnonzero(sold), np.flatnonzero(shorted)
-    column = np.concatenate([sell, short])
-    count = len(column)
-    sign, at = np.full(count, -1.0), np.concatenate([start[sell], np.zeros(len(short))])
-    slope = np.concatenate([sell_cost[sell], short_cost[short]])
-    sell_power = np.concatenate([power[sell], np.zeros(len(short))])
+    sell = np.flatnonzero((sell_cost > 0) | (power > 0) | traded.any(axis=0))
+    short = np.flatnonzero((short_cost > 0) | held.any(axis=0))
+    parts = [
+        (sell, np.full(len(sell), -1.0), start[sell], sell_cost[sell], power[sell]),
+        (short, np.full(len(short), -1.0), np.zeros(len(short)), short_cost[short], np.zeros(len(short))),
+    ]
     depth = p.depth
     if len(depth.column):
         place = np.full(len(p.columns), -1)
         place[columns] = np.arange(n)
         used = (place[depth.column] >= 0) & (depth.slope > 0)
-        where, side = place[depth.column[used]], depth.side[used]
-        column, sign = np.concatenate([column, where]), np.concatenate([sign, side])
-        at = np.concatenate([at, start[where] + side * depth.beyond[used]])
-        slope = np.concatenate([slope, depth.slope[used]])
-        sell_power = np.concatenate([sell_power, np.zeros(len(where))])
-    weights = sp.csr_array((m, len(column)))
-    if held.nnz or traded.nnz:
-        of_sell, of_short = np.cumsum(sold) - 1, np.cumsum(shorted) - 1 + len(sell)
-        w, s = traded.tocoo(), held.tocoo()
-        data = 2 * np.concatenate([w.data, s.data])
-        at_hinge = np.concatenate([of_sell[w.col], of_short[s.col]])
-        weights = sp.csr_array((data, (np.concatenate([w.row, s.row]), at_hinge)), shape=weights.shape)
-    return Hinges(column=column, sign=sign, at=at, slope=slope, power=sell_power), weights
+        column, side = place[depth.column[used]], depth.side[used]
+        at = start[column] + side * depth.beyond[used]
+        parts.append((column, side.astype(float), at, depth.slope[used], np.zeros(len(column))))
+    hinges = Hinges(*(np.concatenate(field) for field in zip(*parts, strict=True)))
+    weights = np.zeros((len(held), len(hinges.column)))
+    weights[:, : len(sell)] = 2 * traded[:, sell]
+    weights[:, len(sell) : len(sell) + len(short)] = 2 * held[:, short]
+    return hinges, weights

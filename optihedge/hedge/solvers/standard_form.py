@@ -20,7 +20,7 @@ import scipy.sparse as sp
 
 from optihedge.hedge.program import Program
 from optihedge.hedge.solvers.arrow import split_blocks
-from optihedge.hedge.solvers.folding import Folded, Hinges, fold, largest, scaled
+from optihedge.hedge.solvers.folding import FEW, Folded, Hinges, fold, largest, scaled
 
 Array = np.ndarray
 
@@ -146,51 +146,52 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
     scale, value = _scales(f, least)
     root, hinge_scale = np.sqrt(value), scale[f.hinges.column]
     factors, factor_offset = f.factors * (scale / root), f.factor_offset / root
-    specifics, rows, weights, row_scale = scaled(f.specifics, 1 / root, scale), f.rows, f.weights, np.ones(m)
+    specifics, rows, row_scale = scaled(f.specifics, 1 / root, scale), scaled(f.rows, 1.0, scale), np.ones(m)
     if m:
-        size = largest(scaled(rows, 1.0, scale))
+        size = largest(rows)
         row_scale = _power_of_two(np.where(size > 0, size, 1.0))
-        rows = scaled(rows, 1 / row_scale, scale)
-    if weights.nnz:
-        weights = scaled(weights, 1 / row_scale, hinge_scale)
+        rows = scaled(rows, 1 / row_scale, np.ones(n))
 
     # which coordinates are local: row numbers of [specifics; rows] in the order of the blocks
-    both = sp.vstack([specifics, rows], format="csr") if s else rows
-    eligible = np.concatenate([np.ones(s, bool), np.diff(weights.indptr) == 0])
-    chosen, blocks = split_blocks(both, eligible)
+    chosen, blocks, both = np.zeros(0, int), (), sp.csr_array((0, n))
+    if s + m > FEW:
+        both = sp.vstack([specifics, rows], format="csr")
+        eligible = np.ones(s + m, bool)
+        eligible[s + f.sized] = False
+        chosen, blocks = split_blocks(both, eligible)
     is_local = np.zeros(s + m, bool)
     is_local[chosen] = True
-    left = np.flatnonzero(~is_local[:s])
+    left, rest = np.flatnonzero(~is_local[:s]), np.flatnonzero(~is_local[s:])
     if len(left):
         factors = np.vstack([factors, specifics[left].toarray()])
         factor_offset = np.concatenate([factor_offset, f.specific_offset[left] / root])
     if len(factors) > n + 1:  # no more factors than columns: rotate
         triangle: Array = np.linalg.qr(np.column_stack([factors, factor_offset]), mode="r")
         factors, factor_offset = triangle[:, :-1], triangle[:, -1]
-    rest = np.flatnonzero(~is_local[s:])
     if not len(factors) + len(rest):  # at least one common coordinate, so that no matrix below is empty
         factors, factor_offset = np.zeros((1, n)), np.zeros(1)
     k = len(factors)
     common = np.empty((n, k + len(rest)))
     common[:, :k] = factors.T
     if len(rest):
-        common[:, k:] = rows[rest].toarray().T
-    sized = np.flatnonzero(np.diff(weights.indptr)[rest])
+        common[:, k:] = (rows if len(rest) == m and m <= FEW else sp.csr_array(rows)[rest].toarray()).T
+    sized = k + np.searchsorted(rest, f.sized)
+    weights = f.weights * hinge_scale / row_scale[f.sized, None]
 
     def gather(of_specifics: Array, of_factors: Array, of_rows: Array) -> Array:
         return np.concatenate([np.concatenate([of_specifics, of_rows])[chosen], of_factors, of_rows[rest]])
 
     shared = -f.specific_offset / root
     hinges = Hinges(
-        column=f.hinges.column, sign=f.hinges.sign, at=f.hinges.at / hinge_scale,
-        slope=f.hinges.slope * hinge_scale / value, power=f.hinges.power * hinge_scale**1.5 / value,
+        f.hinges.column, f.hinges.sign, f.hinges.at / hinge_scale, f.hinges.slope * hinge_scale / value,
+        f.hinges.power * hinge_scale**1.5 / value,
     )  # fmt: skip
     table, table_at, table_below = _table(hinges, f.upper / scale)
     return StandardForm(
         lower=f.lower / scale, upper=f.upper / scale, start=f.start / scale, curvature=f.curvature * scale**2 / value,
-        slope=f.slope * scale / value, power=f.power * scale**1.5 / value, hinges=hinges, sized=k + sized,
-        weights=weights[rest[sized]].toarray(), table=table, table_at=table_at, table_below=table_below,
-        local=both[chosen] if len(chosen) else sp.csr_array((0, n)), blocks=blocks, common=common,
+        slope=f.slope * scale / value, power=f.power * scale**1.5 / value, hinges=hinges, sized=sized,
+        weights=weights, table=table, table_at=table_at, table_below=table_below,
+        local=both[chosen] if len(chosen) else both[:0], blocks=blocks, common=common,
         low=gather(shared, -factor_offset, f.low / row_scale), high=gather(shared, -factor_offset, f.high / row_scale),
         compliance=gather(np.ones(s), np.ones(k), np.zeros(m)),
         penalty=gather(np.full(s, np.inf), np.full(k, np.inf), f.penalty * row_scale / value),
