@@ -167,6 +167,25 @@ def test_a_covariance_estimator_of_scikit_learn_is_a_risk_by_its_name(name):
     assert len(fitted.risk_.drivers) == 3
 
 
+def test_estimators_nest():
+    risk = parse_model(
+        """
+        description = "x"
+        [risk]
+        type = "RegimeRisk"
+        [risk.base]
+        type = "AdaptiveRisk"
+        base = { type = "StackedRisk", stages = [{ type = "FactorRisk", factors = 1 }, { type = "FactorRisk" }] }
+        """
+    ).risk
+    assert [type(stage).__name__ for stage in risk.base.base.stages] == ["FactorRisk", "FactorRisk"]
+    text = 'description = "x"\nrisk = { type = "BetaRisk", betas = { type = "Beta", market = ["BTC"] } }'
+    beta = parse_model(text).risk
+    assert beta.betas.market == ("BTC",)
+    with pytest.raises(SpecError, match=r"risk\.base: there is no type 'EwmRisk' \(did you mean EwmaRisk\?\)"):
+        parse_model('description = "x"\nrisk = { type = "RegimeRisk", base = { type = "EwmRisk" } }')
+
+
 def test_settings_of_the_trade_list_are_those_it_knows():
     text = 'description = "x"\n[checks]\nvolume = 0.2\nmax_age = false\n[lots]\nmin_notional = 10\n'
     model = parse_model(text)

@@ -43,6 +43,10 @@ _HOME = {
         "StackedRisk": "optihedge.risk.factor",
         "AdaptiveRisk": "optihedge.risk.adaptive",
         "BetaRisk": "optihedge.risk.beta_risk",
+        "CombinedEwmaRisk": "optihedge.risk.combined",
+        "ObservedFactorRisk": "optihedge.risk.observed",
+        "FundamentalRisk": "optihedge.risk.observed",
+        "GarchRisk": "optihedge.risk.garch",
         "RegimeRisk": "optihedge.risk.regime",
     },
     "betas": {"Beta": "optihedge.risk.beta"},
@@ -190,7 +194,9 @@ class _Reader:
             return None
         for key, value in entry.items():
             if isinstance(value, dict) and "type" in value:
-                entry[key] = self.built(f"{where}.{key}", value, "risk")
+                entry[key] = self.built(f"{where}.{key}", value, "betas" if key == "betas" else "risk")
+            elif isinstance(value, tuple) and value and all(isinstance(v, dict) and "type" in v for v in value):
+                entry[key] = tuple(self.built(f"{where}.{key} {i}", v, "risk") for i, v in enumerate(value, 1))
         made = self.construct(f"{where} ({kind})", cls, entry)
         if table == "risk" and "." not in where and made is not None and _is_covariance(cls):
             return import_module("optihedge.risk.sample").SampleRisk(estimator=made)
