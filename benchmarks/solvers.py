@@ -30,6 +30,7 @@ from optihedge.hedge.solvers.sparse_qp import Clarabel, Osqp, Piqp  # noqa: E402
 from optihedge.hedge.solvers.structured import Structured  # noqa: E402
 
 SIZES = ((50, 10), (100, 10), (200, 20), (500, 50), (1000, 50), (2000, 100), (5000, 100), (50_000, 100))
+OSQP_TO = 1000  # columns; beyond, it takes minutes to come short of the gap
 
 
 def few_hedges(fixed: int, hedges: int, k: int, seed: int = 0) -> Program:
@@ -60,7 +61,8 @@ def methods(books: list[Program], peers: bool, cvxpy: bool) -> dict[str, Callabl
     """Solve functions by name."""
     ours = Structured()
     found: dict[str, Callable[[Program], Candidate]] = {"structured, cold": lambda p: ours.solve(p)}
-    for name, make in (("PIQP", Piqp), ("Clarabel", Clarabel), ("OSQP", Osqp)) if peers else ():
+    general = (("PIQP", Piqp), ("Clarabel", Clarabel), ("OSQP", Osqp)) if peers else ()
+    for name, make in general if len(books[0].columns) <= OSQP_TO else general[:2]:
         peer = loosest(lambda tolerance, make=make: make(tolerance=tolerance), books)
         found[f"{name} at {peer.tolerance:.0e}"] = lambda p, peer=peer: peer.solve(p)
     if cvxpy:

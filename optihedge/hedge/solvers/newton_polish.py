@@ -30,6 +30,7 @@ _PROXIMAL = 1e-5  # least curvature of a column, in the form's units
 _LEAST_PROXIMAL = 1e-10
 _ROUNDING = 1e-14
 _TRUST = 0.1  # the first step's largest change of a row's multiplier, share of the largest multiplier
+_CRAWL = 0.02  # three steps in a row shorter than this share of Newton's lead nowhere
 _APART = 1e20  # compliance of a coordinate that leaves the system
 
 
@@ -108,7 +109,7 @@ def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float
     form = dual.form
     least, most = form.multiplier_bounds
     reach, lengths = _reach(form, 1.0 / dual.curvature), _lengths(form)
-    trial = dual.at(V)
+    trial, crawling = dual.at(V), 0
     regular, trust, pieces, row = 1e-13, _TRUST * max(np.abs(V).max(), 1e-3), None, form.compliance == 0
     for step in range(steps + 1):
         V, t = trial.V, trial.t
@@ -140,6 +141,9 @@ def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float
         else:
             trial, length = found
             trust *= 4 if length > 0.5 else 0.5
+            crawling = crawling + 1 if length < _CRAWL else 0
+            if crawling == 3:
+                return trial.t, trial.V, step, False
     return trial.t, trial.V, step, False
 
 
