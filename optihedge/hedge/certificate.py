@@ -184,9 +184,10 @@ def row_tolerances(p: Program, h: Array) -> Array:
     size, lots = p.row_fixed.copy(), np.zeros(len(p.row_fixed))
     for matrix, quantities in ((p.rows, h), (p.rows_on_holdings, h), (p.rows_on_trades, h - p.start)):
         if matrix.nnz:
-            weight, row = np.abs(matrix.data), _row_of(matrix)
-            size += np.bincount(row, weight * np.abs(quantities)[matrix.indices], len(size))
-            np.maximum.at(lots, row, weight * p.lot[matrix.indices])
+            weight, filled = np.abs(matrix.data), np.flatnonzero(np.diff(matrix.indptr))
+            first = matrix.indptr[filled]
+            size[filled] += np.add.reduceat(weight * np.abs(quantities)[matrix.indices], first)
+            lots[filled] = np.maximum(lots[filled], np.maximum.reduceat(weight * p.lot[matrix.indices], first))
     return RESIDUAL_TOLERANCE * np.maximum(size, lots)
 
 

@@ -63,9 +63,9 @@ def column_scale(p: Program, by: str = "risk") -> Array:
 def row_reach(p: Program) -> tuple[Array, Array]:
     """The least and largest value of each row inside the box, desk unit."""
     if not (p.rows_on_holdings.nnz or p.rows_on_trades.nnz):
-        j, i, m = p.rows.tocoo().row, p.rows.indices, len(p.row_names)
-        ends = np.sort(np.vstack([p.rows.data * p.lower[i], p.rows.data * p.upper[i]]), axis=0)
-        return np.bincount(j, ends[0], m), np.bincount(j, ends[1], m)
+        rising = sp.csr_array((np.maximum(p.rows.data, 0), p.rows.indices, p.rows.indptr), p.rows.shape)
+        falling = sp.csr_array((np.minimum(p.rows.data, 0), p.rows.indices, p.rows.indptr), p.rows.shape)
+        return rising @ p.lower + falling @ p.upper, rising @ p.upper + falling @ p.lower
     pattern = sp.coo_array(abs(p.rows) + p.rows_on_holdings + p.rows_on_trades)
     j, i = pattern.row, pattern.col
     plain, holdings, trades = (
