@@ -11,14 +11,28 @@ __version__ = "0.1.0"
 
 _HOME = {
     "optihedge.market.snapshot": ("Market", "read_book", "read_market"),
+    "optihedge.market.scenarios": ("payoff_profile", "replay", "scenario_pnl", "shock_grid"),
+    "optihedge.market.pnl": ("explain_hedge", "explain_pnl"),
     "optihedge.risk.root": ("Risk",),
     "optihedge.risk.sample": ("GivenRisk", "SampleRisk"),
     "optihedge.risk.ewma": ("EwmaRisk",),
     "optihedge.risk.factor": ("FactorRisk",),
+    "optihedge.risk.observed": ("FundamentalRisk", "ObservedFactorRisk"),
+    "optihedge.risk.combined": ("CombinedEwmaRisk",),
+    "optihedge.risk.adaptive": ("AdaptiveRisk",),
+    "optihedge.risk.regime": ("GaussianHmm", "RegimeRisk"),
+    "optihedge.risk.garch": ("GarchRisk",),
     "optihedge.risk.beta": ("Beta",),
+    "optihedge.risk.beta_risk": ("BetaRisk",),
+    "optihedge.risk.cleaning": ("clean",),
+    "optihedge.risk.problems": ("find_problems",),
+    "optihedge.risk.relations": ("cointegration", "lead_lag"),
+    "optihedge.risk.smile": ("draw_shocks", "smile_history", "smile_noise"),
     "optihedge.hedge.model": ("HedgeModel",),
     "optihedge.hedge.result": ("Hedge",),
     "optihedge.hedge.modelfile": ("load_model",),
+    "optihedge.hedge.universe": ("Universe",),
+    "optihedge.hedge.explain": ("explain",),
     "optihedge.hedge.terms.base": ("CvxpyTerm", "Term"),
     "optihedge.hedge.terms.objective": (
         "CarryCost", "DepthCost", "ExpectedReturn", "FeeCost", "HoldingCost", "ImpactCost", "SpreadCost", "Tracking",
@@ -32,6 +46,8 @@ _HOME = {
     "optihedge.trades.lots": ("round_to_lots",),
     "optihedge.trades.tradelist": ("trade_list",),
     "optihedge.backtest.walk": ("walk_forward",),
+    "optihedge.backtest.evaluate": ("evaluate_risk",),
+    "optihedge.backtest.hedge_evaluation": ("evaluate_hedges",),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 

@@ -50,7 +50,7 @@ def perpetual_closes(folder: Path) -> pd.DataFrame:
 
 
 def alt_books(folder: Path, long_short: bool, count: int = 200, seed: int = 1):
-    """Returns of books of 10 alt perpetuals of full history (T x count; 10 long, or 5 against 5), and of BTC and ETH."""
+    """Returns of books of 10 alt perpetuals of full history (T x count; 10 long or 5 against 5), and of BTC, ETH."""
     rng = np.random.default_rng(seed)
     returns = perpetual_closes(folder).pct_change(fill_method=None).iloc[1:].dropna(axis=1)
     alts = returns.drop(columns=["BTCUSDT", "ETHUSDT"])
@@ -62,7 +62,8 @@ def alt_books(folder: Path, long_short: bool, count: int = 200, seed: int = 1):
 
 
 def spx_chain(folder: Path) -> pd.DataFrame:
-    """SPX options, 33 closes: quotedate, expiration, root, right, strike, bid, ask, vol, delta, gamma, spot, days, years.
+    """SPX options, 33 closes: quotedate, expiration, root, right, strike, bid, ask, vol, delta, gamma, spot, days and
+    years.
 
     SPX settles at the open of New York (09:30), SPXW at the close (16:00), at which the quotes were taken.
     """
@@ -79,7 +80,7 @@ def spx_chain(folder: Path) -> pd.DataFrame:
 
 
 def deribit_chain(folder: Path) -> pd.DataFrame:
-    """Deribit BTC options, 7 snapshots, with `years` from each quote's own time and `sign` +1 for a call, -1 for a put."""
+    """Deribit BTC options, 7 snapshots; `years` from each quote's own time, `sign` +1 for a call, -1 for a put."""
     chain = pd.read_parquet(folder / "options.parquet")
     chain["years"] = years_between(chain["time"], chain["expiration"])
     chain["sign"] = np.where(chain["option_type"] == "call", 1.0, -1.0)

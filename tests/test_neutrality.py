@@ -163,7 +163,7 @@ def test_a_wrong_number_is_refused_by_name(given, text):
 
 
 def test_an_unknown_exposure_is_named_with_those_there_are():
-    with pytest.raises(SpecError, match="no exposure 'vegga' .did you mean vega..; it has delta"):
+    with pytest.raises(SpecError, match=r"no exposure 'vegga' .did you mean vega..; it has delta"):
         hedged(stocks(2), {"S0": 1.0}, Neutral("vegga"))
 
 

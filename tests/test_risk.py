@@ -68,7 +68,11 @@ def test_a_wrong_risk_is_named_at_the_door(arguments, message):
 
 @pytest.mark.parametrize(
     ("matrix", "message"),
-    [([[1, 0.5], [0.4, 1]], "not symmetric"), ([[1, 2], [2, 1]], "negative eigenvalue"), ([[1, np.nan], [0, 1]], "finite")],
+    [
+        ([[1, 0.5], [0.4, 1]], "not symmetric"),
+        ([[1, 2], [2, 1]], "negative eigenvalue"),
+        ([[1, np.nan], [0, 1]], "finite"),
+    ],
 )
 def test_a_wrong_covariance_is_named_at_the_door(matrix, message):
     with pytest.raises(DataError, match=message):

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from dataclasses import field as field_
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,6 +25,7 @@ import scipy.sparse as sp
 from optihedge.errors import SpecError
 
 Array = np.ndarray
+_ABSENT: Any = None  # made zeros of the right shape when the Program is built
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -70,30 +71,30 @@ class Program:
     start: Array
     lower: Array
     upper: Array
-    lot: Array = field_(default=None)  # n, contracts; 0 for an auxiliary
-    factors: Array = field_(default=None)  # F, k x n
-    factor_offset: Array = field_(default=None)  # f, k
-    specifics: sp.csr_array = field_(default=None)  # S, s x n
-    specific_offset: Array = field_(default=None)  # s
-    diagonal: Array = field_(default=None)  # d, n
-    linear: Array = field_(default=None)  # g, n
+    lot: Array = _ABSENT  # n, contracts; 0 for an auxiliary
+    factors: Array = _ABSENT  # F, k x n
+    factor_offset: Array = _ABSENT  # f, k
+    specifics: sp.csr_array = _ABSENT  # S, s x n
+    specific_offset: Array = _ABSENT  # s
+    diagonal: Array = _ABSENT  # d, n
+    linear: Array = _ABSENT  # g, n
     constant: float = 0.0
-    buy: Array = field_(default=None)
-    sell: Array = field_(default=None)
-    quadratic: Array = field_(default=None)
-    power: Array = field_(default=None)
-    depth: Depth = field_(default=None)
-    long: Array = field_(default=None)
-    short: Array = field_(default=None)
+    buy: Array = _ABSENT
+    sell: Array = _ABSENT
+    quadratic: Array = _ABSENT
+    power: Array = _ABSENT
+    depth: Depth = _ABSENT
+    long: Array = _ABSENT
+    short: Array = _ABSENT
     row_names: tuple[str, ...] = ()
-    rows: sp.csr_array = field_(default=None)  # A, m x n
-    rows_on_holdings: sp.csr_array = field_(default=None)  # P, m x n
-    rows_on_trades: sp.csr_array = field_(default=None)  # W, m x n
-    row_lower: Array = field_(default=None)
-    row_upper: Array = field_(default=None)
-    row_penalty: Array = field_(default=None)  # m, base currency per desk unit; inf = hard
-    row_tier: Array = field_(default=None)  # m integers; 0 gives way last
-    row_fixed: Array = field_(default=None)  # m, size of what fixed positions bring to the row (for tolerances)
+    rows: sp.csr_array = _ABSENT  # A, m x n
+    rows_on_holdings: sp.csr_array = _ABSENT  # P, m x n
+    rows_on_trades: sp.csr_array = _ABSENT  # W, m x n
+    row_lower: Array = _ABSENT
+    row_upper: Array = _ABSENT
+    row_penalty: Array = _ABSENT  # m, base currency per desk unit; inf = hard
+    row_tier: Array = _ABSENT  # m integers; 0 gives way last
+    row_fixed: Array = _ABSENT  # m, size of what fixed positions bring to the row (for tolerances)
     volatility_limit: VolatilityLimit | None = None
     cvxpy_terms: tuple[Callable, ...] = ()  # see terms.CvxpyTerm; their presence sends the Program through CVXPY
 
@@ -128,7 +129,8 @@ def _vector(name: str, value: Array | None, length: int, default: float) -> Arra
     if vector.shape != (length,):
         raise SpecError(f"Program.{name} has shape {vector.shape}; it needs {length} entries")
     if np.isnan(vector).any():
-        raise SpecError(f"Program.{name}[{np.flatnonzero(np.isnan(vector))[0]}] is NaN; a bound or cost must be a number")
+        at = np.flatnonzero(np.isnan(vector))[0]
+        raise SpecError(f"Program.{name}[{at}] is NaN; a bound or cost must be a number")
     vector.setflags(write=False)
     return vector
 
@@ -168,7 +170,8 @@ def _check(p: Program) -> None:
     first((p.row_lower == np.inf) | (p.row_upper == -np.inf), "no value can meet an infinite limit", p.row_names)
     first(p.row_penalty < 0, "soft penalty is negative", p.row_names)
     sizes = np.asarray(abs(p.rows_on_holdings).sum(axis=1) + abs(p.rows_on_trades).sum(axis=1)).ravel()
-    first((sizes > 0) & np.isfinite(p.row_lower), "a limit on |quantity| or |trade| cannot have a lower end", p.row_names)
+    two_sided = (sizes > 0) & np.isfinite(p.row_lower)
+    first(two_sided, "a limit on |quantity| or |trade| cannot have a lower end", p.row_names)
     if (p.rows_on_holdings.data < 0).any() or (p.rows_on_trades.data < 0).any():
         raise SpecError("weights of |quantity| and |trade| in a row must be >= 0: the problem is not convex")
     if len(set(p.columns)) < len(p.columns) or len(set(p.row_names)) < len(p.row_names):

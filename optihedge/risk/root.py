@@ -49,7 +49,8 @@ class Risk:
                 column = drivers[np.argwhere(~np.isfinite(np.atleast_2d(values)))[0][1]]
                 raise DataError(f"Risk: {name} of driver {column} is not finite; check its history")
         if (specific < 0).any():
-            raise DataError(f"Risk: specific of driver {drivers[specific < 0][0]} is negative; give a standard deviation")
+            driver = drivers[specific < 0][0]
+            raise DataError(f"Risk: specific of driver {driver} is negative; give a standard deviation")
         if not (np.isfinite(self.periods_per_year) and self.periods_per_year > 0):
             raise DataError(f"Risk: periods_per_year is {self.periods_per_year}; give a positive number")
         for values in (root, specific):
