@@ -8,7 +8,7 @@ next positive, at the knots and between them. Beyond the last knots u, u' and u'
 Slope bounds and positive prices follow from the convexity, because the base has them at both ends.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import clarabel
@@ -76,7 +76,11 @@ def fit_surface(quotes: pd.DataFrame) -> Surface:
     groups = sorted(quotes.groupby("expiry"), key=lambda group: float(group[1]["years"].median()))
     for expiry, rows in groups:
         sheets.append(_sheet(str(expiry), rows, sheets[-1].base if sheets else None))
-    splines = _solve(sheets)
+    try:
+        splines = _solve(sheets)
+    except SolverError:  # where quotes contradict each other the SVI fits may too; flat ones cannot
+        sheets = _flat(sheets)
+        splines = _solve(sheets)
     return Surface(
         tuple(Slice(s.years, s.forward, s.discount, s.base, u) for s, u in zip(sheets, splines, strict=True))
     )
@@ -107,6 +111,18 @@ def _sheet(expiry: str, rows: pd.DataFrame, before: SviSlice | None) -> _Sheet:
     width = float(np.sqrt(base.variance(0.0)))
     centre = [float(np.median(a)) for a in (forward, discount)]
     return _Sheet(years, centre[0], centre[1], x, bid, ask, base, _knots(x, base, width), width)
+
+
+def _flat(sheets: list[_Sheet]) -> list[_Sheet]:
+    """The same quotes over flat bases of increasing variance, from which u = 0 is free of arbitrage."""
+    flat: list[_Sheet] = []
+    level = 0.0
+    for sheet in sheets:
+        level = max(sheet.width**2, level * 1.001)
+        width = float(np.sqrt(level))
+        base = SviSlice(a=level, b=0.0, rho=0.0, m=0.0, sigma=width)
+        flat.append(replace(sheet, base=base, width=width, knots=_knots(sheet.x, base, width)))
+    return flat
 
 
 def _knots(x: Floats, base: SviSlice, width: float) -> Floats:
