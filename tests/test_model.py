@@ -280,6 +280,27 @@ def test_a_cvxpy_term_says_what_the_verbs_cannot():
     assert hedge.after["S0"] == pytest.approx(60, rel=1e-4)
 
 
+def test_a_cvxpy_constraint_that_conflicts_is_infeasible():
+    import cvxpy as cp
+
+    market, book = stocks(3), {"S0": 100.0}
+    term = CvxpyTerm(lambda h, p: cp.norm(h, 2) <= 1.0)
+    model = simple(market, constraints=(term, Neutral("delta")), objective=(SpreadCost(),))
+    with pytest.raises(InfeasibleError, match="CVXPY terms and the other limits"):
+        model.hedge(market, book)
+
+
+def test_a_volatility_that_cannot_be_reached_gives_way_to_the_least_there_is():
+    market, book = stocks(3), {"S0": 1000.0}
+    model = simple(market, constraints=(VolatilityLimit(1.0), Neutral("delta", band=1e3)), on_infeasible="relax")
+    hedge = model.hedge(market, book)
+    assert list(hedge.relaxation.index) == ["volatility"]
+    least = HedgeModel(risk=flat_risk(market), objective=(Variance(1.0),), universe=("S2",),
+                       constraints=(Neutral("delta", band=1e3),)).hedge(market, book)  # fmt: skip
+    assert hedge.relaxation.loc["volatility", "need"] == pytest.approx(least.risk.loc["volatility", "after"], rel=1e-4)
+    assert hedge.risk.loc["volatility", "after"] == pytest.approx(least.risk.loc["volatility", "after"], rel=2e-2)
+
+
 def test_a_term_without_contribute_says_what_is_missing():
     with pytest.raises(NotImplementedError, match="needs a contribute"):
         HedgeModel(objective=(Term(),)).hedge(stocks(2), {"S0": 1.0})

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from optihedge.errors import InfeasibleError, SolverError, SpecError
 from optihedge.hedge.certificate import Certificate
-from optihedge.hedge.infeasible import Relaxation, conflict, give_way, relax
+from optihedge.hedge.infeasible import MARGIN, Relaxation, conflict, give_way, relax
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.program import Candidate, Program
 from optihedge.hedge.result import Hedge
@@ -53,6 +53,8 @@ def settle(
         )
     if solution.certificate.status in ("infeasible", "failed"):
         relaxation = relax(problem.program)
+        if relaxation.feasible and solution.certificate.status == "infeasible":
+            raise InfeasibleError("no quantities meet the CVXPY terms and the other limits together; loosen one")
         if relaxation.feasible:
             raise SolverError(
                 "no solver returned an answer that could be certified: "
@@ -62,15 +64,28 @@ def settle(
         if model.on_infeasible == "error":
             raise InfeasibleError(_conflict_text(problem, witness), relaxation)
         relaxed.append(witness)
-        problem = replace(problem, program=give_way(problem.program, relaxation.h))
-        solution = solve(problem.program, solver=model.solver, deadline=deadline)
-        if solution.certificate.status in ("infeasible", "failed"):
-            raise SolverError("the relaxed limits could not be met; please report this with the saved Program")
+        problem, solution = _solve_relaxed(problem, relaxation, model.solver, deadline)
     return Hedge(
         model=model, market=market, risk_model=risk, problem=problem, h=solution.h, multipliers=solution.multipliers,
         limit_multiplier=solution.limit_multiplier, certificate=_bounded(problem, solution),
         relaxation=pd.concat(relaxed) if relaxed else None,
     )  # fmt: skip
+
+
+def _solve_relaxed(
+    problem: Problem, relaxation: Relaxation, solver: Any, deadline: float | None
+) -> tuple[Problem, Solution]:
+    """The problem with the limits that must give way moved as far as they must, and by a margin that can be solved."""
+    given = problem.program.volatility_limit
+    for margin in (MARGIN, 10 * MARGIN, 100 * MARGIN):
+        program = give_way(problem.program, relaxation.h, margin=margin)
+        limit = program.volatility_limit
+        if limit is not None and given is not None and limit.limit > given.limit:
+            program = replace(program, volatility_limit=replace(limit, limit=limit.limit * (1 + margin)))
+        solution = solve(program, solver=solver, deadline=deadline)
+        if solution.certificate.status == "optimal":
+            return replace(problem, program=program), solution
+    raise SolverError("the relaxed limits could not be met; please report this with the saved Program")
 
 
 def _bounded(problem: Problem, solution: Solution) -> Certificate:
