@@ -7,6 +7,8 @@ import pytest
 import scipy.sparse as sp
 from programs import random_program, with_rows
 
+import optihedge as oh
+from optihedge.example import write_example
 from optihedge.hedge.certificate import certify
 from optihedge.hedge.program import Depth, Program, objective, row_violations
 from optihedge.hedge.solve import Solution, solve, solver_named
@@ -161,3 +163,17 @@ def test_law_4_a_doubled_book_doubles_a_cost_free_neutral_hedge(seed):
                 row_lower=[2.0], row_upper=[2.0])  # fmt: skip
     twice = replace(p, factor_offset=2 * fixed, row_lower=[4.0], row_upper=[4.0])
     np.testing.assert_allclose(solved(twice).h, 2 * solved(p).h, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["beta_hedge", "delta_neutral", "market_neutral", "optimal_hedge", "quantitative"])
+def test_every_solver_ends_certified_at_one_optimum_of_every_shipped_model(name, tmp_path):
+    pytest.importorskip("skfolio")
+    pytest.importorskip("arch")
+    folder = write_example(tmp_path / "example")
+    market = oh.read_market(folder)
+    book, model = oh.read_book(folder / "book.csv", market), oh.load_model(name)
+    best = model.hedge(market, book).certificate
+    for solver in SOLVERS:
+        certificate = replace(model, solver=solver).hedge(market, book).certificate
+        assert certificate.status == "optimal"
+        assert abs(certificate.primal - best.primal) <= 2e-6 * best.scale

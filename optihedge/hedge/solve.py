@@ -266,6 +266,18 @@ def fold_limit(program: Program, mu: float) -> Program:
     )  # fmt: skip
 
 
+def _sharp(
+    solver: Solver, program: Program, left: Callable[[], float | None], warm: Candidate | None, tolerance: float
+) -> Candidate:
+    """The solver's candidate, after Newton steps where it could not be certified as it stands and then can."""
+    candidate = solver.solve(program, deadline=left(), warm=warm)
+    told = solver.name == "structured" or candidate.status.startswith(("declined", "infeasible"))
+    if told or judge(program, candidate, tolerance).status == "optimal":
+        return candidate
+    better = polish(program, candidate, deadline=left())
+    return better if judge(program, better, tolerance).status == "optimal" else candidate
+
+
 def _within_limit(
     program: Program, solver: Solver, left: Callable[[], float | None], warm: Candidate | None, tolerance: float
 ) -> Candidate:
@@ -277,7 +289,7 @@ def _within_limit(
     if limit is None:
         return solver.solve(program, deadline=left(), warm=warm)
     target = limit.limit * (1 - _INSIDE)
-    candidate = solver.solve(fold_limit(program, 0.0), deadline=left(), warm=warm)
+    candidate = _sharp(solver, fold_limit(program, 0.0), left, warm, tolerance)
     if not np.isfinite(candidate.h).all() or candidate.status.startswith(("declined", "infeasible")):
         return candidate
     if limit.volatility(np.clip(candidate.h, program.lower, program.upper)) <= limit.limit:
@@ -292,7 +304,7 @@ def _within_limit(
             h, multipliers = least_volatility(program)
             if limit.volatility(h) > limit.limit:
                 return Candidate(h, multipliers, "infeasible", 1.0)
-        answer = solver.solve(fold_limit(program, mu), deadline=left(), warm=candidate)
+        answer = _sharp(solver, fold_limit(program, mu), left, candidate, tolerance)
         if not np.isfinite(answer.h).all():
             break
         candidate, verdict = judge_clean(program, replace(answer, limit_multiplier=mu), tolerance)

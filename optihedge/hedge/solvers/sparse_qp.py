@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import ClassVar
 
@@ -11,10 +12,12 @@ import scipy.sparse as sp
 
 from optihedge.hedge.program import Array, Candidate, Program
 from optihedge.hedge.solvers.assembly import SparseQP, assemble
-from optihedge.hedge.solvers.normalise import normalise
+from optihedge.hedge.solvers.normalise import column_scale, normalise
 
 INFINITE = 1e20  # a bound this large is none
 CHECKED = 1e-6  # relative residual up to which a claimed solution is believed
+_ROUNDS = 6  # quadratic programs that stand for one with 3/2 powers
+_SMALLEST = 1e-8  # of a column's scale: the least trade at which a quadratic touches
 RAY = 1e-9  # residual per unit of promise up to which a claimed ray is
 
 
@@ -106,13 +109,32 @@ class _SparseSolver:
         if program.cvxpy_terms or program.volatility_limit is not None:
             return Candidate(program.start, np.zeros(m), "declined: a cone of the user's or a volatility limit")
         if program.power.any() and not self.cones:
-            return Candidate(program.start, np.zeros(m), "declined: 3/2-power costs need cones")
+            return self._by_quadratics(program, deadline)
         scaled, scaling = normalise(program, self.scaling)
         qp = assemble(scaled)
         guess = None if warm is None else scaling.apply(warm)
         result = self._run(qp, deadline, guess)
         multipliers = result.y[qp.first : qp.first + m]
         return scaling.restore(Candidate(result.x[:n], multipliers, result.status))
+
+    def _by_quadratics(self, program: Program, deadline: float | None) -> Candidate:
+        """A rough candidate without cones: quadratics that touch |x|^(3/2) at the last answer's trades, from above.
+
+        |x|^(3/2) <= 3/4 x^2 / sqrt(z) + 1/4 z^(3/2), equal at |x| = z. For Newton steps to finish.
+        """
+        ends = None if deadline is None else time.perf_counter() + deadline
+        unit = column_scale(program)
+        trade, answer = unit, Candidate(program.start, np.zeros(len(program.row_names)), "failed: no time")
+        for _ in range(_ROUNDS):
+            left = None if ends is None else ends - time.perf_counter()
+            if left is not None and left <= 0:
+                break
+            curved = program.quadratic + 0.75 * program.power / np.sqrt(trade)
+            answer = self.solve(replace(program, power=np.zeros_like(curved), quadratic=curved), deadline=left)
+            if answer.status != "optimal":
+                return answer
+            trade = np.maximum(np.abs(answer.h - program.start), _SMALLEST * unit)
+        return replace(answer, status="rough: 3/2 powers by quadratics") if answer.status == "optimal" else answer
 
     def _run(self, qp: SparseQP, deadline: float | None, warm: Candidate | None) -> QPResult:
         raise NotImplementedError
