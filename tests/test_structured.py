@@ -228,6 +228,26 @@ def test_what_it_cannot_do_it_declines():
     assert Structured().solve(replace(p, cvxpy_terms=(print,))).status == "declined: CVXPY terms"
 
 
+def scenarios(count: int, n: int) -> Program:
+    """Shortfall: an auxiliary above each scenario's loss, beyond a level that is an auxiliary too."""
+    r = np.random.default_rng(0)
+    loss = np.hstack([-r.normal(size=(count, n)), -np.ones((count, 1)), -np.eye(count)])
+    columns = n + 1 + count
+    weight = np.concatenate([np.zeros(n), [1.0], np.full(count, 1 / (0.05 * count))])
+    start = np.concatenate([r.normal(size=n), np.zeros(count + 1)])
+    bound = np.concatenate([np.full(n, 5.0), np.full(count + 1, 1e3)])
+    cost = np.concatenate([np.full(n, 0.05), np.zeros(count + 1)])
+    return Program(columns=tuple(map(str, range(columns))), start=start, upper=bound,
+                   lower=np.concatenate([-bound[: n + 1], np.zeros(count)]), linear=weight, buy=cost, sell=cost,
+                   lot=np.concatenate([np.full(n, 0.01), np.zeros(count + 1)]), row_upper=np.zeros(count),
+                   row_names=tuple(f"s{i}" for i in range(count)), rows=sp.csr_array(loss))  # fmt: skip
+
+
+def test_a_few_scenarios_are_solved_and_thousands_declined():
+    solved(scenarios(100, 20))
+    assert Structured().solve(scenarios(1000, 30)).status.startswith("declined: 1000 rows")
+
+
 def test_a_contradiction_below_tolerance_is_met_within_it():
     p = one(rows=[[1.0], [1.0]], row_names=("this", "that"), row_lower=[1.0, 1.0 + 3e-10],
             row_upper=[1.0, 1.0 + 3e-10], diagonal=[1.0])  # fmt: skip

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 _LARGEST_BLOCK = 40  # the longest row of a larger block becomes common
+_PASSES = 8  # at what couples blocks, before no structure is assumed
 _CHUNK = 4096  # columns at a time, so that the scaled copy stays in the cache
 
 
@@ -31,7 +32,7 @@ def split_blocks(matrix: sp.csr_array, eligible: Array) -> tuple[Array, tuple[tu
     """Rows of the matrix that fall into small independent blocks, ordered by block, and (how many, rows in each)."""
     none = np.zeros(0, int), ()
     rows = np.flatnonzero(eligible & (np.diff(matrix.indptr) <= max(matrix.shape[1] // 8, 2)))
-    while len(rows):
+    for _ in range(_PASSES if len(rows) else 0):
         part = matrix[rows]
         corner = sp.bmat([[None, part], [part.T, None]], format="csr")
         label = connected_components(corner, directed=False)[1][: len(rows)]

@@ -109,7 +109,7 @@ def fold(p: Program) -> Folded:
     limited = np.isfinite(p.row_lower) | np.isfinite(p.row_upper)
     keep = np.flatnonzero(reached & limited & (p.row_penalty > 0))
     sized = np.intersect1d(sized, keep, assume_unique=True)
-    held, traded = (_dense(matrix[sized]) for matrix in (held, traded))
+    held, traded = (dense(matrix[sized]) for matrix in (held, traded))
     if len(keep) < m:
         rows, sized = rows[keep], np.searchsorted(keep, sized)
     size = size[keep]
@@ -154,7 +154,8 @@ def _clean(matrix: sp.csr_array) -> sp.csr_array:
     return matrix
 
 
-def _dense(matrix: sp.csr_array | Array) -> Array:
+def dense(matrix: sp.csr_array | Array) -> Array:
+    """The matrix as an array."""
     return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
 
 

@@ -193,7 +193,7 @@ def _search(dual: _Dual, trial: _Trial, change: Array, least: Array, most: Array
     least, most = np.where(band & (trial.V > 0), 0.0, least), np.where(band & (trial.V < 0), 0.0, most)
     slack = 1e-13 * (abs(trial.dual) + 1.0)
     climb = _slope(dual, trial, change)
-    best, low, high, up, down = None, 0.0, None, climb, 0.0
+    best, low, high, up, down = None, 0.0, 1.0, climb, 0.0
     length = 1.0
     for _ in range(8):
         other = dual.at(np.clip(trial.V + length * change, least, most))

@@ -34,7 +34,8 @@ class Proof:
     @property
     def badness(self) -> float:
         """Smaller is better: the gap's share of the scale, hard rows first."""
-        return max(self.residual - 1.0, 0.0) * 1e6 + abs(self.gap) / max(self.scale, 1e-300)
+        badness = max(self.residual - 1.0, 0.0) * 1e6 + abs(self.gap) / max(self.scale, 1e-300)
+        return badness if np.isfinite(badness) else np.inf
 
 
 def scale_floor(form: StandardForm) -> float:

@@ -20,7 +20,7 @@ import scipy.sparse as sp
 
 from optihedge.hedge.program import Program
 from optihedge.hedge.solvers.arrow import split_blocks
-from optihedge.hedge.solvers.folding import FEW, Folded, Hinges, fold, largest, scaled
+from optihedge.hedge.solvers.folding import FEW, Folded, Hinges, dense, fold, largest, scaled
 
 Array = np.ndarray
 
@@ -153,7 +153,8 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
         rows = scaled(rows, 1 / row_scale, np.ones(n))
 
     # which coordinates are local: row numbers of [specifics; rows] in the order of the blocks
-    chosen, blocks, both = np.zeros(0, int), (), sp.csr_array((0, n))
+    chosen, both = np.zeros(0, int), sp.csr_array((0, n))
+    blocks: tuple[tuple[int, int], ...] = ()
     if s + m > FEW:
         both = sp.vstack([specifics, rows], format="csr")
         eligible = np.ones(s + m, bool)
@@ -163,10 +164,10 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
     is_local[chosen] = True
     left, rest = np.flatnonzero(~is_local[:s]), np.flatnonzero(~is_local[s:])
     if len(left):
-        factors = np.vstack([factors, specifics[left].toarray()])
+        factors = np.vstack([factors, dense(specifics[left])])
         factor_offset = np.concatenate([factor_offset, f.specific_offset[left] / root])
     if len(factors) > n + 1:  # no more factors than columns: rotate
-        triangle: Array = np.linalg.qr(np.column_stack([factors, factor_offset]), mode="r")
+        triangle = np.asarray(np.linalg.qr(np.column_stack([factors, factor_offset]), mode="r"))
         factors, factor_offset = triangle[:, :-1], triangle[:, -1]
     if not len(factors) + len(rest):  # at least one common coordinate, so that no matrix below is empty
         factors, factor_offset = np.zeros((1, n)), np.zeros(1)
@@ -174,7 +175,7 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
     common = np.empty((n, k + len(rest)))
     common[:, :k] = factors.T
     if len(rest):
-        common[:, k:] = (rows if len(rest) == m and m <= FEW else sp.csr_array(rows)[rest].toarray()).T
+        common[:, k:] = dense(rows[rest]).T
     sized = k + np.searchsorted(rest, f.sized)
     weights = f.weights * hinge_scale / row_scale[f.sized, None]
 

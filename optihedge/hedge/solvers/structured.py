@@ -25,6 +25,8 @@ _ENOUGH = 1e-6  # gap that still counts as optimal
 _WARM_STEPS = 15
 _ITERATIONS = 100
 _FINER = 1e-6  # a second try's smallest position, share of the box
+_MANY_ROWS = 300
+_LARGEST_MATRIX = 5e7  # entries of the common coordinates
 _LARGEST_WORK = 2e10  # multiplications in one factorisation
 _LADDER = ((1e-5, 6), (1e-8, 12), (1e-11, 40))  # interior-point tolerance, then Newton steps at most
 _ELASTIC_RISK = 1e-12  # share of the curvature that is left while violations are minimised
@@ -80,8 +82,7 @@ def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
     cold, word = search.cold()
     if word == "contradiction":
         return _contradiction(form, cold)
-    if best is None or cold.proof.badness < best.proof.badness:
-        best = cold
+    best = cold if best is None else min(best, cold, key=_badness)
     if best.proof.passes(_ENOUGH) or word == "deadline":
         return _answer(form, best, f"failed: {word}")
     answer = _least_violation(form, best, stop)
@@ -95,7 +96,14 @@ def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
 def _declined(program: Program) -> str:
     if program.cvxpy_terms:
         return "CVXPY terms"
-    return "a volatility limit" if program.volatility_limit is not None else ""
+    if program.volatility_limit is not None:
+        return "a volatility limit"
+    n, k, _, m = program.size
+    wide = (np.diff(program.rows.indptr) > max(n // 8, 2)).sum() + (np.diff(program.specifics.indptr) > n // 8).sum()
+    crowded = m > _MANY_ROWS and program.rows.nnz > 10 * n  # scenario rows, say: not local to a few columns each
+    if crowded or (k + wide) * n > _LARGEST_MATRIX:
+        return f"{m} rows and {k} factors on {n} columns, most common to all"
+    return ""
 
 
 class _Search:
@@ -106,26 +114,32 @@ class _Search:
         self.system = NewtonSystem(form)
         self.floor = scale_floor(form)
 
+    def point(self, h: Array, V: Array) -> Point:
+        """(h, V) with its proof."""
+        return Point(h, V, prove(self.form, h, V, self.floor))
+
     def polish(self, h: Array, V: Array, steps: int) -> Point:
+        """The best point from (h, V) in so many Newton steps."""
         return polish_point(self.form, self.system, h, V, self.floor, tolerance=_EXACT, steps=steps, stop=self.stop)
 
     def cold(self, done: Callable[[Point], bool] = lambda point: point.proof.passes(_EXACT)) -> tuple[Point, str]:
         """The best point of the ladder of tolerances, up to one that is `done`; the interior point's last word."""
-        inner, best, word = InteriorPoint(self.form, self.system), None, ""
+        inner, points, word = InteriorPoint(self.form, self.system), [], ""
         for tolerance, steps in _LADDER:
             word = inner.advance(tolerance, self.stop, _ITERATIONS)
             if word == "contradiction":
-                point = Point(inner.h, inner.V, prove(self.form, inner.h, inner.V, self.floor))
-                return point, word
-            point = self.polish(inner.h, inner.V, steps)
-            if best is None or point.proof.badness < best.proof.badness:
-                best = point
-            if done(point) or word != "close":
+                return self.point(inner.h, inner.V), word
+            points.append(self.polish(inner.h, inner.V, steps))
+            if done(points[-1]) or word != "close":
                 break
+        best = min(points, key=_badness)
         if best.proof.badness > _ENOUGH:  # where there is nothing to gain, only multipliers of exactly zero prove it
-            free = Point(best.h, 0 * best.V, prove(self.form, best.h, 0 * best.V, self.floor))
-            best = free if free.proof.badness < best.proof.badness else best
+            best = min(best, self.point(best.h, 0 * best.V), key=_badness)
         return best, word
+
+
+def _badness(point: Point) -> float:
+    return point.proof.badness
 
 
 def _least_violation(form: StandardForm, best: Point, stop: float) -> Candidate:
@@ -146,7 +160,7 @@ def _least_violation(form: StandardForm, best: Point, stop: float) -> Candidate:
     near = replace(form, low=low, high=high)  # the rows contradict each other by less than their tolerances
     inside, word = _Search(near, stop).cold()
     point = Point(inside.h, inside.V, prove(form, inside.h, inside.V, scale_floor(form)))
-    return _answer(form, min(best, point, key=lambda one: one.proof.badness), f"failed: no convergence ({word})")
+    return _answer(form, min(best, point, key=_badness), f"failed: no convergence ({word})")
 
 
 def _answer(form: StandardForm, point: Point, otherwise: str = "failed") -> Candidate:
