@@ -23,6 +23,8 @@ Kind = Literal["text", "number", "time", "flag"]
 
 _TRUE, _FALSE = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
 _NUMBER = "write a finite number with a decimal point and no thousands separator, or leave it empty"
+_HUGE = 1e100  # no quantity of a market is larger, and squares of it stay finite
+_SAME_WORD = 0.85  # likeness of two words above which one is taken for a slip of the other
 _DATE = r"\d{4}-\d{2}-\d{2}"
 _INSTANT = rf"{_DATE}[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?"
 
@@ -155,6 +157,15 @@ def nearest(word: object, among: Iterable[object]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
+def misspelt(header: pd.Index, schema: Schema, source: str) -> None:
+    """Refuse a column that is nearly the name of one that is absent: in an open table it would be ignored."""
+    absent = [name for name in schema if name not in header]
+    for name in header:
+        close = difflib.get_close_matches(str(name), absent, n=1, cutoff=_SAME_WORD)
+        if name not in schema and close:
+            raise DataError(f"{source}: column {name} is not known (did you mean {close[0]}?); rename it")
+
+
 def row_of(source: str, position: int) -> str:
     """'quotes.csv row 41': the spreadsheet's row of a file, the 1-based row of a frame."""
     return f"{source} row {position + (2 if source.endswith(('.csv', '.parquet')) else 1)}"
@@ -180,9 +191,9 @@ def refuse(
 def unique_labels(frame: pd.DataFrame, column: str, source: str) -> pd.DataFrame:
     """The frame indexed by a column of unique labels; a frame already indexed by it is taken as it is."""
     if column not in frame.columns:
-        if frame.index.name != column:
-            frame = frame.rename_axis(column)
-        frame = frame.reset_index()
+        if isinstance(frame.index, pd.RangeIndex):
+            raise DataError(f"{source}: column {column} is missing{nearest(column, frame.columns)}; add it")
+        frame = frame.rename_axis(column).reset_index()
     labels = frame[column].astype(str).str.strip()
     refuse((frame[column].isna() | (labels == "")).to_numpy(), source, f"{column} is empty", labels, "name it")
     duplicated = labels.duplicated().to_numpy()
@@ -200,7 +211,7 @@ def number_block(frame: pd.DataFrame, source: str) -> np.ndarray:
     raw = frame.to_numpy()
     cells = pd.Series(raw.ravel() if raw.dtype != bool else raw.astype(object).ravel())
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float, copy=True)
-    bad = np.isinf(numbers)
+    bad = np.abs(numbers) > _HUGE
     if cells.dtype == object or not pd.api.types.is_numeric_dtype(cells):
         bad |= _said(cells, np.isnan(numbers))
     if bad.any():
@@ -255,13 +266,13 @@ def _flags(values: pd.Series, column: Column, name: str, source: str) -> pd.Seri
 def _numbers(values: pd.Series, column: Column, name: str, source: str) -> pd.Series:
     if pd.api.types.is_numeric_dtype(values) and values.dtype != bool:
         numbers = values.astype(float)
-        infinite = np.isinf(numbers.to_numpy())
+        infinite = np.abs(numbers.to_numpy()) > _HUGE
     else:
         numbers = pd.to_numeric(values, errors="coerce").astype(float)
         parsed = numbers.to_numpy()
         wordy = _said(values, np.isnan(parsed))
         refuse(wordy, source, name, values.astype(str).str.strip() if wordy.any() else values, _NUMBER)
-        infinite = np.isinf(parsed)
+        infinite = np.abs(parsed) > _HUGE
     refuse(infinite, source, name, numbers, "write a finite number or leave it empty")
     absent = np.isnan(numbers.to_numpy())
     if column.required and not column.empty:
@@ -320,7 +331,10 @@ def parse_times(values: pd.Series, name: str, source: str) -> tuple[pd.Series, b
     if offset.dropna().nunique() > 1:
         other = (zoned & (offset != offset[zoned].iloc[0])).to_numpy()
         refuse(other, source, f"{name} {{value}} mixes time zones", words, "write all times in UTC, ending in Z")
-    times = pd.to_datetime(words.where(~empty, None), utc=True, format="ISO8601", errors="coerce").dt.as_unit("ns")
+    times = pd.to_datetime(words.where(~empty, None), utc=True, format="ISO8601", errors="coerce")
+    far = ((times.dt.year < 1700) | (times.dt.year > 2200)).to_numpy()
+    refuse(far, source, f"{name} {{value}} is out of range", words, "write a year between 1700 and 2200")
+    times = times.dt.as_unit("ns")
     refuse(known & ~empty & times.isna().to_numpy(), source, f"{name} {{value}} is no calendar time", words, "mend it")
     return times, bool(dates.any())
 

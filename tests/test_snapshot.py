@@ -104,6 +104,9 @@ def test_moves_are_returns_of_prices_and_changes_of_the_rest(tmp_path):
         ("quotes", "0005,78,79", "NA,78,79", r"quotes.csv row 3: instrument NA appears twice"),
         ("quotes", "SPX-C,150,152", "SPX-C,1.0,1.1", r"1.05, the price of SPX-C, implies no vol \(below intrinsic"),
         ("quotes", "NA,99,101", "NA,99,1o1", r"quotes.csv row 2: ask is '1o1'; write a finite number"),
+        ("instruments", "underlying,currency", "underlying,curency",
+         r"instruments.csv: column curency is not known \(did you mean currency\?\); rename it"),
+        ("instruments", "instrument,type", "name,type", r"instruments.csv: column instrument is missing"),
         ("instruments", "0005,equity", "NA,equity", r"instruments.csv row 3: instrument NA appears twice"),
         ("instruments", "ES,future,SPX", "ES,future,SPXX",
          r"instruments.csv row 5: underlying SPXX of ES has no price driver \(did you mean SPX\?\); add its column"),
@@ -133,6 +136,32 @@ def test_hostile_input_is_refused_by_name(tmp_path, name, old, new, message):
     write(tmp_path, **{name: edit(texts[name], old, new)})
     with pytest.raises(DataError, match=message):
         read_market(tmp_path)
+
+
+RUBBISH = (
+    "", "nan", "inf", "-1", "0", "abc", "1e400", "2026-01-20", "=1+1", "\x00", " ", "١٢", "NA", "1e-300", "1e300",
+    "true", "2026-01-20T21:00:00Z", "9999-12-31T00:00:00Z", "-0", "1_000", "0x10", '"', "1,5", "SPX", "USD", "fx",
+    "option",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_field_replaced_by_rubbish_is_refused_or_gives_finite_numbers(tmp_path, seed):
+    texts = {"instruments": INSTRUMENTS, "quotes": QUOTES, "drivers": DRIVERS, "history": HISTORY}
+    rng = np.random.default_rng(seed)
+    for _ in range(40):
+        name = str(rng.choice(list(texts)))
+        rows = [line.split(",") for line in texts[name].splitlines()]
+        row = int(rng.integers(len(rows)))
+        rows[row][int(rng.integers(len(rows[row])))] = str(rng.choice(RUBBISH))
+        write(tmp_path, **{name: "\n".join(",".join(fields) for fields in rows) + "\n"})
+        try:
+            market = read_market(tmp_path)
+        except DataError:
+            continue
+        assert np.isfinite(market.exposures.to_numpy()).all()
+        assert np.isfinite(market.loadings.matrix.data).all()
+        assert np.isfinite(market.fees).all()
 
 
 def test_a_constant_driver_must_be_declared(tmp_path):

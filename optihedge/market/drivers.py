@@ -122,8 +122,8 @@ def tenor_years(tenor: str, source: str = "drivers") -> float | pd.Timestamp:
     if duration:
         return float(duration[1]) * _TENOR_YEARS[duration[2]]
     try:
-        return pd.Timestamp(tenor).normalize().tz_localize("UTC")
-    except ValueError:
+        return pd.to_datetime(tenor, format="%Y-%m-%d").tz_localize("UTC")
+    except (ValueError, AttributeError):
         raise DataError(f"{source}: tenor {tenor!r} is no tenor; write 30d, 3m, 1y or an expiry date") from None
 
 

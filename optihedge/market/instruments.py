@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.frames import Column, Schema, check_frame, nearest, refuse, unique_labels
+from optihedge.frames import Column, Schema, check_frame, misspelt, nearest, refuse, unique_labels
 
 HOURS_PER_YEAR = 365 * 24
 
@@ -82,6 +82,7 @@ own_risk      standard deviation of the contract's own noise per period, base cu
 def check_instruments(frame: pd.DataFrame, as_of: pd.Timestamp, base_currency: str) -> pd.DataFrame:
     """The instruments, complete and by label, in their given order. Raises DataError."""
     source = frame.attrs.get("source", "instruments")
+    misspelt(frame.columns, INSTRUMENTS, source)
     table = unique_labels(check_frame(frame, INSTRUMENTS, source), "instrument", source)
     table.attrs = {"source": source}
     if "hedge" not in table.columns:
