@@ -32,6 +32,7 @@ from optihedge.trades.grid import Grid
 from optihedge.trades.search import Neighbourhood, improve
 
 _SHARE = 0.15  # of the legs still to be made whole, fixed before the rest is solved again
+_ROUNDS = 8  # solves of the dive; then what is left is rounded: each further one only moves the remainder on
 _PENALTY = 1e3  # x a row's multiplier: what a hard row costs while the dive may still bend it
 _LADDER = 4  # finest traded legs of each row that may mend what the local search could not
 _REACH = 50  # lots
@@ -210,13 +211,13 @@ def _dive(
         open_legs = np.flatnonzero(free & ~grid.permitted(grid.lots(h)))
         if not len(open_legs):
             break
-        batch = max(batch, int(np.ceil(_SHARE * len(open_legs))))
+        batch = max(batch, int(np.ceil(_SHARE * len(open_legs)))) if solves < _ROUNDS else len(open_legs)
         fixed = open_legs[np.argsort(-coarse[open_legs], kind="stable")[:batch]]
         h = h.copy()
         h[fixed] = _snap(grid, h, fixed)
         lower[fixed] = upper[fixed] = h[fixed]
         free[fixed] = False
-        if free.any() or (grid.lot == 0).any():
+        if solves < _ROUNDS and (free.any() or (grid.lot == 0).any()):
             answer = np.asarray(solve(replace(soft, lower=lower, upper=upper)).h, dtype=float)
             solves += 1
             h = np.clip(answer, lower, upper) if np.isfinite(answer).all() else h
