@@ -128,13 +128,19 @@ def test_help_teaches_with_an_example(command: list[str], capsys: pytest.Capture
     assert f"optihedge {command[0] if command else 'demo'}" in text
 
 
-def test_the_demo_hedges_with_every_shipped_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, text = run(["demo", "--out", str(tmp_path)], capsys)
-    assert code == 0, text
+def test_the_demo_hedges_with_every_shipped_model_in_under_a_gigabyte(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; from optihedge.cli import main; code = main(['demo', '--out', sys.argv[1]]);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     for name in ("beta_hedge", "delta_neutral", "market_neutral", "optimal_hedge", "quantitative"):
         assert (tmp_path / INSTANT / "book" / name / "manifest.json").is_file()
     assert (tmp_path / INSTANT / "book" / "optimal_hedge" / "trades.csv").is_file()
-    assert "proof: rounded" in text and "regression beta" in text
+    assert "proof: rounded" in done.stdout and "regression beta" in done.stdout
+    kilobytes = int(done.stdout.split()[-1]) / (1024 if sys.platform == "darwin" else 1)
+    assert kilobytes < 1024**2
 
 
 def test_evaluate_ranks_estimators_and_draws(

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 
 import cvxpy as cp
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
+import optihedge as oh
 from optihedge.errors import InfeasibleError
 from optihedge.hedge.program import Program, cost_of_trading, objective, row_violations
+from optihedge.market.scenarios import replay, scenario_pnl
 from optihedge.trades.grid import Grid
 from optihedge.trades.lots import round_program
 from optihedge.trades.search import Moves, Neighbourhood
@@ -224,3 +227,56 @@ def test_leg_costs_agree_with_the_program_including_depth() -> None:
     around = Neighbourhood(p, Grid.of(p))
     for x in np.array([[3.0, 4.0], [-3.0, 1.5], [0.0, -2.0]]):
         assert around.leg_cost(np.arange(2), x) == pytest.approx(cost_of_trading(p, x))
+
+
+def example_hedge(folder: Path, **changes: object) -> oh.Hedge:
+    """The example's book under a model with vega in a band and the given changes."""
+    fields = {"risk": oh.EwmaRisk(halflife=63), "objective": (oh.Variance(aversion=1e-6), oh.SpreadCost()),
+              "constraints": (oh.Neutral("vega", band=500),)}  # fmt: skip
+    market = oh.read_market(folder)
+    return oh.HedgeModel(**(fields | changes)).hedge(market, oh.read_book(folder / "book.csv"))
+
+
+def whole(hedge: oh.Hedge) -> oh.Hedge:
+    rounded = oh.round_to_lots(hedge)
+    assert rounded.certificate.status == "rounded"
+    assert np.allclose(rounded.trades, rounded.trades.round(), atol=1e-9) and (rounded.trades != 0).any()
+    assert abs(rounded.exposures.loc["vega", "after"]) <= 500 * (1 + BAND_TOLERANCE)
+    assert -1e-6 * rounded.certificate.scale <= rounded.certificate.gap <= 0.05 * abs(rounded.certificate.primal)
+    return rounded
+
+
+def test_a_volatility_limit_holds_in_whole_lots(example_folder: Path) -> None:
+    cheapest = (oh.SpreadCost(), oh.FeeCost())
+    limits = (oh.Neutral("vega", band=500), oh.VolatilityLimit(limit=40_000.0))
+    rounded = whole(example_hedge(example_folder, objective=cheapest, constraints=limits))
+    assert rounded.risk.loc["volatility", "after"] <= 40_000 * (1 + BAND_TOLERANCE)
+
+
+def test_tails_are_settled_again_for_the_final_lots(example_folder: Path) -> None:
+    market = oh.read_market(example_folder)
+    pnl = scenario_pnl(market, replay(market, 100))
+    rounded = whole(example_hedge(example_folder, objective=(oh.Shortfall(pnl=pnl, weight=0.05), oh.SpreadCost())))
+    losses = np.sort(-(pnl[rounded.after.index] @ rounded.after).to_numpy())[::-1]
+    worst = losses[: round(len(losses) * (1 - oh.Shortfall(pnl=pnl).confidence))].mean()
+    assert rounded.certificate.primal == pytest.approx(0.05 * worst + rounded.costs["spread"], rel=1e-6)
+
+
+def test_a_users_cone_is_kept_by_the_dive(example_folder: Path) -> None:
+    norm = oh.CvxpyTerm(function=lambda h, p: cp.norm(h - p.start, 2) <= 20_000)
+    rounded = whole(example_hedge(example_folder, constraints=(oh.Neutral("vega", band=500), norm)))
+    assert np.linalg.norm(rounded.trades) <= 20_000 + 1
+
+
+def test_three_halves_impact_rounds_at_little_cost(example_folder: Path) -> None:
+    terms = (oh.Variance(aversion=1e-5), oh.SpreadCost(), oh.ImpactCost(power=1.5))
+    rounded = whole(example_hedge(example_folder, objective=terms))
+    assert rounded.certificate.gap <= 0.01 * rounded.certificate.primal
+
+
+def test_a_smallest_notional_drops_smaller_lines(example_folder: Path) -> None:
+    rounded = whole(example_hedge(example_folder, lots={"min_notional": 1e6}))
+    size = rounded.trades.abs() * rounded.market.notional[rounded.trades.index]
+    assert (size[size > 0] >= 1e6).all()
+    with pytest.raises(oh.SpecError, match="the one setting is min_notional"):
+        oh.round_to_lots(example_hedge(example_folder, lots={"smallest": 5}))
