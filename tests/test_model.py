@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from desks import AS_OF, flat_risk, options, stocks
+from sklearn.base import BaseEstimator
 
 from optihedge.errors import DataError, InfeasibleError, SolverError, SpecError
 from optihedge.hedge.model import HedgeModel, canonical
@@ -440,3 +441,16 @@ def test_a_hedge_that_is_not_worth_its_cost_says_what_it_is_worth_and_costs():
     worth = 1e-9 / 2 * (hedge.baselines.loc["no trade", "volatility"] ** 2 - row["volatility"] ** 2)
     assert f"worth {worth:,.6g}, cost {row['cost']:,.6g}" in str(hedge)
     assert worth < row["cost"]
+
+
+def test_beta_gamma_scales_with_the_square_of_beta():
+    @dataclass
+    class Twice(BaseEstimator):
+        def fit(self, moves):
+            self.betas_ = pd.DataFrame({"M": [2.0] * moves.shape[1]}, index=moves.columns)
+            return self
+
+    market = options()
+    exposures = HedgeModel(objective=(SpreadCost(),), betas=Twice()).hedge(market, {"C100-30": -1.0}).market.exposures
+    np.testing.assert_allclose(exposures["beta:M"], 2.0 * market.exposures["delta"])
+    np.testing.assert_allclose(exposures["beta_gamma:M"], 4.0 * market.exposures["gamma"], atol=1e-15)

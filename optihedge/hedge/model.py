@@ -166,7 +166,10 @@ class HedgeModel:
         return clone(self.risk).fit(_moves(market, "risk")).risk_
 
     def _with_betas(self, market: Market) -> Market:
-        """The market with exposures beta:<driver>: sum over price drivers of cash delta x beta; and their errors."""
+        """The market with exposures beta:<driver>, the sum over price drivers of cash delta x beta, and their errors.
+
+        beta_gamma:<driver> is cash gamma per 1 % of the market: it scales with the square of beta.
+        """
         if self.betas is None:
             return market
         from sklearn.base import clone
@@ -182,6 +185,11 @@ class HedgeModel:
             of = errors.reindex(market.price_drivers).fillna(0.0).to_numpy()
             frame[[name + ERROR_SUFFIX for name in names]] = abs(delta) @ of
         frame.attrs["unit"] = dict.fromkeys(frame.columns, unit)
+        if market.convexity.nnz:
+            gamma = 0.01 * (sp.csr_array(market.convexity.T) @ betas.to_numpy() ** 2)
+            squared = [f"beta_gamma:{driver}" for driver in betas.columns]
+            frame[squared] = gamma
+            frame.attrs["unit"] |= dict.fromkeys(squared, "base currency, change of beta delta for +1 % of the market")
         return market.with_exposures(frame)
 
 
