@@ -127,9 +127,10 @@ def test_sentences_tell_targets_from_limits_and_are_silent_about_slack_ones():
          "shadow_price": [2.0, -3.0, 0.0], "unit": ["USD", "USD", "USD"]}, index=["delta", "gross", "slack"],
     )  # fmt: skip
     sentences = limit_sentences(frame, "USD")
-    assert sentences[0].startswith("gross is at its upper limit 5: each USD wider saves 3 USD")
-    assert sentences[1].startswith("delta is held at 0: each USD that its target moves down saves 2 USD")
-    assert len(sentences) == 2
+    assert sentences == [
+        "gross is at its upper limit 5: one unit (USD) wider saves 3 USD, a tenth wider at most 1.5",
+        "delta is held at 0: its target one unit (USD) further down saves 2 USD",
+    ]
     assert limit_sentences(frame.iloc[:0], "USD") == []
 
 

@@ -237,10 +237,11 @@ class Verdict:
             tolerances = np.append(tolerances, self.limit_tolerance)
         worst = names[int(np.argmax(residuals / np.maximum(tolerances, 1e-300)))] if names else ""
         soft = [name for name, is_hard in zip(p.row_names, hard, strict=True) if not is_hard]
+        missed = np.where(self.violations > self.tolerances, self.violations, 0.0)[~hard]
         return Certificate(
             status=self.status, primal=self.primal, dual=self.primal - self.gap, gap=self.gap, scale=self.scale,
             residuals=pd.Series(residuals, index=pd.Index(names, dtype=object), name="residual"),
-            violations=pd.Series(self.violations[~hard], index=pd.Index(soft, dtype=object), name="violation"),
+            violations=pd.Series(missed, index=pd.Index(soft, dtype=object), name="violation"),
             worst_row=worst, chain=tuple(chain), seconds=seconds, note=self.note,
         )  # fmt: skip
 

@@ -14,6 +14,7 @@ from optihedge.hedge.result import Hedge
 from optihedge.hedge.variance import VarianceForm
 
 Array = np.ndarray
+_DUST = 1e-9  # of a limit: a smaller miss is rounding
 _BINDING = 1e-6  # of the largest price x size: cheaper limits are not worth a sentence
 _NAMED = 3  # largest parts that a sentence names
 _BOUNDS = 5  # contracts at their limits that get a sentence
@@ -91,14 +92,16 @@ def limit_sentences(limits: pd.DataFrame, currency: str) -> list[str]:
 
 
 def _limit_sentence(row: Any, price: float, currency: str) -> str:
-    unit = row.unit or "unit"
-    saving = f"saves {abs(price):,.4g} {currency}"
+    unit = f" ({row.unit})" if row.unit else ""
+    worth = f"saves {abs(price):,.4g} {currency}"
     if row.lower == row.upper:
         way = "down" if price > 0 else "up"
-        return f"{row.Index} is held at {row.after:,.6g}: each {unit} that its target moves {way} {saving}"
+        return f"{row.Index} is held at {row.after:,.6g}: its target one unit{unit} further {way} {worth}"
     side, limit = ("upper", row.upper) if price < 0 else ("lower", row.lower)
-    text = f"{row.Index} is at its {side} limit {limit:,.6g}: each {unit} wider {saving}"
-    return text if row.violation <= 0 else f"{text}; it is missed by {row.violation:,.4g}"
+    text = f"{row.Index} is at its {side} limit {limit:,.6g}: one unit{unit} wider {worth}"
+    if row.violation > _DUST * abs(limit):
+        return f"{text}; it is missed by {row.violation:,.4g}"
+    return text + (f", a tenth wider at most {abs(price * limit) / 10:,.4g}" if limit else "")
 
 
 def bound_prices(p: Program, h: Array, multipliers: Array, limit_multiplier: float = 0.0) -> Array:
