@@ -23,7 +23,7 @@ Kind = Literal["text", "number", "time", "flag"]
 
 _TRUE, _FALSE = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
 _NUMBER = "write a finite number with a decimal point and no thousands separator, or leave it empty"
-_HUGE = 1e100  # no quantity of a market is larger, and squares of it stay finite
+_HUGE = 1e100  # no quantity of a market is larger, or smaller than its inverse; squares of both stay finite
 _SAME_WORD = 0.85  # likeness of two words above which one is taken for a slip of the other
 _DATE = r"\d{4}-\d{2}-\d{2}"
 _INSTANT = rf"{_DATE}[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?"
@@ -211,13 +211,18 @@ def number_block(frame: pd.DataFrame, source: str) -> np.ndarray:
     raw = frame.to_numpy()
     cells = pd.Series(raw.ravel() if raw.dtype != bool else raw.astype(object).ravel())
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float, copy=True)
-    bad = np.abs(numbers) > _HUGE
+    bad = _absurd(numbers)
     if cells.dtype == object or not pd.api.types.is_numeric_dtype(cells):
         bad |= _said(cells, np.isnan(numbers))
     if bad.any():
         column = int(np.argmax(bad)) % len(header)
         refuse(bad.reshape(raw.shape)[:, column], source, str(header[column]), frame.iloc[:, column], _NUMBER)
     return numbers.reshape(raw.shape)
+
+
+def _absurd(numbers: np.ndarray) -> np.ndarray:
+    size = np.abs(numbers)
+    return (size > _HUGE) | ((size < 1 / _HUGE) & (size > 0))
 
 
 def _said(values: pd.Series, unread: np.ndarray) -> np.ndarray:
@@ -266,14 +271,14 @@ def _flags(values: pd.Series, column: Column, name: str, source: str) -> pd.Seri
 def _numbers(values: pd.Series, column: Column, name: str, source: str) -> pd.Series:
     if pd.api.types.is_numeric_dtype(values) and values.dtype != bool:
         numbers = values.astype(float)
-        infinite = np.abs(numbers.to_numpy()) > _HUGE
+        infinite = _absurd(numbers.to_numpy())
     else:
         numbers = pd.to_numeric(values, errors="coerce").astype(float)
         parsed = numbers.to_numpy()
         wordy = _said(values, np.isnan(parsed))
         refuse(wordy, source, name, values.astype(str).str.strip() if wordy.any() else values, _NUMBER)
-        infinite = np.abs(parsed) > _HUGE
-    refuse(infinite, source, name, numbers, "write a finite number or leave it empty")
+        infinite = _absurd(parsed)
+    refuse(infinite, source, name, numbers, "write a finite number between 1e-100 and 1e100, or leave it empty")
     absent = np.isnan(numbers.to_numpy())
     if column.required and not column.empty:
         refuse(absent, source, f"{name} is empty", numbers, "give a number")

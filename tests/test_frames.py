@@ -61,6 +61,7 @@ def test_what_a_spreadsheet_saves_is_read(tmp_path):
         ("instrument,bid\nA,nan\n", r"quotes.csv row 2: bid is 'nan'; write a finite number"),
         ("instrument,bid\nA,inf\n", r"quotes.csv row 2: bid is inf; write a finite number"),
         ("instrument,bid\nA,1e999\n", r"quotes.csv row 2: bid is inf; write a finite number"),
+        ("instrument,bid\nA,1e-300\n", r"quotes.csv row 2: bid is 1e-300; write a finite number between"),
         ("instrument,bid\n,1\n", r"quotes.csv row 2: instrument is empty; fill it"),
         ("instrument,bid,lot\nA,1,0\n", r"quotes.csv row 2: lot is 0.0; give a number above 0"),
         ("instrument,bid,side\nA,1,bed\n", r"quotes.csv row 2: side is 'bed'; write one of nothing, bid, ask"),

@@ -122,8 +122,10 @@ def tenor_years(tenor: str, source: str = "drivers") -> float | pd.Timestamp:
     if duration:
         return float(duration[1]) * _TENOR_YEARS[duration[2]]
     try:
-        return pd.to_datetime(tenor, format="%Y-%m-%d").tz_localize("UTC")
-    except (ValueError, AttributeError):
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", tenor):
+            raise ValueError
+        return pd.Timestamp(tenor, tz="UTC")
+    except ValueError:
         raise DataError(f"{source}: tenor {tenor!r} is no tenor; write 30d, 3m, 1y or an expiry date") from None
 
 
