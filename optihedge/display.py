@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -206,7 +206,7 @@ def plot_hedge(
     return drawn
 
 
-def _finish(axes: Axes, title: str, unit: str, along: str) -> None:
+def _finish(axes: Axes, title: str, unit: str, along: Literal["x", "y"]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_title(title, loc="left", fontsize=10, color=INK)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,14 @@ _ROUNDS = 8  # solves of the dive; then what is left is rounded: each further on
 _PENALTY = 1e3  # x a row's multiplier: what a hard row costs while the dive may still bend it
 _LADDER = 4  # finest traded legs of each row that may mend what the local search could not
 _REACH = 50  # lots
+
+
+class Answer(Protocol):
+    """What a solve gives back."""
+
+    @property
+    def h(self) -> Array:
+        """Quantities, n contracts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +78,14 @@ class Rounding:
 def round_program(
     program: Program,
     h: Array,
-    solve: Callable[[Program], object],
+    solve: Callable[[Program], Answer],
     *,
     multipliers: Array | None = None,
     smallest: Array | None = None,
 ) -> Rounding:
     """Whole lots near the continuous optimum h (n): every trade a multiple of its lot, every quantity in its box.
 
-    solve        takes a Program and returns anything with `.h` (and, if it can, `.multipliers`)
+    solve        takes a Program and returns anything with `.h`
     multipliers  m, of the continuous optimum; they set how hard the dive holds each row
     smallest     n, contracts: the least |trade| of each column (minimum quantity or notional)
 
@@ -165,14 +174,12 @@ def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:
 
 def _strict(around: Neighbourhood, h: Array) -> float:
     """Excess beyond the bands themselves, in row units."""
-    lots = np.round(around.grid.lots(h))[None]
-    return round(float(around.points(lots, np.zeros(len(around.units)))[0][0]), 9)
+    return round(around.excess_at(h, np.zeros(len(around.units))), 9)
 
 
 def _rank(around: Neighbourhood, h: Array, strict: bool) -> tuple[float, ...]:
     """Order of answers: bands met outright (few legs), else within half a lot, then the objective."""
-    values = row_values(around.program, h)[:, None]
-    loose = round(float(around.excess(values, around.allowance(np.round(around.grid.lots(h))))[0]), 9)
+    loose = round(around.excess_at(h, around.allowance(np.round(around.grid.lots(h)))), 9)
     value = objective(around.program, h)
     if strict:
         exact = _strict(around, h)
@@ -195,7 +202,7 @@ def _mended(around: Neighbourhood, h: Array) -> list[Array]:
 
 
 def _dive(
-    program: Program, h: Array, solve: Callable[[Program], object], grid: Grid, multipliers: Array | None
+    program: Program, h: Array, solve: Callable[[Program], Answer], grid: Grid, multipliers: Array | None
 ) -> tuple[Array, int]:
     """Fix the coarsest legs at their nearest permitted lots, solve the rest again, until all are whole."""
     soft = replace(program, row_penalty=_dive_penalties(program, h, grid, multipliers))
@@ -232,7 +239,7 @@ def _snap(grid: Grid, h: Array, columns: Array) -> Array:
 
 
 def _settle(
-    program: Program, h: Array, solve: Callable[[Program], object], grid: Grid, solves: int
+    program: Program, h: Array, solve: Callable[[Program], Answer], grid: Grid, solves: int
 ) -> tuple[Array, int]:
     """Auxiliary columns solved once more for the final lots."""
     lower, upper = np.where(grid.lot > 0, h, program.lower), np.where(grid.lot > 0, h, program.upper)

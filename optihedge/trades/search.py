@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optihedge.hedge.program import Array, Program, objective, row_values
+from optihedge.hedge.program import Array, Program, VolatilityLimit, objective, row_values
 from optihedge.trades.grid import Grid
 
 _GAIN = 1e-10  # of the objective's scale: a smaller saving is rounding
@@ -24,6 +24,45 @@ class Moves:
     to_i: Array
     j: int
     to_j: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Volatility:
+    """A volatility limit around whole-lot points; variance is |root h + offset|^2 + sum diagonal h^2."""
+
+    root: Array
+    offset: Array
+    diagonal: Array
+    limit: float
+
+    @classmethod
+    def of(cls, limit: VolatilityLimit) -> Volatility:
+        """With dense and sparse rows in one matrix."""
+        root = np.vstack([limit.factors, limit.specifics.toarray()])
+        offset = np.concatenate([limit.factor_offset, limit.specific_offset])
+        return cls(root, offset, limit.diagonal, limit.limit)
+
+    def excess(self, variance: Array) -> Array:
+        """Thousandths of the limit by which a volatility is beyond it."""
+        over = np.sqrt(np.maximum(variance, 0)) / max(self.limit, 1e-300) - 1
+        return np.where(over > _FLAT, over * 1e3, 0.0)
+
+    def at(self, h: Array) -> Array:
+        """Variance of M points (M x n)."""
+        return ((self.root @ h.T + self.offset[:, None]) ** 2).sum(axis=0) + (h**2) @ self.diagonal
+
+    def after(self, h: Array, steps: list[tuple[Array, Array]]) -> Array:
+        """Variance after each of M moves from h: one or two legs (columns M, contracts M), or as it stands."""
+        now = self.root @ h + self.offset
+        variance = np.asarray(now @ now + self.diagonal @ (h * h))
+        for column, step in steps:
+            root = self.root[:, column]
+            variance = variance + 2 * step * (now @ root + self.diagonal[column] * h[column])
+            variance = variance + step**2 * ((root**2).sum(axis=0) + self.diagonal[column])
+        if len(steps) == 2:
+            (i, step_i), (j, step_j) = steps
+            variance = variance + 2 * step_i * step_j * (self.root[:, j] * self.root[:, i]).sum(axis=0)
+        return variance
 
 
 class Neighbourhood:
@@ -49,10 +88,7 @@ class Neighbourhood:
         self.curvature = (self.root**2).sum(axis=0) + program.diagonal
         self.hinges = _padded_hinges(program)
         limit = program.volatility_limit
-        self.limit_root = None
-        if limit is not None:
-            self.limit_root = np.vstack([limit.factors, limit.specifics.toarray()])
-            self.limit_offset = np.concatenate([limit.factor_offset, limit.specific_offset])
+        self.volatility = None if limit is None else Volatility.of(limit)
 
     def allowance(self, lots: Array) -> Array:
         """How far each hard row may end beyond its band (m, desk unit): half the finest traded leg's lot exposure.
@@ -90,10 +126,12 @@ class Neighbourhood:
         beyond = np.maximum(p.row_lower[:, None] - values, values - p.row_upper[:, None])[soft]
         return p.row_penalty[soft] @ np.maximum(beyond, 0.0)
 
-    def _limit_excess(self, variance: Array) -> Array:
-        limit = self.program.volatility_limit
-        over = np.sqrt(np.maximum(variance, 0)) / max(limit.limit, 1e-300) - 1
-        return np.where(over > _FLAT, over * 1e3, 0.0)
+    def excess_at(self, h: Array, room: Array) -> float:
+        """Excess of quantities h (n), the volatility limit's included."""
+        excess = float(self.excess(row_values(self.program, h)[:, None], room)[0])
+        if self.volatility is None:
+            return excess
+        return excess + float(self.volatility.excess(self.volatility.after(h, [])))
 
     def points(self, lots: Array, room: Array) -> tuple[Array, Array]:
         """Excess and objective of M points (M x n lots; columns without lots stay at their start)."""
@@ -104,9 +142,8 @@ class Neighbourhood:
         cost = self.leg_cost(np.broadcast_to(np.arange(h.shape[1]), h.shape), h - p.start).sum(axis=1)
         risk = 0.5 * (moved**2).sum(axis=0) + 0.5 * (h**2) @ p.diagonal
         excess = self.excess(values, room)
-        if self.limit_root is not None:
-            limited = self.limit_root @ h.T + self.limit_offset[:, None]
-            excess = excess + self._limit_excess((limited**2).sum(axis=0) + (h**2) @ p.volatility_limit.diagonal)
+        if self.volatility is not None:
+            excess = excess + self.volatility.excess(self.volatility.at(h))
         return excess, p.constant + risk + h @ p.linear + cost + self.penalty(values)
 
     def moves(self, h: Array, moves: Moves, room: Array) -> tuple[Array, Array]:
@@ -130,22 +167,9 @@ class Neighbourhood:
         if len(steps) == 2:
             change += steps[0][1] * steps[1][1] * (self.root[:, moves.j] @ self.root[:, moves.i])
         excess = self.excess(values, room)
-        if self.limit_root is not None:
-            excess = excess + self._limit_excess(self._limited(h, steps))
+        if self.volatility is not None:
+            excess = excess + self.volatility.excess(self.volatility.after(h, steps))
         return excess, change + self.penalty(values)
-
-    def _limited(self, h: Array, steps: list[tuple[Array, Array]]) -> Array:
-        diagonal = self.program.volatility_limit.diagonal
-        now = self.limit_root @ h + self.limit_offset
-        variance = now @ now + diagonal @ (h * h)
-        for column, step in steps:
-            root = self.limit_root[:, column]
-            variance = variance + 2 * step * (now @ root + diagonal[column] * h[column])
-            variance = variance + step**2 * ((root**2).sum(axis=0) + diagonal[column])
-        if len(steps) == 2:
-            (i, step_i), (j, step_j) = steps
-            variance = variance + 2 * step_i * step_j * (self.limit_root[:, j] * self.limit_root[:, i]).sum(axis=0)
-        return variance
 
 
 def improve(around: Neighbourhood, h: Array, most: int = 2000) -> tuple[Array, int]:
@@ -160,9 +184,7 @@ def improve(around: Neighbourhood, h: Array, most: int = 2000) -> tuple[Array, i
     while made < most:
         lots = np.round(grid.lots(h))
         room = around.allowance(lots)
-        now = float(around.excess(row_values(p, h)[:, None], room)[0])
-        if around.limit_root is not None:
-            now += float(around._limit_excess(np.atleast_1d(around._limited(h, [])))[0])
+        now = around.excess_at(h, room)
         best = None
         for candidates in _candidates(around, h, lots):
             excess, change = around.moves(h, candidates, room)

@@ -147,8 +147,9 @@ def _canonical(value: object) -> str:
         return f"array({value.shape},{hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()})"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(_canonical(item) for item in value) + "]"
-    if callable(getattr(value, "get_params", None)):
-        return f"{type(value).__qualname__}{_canonical(value.get_params(deep=False))}"
+    parameters = getattr(value, "get_params", None)
+    if callable(parameters):
+        return f"{type(value).__qualname__}{_canonical(parameters(deep=False))}"
     if callable(value):
         return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
     return repr(value)
