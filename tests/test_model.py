@@ -1,5 +1,6 @@
 """HedgeModel and Hedge: the door, the universe, what is reported, and what is refused."""
 
+import pickle
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -243,6 +244,24 @@ def test_a_leg_that_expires_within_the_horizon_is_refused_by_name():
     hedge = model.hedge(market, {"U": 10.0})
     assert not any(name.endswith("-3") for name in hedge.program.columns)
     assert any("F-3" in note and "expiring within the horizon" in note for note in hedge.problem.notes)
+
+
+def test_a_hedge_without_a_quote_is_not_traded_and_named():
+    market = stocks(3)
+    quotes = market.quotes.copy()
+    quotes.loc["S2", ["bid", "ask"]] = np.nan
+    market = type(market)(
+        instruments=market.instruments, quotes=quotes, base_currency="USD", history=market.history, as_of=market.as_of
+    )
+    hedge = simple(market, universe=("S1", "S2")).hedge(market, {"S0": 10.0})
+    assert hedge.program.columns == ("S1",)
+    assert "S2: not traded, no quote" in hedge.problem.notes
+
+
+def test_hedges_and_models_travel_to_workers():
+    market = stocks(3)
+    hedge = pickle.loads(pickle.dumps(simple(market, constraints=(Neutral("delta"),)).hedge(market, {"S0": 10.0})))
+    assert hedge.model.hedge(hedge.market, {"S0": 10.0}).trades["S2"] == hedge.trades["S2"]
 
 
 # users' own terms

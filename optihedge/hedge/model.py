@@ -147,6 +147,9 @@ class HedgeModel:
         universe = self.universe if isinstance(self.universe, Universe) else Universe()
         chosen, notes = universe.tradable(market, pd.Series(before, index=market.names), horizon.years)
         sides = np.isfinite(market.trade_cost.to_numpy(dtype=float)).any(axis=1)
+        silent = market.names[chosen & ~sides]
+        if len(silent):
+            notes.append(f"{silent[0]}{f' and {len(silent) - 1} more' * (len(silent) > 1)}: not traded, no quote")
         positions = np.flatnonzero((before != 0) | (chosen & sides))
         builder = ProgramBuilder(
             market, before[positions], chosen[positions],
