@@ -23,14 +23,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode="rich",
-    help="""Hedge a book: read a market, solve, prove the answer, and write a trade list that can be executed.
-
-A market is a folder of CSV files (market.toml, instruments.csv, quotes.csv, and optionally drivers.csv, history.csv,
-...), a book is a CSV with the columns instrument and quantity, a hedging model is a TOML file or the name of a shipped
-one. Try [bold]optihedge demo[/bold] first: it writes all of these and hedges them.
-
-Exit codes: 0 all done; 1 some book failed or was held; 2 wrong usage; 3 nothing usable (data or model files);
-6 internal error (its trace is saved).""",
+    help=(
+        "Hedge a book: read a market, solve, prove the answer, and write a trade list that can be executed.\n\n"
+        "A market is a folder of CSV files (market.toml, instruments.csv, quotes.csv, and optionally drivers.csv, "
+        "history.csv, ...), a book is a CSV with the columns instrument and quantity, a hedging model is a TOML file "
+        "or the name of a shipped one. Try [bold]optihedge demo[/bold] first: it writes all of these and hedges them.\n\n"
+        "Exit codes: 0 all done; 1 some book failed or was held; 2 wrong usage; 3 nothing usable (data or model files);"
+        " 6 internal error (its trace is saved)."
+    ),
 )
 
 Models = Annotated[list[str], typer.Argument(help="Names of shipped hedging models, or paths of .toml files.")]
@@ -41,15 +41,14 @@ Allow = Annotated[list[str] | None, typer.Option("--allow", help="package.module
 Hedging = Annotated[list[str] | None, typer.Option("--hedge", help="A driver that hedges; repeat. Default: market.")]
 _UNSHOWN = ("as_of", "book", "order_id", "venue_amount", "lot", "model", "model_hash")
 _TOTALS = ("delta", "gamma", "vega", "theta")
-_EPILOG_RUN = """[bold]Examples[/bold]
-
-optihedge run delta_neutral --data data/2026-01-20 --out out
-
-optihedge run delta_neutral my_model.toml --data data/2026-01-20 --send delta_neutral --workers 4
-
-Results lie in OUT/AS_OF/BOOK/MODEL: trades.csv, exposures.csv, limits.csv, costs.csv, report.html ..., a manifest.json
-last. With several models the lists are called ALTERNATIVE.csv but for the one to --send. A list that fails a check is
-held.csv. OUT/AS_OF/summary.csv and summary.json say what became of each."""
+_EPILOG_RUN = (
+    "[bold]Examples[/bold]\n\n"
+    "optihedge run delta_neutral --data data/2026-01-20 --out out\n\n"
+    "optihedge run delta_neutral my_model.toml --data data/2026-01-20 --send delta_neutral --workers 4\n\n"
+    "Results lie in OUT/AS_OF/BOOK/MODEL: trades.csv, exposures.csv, limits.csv, costs.csv, report.html ..., a "
+    "manifest.json last. With several models the lists are called ALTERNATIVE.csv but for the one to --send. A list "
+    "that fails a check is held.csv. OUT/AS_OF/summary.csv and summary.json say what became of each."
+)
 
 
 @app.command(epilog=_EPILOG_RUN)
@@ -337,21 +336,23 @@ def _save_trace(trace: str, folder: Path | None = None) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     errors = _console(stderr=True)
+    stopped = "interrupted; what was finished is whole, run again for the rest"
     try:
-        return int(app(args=arguments, standalone_mode=False) or 0)
+        code = int(app(args=arguments, prog_name="optihedge", standalone_mode=False) or 0)
+        if code == 130:
+            errors.print(stopped, highlight=False)
+        return code
     except OptihedgeError as error:
         errors.print(escape(f"{error.code}: {error}"), highlight=False)
         return 3
     except KeyboardInterrupt:
-        errors.print("interrupted; what was finished is whole, run again for the rest", highlight=False)
+        errors.print(stopped, highlight=False)
         return 130
     except Exception as error:
         show = getattr(error, "show", None)
         if callable(show):  # wrong usage, with typer's own message
             show()
             return int(getattr(error, "exit_code", 2))
-        if type(error).__name__ == "Abort":
-            return 130
         _save_trace(traceback.format_exc())
         return 6
 

@@ -170,6 +170,19 @@ def test_an_internal_error_saves_its_trace(
     assert "ZeroDivisionError: a bug" in path.read_text()
 
 
+def test_an_interrupt_leaves_whole_results_and_says_so(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("optihedge.batch.run.hedge_one", interrupted)
+    arguments = ["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path)]
+    code, text = run(arguments, capsys)
+    assert code == 130 and "run again for the rest" in text
+    assert not list(tmp_path.rglob("*.csv"))
+
+
 def test_into_a_pipe_it_prints_no_markup_and_no_progress(example_folder: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "optihedge.cli", "run", "beta_hedge", "market_neutral", "--data", str(example_folder),
