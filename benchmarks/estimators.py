@@ -1,6 +1,6 @@
 """Risk estimators out of sample: bias, QLIKE and realised variance on recorded markets; and how fast they are.
 
-    OMP_NUM_THREADS=1 python benchmarks/estimators.py [data folder] [--speed | --large]
+    OMP_NUM_THREADS=1 python benchmarks/estimators.py [data folder] [--speed | --perpetuals | --large]
 
 Prints Markdown tables; intervals are 95 % circular block bootstrap. The default, AdaptiveRisk(), was developed on the
 equities and is reported on the perpetuals unchanged.
@@ -43,7 +43,7 @@ def perpetuals(data: Path, estimators: dict[str, RiskEstimator], books: int = 10
     returns = closes.pct_change().iloc[1:]
     returns.attrs["periods_per_year"] = 365.0
     hedges = ("BTCUSDT", "ETHUSDT")
-    return evaluate_risk(estimators, returns, start=252, hedges=hedges, books=books, size=10, period="2QE-DEC")
+    return evaluate_risk(estimators, returns, start=252, hedges=hedges, books=books, size=10, months=6)
 
 
 def compared() -> dict[str, RiskEstimator]:
@@ -161,6 +161,8 @@ def main(arguments: list[str]) -> None:
     data = folders[0] if folders else ROOT.parent / "shared" / "data"
     if "--speed" in arguments:
         return speed()
+    if "--perpetuals" in arguments:
+        return show("50 perpetuals, September 2024 - March 2026", perpetuals(data, compared()))
     if "--large" in arguments:
         few = {name: usual_estimators()[name] for name in ("Ledoit-Wolf 252", "adaptive")}
         return show("400 large caps, 2008-2016", equities(data, 400, few, books=50))

@@ -66,6 +66,12 @@ def test_the_periods_bound_the_table(evaluation):
     np.testing.assert_allclose(evaluation.periods.min(axis=1), evaluation.forecasts["period_low"])
 
 
+def test_half_years_are_those_of_the_calendar():
+    moves = some_moves(300).set_axis(pd.date_range("2021-03-01", periods=300), axis=0)
+    found = evaluate_risk({"EWMA": EwmaRisk()}, moves, start=50, books=3, size=5, months=6)
+    assert list(found.periods.columns) == ["to 2021-06-30", "to 2021-12-25"]
+
+
 def test_bias_and_qlike_are_those_of_their_definitions():
     moves = some_moves(200)
     one = evaluate_risk({"a": GivenRisk(truth()), "b": EwmaRisk(30)}, moves, start=150, books=1, size=12, seed=4)
@@ -185,7 +191,7 @@ def test_the_default_developed_on_equities_is_calibrated_on_perpetuals(recorded)
     closes = perpetual_closes(recorded("crypto_perp_daily")).dropna(axis=1)
     hedges = ("BTCUSDT", "ETHUSDT")
     forecasts, ratios = default_against_ledoit_wolf(
-        closes.pct_change().iloc[1:], hedges=hedges, books=100, size=10, period="2QE-DEC"
+        closes.pct_change().iloc[1:], hedges=hedges, books=100, size=10, months=6
     )
     assert forecasts["bias"].between(0.92, 1.10).all()
     assert (forecasts["period_low"] > 0.82).all() and (forecasts["period_high"] < 1.18).all()

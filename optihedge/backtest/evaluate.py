@@ -122,7 +122,7 @@ def evaluate_risk(
     books: int = 100,
     size: int = 30,
     refit: int = 1,
-    period: str = "YE",
+    months: int = 12,
     baseline: str | None = None,
     seed: int = 0,
 ) -> RiskEvaluation:
@@ -132,7 +132,7 @@ def evaluate_risk(
     hedges   drivers that hedge the long-only books; none: the equal-weighted mean of all drivers
     books    random books of each kind, of `size` drivers each; weights exponential (long-only) or normal (long-short)
     refit    rows between fits of estimators without `partial_fit`
-    period   pandas frequency of the bias table ("YE", "2QE" half-years); moves without dates are cut into four
+    months   length of the periods of the bias table (12 calendar years, 6 half-years); moves without dates: four spans
 
     Raises SpecError.
     """
@@ -154,7 +154,7 @@ def evaluate_risk(
     results = {name: _follow(walk_risk(e, kept, start, refit), values, tests, start) for name, e in estimators.items()}
     count = len(moves) - start
     shares = np.array([np.bincount(draw, minlength=count) for draw in block_rows(count, _BLOCK, _DRAWS, seed)]) / count
-    labels = _period_labels(kept.index[start:], period)
+    labels = _period_labels(kept.index[start:], months)
     return RiskEvaluation(
         forecasts=_forecast_table(results, base, shares, labels),
         variances=_variance_table(results, base, shares),
@@ -303,9 +303,9 @@ def _period_table(results: dict[str, _Result], labels: np.ndarray) -> pd.DataFra
     return pd.DataFrame(table).T.rename_axis(["estimator", "books"])
 
 
-def _period_labels(index: pd.Index, period: str) -> np.ndarray:
-    """A label per row: the period it falls in, or a quarter of the rows where the index holds no dates."""
+def _period_labels(index: pd.Index, months: int) -> np.ndarray:
+    """A label per row: the end of its calendar period, or the number of its quarter of the rows without dates."""
     if not isinstance(index, pd.DatetimeIndex):
         return np.arange(len(index)) * 4 // len(index) + 1
-    ends = pd.Series(0, index=index).groupby(pd.Grouper(freq=period)).ngroup()
-    return index.to_series().groupby(ends.to_numpy()).transform("max").dt.strftime("to %Y-%m-%d").to_numpy()
+    number = (12 * index.year + index.month - 1) // months
+    return index.to_series().groupby(number).transform("max").dt.strftime("to %Y-%m-%d").to_numpy()
