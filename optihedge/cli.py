@@ -27,7 +27,7 @@ app = typer.Typer(
         "Hedge a book: read a market, solve, prove the answer, and write a trade list that can be executed.\n\n"
         "A market is a folder of CSV files (market.toml, instruments.csv, quotes.csv, and optionally drivers.csv, "
         "history.csv, ...), a book is a CSV with the columns instrument and quantity, a hedging model is a TOML file "
-        "or the name of a shipped one. Try [bold]optihedge demo[/bold] first: it writes all of these and hedges them.\n\n"
+        "or the name of a shipped one. Try [bold]optihedge demo[/bold] first: it writes and hedges all of these.\n\n"
         "Exit codes: 0 all done; 1 some book failed or was held; 2 wrong usage; 3 nothing usable (data or model files);"
         " 6 internal error (its trace is saved)."
     ),
