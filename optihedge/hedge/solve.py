@@ -13,9 +13,17 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import OptihedgeError, SolverError, SpecError
-from optihedge.hedge.certificate import GAP_TOLERANCE, Certificate, Verdict, judge, judge_clean, scale_of
-from optihedge.hedge.infeasible import give_way, least_volatility, relax, unreachable_row
-from optihedge.hedge.program import Array, Candidate, Program
+from optihedge.hedge.certificate import (
+    GAP_TOLERANCE,
+    Certificate,
+    Verdict,
+    judge,
+    judge_clean,
+    row_tolerances,
+    scale_of,
+)
+from optihedge.hedge.infeasible import least_volatility, relax, unreachable_row
+from optihedge.hedge.program import Array, Candidate, Program, row_violations
 from optihedge.hedge.solvers.structured import polish
 
 _HOME = {
@@ -32,6 +40,7 @@ _RISING = 6  # of them in which the price may only rise before the least volatil
 _INSIDE = 1e-8  # how far inside its limit the volatility is aimed, relative
 _TINY = 1e-300
 _AUXILIARIES = 10  # columns without risk or lot from which general solvers go first
+_EASE = 0.9  # of the rows' tolerances
 _EASED = "limits contradict each other by less than their tolerances, within which they are met"
 
 
@@ -240,10 +249,12 @@ def _by_relaxation(walk: _Walk, solvers: Sequence[Solver]) -> bool:
     except (OptihedgeError, ValueError) as error:
         walk.chain.append(f"relaxation: failed: {error}")
         return False
-    if not least.feasible:
-        return walk.proved("relaxation", Candidate(least.h, least.multipliers, "infeasible", least.limit_multiplier))
-    eased = give_way(program, least.h, margin=0.0)
-    if (eased.row_lower == program.row_lower).all() and (eased.row_upper == program.row_upper).all():
+    ray = Candidate(least.h, least.multipliers, "infeasible", least.limit_multiplier)
+    if not least.feasible and walk.proved("relaxation", ray):
+        return True
+    room = np.where(np.isinf(program.row_penalty), _EASE * row_tolerances(program, least.h), 0.0)
+    eased = replace(program, row_lower=program.row_lower - room, row_upper=program.row_upper + room)
+    if not row_violations(program, least.h)[np.isinf(program.row_penalty)].any():
         return False
     for one in solvers:
         candidate = None if walk.late() else walk.attempt(one, None, eased)
