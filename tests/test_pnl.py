@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from recorded_markets import spx_days, spx_market
+from recorded_markets import deribit_market, deribit_snapshots, spx_days, spx_market
 from test_exposures import BASIS, EXPIRY, PERP_BASIS, QUANTITY, SPOT, STRIKES, VOL
 
 from optihedge.errors import DataError
@@ -138,3 +138,24 @@ def test_recorded_index_options_are_explained_from_day_to_day(recorded):
     for left, explained, ticks in ((simple, 0.995, 2.0), (frame["unexplained"], 0.998, 1.2)):
         assert 1 - (left**2).sum() / ((total - total.mean()) ** 2).sum() >= explained
         assert (left.abs() / frame["tick"]).mean() <= ticks
+
+
+@pytest.mark.parametrize("base", ["USD", "BTC"])
+def test_a_recorded_coin_desk_is_explained_in_either_numeraire(recorded, base):
+    """Options of 5-60 delta beyond a week, and all futures, pooled over the days between seven snapshots."""
+    folder = recorded("deribit_btc_2026")
+    markets = [deribit_market(folder, snapshot, base) for snapshot in deribit_snapshots(folder)]
+    options, futures = [], []
+    for start, end in zip(markets[:-1], markets[1:], strict=True):
+        table = start.instruments[start.names.isin(end.names)]
+        frame = explain_pnl(start, end, pd.Series(1.0, index=table.index))
+        delta = start.exposures.loc[table.index, "delta"].abs() / start.notional[table.index]
+        later = table["expiry"] > start.as_of + pd.Timedelta(days=7)
+        options.append(frame[(table["type"] == "inverse_option") & delta.between(0.05, 0.60) & later])
+        futures.append(frame[table["type"] == "inverse_future"])
+    pooled = pd.concat(options)
+    total, left = pooled["total"], pooled["unexplained"]
+    assert len(pooled) > 1_000
+    assert 1 - (left**2).sum() / ((total - total.mean()) ** 2).sum() >= 0.9995
+    margins = pd.concat(futures)
+    assert margins["unexplained"].abs().sum() <= 1e-3 * margins["total"].abs().sum()

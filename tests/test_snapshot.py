@@ -413,3 +413,16 @@ def test_five_thousand_options_pass_the_door_in_a_second():
     market = Market(table, quotes, "USD", as_of="2026-01-20")
     assert len(market.exposures) == count + 1
     assert time.process_time() - start < 1.0
+
+
+def test_depth_is_read_best_price_first(tmp_path):
+    depth = "instrument,side,price,size\nNA,ask,102,10\nNA,bid,98,5\nNA,ask,101,3\nNA,bid,99,1\n"
+    market = read_market(write(tmp_path, depth=depth))
+    assert market.depth["price"].tolist() == [101, 102, 99, 98]
+    for text, message in (
+        (depth + "NX,bid,1,1\n", r"depth.csv row 6: instrument NX is not known; add it to instruments"),
+        (depth + "NA,mid,1,1\n", r"depth.csv row 6: side is 'mid'; write one of bid, ask"),
+        (depth + "NA,bid,1,0\n", r"depth.csv row 6: size is 0.0; give a number above 0"),
+    ):
+        with pytest.raises(DataError, match=message):
+            read_market(write(tmp_path, depth=text))
