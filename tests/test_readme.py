@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from optihedge.cli import app, main
+from optihedge.frames import read_frame
 from optihedge.hedge.modelfile import parse_model
+from optihedge.market.drivers import DRIVERS
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -52,6 +54,13 @@ def test_the_model_file_loads() -> None:
     assert models
     for block in models:
         assert tomllib.loads(block)["description"] == parse_model(block).description
+
+
+def test_the_drivers_file_reads(tmp_path: Path) -> None:
+    path = tmp_path / "drivers.csv"
+    path.write_text(next(block for kind, block in BLOCKS if kind == "csv"), encoding="utf-8")
+    table = read_frame(path, DRIVERS)
+    assert table["market"].sum() == 1 and set(table["kind"]) == {"price", "vol"}
 
 
 def test_exactly_two_commands_set_up_and_the_second_is_ci() -> None:
