@@ -50,6 +50,12 @@ def test_position_limit_in_base_currency_and_as_a_share_of_gross():
         assert hedged(market, {"S0": 100.0}, limit).after["S0"] == pytest.approx(50, rel=EDGE)
 
 
+def test_a_fixed_position_beyond_its_limit_stays_and_is_named():
+    hedge = hedged(stocks(3), {"S0": 140.0}, PositionLimit(upper=100.0), universe=("S2",))
+    assert hedge.after["S0"] == 140.0
+    assert "position: S0 beyond the limit, but not tradable" in hedge.problem.notes
+
+
 def test_a_soft_position_limit_gives_way_to_a_cost_above_its_penalty():
     market = stocks(2, spread=2e-3)
     cost = 1e-3 * market.price["S0"]

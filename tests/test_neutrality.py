@@ -148,6 +148,18 @@ def test_a_gamma_and_a_vega_target_with_one_expiry_are_jointly_infeasible_by_nam
     assert found.exposures.loc["vega", "after"] == pytest.approx(-50, rel=1e-6)
 
 
+def test_an_optional_term_is_left_out_and_said_to_be_where_the_market_lacks_it():
+    market = stocks(2)
+    hedge = hedged(
+        market, {"S0": 1.0}, Neutral("delta", by="sector", optional=True), Neutral("beta", optional=True),
+        Neutral("delta", band=1e3, optional=True),
+    )  # fmt: skip
+    assert list(hedge.limits.index) == ["delta"]
+    assert hedge.problem.notes[:2] == (
+        "delta by sector: left out, the market has no sector", "beta: left out, the market has no beta"
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [

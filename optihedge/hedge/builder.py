@@ -331,8 +331,12 @@ class ProgramBuilder:
 
     def box(self, lower: Values = -np.inf, upper: Values = np.inf) -> None:
         """Bounds on quantities after trading, contracts; those of fixed contracts do not apply."""
-        self.lower = np.maximum(self.lower, self._bound(lower))
-        self.upper = np.minimum(self.upper, self._bound(upper))
+        low, high = self._bound(lower), self._bound(upper)
+        beyond = self.names[~self.tradable & ((self.start < low) | (self.start > high))]
+        if len(beyond):
+            more = f" and {len(beyond) - 1} more" if len(beyond) > 1 else ""
+            self.notes.append(f"{self._term.label}: {beyond[0]}{more} beyond the limit, but not tradable")
+        self.lower, self.upper = np.maximum(self.lower, low), np.minimum(self.upper, high)
 
     def trade_box(self, lower: Values = -np.inf, upper: Values = np.inf) -> None:
         """Bounds on trades, contracts: lower <= 0 <= upper."""

@@ -26,6 +26,7 @@ class Neutral(Term):
                   errors of the exposure per contract (column `<exposure>_error`): the band holds for every exposure
                   within kappa errors of its estimate, all at their worst at once
     band_share    adds this share of the book's gross notional to the band
+    optional      where the market has no such exposure or column the term is left out, and said to be, not an error
     """
 
     exposure: str
@@ -34,6 +35,7 @@ class Neutral(Term):
     by: str | None = None
     uncertainty: float = 0.0
     band_share: float = 0.0
+    optional: bool = False
 
     reads_boxes: ClassVar[bool] = True
 
@@ -65,6 +67,13 @@ class Neutral(Term):
 
     def contribute(self, p: ProgramBuilder) -> None:
         columns = p.market.exposures.columns
+        if self.optional:
+            absent = [self.by] if self.by is not None and self.by not in p.market.instruments else []
+            if self.exposure not in columns and not (self.exposure == "beta" and columns.str.startswith("beta:").any()):
+                absent.append(self.exposure)
+            if absent:
+                p.notes.append(f"{self.label}: left out, the market has no {absent[0]}")
+                return
         betas = [c for c in columns if str(c).startswith("beta:") and not str(c).endswith(ERROR_SUFFIX)]
         each = betas if self.exposure == "beta" and "beta" not in columns and betas else [self.exposure]
         for exposure in each:
