@@ -27,15 +27,25 @@ def test_cvxpy_renders_the_objective_and_the_rows_that_the_program_states(seed):
     assert float(value.value) == pytest.approx(objective(hard, h), rel=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_cvxpy_and_the_chain_agree_on_every_feature(seed):
+def agrees(seed: int) -> bool:
+    """Whether CVXPY certified a random Program; if it did, its objective is the chain's, as both proofs allow."""
     rng = np.random.default_rng(seed)
-    p = random_program(rng, 12)
-    modelled, chain = solve(p, solver="modelled"), solve(p)
-    assert chain.certificate.status == "optimal"
-    if modelled.certificate.status == "optimal":
-        difference = abs(modelled.certificate.primal - chain.certificate.primal)
-        assert difference <= OBJECTIVE * chain.certificate.scale
+    p = random_program(rng, int(rng.choice([3, 12, 40])))
+    oracle, chain = certify(p, Modelled().solve(p)), solve(p).certificate
+    assert chain.status == "optimal"
+    if oracle.status == "optimal":
+        room = abs(oracle.gap) + abs(chain.gap) + OBJECTIVE * chain.scale
+        assert abs(oracle.primal - chain.primal) <= room
+    return oracle.status == "optimal"
+
+
+def test_cvxpy_and_the_chain_agree_on_every_feature():
+    assert np.mean([agrees(seed) for seed in range(15)]) >= 0.6
+
+
+@pytest.mark.slow
+def test_cvxpy_and_the_chain_agree_on_three_hundred_programs():
+    assert np.mean([agrees(2000 + seed) for seed in range(300)]) >= 0.6
 
 
 def test_a_volatility_limit_by_a_cone_agrees_with_its_price():

@@ -124,3 +124,9 @@ def test_residuals_see_a_multiplier_of_an_infinite_limit():
     problem = plain([0.0, 0.0], [-np.inf, -np.inf], [1.0, np.inf])
     assert residuals(*problem, np.zeros(2), np.array([0.0, 0.0])).max() == 0
     assert residuals(*problem, np.zeros(2), np.array([-1.0, 0.0])).max() > 0.1
+
+
+def test_piqp_declines_what_it_could_not_stop_in_time():
+    P, A = sp.csc_array((1001, 1001)), sp.csc_array(np.ones((1000, 1001)))
+    said = Piqp().solve_qp(P, np.zeros(1001), A, np.zeros(1000), np.ones(1000), deadline=1.0)
+    assert said.status == "declined: it could not be stopped in time"

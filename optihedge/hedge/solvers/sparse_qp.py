@@ -16,6 +16,7 @@ from optihedge.hedge.solvers.normalise import column_scale, normalise
 
 INFINITE = 1e20  # a bound this large is none
 CHECKED = 1e-6  # relative residual up to which a claimed solution is believed
+_UNSTOPPABLE = 1_000_000  # entries from which PIQP takes seconds, and it knows no time limit
 _ROUNDS = 6  # quadratic programs that stand for one with 3/2 powers
 _SMALLEST = 1e-8  # of a column's scale: the least trade at which a quadratic touches
 RAY = 1e-9  # residual per unit of promise up to which a claimed ray is
@@ -93,7 +94,7 @@ class _SparseSolver:
         found = self._run(SparseQP(sp.csc_array(P / money), q / money, sp.csc_array(A), l, u, none, np.zeros(0), 0),
                           deadline, None)  # fmt: skip
         result = QPResult(found.x, found.y * money, found.status)
-        if result.status.startswith("failed"):
+        if result.status.startswith(("failed", "declined")):
             return result
         if result.status == "optimal":
             worst, allowed = float(residuals(P, q, A, l, u, result.x, result.y).max()), CHECKED
@@ -183,6 +184,8 @@ class Piqp(_SparseSolver):
 
     def _run(self, qp: SparseQP, deadline: float | None, warm: Candidate | None) -> QPResult:
         piqp = import_module("piqp")
+        if deadline is not None and qp.A.nnz > _UNSTOPPABLE:
+            return QPResult(np.zeros(len(qp.q)), np.zeros(len(qp.l)), "declined: it could not be stopped in time")
         rows = qp.A.tocsr()
         bounds, own, other = _single_variable_rows(qp, rows)
         other = other[np.isfinite(qp.l[other]) | np.isfinite(qp.u[other])]
