@@ -1,5 +1,7 @@
 """P&L explain: the parts sum to the total, what is linear is explained exactly, the rest to second order."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -124,7 +126,7 @@ def test_recorded_index_options_are_explained_from_day_to_day(recorded):
     """Liquid contracts (bid above zero, 5-60 delta, 7-365 days) of all consecutive recorded days, on their forwards."""
     folder = recorded("spx_options_2019")
     pooled = []
-    for today, tomorrow in zip(spx_days(folder)[:-1], spx_days(folder)[1:], strict=True):
+    for today, tomorrow in pairwise(spx_days(folder)):
         start, end = spx_market(folder, today), spx_market(folder, tomorrow, liquid=False)
         delta = (start.exposures["delta"] / 100 / start.levels["SPX"]).abs()
         chosen = start.names.isin(end.names) & delta.between(0.05, 0.60).to_numpy() & (start.names != "SPX")
@@ -146,7 +148,7 @@ def test_a_recorded_coin_desk_is_explained_in_either_numeraire(recorded, base):
     folder = recorded("deribit_btc_2026")
     markets = [deribit_market(folder, snapshot, base) for snapshot in deribit_snapshots(folder)]
     options, futures = [], []
-    for start, end in zip(markets[:-1], markets[1:], strict=True):
+    for start, end in pairwise(markets):
         table = start.instruments[start.names.isin(end.names)]
         frame = explain_pnl(start, end, pd.Series(1.0, index=table.index))
         delta = start.exposures.loc[table.index, "delta"].abs() / start.notional[table.index]
