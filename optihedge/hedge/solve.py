@@ -205,7 +205,8 @@ class _Walk:
         if eased is not None:
             own = judge(self.program, candidate, np.inf)
             proof = proof and own.status == "optimal"
-            verdict = replace(own, status=verdict.status if proof else "failed", gap=verdict.gap, note=_EASED)
+            status, note = (verdict.status, _EASED) if proof else ("failed", own.note)
+            verdict = replace(own, status=status, gap=verdict.gap, note=note)
         if proof or _better(verdict, self.verdict):
             self.candidate, self.verdict = candidate, verdict
         return proof
