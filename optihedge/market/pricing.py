@@ -200,7 +200,7 @@ def venue_theta(quote_greeks: Greeks, years: ArrayLike) -> Floats:
     return np.maximum(quote_greeks.theta * lifetime, -quote_greeks.price)
 
 
-def settlement_weight(minutes_to_expiry: ArrayLike, window: float = 30.0) -> Floats:
+def settlement_weight(minutes_to_expiry: ArrayLike, window: ArrayLike = 30.0) -> Floats:
     """Share of the delta left while the settlement average runs over the last `window` minutes: falls linearly to 0."""
     return np.clip(np.asarray(minutes_to_expiry, dtype=float) / window, 0.0, 1.0)
 
