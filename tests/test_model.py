@@ -340,6 +340,17 @@ def test_the_report_names_what_matters():
     assert "<script" not in replace(hedge, model=replace(hedge.model, name="<script>"))._repr_html_()
 
 
+def test_the_report_shows_the_largest_trades_first_and_says_what_it_leaves_out():
+    market = stocks(60)
+    book = dict.fromkeys(market.names, 100.0)
+    hedge = HedgeModel(risk=flat_risk(market), objective=(Variance(1e-3),), name="all").hedge(market, book)
+    text = str(hedge)
+    assert "... and 20 more" in text and "... and 20 more" in hedge._repr_html_()
+    largest = (hedge.trades.abs() * market.notional).idxmax()
+    assert text.index(f"\n{largest} ") < text.index("... and 20 more")
+    assert "inf" not in text.split("costs")[0]
+
+
 def test_baselines_are_no_trade_the_nearest_instrument_and_a_regression():
     market, book = stocks(4, spread=1e-4), {"S0": 1000.0, "S1": 500.0}
     hedge = simple(market, universe=("S2", "S3"), risk=EwmaRisk(halflife=60)).hedge(market, book)

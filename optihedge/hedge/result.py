@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 _MATERIAL = 0.1  # share of variance below which a hedge is noise
+_ROWS = 40  # of each table that a report shows
 _DUST = 1e-6  # of a lot, of the largest shadow price: what tables leave out
 
 
@@ -250,9 +251,13 @@ class Hedge:
     def _tables(self) -> dict[str, pd.DataFrame]:
         lots = self.market.instruments["lot"].to_numpy(dtype=float)[self.problem.positions]
         moved = self.trades.abs() > _DUST * lots
+        trades = pd.DataFrame({"before": self.before, "trade": self.trades, "after": self.after})[moved]
+        size = trades["trade"].abs() * self.market.notional.reindex(trades.index)
+        exposures = self.exposures
+        told = exposures["target"].notna() | (exposures[["before", "after"]] != 0).any(axis=1)
         tables = {
-            "trades": pd.DataFrame({"before": self.before, "trade": self.trades, "after": self.after})[moved],
-            "exposures": self.exposures,
+            "trades": trades.loc[size.sort_values(ascending=False, kind="stable").index],
+            "exposures": exposures[told],
             "costs": self.costs.to_frame(),
         }
         price = self.limits["shadow_price"].abs()
@@ -269,7 +274,9 @@ class Hedge:
 
     def __str__(self) -> str:
         parts = ["\n".join(self._headline())]
-        parts += [f"{name}\n{table.to_string(float_format='{:,.6g}'.format)}" for name, table in self._tables().items()]
+        for name, table in self._tables().items():
+            text = _finite(table.iloc[:_ROWS]).to_string(float_format="{:,.6g}".format, na_rep="")
+            parts.append(f"{name}\n{text}{_more(table)}")
         notes = "\n".join(f"note: {note}" for note in self.problem.notes)
         return "\n\n".join([part for part in (*parts, notes, str(self.certificate)) if part])
 
@@ -278,8 +285,18 @@ class Hedge:
 
     def _repr_html_(self) -> str:
         head = "".join(f"<p>{escape(line)}</p>" for line in self._headline())
-        tables = "".join(
-            f"<h4>{escape(name)}</h4>{table.to_html(float_format='{:,.6g}'.format, escape=True)}"
-            for name, table in self._tables().items()
-        )
-        return f"<div>{head}{tables}<pre>{escape(str(self.certificate))}</pre></div>"
+        tables = ""
+        for name, table in self._tables().items():
+            body = _finite(table.iloc[:_ROWS]).to_html(float_format="{:,.6g}".format, na_rep="", escape=True)
+            tables += f"<h4>{escape(name)}</h4>{body}{_more(table)}"
+        notes = "".join(f"<p>note: {escape(note)}</p>" for note in self.problem.notes)
+        return f"<div>{head}{tables}{notes}<pre>{escape(str(self.certificate))}</pre></div>"
+
+
+def _finite(table: pd.DataFrame) -> pd.DataFrame:
+    """Without infinities, which a report leaves blank."""
+    return table.apply(lambda column: column.where(np.isfinite(column)) if column.dtype.kind == "f" else column)
+
+
+def _more(table: pd.DataFrame) -> str:
+    return f"\n... and {len(table) - _ROWS} more" if len(table) > _ROWS else ""
