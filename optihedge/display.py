@@ -33,7 +33,7 @@ def number(value: object, digits: int = 6) -> str:
     if size >= 1e15 or 0 < size < 1e-6:
         return f"{value:.3g}"
     decimals = 0 if float(value).is_integer() else max(0, min(digits - 1 - int(np.floor(np.log10(size))), 6))
-    text = f"{value:,.{decimals}f}"
+    text = f"{float(value) + 0.0:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -49,7 +49,10 @@ def table_html(frame: pd.DataFrame | pd.Series, caption: str = "", digits: int =
     """An HTML table of a frame, all text escaped, numbers right-aligned."""
     table = frame.to_frame() if isinstance(frame, pd.Series) else frame
     index = "" if isinstance(table.index, pd.RangeIndex) else f"<th>{escape(str(table.index.name or ''))}</th>"
-    head = index + "".join(f"<th>{escape(str(name))}</th>" for name in table.columns)
+    sides = ["right" if kind.kind in "fiu" else "left" for kind in table.dtypes]
+    head = index + "".join(
+        f"<th style='text-align:{side}'>{escape(str(name))}</th>" for name, side in zip(table.columns, sides, strict=True)
+    )
     rows = []
     for label, row in zip(table.index, table.itertuples(index=False), strict=True):
         first = f"<th style='text-align:left'>{escape(str(label))}</th>" if index else ""
@@ -59,14 +62,17 @@ def table_html(frame: pd.DataFrame | pd.Series, caption: str = "", digits: int =
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def page_html(title: str, parts: Mapping[str, pd.DataFrame | pd.Series | str]) -> str:
-    """Captioned tables and paragraphs, one under the other."""
+def page_html(title: str, parts: Mapping[str, pd.DataFrame | pd.Series | str | Sequence[str]]) -> str:
+    """Captioned tables, paragraphs and lists of sentences, one under the other."""
     body = [f"<h3>{escape(title)}</h3>"]
     for caption, part in parts.items():
         if isinstance(part, str):
             body.append(f"<p><b>{escape(caption)}</b> {escape(part)}</p>" if caption else f"<p>{escape(part)}</p>")
-        elif len(part):
-            body.append(table_html(part, caption))
+        elif isinstance(part, (pd.DataFrame, pd.Series)):
+            body.append(table_html(part, caption) if len(part) else "")
+        elif part:
+            items = "".join(f"<li>{escape(sentence)}</li>" for sentence in part)
+            body.append(f"<p><b>{escape(caption)}</b></p><ul>{items}</ul>")
     return f"<div class='optihedge'>{''.join(body)}</div>"
 
 

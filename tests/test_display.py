@@ -24,7 +24,7 @@ def png(drawn: object) -> bytes:
     ("value", "text"),
     [(1234567.891, "1,234,568"), (2092.625, "2,092.62"), (0.0123456789, "0.012346"), (12.5, "12.5"), (-3.0, "-3"),
      (0.0, "0"), (float("nan"), ""), (float("inf"), "inf"), (1e-9, "1e-09"), (2e18, "2e+18"), ("x", "x"),
-     (True, "True")],
+     (True, "True"), (-0.0, "0")],
 )  # fmt: skip
 def test_a_number_reads_as_a_person_writes_it(value: object, text: str) -> None:
     assert number(value) == text
@@ -40,6 +40,13 @@ def test_everything_in_a_table_is_escaped() -> None:
     assert "<script>" not in html and "<i>" not in html and "<h1>" not in html and "&lt;script&gt;" in html
     for tag in ("<b>", "<t>", "<c>"):
         assert tag not in html.replace("<p><b>&lt;c&gt;</b>", "")
+
+
+def test_a_page_holds_tables_paragraphs_and_lists() -> None:
+    empty = {"d": pd.DataFrame(), "e": []}
+    html = page_html("t", {"a": "text", "b": ["one <1>", "two"], "c": pd.DataFrame({"x": [1.5]}), **empty})
+    assert "<li>one &lt;1&gt;</li><li>two</li>" in html and "<p><b>a</b> text</p>" in html and ">1.5</td>" in html
+    assert ">d<" not in html and ">e<" not in html
 
 
 def test_figures_of_a_hedge_a_risk_and_a_market(example_folder: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from html import escape
 
 import numpy as np
 import pandas as pd
 
 from optihedge.display import page_html
+from optihedge.hedge.explain import explain
 from optihedge.hedge.result import Hedge
 from optihedge.trades.checks import Verdict
 from optihedge.trades.tradelist import csv_text, plain_text, trade_list
@@ -55,22 +57,23 @@ def files(hedge: Hedge, verdict: Verdict, *, book: str, model: str, list_name: s
 
 def report(hedge: Hedge, verdict: Verdict, listed: pd.DataFrame, *, title: str, list_name: str) -> str:
     """The result as one HTML page that needs nothing else."""
-    status = "HELD: " + "; ".join(verdict.reasons) if verdict.held else list_name.removesuffix(".csv")
-    notes = {f"note {i}": note for i, note in enumerate((*hedge.problem.notes, *verdict.notes), 1)}
-    shown = listed.drop(columns=["as_of", "book", "model", "model_hash"])
-    certificate = hedge.certificate
-    proof = f"objective {certificate.primal:,.2f}, proved within {certificate.gap:,.4g} {hedge.market.base_currency}"
-    market = hedge.market
-    about = f"as of {market.as_of:%Y-%m-%d %H:%M} UTC, in {market.base_currency}, horizon {hedge.model.horizon}"
+    market, certificate = hedge.market, hedge.certificate
+    shown = listed.drop(columns=["as_of", "book", "order_id", "model", "model_hash"])
     body = page_html(title, {
-        "": about, "list": status, certificate.status: proof, "trades": shown, **tables(hedge), **notes,
+        "": f"as of {market.as_of:%Y-%m-%d %H:%M} UTC, in {market.base_currency}, horizon {hedge.model.horizon}",
+        "list:": "HELD: " + "; ".join(verdict.reasons) if verdict.held else list_name,
+        f"{certificate.status}:": f"objective {certificate.primal:,.2f}, no hedge at all can do better than "
+                                  f"{certificate.dual:,.2f} {market.base_currency}",
+        "trades": shown,
+        "why": explain(hedge),
+        **tables(hedge),
+        "notes": [*hedge.problem.notes, *verdict.notes],
     })  # fmt: skip
-    style = "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse;margin:1em 0}td,th{padding:2px 8px}"
-    return f"<!doctype html><meta charset='utf-8'><title>{_escaped(title)}</title><style>{style}</style>{body}\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+    style = (
+        "body{font:14px sans-serif;margin:2em;color:#33393f}table{border-collapse:collapse;margin:1.5em 0}"
+        "td,th{padding:2px 8px;border-bottom:1px solid #ddd}thead th{border-bottom:2px solid #33393f}"
+    )
+    return f"<!doctype html><meta charset='utf-8'><title>{escape(title)}</title><style>{style}</style>{body}\n"
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
