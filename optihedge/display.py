@@ -50,9 +50,8 @@ def table_html(frame: pd.DataFrame | pd.Series, caption: str = "", digits: int =
     table = frame.to_frame() if isinstance(frame, pd.Series) else frame
     index = "" if isinstance(table.index, pd.RangeIndex) else f"<th>{escape(str(table.index.name or ''))}</th>"
     sides = ["right" if kind.kind in "fiu" else "left" for kind in table.dtypes]
-    head = index + "".join(
-        f"<th style='text-align:{side}'>{escape(str(name))}</th>" for name, side in zip(table.columns, sides, strict=True)
-    )
+    names = zip(table.columns, sides, strict=True)
+    head = index + "".join(f"<th style='text-align:{side}'>{escape(str(name))}</th>" for name, side in names)
     rows = []
     for label, row in zip(table.index, table.itertuples(index=False), strict=True):
         first = f"<th style='text-align:left'>{escape(str(label))}</th>" if index else ""
