@@ -153,6 +153,9 @@ class NewtonSystem:
 
 def _weighted_square(matrix: Array, response: Array) -> Array:
     """matrix' diag(response) matrix: lower triangle, p x p, in the order BLAS likes."""
+    moving = np.flatnonzero(response)
+    if len(moving) < 0.7 * len(response):  # what does not respond is left out
+        matrix, response = matrix[moving], response[moving]
     root = np.sqrt(response)
     if len(matrix) <= _CHUNK:
         return dsyrk(1.0, (matrix * root[:, None]).T, lower=1)

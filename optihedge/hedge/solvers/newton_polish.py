@@ -26,11 +26,12 @@ from optihedge.hedge.solvers.standard_form import StandardForm
 
 Array = np.ndarray
 
-_PROXIMAL = 1e-5  # least curvature of a column, in the form's units
+PROXIMAL = 1e-5  # least curvature of a column, in the form's units
 _LEAST_PROXIMAL = 1e-10
 _ROUNDING = 1e-14
-_TRUST = 0.1  # the first step's largest change of a row's multiplier, share of the largest multiplier
+_TRUST = 0.3  # the first step's largest change of a row's multiplier, share of the largest multiplier
 _CRAWL = 0.02  # three steps in a row shorter than this share of Newton's lead nowhere
+_STOPS = 2  # times that one step may be shortened for rows at their limits
 _APART = 1e20  # compliance of a coordinate that leaves the system
 
 
@@ -80,7 +81,7 @@ def polish_point(form: StandardForm, system: NewtonSystem, h: Array, V: Array, f
 
     `floor`: proof.scale_floor(form). Ends once the proof passes `tolerance` or stops improving.
     """
-    best, taken, proximal = None, 0, _PROXIMAL
+    best, taken, proximal = None, 0, PROXIMAL
     start, centre, last = (h, V), h, np.inf
     while taken < steps and proximal <= 10.0:
         dual = _Dual(form, centre, proximal)
@@ -108,16 +109,19 @@ def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float
     """Newton steps from V until only rounding is left: (h, V, steps, whether it got there)."""
     form = dual.form
     least, most = form.multiplier_bounds
+    row, band, powered = form.compliance == 0, form.low < form.high, bool(form.power.any())
     reach, lengths = _reach(form, 1.0 / dual.curvature), _lengths(form)
-    trial, crawling = dual.at(V), 0
-    regular, trust, pieces, row = 1e-13, _TRUST * max(np.abs(V).max(), 1e-3), None, form.compliance == 0
+    trial, trust, crawling = dual.at(V), _TRUST * max(np.abs(V).max(), 1e-3), 0
+    factored: tuple[Array, ...] | None = None  # the sets that the system's factors belong to
+    light = False  # whether these were made with next to no damping
     for step in range(steps + 1):
         V, t = trial.V, trial.t
         active, gradient, shift = _active(form, V, trial.r, reach, least, most)
         free = response(form, t, trial.hinge_slopes, dual.curvature)
         opened = form.hinges.sign * (t[form.hinges.column] - form.hinges.at) > 0
-        before, pieces = pieces, (active, free > 0, opened)
-        if before is not None and all(np.array_equal(a, b) for a, b in zip(before, pieces, strict=True)):
+        sets = active, free > 0, opened
+        same = factored is not None and all(np.array_equal(a, b) for a, b in zip(factored, sets, strict=True))
+        if same:
             rounding = lengths * np.sqrt(t @ t) + system.diagonal * np.abs(V).max()
             if (np.abs(gradient) <= _ROUNDING * rounding).all():  # the linear model's answer: end on it
                 moved = t - free * system.adjoint(system.solve(gradient))
@@ -125,26 +129,52 @@ def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float
                 return np.where(inside, moved, t), V, step, True
         if step == steps or time.perf_counter() > stop:
             break
-        system.tilt(opened.astype(float))
-        yielding = np.where(active, form.compliance + row * np.abs(gradient) / trust, _APART)  # no step beyond trust
-        while not system.factor(free, yielding, None, regular):
-            regular *= 1e3
-            if regular > 1e-4:
-                return t, V, step, False
-        if shift.any():
-            gradient = np.where(active, gradient - system.values(free * system.adjoint(shift)), 0.0)
-        found = _search(dual, trial, np.where(active, system.solve(gradient), shift), least, most)
+        # a row changes sides only by way of zero, where its dual has a kink
+        side = np.where(band, np.sign(V) + (V == 0) * np.sign(gradient), 0.0)
+        lowest, highest = np.where(side > 0, 0.0, least), np.where(side < 0, 0.0, most)
+        if same and not powered and light:
+            change = system.solve(gradient)
+        else:
+            damping = row * np.abs(gradient) / trust  # no multiplier moves further than trust
+            system.tilt(opened.astype(float))
+            step_taken = _newton(system, free, active, gradient, shift, damping, lowest - V, highest - V)
+            if step_taken is None:
+                break
+            change, active = step_taken
+            factored, light = (active, *sets[1:]), bool((damping <= 1e-6 * system.diagonal).all())
+        found = _search(dual, trial, change, lowest, highest)
         if found is None:
-            trust, pieces = trust / 100, None
+            trust, factored = trust / 100, None
             if trust < 1e-9:
-                return t, V, step, False
+                break
         else:
             trial, length = found
             trust *= 4 if length > 0.5 else 0.5
             crawling = crawling + 1 if length < _CRAWL else 0
             if crawling == 3:
-                return trial.t, trial.V, step, False
+                break
     return trial.t, trial.V, step, False
+
+
+def _newton(
+    system: NewtonSystem, free: Array, active: Array, gradient: Array, shift: Array, damping: Array, down: Array,
+    up: Array,
+) -> tuple[Array, Array] | None:  # fmt: skip
+    """The Newton step of V, where what would pass its limits (down, up) stops there; and what is still active."""
+    change = shift
+    for _ in range(_STOPS):
+        yielding = np.where(active, system.form.compliance + damping, _APART)
+        if not any(system.factor(free, yielding, None, regular) for regular in (1e-13, 1e-10, 1e-7, 1e-4)):
+            return None
+        right = gradient
+        if shift.any():
+            right = gradient - system.values(free * system.adjoint(shift))
+        change = np.where(active, system.solve(np.where(active, right, 0.0)), shift)
+        beyond = active & ((change < down) | (change > up))
+        if not beyond.any():
+            break
+        shift, active = np.where(beyond, np.clip(change, down, up), shift), active & ~beyond
+    return change, active
 
 
 def predict(form: StandardForm, system: NewtonSystem, h: Array, V: Array) -> Array:
@@ -152,7 +182,7 @@ def predict(form: StandardForm, system: NewtonSystem, h: Array, V: Array) -> Arr
 
     One Newton step of the optimality conditions from an earlier answer (h, V); V itself where the dual is no better.
     """
-    dual = _Dual(form, h, _PROXIMAL)
+    dual = _Dual(form, h, PROXIMAL)
     least, most = form.multiplier_bounds
     hinge_slopes, v = form.hinge_slopes(V), form.open_hinges(h)
     free = response(form, h, hinge_slopes, dual.curvature)
@@ -189,8 +219,6 @@ def _active(form: StandardForm, V: Array, r: Array, reach: Array, least: Array, 
 
 def _search(dual: _Dual, trial: _Trial, change: Array, least: Array, most: Array) -> tuple[_Trial, float] | None:
     """A trial along `change` near the top of the concave dual, and the share of it taken; None if nothing rises."""
-    band = dual.form.low < dual.form.high  # a row changes sides only by way of zero, where its dual has a kink
-    least, most = np.where(band & (trial.V > 0), 0.0, least), np.where(band & (trial.V < 0), 0.0, most)
     slack = 1e-13 * (abs(trial.dual) + 1.0)
     climb = _slope(dual, trial, change)
     best, low, high, up, down = None, 0.0, 1.0, climb, 0.0

@@ -144,19 +144,18 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
     f = fold(p)
     n, k, s, m = len(f.columns), len(f.factors), f.specifics.shape[0], len(f.row_index)
     scale, value = _scales(f, least)
-    root, hinge_scale = np.sqrt(value), scale[f.hinges.column]
-    factors, factor_offset = f.factors * (scale / root), f.factor_offset / root
-    specifics, rows, row_scale = scaled(f.specifics, 1 / root, scale), scaled(f.rows, 1.0, scale), np.ones(m)
+    root, hinge_scale, row_scale = np.sqrt(value), scale[f.hinges.column], np.ones(m)
+    factors, factor_offset = f.factors, f.factor_offset
     if m:
-        size = largest(rows)
+        size = largest(scaled(f.rows, 1.0, scale))
         row_scale = _power_of_two(np.where(size > 0, size, 1.0))
-        rows = scaled(rows, 1 / row_scale, np.ones(n))
 
     # which coordinates are local: row numbers of [specifics; rows] in the order of the blocks
     chosen, both = np.zeros(0, int), sp.csr_array((0, n))
     blocks: tuple[tuple[int, int], ...] = ()
     if s + m > FEW:
-        both = sp.vstack([specifics, rows], format="csr")
+        local = [scaled(f.specifics, 1 / root, scale), scaled(f.rows, 1 / row_scale, scale)]
+        both = sp.csr_array(sp.vstack(local))
         eligible = np.ones(s + m, bool)
         eligible[s + f.sized] = False
         chosen, blocks = split_blocks(both, eligible)
@@ -164,8 +163,8 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
     is_local[chosen] = True
     left, rest = np.flatnonzero(~is_local[:s]), np.flatnonzero(~is_local[s:])
     if len(left):
-        factors = np.vstack([factors, dense(specifics[left])])
-        factor_offset = np.concatenate([factor_offset, f.specific_offset[left] / root])
+        factors = np.vstack([factors, dense(f.specifics[left])])
+        factor_offset = np.concatenate([factor_offset, f.specific_offset[left]])
     if len(factors) > n + 1:  # no more factors than columns: rotate
         triangle = np.asarray(np.linalg.qr(np.column_stack([factors, factor_offset]), mode="r"))
         factors, factor_offset = triangle[:, :-1], triangle[:, -1]
@@ -173,9 +172,10 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
         factors, factor_offset = np.zeros((1, n)), np.zeros(1)
     k = len(factors)
     common = np.empty((n, k + len(rest)))
-    common[:, :k] = factors.T
-    if len(rest):
-        common[:, k:] = dense(rows[rest]).T
+    np.multiply(factors.T, scale[:, None] / root, out=common[:, :k])
+    np.multiply(dense(f.rows if len(rest) == m else f.rows[rest]).T, scale[:, None], out=common[:, k:])
+    common[:, k:] /= row_scale[rest]
+    factor_offset = factor_offset / root
     sized = k + np.searchsorted(rest, f.sized)
     weights = f.weights * hinge_scale / row_scale[f.sized, None]
 

@@ -16,7 +16,7 @@ import numpy as np
 from optihedge.hedge.program import Array, Candidate, Program
 from optihedge.hedge.solvers.arrow import NewtonSystem
 from optihedge.hedge.solvers.interior_point import InteriorPoint
-from optihedge.hedge.solvers.newton_polish import Point, polish_point, predict
+from optihedge.hedge.solvers.newton_polish import PROXIMAL, Point, polish_point, predict
 from optihedge.hedge.solvers.proof import RESIDUAL, prove, ray_gap, row_sizes, scale_floor
 from optihedge.hedge.solvers.standard_form import StandardForm, standard_form
 
@@ -29,6 +29,7 @@ _MANY_ROWS = 300
 _LARGEST_MATRIX = 5e7  # entries of the common coordinates
 _LARGEST_WORK = 2e10  # multiplications in one factorisation
 _LADDER = ((1e-5, 6), (1e-8, 12), (1e-11, 40))  # interior-point tolerance, then Newton steps at most
+_FLAT_LADDER = ((1e-7, 6), (1e-9, 20), (1e-11, 40))  # where columns without curvature leave kinks hard to tell
 _ELASTIC_RISK = 1e-12  # share of the curvature that is left while violations are minimised
 
 
@@ -125,7 +126,8 @@ class _Search:
     def cold(self, done: Callable[[Point], bool] = lambda point: point.proof.passes(_EXACT)) -> tuple[Point, str]:
         """The best point of the ladder of tolerances, up to one that is `done`; the interior point's last word."""
         inner, points, word = InteriorPoint(self.form, self.system), [], ""
-        for tolerance, steps in _LADDER:
+        flat = self.form.curvature.min() < PROXIMAL
+        for tolerance, steps in _FLAT_LADDER if flat else _LADDER:
             word = inner.advance(tolerance, self.stop, _ITERATIONS)
             if word == "contradiction":
                 return self.point(inner.h, inner.V), word
