@@ -181,6 +181,12 @@ def test_odd_lots_are_kept_and_trades_are_whole() -> None:
     assert round_program(p, solve(p).h, solve).h == pytest.approx([0.3])
 
 
+def test_a_quantity_that_its_box_forces_is_kept_beside_free_legs() -> None:
+    p = Program(columns=("forced", "half", "free"), start=[2.0, 0.0, 0.0], lower=[5.0, 0.5, -9.0],
+                upper=[5.0, 0.5, 9.0], lot=np.ones(3), diagonal=np.ones(3), linear=[0.0, 0.0, -2.4])  # fmt: skip
+    assert round_program(p, solve(p).h, solve).h == pytest.approx([5.0, 0.5, 2.0])
+
+
 def test_a_box_without_a_whole_lot_is_named() -> None:
     p = Program(columns=("A", "B"), start=[0.0, 0.0], lower=[0.2, -1.0], upper=[0.8, 1.0], lot=[1.0, 1.0])
     with pytest.raises(InfeasibleError, match=r"A: no whole number of lots of 1 .* into \[0.2, 0.8\]; widen"):
@@ -203,7 +209,7 @@ def test_predicted_changes_of_moves_equal_recomputation(seed: int) -> None:
     p = ladder_program(seed, 12)
     grid = Grid.of(p)
     around = Neighbourhood(p, grid)
-    h = grid.quantities(rng.integers(-3, 4, 12).astype(float))
+    h = p.start + p.lot * rng.integers(-3, 4, 12)
     legs = np.arange(11)
     moves = Moves(legs, np.round(grid.lots(h))[legs] + 1, 11, rng.integers(-5, 5, 11).astype(float))
     _, change = around.moves(h, moves, np.zeros(3))
@@ -212,7 +218,7 @@ def test_predicted_changes_of_moves_equal_recomputation(seed: int) -> None:
         after[k] = p.start[k] + p.lot[k] * moves.to_i[k]
         after[11] = p.start[11] + p.lot[11] * moves.to_j[k]
         assert change[k] == pytest.approx(objective(p, after) - objective(p, h), rel=1e-9, abs=1e-9)
-        excess, value = around.points(np.round(grid.lots(after))[None], np.zeros(3))
+        excess, value = around.points(after[None], np.zeros(3))
         assert value[0] == pytest.approx(objective(p, after))
         assert (excess[0] > 0) == (row_violations(p, after).max() > 1e-9)
 

@@ -14,31 +14,32 @@ _CHUNK = 4096
 _MOST_NODES = 5_000  # of the integer program's tree
 
 
-def best_nearby(around: Neighbourhood, continuous: Array) -> Array | None:
-    """The permitted point in the window of lots around a continuous optimum with the least (excess, objective).
+def best_nearby(around: Neighbourhood, centre: Array) -> Array | None:
+    """The permitted point in the window of lots around `centre` (n contracts) with the least (excess, objective).
 
-    Excess is measured beyond the bands themselves. None where there are more than eight lumpy legs.
+    Excess is measured beyond the bands themselves; columns without a choice of lots keep centre's quantities. None
+    where there are more than eight lumpy legs.
     """
     grid = around.grid
     legs = np.flatnonzero(grid.lumpy)
     if len(legs) > MOST_LEGS or (grid.lot == 0).any():
         return None
-    fixed = np.where(grid.lot > 0, np.round(grid.lots(around.program.start)), 0.0)
-    target = grid.lots(continuous)
+    target = grid.lots(centre)
     best, value = None, (np.inf, np.inf)
     window = min(int(_MOST_POINTS ** (1 / max(len(legs), 1)) + 1e-9), 64)
     first = np.floor(target[legs]) - (window // 2 - 1)
     for begin in range(0, window ** len(legs), _CHUNK):
         index = np.arange(begin, min(begin + _CHUNK, window ** len(legs)))
-        lots = np.repeat(fixed[None], len(index), axis=0)
+        points = np.repeat(centre[None], len(index), axis=0)
         if len(legs):
             wanted = first + np.stack(np.unravel_index(index, (window,) * len(legs)), axis=1)
             for place, leg in enumerate(legs):  # below the minimum size a trade snaps to none or to the minimum
-                lots[:, leg] = grid.nearest(wanted[:, place], np.full(len(index), leg))
-        excess, objective = around.points(lots, np.zeros(len(around.units)))
+                lots = grid.nearest(wanted[:, place], np.full(len(index), leg))
+                points[:, leg] = grid.start[leg] + grid.lot[leg] * lots
+        excess, objective = around.points(points, np.zeros(len(around.units)))
         order = np.lexsort((objective, np.round(excess, 9)))[0]
         if (round(excess[order], 9), objective[order]) < value:
-            best, value = grid.quantities(lots[order]), (round(excess[order], 9), objective[order])
+            best, value = points[order].copy(), (round(excess[order], 9), objective[order])
     return best
 
 

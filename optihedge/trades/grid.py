@@ -89,7 +89,3 @@ class Grid:
         above = np.where((above > 0) & (above < self.least), self.least, above)
         steps = np.stack([below, above])
         return np.where(self.permitted(steps) & self.lumpy, steps, lots)
-
-    def quantities(self, lots: Array) -> Array:
-        """Quantities after trades of so many lots."""
-        return self.start + self.lot * lots

@@ -101,12 +101,13 @@ def round_program(
     answers = [found]
     if _rank(around, found, strict=False)[0] > 0:
         answers += [improve(around, mended)[0] for mended in _mended(around, found)]
-    near = best_nearby(around, h)
+    centre = np.where(grid.lumpy, np.clip(h, program.lower, program.upper), dived)
+    near = best_nearby(around, centre)
     if near is not None:
         answers.append(near)
         if min(_strict(around, q) for q in answers) > 0:
             legs = np.flatnonzero(grid.lumpy)
-            met = within_limits(around, h, legs, np.inf, np.zeros(len(around.units))) if len(legs) else None
+            met = within_limits(around, centre, legs, np.inf, np.zeros(len(around.units))) if len(legs) else None
             answers += [met] if met is not None else []
     answer = min(answers, key=lambda q: _rank(around, q, strict=near is not None))
     if (grid.lot == 0).any() and solves:

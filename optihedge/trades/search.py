@@ -133,10 +133,9 @@ class Neighbourhood:
             return excess
         return excess + float(self.volatility.excess(self.volatility.after(h, [])))
 
-    def points(self, lots: Array, room: Array) -> tuple[Array, Array]:
-        """Excess and objective of M points (M x n lots; columns without lots stay at their start)."""
+    def points(self, h: Array, room: Array) -> tuple[Array, Array]:
+        """Excess and objective of M points (M x n contracts)."""
         p = self.program
-        h = p.start + self.grid.lot * lots
         moved = (self.root @ h.T) + self.offset[:, None]
         values = self.rows @ h.T + self.on_holdings @ np.abs(h.T) + self.on_trades @ np.abs(h - p.start).T
         cost = self.leg_cost(np.broadcast_to(np.arange(h.shape[1]), h.shape), h - p.start).sum(axis=1)
