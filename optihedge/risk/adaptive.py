@@ -46,6 +46,7 @@ class AdaptiveRisk(RiskEstimator):
     _accepts_missing = True
     base_: FactorModel
     _count: int
+    _periods: float
     _fitted_at: int
     _observed: np.ndarray
     _squares: np.ndarray
@@ -91,6 +92,7 @@ class AdaptiveRisk(RiskEstimator):
         self._history = np.vstack([self._history, standard])
         self._index = self._index.append(rows)
         first, self._count, self._observed = self._count, self._count + len(values), observed
+        self._periods = periods_per_year(moves)
         self._compare(surprise, first, drivers)
         self._history, self._index = (
             self._history[-self.window - self.refresh :],
@@ -108,7 +110,7 @@ class AdaptiveRisk(RiskEstimator):
             root * self._volatility,
             group["specific"] * self._shape.specific * self._volatility,
             drivers,
-            periods_per_year(moves),
+            self._periods,
         )
         return self
 
@@ -166,8 +168,8 @@ class AdaptiveRisk(RiskEstimator):
         history, index = self._history[max(0, end - self.window) : end], self._index[max(0, end - self.window) : end]
         known = np.isfinite(history).sum(axis=0) >= self.min_periods
         known = known | (until == self._count)
-        frame = pd.DataFrame(history[:, known], index=index, columns=drivers[known])
-        self.base_ = clone(FactorRisk() if self.base is None else self.base).fit(frame)
+        base = clone(FactorRisk() if self.base is None else self.base)
+        self.base_ = base.learn(history[:, known], drivers[known], index, self._periods)
         self._shape, self._fitted_at = self.base_.risk_, until
         if self.volatility_halflife is not None:  # the running volatility alone says how large a driver's moves are
             volatility = self._shape.volatility().to_numpy()

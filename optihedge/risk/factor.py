@@ -59,11 +59,15 @@ class FactorModel(RiskEstimator):
 
     def fit(self, moves: Moves, y: object = None) -> Self:
         values, drivers = self._read(moves)
+        rows = moves.index if isinstance(moves, pd.DataFrame) else pd.RangeIndex(len(values))
+        return self.learn(values, drivers, rows, periods_per_year(moves))
+
+    def learn(self, values: np.ndarray, drivers: pd.Index, rows: pd.Index, periods: float) -> Self:
+        """`fit` behind the door: values T x D of these drivers and rows, finite or NaN; periods per year."""
         seen = np.isfinite(values)
         require_history(seen.sum(axis=0), drivers, self.min_periods)
         if self.halflife is not None and not self.halflife > 0:
             raise SpecError(f"{type(self).__name__}: halflife is {self.halflife}; give a positive number of periods")
-        rows = moves.index if isinstance(moves, pd.DataFrame) else pd.RangeIndex(len(values))
         weights = decay_weights(len(values), self.halflife) * seen.any(axis=1)  # a row without a move says nothing
         weights /= weights.sum()
         found = self.extract(values, drivers, rows, weights)
@@ -93,9 +97,7 @@ class FactorModel(RiskEstimator):
         self.clusters_ = pd.Series(labels, index=drivers, name="cluster")
         groups = ["market"] * min(1, len(root)) + ["factors"] * (len(root) - 1) + ["specific"] * len(together)
         self.factor_groups_ = np.array(groups, dtype=object)
-        self.risk_ = Risk(
-            np.vstack([root, together * np.sqrt(specific)]), np.sqrt(specific) * alone, drivers, periods_per_year(moves)
-        )
+        self.risk_ = Risk(np.vstack([root, together * np.sqrt(specific)]), np.sqrt(specific) * alone, drivers, periods)
         return self
 
 
