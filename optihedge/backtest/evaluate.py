@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.base import clone
 from sklearn.covariance import LedoitWolf
+from threadpoolctl import threadpool_limits
 
 from optihedge.backtest.hedge_evaluation import block_rows, ols_path
 from optihedge.errors import SpecError
@@ -151,7 +152,8 @@ def evaluate_risk(
         )
     values = kept.to_numpy(dtype=float)
     tests = _random_books(kept, hedges, books, size, start, seed)
-    results = {name: _follow(walk_risk(e, kept, start, refit), values, tests, start) for name, e in estimators.items()}
+    with threadpool_limits(1):  # thousands of small matrices: threads would only wait for each other
+        results = {name: _follow(walk_risk(e, kept, start, refit), values, tests) for name, e in estimators.items()}
     count = len(moves) - start
     shares = np.array([np.bincount(draw, minlength=count) for draw in block_rows(count, _BLOCK, _DRAWS, seed)]) / count
     labels = _period_labels(kept.index[start:], months)
@@ -223,7 +225,7 @@ def _random_books(
     return _Tests(long_only, long_short, instruments, -betas, rng.normal(size=(dimension, 10)))
 
 
-def _follow(risks: Iterator[tuple[int, Risk]], values: np.ndarray, tests: _Tests, start: int) -> _Result:
+def _follow(risks: Iterator[tuple[int, Risk]], values: np.ndarray, tests: _Tests) -> _Result:
     kinds = ("random long-only", "random long-short", "hedged")
     squares: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
     qlike: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
