@@ -115,8 +115,8 @@ def explain(
     loaded = _load_models([model], allow)
     market = read_market(data, as_of=as_of)
     books, failed = read_books(_book_paths(data, book), market)
-    for why in failed.values():
-        raise DataError(why)
+    if failed:
+        raise DataError("\n".join(failed.values()))
     console = _console()
     code = 0
     for label, quantities in books.items():
@@ -250,7 +250,7 @@ def _load_models(sources: Iterable[str], allow: list[str] | None) -> dict:
             if model.name in models:
                 raise SpecError(f"two models are called {model.name}; rename one of the files")
             models[model.name] = model
-        except SpecError as error:
+        except OptihedgeError as error:
             mistakes.append(str(error))
     if mistakes:
         raise SpecError("\n".join(mistakes))
@@ -272,11 +272,14 @@ def _print_result(console: Console, folder: Path) -> None:
             _print_frame(console, f"{folder.name}: {name}", table.set_index(table.columns[0]))
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     proof, currency = result["certificate"], result["base_currency"]
-    console.print(
-        f"proof: {proof['status']}; objective {proof['objective']:,.2f} {currency}, no hedge at all can do better than "
-        f"{proof['bound']:,.2f}: lots cost at most {proof['gap']:,.2f}",
-        highlight=False,
-    )
+    if None in (proof["objective"], proof["bound"]):
+        console.print(f"no proof: {proof['status']}", highlight=False)
+    else:
+        console.print(
+            f"proof: {proof['status']}; objective {proof['objective']:,.2f} {currency}, no hedge at all can do better "
+            f"than {proof['bound']:,.2f}: lots cost at most {max(proof['gap'], 0.0):,.2f}",
+            highlight=False,
+        )
     for note in (*result["reasons"], *result["notes"]):
         console.print(escape(f"note: {note}"), highlight=False)
 
