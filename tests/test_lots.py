@@ -1,6 +1,6 @@
 """Whole lots: every trade a multiple of its lot, no box broken, bands met where a lot choice can meet them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import scipy.sparse as sp
 
 import optihedge as oh
 from optihedge.errors import InfeasibleError
-from optihedge.hedge.program import Program, cost_of_trading, objective, row_violations
+from optihedge.hedge.program import Candidate, Program, cost_of_trading, objective, row_violations
+from optihedge.hedge.solve import solve as certified
 from optihedge.market.scenarios import replay, scenario_pnl
 from optihedge.trades.grid import Grid
 from optihedge.trades.lots import round_program
@@ -20,33 +21,9 @@ from optihedge.trades.search import Moves, Neighbourhood
 BAND_TOLERANCE = 1e-7  # of a row's limit
 
 
-@dataclass
-class Answer:
-    h: np.ndarray
-    multipliers: np.ndarray | None = None
-
-
-def solve(p: Program) -> Answer:
-    """The continuous optimum by CVXPY, for Programs with linear and quadratic costs."""
-    h = cp.Variable(len(p.columns))
-    x = h - p.start
-    value = 0.5 * cp.sum_squares(p.factors @ h + p.factor_offset)
-    value += 0.5 * cp.sum_squares(cp.multiply(p.diagonal**0.5, h))
-    value += p.linear @ h + p.buy @ cp.pos(x) + p.sell @ cp.neg(x) + p.quadratic @ cp.square(x)
-    limits = [h >= p.lower, h <= p.upper]
-    on_holdings, on_trades = p.rows_on_holdings.toarray(), p.rows_on_trades.toarray()
-    for j, row in enumerate(p.rows.toarray()):
-        over, sizes = 0, cp.sum(cp.multiply(on_holdings[j], cp.abs(h)) + cp.multiply(on_trades[j], cp.abs(x)))
-        if np.isfinite(p.row_lower[j]):
-            over += cp.pos(p.row_lower[j] - row @ h)
-        if np.isfinite(p.row_upper[j]):
-            over += cp.pos(row @ h + sizes - p.row_upper[j])
-        if np.isfinite(p.row_penalty[j]):
-            value += p.row_penalty[j] * over
-        else:
-            limits.append(over <= 0)
-    cp.Problem(cp.Minimize(value), limits).solve(solver="CLARABEL")
-    return Answer(np.clip(h.value, p.lower, p.upper))
+def solve(p: Program) -> Candidate:
+    """The continuous optimum."""
+    return certified(p).candidate
 
 
 def small_program(seed: int, legs: int, width: float = 0.6) -> Program:
@@ -194,7 +171,7 @@ def test_a_box_without_a_whole_lot_is_named() -> None:
 
 
 def test_a_whole_answer_stays_as_it_is_and_needs_no_solve() -> None:
-    def never(p: Program) -> Answer:
+    def never(p: Program) -> Candidate:
         raise RuntimeError("not needed")
 
     p = Program(columns=("A", "B"), start=[0.0, 0.0], lower=[-9, -9], upper=[9, 9], lot=[1.0, 0.5],
