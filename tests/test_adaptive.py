@@ -96,6 +96,17 @@ def test_chunks_equal_the_whole(cuts, missing):
     np.testing.assert_allclose(online.risk_.covariance(), whole, rtol=1e3 * ONLINE, atol=ONLINE * whole.max().max())
 
 
+def test_chunks_equal_the_whole_when_a_driver_was_listed_just_now():
+    moves = moves_of(280)
+    moves["D4"] = moves["D4"].where(moves.index >= 250)
+    estimator = AdaptiveRisk(FactorRisk(3), scale_halflives=(5, 10, 10), window=150, refresh=7)
+    online = clone(estimator).fit(moves.iloc[:260])  # nine moves of D4 when the base was due
+    for start, stop in ((260, 263), (263, 280)):
+        online.partial_fit(moves.iloc[start:stop])
+    whole = estimator.fit(moves).risk_.covariance()
+    np.testing.assert_allclose(online.risk_.covariance(), whole, rtol=1e3 * ONLINE, atol=ONLINE * whole.max().max())
+
+
 def test_a_driver_listed_last_month_has_its_own_volatility():
     moves = moves_of(400)
     late = moves.assign(D7=3 * moves["D7"].where(moves.index >= 380))
