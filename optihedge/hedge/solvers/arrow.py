@@ -25,7 +25,7 @@ Array = np.ndarray
 
 _LARGEST_BLOCK = 40  # the longest row of a larger block becomes common
 _PASSES = 8  # at what couples blocks, before no structure is assumed
-_CHUNK = 4096  # columns at a time, so that the scaled copy stays in the cache
+_WORK = 65_536  # entries scaled at a time, so that the copy stays in the cache
 
 
 def split_blocks(matrix: sp.csr_array, eligible: Array) -> tuple[Array, tuple[tuple[int, int], ...]]:
@@ -55,6 +55,7 @@ class NewtonSystem:
         _, self.locals, total = form.sizes
         self.p = total - self.locals
         self.matrix = form.common
+        self._work = np.empty((min(len(form.common), _WORK // self.p + 1), self.p))
         self._pairs = _pairs(form.local, form.blocks) if self.locals else None
         self.tilted = len(form.sized) > 0
         if self.tilted:
@@ -82,7 +83,7 @@ class NewtonSystem:
     def factor(self, response: Array, compliance: Array, give: Array | None = None, regular: float = 1e-14) -> bool:
         """Factor for these responses (n >= 0), compliances (q) and hinges' own response (H). False: not definite."""
         s = self.locals
-        corner = _weighted_square(self.matrix, response)
+        corner = self._weighted_square(response)
         if give is not None and self.tilted:
             corner[self._corner_of_sized] += (self.form.weights * give) @ self.form.weights.T
         diagonal = corner.diagonal() + compliance[s:]
@@ -110,6 +111,23 @@ class NewtonSystem:
         inner = self._apply(right[:s])
         common = self._solve_corner(right[s:] - inner @ self._half)
         return np.concatenate([self._apply(inner - self._half @ common, transposed=True), common])
+
+    def _weighted_square(self, response: Array) -> Array:
+        """matrix' diag(response) matrix: lower triangle, p x p, in the order BLAS likes."""
+        moving = np.flatnonzero(response)  # what does not respond is left out
+        root, size = np.sqrt(response[moving]), len(self._work)
+        everything = len(moving) == len(response)
+        square = np.zeros((self.p, self.p), order="F")
+        for first in range(0, len(moving), size):
+            part = slice(first, min(first + size, len(moving)))
+            work = self._work[: part.stop - first]
+            if everything:
+                np.multiply(self.matrix[part], root[part, None], out=work)
+            else:
+                np.take(self.matrix, moving[part], axis=0, out=work, mode="clip")
+                work *= root[part, None]
+            square = dsyrk(1.0, work.T, beta=1.0, c=square, lower=1, overwrite_c=1)
+        return square
 
     def _solve_corner(self, right: Array) -> Array:
         x = self._scale * dpotrs(self._factor, self._scale * right, lower=1)[0]
@@ -149,21 +167,6 @@ class NewtonSystem:
             root = inverse.transpose(0, 2, 1) if transposed else inverse
             out[rows] = (root @ part).reshape(right[rows].shape)
         return out
-
-
-def _weighted_square(matrix: Array, response: Array) -> Array:
-    """matrix' diag(response) matrix: lower triangle, p x p, in the order BLAS likes."""
-    moving = np.flatnonzero(response)
-    if len(moving) < 0.7 * len(response):  # what does not respond is left out
-        matrix, response = matrix[moving], response[moving]
-    root = np.sqrt(response)
-    if len(matrix) <= _CHUNK:
-        return dsyrk(1.0, (matrix * root[:, None]).T, lower=1)
-    square = np.zeros((matrix.shape[1], matrix.shape[1]), order="F")
-    for first in range(0, len(matrix), _CHUNK):
-        rows = slice(first, first + _CHUNK)
-        square = dsyrk(1.0, (matrix[rows] * root[rows, None]).T, beta=1.0, c=square, lower=1, overwrite_c=1)
-    return square
 
 
 def _pairs(matrix: sp.csr_array, blocks: tuple[tuple[int, int], ...]) -> sp.csr_array:

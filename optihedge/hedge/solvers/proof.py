@@ -17,11 +17,12 @@ from optihedge.hedge.solvers.standard_form import StandardForm
 Array = np.ndarray
 
 RESIDUAL = 1e-9  # share of a row's size that counts as met
+_SMALL = 1e-12  # a gap of this share of the scale's floor is exact
 
 
 @dataclass(frozen=True)
 class Proof:
-    """gap and scale in the form's objective units; residual in units of the rows' tolerance (<= 1 is met)."""
+    """gap and scale (its floor, where the gap is exact) in objective units; residual in rows' tolerances (<= 1 met)."""
 
     gap: float
     scale: float
@@ -70,14 +71,17 @@ def prove(form: StandardForm, h: Array, V: Array, floor: float) -> Proof:
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(outside > 0, outside / (RESIDUAL * size), 0.0)
         residual = float(ratio[~soft].max())
-    return Proof(float(gap), floor + _size(form, h), residual)
+    small = abs(gap) <= _SMALL * floor  # then the scale, which is no smaller than its floor, is not needed
+    return Proof(float(gap), floor if small else floor + _size(form, h), residual)
 
 
 def row_sizes(form: StandardForm, h: Array) -> Array:
     """Sum of |entry x h| of each row (factors left out), fixed positions included: the scale of its rounding."""
     s, size, row = form.local.shape[0], np.abs(h), form.compliance == 0
     common = size @ np.abs(form.common[:, row[s:]])
-    return np.concatenate([(abs(form.local) @ size)[row[:s]], common]) + form.row_size[row]
+    if s:
+        common = np.concatenate([(abs(form.local) @ size)[row[:s]], common])
+    return common + form.row_size[row]
 
 
 def _size(form: StandardForm, h: Array) -> float:

@@ -151,14 +151,14 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
         row_scale = _power_of_two(np.where(size > 0, size, 1.0))
 
     # which coordinates are local: row numbers of [specifics; rows] in the order of the blocks
-    chosen, both = np.zeros(0, int), sp.csr_array((0, n))
+    chosen, local = np.zeros(0, int), sp.csr_array((0, n))
     blocks: tuple[tuple[int, int], ...] = ()
     if s + m > FEW:
-        local = [scaled(f.specifics, 1 / root, scale), scaled(f.rows, 1 / row_scale, scale)]
-        both = sp.csr_array(sp.vstack(local))
+        both = sp.csr_array(sp.vstack([scaled(f.specifics, 1 / root, scale), scaled(f.rows, 1 / row_scale, scale)]))
         eligible = np.ones(s + m, bool)
         eligible[s + f.sized] = False
         chosen, blocks = split_blocks(both, eligible)
+        local = both[chosen] if len(chosen) else local
     is_local = np.zeros(s + m, bool)
     is_local[chosen] = True
     left, rest = np.flatnonzero(~is_local[:s]), np.flatnonzero(~is_local[s:])
@@ -192,7 +192,7 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
         lower=f.lower / scale, upper=f.upper / scale, start=f.start / scale, curvature=f.curvature * scale**2 / value,
         slope=f.slope * scale / value, power=f.power * scale**1.5 / value, hinges=hinges, sized=sized,
         weights=weights, table=table, table_at=table_at, table_below=table_below,
-        local=both[chosen] if len(chosen) else both[:0], blocks=blocks, common=common,
+        local=local, blocks=blocks, common=common,
         low=gather(shared, -factor_offset, f.low / row_scale), high=gather(shared, -factor_offset, f.high / row_scale),
         compliance=gather(np.ones(s), np.ones(k), np.zeros(m)),
         penalty=gather(np.full(s, np.inf), np.full(k, np.inf), f.penalty * row_scale / value),
