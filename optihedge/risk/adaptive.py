@@ -61,7 +61,7 @@ class AdaptiveRisk(RiskEstimator):
         self,
         base: FactorModel | None = None,
         volatility_halflife: float | None = 42.0,
-        scale_halflives: tuple[float, float, float] = (10.0, 20.0, 20.0),
+        scale_halflives: tuple[float, float, float] = (10.0, 10.0, 10.0),
         window: int = 756,
         refresh: int = 5,
         min_periods: int = 10,
