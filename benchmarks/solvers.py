@@ -22,7 +22,7 @@ import numpy as np  # noqa: E402
 import scipy.sparse as sp  # noqa: E402
 from family import factor_book  # noqa: E402
 from measure import Run, cvxpy_solve, loosest, machine, run  # noqa: E402
-from test_arrow import options_book  # noqa: E402
+from random_programs import options_book  # noqa: E402
 
 from optihedge.hedge.program import Candidate, Program  # noqa: E402
 from optihedge.hedge.solve import solve  # noqa: E402

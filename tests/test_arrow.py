@@ -3,37 +3,13 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from random_programs import options_book
 
 from optihedge.hedge.certificate import certify
 from optihedge.hedge.program import Program
 from optihedge.hedge.solvers.arrow import NewtonSystem, split_blocks
 from optihedge.hedge.solvers.standard_form import standard_form
 from optihedge.hedge.solvers.structured import Structured
-
-
-def options_book(underlyings: int, each: int, k: int, *, seed: int = 0, neutral_each: bool = False) -> Program:
-    """Options on many underlyings, each with specific price and vol risk shared by its contracts."""
-    r = np.random.default_rng(seed)
-    n, of = underlyings * each, np.repeat(np.arange(underlyings), each)
-    delta, vega = r.uniform(-1, 1, n) * r.lognormal(0, 0.5, n), r.uniform(0, 1, n) * r.lognormal(0, 0.5, n)
-    by_underlying = lambda v: sp.csr_array((v, (of, np.arange(n))), shape=(underlyings, n))  # noqa: E731
-    betas = r.normal(size=(k, underlyings)) * np.geomspace(0.15, 0.015, k)[:, None]
-    specifics = sp.vstack([by_underlying(r.uniform(0.1, 0.4, underlyings)[of] * delta),
-                           by_underlying(r.uniform(0.1, 0.4, underlyings)[of] * vega)], format="csr")  # fmt: skip
-    rows, names = [sp.csr_array(delta[None]), sp.csr_array(vega[None])], ["delta", "vega"]
-    if neutral_each:
-        rows.append(by_underlying(delta))
-        names += [f"delta[{u}]" for u in range(underlyings)]
-    m = len(names)
-    start = r.normal(size=n) * (r.random(n) < 0.3)
-    cost = r.uniform(0.001, 0.02, n) * np.maximum(np.abs(delta), 0.05)
-    return Program(
-        columns=tuple(f"c{i}" for i in range(n)), start=start, lower=start - 5, upper=start + 5, lot=np.full(n, 0.01),
-        factors=betas[:, of] * delta, specifics=specifics, diagonal=np.full(n, 1e-4), buy=cost, sell=cost,
-        row_names=(*names, "turnover"), rows=sp.vstack([*rows, sp.csr_array((1, n))], format="csr"),
-        rows_on_trades=sp.vstack([sp.csr_array((m, n)), sp.csr_array(np.ones((1, n)))], format="csr"),
-        row_lower=np.append(np.zeros(m), -np.inf), row_upper=np.append(np.zeros(m), 3 * np.abs(start).sum()),
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("neutral_each", [False, True])

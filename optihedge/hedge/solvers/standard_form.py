@@ -86,7 +86,7 @@ class StandardForm:
     def quantities(self, h: Array) -> Array:
         """Quantities of all the Program's columns."""
         full = self.program.lower.copy()
-        full[self.folded.columns] = h * self.column_scale
+        full[self.folded.columns] = h * self.column_scale + 0.0  # no minus zero
         return full
 
     def row_multipliers(self, V: Array) -> Array:
