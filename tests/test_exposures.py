@@ -235,6 +235,9 @@ def test_a_foreign_stock_loads_on_its_price_and_on_its_currency():
     assert market.loadings.matrix.toarray().ravel() == pytest.approx([240.0, 240.0])
     assert market.exposures.loc["SAP", "delta"] == pytest.approx(240.0)
     assert list(market.price_drivers) == ["SAP"]
+    at_home = Market(table, quotes, "EUR", drivers=drivers, history=history)
+    pd.testing.assert_frame_equal(at_home.exposures * 1.2, market.exposures, check_exact=False, rtol=1e-12)
+    assert at_home.loadings.matrix.toarray().ravel() == pytest.approx([200.0, 0.0])
 
 
 def test_a_future_priced_in_another_currency_than_its_driver_carries_no_value_but_the_pair():

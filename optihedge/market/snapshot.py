@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import tomllib
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -22,6 +21,7 @@ from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional
 from optihedge.market.instruments import check_instruments, contracts_of, group_codes, types_of
 from optihedge.market.loadings import Loadings, Shares, contract_loadings, convexity_rows
 from optihedge.market.quotes import check_depth, check_quotes, latest_time, prices_of
+from optihedge.market.settings import read_settings
 from optihedge.market.stocks import stock_frames
 from optihedge.market.valuation import Paths, driver_levels, value_contracts
 
@@ -327,8 +327,6 @@ class Market:
 
 # ---- reading a folder ----------------------------------------------------------------------------------------------
 
-_TOML_KEYS = ("base_currency", "as_of", "on_missing", "max_crossed", "max_age")
-
 
 def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) -> Market:
     """The market of a folder: market.toml, instruments, quotes and, optionally, drivers, history, exposures, loadings,
@@ -337,7 +335,7 @@ def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) 
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; give the folder that holds market.toml and instruments.csv")
-    settings: dict[str, Any] = _read_settings(folder / "market.toml")
+    settings: dict[str, Any] = read_settings(folder / "market.toml")
     tables: dict[str, pd.DataFrame | None] = {}
     for name in ("instruments", "quotes", "drivers", "history", "exposures", "loadings", "depth"):
         path = find_table(folder, name)
@@ -396,18 +394,3 @@ def read_book(source: Path | str | pd.Series | dict, market: Market | None = Non
     if "book" not in table.columns:
         return quantity
     return {str(book): quantity[(books == book).to_numpy()] for book in books.unique()}
-
-
-def _read_settings(path: Path) -> dict[str, object]:
-    if not path.is_file():
-        raise DataError(f"{path} is not there; write a line such as base_currency = \"USD\" into it")
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"market.toml: {error}; mend that line") from None
-    for key in settings:
-        if key not in _TOML_KEYS:
-            raise DataError(f"market.toml: key {key} is not known{nearest(key, _TOML_KEYS)}; rename or remove it")
-    if "base_currency" not in settings:
-        raise DataError('market.toml: base_currency is missing; write a line such as base_currency = "USD"')
-    return settings
