@@ -186,7 +186,7 @@ def test_a_constant_driver_must_be_declared(tmp_path):
         ("base_currency = 'USD'\non_missing = 'ignore'", "on_missing is 'ignore'; write 'error' or 'freeze'"),
         ("base_currency = ''", "base_currency is empty"),
         ("base_currency = 5", "market.toml: base_currency is 5; write text such as"),
-        ("base_currency = 'USD'\nmax_crossed = '1%'", "market.toml: max_crossed is '1%'; write a fraction of the price"),
+        ("base_currency = 'USD'\nmax_crossed = '1%'", "market.toml: max_crossed is '1%'; write a fraction"),
         ("base_currency = 'USD'\nmax_age = 1", "market.toml: max_age is 1; write a duration such as"),
         ("base_currency = 'USD'\nmax_age = 'soon'", "max_age is 'soon'; write a duration"),
         ("base_currency = 'USD'\nas_of = true", "market.toml: as_of is True; write an instant"),
