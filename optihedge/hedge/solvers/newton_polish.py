@@ -28,7 +28,8 @@ Array = np.ndarray
 
 PROXIMAL = 1e-5  # least curvature of a column, in the form's units
 _LEAST_PROXIMAL = 1e-10
-_ROUNDING = 1e-14
+_ROUNDING = 1e-14  # of a coordinate's size
+_NEAR = 1e-9  # likewise: so near that no kink lies between, where the dual is quadratic
 _TRUST = 0.3  # the first step's largest change of a row's multiplier, share of the largest multiplier
 _CRAWL = 0.02  # three steps in a row shorter than this share of Newton's lead nowhere
 _STOPS = 2  # times that one step may be shortened for rows at their limits
@@ -122,11 +123,12 @@ def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float
         sets = active, free > 0, opened
         same = factored is not None and all(np.array_equal(a, b) for a, b in zip(factored, sets, strict=True))
         if same:
-            rounding = lengths * np.sqrt(t @ t) + system.diagonal * np.abs(V).max()
-            if (np.abs(gradient) <= _ROUNDING * rounding).all():  # the linear model's answer: end on it
-                moved = t - free * system.adjoint(system.solve(gradient))
+            size = lengths * np.sqrt(t @ t) + system.diagonal * np.abs(V).max()
+            if (np.abs(gradient) <= (_NEAR if light and not powered else _ROUNDING) * size).all():
+                change = np.where(active, system.solve(gradient), 0.0)  # the pieces hold: the model's answer is exact
+                moved = t - free * system.adjoint(change)
                 inside = (free > 0) & (moved > form.lower) & (moved < form.upper)
-                return np.where(inside, moved, t), V, step, True
+                return np.where(inside, moved, t), np.clip(V + change, least, most), step, True
         if step == steps or time.perf_counter() > stop:
             break
         # a row changes sides only by way of zero, where its dual has a kink
