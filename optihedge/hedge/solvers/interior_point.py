@@ -49,7 +49,7 @@ class InteriorPoint:
             slice(int(end - size), int(end)) for size, end in zip(sizes, ends, strict=True)
         )
         self.sides = slice(self.shut.start, self.open.stop)
-        self.powered = bool(form.power.any())
+        self.powered = form.powered
         self.sized = form.sizes[1] + form.sized
         width = form.upper - form.lower
         room = np.minimum(0.25 * width, _ROOM)

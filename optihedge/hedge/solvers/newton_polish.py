@@ -110,7 +110,7 @@ def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float
     """Newton steps from V until only rounding is left: (h, V, steps, whether it got there)."""
     form = dual.form
     least, most = form.multiplier_bounds
-    row, band, powered = form.compliance == 0, form.low < form.high, bool(form.power.any())
+    row, band, powered = form.compliance == 0, form.low < form.high, form.powered
     reach, lengths = _reach(form, 1.0 / dual.curvature), _lengths(form)
     trial, trust, crawling = dual.at(V), _TRUST * max(np.abs(V).max(), 1e-3), 0
     factored: tuple[Array, ...] | None = None  # the sets that the system's factors belong to
@@ -191,7 +191,7 @@ def predict(form: StandardForm, system: NewtonSystem, h: Array, V: Array) -> Arr
     opened = (v > 0).astype(float)
     slope = dual.slope + dual.curvature * h + form.adjoint(V)
     slope += np.bincount(form.hinges.column, form.hinges.sign * opened * hinge_slopes, len(h))
-    if form.power.any():
+    if form.powered:
         slope += 1.5 * form.power * np.sign(h - form.start) * np.sqrt(np.abs(h - form.start))
     pushing = (form.compliance > 0) | ((V != 0) & (least < V) & (most > V))
     gradient = form.values(h, v) - np.where(V < 0, form.low, np.where(pushing, form.high, 0.0)) - form.compliance * V
@@ -226,7 +226,7 @@ def _search(dual: _Dual, trial: _Trial, change: Array, least: Array, most: Array
     best, low, high, up, down = None, 0.0, 1.0, climb, 0.0
     length = 1.0
     for _ in range(8):
-        other = dual.at(np.clip(trial.V + length * change, least, most))
+        other = dual.at(np.minimum(np.maximum(trial.V + length * change, least), most))
         slope = _slope(dual, other, change)
         if other.dual >= trial.dual - slack and (best is None or other.dual >= best[0].dual):
             best = other, length
@@ -245,7 +245,8 @@ def _search(dual: _Dual, trial: _Trial, change: Array, least: Array, most: Array
 def _slope(dual: _Dual, trial: _Trial, change: Array) -> float:
     """Slope of the dual along `change`."""
     form, V, r = dual.form, trial.V, trial.r
-    side = np.where(V > 0, form.high, np.where(V < 0, form.low, np.clip(r, form.low, form.high)))
+    near = np.minimum(np.maximum(r, form.low), form.high)
+    side = np.where(V > 0, form.high, np.where(V < 0, form.low, near))
     return float((r - side - form.compliance * V) @ change)
 
 

@@ -23,19 +23,19 @@ def minimiser(form: StandardForm, slope: Array, hinge_slopes: Array, curvature: 
     """The minimising t of each column, n; exactly a kink or a bound where that is the answer."""
     curvature = np.maximum(curvature, _TINY)
     if not len(form.table):
-        return np.clip(_stationary(form, slope, curvature), form.lower, form.upper)
+        return np.minimum(np.maximum(_stationary(form, slope, curvature), form.lower), form.upper)
     kinks = np.append(hinge_slopes, 0.0)[form.table]
     piece = slope + kinks.sum(axis=0) - (form.table_below * kinks).sum(axis=0)  # slope above every kink
     t = _stationary(form, piece, curvature)
     for level in range(len(kinks) - 1, -1, -1):
         piece = piece - kinks[level]
         t = np.minimum(_stationary(form, piece, curvature), np.maximum(form.table_at[level], t))
-    return np.clip(t, form.lower, form.upper)
+    return np.minimum(np.maximum(t, form.lower), form.upper)
 
 
 def _stationary(form: StandardForm, slope: Array, curvature: Array) -> Array:
     """Where slope + curvature t + d/dt power |t - start|^(3/2) is zero: a quadratic in sqrt|t - start|."""
-    if not form.power.any():
+    if not form.powered:
         return -slope / curvature
     power, at_start = 1.5 * form.power, slope + curvature * form.start
     size = np.abs(at_start)
@@ -49,7 +49,7 @@ def cost(form: StandardForm, t: Array, slope: Array, hinge_slopes: Array, curvat
     hinges = form.hinges
     if len(hinges.column):
         value += np.bincount(hinges.column, hinge_slopes * form.open_hinges(t), len(t))
-    if form.power.any():
+    if form.powered:
         value += form.power * np.abs(t - form.start) ** 1.5
     return value
 
@@ -59,6 +59,6 @@ def response(form: StandardForm, t: Array, hinge_slopes: Array, curvature: Array
     stuck = (t <= form.lower) | (t >= form.upper)
     if len(form.table):
         stuck |= ((t == form.table_at) & (np.append(hinge_slopes, 0.0)[form.table] > 0)).any(axis=0)
-    if form.power.any():
+    if form.powered:
         curvature = curvature + 0.75 * form.power / np.sqrt(np.abs(t - form.start) + _TINY)
     return np.where(stuck, 0.0, 1.0 / np.maximum(curvature, _TINY))

@@ -35,6 +35,7 @@ class StandardForm:
     curvature: Array
     slope: Array
     power: Array
+    powered: bool  # whether any power is not zero
     hinges: Hinges
     sized: Array  # integers: the common coordinates that count hinges (rows of |quantity| and |trade|)
     weights: Array  # len(sized) x H, >= 0: what they count of each hinge
@@ -121,7 +122,7 @@ class StandardForm:
         factor, soft = self.compliance > 0, np.isfinite(self.penalty)
         return replace(
             self, curvature=np.full_like(self.slope, risk), slope=-risk * np.clip(self.start, self.lower, self.upper),
-            power=np.zeros_like(self.power),
+            power=np.zeros_like(self.power), powered=False,
             hinges=replace(self.hinges, slope=np.zeros_like(self.hinges.slope), power=np.zeros_like(self.hinges.slope)),
             low=np.where(soft, -np.inf, self.low), high=np.where(soft, np.inf, self.high),
             compliance=np.where(factor, 1 / risk, 0.0), penalty=np.where(factor, np.inf, 1.0),
@@ -190,8 +191,8 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
     table, table_at, table_below = _table(hinges, f.upper / scale)
     return StandardForm(
         lower=f.lower / scale, upper=f.upper / scale, start=f.start / scale, curvature=f.curvature * scale**2 / value,
-        slope=f.slope * scale / value, power=f.power * scale**1.5 / value, hinges=hinges, sized=sized,
-        weights=weights, table=table, table_at=table_at, table_below=table_below,
+        slope=f.slope * scale / value, power=f.power * scale**1.5 / value, powered=bool(f.power.any()),
+        hinges=hinges, sized=sized, weights=weights, table=table, table_at=table_at, table_below=table_below,
         local=local, blocks=blocks, common=common,
         low=gather(shared, -factor_offset, f.low / row_scale), high=gather(shared, -factor_offset, f.high / row_scale),
         compliance=gather(np.ones(s), np.ones(k), np.zeros(m)),

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from optihedge.hedge.certificate import certify
 from optihedge.hedge.program import Array, Candidate, Program
 from optihedge.hedge.solvers.arrow import NewtonSystem
 from optihedge.hedge.solvers.interior_point import InteriorPoint
@@ -165,9 +166,12 @@ def _least_violation(form: StandardForm, best: Point, stop: float) -> Candidate:
     return _answer(form, min(best, point, key=_badness), f"failed: no convergence ({word})")
 
 
-def _answer(form: StandardForm, point: Point, otherwise: str = "failed") -> Candidate:
-    word = "optimal" if point.proof.passes(_ENOUGH) else otherwise
-    return Candidate(form.quantities(point.h), form.row_multipliers(point.V), word)
+def _answer(form: StandardForm, point: Point, otherwise: str = "failed: gap") -> Candidate:
+    """The point as a candidate: optimal where its proof is exact, or holds in the Program's own arithmetic too."""
+    candidate = Candidate(form.quantities(point.h), form.row_multipliers(point.V), "optimal")
+    if point.proof.passes(_EXACT) or (point.proof.passes(_ENOUGH) and certify(form.program, candidate).optimal):
+        return candidate
+    return replace(candidate, status=otherwise)
 
 
 def _contradiction(form: StandardForm, point: Point) -> Candidate:
