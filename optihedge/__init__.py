@@ -11,8 +11,18 @@ __version__ = "0.1.0"
 
 _HOME = {
     "optihedge.market.snapshot": ("Market", "read_book", "read_market"),
-    "optihedge.market.scenarios": ("payoff_profile", "replay", "scenario_pnl", "shock_grid"),
-    "optihedge.market.pnl": ("explain_hedge", "explain_pnl"),
+    "optihedge.market.pricing": (
+        "Greeks", "black", "coin_greeks", "coin_price", "greeks", "implied_vol", "implied_vol_reason", "inverse_greeks",
+        "settlement_weight", "years_between",
+    ),
+    "optihedge.market.forwards": ("futures_forwards", "parity_forwards"),
+    "optihedge.market.svi": ("SviSlice",),
+    "optihedge.market.surface": ("Surface", "svi_surface"),
+    "optihedge.market.surface_fit": ("fit_surface",),
+    "optihedge.market.dynamics": ("fit_minimum_variance_delta", "moved_vol", "smile_delta"),
+    "optihedge.market.instruments": ("annual_funding", "inverse_profit"),
+    "optihedge.market.scenarios": ("STRESSES", "payoff_profile", "replay", "scenario_pnl", "shock_grid"),
+    "optihedge.market.pnl": ("contract_pnl", "explain_hedge", "explain_pnl"),
     "optihedge.risk.root": ("Risk",),
     "optihedge.risk.sample": ("GivenRisk", "SampleRisk"),
     "optihedge.risk.ewma": ("EwmaRisk",),
@@ -28,6 +38,12 @@ _HOME = {
     "optihedge.risk.problems": ("find_problems",),
     "optihedge.risk.relations": ("cointegration", "lead_lag"),
     "optihedge.risk.smile": ("draw_shocks", "smile_history", "smile_noise"),
+    "optihedge.risk.hedge_ratio": (
+        "beta_weighted_delta", "contracts_for_beta", "contracts_for_duration", "dollar_offset", "effectiveness",
+        "futures_contracts", "minimum_variance_hedge", "minimum_variance_ratio", "r_squared",
+    ),
+    "optihedge.hedge.bands": ("band_trade", "follow_band", "leland_number", "leland_vol", "whalley_wilmott_band"),
+    "optihedge.hedge.rolls": ("roll_plan",),
     "optihedge.hedge.model": ("HedgeModel",),
     "optihedge.hedge.result": ("Hedge",),
     "optihedge.hedge.modelfile": ("load_model", "model_names", "parse_model"),
