@@ -193,7 +193,9 @@ def test_a_warm_start_needs_no_interior_point(monkeypatch):
 def test_a_wrong_warm_start_falls_back():
     p = random_program(34, largest=100)
     m = len(p.row_names)
-    for warm in (Candidate(p.upper, np.full(m, 1e9), "optimal"), Candidate(p.start * np.nan, np.zeros(m), "optimal")):
+    other = Candidate(np.zeros(len(p.columns) + 1), np.zeros(m), "optimal")
+    nothing = Candidate(p.start * np.nan, np.zeros(m), "optimal")
+    for warm in (Candidate(p.upper, np.full(m, 1e9), "optimal"), nothing, other):
         solved(p, warm=warm)
 
 

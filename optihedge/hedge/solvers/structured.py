@@ -43,7 +43,8 @@ class Structured:
     def solve(self, program: Program, *, deadline: float | None = None, warm: Candidate | None = None) -> Candidate:
         """A candidate with status optimal, infeasible, 'declined: why' or 'failed: why'. `deadline`: seconds from now.
 
-        Infeasible: the multipliers prove it (Farkas), and h violates least.
+        Infeasible: the multipliers prove it (Farkas); h is where the search ended. A warm start of other shape or with
+        anything not finite is ignored.
         """
         with np.errstate(all="ignore"):
             return _solve(program, np.inf if deadline is None else time.perf_counter() + deadline, warm)
@@ -59,8 +60,8 @@ def polish(program: Program, candidate: Candidate, *, steps: int = 40, deadline:
         form = standard_form(program)
         if not len(form.lower):
             return _without_columns(form)
-        if not (np.isfinite(candidate.h).all() and np.isfinite(candidate.multipliers).all()):
-            return replace(candidate, status="failed: not finite")
+        if not _usable(program, candidate):
+            return replace(candidate, status="failed: not finite, or of another shape")
         best = _Search(form, stop).polish(*form.coordinates(candidate.h, candidate.multipliers), steps)
         return _answer(form, best, "failed: not close enough to polish")
 
@@ -76,7 +77,7 @@ def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
         return Candidate(program.start, np.zeros(len(program.row_names)), f"declined: {form.work:.0e} products a step")
     search = _Search(form, stop)
     best = None
-    if warm is not None and np.isfinite(warm.h).all() and np.isfinite(warm.multipliers).all():
+    if warm is not None and _usable(program, warm):
         h, V = form.coordinates(warm.h, warm.multipliers)
         best = search.polish(h, predict(form, search.system, h, V), _WARM_STEPS)
         if best.proof.passes(_EXACT):
@@ -86,13 +87,18 @@ def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
         return _contradiction(form, cold)
     best = cold if best is None else min(best, cold, key=_badness)
     if best.proof.passes(_ENOUGH) or word == "deadline":
-        return _answer(form, best, f"failed: {word}")
+        return _answer(form, best, "failed: deadline" if word == "deadline" else "failed: gap")
     answer = _least_violation(form, best, stop)
     if not answer.status.startswith("failed: no convergence"):
         return answer
     finer = standard_form(program, _FINER)
     again, _ = _Search(finer, stop).cold()
     return _answer(finer, again) if again.proof.passes(_ENOUGH) else answer
+
+
+def _usable(program: Program, candidate: Candidate) -> bool:
+    right = np.shape(candidate.h) == program.start.shape and np.shape(candidate.multipliers) == program.row_upper.shape
+    return right and bool(np.isfinite(candidate.h).all() and np.isfinite(candidate.multipliers).all())
 
 
 def _declined(program: Program) -> str:
