@@ -140,6 +140,20 @@ def test_a_higher_priority_is_never_worsened_for_a_lower_one(seed):
         assert missed[at].sum() <= alone[at].sum() + 1e-6 * hard.sum() * 1.01
 
 
+def test_limits_that_merely_bind_do_not_move():
+    """Far boxes: a share of the reach would be wide of any limit."""
+    p = cash(
+        lower=[-1e6, -1e6], upper=[1e6, 1e6], row_names=("at most", "at least", "other"),
+        rows=[[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]],
+        row_upper=[3.0, np.inf, 1.0], row_lower=[-np.inf, 5.0, -np.inf],
+    )  # fmt: skip
+    h = np.array([1.0 + 1e-10, 2.0])  # binds on `other` but for dust, `at most` holds, `at least` is missed by 2
+    eased = give_way(p, h)
+    assert eased.row_upper.tolist() == [3.0, np.inf, 1.0]
+    assert 2.0 <= 5.0 - eased.row_lower[1] <= 2.0 + 0.1
+    assert solve(eased).certificate.status == "optimal"
+
+
 def test_feasible_programs_need_no_relaxation_and_have_no_conflict():
     rng = np.random.default_rng(0)
     p = with_rows(rng, random_program(rng, 10), np.ones(10))

@@ -22,7 +22,8 @@ from optihedge.hedge.solvers.assembly import SparseQP, assemble
 from optihedge.hedge.solvers.normalise import normalise, row_reach
 from optihedge.hedge.solvers.sparse_qp import Clarabel
 
-MARGIN = 1e-4  # of a row's reach: how much further a limit is moved so that a solver can work inside it
+MARGIN = 1e-4  # of a limit's change: how much further it is moved so that a solver can work inside it
+_LEAST = 1e-4  # of a row's reach: what a smaller change counts as for the margin
 PRIORITY = 1e-6  # of a row's reach: what a higher priority may lose to a lower one
 _SIMPLEX = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 
@@ -90,31 +91,43 @@ def relax(p: Program, order: Sequence[int] | None = None, *, deadline: float | N
     for tier in np.unique(tiers[hard]):
         h, multipliers = _least_violation(moved, hard & (tiers == tier), hard & (tiers < tier), ends)
         proof = proof if row_violations(moved, h)[hard & (tiers < tier)].any() else multipliers
-        moved = give_way(moved, h, hard & (tiers == tier), PRIORITY if (tiers[hard] > tier).any() else 0.0)
+        room = np.where(_broken(moved, h), PRIORITY * row_scale(moved), 0.0)
+        moved = _moved(moved, h, hard & (tiers == tier), room)
     if p.volatility_limit is not None and p.volatility_limit.volatility(h) > p.volatility_limit.limit:
         broken = _broken(p, h)
-        h, multipliers = least_volatility(give_way(p, h, broken, MARGIN if broken.any() else 0.0))
+        h, multipliers = least_volatility(_moved(p, h, broken, _room(p, h, MARGIN)))
         if not broken.any():
             proof, mu = multipliers, 1.0
     return _relaxation(p, h, scale, proof, mu)
 
 
-def give_way(p: Program, h: Array, rows: Array | None = None, margin: float = MARGIN) -> Program:
-    """The Program with the hard limits (of `rows`) that h breaks moved to h's values, and margin x reach further."""
-    rows = np.isinf(p.row_penalty) if rows is None else rows
-    values, slack = row_values(p, h), margin * row_scale(p)
+def give_way(p: Program, h: Array, margin: float = MARGIN) -> Program:
+    """The Program with the hard limits that h breaks beyond tolerance moved to h's values, and margin x change further.
+
+    Limits that merely bind at h stay where they are.
+    """
+    eased = _moved(p, h, _broken(p, h), _room(p, h, margin))
+    return replace(eased, volatility_limit=_moved_limit(p, h, margin))
+
+
+def _room(p: Program, h: Array, margin: float) -> Array:
+    return margin * np.maximum(row_violations(p, h), _LEAST * row_scale(p))
+
+
+def _moved(p: Program, h: Array, rows: Array, slack: Array) -> Program:
+    """The Program with the limits of `rows` that h breaks moved to h's values, and by slack further."""
+    values = row_values(p, h)
     return replace(
         p, row_lower=np.where(rows & (values < p.row_lower), values - slack, p.row_lower),
         row_upper=np.where(rows & (values > p.row_upper), values + slack, p.row_upper),
-        volatility_limit=_moved_limit(p, h),
     )  # fmt: skip
 
 
-def _moved_limit(p: Program, h: Array) -> VolatilityLimit | None:
+def _moved_limit(p: Program, h: Array, margin: float) -> VolatilityLimit | None:
     limit = p.volatility_limit
     if limit is None or limit.volatility(h) <= limit.limit + limit_tolerance(p, h):
         return limit
-    return replace(limit, limit=limit.volatility(h) * (1 + MARGIN))
+    return replace(limit, limit=limit.volatility(h) * (1 + margin))
 
 
 def conflict(p: Program, budget: float = 10.0) -> tuple[str, ...]:

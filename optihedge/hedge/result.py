@@ -39,7 +39,7 @@ class Hedge:
     problem            the Program and the way from its columns back to contracts
     h, multipliers     quantities by column, multipliers by row; `limit_multiplier` of the volatility limit
     certificate        what is proved
-    relaxation         limits that gave way (have, need, change), or None
+    relaxation         limits that gave way, or None: have (the limit), need (the limit used instead), change
     """
 
     model: HedgeModel
@@ -80,7 +80,8 @@ class Hedge:
     def limits(self) -> pd.DataFrame:
         """Every limit that is a row: before, after, target, lower, upper, violation, shadow price, unit, term.
 
-        A row that no tradable contract moves is listed too, as it stands.
+        A row that no tradable contract moves is listed too, as it stands. A limit that gave way is listed as it was
+        given, with its violation.
         """
         p, offset = self.program, self.problem.row_offset
         live = pd.DataFrame(
@@ -100,7 +101,19 @@ class Hedge:
         fixed = self.problem.decided
         stuck = fixed.assign(before=fixed["value"], after=fixed["value"], shadow_price=0.0)[list(live.columns)]
         parts = [part for part in (live, self._volatility_row(live.columns), stuck.rename_axis("limit")) if len(part)]
-        return pd.concat(parts) if parts else live
+        return self._as_given(pd.concat(parts) if parts else live)
+
+    def _as_given(self, limits: pd.DataFrame) -> pd.DataFrame:
+        if self.relaxation is None:
+            return limits
+        moved = self.relaxation
+        above = moved.index[moved["need"] > moved["have"]]
+        below = moved.index.difference(above)
+        limits.loc[above, "upper"], limits.loc[below, "lower"] = moved["have"][above], moved["have"][below]
+        of = limits.loc[moved.index]
+        beyond = np.maximum(of["lower"] - of["after"], of["after"] - of["upper"])
+        limits.loc[moved.index, "violation"] = np.maximum(beyond, 0.0)
+        return limits
 
     def _volatility_row(self, columns: pd.Index) -> pd.DataFrame:
         limit = self.program.volatility_limit

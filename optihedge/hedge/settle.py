@@ -63,8 +63,8 @@ def settle(
         witness = _whole_book(problem, relaxation)
         if model.on_infeasible == "error":
             raise InfeasibleError(_conflict_text(problem, witness), relaxation)
-        relaxed.append(witness)
         problem, solution = _solve_relaxed(problem, relaxation, model.solver, deadline)
+        relaxed.append(_limits_used(witness, problem))
     return Hedge(
         model=model, market=market, risk_model=risk, problem=problem, h=solution.h, multipliers=solution.multipliers,
         limit_multiplier=solution.limit_multiplier, certificate=_bounded(problem, solution),
@@ -76,16 +76,26 @@ def _solve_relaxed(
     problem: Problem, relaxation: Relaxation, solver: Any, deadline: float | None
 ) -> tuple[Problem, Solution]:
     """The problem with the limits that must give way moved as far as they must, and by a margin that can be solved."""
-    given = problem.program.volatility_limit
     for margin in (MARGIN, 10 * MARGIN, 100 * MARGIN):
-        program = give_way(problem.program, relaxation.h, margin=margin)
-        limit = program.volatility_limit
-        if limit is not None and given is not None and limit.limit > given.limit:
-            program = replace(program, volatility_limit=replace(limit, limit=limit.limit * (1 + margin)))
+        program = give_way(problem.program, relaxation.h, margin)
         solution = solve(program, solver=solver, deadline=deadline)
         if solution.certificate.status == "optimal":
             return replace(problem, program=program), solution
-    raise SolverError("the relaxed limits could not be met; please report this with the saved Program")
+    raise SolverError(
+        "the relaxed limits could not be met; please report this with the Program, which "
+        "optihedge.hedge.archive.save_program(model.problem(market, book).program, file) writes"
+    )
+
+
+def _limits_used(witness: pd.DataFrame, problem: Problem) -> pd.DataFrame:
+    """The witness with the limits that the relaxed problem was solved within as its `need`."""
+    p, offset = problem.program, problem.row_offset
+    ends = pd.DataFrame({"lower": p.row_lower + offset, "upper": p.row_upper + offset}, index=list(p.row_names))
+    if p.volatility_limit is not None:
+        ends.loc[p.volatility_limit.name] = (-np.inf, p.volatility_limit.limit)
+    ends = ends.loc[witness.index]
+    need = ends["upper"].where(witness["change"] > 0, ends["lower"])
+    return witness.assign(need=need, change=need - witness["have"])
 
 
 def _bounded(problem: Problem, solution: Solution) -> Certificate:
