@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.limits import TradeLimit
 from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import SpreadCost, Variance
 from optihedge.market.snapshot import Market, read_book, read_market
@@ -124,3 +125,23 @@ def test_the_models_hash_changes_with_what_it_says_and_only_then(model: HedgeMod
     other = replace(model, risk=EwmaRisk(halflife=64))
     assert model_hash(same) == model_hash(model) != model_hash(other)
     assert model_hash(replace(model, constraints=())) != model_hash(model)
+
+
+@pytest.mark.parametrize("untraded", ["no universe", "no book", "no quotes", "all fixed"])
+def test_where_nothing_can_trade_the_list_is_empty(untraded: str) -> None:
+    names = ["A", "B"]
+    waves = {name: 100 + np.sin(np.arange(30) * (1 + i)) for i, name in enumerate(names)}
+    sides = [np.nan, np.nan] if untraded == "no quotes" else [99.0, 99.0]
+    market = Market(
+        instruments=pd.DataFrame({"instrument": names}),
+        quotes=pd.DataFrame({"instrument": names, "bid": sides, "ask": np.array(sides) + 2}),
+        history=pd.DataFrame({"time": pd.date_range("2026-01-01", periods=30, tz="UTC"), **waves}),
+        base_currency="USD", as_of="2026-02-01T00:00:00Z", on_missing="freeze",
+    )  # fmt: skip
+    model = HedgeModel(
+        risk=EwmaRisk(halflife=10), objective=(Variance(aversion=1e-3), SpreadCost()),
+        constraints=(TradeLimit(limit=0.0),) if untraded == "all fixed" else (),
+        universe=() if untraded == "no universe" else None,
+    )  # fmt: skip
+    listed = trade_list(model.hedge(market, {} if untraded == "no book" else {"A": 10.0}))
+    assert csv_text(listed) == ",".join(COLUMNS) + "\n"

@@ -216,6 +216,8 @@ def _candidates(around: Neighbourhood, h: Array, lots: Array) -> Iterator[Moves]
     columns, to = np.concatenate([columns, closing]), np.concatenate([to, np.zeros(len(closing))])
     real = to != lots[columns]
     columns, to = columns[real], to[real]
+    if not len(columns):
+        return
     yield Moves(columns, to, -1, np.zeros(len(columns)))
     base = row_values(around.program, h)
     for row, leg in _ladder(around, lots):
