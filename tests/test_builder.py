@@ -180,7 +180,10 @@ def test_two_rows_of_one_name_are_refused():
 @pytest.mark.parametrize(
     ("text", "year", "periods", "days"),
     [("1d", 252, 1, 1), ("5d", 252, 5, 5), ("8h", 365, 1 / 3, 1 / 3), ("1d", 1095, 3, 1), ("8h", 1095, 1, 1 / 3),
-     ("7d", 52, 52 * 7 / 365, 7), ("1d", 252 * 7, 7, 1), ("30min", 365 * 48, 1, 1 / 48)],
+     ("7d", 52, 52 * 7 / 365, 7), ("1d", 252 * 7, 7, 1), ("30min", 365 * 48, 1, 1 / 48),
+     ("1d", 250, 1, 1), ("1d", 253, 1, 1), ("5d", 260, 5, 5), ("1d", 261, 1, 1), ("1d", 1638, 6.5, 1),
+     ("2d", 252 * 390, 780, 2), ("1d", 260 * 24, 24, 1), ("1d", 8760, 24, 1), ("1d", 8766, 24, 1), ("1d", 365, 1, 1),
+     ("365d", 12, 12, 365), ("1d", 126, 126 / 365, 1)],
 )  # fmt: skip
 def test_a_horizon_is_periods_of_the_drivers(text, year, periods, days):
     horizon = parse_horizon(text, year)
@@ -189,7 +192,7 @@ def test_a_horizon_is_periods_of_the_drivers(text, year, periods, days):
     assert horizon.years == pytest.approx(periods / year)
 
 
-@pytest.mark.parametrize("text", ["", "1", "d", "-1d", "0d", "1w", "soon", 5])
+@pytest.mark.parametrize("text", ["", "1", "d", "-1d", "0d", "1w", "soon", 5, "36526d", "9" * 400 + "d", "\uff11d"])
 def test_a_horizon_that_is_no_time_is_refused(text):
     with pytest.raises(SpecError, match="write a time until the next rebalance"):
         parse_horizon(text, 252)
