@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.neutrality import Neutral
+from optihedge.hedge.terms.objective import SpreadCost
 from optihedge.market.exposures import tenor_weights
 from optihedge.market.pricing import black
 from optihedge.market.snapshot import Market
@@ -236,7 +239,9 @@ def test_a_foreign_stock_loads_on_its_price_and_on_its_currency():
     assert market.exposures.loc["SAP", "delta"] == pytest.approx(240.0)
     assert list(market.price_drivers) == ["SAP"]
     at_home = Market(table, quotes, "EUR", drivers=drivers, history=history)
-    pd.testing.assert_frame_equal(at_home.exposures * 1.2, market.exposures, check_exact=False, rtol=1e-12)
+    foreign, home = market.exposures, at_home.exposures
+    pd.testing.assert_frame_equal(home.drop(columns="fx") * 1.2, foreign.drop(columns="fx"), rtol=1e-12)
+    assert (foreign.loc["SAP", "fx"], home.loc["SAP", "fx"]) == (pytest.approx(240.0), 0.0)
     assert at_home.loadings.matrix.toarray().ravel() == pytest.approx([200.0, 0.0])
 
 
@@ -295,3 +300,52 @@ def test_the_desks_own_loadings_replace_all_of_an_instruments():
     market = coin_market("USD", own_loadings=own)
     at = market.names.get_loc("CALL")
     assert market.loadings.matrix.toarray()[:, at].tolist() == [5.0, 0.0, 0.0, -2.0]
+
+
+def accounts(base: str) -> Market:
+    """A coin's inverse perpetual, and the coin, dollars and euros as cash; the pair is quoted in dollars per euro."""
+    table = pd.DataFrame(
+        [
+            ("INDEX", "index", "BTC", "USD"), ("PERP", "inverse_perpetual", "BTC", "USD"),
+            ("COIN", "cash", "", "BTC"), ("DOLLARS", "cash", "", "USD"), ("EUROS", "cash", "", "EUR"),
+        ],
+        columns=["instrument", "type", "underlying", "currency"],
+    )  # fmt: skip
+    quotes = pd.DataFrame({"instrument": ["INDEX", "PERP"], "bid": 92_000.0, "ask": 92_000.0})
+    days = pd.date_range("2026-01-01", periods=3, tz="UTC")
+    history = pd.DataFrame({"BTC": [90e3, 91e3, 92e3], "EURUSD": [1.1, 1.15, 1.25]}, days)
+    drivers = pd.DataFrame({"driver": ["BTC", "EURUSD"], "kind": ["price", "fx"]})
+    return Market(table, quotes, base, drivers=drivers, history=history)
+
+
+@pytest.mark.parametrize(
+    ("base", "delta", "fx"),
+    [  # of COIN, DOLLARS, EUROS, each as a share of its value
+        ("USD", (1, 0, 0), (0, 0, 1)),
+        ("EUR", (1, 0, 0), (1, 1, 0)),
+        ("BTC", (0, -1, -1), (0, 0, 1)),
+    ],
+)
+def test_foreign_money_has_no_delta_but_an_fx_exposure_whatever_the_quotation(base, delta, fx):
+    market = accounts(base)
+    cash = market.exposures.loc[["COIN", "DOLLARS", "EUROS"]]
+    np.testing.assert_allclose(cash["delta"], np.array(delta) * cash["value"], rtol=1e-12)
+    np.testing.assert_allclose(cash["fx"], np.array(fx) * cash["value"], rtol=1e-12)
+    still = cash["delta"] == 0
+    assert (cash.loc[still, "gamma"] == 0).all()
+    on_coin = pd.Series(market.loadings.matrix.toarray()[0], market.names)
+    np.testing.assert_allclose(on_coin, market.exposures["delta"], rtol=1e-12)
+    assert market.exposures.loc["PERP", "fx"] == 0
+
+
+def test_in_a_coin_base_dollars_are_a_delta_on_the_coin_that_a_perpetual_hedges():
+    market = accounts("BTC")
+    codes, labels = market.group("underlying")
+    of = pd.Series(np.array(labels)[codes], market.names)
+    assert of.to_dict() == dict.fromkeys(market.names, "BTC")
+    model = HedgeModel(
+        objective=(SpreadCost(),), constraints=(Neutral("delta", by="underlying"),), universe=("PERP",),
+    )  # fmt: skip
+    hedge = model.hedge(market, pd.Series({"DOLLARS": 92_000.0}))
+    assert hedge.trades["PERP"] == pytest.approx(92_000.0, rel=1e-9)
+    assert accounts("USD").instruments.loc["DOLLARS", "underlying"] == "USD"

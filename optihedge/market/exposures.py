@@ -2,7 +2,8 @@
 
 A contract's value V(S, vol, t) stands in a currency c whose price in base currency may itself move with S (a coin as
 numeraire: base per unit of c goes as S^power, power -1). Everything here is a derivative of V S^power, so that a book
-reads the same in either numeraire, and one coin is one driver whether it is underlying, collateral or base.
+reads the same in either numeraire, and one coin is one driver whether it is underlying, collateral or base. Currency
+pairs are no part of delta: what foreign money gains or loses stands apart, see `Sensitivities.fx`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ UNITS = {
     "vanna": "base currency, change of delta per vol point",
     "volga": "base currency, change of vega per vol point",
     "charm": "base currency, change of delta per calendar day",
+    "fx": "base currency, P&L of +100 % of the foreign currency",
     "value": "base currency",
     "notional": "base currency",
 }
@@ -95,6 +97,13 @@ class Sensitivities:
     def desk(self) -> dict[str, Floats]:
         """The same in the desk's units, see UNITS."""
         return {name: getattr(self, name) * unit for name, unit in _PER_UNIT.items()}
+
+    def fx(self, own: Flags, quote: Flags) -> Floats:
+        """P&L of +100 % of the foreign currency against base, base currency; long money > 0 however it is quoted.
+
+        own, quote   whether a currency pair lies between base and the contract's currency, and that of its driver
+        """
+        return own * (self.value - self.outright) + quote * self.outright
 
     def replaced(self, desk: pd.DataFrame | None) -> Sensitivities:
         """With the desk's own figures (desk units, N rows, NaN keeps ours) in place of ours of the same name."""

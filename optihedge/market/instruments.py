@@ -69,6 +69,7 @@ INSTRUMENTS: Schema = {
 """Fields of an instrument; any further column is the desk's own.
 
 multiplier    units of the underlying per contract (linear), of the quote currency (inverse future and perpetual)
+underlying    the asset; cash gets its currency, or the coin whose price moves it against base
 currency      of price and settlement; for an inverse contract the coin or its quote currency, either names it
 fee           one-way, fraction of notional (a maker's may be negative); fee_cap: at most this fraction of an option's
               value; fee_per_contract: settlement currency (quote currency for inverse), added

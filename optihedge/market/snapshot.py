@@ -26,9 +26,6 @@ from optihedge.market.stocks import stock_frames
 from optihedge.market.valuation import Paths, driver_levels, value_contracts
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _POLICIES = ("error", "freeze")
@@ -100,6 +97,7 @@ class Market:
         price = prices_of(quotes, instruments, last.reindex(instruments.index), self.on_missing)
         levels = driver_levels(drivers, last, instruments, quotes, price)
         paths = Paths.of(instruments, drivers, levels, self.base_currency)
+        instruments["underlying"] = paths.asset(instruments, drivers)
         contracts, quotes = value_contracts(instruments, quotes, price, drivers, levels, paths, self.on_missing)
         names = instruments.index
         exposures = None if self.own_exposures is None else own_exposures(self.own_exposures, names)
@@ -114,7 +112,6 @@ class Market:
             ("periods_per_year", _drivers.periods_per_year(drivers, history)),
         ):  # fmt: skip
             object.__setattr__(self, name, value)
-
 
     # ---- per contract ----------------------------------------------------------------------------------------------
 
@@ -172,7 +169,9 @@ class Market:
     @cached_property
     def exposures(self) -> pd.DataFrame:
         """Exposures per contract in desk units (attrs["unit"]), the desk's own columns last."""
-        ours = pd.DataFrame({**self.sensitivities.desk(), "notional": self.notional.to_numpy()}, index=self.names)
+        fx = self.sensitivities.fx(*self.paths.abroad(self.drivers))
+        desk = {**self.sensitivities.desk(), "fx": fx, "notional": self.notional.to_numpy()}
+        ours = pd.DataFrame(desk, index=self.names)
         own = self.own_exposures
         if own is not None:
             extra = own[own.columns.difference(ours.columns, sort=False)].fillna(0.0)

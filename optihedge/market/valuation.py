@@ -22,7 +22,7 @@ _SPOT_TYPES = ("index", "spot")
 class Paths:
     """Per contract: its driver, the currency its value stands in and that currency's way to base.
 
-    driver      position of the underlying's price (of cash: of its currency's pair); -1 for cash in base currency
+    driver      position of the underlying's price (of cash: of the coin that its way to base passes); -1: plain money
     fx          base currency per unit of the contract's currency
     quote_fx    base currency per unit of the currency its driver is quoted in
     signs       N x D: +1 (-1) where base per unit of the contract's currency rises (falls) with a pair
@@ -50,9 +50,23 @@ class Paths:
         signs_of, quote_signs = signs[codes], signs[quote_codes]
         for row in np.flatnonzero(cash):
             on_path = signs_of.indices[signs_of.indptr[row] : signs_of.indptr[row + 1]]
-            touching = [d for d in on_path if own[row] in (drivers["underlying"].iat[d], quoted[d])]
-            driver[row] = touching[0] if touching else -1
+            coins = [d for d in on_path if drivers["kind"].iat[d] == "price"]
+            near = [d for d in coins if own[row] in (drivers["underlying"].iat[d], quoted[d])]
+            driver[row] = (near or coins or [-1])[0]
         return cls(driver, rate[codes], rate[quote_codes], signs_of, quote_signs)
+
+    def asset(self, instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.ndarray:
+        """N underlyings: as given; of cash the coin whose price moves it (dollars in a coin base: the coin), else its
+        currency.
+        """
+        moved = drivers["underlying"].to_numpy(dtype=object)[self.driver] if len(drivers) else instruments["currency"]
+        money = np.where(self.driver >= 0, moved, instruments["currency"])
+        return np.where(instruments["type"] == "cash", money, instruments["underlying"])
+
+    def abroad(self, drivers: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """N flags: a currency pair lies between base and the contract's currency; and the currency of its driver."""
+        pair = (drivers["kind"] == "fx").to_numpy(dtype=float)
+        return abs(self.signs) @ pair > 0, abs(self.quote_signs) @ pair > 0
 
     def power(self) -> np.ndarray:
         """N: how base per unit of the contract's currency moves with the contract's own driver, +1, 0 or -1."""
