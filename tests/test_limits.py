@@ -56,6 +56,28 @@ def test_a_fixed_position_beyond_its_limit_stays_and_is_named():
     assert "position: S0 beyond the limit, but not tradable" in hedge.problem.notes
 
 
+def test_a_limit_on_a_contract_that_cannot_trade_is_named():
+    fixed = {"universe": ("S2",)}
+    hedge = hedged(stocks(3), {"S0": 1000.0}, PositionLimit(upper={"S0": 10.0}), **fixed)
+    assert "position: S0 beyond the limit, but not tradable" in hedge.problem.notes
+    hedge = hedged(stocks(3), {"S0": 1000.0}, PositionLimit(upper={"S0": 10.0}, soft=1.0), **fixed)
+    assert "position: S0 beyond the limit, but not tradable" in hedge.problem.notes
+    hedge = hedged(stocks(3), {"S0": 1000.0}, TradeLimit({"S0": 10.0, "S2": 1.0}), **fixed)
+    assert "trade: S0 limited, but not tradable: the limit does nothing" in hedge.problem.notes
+    assert not [n for n in hedged(stocks(3), {"S0": 1.0}, TradeLimit({"S2": 1.0}), **fixed).problem.notes if "S0" in n]
+
+
+@pytest.mark.parametrize("kind", [TurnoverLimit, GrossLimit])
+def test_a_misspelt_group_is_named_with_the_nearest(kind):
+    market = stocks(3, venue=["XETR", "NYSE", "NYSE"], desk=[1, 2, 2])
+    with pytest.raises(SpecError, match=r"venue has no group NYSEE \(did you mean NYSE\?\); it has NYSE, XETR"):
+        hedged(market, {"S0": 10.0}, kind({"NYSEE": 1.0}, by="venue"))
+    limited = hedged(market, {"S0": 10.0}, kind({1: 0.0}, by="desk"), capital=1e6)
+    assert limited.limits.index.tolist() == [f"{kind.short_name}[1]"]
+    away = hedged(market, {"S0": 10.0}, kind({"NYSE": 1.0}, by="venue"), universe=("S0",))
+    assert away.certificate.optimal  # a group of the market, though nothing of it is in play
+
+
 def test_a_soft_position_limit_gives_way_to_a_cost_above_its_penalty():
     market = stocks(2, spread=2e-3)
     cost = 1e-3 * market.price["S0"]

@@ -18,6 +18,7 @@ from optihedge.hedge.problem import Problem, TermCost, assemble, boxes
 from optihedge.hedge.program import Program
 from optihedge.hedge.terms.base import Term
 from optihedge.hedge.variance import VarianceForm, variance_form
+from optihedge.market.drivers import RETURNS
 from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk
 
@@ -186,7 +187,7 @@ class ProgramBuilder:
         if self.risk is None:
             raise SpecError(f"{self._term.label}: the hedging model has no risk; give it a risk estimator or a Risk")
         drivers = self.market.drivers
-        prices = drivers.index[drivers["kind"] == "price"]
+        prices = drivers.index[drivers["kind"].isin(RETURNS)]
         of = pd.Series(self.risk.volatility().reindex(prices).to_numpy(), index=drivers.loc[prices, "underlying"])
         of = of[~of.index.duplicated()]
         return of.reindex(self.instrument_column("underlying")).fillna(0.0).to_numpy()
@@ -332,11 +333,15 @@ class ProgramBuilder:
     def box(self, lower: Values = -np.inf, upper: Values = np.inf) -> None:
         """Bounds on quantities after trading, contracts; those of fixed contracts do not apply."""
         low, high = self._bound(lower), self._bound(upper)
-        beyond = self.names[~self.tradable & ((self.start < low) | (self.start > high))]
+        self.note_fixed_beyond(low, high)
+        self.lower, self.upper = np.maximum(self.lower, low), np.minimum(self.upper, high)
+
+    def note_fixed_beyond(self, lower: Array, upper: Array) -> None:
+        """Say which contracts that cannot trade are held beyond these bounds (N each, contracts)."""
+        beyond = self.names[~self.tradable & ((self.start < lower) | (self.start > upper))]
         if len(beyond):
             more = f" and {len(beyond) - 1} more" if len(beyond) > 1 else ""
             self.notes.append(f"{self._term.label}: {beyond[0]}{more} beyond the limit, but not tradable")
-        self.lower, self.upper = np.maximum(self.lower, low), np.minimum(self.upper, high)
 
     def trade_box(self, lower: Values = -np.inf, upper: Values = np.inf) -> None:
         """Bounds on trades, contracts: lower <= 0 <= upper."""

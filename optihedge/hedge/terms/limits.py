@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import SpecError
+from optihedge.frames import nearest
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.terms.base import Term, check_number
 from optihedge.hedge.terms.objective import daily_volume
@@ -26,7 +27,8 @@ def _bound(term: Term, p: ProgramBuilder, amount: Amount | None, missing: float)
         return np.full(len(p.names), float(amount))
     unknown = [name for name in amount if name not in p.market.names]
     if unknown:
-        raise SpecError(f"{term.label}: {unknown[0]} is no contract of this market")
+        hint = nearest(unknown[0], p.market.names)
+        raise SpecError(f"{term.label}: {unknown[0]} is no contract of this market{hint}")
     return np.array([amount.get(name, missing) for name in p.names], dtype=float)
 
 
@@ -78,6 +80,7 @@ class PositionLimit(Term):
         if self.soft is None:
             p.box(lower, upper)
             return
+        p.note_fixed_beyond(lower, upper)
         some = np.flatnonzero(p.tradable & (np.isfinite(lower) | np.isfinite(upper)))
         each = sp.eye_array(len(p.names), format="csr")[some]
         names = [f"{self.label}[{name}]" for name in p.names[some]]
@@ -108,6 +111,11 @@ class TradeLimit(Term):
 
     def contribute(self, p: ProgramBuilder) -> None:
         reach = _in_contracts(p, _bound(self, p, self.limit, np.inf), self.measure)
+        if isinstance(self.limit, Mapping):
+            idle = [name for name in self.limit if name not in p.names[p.tradable]]
+            if idle:
+                more = f" and {len(idle) - 1} more" if len(idle) > 1 else ""
+                p.notes.append(f"{self.label}: {idle[0]}{more} limited, but not tradable: the limit does nothing")
         if self.share is not None:
             reach = np.minimum(reach, _in_contracts(p, np.full(len(p.names), self.share * p.size), "notional"))
         _limit_trades(self, p, reach)
@@ -172,7 +180,15 @@ class _SizeLimit(Term):
             return names, matrix, np.full(len(names), self.share * p.size)
         if not isinstance(self.limit, Mapping):
             return names, matrix, np.full(len(names), float(self.limit or 0.0))
-        limits = np.array([self.limit.get(label, np.inf) for label in labels], dtype=float)
+        given = {str(group): limit for group, limit in self.limit.items()}
+        known = p.market.group(str(self.by))[1]
+        unknown = [group for group in given if group not in known]
+        if unknown:
+            raise SpecError(
+                f"{self.label}: {self.by} has no group {unknown[0]}{nearest(unknown[0], known)}; "
+                f"it has {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}"
+            )
+        limits = np.array([given.get(label, np.inf) for label in labels], dtype=float)
         some = np.isfinite(limits)
         return [n for n, s in zip(names, some, strict=True) if s], matrix[some], limits[some]
 
