@@ -22,6 +22,7 @@ from optihedge.hedge.terms.objective import (
     Tracking,
     Variance,
 )
+from optihedge.market.pricing import black
 from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk
 
@@ -175,6 +176,32 @@ def test_law_12_an_option_at_the_forecast_vol_has_no_carry():
     model = HedgeModel(risk=annual(market, 0.3), objective=(CarryCost(),), capital=1e5, constraints=(TradeLimit(1.0),))
     carry = model.problem(market, {}).costs["carry"].linear
     assert carry == pytest.approx(np.zeros(len(carry)), abs=1e-12)
+
+
+def test_law_12_holds_for_options_on_a_currency():
+    """Priced at the forecast vol of its fx driver no carry; forecast above it, some."""
+    names = pd.Index(["CALL", "EUR"], name="instrument")
+    expiry = AS_OF + pd.Timedelta(days=73)
+    level, vol = 1.1, 0.08
+    price = float(black(level, 1.1, 73 / 365, vol, 1))
+    market = Market(
+        instruments=pd.DataFrame(
+            {"type": ["option", "spot"], "underlying": "EUR", "multiplier": [1e4, 1.0], "expiry": [expiry, pd.NaT],
+             "strike": [1.1, np.nan], "right": ["C", ""]}, index=names
+        ),
+        quotes=pd.DataFrame(
+            {"bid": [price, level], "ask": [price, level], "mark": [price, level], "vol": [vol, np.nan]}, index=names
+        ),
+        base_currency="USD",
+        drivers=pd.DataFrame({"driver": ["EURUSD"], "kind": ["fx"], "underlying": ["EUR"], "currency": ["USD"]}),
+        history=pd.DataFrame({"EURUSD": [1.09, level]}, index=pd.date_range(end=AS_OF, periods=2, name="time")),
+        as_of=AS_OF,
+    )  # fmt: skip
+    for forecast, sign in ((vol, 0), (2 * vol, 1)):
+        day = np.array([[forecast / np.sqrt(market.periods_per_year)]])
+        risk = Risk(day, np.zeros(1), market.drivers.index, market.periods_per_year)
+        carry = -HedgeModel(risk=risk, objective=(CarryCost(),), capital=1e5).problem(market, {}).costs["carry"].linear
+        assert np.sign(np.round(carry, 9)).tolist() == [sign, 0]
 
 
 def test_carry_is_theta_and_half_gamma_of_the_forecast():

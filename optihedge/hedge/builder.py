@@ -18,7 +18,6 @@ from optihedge.hedge.problem import Problem, TermCost, assemble, boxes
 from optihedge.hedge.program import Program
 from optihedge.hedge.terms.base import Term
 from optihedge.hedge.variance import VarianceForm, variance_form
-from optihedge.market.drivers import RETURNS
 from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk
 
@@ -186,11 +185,9 @@ class ProgramBuilder:
         """Volatility per period of each contract's underlying under the risk (N, decimal); 0 for base-currency cash."""
         if self.risk is None:
             raise SpecError(f"{self._term.label}: the hedging model has no risk; give it a risk estimator or a Risk")
-        drivers = self.market.drivers
-        prices = drivers.index[drivers["kind"].isin(RETURNS)]
-        of = pd.Series(self.risk.volatility().reindex(prices).to_numpy(), index=drivers.loc[prices, "underlying"])
-        of = of[~of.index.duplicated()]
-        return of.reindex(self.instrument_column("underlying")).fillna(0.0).to_numpy()
+        volatility = self.risk.volatility().reindex(self.market.drivers.index).fillna(0.0).to_numpy()
+        driver = self.market.paths.driver[self.positions]
+        return np.where(driver >= 0, np.append(volatility, 0.0)[driver], 0.0)
 
     def basis_roll(self) -> Array:
         """P&L per contract (N) as its basis runs off over the horizon, base currency; 0 without basis drivers."""
