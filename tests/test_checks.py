@@ -1,15 +1,20 @@
 """Checks on a list: a line beyond its limit is boxed and the book solved again; what still fails holds it all."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
+import cvxpy as cp
 import numpy as np
 import pandas as pd
 import pytest
 
 from optihedge.errors import DataError, SpecError
+from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.program import objective
 from optihedge.hedge.result import Hedge
-from optihedge.hedge.terms.limits import TradeLimit
+from optihedge.hedge.terms.base import CvxpyTerm
+from optihedge.hedge.terms.limits import TradeLimit, VolatilityLimit
 from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import SpreadCost, Variance
 from optihedge.market.snapshot import Market
@@ -134,3 +139,66 @@ def test_a_misspelt_or_impossible_setting_is_named_with_its_remedy() -> None:
     assert Checks.of({"volume": False}).volume is None
     assert Checks.of({"worth": False}).worth is False
     assert Checks.of(None) == Checks()
+
+
+def coarse(lot: float) -> Market:
+    """The market with its hedges in lots of that size."""
+    given = market()
+    return replace(given, instruments=given.instruments.assign(lot=[1.0, lot, lot]))
+
+
+def test_a_volatility_limit_that_lots_break_is_named_and_holds_the_list() -> None:
+    limits = (VolatilityLimit(limit=500.0),)
+    fine, sent = checked(hedge(coarse(1.0), aversion=1e-9, constraints=limits), OFF)
+    assert not sent.held and fine.limits.loc["volatility", "after"] <= 500.0
+    result, verdict = checked(hedge(coarse(1500.0), aversion=1e-9, constraints=limits), OFF)
+    beyond = result.limits.loc["volatility", "after"] - 500.0
+    assert beyond > 1.0
+    assert result.certificate.residuals["volatility"] == pytest.approx(beyond)
+    assert f"volatility ends {beyond:.6g} base currency over the horizon beyond its limit" in result.certificate.note
+    assert verdict.held and verdict.reasons[0].startswith(f"volatility would end {beyond:,.6g} base currency")
+
+
+def own(function: Callable) -> tuple[CvxpyTerm]:
+    return (CvxpyTerm(function=function),)
+
+
+def test_a_users_constraint_is_met_by_other_lots_nearby() -> None:
+    limit = 0.97 * float(np.linalg.norm(hedge(coarse(1.0)).trades))
+    given = hedge(coarse(50.0), constraints=own(lambda h, p: cp.norm(h - p.start, 2) <= limit))
+    to_nearest = given.trades.to_numpy() / 50
+    assert np.linalg.norm(50 * np.round(to_nearest)) > limit, "rounding must have something to break"
+    result, verdict = checked(given, OFF)
+    assert np.linalg.norm(result.trades) <= limit and (result.trades != 0).any()
+    assert np.allclose(result.trades % 50, 0) and not verdict.held
+
+
+@pytest.mark.parametrize("with_variable", [False, True])
+def test_a_users_constraint_that_no_lots_meet_holds_the_list(with_variable: bool) -> None:
+    def close_to(h: cp.Expression, p: ProgramBuilder) -> list[cp.Constraint]:
+        away = cp.norm(h - np.array([1000.0, -460.0, -220.0]), "inf")
+        if not with_variable:
+            return [away <= 5]
+        most = cp.Variable()
+        return [away <= most, most <= 5]
+
+    result, verdict = checked(hedge(coarse(100.0), constraints=own(close_to)), OFF)
+    beyond = np.abs(result.after - [1000, -460, -220]).max() - 5
+    assert beyond > 0
+    assert verdict.held and verdict.reasons[0].startswith("CVXPY constraint 1 would end ")
+    assert result.certificate.residuals["CVXPY constraint 1"] == pytest.approx(beyond, abs=1e-3)
+    assert "CVXPY constraint 1 ends" in result.certificate.note
+
+
+@pytest.mark.parametrize("with_variable", [False, True])
+def test_what_a_users_objective_costs_is_in_the_price_of_whole_lots(with_variable: bool) -> None:
+    def toll(h: cp.Expression, p: ProgramBuilder) -> object:
+        if not with_variable:
+            return 0.02 * cp.norm(h - p.start, 1)
+        size = cp.Variable()
+        return [cp.norm(h - p.start, 1) <= size, 0.02 * size]
+
+    result = round_to_lots(hedge(coarse(50.0), constraints=own(toll)))
+    paid = 0.02 * result.trades.abs().sum()
+    assert result.certificate.primal == pytest.approx(objective(result.program, result.h) + paid, rel=1e-5)
+    assert paid > 1 and result.certificate.gap >= -1e-6 * result.certificate.scale

@@ -10,11 +10,13 @@ import pandas as pd
 
 from optihedge.errors import SpecError
 from optihedge.frames import duration, nearest
+from optihedge.hedge.certificate import RESIDUAL_TOLERANCE
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.program import Array, objective, row_violations
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.solve import solve
 from optihedge.trades.lots import round_to_lots
+from optihedge.trades.other_limits import OwnTerms, other_limits
 
 _LOT_ROUNDING = 1e-9  # of a lot
 
@@ -137,7 +139,7 @@ def list_reasons(hedge: Hedge, checks: Checks) -> list[str]:
     if certificate.status != "rounded":
         why = certificate.note or "see its certificate"
         reasons.append(f"the hedge is {certificate.status}, not proved optimal: {why}")
-    reasons += _further_outside(hedge)
+    reasons += _further_outside(hedge) + _beyond(hedge)
     program, start = hedge.program, np.clip(hedge.program.start, hedge.program.lower, hedge.program.upper)
     idle_feasible = bool((row_violations(program, start)[np.isinf(program.row_penalty)] <= 0).all())
     idle_feasible &= bool((start == program.start).all()) and _within_volatility(hedge, start)
@@ -168,6 +170,19 @@ def _further_outside(hedge: Hedge) -> list[str]:
         f"{program.row_names[j]} would end {after[j]:,.6g} {hedge.problem.row_units[j]} beyond its limit, "
         f"{before[j]:,.6g} now"
         for j in np.flatnonzero(worse)
+    ]
+
+
+def _beyond(hedge: Hedge) -> list[str]:
+    """The volatility limit and the user's own constraints that the list breaks: lots excuse nothing here."""
+    program = hedge.program
+    own = OwnTerms(program) if program.cvxpy_terms else None
+    after = other_limits(program, hedge.h, own)
+    over = after[after["violation"] > RESIDUAL_TOLERANCE * after["scale"]]
+    before = other_limits(program, hedge.problem.columns(hedge.problem.start), own)["violation"]
+    return [
+        f"{name} would end {row.violation:,.6g} {row.unit} beyond its limit, {before[name]:,.6g} now"
+        for name, row in zip(over.index, over.itertuples(), strict=True)
     ]
 
 

@@ -30,6 +30,7 @@ from optihedge.hedge.result import Hedge
 from optihedge.hedge.solve import solve
 from optihedge.trades.exact import best_nearby, within_limits
 from optihedge.trades.grid import Grid
+from optihedge.trades.other_limits import VOLATILITY_UNIT, OwnTerms, meet_own, other_limits
 from optihedge.trades.search import Neighbourhood, improve
 
 _SHARE = 0.15  # of the legs still to be made whole, fixed before the rest is solved again
@@ -53,7 +54,8 @@ class Rounding:
 
     h          n, contracts; auxiliary columns continuous
     objective  base currency, at h; `bound` the continuous optimum's, below which no lot choice can fall
-    rows       by row name: value, lower, upper, violation and allowed violation, desk unit; `finest` leg traded on it
+    rows       by row name: value, lower, upper, violation and allowed violation, desk unit; `finest` leg traded on it;
+               then a volatility limit and the user's own constraints, where nothing is allowed
     """
 
     h: Array
@@ -95,8 +97,11 @@ def round_program(
     grid = Grid.of(program, smallest)
     around = Neighbourhood(program, grid)
     dived, solves = _dive(program, h, solve, grid, multipliers)
-    if program.cvxpy_terms:  # only CVXPY can value these: the dive's answer stands
-        return Rounding(dived, objective(program, dived), objective(program, h), _rows(around, dived), solves, 0)
+    if program.cvxpy_terms:  # only CVXPY can value these: the dive's answer stands unless it breaks one
+        own = OwnTerms(program)
+        met, moves = meet_own(around, own, dived)
+        value, bound = (objective(program, q) + own.at(q)[0] for q in (met, h))
+        return Rounding(met, value, bound, _rows(around, met, own), solves, moves)
     found, moves = improve(around, dived)
     answers = [found]
     if _rank(around, found, strict=False)[0] > 0:
@@ -165,6 +170,8 @@ def smallest_trades(hedge: Hedge) -> Array:
 
 def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:
     units = dict(zip(hedge.program.row_names, hedge.problem.row_units, strict=True))
+    if hedge.program.volatility_limit is not None:
+        units[hedge.program.volatility_limit.name] = VOLATILITY_UNIT
     over = rounding.rows[rounding.rows["hard"] & (rounding.rows["violation"] > 1e-9 * rounding.rows["scale"])]
     return [
         f"{name} ends {row.violation:.6g} {units.get(name, '')} beyond its limit, "
@@ -269,11 +276,11 @@ def _coarseness(program: Program, grid: Grid) -> Array:
     return (lots / np.where(largest > 0, largest, 1.0)).max(axis=0)
 
 
-def _rows(around: Neighbourhood, h: Array) -> pd.DataFrame:
+def _rows(around: Neighbourhood, h: Array, own: OwnTerms | None = None) -> pd.DataFrame:
     p, lots = around.program, np.round(around.grid.lots(h))
     traded = np.where((lots != 0) & around.grid.lumpy & (around.exposure > 0), around.exposure, np.inf)
     finest = [p.columns[row.argmin()] if np.isfinite(row).any() else "" for row in traded]
-    return pd.DataFrame(
+    rows = pd.DataFrame(
         {
             "value": row_values(p, h),
             "lower": p.row_lower,
@@ -284,5 +291,10 @@ def _rows(around: Neighbourhood, h: Array) -> pd.DataFrame:
             "hard": around.hard,
             "scale": (np.abs(around.rows) + around.on_holdings) @ np.abs(h) + p.row_fixed + around.units,
         },
-        index=pd.Index(p.row_names, name="row"),
+        index=pd.Index(p.row_names, name="row", dtype=object),
     )
+    rest = other_limits(p, h, own)
+    if rest.empty:
+        return rows
+    rest = rest.drop(columns="unit").assign(lower=-np.inf, allowed=0.0, finest="", hard=True)[list(rows.columns)]
+    return pd.concat([rows, rest]) if len(rows) else rest

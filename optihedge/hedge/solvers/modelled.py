@@ -45,7 +45,7 @@ class Modelled:
         scaled, scaling = normalise(program)
         z = cp.Variable(len(program.columns))
         objective, rows, rest = render(scaled, z)
-        extra, own = _own_terms(program, cp.multiply(scaling.column, z))
+        extra, own = own_terms(program, cp.multiply(scaling.column, z))
         problem = cp.Problem(cp.Minimize(objective + extra / scaling.money), [*rows, *rest, *own])
         options = dict(_OPTIONS.get(self.solver, {}))
         if deadline is not None and self.solver == "CLARABEL":
@@ -120,7 +120,7 @@ def render(p: Program, h: cp.Expression) -> tuple[cp.Expression, list[cp.Constra
     return objective, rows, rest
 
 
-def _own_terms(program: Program, h: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
+def own_terms(program: Program, h: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
     """The user's own terms over h: their objective, base currency, and their constraints. Raises SpecError."""
     objective, constraints = cp.Constant(0.0), []
     for function in program.cvxpy_terms:
