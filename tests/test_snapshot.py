@@ -431,3 +431,20 @@ def test_depth_is_read_best_price_first(tmp_path):
     ):
         with pytest.raises(DataError, match=message):
             read_market(write(tmp_path, depth=text))
+
+
+def test_a_mark_far_outside_its_own_quote_is_refused(tmp_path):
+    def marked(mark: float, bid: str = "99", ask: str = "101"):
+        quotes = edit(QUOTES, "underlying_price", "mark,underlying_price").replace("00Z,", "00Z,,")
+        row = f"NA,{bid},{ask},2026-01-20T21:00:00Z,{mark},,,1000"
+        return read_market(write(tmp_path, quotes=edit(quotes, "NA,99,101,2026-01-20T21:00:00Z,,,,1000", row)))
+
+    for mark in (90, 111, 106):  # up to five spreads of 2 beyond
+        assert marked(mark).price["NA"] == mark
+    assert marked(104.9, "100", "100.0").price["NA"] == 104.9  # up to 5 % where the spread is nothing
+    assert marked(1000, "", "101").price["NA"] == 1000, "one side says no spread"
+    for mark in (88, 112, 1000):
+        with pytest.raises(DataError, match=rf"quotes.csv row 2: mark of NA is {mark}.0, far outside its own bid"):
+            marked(mark)
+    with pytest.raises(DataError, match="mend the mark"):
+        marked(105.1, "100", "100.0")

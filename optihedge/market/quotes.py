@@ -35,6 +35,7 @@ funding_rate       per interval of funding_hours, positive: long pays;  borrow_r
 """
 
 _PERCENT = 20.0  # a vol of 2000 % is one in percent
+_MARK_SPREADS, _MARK_SHARE = 5.0, 0.05  # a mark may lie this many spreads, or this share of the price, beyond its quote
 
 DEPTH: Schema = {
     "instrument": Column("text", required=True),
@@ -56,7 +57,8 @@ def check_quotes(
     """The quotes in the instruments' order, NaN where a side or field is absent. Raises DataError.
 
     A zero bid or ask (of a price that cannot be negative) is an absent side. max_crossed: how far the bid may lie
-    above the ask, as a fraction of the price. An old quote is refused, or loses both sides under on_missing "freeze".
+    above the ask, as a fraction of the price. A mark far outside its own bid and ask is refused. An old quote is
+    refused, or loses both sides under on_missing "freeze".
     """
     source = frame.attrs.get("source", "quotes")
     quotes = check_frame(unique_labels(frame, "instrument", source), QUOTES, source, others=None)
@@ -89,6 +91,8 @@ def check_quotes(
             f"{row_of(source, row)}: ask of {labels[row]} is {ask.iloc[row]:g}, below its bid {bid.iloc[row]:g}; "
             "drop the row or set max_crossed"
         )
+    refuse(_astray(quotes["mark"], bid, ask), source, "mark{of} is {value}, far outside its own bid and ask",
+           quotes["mark"], "mend the mark, or leave it empty for the mid", labels)  # fmt: skip
     quotes["mark"] = quotes["mark"].fillna(((bid + ask) / 2).fillna(bid).fillna(ask))
     if max_age is not None:
         old = (as_of - quotes["time"] > max_age).to_numpy()
@@ -99,6 +103,14 @@ def check_quotes(
     ordered = quotes[list(QUOTES)].reindex(instruments.index)
     ordered["time"] = ordered["time"].fillna(as_of).dt.as_unit("ns")
     return ordered
+
+
+def _astray(mark: pd.Series, bid: pd.Series, ask: pd.Series) -> np.ndarray:
+    """Marks that lie beyond their bid and ask by more than _MARK_SPREADS spreads and _MARK_SHARE of the price."""
+    low, high = np.minimum(bid, ask), np.maximum(bid, ask)
+    beyond = np.maximum(low - mark, mark - high)
+    allowed = np.maximum(_MARK_SPREADS * (high - low), _MARK_SHARE * np.maximum(np.abs(low), np.abs(high)))
+    return (beyond > allowed).to_numpy()
 
 
 def latest_time(quotes: pd.DataFrame, history: pd.DataFrame | None, dates: bool) -> pd.Timestamp:
