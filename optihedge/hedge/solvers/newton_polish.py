@@ -89,11 +89,11 @@ def polish_point(form: StandardForm, system: NewtonSystem, h: Array, V: Array, f
         h, found, used, settled = _ascend(dual, system, V, steps - taken, stop)
         taken += used
         point = Point(h, found, prove(form, h, found, floor))
-        if best is None and not point.proof.passes(tolerance):
+        if best is None and not point.proof.exact(tolerance):
             best = Point(*start, prove(form, *start, floor))
         if best is None or point.proof.badness < best.proof.badness:
             best = point
-        if best.proof.passes(tolerance) or time.perf_counter() > stop or not dual.moving:
+        if best.proof.exact(tolerance) or time.perf_counter() > stop or not dual.moving:
             break
         if settled and point.proof.badness <= 0.5 * last:
             centre, V, last = h, found, point.proof.badness

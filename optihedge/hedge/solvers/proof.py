@@ -17,6 +17,7 @@ from optihedge.hedge.solvers.standard_form import StandardForm
 Array = np.ndarray
 
 RESIDUAL = 1e-9  # share of a row's size that counts as met
+_CLEAN = 1e-2  # of a row's tolerance
 _SMALL = 1e-12  # a gap of this share of the scale's floor is exact
 
 
@@ -32,10 +33,14 @@ class Proof:
         """Whether the gap is within tolerance x scale and every hard row is met."""
         return self.residual <= 1.0 and abs(self.gap) <= tolerance * self.scale
 
+    def exact(self, tolerance: float) -> bool:
+        """Whether it passes with hard rows met all but to rounding."""
+        return self.residual <= _CLEAN and self.passes(tolerance)
+
     @property
     def badness(self) -> float:
         """Smaller is better: the gap's share of the scale, hard rows first."""
-        badness = max(self.residual - 1.0, 0.0) * 1e6 + abs(self.gap) / max(self.scale, 1e-300)
+        badness = max(self.residual - 1.0, 0.0) * 1e6 + 1e-9 * self.residual + abs(self.gap) / max(self.scale, 1e-300)
         return badness if np.isfinite(badness) else np.inf
 
 

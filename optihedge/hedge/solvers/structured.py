@@ -80,7 +80,7 @@ def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
     if warm is not None and _usable(program, warm):
         h, V = form.coordinates(warm.h, warm.multipliers)
         best = search.polish(h, predict(form, search.system, h, V), _WARM_STEPS)
-        if best.proof.passes(_EXACT):
+        if best.proof.exact(_EXACT):
             return _answer(form, best)
     cold, word = search.cold()
     if word == "contradiction":
@@ -130,7 +130,7 @@ class _Search:
         """The best point from (h, V) in so many Newton steps."""
         return polish_point(self.form, self.system, h, V, self.floor, tolerance=_EXACT, steps=steps, stop=self.stop)
 
-    def cold(self, done: Callable[[Point], bool] = lambda point: point.proof.passes(_EXACT)) -> tuple[Point, str]:
+    def cold(self, done: Callable[[Point], bool] = lambda point: point.proof.exact(_EXACT)) -> tuple[Point, str]:
         """The best point of the ladder of tolerances, up to one that is `done`; the interior point's last word."""
         inner, points, word = InteriorPoint(self.form, self.system), [], ""
         flat = self.form.curvature.min() < PROXIMAL
@@ -175,7 +175,7 @@ def _least_violation(form: StandardForm, best: Point, stop: float) -> Candidate:
 def _answer(form: StandardForm, point: Point, otherwise: str = "failed: gap") -> Candidate:
     """The point as a candidate: optimal where its proof is exact, or holds in the Program's own arithmetic too."""
     candidate = Candidate(form.quantities(point.h), form.row_multipliers(point.V), "optimal")
-    if point.proof.passes(_EXACT) or (point.proof.passes(_ENOUGH) and certify(form.program, candidate).optimal):
+    if point.proof.exact(_EXACT) or (point.proof.passes(_ENOUGH) and certify(form.program, candidate).optimal):
         return candidate
     return replace(candidate, status=otherwise)
 
