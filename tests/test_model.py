@@ -341,6 +341,20 @@ def test_a_volatility_that_cannot_be_reached_gives_way_to_the_least_there_is():
     assert hedge.risk.loc["volatility", "after"] == pytest.approx(least.risk.loc["volatility", "after"], rel=2e-2)
 
 
+def test_a_volatility_that_no_tradable_moves_is_named():
+    market, book = stocks(3), {"S0": 1000.0}
+    model = simple(market, constraints=(VolatilityLimit(1.0),), universe=())
+    with pytest.raises(InfeasibleError, match=r"no tradable contract moves these limits.*\n  volatility is \d"):
+        model.hedge(market, book)
+    hedge = replace(model, on_infeasible="relax").hedge(market, book)
+    alone = hedge.risk.loc["volatility", "before"]
+    assert hedge.relaxation.loc["volatility", ["have", "need"]].tolist() == pytest.approx([1.0, alone])
+    assert hedge.limits.loc["volatility", "violation"] == pytest.approx(alone - 1)
+    assert hedge.certificate.optimal
+    fine = replace(model, constraints=(VolatilityLimit(2 * alone),)).hedge(market, book)
+    assert fine.certificate.optimal
+
+
 def test_a_term_without_contribute_says_what_is_missing():
     with pytest.raises(NotImplementedError, match="needs a contribute"):
         HedgeModel(objective=(Term(),)).hedge(stocks(2), {"S0": 1.0})

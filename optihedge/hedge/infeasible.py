@@ -172,6 +172,8 @@ def _least_violation(p: Program, active: Array, kept: Array, ends: float | None)
 
     Rows that are neither are ignored. The multipliers are those of the active and kept rows, zero for the others.
     """
+    if not p.columns:
+        return np.zeros(0), np.zeros(len(active))
     hard = np.isinf(p.row_penalty) & (active | kept)
     elastic = replace(
         bare(p), row_lower=np.where(hard, p.row_lower, -np.inf), row_upper=np.where(hard, p.row_upper, np.inf),
@@ -210,6 +212,8 @@ def least_volatility(p: Program) -> tuple[Array, Array]:
     v = p.volatility_limit
     if v is None:
         raise SpecError("the Program has no volatility limit")
+    if not p.columns:
+        return np.zeros(0), np.zeros(len(p.row_names))
     least = replace(
         bare(p), volatility_limit=None, factors=v.factors, factor_offset=v.factor_offset, specifics=v.specifics,
         specific_offset=v.specific_offset, diagonal=v.diagonal,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import InfeasibleError, SolverError, SpecError
-from optihedge.hedge.certificate import Certificate
+from optihedge.hedge.certificate import Certificate, limit_tolerance
 from optihedge.hedge.infeasible import MARGIN, Relaxation, conflict, give_way, relax
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.program import Candidate, Program
@@ -36,13 +36,15 @@ def settle(
 ) -> Hedge:
     """The Hedge of a Problem. Raises InfeasibleError, SolverError, and SpecError where capital is needed."""
     relaxed: list[pd.DataFrame] = []
-    hopeless = problem.decided[(problem.decided["violation"] > 0) & np.isinf(problem.decided["penalty"])]
+    hopeless = _hopeless(problem)
     if len(hopeless):
         if model.on_infeasible == "error":
             raise InfeasibleError(_hopeless_text(hopeless), hopeless)
         need = hopeless["value"]
         have = hopeless["upper"].where(need > hopeless["upper"], hopeless["lower"])
         relaxed.append(pd.DataFrame({"have": have, "need": need, "change": need - have}))
+        if not problem.program.columns:
+            problem = replace(problem, program=give_way(problem.program, problem.program.start))
     start = None if warm is None else _warm(warm, problem.program)
     solution = solve(problem.program, solver=model.solver, deadline=deadline, warm=start)
     unsized = problem.asks_for_capital(solution.h if solution.certificate.status == "optimal" else None)
@@ -70,6 +72,18 @@ def settle(
         limit_multiplier=solution.limit_multiplier, certificate=_bounded(problem, solution),
         relaxation=pd.concat(relaxed) if relaxed else None,
     )  # fmt: skip
+
+
+def _hopeless(problem: Problem) -> pd.DataFrame:
+    """Hard limits that are broken and that no tradable contract moves, the volatility limit among them."""
+    rows = problem.decided[(problem.decided["violation"] > 0) & np.isinf(problem.decided["penalty"])]
+    p, limit = problem.program, problem.program.volatility_limit
+    if p.columns or limit is None or limit.volatility(p.start) <= limit.limit + limit_tolerance(p, p.start):
+        return rows
+    value = limit.volatility(p.start)
+    row = {"value": value, "lower": -np.inf, "upper": limit.limit, "violation": value - limit.limit, "penalty": np.inf,
+           "unit": "base currency over the horizon", "term": limit.name}  # fmt: skip
+    return pd.DataFrame([*rows.to_dict("records"), row], index=pd.Index([*rows.index, limit.name], name="limit"))
 
 
 def _solve_relaxed(
