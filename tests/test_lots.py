@@ -98,6 +98,23 @@ def test_with_eight_legs_a_band_far_from_the_optimum_is_found(seed: int) -> None
         assert row_violations(p, rounding.h).max() <= BAND_TOLERANCE
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(60))
+def test_eight_legs_within_two_lots_agree_with_enumeration(seed: int) -> None:
+    p = small_program(300 + seed, legs=8, width=[0.002, 0.01, 0.05][seed % 3])
+    p = replace(p, lot=np.ones(8), lower=p.start - 2.0, upper=p.start + 2.0)
+    points, met = every_choice(p)
+    continuous = certified(p)
+    if continuous.certificate.status != "optimal":
+        assert not met.any()
+        return
+    rounding = round_program(p, continuous.h, solve)
+    assert (row_violations(p, rounding.h).max() <= BAND_TOLERANCE) == met.any()
+    if met.any():
+        best = min(objective(p, point) for point in points[met])
+        assert rounding.objective - best <= 0.5 * max(best - rounding.bound, 0.05 * abs(best))
+
+
 def replace_box(p: Program, size: float) -> Program:
     return replace(p, lower=p.start - size, upper=p.start + size)
 

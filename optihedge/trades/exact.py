@@ -9,14 +9,15 @@ from optihedge.hedge.program import Array, row_values
 from optihedge.trades.search import Neighbourhood
 
 MOST_LEGS = 8
-_MOST_POINTS = 4**MOST_LEGS  # enumerated around the continuous optimum: four lots a leg with eight, more with fewer
+NEAR, FAR = 4**MOST_LEGS, 8 * 4**MOST_LEGS  # points enumerated: always; where no near one meets the limits
 _CHUNK = 4096
 _MOST_NODES = 5_000  # of the integer program's tree
 
 
-def best_nearby(around: Neighbourhood, centre: Array) -> Array | None:
-    """The permitted point in the window of lots around `centre` (n contracts) with the least (excess, objective).
+def best_nearby(around: Neighbourhood, centre: Array, most: int = NEAR) -> Array | None:
+    """The permitted point in a window of lots around `centre` (n contracts) with the least (excess, objective).
 
+    most   points enumerated, at most: the window is as wide as they allow, or the box
     Excess is measured beyond the bands themselves; columns without a choice of lots keep centre's quantities. None
     where there are more than eight lumpy legs.
     """
@@ -24,23 +25,40 @@ def best_nearby(around: Neighbourhood, centre: Array) -> Array | None:
     legs = np.flatnonzero(grid.lumpy)
     if len(legs) > MOST_LEGS or (grid.lot == 0).any():
         return None
-    target = grid.lots(centre)
+    low, high = _window(np.floor(grid.lots(centre)[legs]), grid.low[legs], grid.high[legs], most)
+    choices = []  # quantities of each leg; below the minimum size a trade snaps to none or to the minimum
+    for leg, first, last in zip(legs, low, high, strict=True):
+        lots = np.unique(grid.nearest(np.arange(first, last + 1), np.full(int(last - first + 1), leg)))
+        choices.append(grid.start[leg] + grid.lot[leg] * lots)
+    shape = tuple(len(quantities) for quantities in choices)
+    count = int(np.prod(shape))
     best, value = None, (np.inf, np.inf)
-    window = min(int(_MOST_POINTS ** (1 / max(len(legs), 1)) + 1e-9), 64)
-    first = np.floor(target[legs]) - (window // 2 - 1)
-    for begin in range(0, window ** len(legs), _CHUNK):
-        index = np.arange(begin, min(begin + _CHUNK, window ** len(legs)))
+    for begin in range(0, count, _CHUNK):
+        index = np.arange(begin, min(begin + _CHUNK, count))
         points = np.repeat(centre[None], len(index), axis=0)
-        if len(legs):
-            wanted = first + np.stack(np.unravel_index(index, (window,) * len(legs)), axis=1)
-            for place, leg in enumerate(legs):  # below the minimum size a trade snaps to none or to the minimum
-                lots = grid.nearest(wanted[:, place], np.full(len(index), leg))
-                points[:, leg] = grid.start[leg] + grid.lot[leg] * lots
+        for leg, quantities, at in zip(legs, choices, np.unravel_index(index, shape) if shape else (), strict=True):
+            points[:, leg] = quantities[at]
         excess, objective = around.points(points, np.zeros(len(around.units)))
         order = np.lexsort((objective, np.round(excess, 9)))[0]
         if (round(excess[order], 9), objective[order]) < value:
             best, value = points[order].copy(), (round(excess[order], 9), objective[order])
     return best
+
+
+def _window(below: Array, low: Array, high: Array, most: int) -> tuple[Array, Array]:
+    """First and last lot of each leg: from those on either side of the centre outwards, in turn, inside the box."""
+    first, last = np.clip(below, low, high), np.clip(below + 1, low, high)
+    grown = True
+    while grown:
+        grown = False
+        for leg in range(len(below)):
+            for edge, step, end in ((first, -1, low), (last, 1, high)):
+                edge[leg] += step * (edge[leg] != end[leg])
+                if np.prod(last - first + 1) > most:
+                    edge[leg] -= step
+                else:
+                    grown |= edge[leg] != end[leg]
+    return first, last
 
 
 def within_limits(around: Neighbourhood, centre: Array, legs: Array, reach: float, room: Array) -> Array | None:

@@ -28,7 +28,7 @@ from optihedge.hedge.program import (
 )
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.solve import solve
-from optihedge.trades.exact import best_nearby, within_limits
+from optihedge.trades.exact import FAR, best_nearby, within_limits
 from optihedge.trades.grid import Grid
 from optihedge.trades.other_limits import VOLATILITY_UNIT, OwnTerms, meet_own, other_limits
 from optihedge.trades.search import Neighbourhood, improve
@@ -36,6 +36,7 @@ from optihedge.trades.search import Neighbourhood, improve
 _SHARE = 0.15  # of the legs still to be made whole, fixed before the rest is solved again
 _ROUNDS = 8  # solves of the dive; then what is left is rounded: each further one only moves the remainder on
 _PENALTY = 1e3  # x a row's multiplier: what a hard row costs while the dive may still bend it
+_DEAR = 0.1  # of the objective: lots that cost more are looked for further away, where the legs are few
 _LADDER = 4  # finest traded legs of each row that may mend what the local search could not
 _REACH = 50  # lots
 
@@ -110,10 +111,9 @@ def round_program(
     near = best_nearby(around, centre)
     if near is not None:
         answers.append(near)
-        if min(_strict(around, q) for q in answers) > 0:
-            legs = np.flatnonzero(grid.lumpy)
-            met = within_limits(around, centre, legs, np.inf, np.zeros(len(around.units))) if len(legs) else None
-            answers += [met] if met is not None else []
+        unmet, value = _rank(around, min(answers, key=lambda q: _rank(around, q, strict=True)), strict=True)[::2]
+        if unmet or value - objective(program, h) > _DEAR * abs(value):
+            answers += _met_far_away(around, centre)
     answer = min(answers, key=lambda q: _rank(around, q, strict=near is not None))
     if (grid.lot == 0).any() and solves:
         answer, solves = _settle(program, answer, solve, grid, solves)
@@ -193,6 +193,17 @@ def _rank(around: Neighbourhood, h: Array, strict: bool) -> tuple[float, ...]:
         exact = _strict(around, h)
         return (float(exact > 0), loose, value) if exact else (0.0, 0.0, value)
     return (loose, value)
+
+
+def _met_far_away(around: Neighbourhood, centre: Array) -> list[Array]:
+    """For a few legs: the best point of a wide window, else any point of the box that meets every limit."""
+    wide = best_nearby(around, centre, FAR)
+    if wide is None or _strict(around, wide) == 0:
+        return [] if wide is None else [wide]
+    legs = np.flatnonzero(around.grid.lumpy)
+    met = within_limits(around, centre, legs, np.inf, np.zeros(len(around.units))) if len(legs) else None
+    near = best_nearby(around, met) if met is not None else None
+    return [wide] if near is None else [wide, near]
 
 
 def _mended(around: Neighbourhood, h: Array) -> list[Array]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.program import Program, VolatilityLimit, row_values
 from optihedge.hedge.result import Hedge
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
@@ -19,6 +20,7 @@ COLUMNS = (
     "as_of", "book", "order_id", "instrument", "venue", "side", "quantity", "venue_amount", "lot", "price",
     "limit_price", "notional", "cost", "reason", "model", "model_hash",
 )  # fmt: skip
+_MONEY_DIGITS, _PRICE_DIGITS = 6, 12  # significant; two decimals at least
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would compute a text that begins so
 
 
@@ -45,8 +47,9 @@ def trade_table(
     quantity      contracts, signed;  venue_amount  what the venue counts: an inverse future's quote currency, an
                   inverse option's coin, contracts elsewhere, never negative
     price         reference price, limit_price the far side of the quote rounded outwards to the tick, both in the
-                  instrument's price units
-    notional      base currency;  cost  half-spread and fees expected, base currency
+                  instrument's price units; a sell's is at least one tick where the price cannot be negative
+    notional      base currency;  cost  half-spread and fees expected, base currency; to cents, and below a thousand to
+                  six significant digits
     reason        what the line serves most (see `reasons`)
     order_id      a hash of instant, book, model, instrument and quantity: the same order has the same id in every run
     """
@@ -56,11 +59,12 @@ def trade_table(
     quantity = trades.to_numpy(dtype=float)
     buys = quantity > 0
     exact = [f"{q:.10g}" for q in quantity]
-    inverse, multiplier = types_of(instruments)["inverse"], instruments["multiplier"].to_numpy(float)
+    kind, multiplier = types_of(instruments), instruments["multiplier"].to_numpy(float)
     lot, tick = instruments["lot"].to_numpy(float), instruments["tick"].to_numpy(float)
     price = market.price[names].to_numpy(float)
     far = np.where(buys, quotes["ask"].to_numpy(float), quotes["bid"].to_numpy(float))
     far = np.where(np.isfinite(far), far, price)
+    limit, least = outward(far, tick, buys), np.where(buys | kind["signed"], 0.0, tick)
     spread = market.trade_cost.loc[names].to_numpy(float)
     expected = np.abs(quantity) * (np.where(buys, spread[:, 0], spread[:, 1]) + market.fees[names].to_numpy(float))
     as_of = market.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -73,12 +77,12 @@ def trade_table(
             "venue": instruments["venue"].to_numpy(),
             "side": np.where(buys, "BUY", "SELL"),
             "quantity": np.round(quantity, 10),
-            "venue_amount": np.round(np.abs(quantity) * np.where(inverse, multiplier, 1.0), 10),
+            "venue_amount": np.round(np.abs(quantity) * np.where(kind["inverse"], multiplier, 1.0), 10),
             "lot": lot,
-            "price": np.round(price, 10),
-            "limit_price": outward(far, tick, buys),
-            "notional": np.round(np.abs(quantity) * market.notional[names].to_numpy(float), 2),
-            "cost": np.round(expected, 2) + 0.0,
+            "price": rounded_to(price, _PRICE_DIGITS),
+            "limit_price": np.where(least > 0, np.maximum(limit, least), limit),
+            "notional": rounded_to(np.abs(quantity) * market.notional[names].to_numpy(float), _MONEY_DIGITS),
+            "cost": rounded_to(expected, _MONEY_DIGITS),
             "reason": "" if reasons is None else reasons.reindex(names).fillna("").to_numpy(),
             "model": model,
             "model_hash": model_hash,
@@ -91,20 +95,36 @@ def trade_table(
 
 
 def reasons(hedge: Hedge) -> pd.Series:
-    """By traded contract what its trade serves most at the margin: a limit's name, or 'risk'; 'rounding' if nothing.
+    """By traded contract what its trade serves most: a limit's name, or 'risk'; 'rounding' if nothing.
 
-    A trade x serves limit j by -multiplier_j a_j x, and risk by -(gradient of 1/2 variance) x, both base currency.
+    A trade x serves a row by -multiplier a x, risk by what it takes off 1/2 variance, and a volatility limit by its
+    multiplier times the same of the limited variance, all in base currency. The change of a variance is shared by its
+    mean gradient before and after, so that the shares add up. A trade that serves none of them may still bring back a
+    row that was outside its limits.
     """
     p, problem = hedge.program, hedge.problem
     count = int(problem.tradable.sum())
-    trade = (hedge.h - p.start)[:count]
-    gradient = p.factors.T @ (p.factors @ hedge.h + p.factor_offset)
-    gradient = gradient + p.specifics.T @ (p.specifics @ hedge.h + p.specific_offset) + p.diagonal * hedge.h
-    served = np.vstack([-(p.rows.toarray() * hedge.multipliers[:, None])[:, :count] * trade, -gradient[:count] * trade])
-    labels = np.array([*p.row_names, "risk"], dtype=object)
-    best = served.argmax(axis=0)
-    named = np.where(served.max(axis=0) > 0, labels[best], "rounding")
-    return pd.Series(named, index=problem.names[problem.tradable], dtype=object)[trade != 0]
+    trade = hedge.h - p.start
+    rows, labels = p.rows.toarray(), [*p.row_names, "risk"]
+    middle = p.start + trade / 2  # a quadratic's mean gradient is that of the middle
+    served = [*(-hedge.multipliers[:, None] * rows * trade), -_variance_gradient(p, middle) * trade]
+    if p.volatility_limit is not None:
+        served.append(-hedge.limit_multiplier * _variance_gradient(p.volatility_limit, middle) * trade)
+        labels.append(p.volatility_limit.name)
+    before = row_values(p, p.start)
+    outside = np.maximum(before - p.row_upper, 0) - np.maximum(p.row_lower - before, 0)
+    share = -rows * trade / np.where(outside == 0, np.inf, outside)[:, None]
+    shares = np.vstack([share, np.zeros((len(labels) - len(share), len(trade)))])
+    money = np.array(served)
+    by_money, by_share = (np.array(labels, dtype=object)[table.argmax(axis=0)] for table in (money, shares))
+    named = np.where(money.max(axis=0) > 0, by_money, np.where(shares.max(axis=0) > 0, by_share, "rounding"))
+    return pd.Series(named[:count], index=problem.names[problem.tradable], dtype=object)[trade[:count] != 0]
+
+
+def _variance_gradient(form: Program | VolatilityLimit, h: np.ndarray) -> np.ndarray:
+    """Gradient of 1/2 variance at h, by column."""
+    dense = form.factors.T @ (form.factors @ h + form.factor_offset)
+    return dense + form.specifics.T @ (form.specifics @ h + form.specific_offset) + form.diagonal * h
 
 
 def model_hash(model: HedgeModel) -> str:
@@ -119,7 +139,14 @@ def outward(price: np.ndarray, tick: np.ndarray, buys: np.ndarray) -> np.ndarray
     whole = np.round(exact)
     near = np.abs(exact - whole) <= 1e-9 * np.maximum(np.abs(exact), 1.0)
     steps = np.where(near, whole, np.where(buys, np.ceil(exact), np.floor(exact)))
-    return np.round(np.where(tick > 0, steps * step, price), 10)
+    return rounded_to(np.where(tick > 0, steps * step, price), _PRICE_DIGITS)
+
+
+def rounded_to(values: np.ndarray, digits: int) -> np.ndarray:
+    """Values to so many significant digits, and to two decimals at least."""
+    size = np.abs(np.where(np.isfinite(values) & (values != 0), values, 1.0))
+    decimals = np.clip(digits - 1 - np.floor(np.log10(size)), 2, 300).astype(int)
+    return np.array([round(float(v), int(d)) for v, d in zip(values, decimals, strict=True)], dtype=float) + 0.0
 
 
 def plain_text(text: object) -> str:
