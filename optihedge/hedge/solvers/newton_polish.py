@@ -188,6 +188,8 @@ def predict(form: StandardForm, system: NewtonSystem, h: Array, V: Array) -> Arr
     least, most = form.multiplier_bounds
     hinge_slopes, v = form.hinge_slopes(V), form.open_hinges(h)
     free = response(form, h, hinge_slopes, dual.curvature)
+    if not free.any():  # every column lies at a kink, as where the earlier answer is today's start
+        return V
     opened = (v > 0).astype(float)
     slope = dual.slope + dual.curvature * h + form.adjoint(V)
     slope += np.bincount(form.hinges.column, form.hinges.sign * opened * hinge_slopes, len(h))
