@@ -26,7 +26,8 @@ _HOME = {
     "optihedge.risk.root": ("Risk",),
     "optihedge.risk.sample": ("GivenRisk", "SampleRisk"),
     "optihedge.risk.ewma": ("EwmaRisk",),
-    "optihedge.risk.factor": ("FactorRisk",),
+    "optihedge.risk.factor": ("FactorRisk", "StackedRisk"),
+    "optihedge.risk.shrinkage": ("AnalyticalShrinkage",),
     "optihedge.risk.observed": ("FundamentalRisk", "ObservedFactorRisk"),
     "optihedge.risk.combined": ("CombinedEwmaRisk",),
     "optihedge.risk.adaptive": ("AdaptiveRisk",),
@@ -68,7 +69,7 @@ _HOME = {
     "optihedge.trades.lots": ("round_to_lots",),
     "optihedge.trades.tradelist": ("trade_list",),
     "optihedge.backtest.walk": ("walk_forward",),
-    "optihedge.backtest.evaluate": ("evaluate_risk",),
+    "optihedge.backtest.evaluate": ("RiskEvaluation", "evaluate_risk", "usual_estimators"),
     "optihedge.backtest.hedge_evaluation": ("evaluate_hedges",),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
