@@ -51,6 +51,27 @@ def test_a_broken_hard_row_fails_and_is_named_but_a_soft_one_is_reported():
     assert "soft limit floor missed by 2" in str(soft)
 
 
+def test_a_contract_of_a_huge_lot_does_not_excuse_a_miss_by_the_others():
+    """A fixed exposure of 71 000 against a band of 1 000; one lot of `c` is 7e13."""
+    p = Program(
+        columns=("a", "b", "c"), start=np.zeros(3), lower=-1e3 * np.ones(3), upper=1e3 * np.ones(3), lot=np.ones(3),
+        buy=np.ones(3), sell=np.ones(3), row_names=("delta",), rows=[[100.0, 1e-10, 7e13]], row_lower=[-72_000.0],
+        row_upper=[-70_000.0], row_fixed=[71_000.0],
+    )  # fmt: skip
+    idle = certify(p, Candidate(np.zeros(3), np.zeros(1), "optimal"))
+    assert (idle.status, idle.worst_row) == ("failed", "delta")
+    dust = certify(p, Candidate(np.array([0.0, 0.0, 1e-14]), np.zeros(1), "optimal"))
+    assert dust.status == "failed"
+
+
+def test_an_empty_book_and_a_perfect_hedge_are_certified():
+    rows = {"row_names": ("delta",), "rows": [[1.0, 1e-3]], "row_lower": [0.0], "row_upper": [0.0]}
+    two = {"columns": ("a", "b"), "start": [0.0, 0.0], "lower": [-1e6, -1e6], "upper": [1e6, 1e6], "lot": [1.0, 1.0]}
+    assert certify(Program(**two, **rows), Candidate(np.zeros(2), np.zeros(1), "optimal")).status == "optimal"
+    perfect = Candidate(np.array([0.1 + 0.2, -300.0]), np.zeros(1), "optimal")  # 0.30000000000000004 against 0.3
+    assert certify(Program(**two, **rows), perfect).status == "optimal"
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_or_of_another_shape_is_never_certified(bad):
     p = one_contract(row_names=("r",), rows=[[1.0]])

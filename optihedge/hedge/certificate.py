@@ -180,15 +180,21 @@ def scale_of(p: Program, h: Array) -> float:
 
 
 def row_tolerances(p: Program, h: Array) -> Array:
-    """How far each hard row may be from its limits, desk unit: 1e-9 of its size at h, or of its coarsest lot's."""
-    size, lots = p.row_fixed.copy(), np.zeros(len(p.row_fixed))
+    """How far each hard row may be from its limits, desk unit: 1e-9 of its size at h, or of its finest lot's.
+
+    The lot is for books of next to nothing. Its floor is the finest's, or one contract with a huge exposure per lot
+    would excuse any miss by the others.
+    """
+    size, lots = p.row_fixed.copy(), np.full(len(p.row_fixed), np.inf)
     for matrix, quantities in ((p.rows, h), (p.rows_on_holdings, h), (p.rows_on_trades, h - p.start)):
         if matrix.nnz:
             weight, filled = np.abs(matrix.data), np.flatnonzero(np.diff(matrix.indptr))
             first = matrix.indptr[filled]
             size[filled] += np.add.reduceat(weight * np.abs(quantities)[matrix.indices], first)
-            lots[filled] = np.maximum(lots[filled], np.maximum.reduceat(weight * p.lot[matrix.indices], first))
-    return RESIDUAL_TOLERANCE * np.maximum(size, lots)
+            each = weight * p.lot[matrix.indices]
+            each[each == 0] = np.inf
+            lots[filled] = np.minimum(lots[filled], np.minimum.reduceat(each, first))
+    return RESIDUAL_TOLERANCE * np.maximum(size, np.where(np.isfinite(lots), lots, 0.0))
 
 
 def limit_tolerance(p: Program, h: Array) -> float:
