@@ -8,12 +8,21 @@ import pandas as pd
 import pytest
 
 from optihedge.hedge.model import HedgeModel
-from optihedge.hedge.terms.limits import TradeLimit
+from optihedge.hedge.terms.limits import TradeLimit, VolatilityLimit
 from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import SpreadCost, Variance
 from optihedge.market.snapshot import Market, read_book, read_market
 from optihedge.risk.ewma import EwmaRisk
-from optihedge.trades.tradelist import COLUMNS, csv_text, model_hash, outward, plain_text, trade_list, trade_table
+from optihedge.trades.tradelist import (
+    COLUMNS,
+    csv_text,
+    model_hash,
+    outward,
+    plain_text,
+    rounded_to,
+    trade_list,
+    trade_table,
+)
 
 
 def coin_market() -> Market:
@@ -145,3 +154,59 @@ def test_where_nothing_can_trade_the_list_is_empty(untraded: str) -> None:
     )  # fmt: skip
     listed = trade_list(model.hedge(market, {} if untraded == "no book" else {"A": 10.0}))
     assert csv_text(listed) == ",".join(COLUMNS) + "\n"
+
+
+def stock_market(base: str = "USD", scale: float = 1.0, **columns: object) -> Market:
+    """Two stocks A and B that move together, with a spread of 0.2 %, prices about 100 x scale."""
+    moves = np.random.default_rng(0).normal(0, 0.01, (100, 2)) @ np.array([[1.0, 1.0], [0.0, 0.3]])
+    levels = scale * 100 * np.exp(moves.cumsum(axis=0))
+    history = pd.DataFrame(levels, columns=["A", "B"])
+    history.insert(0, "time", pd.date_range("2026-01-01", periods=100, tz="UTC"))
+    instruments = {"instrument": ["A", "B"], "hedge": [False, True]}
+    quotes = {"instrument": ["A", "B"], "bid": levels[-1] * 0.999, "ask": levels[-1] * 1.001}
+    return Market(
+        instruments=pd.DataFrame(instruments | {k: v for k, v in columns.items() if k not in ("bid", "ask")}),
+        quotes=pd.DataFrame(quotes | {k: v for k, v in columns.items() if k in ("bid", "ask")}),
+        history=history, base_currency=base, as_of="2026-05-01T00:00:00Z",
+    )  # fmt: skip
+
+
+def test_money_and_prices_keep_their_digits_in_any_base_currency() -> None:
+    market = stock_market("BTC", scale=1e-8)
+    line = trade_table(market, pd.Series({"B": -17.0})).iloc[0]
+    price = float(market.price["B"])
+    assert price < 2e-6
+    assert line["price"] == pytest.approx(price, rel=1e-11)
+    assert line["limit_price"] == pytest.approx(price * 0.999, rel=1e-9)
+    assert line["notional"] == pytest.approx(17 * price, rel=1e-5, abs=0)
+    assert line["cost"] == pytest.approx(17 * price * 0.001, rel=1e-5, abs=0)
+
+
+def test_large_money_is_rounded_to_cents_and_small_to_six_digits() -> None:
+    assert rounded_to(np.array([1234567.891, 12.3456789, 0.00178123456, 0.0, -2.5e-9]), 6).tolist() == [
+        1234567.89, 12.3457, 0.00178123, 0.0, -2.5e-9,
+    ]  # fmt: skip
+
+
+def test_a_sell_limit_below_one_tick_is_one_tick_unless_prices_may_be_negative() -> None:
+    few_cents = {"tick": 0.05, "bid": [99.0, 0.03], "ask": [101.0, 0.09], "scale": 5e-4}
+    assert trade_table(stock_market(**few_cents), pd.Series({"B": -5.0}))["limit_price"].tolist() == [0.05]
+    signed = {"type": ["equity", "future"], "expiry": ["", "2026-09-01T00:00:00Z"]}
+    assert trade_table(stock_market(**few_cents, **signed), pd.Series({"B": -5.0}))["limit_price"].tolist() == [0.0]
+    assert trade_table(stock_market(**few_cents), pd.Series({"B": 5.0}))["limit_price"].tolist() == [0.1]
+
+
+@pytest.mark.parametrize(
+    ("objective", "limits", "reason"),
+    [
+        ((Variance(aversion=1e-1), SpreadCost()), (), "risk"),
+        ((Variance(aversion=1e-1),), (), "risk"),  # its gradient is zero at the optimum
+        ((SpreadCost(),), (Neutral("delta", band=100.0),), "delta"),
+        ((SpreadCost(),), (VolatilityLimit(limit=500.0),), "volatility"),
+        ((Variance(aversion=1e-9), SpreadCost()), (Neutral("delta", band=100.0),), "delta"),
+    ],
+)  # fmt: skip
+def test_a_line_that_carries_the_hedge_says_what_it_serves(objective: tuple, limits: tuple, reason: str) -> None:
+    model = HedgeModel(risk=EwmaRisk(halflife=30), objective=objective, constraints=limits)
+    listed = trade_list(model.hedge(stock_market(), {"A": 1000.0}))
+    assert listed["reason"].tolist() == [reason]

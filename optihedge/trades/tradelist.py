@@ -21,6 +21,7 @@ COLUMNS = (
     "limit_price", "notional", "cost", "reason", "model", "model_hash",
 )  # fmt: skip
 _MONEY_DIGITS, _PRICE_DIGITS = 6, 12  # significant; two decimals at least
+_NOISE = 1e-6  # of what a trade takes off risk: a row that it serves by less does not bind
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would compute a text that begins so
 
 
@@ -97,27 +98,32 @@ def trade_table(
 def reasons(hedge: Hedge) -> pd.Series:
     """By traded contract what its trade serves most: a limit's name, or 'risk'; 'rounding' if nothing.
 
-    A trade x serves a row by -multiplier a x, risk by what it takes off 1/2 variance, and a volatility limit by its
-    multiplier times the same of the limited variance, all in base currency. The change of a variance is shared by its
-    mean gradient before and after, so that the shares add up. A trade that serves none of them may still bring back a
-    row that was outside its limits.
+    A trade x serves a row by -multiplier a x, risk by what it takes off 1/2 variance (the mean gradient before and
+    after, so that trades' parts add up), a volatility limit by its multiplier times the same; all in base currency.
+    A trade that serves risk most is still there for a binding row that was outside its limits, if it does a larger
+    part of bringing that row back than of taking risk off. One that serves nothing may do so too.
     """
     p, problem = hedge.program, hedge.problem
     count = int(problem.tradable.sum())
     trade = hedge.h - p.start
-    rows, labels = p.rows.toarray(), [*p.row_names, "risk"]
-    middle = p.start + trade / 2  # a quadratic's mean gradient is that of the middle
-    served = [*(-hedge.multipliers[:, None] * rows * trade), -_variance_gradient(p, middle) * trade]
-    if p.volatility_limit is not None:
-        served.append(-hedge.limit_multiplier * _variance_gradient(p.volatility_limit, middle) * trade)
-        labels.append(p.volatility_limit.name)
+    rows, middle = p.rows.toarray(), p.start + trade / 2  # a quadratic's mean gradient is that of the middle
     before = row_values(p, p.start)
     outside = np.maximum(before - p.row_upper, 0) - np.maximum(p.row_lower - before, 0)
-    share = -rows * trade / np.where(outside == 0, np.inf, outside)[:, None]
-    shares = np.vstack([share, np.zeros((len(labels) - len(share), len(trade)))])
+    back = np.clip(-rows * trade / np.where(outside == 0, np.inf, outside)[:, None], 0, 1)  # part of the way back
+    risk = -_variance_gradient(p, middle) * trade
+    served = [risk, *(-hedge.multipliers[:, None] * rows * trade)]
+    labels = np.array(["risk", *p.row_names], dtype=object)
+    if p.volatility_limit is not None:
+        served.append(-hedge.limit_multiplier * _variance_gradient(p.volatility_limit, middle) * trade)
+        labels = np.append(labels, p.volatility_limit.name)
     money = np.array(served)
-    by_money, by_share = (np.array(labels, dtype=object)[table.argmax(axis=0)] for table in (money, shares))
-    named = np.where(money.max(axis=0) > 0, by_money, np.where(shares.max(axis=0) > 0, by_share, "rounding"))
+    best = np.where(money.max(axis=0) > 0, money.argmax(axis=0), -1)
+    binding = money[1 : 1 + len(rows)] > _NOISE * np.abs(risk)
+    part_of_risk = np.divide(risk, risk.sum(), out=np.ones_like(risk), where=risk.sum() > 0)
+    ahead = np.where(best == -1, back, np.where((best == 0) & binding & (back > part_of_risk), back, 0.0))
+    if len(rows):
+        best = np.where(ahead.max(axis=0) > 0, 1 + ahead.argmax(axis=0), best)
+    named = np.where(best >= 0, labels[best], "rounding")
     return pd.Series(named[:count], index=problem.names[problem.tradable], dtype=object)[trade[:count] != 0]
 
 
