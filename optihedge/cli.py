@@ -67,6 +67,9 @@ def run(
     Without --as-of, quotes older than max_age (market.toml, default 1 day) by the clock are refused.
     """
     loaded = _load_models(models, allow)
+    if send is not None and send not in loaded:
+        known = ", ".join(loaded)
+        raise typer.BadParameter(f"{send} is not among the models of this run ({known})", param_hint="--send")
     raise typer.Exit(_run(loaded, data, _book_paths(data, book), out, send=send, as_of=as_of, workers=workers))
 
 
@@ -177,6 +180,7 @@ def demo(
     from optihedge.hedge.modelfile import load_model, model_names
 
     console = _console()
+    _probe(out)
     data = write_example(out / "example")
     models = {name: load_model(name) for name in model_names()}
     console.print(
@@ -198,17 +202,31 @@ def _run(
     show: str | None = None,
 ) -> int:  # fmt: skip
     from optihedge.batch.books import read_books
-    from optihedge.batch.output import discard, instant_name
-    from optihedge.batch.run import Outcome, exit_code, plan, refuse_stale, result_folder, write_summary
+    from optihedge.batch.output import instant_name
+    from optihedge.batch.run import (
+        Outcome,
+        exit_code,
+        plan,
+        refuse_future,
+        refuse_stale,
+        result_folder,
+        without_list,
+        write_summary,
+    )
     from optihedge.market.snapshot import read_market
 
-    market = read_market(data, as_of=as_of)
-    if as_of is None:
-        refuse_stale(market, pd.Timestamp.now("UTC"))
+    market, now = read_market(data, as_of=as_of), pd.Timestamp.now("UTC")
+    refuse_future(market, now)
     readable, broken = read_books(books, market)
-    failed = [Outcome(name, model, "failed", why) for name, why in broken.items() for model in models]
-    for outcome in failed:
-        discard(result_folder(out, market.as_of, outcome.book, outcome.model))
+    if as_of is None:
+        held = {name for quantities in readable.values() for name in quantities.index[quantities != 0]}
+        refuse_stale(market, now, held)
+    _probe(out)
+    failed = [
+        without_list(Outcome(name, model, "failed", why), result_folder(out, market.as_of, name, model))
+        for name, why in broken.items()
+        for model in models
+    ]
     jobs = plan(data, readable, models, out, send=send, as_of=as_of)
     console = _console()
     outcomes = [*failed, *_with_progress(console, jobs, workers)]
@@ -223,6 +241,16 @@ def _run(
         if outcome.trace:
             _save_trace(outcome.trace, folder)
     return exit_code(outcomes)
+
+
+def _probe(out: Path) -> None:
+    """Refuse, as wrong usage, a folder for results that cannot be written."""
+    from optihedge.batch.output import probe
+
+    try:
+        probe(out)
+    except DataError as error:
+        raise typer.BadParameter(str(error), param_hint="--out") from None
 
 
 def _with_progress(console: Console, jobs: list, workers: int) -> list:

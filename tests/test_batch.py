@@ -14,11 +14,12 @@ import pytest
 
 from optihedge.batch.books import read_books
 from optihedge.batch.output import MANIFEST, clear_leftovers, folder_name, is_whole, write_whole
-from optihedge.batch.run import Outcome, exit_code, plan, refuse_stale, run_jobs, write_summary
+from optihedge.batch.record import figures
+from optihedge.batch.run import Outcome, exit_code, plan, refuse_future, refuse_stale, run_jobs, write_summary
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.modelfile import parse_model
-from optihedge.market.snapshot import read_book, read_market
+from optihedge.market.snapshot import Market, read_book, read_market
 
 AS_OF = "2016-06-30T20:00:00Z"
 INSTANT = "2016-06-30T200000Z"
@@ -147,10 +148,11 @@ def test_a_worker_that_dies_takes_no_other_book_with_it(example_folder: Path, tm
 def test_the_summary_is_sorted_and_says_what_became_of_each(tmp_path: Path) -> None:
     outcomes = [
         Outcome("b", "m", "failed", "why"),
-        Outcome("a", "m", "done", list_name="trades.csv", figures={"trades": 2, "cost": 1.239}),
+        Outcome("a", "m", "done", list_name="trades.csv", figures={"trades": 2, "cost": 1.23e-5 / 7, "penalties": 0.0}),
     ]
     table = write_summary(tmp_path, outcomes)
-    assert table["book"].tolist() == ["a", "b"] and table["cost"].iloc[0] == 1.24
+    assert table["book"].tolist() == ["a", "b"]
+    assert table["cost"].iloc[0] == 1.75714e-6, "a coin's figures keep their digits"
     rows = json.loads((tmp_path / "summary.json").read_text())
     assert rows[0]["list"] == "trades.csv" and rows[1]["note"] == "why"
     assert (tmp_path / "summary.csv").read_text().startswith("book,model,status,list,trades,")
@@ -171,8 +173,30 @@ def test_books_of_one_file_are_read_one_by_one(example_folder: Path, tmp_path: P
 def test_stale_quotes_are_refused_by_the_clock(example_folder: Path) -> None:
     market = read_market(example_folder)
     refuse_stale(market, pd.Timestamp("2016-07-01T12:00:00Z"))
-    with pytest.raises(DataError, match=r"2016-06-30 20:00 UTC, older than max_age 1 days 00:00:00 now; .* --as-of"):
+    wanted = r"18 of 18 quotes in play are older .*\(2016-06-30 20:00 UTC\), .* and 13 more; .* --as-of"
+    with pytest.raises(DataError, match=wanted):
         refuse_stale(market, pd.Timestamp("2016-07-02T12:00:00Z"))
+
+
+def test_an_old_quote_of_a_held_stock_is_refused_though_the_hedges_are_fresh(example_folder: Path) -> None:
+    market = read_market(example_folder)
+    quotes = market.quotes.assign(time=market.as_of)
+    quotes.loc["AAPL", "time"] -= pd.Timedelta("3D")
+    fields = {"drivers": market.drivers, "history": market.history, "as_of": market.as_of}
+    dated = Market(market.instruments, quotes, "USD", **fields)
+    now = market.as_of + pd.Timedelta("1h")
+    refuse_stale(dated, now, ["MSFT"])
+    with pytest.raises(DataError, match=r"1 of 20 quotes in play .* now: AAPL \(2016-06-27 20:00 UTC\); renew"):
+        refuse_stale(dated, now, ["MSFT", "AAPL"])
+    frozen = Market(market.instruments, quotes, "USD", on_missing="freeze", max_age="1d", **fields)
+    refuse_stale(frozen, now, ["MSFT", "AAPL"])
+
+
+def test_an_as_of_after_now_is_refused_and_todays_date_is_not(example_folder: Path) -> None:
+    refuse_future(read_market(example_folder), pd.Timestamp(AS_OF))
+    refuse_future(read_market(example_folder, as_of="2016-06-30"), pd.Timestamp(AS_OF))
+    with pytest.raises(DataError, match="as_of 2016-06-30 20:00 UTC is after now"):
+        refuse_future(read_market(example_folder), pd.Timestamp("2016-06-30T19:59:00Z"))
 
 
 # ---- what lies on disk ---------------------------------------------------------------------------------------------
@@ -207,6 +231,35 @@ def test_a_torn_result_is_not_whole_and_leftovers_are_cleared(tmp_path: Path) ->
 def test_a_books_name_never_leaves_the_output_folder(label: str, tmp_path: Path) -> None:
     made = folder_name(label)
     assert (tmp_path / made).resolve().parent == tmp_path.resolve() and not made.startswith(".")
+
+
+def test_a_book_of_a_very_long_name_is_hedged(example_folder: Path, tmp_path: Path) -> None:
+    long = "desk" * 75
+    assert len(folder_name(long)) < 100 and folder_name(long) != folder_name(long + "s")
+    books = {long: read_book(example_folder / "book.csv")}
+    outcomes = run_jobs(plan(example_folder, books, {"vega": model("vega")}, tmp_path, as_of=AS_OF))
+    assert [o.status for o in outcomes] == ["done"], outcomes[0].note
+
+
+def test_an_old_result_that_cannot_be_taken_away_stops_nothing(
+    example_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stuck(folder: Path) -> None:
+        raise PermissionError(f"{folder} is in use")
+
+    monkeypatch.setattr("optihedge.batch.run.discard", stuck)
+    books = {"bad": pd.Series({"NOSUCH": 5.0}), "good": read_book(example_folder / "book.csv")}
+    outcomes = run_jobs(plan(example_folder, books, {"vega": model("vega")}, tmp_path, as_of=AS_OF))
+    assert [o.status for o in outcomes] == ["failed", "done"]
+    assert "NOSUCH" in outcomes[0].note and "earlier result is still there" in outcomes[0].note
+
+
+def test_penalties_of_soft_limits_are_no_cost(example_folder: Path, tmp_path: Path) -> None:
+    text = MODEL.replace("EXPOSURE", "vega").replace("band = 500.0", "band = 0.0, soft = 1e-3")
+    hedge = parse_model(text, name="soft").hedge(read_market(example_folder), read_book(example_folder / "book.csv"))
+    shown = figures(hedge)
+    assert shown["penalties"] == hedge.costs["penalties"] > 0
+    assert shown["cost"] == pytest.approx(hedge.costs.drop(["penalties", "total"]).sum())
 
 
 def test_two_books_never_share_a_folder() -> None:

@@ -65,6 +65,19 @@ def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["run"], capsys)[0] == 2
     assert run(["nonsense"], capsys)[0] == 2
     assert run(["run", "beta_hedge", "--data", "x", "--workers", "0"], capsys)[0] == 2
+    code, text = run(["run", "beta_hedge", "--data", "x", "--send", "delta"], capsys)
+    assert code == 2 and "delta is not among the models of this run (beta_hedge)" in text
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_an_out_that_cannot_be_written_is_wrong_usage(
+    below: str, example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    out = str(tmp_path / "file" / below)
+    for arguments in (["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF], ["demo"]):
+        code, text = run([*arguments, "--out", out], capsys)
+        assert code == 2 and "cannot be written" in text and "internal error" not in text
 
 
 def test_a_broken_book_is_named_the_others_are_hedged_and_the_exit_code_is_1(

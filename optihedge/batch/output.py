@@ -8,19 +8,23 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
+from optihedge.errors import DataError
+
 MANIFEST = "manifest.json"
+_LONGEST = 80  # characters of a label in a folder's name: with its hash and a suffix, far below the usual 255 bytes
 
 
 def folder_name(text: object) -> str:
-    """A label as the name of one folder, never a path. One with other characters than letters, digits and . _ - gets a
-    hash at its end, so that two labels never share a folder.
+    """A label as the name of one folder, never a path. One with other characters than letters, digits and . _ -, or
+    longer than 80, gets a hash at its end, so that two labels never share a folder.
     """
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", str(text)).lstrip(".")
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", str(text)).lstrip(".")[:_LONGEST]
     return name if name and name == str(text) else f"{name}-{_digest(str(text))[:6]}"
 
 
@@ -64,6 +68,16 @@ def discard(folder: Path) -> None:
         old = _beside(folder, "old")
         os.replace(folder, old)
         shutil.rmtree(old)
+
+
+def probe(folder: Path) -> None:
+    """Make the folder and write into it. Raises DataError where that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written ({error.strerror or error}); give another folder") from None
 
 
 def write_file(path: Path, text: str) -> None:

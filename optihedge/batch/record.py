@@ -18,13 +18,15 @@ _DIGITS = 10  # significant digits in tables
 
 
 def figures(hedge: Hedge) -> dict[str, float]:
-    """The summary's figures: lines, turnover and cost (base currency), volatility per day before and after."""
+    """The summary's figures: lines; turnover, cost, soft limits' penalties (base currency); volatility per day."""
+    penalties = float(hedge.costs.get("penalties", 0.0))
     notional = hedge.market.notional[hedge.problem.names]
     volatility = hedge.risk.loc["volatility"] if len(hedge.risk) else {"before": np.nan, "after": np.nan}
     return {
         "trades": int((hedge.trades != 0).sum()),
         "turnover": float(hedge.trades.abs() @ notional),
-        "cost": float(hedge.costs["total"]),
+        "cost": float(hedge.costs["total"]) - penalties,
+        "penalties": penalties,
         "volatility_before": float(volatility["before"]),
         "volatility_after": float(volatility["after"]),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,12 +13,15 @@ import pandas as pd
 from optihedge.batch.output import discard, folder_name, instant_name, write_file, write_whole
 from optihedge.batch.record import figures, files
 from optihedge.errors import DataError, OptihedgeError, SpecError
+from optihedge.frames import DAY_END
 from optihedge.hedge.model import HedgeModel
 from optihedge.market.snapshot import Market, read_market
 from optihedge.trades.checks import checked
 
 DEFAULT_MAX_AGE = pd.Timedelta("1D")
-_FIGURES = ("trades", "turnover", "cost", "volatility_before", "volatility_after")
+_FIGURES = ("trades", "turnover", "cost", "penalties", "volatility_before", "volatility_after")
+_DIGITS = 6  # significant digits of the summary: a coin's figures are small numbers
+_NAMED = 5  # old quotes that a message lists
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,7 @@ class Outcome:
 
     status   done (a list was written), held (a check failed: no list), skipped (the model does not apply), failed
     note     why, for the last three; else what to know
-    figures  trades (lines), turnover, cost, volatility before and after (base currency per day)
+    figures  trades (lines), turnover, cost, penalties, volatility before and after (base currency per day)
     trace    of an internal error
     """
 
@@ -99,8 +102,8 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows, columns=["book", "model", "status", "list", *_FIGURES, "note"])
     table = table.sort_values(["book", "model"], kind="stable", ignore_index=True)
-    for name in _FIGURES:
-        table[name] = pd.to_numeric(table[name]).round(2)
+    for name in _FIGURES[1:]:
+        table[name] = [float(f"{value:.{_DIGITS}g}") + 0.0 for value in pd.to_numeric(table[name])]
     write_file(folder / "summary.csv", table.to_csv(index=False, lineterminator="\n"))
     write_file(folder / "summary.json", table.to_json(orient="records", indent=1) + "\n")
     return table
@@ -115,13 +118,27 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     return int(unserved or any(o.status in ("failed", "held") for o in outcomes))
 
 
-def refuse_stale(market: Market, now: pd.Timestamp) -> None:
-    """Raise DataError where the newest quote of a hedge is older than max_age (default 1 day) by the clock."""
-    newest = market.quotes.loc[market.instruments["hedge"], "time"].max()
+def refuse_future(market: Market, now: pd.Timestamp) -> None:
+    """Raise DataError where as_of is after now; today's date, which is the end of the day, passes."""
+    if market.as_of > now and market.as_of != now.normalize() + DAY_END:
+        raise DataError(f"as_of {market.as_of:%Y-%m-%d %H:%M} UTC is after now; say an instant that has been")
+
+
+def refuse_stale(market: Market, now: pd.Timestamp, held: Iterable[str] = ()) -> None:
+    """Raise DataError where the quote of a contract that is held, or may be traded, is older than max_age (default 1
+    day) by the clock; one without a time is as old as the market's as_of. What on_missing "freeze" has frozen passes.
+    """
+    quoted = market.trade_cost.notna().any(axis=1)
+    in_play = market.instruments["hedge"] & quoted
+    in_play |= market.names.isin(list(held)) & (quoted | (market.on_missing != "freeze"))
     max_age = market.max_age if market.max_age is not None else DEFAULT_MAX_AGE
-    if not now - newest <= max_age:
+    times = market.quotes.loc[in_play, "time"]
+    old = times[now - times > max_age].sort_values(kind="stable")
+    if len(old):
+        listed = ", ".join(f"{name} ({time:%Y-%m-%d %H:%M} UTC)" for name, time in old.head(_NAMED).items())
+        more = f" and {len(old) - _NAMED} more" if len(old) > _NAMED else ""
         raise DataError(
-            f"the newest quote is of {newest:%Y-%m-%d %H:%M} UTC, older than max_age {max_age} now; "
+            f"{len(old)} of {len(times)} quotes in play are older than max_age {max_age} now: {listed}{more}; "
             "renew quotes.csv, set max_age in market.toml, or say --as-of to hedge at a past instant"
         )
 
@@ -145,15 +162,25 @@ def hedge_one(job: Job) -> Outcome:
         status = "held" if verdict.held else "done"
         write_whole(folder, listed, {"book": job.book, "model": job.model_name, "status": status})
         name = "held.csv" if verdict.held else job.list_name
-        note = "; ".join(verdict.reasons + verdict.notes)
+        note = "; ".join(dict.fromkeys(verdict.reasons + verdict.notes))
         return replace(outcome, status=status, note=note, list_name=name, figures=figures(hedge))
     except SpecError as error:
         outcome = replace(outcome, status="skipped", note=str(error))
     except OptihedgeError as error:
         outcome = replace(outcome, note=f"{error.code}: {error}")
+    except OSError as error:
+        outcome = replace(outcome, note=f"cannot be written: {error}")
     except Exception as error:  # the rest of the batch goes on; the trace is saved and reported
         outcome = replace(outcome, note=f"internal error: {error!r}", trace=traceback.format_exc())
-    discard(folder)
+    return without_list(outcome, folder)
+
+
+def without_list(outcome: Outcome, folder: Path) -> Outcome:
+    """The outcome, an earlier result of it taken away; where that fails its note says so."""
+    try:
+        discard(folder)
+    except OSError as error:
+        return replace(outcome, note=f"{outcome.note}; an earlier result is still there: {error}")
     return outcome
 
 
