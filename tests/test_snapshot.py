@@ -448,3 +448,14 @@ def test_a_mark_far_outside_its_own_quote_is_refused(tmp_path):
             marked(mark)
     with pytest.raises(DataError, match="mend the mark"):
         marked(105.1, "100", "100.0")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("max_crossed", "a"), ("max_crossed", True), ("max_crossed", None), ("max_age", 5),
+                        ("max_age", np.int64(5)), ("max_age", 2.0), ("max_age", True)],
+)  # fmt: skip
+def test_settings_without_a_meaning_are_refused_by_the_constructor_too(name, value):
+    prices = pd.DataFrame({"A": [1.0, 1.1, 1.0]}, pd.date_range("2026-01-01", periods=3, tz="UTC"))
+    with pytest.raises(DataError, match=rf"{name} is .*; (give|write)"):
+        replace(Market.from_prices(prices, base_currency="USD"), **{name: value})
+    assert replace(Market.from_prices(prices, base_currency="USD"), max_age="5d").max_age == pd.Timedelta("5D")

@@ -74,8 +74,9 @@ class Market:
             raise DataError(f"on_missing is {self.on_missing!r}; write 'error' or 'freeze'")
         if not isinstance(self.base_currency, str) or not self.base_currency.strip():
             raise DataError("base_currency is empty; name the currency in which profit and loss is measured")
-        if not (np.isfinite(self.max_crossed) and self.max_crossed >= 0):
-            raise DataError(f"max_crossed is {self.max_crossed}; give a fraction of the price, 0 or more")
+        number = isinstance(self.max_crossed, (int, float, np.number)) and not isinstance(self.max_crossed, bool)
+        if not (number and np.isfinite(self.max_crossed) and self.max_crossed >= 0):
+            raise DataError(f"max_crossed is {self.max_crossed!r}; give a fraction of the price, 0 or more")
         max_age = None if self.max_age is None else duration(self.max_age, "max_age")
         raw, dates = (None, False) if self.history is None else _drivers.read_history(self.history)
         as_of = instant(self.as_of, "as_of") if self.as_of is not None else latest_time(self.quotes, raw, dates)
