@@ -1,10 +1,21 @@
 """The Program's door: what is no convex problem, or no problem at all, is named before any solver sees it."""
 
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from optihedge.errors import SpecError
-from optihedge.hedge.program import Depth, Program, cost_of_holding, cost_of_trading, objective, row_violations
+from optihedge.hedge.program import (
+    Depth,
+    Program,
+    VolatilityLimit,
+    cost_of_holding,
+    cost_of_trading,
+    objective,
+    row_violations,
+)
 
 BASE = {"columns": ("a", "b"), "start": [1.0, 0.0], "lower": [-5.0, -5.0], "upper": [5.0, 5.0]}
 ROW = {"row_names": ("limit",), "rows": [[1.0, 1.0]]}
@@ -37,6 +48,30 @@ ROW = {"row_names": ("limit",), "rows": [[1.0, 1.0]]}
 def test_a_wrong_program_is_named_before_it_is_solved(fields, message):
     with pytest.raises(SpecError, match=message):
         Program(**(BASE | fields))
+
+
+def test_nothing_in_a_program_can_be_written_and_what_it_was_made_of_is_not_shared():
+    rows = sp.csr_array([[1.0, 1.0]])
+    depth = Depth(column=np.array([0]), side=np.array([1]), beyond=np.array([2.0]), slope=np.array([10.0]))
+    limit = VolatilityLimit(
+        name="volatility", factors=np.eye(2), factor_offset=np.zeros(2), specifics=sp.csr_array((0, 2)),
+        specific_offset=np.zeros(0), diagonal=np.ones(2), limit=1.0,
+    )  # fmt: skip
+    p = Program(**BASE, row_names=("limit",), rows=rows, specifics=np.eye(2), depth=depth, volatility_limit=limit)
+    rows.data[:] = 0.0
+    assert p.rows.data.tolist() == [1.0, 1.0]
+    seen = 0
+    for value in (p, p.depth, p.volatility_limit, replace(p, linear=np.ones(2))):
+        for field in fields(value):
+            one = getattr(value, field.name)
+            for array in (one.data, one.indices, one.indptr) if sp.issparse(one) else (one,):
+                if isinstance(array, np.ndarray):
+                    seen += 1
+                    assert not array.flags.writeable, field.name
+    assert seen > 60
+    with pytest.raises(ValueError, match="read-only"):
+        p.rows.data[:] = 0.0
+    assert np.shares_memory(replace(p, linear=np.ones(2)).rows.data, p.rows.data)  # nothing is copied twice
 
 
 def test_costs_are_what_the_book_pays():

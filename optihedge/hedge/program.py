@@ -40,6 +40,10 @@ class Depth:
     beyond: Array
     slope: Array
 
+    def __post_init__(self) -> None:
+        for name, kind in (("column", int), ("side", float), ("beyond", float), ("slope", float)):
+            object.__setattr__(self, name, _frozen(np.array(getattr(self, name), dtype=kind)))
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class VolatilityLimit:
@@ -52,6 +56,16 @@ class VolatilityLimit:
     specific_offset: Array
     diagonal: Array
     limit: float
+
+    def __post_init__(self) -> None:
+        n = np.shape(self.factors)[-1]
+        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+
+        put("factors", _dense("volatility_limit.factors", self.factors, n))
+        put("specifics", _sparse("volatility_limit.specifics", self.specifics, None, n))
+        sizes = {"factor_offset": len(self.factors), "specific_offset": self.specifics.shape[0], "diagonal": n}
+        for name, size in sizes.items():
+            put(name, _vector(f"volatility_limit.{name}", getattr(self, name), size, 0.0))
 
     def volatility(self, h: Array) -> float:
         """The limited volatility at quantities h."""
@@ -131,23 +145,31 @@ def _vector(name: str, value: Array | None, length: int, default: float) -> Arra
     if np.isnan(vector).any():
         at = np.flatnonzero(np.isnan(vector))[0]
         raise SpecError(f"Program.{name}[{at}] is NaN; a bound or cost must be a number")
-    vector.setflags(write=False)
-    return vector
+    return _frozen(vector)
 
 
 def _dense(name: str, value: Array | None, n: int) -> Array:
     matrix = np.zeros((0, n)) if value is None else np.array(value, dtype=float, ndmin=2)
     if matrix.shape[1] != n or not np.isfinite(matrix).all():
         raise SpecError(f"Program.{name} is {matrix.shape} for {n} columns, or not finite")
-    matrix.setflags(write=False)
-    return matrix
+    return _frozen(matrix)
 
 
 def _sparse(name: str, value: sp.sparray | Array | None, m: int | None, n: int) -> sp.csr_array:
     matrix = sp.csr_array((m or 0, n)) if value is None else sp.csr_array(value, dtype=float)
     if matrix.shape != (matrix.shape[0] if m is None else m, n) or not np.isfinite(matrix.data).all():
         raise SpecError(f"Program.{name} is {matrix.shape}, expected {m if m is not None else 'any'} x {n} and finite")
+    if any(part.flags.writeable for part in (matrix.data, matrix.indices, matrix.indptr)):
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+        for part in (matrix.data, matrix.indices, matrix.indptr):
+            _frozen(part)
     return matrix
+
+
+def _frozen(array: Array) -> Array:
+    array.setflags(write=False)
+    return array
 
 
 def _check(p: Program) -> None:
