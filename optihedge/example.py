@@ -64,7 +64,7 @@ def load_example() -> Example:
     stocks, etfs = list(SECTORS), [c for c in closes.columns if c not in SECTORS and c != "SPX"]
     rows = [
         *(_share(name, last[name], 0.3, 0.5, sector=SECTORS[name]) for name in stocks),
-        *(_share(name, last[name], 0.5, 2.0, sector="ETF", hedge=True) for name in etfs),
+        *(_share(name, last[name], 0.5, 2.0, sector="", hedge=True) for name in etfs),
         _index(spot),
         *(_future(label, expiry, spot) for label, expiry in EXPIRIES.items()),
         *(row for label, strikes in STRIP.items() for row in _options(label, strikes, spot, vol)),
@@ -126,7 +126,7 @@ def _share(name: str, price: float, fee_bp: float, half_spread_bp: float, *, sec
 
 def _index(spot: float) -> dict:
     return {"instrument": "SPX", "type": "index", "underlying": "SPX", "multiplier": 1, "lot": 1, "tick": 0.01,
-            "hedge": False, "sector": "Index", "bid": spot, "ask": spot, "assumption": "not tradable"}  # fmt: skip
+            "hedge": False, "sector": "", "bid": spot, "ask": spot, "assumption": "not tradable"}  # fmt: skip
 
 
 def _forward(expiry: pd.Timestamp, spot: float) -> tuple[float, float]:
@@ -138,7 +138,7 @@ def _future(label: str, expiry: pd.Timestamp, spot: float) -> dict:
     price, _ = _forward(expiry, spot)
     return {
         "instrument": f"ES-{label}", "type": "future", "underlying": "SPX", "multiplier": 50, "expiry": _iso(expiry),
-        "lot": 1, "tick": 0.25, "fee": 2.0 / (50 * spot), "hedge": True, "sector": "Index", "venue": "XCME",
+        "lot": 1, "tick": 0.25, "fee": 2.0 / (50 * spot), "hedge": True, "sector": "", "venue": "XCME",
         "bid": np.floor(price * 4) / 4, "ask": np.floor(price * 4) / 4 + 0.25,
         "volume": 1_500_000 if label == "SEP16" else 20_000,
         "assumption": f"price modelled: index x exp({CARRY} x years); spread, volume and fee assumed",
@@ -158,7 +158,7 @@ def _options(label: str, strikes: tuple[int, ...], spot: float, at_the_money: fl
             "instrument": f"SPX-{label}-{k:.0f}-{'C' if r > 0 else 'P'}", "type": "option", "underlying": "SPX",
             "multiplier": 100, "expiry": _iso(EXPIRIES[label]), "strike": k, "right": "C" if r > 0 else "P",
             "forward": f"ES-{label}", "lot": 1, "tick": 0.05, "fee": 1.0 / (100 * spot), "hedge": True,
-            "sector": "Index", "venue": "XCBO", "bid": b, "ask": a, "vol": round(v, 6), "volume": 3_000,
+            "sector": "", "venue": "XCBO", "bid": b, "ask": a, "vol": round(v, 6), "volume": 3_000,
             "assumption": f"{MODELLED}; spread, volume and fee assumed",
         }
         for k, r, b, a, v in zip(strike, right, bid, ask, vol, strict=True)

@@ -152,7 +152,7 @@ def test_the_summary_is_sorted_and_says_what_became_of_each(tmp_path: Path) -> N
     ]
     table = write_summary(tmp_path, outcomes)
     assert table["book"].tolist() == ["a", "b"]
-    assert table["cost"].iloc[0] == 1.75714e-6, "a coin's figures keep their digits"
+    assert table["cost"].iloc[0] == 1.7571429e-6, "a coin's figures keep their digits"
     rows = json.loads((tmp_path / "summary.json").read_text())
     assert rows[0]["list"] == "trades.csv" and rows[1]["note"] == "why"
     assert (tmp_path / "summary.csv").read_text().startswith("book,model,status,list,trades,")

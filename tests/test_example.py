@@ -70,3 +70,10 @@ def test_written_twice_it_is_the_same_to_the_byte(folder: Path, tmp_path: Path) 
     again = write_example(tmp_path / "again")
     for path in sorted(folder.iterdir()):
         assert path.read_bytes() == (again / path.name).read_bytes()
+
+
+def test_hedges_are_in_no_sector(folder: Path) -> None:
+    """A hedge of the whole market must not count against a sector's limit."""
+    instruments = read_market(folder).instruments
+    assert (instruments.loc[instruments["hedge"], "sector"] == "").all()
+    assert (instruments.loc[read_book(folder / "book.csv").index, "sector"] != "").sum() == 20

@@ -20,7 +20,7 @@ from optihedge.trades.checks import checked
 
 DEFAULT_MAX_AGE = pd.Timedelta("1D")
 _FIGURES = ("trades", "turnover", "cost", "penalties", "volatility_before", "volatility_after")
-_DIGITS = 6  # significant digits of the summary: a coin's figures are small numbers
+_DIGITS = 8  # significant digits of the summary: a coin's figures are small numbers
 _NAMED = 5  # old quotes that a message lists
 
 
