@@ -202,3 +202,23 @@ def test_what_a_users_objective_costs_is_in_the_price_of_whole_lots(with_variabl
     paid = 0.02 * result.trades.abs().sum()
     assert result.certificate.primal == pytest.approx(objective(result.program, result.h) + paid, rel=1e-5)
     assert paid > 1 and result.certificate.gap >= -1e-6 * result.certificate.scale
+
+
+def test_a_band_that_lots_could_meet_holds_the_list_where_it_is_left() -> None:
+    band = 6000.0  # as wide as a lot of a hundred shares, nearly 10,000: lots explain nothing
+    given = hedge(coarse(100.0), aversion=1e-9, quantity=-30.0, constraints=(Neutral("delta", band=band),))
+    lots = round_to_lots(given)
+    worse = lots.with_quantities(lots.h + np.array([100.0, 0.0]), lots.certificate)
+    assert abs(lots.exposures.loc["delta", "before"]) < band < worse.exposures.loc["delta", "after"]
+    _, verdict = checked(worse, OFF)
+    assert verdict.held and verdict.reasons[0].startswith("delta would end") and verdict.reasons[0].endswith("0 now")
+
+
+def test_a_band_that_minimum_sizes_leave_unmet_is_said_plainly_and_not_held_if_no_further_out() -> None:
+    given = hedge(coarse(1.0), quantity=30.0, constraints=(Neutral("delta", band=1000.0),))
+    given = replace(given, model=replace(given.model, lots={"min_notional": 1e6}))
+    result, verdict = checked(given, OFF)
+    outside = result.exposures.loc["delta", "before"] - 1000.0
+    assert (result.trades == 0).all() and not verdict.held
+    assert verdict.notes[0].startswith("LIMIT NOT MET: delta ends ")
+    assert f"({outside:.6g} before), more than half a lot explains" in verdict.notes[0]

@@ -10,13 +10,15 @@ import pandas as pd
 
 from optihedge.errors import SpecError
 from optihedge.frames import duration, nearest
-from optihedge.hedge.certificate import RESIDUAL_TOLERANCE
+from optihedge.hedge.certificate import RESIDUAL_TOLERANCE, row_tolerances
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.program import Array, objective, row_violations
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.solve import solve
-from optihedge.trades.lots import round_to_lots
+from optihedge.trades.grid import Grid
+from optihedge.trades.lots import round_to_lots, smallest_trades
 from optihedge.trades.other_limits import OwnTerms, other_limits
+from optihedge.trades.search import Neighbourhood
 
 _LOT_ROUNDING = 1e-9  # of a lot
 
@@ -157,15 +159,16 @@ def list_reasons(hedge: Hedge, checks: Checks) -> list[str]:
 
 
 def _further_outside(hedge: Hedge) -> list[str]:
-    """Hard limits that end further outside their band than before, and than half the finest traded lot explains."""
+    """Hard limits that end further outside their band than before, and than half the finest traded lot explains.
+
+    A band as wide as that lot can be met: lots explain less the wider it is, see `Neighbourhood.allowance`.
+    """
     program = hedge.program
+    around = Neighbourhood(program, Grid.of(program, smallest_trades(hedge)))
     before = row_violations(program, hedge.problem.columns(hedge.problem.start))
     after = row_violations(program, hedge.h)
-    finest = np.abs(program.rows.toarray()) * program.lot * (np.abs(hedge.h - program.start) > 0)
-    lot = np.where(finest > 0, finest, np.inf).min(axis=1, initial=np.inf)
-    allowed = np.where(np.isfinite(lot), lot / 2, 0.0)
-    size = np.abs(program.rows) @ np.abs(hedge.h) + program.row_fixed + np.where(np.isfinite(lot), lot, 0.0)
-    worse = np.isinf(program.row_penalty) & (after > np.maximum(before, allowed) + 1e-9 * size)
+    allowed = around.allowance(np.round(around.grid.lots(hedge.h)))
+    worse = around.hard & (after > np.maximum(before, allowed) + row_tolerances(program, hedge.h))
     return [
         f"{program.row_names[j]} would end {after[j]:,.6g} {hedge.problem.row_units[j]} beyond its limit, "
         f"{before[j]:,.6g} now"

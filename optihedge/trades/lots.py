@@ -173,11 +173,19 @@ def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:
     if hedge.program.volatility_limit is not None:
         units[hedge.program.volatility_limit.name] = VOLATILITY_UNIT
     over = rounding.rows[rounding.rows["hard"] & (rounding.rows["violation"] > 1e-9 * rounding.rows["scale"])]
-    return [
-        f"{name} ends {row.violation:.6g} {units.get(name, '')} beyond its limit, "
-        + (f"within half a lot of {row.finest}" if name not in rounding.broken.index else "more than lots explain")
-        for name, row in zip(over.index, over.itertuples(), strict=True)
-    ]
+    before = row_violations(hedge.program, hedge.problem.columns(hedge.problem.start))
+    outside = dict(zip(hedge.program.row_names, before, strict=True))
+    texts = []
+    for name, row in zip(over.index, over.itertuples(), strict=True):
+        beyond = f"{name} ends {row.violation:.6g} {units.get(name, '')} beyond its limit".replace("  ", " ")
+        if name not in rounding.broken.index:
+            texts.append(f"{beyond}, within half a lot of {row.finest}")
+        elif name in outside:
+            texts.append(f"LIMIT NOT MET: {beyond} ({outside[name]:.6g} before), more than half a lot explains: "
+                         "lots, minimum sizes and trade limits left nothing nearer")  # fmt: skip
+        else:
+            texts.append(f"LIMIT NOT MET: {beyond}; no whole lots that meet it were found")
+    return texts
 
 
 def _strict(around: Neighbourhood, h: Array) -> float:
