@@ -291,6 +291,8 @@ def _book_paths(data: Path, books: list[Path] | None) -> list[Path]:
 
 def _print_result(console: Console, folder: Path) -> None:
     """The main tables of a result on disk, and its proof."""
+    from optihedge.batch.record import money
+
     for name in ("trades", "ALTERNATIVE", "held", "exposures", "baselines"):
         path = folder / f"{name}.csv"
         if path.is_file():
@@ -303,9 +305,11 @@ def _print_result(console: Console, folder: Path) -> None:
     if None in (proof["objective"], proof["bound"]):
         console.print(f"no proof: {proof['status']}", highlight=False)
     else:
+        amounts = proof["objective"], proof["bound"], max(proof["gap"], 0.0)
+        best, bound, gap = (money(amount, proof["objective"]) for amount in amounts)
         console.print(
-            f"proof: {proof['status']}; objective {proof['objective']:,.2f} {currency}, no hedge at all can do better "
-            f"than {proof['bound']:,.2f}: lots cost at most {max(proof['gap'], 0.0):,.2f}",
+            f"proof: {proof['status']}; objective {best} {currency}, no hedge at all can do better than {bound}: "
+            f"lots cost at most {gap}",
             highlight=False,
         )
     for note in (*result["reasons"], *result["notes"]):

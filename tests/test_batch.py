@@ -14,7 +14,7 @@ import pytest
 
 from optihedge.batch.books import read_books
 from optihedge.batch.output import MANIFEST, clear_leftovers, folder_name, is_whole, write_whole
-from optihedge.batch.record import figures
+from optihedge.batch.record import figures, money
 from optihedge.batch.run import Outcome, exit_code, plan, refuse_future, refuse_stale, run_jobs, write_summary
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.model import HedgeModel
@@ -146,12 +146,14 @@ def test_a_worker_that_dies_takes_no_other_book_with_it(example_folder: Path, tm
 
 
 def test_the_summary_is_sorted_and_says_what_became_of_each(tmp_path: Path) -> None:
+    shown = {"trades": 2, "cost": 1.23e-5 / 7, "penalties": 3e-20}
     outcomes = [
         Outcome("b", "m", "failed", "why"),
-        Outcome("a", "m", "done", list_name="trades.csv", figures={"trades": 2, "cost": 1.23e-5 / 7, "penalties": 0.0}),
+        Outcome("a", "m", "done", list_name="trades.csv", figures=shown),
     ]
     table = write_summary(tmp_path, outcomes)
     assert table["book"].tolist() == ["a", "b"]
+    assert table["penalties"].iloc[0] == 0.0, "rounding is no figure"
     assert table["cost"].iloc[0] == 1.7571429e-6, "a coin's figures keep their digits"
     rows = json.loads((tmp_path / "summary.json").read_text())
     assert rows[0]["list"] == "trades.csv" and rows[1]["note"] == "why"
@@ -260,6 +262,11 @@ def test_penalties_of_soft_limits_are_no_cost(example_folder: Path, tmp_path: Pa
     shown = figures(hedge)
     assert shown["penalties"] == hedge.costs["penalties"] > 0
     assert shown["cost"] == pytest.approx(hedge.costs.drop(["penalties", "total"]).sum())
+
+
+def test_amounts_of_a_proof_keep_their_digits_in_coin() -> None:
+    assert (money(39_760.8712, 39_760.8712), money(0.6512, 39_760.8712)) == ("39,760.87", "0.65")
+    assert (money(0.00123456789, 0.0012), money(0.0, 0.0)) == ("0.00123457", "0.00")
 
 
 def test_two_books_never_share_a_folder() -> None:

@@ -32,6 +32,12 @@ def figures(hedge: Hedge) -> dict[str, float]:
     }
 
 
+def money(value: float, of: float) -> str:
+    """An amount to the sixth digit of another one, at least to two decimals: a coin's amounts are small numbers."""
+    decimals = 5 - int(np.floor(np.log10(abs(of)))) if of and np.isfinite(of) else 2
+    return f"{value:,.{min(max(decimals, 2), 12)}f}"
+
+
 def tables(hedge: Hedge) -> dict[str, pd.DataFrame]:
     """The tables of a report, by file name: exposures, limits, risk, costs, baselines."""
     found = {
@@ -64,8 +70,8 @@ def report(hedge: Hedge, verdict: Verdict, listed: pd.DataFrame, *, title: str, 
     body = page_html(title, {
         "": f"as of {market.as_of:%Y-%m-%d %H:%M} UTC, in {market.base_currency}, horizon {hedge.model.horizon}",
         "list:": "HELD: " + "; ".join(verdict.reasons) if verdict.held else list_name,
-        f"{certificate.status}:": f"objective {certificate.primal:,.2f}, no hedge at all can do better than "
-                                  f"{certificate.dual:,.2f} {market.base_currency}",
+        f"{certificate.status}:": f"objective {money(certificate.primal, certificate.primal)}, no hedge at all can do "
+                                  f"better than {money(certificate.dual, certificate.primal)} {market.base_currency}",
         "trades": shown,
         "why": explain(hedge),
         **tables(hedge),

@@ -21,6 +21,7 @@ from optihedge.trades.checks import checked
 DEFAULT_MAX_AGE = pd.Timedelta("1D")
 _FIGURES = ("trades", "turnover", "cost", "penalties", "volatility_before", "volatility_after")
 _DIGITS = 8  # significant digits of the summary: a coin's figures are small numbers
+_DUST = 1e-12  # of a row's largest figure: nothing but rounding
 _NAMED = 5  # old quotes that a message lists
 
 
@@ -102,8 +103,10 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows, columns=["book", "model", "status", "list", *_FIGURES, "note"])
     table = table.sort_values(["book", "model"], kind="stable", ignore_index=True)
-    for name in _FIGURES[1:]:
-        table[name] = [float(f"{value:.{_DIGITS}g}") + 0.0 for value in pd.to_numeric(table[name])]
+    money = table[list(_FIGURES[1:])].apply(pd.to_numeric)
+    money = money.mask(money.abs().le(_DUST * money.abs().max(axis=1), axis=0), 0.0)
+    for name in money.columns:
+        table[name] = [float(f"{value:.{_DIGITS}g}") + 0.0 for value in money[name]]
     write_file(folder / "summary.csv", table.to_csv(index=False, lineterminator="\n"))
     write_file(folder / "summary.json", table.to_json(orient="records", indent=1) + "\n")
     return table
