@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from desks import AS_OF, flat_risk, options, stocks
 from sklearn.base import BaseEstimator
+from sklearn.covariance import LedoitWolf
 
 from optihedge.errors import DataError, InfeasibleError, SolverError, SpecError
 from optihedge.hedge.model import HedgeModel, canonical
@@ -19,6 +20,7 @@ from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import FeeCost, HoldingCost, ImpactCost, SpreadCost, Variance
 from optihedge.hedge.universe import Universe
 from optihedge.risk.ewma import EwmaRisk
+from optihedge.risk.sample import SampleRisk
 
 AGREE = 1e-6  # relative: two certified answers
 
@@ -339,6 +341,32 @@ def test_a_volatility_that_cannot_be_reached_gives_way_to_the_least_there_is():
                        constraints=(Neutral("delta", band=1e3),)).hedge(market, book)  # fmt: skip
     assert hedge.relaxation.loc["volatility", "need"] == pytest.approx(least.risk.loc["volatility", "after"], rel=2e-4)
     assert hedge.risk.loc["volatility", "after"] == pytest.approx(least.risk.loc["volatility", "after"], rel=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda h, p: abs(h[0]) >= 1, "mine: a constraint is not convex"),
+        (lambda h, p: -abs(h[0]), "mine: its objective is not a convex scalar"),
+        (lambda h, p: 5, "mine gave int"),
+        (lambda h, p: None, "mine gave NoneType"),
+        (lambda h, p: h @ np.ones(7), "mine: its function failed, ValueError"),
+    ],
+)
+def test_a_cvxpy_term_that_is_none_is_named(function, message):
+    market = stocks(3)
+    model = simple(market, constraints=(CvxpyTerm(function, name="mine"),))
+    with pytest.raises(SpecError, match=message):
+        model.hedge(market, {"S0": 100.0})
+
+
+def test_an_estimator_that_refuses_its_settings_is_named():
+    market = stocks(3)
+    risk = SampleRisk(LedoitWolf(block_size=0))
+    with pytest.raises(SpecError, match="risk: SampleRisk could not be fitted: The 'block_size' parameter"):
+        simple(market, risk=risk).hedge(market, {"S0": 100.0})
+    with pytest.raises(SpecError, match=r"betas: .* could not be fitted"):
+        simple(market, betas=risk.set_params(window="x")).hedge(market, {"S0": 100.0})
 
 
 def test_a_volatility_that_no_tradable_moves_is_named():

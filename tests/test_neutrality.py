@@ -167,6 +167,8 @@ def test_an_optional_term_is_left_out_and_said_to_be_where_the_market_lacks_it()
         ({"target": np.nan}, "target is nan"),
         ({"uncertainty": -1.0}, "uncertainty is -1"), ({"band_share": np.inf}, "band_share is inf"),
         ({"soft": np.nan}, "soft is nan"), ({"soft": -1.0}, "soft is -1"), ({"priority": -1}, "priority is -1"),
+        ({"soft": "5"}, "soft is '5'"), ({"soft": True}, "soft is True"), ({"priority": 1.5}, "priority is 1.5"),
+        ({"priority": True}, "priority is True"),
     ],
 )  # fmt: skip
 def test_a_wrong_number_is_refused_by_name(given, text):

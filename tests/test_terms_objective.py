@@ -279,6 +279,13 @@ def test_expected_return_is_earned_on_notional_over_the_horizon():
     assert cost.to_numpy() == pytest.approx(expected, rel=EXACT)
 
 
+@pytest.mark.parametrize("term", [ExpectedReturn("alpha"), Tracking("alpha")])
+def test_text_where_numbers_are_needed_is_named(term):
+    market = stocks(2, alpha=["0.1", "high"])
+    with pytest.raises(DataError, match=f"{term.label}: alpha of S1 is 'high'; instruments need numbers"):
+        HedgeModel(risk=flat_risk(market), objective=(term,)).hedge(market, {"S0": 1.0})
+
+
 def test_tracking_keeps_the_names_and_hedges_the_rest():
     market = stocks(4, target=[100.0, 50.0, -20.0, np.nan])
     book = {"S0": 100.0, "S1": 50.0, "S2": -20.0}

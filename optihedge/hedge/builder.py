@@ -93,7 +93,7 @@ class ProgramBuilder:
         self.diagonal_ = np.zeros(len(self.names))
         self.risk_terms_: set[str] = set()
         self.volatility_limit_: tuple[str, float, VarianceForm] | None = None
-        self.cvxpy_: list[Callable[..., Any]] = []
+        self.cvxpy_: list[tuple[str, Callable[..., Any]]] = []
         self.notes: list[str] = []
         self._form: VarianceForm | None = None
         self._term: Term = Term(name="model")
@@ -122,6 +122,16 @@ class ProgramBuilder:
             hint = nearest(name, frame.columns)
             raise SpecError(f"{self._term.label}: {table} have no column {name!r}{hint}; add it or use another")
         return frame[name].iloc[self.positions]
+
+    def numbers(self, name: str, table: str = "instruments") -> Array:
+        """A column of numbers over contracts in play (N), NaN where empty. Raises SpecError if absent, DataError."""
+        column = self.instrument_column(name, table)
+        values = pd.to_numeric(column.replace("", np.nan), errors="coerce")
+        bad = values.isna() & column.notna() & (column != "")
+        if bad.any():
+            text = column[bad].iloc[0]
+            raise DataError(f"{self._term.label}: {name} of {column.index[bad][0]} is {text!r}; {table} need numbers")
+        return values.to_numpy(dtype=float)
 
     def total(self, name: str) -> Array:
         """An exposure per contract in its desk unit (N). Raises SpecError for an unknown one."""
@@ -363,7 +373,7 @@ class ProgramBuilder:
 
     def cvxpy(self, function: Callable[[Any, ProgramBuilder], Any]) -> None:
         """function(h, p) -> CVXPY expression, constraint or list; h: quantities after over p.names."""
-        self.cvxpy_.append(function)
+        self.cvxpy_.append((self._term.label, function))
 
     def problem(self) -> Problem:
         """The Program with what reports need to read it."""

@@ -164,9 +164,7 @@ class HedgeModel:
     def _fitted_risk(self, market: Market) -> Risk | None:
         if self.risk is None or isinstance(self.risk, Risk):
             return self.risk
-        from sklearn.base import clone
-
-        return clone(self.risk).fit(_moves(market, "risk")).risk_
+        return _fitted(self.risk, market, "risk").risk_
 
     def _with_betas(self, market: Market) -> Market:
         """The market with exposures beta:<driver>, the sum over price drivers of cash delta x beta, and their errors.
@@ -175,9 +173,7 @@ class HedgeModel:
         """
         if self.betas is None:
             return market
-        from sklearn.base import clone
-
-        fitted = clone(self.betas).fit(_moves(market, "betas"))
+        fitted = _fitted(self.betas, market, "betas")
         delta = sp.csr_array(market.price_delta.T)
         betas = fitted.betas_.reindex(market.price_drivers).fillna(0.0)
         names = [f"beta:{market}" for market in betas.columns]
@@ -196,10 +192,17 @@ class HedgeModel:
         return market.with_exposures(frame)
 
 
-def _moves(market: Market, purpose: str) -> pd.DataFrame:
+def _fitted(estimator: Any, market: Market, purpose: str) -> Any:
+    """A clone of the estimator that has learnt from the market's moves. Raises SpecError where it refuses."""
+    from sklearn.base import clone
+
     if market.history.empty:
         raise SpecError(f"{purpose}: the market has no history to estimate from; add history.csv, or give a Risk")
-    return market.moves()
+    moves = market.moves()
+    try:
+        return clone(estimator).fit(moves)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"{purpose}: {type(estimator).__name__} could not be fitted: {error}") from error
 
 
 def canonical(value: Any) -> str:

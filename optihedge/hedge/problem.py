@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.linalg import qr
 
-from optihedge.errors import DataError, InfeasibleError, SpecError
+from optihedge.errors import DataError, InfeasibleError, OptihedgeError, SpecError
 from optihedge.hedge.program import Depth, Program, VolatilityLimit, cost_of_holding, cost_of_trading
 from optihedge.hedge.variance import VarianceForm
 
@@ -154,7 +155,7 @@ def assemble(b: ProgramBuilder) -> Problem:
         constant=constant + risk_constant,
         depth=depth,
         volatility_limit=_fold_limit(b, free, fixed, held, len(extra)),
-        cvxpy_terms=tuple(_over_columns(b, function, free, len(extra)) for function in b.cvxpy_),
+        cvxpy_terms=tuple(_over_columns(b, *own, free, len(extra)) for own in b.cvxpy_),
         **quadratic,
         **charges,
         **rows["program"],
@@ -358,9 +359,27 @@ def _fold_limit(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra
     )
 
 
-def _over_columns(b: ProgramBuilder, function: Any, free: Array, extra: int) -> Any:
-    """The user's function of quantities over contracts in play, as a function of the Program's columns."""
+@dataclass(frozen=True, eq=False)
+class OwnTerm:
+    """A user's function of quantities over contracts in play, as a function of the Program's columns."""
+
+    label: str
+    function: Callable[[Any, ProgramBuilder], Any]
+    builder: ProgramBuilder
+    select: sp.csr_array  # N x n
+    rest: Array  # N quantities of fixed contracts
+
+    def __call__(self, columns: Any) -> Any:
+        """What the function says. Raises SpecError naming the term where it fails."""
+        try:
+            return self.function(self.select @ columns + self.rest, self.builder)
+        except OptihedgeError:
+            raise
+        except Exception as error:
+            raise SpecError(f"{self.label}: its function failed, {type(error).__name__}: {error}") from error
+
+
+def _over_columns(b: ProgramBuilder, label: str, function: Any, free: Array, extra: int) -> OwnTerm:
     ones = np.ones(len(free))
     select = sp.csr_array((ones, (free, np.arange(len(free)))), shape=(len(b.names), len(free) + extra))
-    rest = np.where(b.tradable, 0.0, b.start)
-    return lambda columns: function(select @ columns + rest, b)
+    return OwnTerm(label, function, b, select, np.where(b.tradable, 0.0, b.start))

@@ -178,13 +178,18 @@ class _Walk:
         return self.guarded(solver.name, lambda: solver.solve(p, deadline=self.left(), warm=warm))
 
     def guarded(self, name: str, propose: Callable[[], Candidate]) -> Candidate | None:
-        """What `propose` gives, if it is a candidate at all: whatever it raises is its failure, not ours."""
+        """What `propose` gives, if it is a candidate at all: whatever it raises is its failure, not ours.
+
+        Raises SpecError of a user's own CVXPY term.
+        """
         try:
             candidate = propose()
             shapes = np.shape(candidate.h) == self.program.start.shape
             if not shapes or np.shape(candidate.multipliers) != self.program.row_upper.shape:
                 raise SolverError("its answer has the wrong shape")
         except Exception as error:
+            if isinstance(error, SpecError) and self.program.cvxpy_terms:
+                raise
             self.chain.append(f"{name}: failed: {type(error).__name__}: {str(error)[:200]}")
             return None
         if candidate.status.startswith("declined"):

@@ -125,15 +125,16 @@ def own_terms(program: Program, h: cp.Expression) -> tuple[cp.Expression, list[c
     objective, constraints = cp.Constant(0.0), []
     for function in program.cvxpy_terms:
         said: Any = function(h)
+        name = getattr(function, "label", "a CVXPY term")
         for one in said if isinstance(said, list | tuple) else [said]:
             if isinstance(one, cp.Constraint):
                 if not one.is_dcp():
-                    raise SpecError(f"a CVXPY term's constraint is not convex by CVXPY's rules: {one}")
+                    raise SpecError(f"{name}: a constraint is not convex by CVXPY's rules: {one}")
                 constraints.append(one)
             elif isinstance(one, cp.Expression):
                 if not (one.is_scalar() and one.is_convex()):
-                    raise SpecError(f"a CVXPY term's objective is not a convex scalar by CVXPY's rules: {one}")
+                    raise SpecError(f"{name}: its objective is not a convex scalar by CVXPY's rules: {one}")
                 objective = objective + cp.sum(one)
             else:
-                raise SpecError(f"a CVXPY term gave {type(one).__name__}; give a constraint or a convex expression")
+                raise SpecError(f"{name} gave {type(one).__name__}; give a constraint or a convex expression")
     return objective, constraints

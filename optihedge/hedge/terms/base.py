@@ -32,10 +32,13 @@ class Term:
     priority: int = 0
 
     def __post_init__(self) -> None:
-        if self.soft is not None and not (np.isfinite(self.soft) and self.soft >= 0):
-            raise SpecError(f"{self.label}: soft is {self.soft}; give a penalty >= 0 or leave it out")
-        if self.priority < 0:
-            raise SpecError(f"{self.label}: priority is {self.priority}; 0 gives way last, larger numbers earlier")
+        if self.soft is not None:
+            check_number(self.label, "soft", self.soft, 0.0)
+        whole = isinstance(self.priority, (int, np.integer)) and not isinstance(self.priority, bool)
+        if not whole or self.priority < 0:
+            raise SpecError(
+                f"{self.label}: priority is {self.priority!r}; give an integer, 0 gives way last, larger ones earlier"
+            )
 
     @property
     def label(self) -> str:

@@ -119,7 +119,7 @@ def daily_volume(p: ProgramBuilder, column: str) -> Array:
 
     Raises SpecError where no tradable has a volume (the model asks for what the market lacks), DataError where some do.
     """
-    volume = p.instrument_column(column, "quotes").to_numpy(dtype=float)
+    volume = p.numbers(column, "quotes")
     known = np.isfinite(volume) & (volume > 0)
     absent = p.tradable & ~known
     if absent.any() and not known[p.tradable].any():
@@ -186,7 +186,7 @@ class HoldingCost(Term):
         check_number(self.label, "financing", self.financing)
 
     def contribute(self, p: ProgramBuilder) -> None:
-        rate = p.instrument_column("borrow_rate", "quotes").to_numpy(dtype=float)
+        rate = p.numbers("borrow_rate", "quotes")
         value = np.maximum(p.market.value.to_numpy(dtype=float)[p.positions], 0.0)
         short = np.where(np.isfinite(rate), rate, self.borrow)
         p.cost(long=self.financing * value * p.years, short=short * value * p.years)
@@ -226,8 +226,8 @@ def expected_carry(p: ProgramBuilder) -> Array:
         forecast = p.underlying_volatility()[option] * np.sqrt(p.periods / p.years)
         vega = 100.0 * p.total("vega")[option]
         carry[option] = vega * (forecast**2 - vol**2) / (2 * vol) * np.minimum(p.years / life, 1.0)
-    funding = p.instrument_column("funding_rate", "quotes").to_numpy(dtype=float)
-    hours = p.instrument_column("funding_hours", "quotes").to_numpy(dtype=float)
+    funding = p.numbers("funding_rate", "quotes")
+    hours = p.numbers("funding_hours", "quotes")
     paid = np.isfinite(funding) & np.isfinite(hours)
     periods = p.years * 365 * 24 / np.where(paid, hours, 1.0)
     carry -= np.where(paid, funding, 0.0) * periods * p.measure("notional")
@@ -244,7 +244,7 @@ class ExpectedReturn(Term):
     short_name: ClassVar[str] = "expected return"
 
     def contribute(self, p: ProgramBuilder) -> None:
-        rate = np.nan_to_num(p.instrument_column(self.column).to_numpy(dtype=float))
+        rate = np.nan_to_num(p.numbers(self.column))
         p.cost(linear=-self.scale * rate * p.measure("notional") * p.years)
 
 
@@ -280,7 +280,7 @@ class Tracking(Term):
         if isinstance(self.target, str):
             if self.target == "before":
                 return np.where(p.start != 0, p.start, np.nan)
-            return p.instrument_column(self.target).to_numpy(dtype=float)
+            return p.numbers(self.target)
         unknown = [name for name in self.target if name not in p.market.names]
         if unknown:
             raise SpecError(f"{self.label}: target names {unknown[0]}, which the market does not have")
