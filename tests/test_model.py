@@ -346,8 +346,8 @@ def test_a_volatility_that_cannot_be_reached_gives_way_to_the_least_there_is():
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda h, p: abs(h[0]) >= 1, "mine: a constraint is not convex"),
-        (lambda h, p: -abs(h[0]), "mine: its objective is not a convex scalar"),
+        (lambda h, p: h[0] ** 2 >= 1, "mine: a constraint is not convex"),
+        (lambda h, p: -(h[0] ** 2), "mine: its objective is not a convex scalar"),
         (lambda h, p: 5, "mine gave int"),
         (lambda h, p: None, "mine gave NoneType"),
         (lambda h, p: h @ np.ones(7), "mine: its function failed, ValueError"),
