@@ -173,6 +173,14 @@ def test_a_users_constraint_is_met_by_other_lots_nearby() -> None:
     assert np.allclose(result.trades % 50, 0) and not verdict.held
 
 
+def test_a_users_limit_on_every_line_is_met_line_by_line() -> None:
+    most = np.array([100.0, 130.0, 130.0])  # three lots of 50 are nearest, on two lines
+    given = hedge(coarse(50.0), constraints=own(lambda h, p: cp.abs(h - p.start) <= most))
+    assert np.abs(given.trades.to_numpy()[1:]) == pytest.approx([130.0, 130.0], rel=1e-6)
+    result, verdict = checked(given, OFF)
+    assert result.trades[["NEAR", "FAR"]].tolist() == [-100.0, -100.0] and not verdict.held
+
+
 @pytest.mark.parametrize("with_variable", [False, True])
 def test_a_users_constraint_that_no_lots_meet_holds_the_list(with_variable: bool) -> None:
     def close_to(h: cp.Expression, p: ProgramBuilder) -> list[cp.Constraint]:

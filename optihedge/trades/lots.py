@@ -48,6 +48,10 @@ class Answer(Protocol):
     def h(self) -> Array:
         """Quantities, n contracts."""
 
+    @property
+    def status(self) -> str:
+        """The solver's word: optimal, infeasible, or why not."""
+
 
 @dataclass(frozen=True, eq=False)
 class Rounding:
@@ -88,7 +92,7 @@ def round_program(
 ) -> Rounding:
     """Whole lots near the continuous optimum h (n): every trade a multiple of its lot, every quantity in its box.
 
-    solve        takes a Program and returns anything with `.h`
+    solve        takes a Program and returns anything with `.h` and `.status`
     multipliers  m, of the continuous optimum; they set how hard the dive holds each row
     smallest     n, contracts: the least |trade| of each column (minimum quantity or notional)
 
@@ -252,9 +256,12 @@ def _dive(
         lower[fixed] = upper[fixed] = h[fixed]
         free[fixed] = False
         if solves < _ROUNDS and (free.any() or (grid.lot == 0).any()):
-            answer = np.asarray(solve(replace(soft, lower=lower, upper=upper)).h, dtype=float)
+            answer = solve(replace(soft, lower=lower, upper=upper))
             solves += 1
-            h = np.clip(answer, lower, upper) if np.isfinite(answer).all() else h
+            told = np.isfinite(answer.h).all()
+            if program.cvxpy_terms:  # these stay hard: the lots fixed so far may leave no answer
+                told &= answer.status == "optimal"
+            h = np.clip(answer.h, lower, upper) if told else h
     lumpy = np.flatnonzero((grid.lot > 0) & (grid.low <= grid.high))
     h[lumpy] = _snap(grid, h, lumpy)
     return h, solves

@@ -55,9 +55,10 @@ class OwnTerms:
         return self._worth(), np.array(violations), _CONE_TOLERANCE * np.array(sizes)
 
     def excess(self, h: Array) -> float:
-        """Sum of violations in tolerances, of those beyond their tolerance."""
+        """Sum of violations in tolerances, of constraints beyond their tolerance; a vector's entries all count."""
         _, violation, tolerance = self.at(h)
-        return float((violation / np.maximum(tolerance, 1e-300))[violation > tolerance].sum())
+        whole = np.array([float(np.sum(c.violation())) for c in self._constraints]) if self.direct else violation
+        return float((whole / np.maximum(tolerance, 1e-300))[violation > tolerance].sum())
 
     def _worth(self) -> float:
         return 0.0 if self._cost.value is None else float(np.sum(self._cost.value))
