@@ -104,6 +104,15 @@ def test_a_held_list_is_no_trade_list(example_folder: Path, tmp_path: Path) -> N
     assert exit_code(outcomes) == 1
 
 
+def test_the_note_of_a_held_list_says_each_limit_once(example_folder: Path, tmp_path: Path) -> None:
+    books = {"main": read_book(example_folder / "book.csv")}
+    tight = parse_model(MODEL.replace("EXPOSURE", "vega") + "checks = { volume = 1e-6 }\n", name="tight")
+    outcome = run_jobs(plan(example_folder, books, {"tight": tight}, tmp_path, as_of=AS_OF))[0]
+    assert outcome.status == "held" and "no hedge meets the limits with" in outcome.note
+    limited = [part.split(" limited to")[0].split()[-1] for part in outcome.note.split("; ")]
+    assert len(limited) == len(set(limited)) > 0
+
+
 def test_a_failing_run_takes_an_earlier_list_away(example_folder: Path, tmp_path: Path) -> None:
     book = read_book(example_folder / "book.csv")
     for quantities, there in ((book, True), (book * float("nan"), False)):

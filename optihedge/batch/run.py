@@ -165,7 +165,7 @@ def hedge_one(job: Job) -> Outcome:
         status = "held" if verdict.held else "done"
         write_whole(folder, listed, {"book": job.book, "model": job.model_name, "status": status})
         name = "held.csv" if verdict.held else job.list_name
-        note = "; ".join(dict.fromkeys(verdict.reasons + verdict.notes))
+        note = "; ".join(verdict.reasons + verdict.notes)
         return replace(outcome, status=status, note=note, list_name=name, figures=figures(hedge))
     except SpecError as error:
         outcome = replace(outcome, status="skipped", note=str(error))

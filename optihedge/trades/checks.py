@@ -103,7 +103,7 @@ def checked(hedge: Hedge, checks: Checks | None = None) -> tuple[Hedge, Verdict]
     if notes:
         boxed = _boxed(hedge, lines)
         if boxed is None:
-            return rounded, Verdict((f"no hedge meets the limits with {'; '.join(notes)}",), tuple(notes), lines)
+            return rounded, Verdict((f"no hedge meets the limits with {'; '.join(notes)}",), (), lines)
         rounded = round_to_lots(boxed)
     if rounded.certificate.note:
         notes.append(rounded.certificate.note)
