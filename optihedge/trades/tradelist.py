@@ -101,7 +101,8 @@ def reasons(hedge: Hedge) -> pd.Series:
     A trade x serves a row by -multiplier a x, risk by what it takes off 1/2 variance (the mean gradient before and
     after, so that trades' parts add up), a volatility limit by its multiplier times the same; all in base currency.
     A trade that serves risk most is still there for a binding row that was outside its limits, if it does a larger
-    part of bringing that row back than of taking risk off. One that serves nothing may do so too.
+    part of bringing that row back than of taking risk off. One that serves nothing may do so too; else it may be one of
+    several that take risk off together, as its marginal risk at the answer says.
     """
     p, problem = hedge.program, hedge.problem
     count = int(problem.tradable.sum())
@@ -123,6 +124,8 @@ def reasons(hedge: Hedge) -> pd.Series:
     ahead = np.where(best == -1, back, np.where((best == 0) & binding & (back > part_of_risk), back, 0.0))
     if len(rows):
         best = np.where(ahead.max(axis=0) > 0, 1 + ahead.argmax(axis=0), best)
+    together = -_variance_gradient(p, hedge.h) * trade > 0
+    best = np.where((best == -1) & together, 0, best)
     named = np.where(best >= 0, labels[best], "rounding")
     return pd.Series(named[:count], index=problem.names[problem.tradable], dtype=object)[trade[:count] != 0]
 
