@@ -132,6 +132,9 @@ def test_sentences_tell_targets_from_limits_and_are_silent_about_slack_ones():
         "delta is held at 0: its target one unit (USD) further down saves 2 USD",
     ]
     assert limit_sentences(frame.iloc[:0], "USD") == []
+    missed = frame.assign(violation=[7.0, *frame["violation"].iloc[1:]])
+    (target,) = [s for s in limit_sentences(missed, "USD") if "is held at" in s]
+    assert target.endswith("; it is missed by 7")
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -94,13 +94,15 @@ def limit_sentences(limits: pd.DataFrame, currency: str) -> list[str]:
 def _limit_sentence(row: Any, price: float, currency: str) -> str:
     unit = f" ({row.unit})" if row.unit else ""
     worth = f"saves {abs(price):,.4g} {currency}"
+    missed = f"; it is missed by {row.violation:,.4g}"
     if row.lower == row.upper:
         way = "down" if price > 0 else "up"
-        return f"{row.Index} is held at {row.after:,.6g}: its target one unit{unit} further {way} {worth}"
+        text = f"{row.Index} is held at {row.after:,.6g}: its target one unit{unit} further {way} {worth}"
+        return text + missed if row.violation > _DUST * max(abs(row.after), abs(row.upper)) else text
     side, limit = ("upper", row.upper) if price < 0 else ("lower", row.lower)
     text = f"{row.Index} is at its {side} limit {limit:,.6g}: one unit{unit} wider {worth}"
     if row.violation > _DUST * abs(limit):
-        return f"{text}; it is missed by {row.violation:,.4g}"
+        return text + missed
     return text + (f", a tenth wider at most {abs(price * limit) / 10:,.4g}" if limit else "")
 
 

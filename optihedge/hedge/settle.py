@@ -143,12 +143,18 @@ def _whole_book(problem: Problem, relaxation: Relaxation) -> pd.DataFrame:
 
 def _hopeless_text(rows: pd.DataFrame) -> str:
     lines = [
-        f"  {row.Index} is {row.value:.10g}, allowed {row.lower:.10g} to {row.upper:.10g} {row.unit}".rstrip()
+        f"  {row.Index} is {row.value:.10g}, allowed {_range(row.lower, row.upper)} {row.unit}".rstrip()
         for row in rows.itertuples()
     ]
     return "\n".join(
         ["no tradable contract moves these limits; mark a hedge for each, widen its band or make it soft:", *lines]
     )
+
+
+def _range(lower: float, upper: float) -> str:
+    if np.isneginf(lower):
+        return f"at most {upper:.10g}"
+    return f"at least {lower:.10g}" if np.isposinf(upper) else f"{lower:.10g} to {upper:.10g}"
 
 
 def _conflict_text(problem: Problem, witness: pd.DataFrame) -> str:
