@@ -372,7 +372,7 @@ def test_an_estimator_that_refuses_its_settings_is_named():
 def test_a_volatility_that_no_tradable_moves_is_named():
     market, book = stocks(3), {"S0": 1000.0}
     model = simple(market, constraints=(VolatilityLimit(1.0),), universe=())
-    with pytest.raises(InfeasibleError, match=r"no tradable contract moves .*\n  volatility is [\d.]+, allowed at most 1 base"):
+    with pytest.raises(InfeasibleError, match=r"no tradable .*\n  volatility is [\d.]+, allowed at most 1 base"):
         model.hedge(market, book)
     hedge = replace(model, on_infeasible="relax").hedge(market, book)
     alone = hedge.risk.loc["volatility", "before"]
