@@ -30,7 +30,7 @@ class InfeasibleError(OptihedgeError):
 
 
 class SolverError(OptihedgeError):
-    """No solver returned an answer that could be certified. Please report it with the saved Program."""
+    """No solver returned an answer that could be certified. Please report it, with the Program saved."""
 
     code = "solver"
 

@@ -69,7 +69,7 @@ def check_snapshot(folder, snapshot, base: str) -> None:
     assert hedge.certificate.status == "optimal"
     whole = oh.round_to_lots(hedge)
     assert_neutral_in_lots(whole)
-    assert whole.risk.loc["volatility", "after"] < 0.25 * whole.risk.loc["volatility", "before"]
+    assert whole.risk.loc["volatility", "after"] < 0.5 * whole.risk.loc["volatility", "before"]
     assert whole.certificate.gap >= -1e-6 * whole.certificate.scale
 
 
