@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from optihedge.errors import SpecError
-from optihedge.risk.estimator import Moves, RiskEstimator, periods_per_year, require_history
+from optihedge.risk.estimator import Moves, OnlineRiskEstimator, periods_per_year, require_history
 from optihedge.risk.ewma import decayed_sums
 from optihedge.risk.factor import FactorModel, FactorRisk
 from optihedge.risk.root import Risk
@@ -22,7 +22,7 @@ _CLIP = 4.2  # bound on standardised moves that shape the factors
 _JUMP = 5.0  # bound on one driver's standardised residual when specific risk is rescaled
 
 
-class AdaptiveRisk(RiskEstimator):
+class AdaptiveRisk(OnlineRiskEstimator):
     """A factor model of standardised moves; volatilities and the size of each group of factors follow the market fast.
 
     base                  a factor model; None is FactorRisk(), on moves divided by their running volatility
@@ -72,13 +72,6 @@ class AdaptiveRisk(RiskEstimator):
         self.window = window
         self.refresh = refresh
         self.min_periods = min_periods
-
-    def fit(self, moves: Moves, y: object = None) -> Self:
-        return self._update(moves, fresh=True)
-
-    def partial_fit(self, moves: Moves, y: object = None) -> Self:
-        """Add rows that follow those already seen; the first call is `fit`."""
-        return self._update(moves, fresh=not hasattr(self, "risk_"))
 
     def _update(self, moves: Moves, *, fresh: bool) -> Self:
         self._check()

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from optihedge.errors import SpecError
-from optihedge.risk.estimator import Moves, MovesError, RiskEstimator, periods_per_year
+from optihedge.risk.estimator import Moves, MovesError, OnlineRiskEstimator, periods_per_year
 from optihedge.risk.ewma import decayed_sums
 from optihedge.risk.root import Risk
 
@@ -18,7 +18,7 @@ _GAP, _STEP = 1e-11, 1e-9  # complementarity per observation, and last step, at 
 _CHUNK = 64  # rows whose factors are held at once
 
 
-class CombinedEwmaRisk(RiskEstimator):
+class CombinedEwmaRisk(OnlineRiskEstimator):
     """Iterated EWMAs whose precision factors are mixed with the weights that fitted the latest rows best.
 
     halflives     (volatility, correlation) half-lives of each expert, see EwmaRisk
@@ -42,13 +42,6 @@ class CombinedEwmaRisk(RiskEstimator):
         self.halflives = halflives
         self.lookback = lookback
         self.clip = clip
-
-    def fit(self, moves: Moves, y: object = None) -> Self:
-        return self._update(moves, fresh=True)
-
-    def partial_fit(self, moves: Moves, y: object = None) -> Self:
-        """Add rows that follow those already seen; the first call is `fit`."""
-        return self._update(moves, fresh=not hasattr(self, "risk_"))
 
     def path(self, moves: Moves, start: int) -> np.ndarray:
         """Covariances known after each row from `start` on, (T - start) x D x D, as `fit` on rows up to it gives."""

@@ -65,6 +65,20 @@ class RiskEstimator(BaseEstimator):
         return tags
 
 
+class OnlineRiskEstimator(RiskEstimator):
+    """An estimator that takes further rows: `partial_fit` on new rows equals `fit` on all of them."""
+
+    def fit(self, moves: Moves, y: object = None) -> Self:
+        return self._update(moves, fresh=True)
+
+    def partial_fit(self, moves: Moves, y: object = None) -> Self:
+        """Add rows that follow those already seen; the first call is `fit`."""
+        return self._update(moves, fresh=not hasattr(self, "risk_"))
+
+    def _update(self, moves: Moves, *, fresh: bool) -> Self:
+        raise NotImplementedError
+
+
 def periods_per_year(moves: Moves, default: float = 252.0) -> float:
     """How many periods of these moves make a year: `moves.attrs["periods_per_year"]`, else 252."""
     return float(getattr(moves, "attrs", {}).get("periods_per_year", default))

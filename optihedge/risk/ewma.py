@@ -9,11 +9,11 @@ import pandas as pd
 from scipy.signal import lfilter
 
 from optihedge.errors import SpecError
-from optihedge.risk.estimator import Moves, RiskEstimator, periods_per_year, require_history
+from optihedge.risk.estimator import Moves, OnlineRiskEstimator, periods_per_year, require_history
 from optihedge.risk.root import Risk
 
 
-class EwmaRisk(RiskEstimator):
+class EwmaRisk(OnlineRiskEstimator):
     """Exponentially weighted covariance about zero; with two half-lives, the iterated EWMA.
 
     halflife               periods after which a squared move counts half in the volatilities
@@ -43,13 +43,6 @@ class EwmaRisk(RiskEstimator):
         self.correlation_halflife = correlation_halflife
         self.clip = clip
         self.min_periods = min_periods
-
-    def fit(self, moves: Moves, y: object = None) -> Self:
-        return self._update(moves, fresh=True)
-
-    def partial_fit(self, moves: Moves, y: object = None) -> Self:
-        """Add rows that follow those already seen; the first call is `fit`."""
-        return self._update(moves, fresh=not hasattr(self, "risk_"))
 
     def _update(self, moves: Moves, *, fresh: bool) -> Self:
         for name, value in (("halflife", self.halflife), ("correlation_halflife", self.correlation_halflife)):
