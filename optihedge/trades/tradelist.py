@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 
 import numpy as np
 import pandas as pd
 
-from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.program import Program, VolatilityLimit, row_values
 from optihedge.hedge.result import Hedge
 from optihedge.market.instruments import types_of
@@ -29,7 +26,7 @@ def trade_list(hedge: Hedge, *, book: str = "") -> pd.DataFrame:
     """The list of a hedge, rounded to whole lots where it is not yet: see `trade_table`. `book`: its name."""
     rounded = round_to_lots(hedge)
     return trade_table(
-        rounded.market, rounded.trades, book=book, model=rounded.model.name, model_hash=model_hash(rounded.model),
+        rounded.market, rounded.trades, book=book, model=rounded.model.name, model_hash=rounded.model.fingerprint,
         reasons=reasons(rounded),
     )  # fmt: skip
 
@@ -136,11 +133,6 @@ def _variance_gradient(form: Program | VolatilityLimit, h: np.ndarray) -> np.nda
     return dense + form.specifics.T @ (form.specifics @ h + form.specific_offset) + form.diagonal * h
 
 
-def model_hash(model: HedgeModel) -> str:
-    """Twelve hex digits that change with anything that the hedging model says."""
-    return hashlib.sha256(_canonical(model).encode()).hexdigest()[:12]
-
-
 def outward(price: np.ndarray, tick: np.ndarray, buys: np.ndarray) -> np.ndarray:
     """Prices rounded to their tick, up for a buy and down for a sell; tick 0 leaves a price as it is."""
     step = np.where(tick > 0, tick, 1.0)
@@ -167,28 +159,6 @@ def plain_text(text: object) -> str:
 def csv_text(table: pd.DataFrame) -> str:
     """The table as CSV, one way on every machine."""
     return table.to_csv(index=False, lineterminator="\n")
-
-
-def _canonical(value: object) -> str:
-    """A text that two values share only if they say the same."""
-    if is_dataclass(value) and not isinstance(value, type):
-        parts = (f"{f.name}={_canonical(getattr(value, f.name))}" for f in fields(value))
-        return f"{type(value).__qualname__}({','.join(parts)})"
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{_canonical(k)}:{_canonical(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, (pd.Series, pd.DataFrame, pd.Index)):
-        frame = value if isinstance(value, pd.DataFrame) else value.to_frame()
-        return f"{type(value).__name__}({hashlib.sha256(frame.to_csv().encode()).hexdigest()})"
-    if isinstance(value, np.ndarray):
-        return f"array({value.shape},{hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()})"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(_canonical(item) for item in value) + "]"
-    parameters = getattr(value, "get_params", None)
-    if callable(parameters):
-        return f"{type(value).__qualname__}{_canonical(parameters(deep=False))}"
-    if callable(value):
-        return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
-    return repr(value)
 
 
 def _digest(*parts: str) -> str:
