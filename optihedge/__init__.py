@@ -10,7 +10,9 @@ from optihedge.errors import DataError, InfeasibleError, OptihedgeError, SolverE
 __version__ = "0.1.0"
 
 _HOME = {
-    "optihedge.market.snapshot": ("Market", "read_book", "read_market"),
+    "optihedge.market.book": ("read_book",),
+    "optihedge.market.cross_gamma": ("cross_gamma",),
+    "optihedge.market.snapshot": ("Market", "read_market"),
     "optihedge.market.pricing": (
         "Greeks", "black", "coin_greeks", "coin_price", "greeks", "implied_vol", "implied_vol_reason", "inverse_greeks",
         "settlement_weight", "years_between",

@@ -19,7 +19,8 @@ from optihedge.batch.run import Outcome, exit_code, plan, refuse_future, refuse_
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.modelfile import parse_model
-from optihedge.market.snapshot import Market, read_book, read_market
+from optihedge.market.book import read_book
+from optihedge.market.snapshot import Market, read_market
 
 AS_OF = "2016-06-30T20:00:00Z"
 INSTANT = "2016-06-30T200000Z"

@@ -10,7 +10,8 @@ import pytest
 
 from optihedge.display import compact, figure, lines, number, page_html, plot_hedge, plot_market, plot_risk, table_html
 from optihedge.hedge.modelfile import load_model
-from optihedge.market.snapshot import Market, read_book, read_market
+from optihedge.market.book import read_book
+from optihedge.market.snapshot import Market, read_market
 
 
 def png(drawn: object) -> bytes:

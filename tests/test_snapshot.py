@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from optihedge.errors import DataError
-from optihedge.market.snapshot import Market, read_book, read_market
+from optihedge.market.book import read_book
+from optihedge.market.snapshot import Market, read_market
 
 INSTRUMENTS = """instrument,type,underlying,currency,multiplier,expiry,strike,right,sector,fee
 NA,equity,,USD,1,,,,Banks,0.0001

@@ -11,7 +11,8 @@ from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.limits import TradeLimit, VolatilityLimit
 from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import SpreadCost, Variance
-from optihedge.market.snapshot import Market, read_book, read_market
+from optihedge.market.book import read_book
+from optihedge.market.snapshot import Market, read_market
 from optihedge.risk.ewma import EwmaRisk
 from optihedge.trades.tradelist import (
     COLUMNS,

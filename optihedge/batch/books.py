@@ -9,7 +9,8 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.frames import read_frame
-from optihedge.market.snapshot import Market, read_book
+from optihedge.market.book import read_book
+from optihedge.market.snapshot import Market
 
 
 def read_books(paths: Sequence[Path], market: Market) -> tuple[dict[str, pd.Series], dict[str, str]]:

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from optihedge.errors import DataError, SpecError
-from optihedge.frames import nearest
+from optihedge.errors import SpecError
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.horizon import Horizon, parse_horizon
 from optihedge.hedge.problem import Problem
@@ -22,6 +21,7 @@ from optihedge.hedge.terms.base import Term, check_number
 from optihedge.hedge.terms.neutrality import ERROR_SUFFIX
 from optihedge.hedge.terms.objective import Variance
 from optihedge.hedge.universe import Universe
+from optihedge.market.book import book_quantities
 from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk
 
@@ -134,7 +134,7 @@ class HedgeModel:
         self, market: Market, book: pd.Series | Mapping[str, float]
     ) -> tuple[HedgeModel, Market, Risk | None, Problem]:
         market = self._with_betas(market)
-        before = quantities_before(book, market)
+        before = book_quantities(book, market)
         risk = self._fitted_risk(market)
         horizon = parse_horizon(self.horizon, market.periods_per_year if risk is None else risk.periods_per_year)
         builder = self._builder(market, before, risk, horizon)
@@ -227,26 +227,3 @@ def canonical(value: Any) -> str:
         named = value if hasattr(value, "__qualname__") else type(value)
         return f"{named.__module__}.{named.__qualname__}"
     return repr(value)
-
-
-def quantities_before(book: pd.Series | Mapping[str, float], market: Market) -> Array:
-    """The book as N quantities in the market's order. Raises DataError for unknown, repeated or non-finite entries."""
-    series = book if isinstance(book, pd.Series) else pd.Series(dict(book), dtype=object)
-    if series.index.has_duplicates:
-        raise DataError(f"book: instrument {series.index[series.index.duplicated()][0]} appears twice; add up its rows")
-    at = market.names.get_indexer(series.index)
-    if (at < 0).any():
-        unknown = series.index[at < 0][0]
-        raise DataError(
-            f"book: instrument {unknown} is not in the market{nearest(str(unknown), market.names)}; "
-            "add it to instruments and quotes, or take it out of the book"
-        )
-    try:
-        values = series.to_numpy(dtype=float)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"book: a quantity is no number ({error}); mend it") from None
-    if not np.isfinite(values).all():
-        raise DataError(f"book: quantity of {series.index[~np.isfinite(values)][0]} is not finite; mend it")
-    before = np.zeros(len(market.names))
-    before[at] = values
-    return before

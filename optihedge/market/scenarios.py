@@ -217,16 +217,16 @@ def _spot_drivers(drivers: pd.DataFrame, scope: str) -> Positions:
 class _Clock:
     """The options after some days: value = a N(phi d1) - b N(phi d2), d1 = x / s + s / 2, s = vol root, at today's S.
 
-    a, b hold phi, the discount and the contract's unit; `share` is the part of today's time that is left, `left` in
-    years.
+    a, b hold phi, the discount and the contract's unit; `rest` is what the mark was above the formula and has not faded,
+    less today's value; `left` is in years.
     """
 
     left: Floats
-    share: Floats
     root: Floats
     x: Floats
     a: Floats
     b: Floats
+    rest: Floats
 
 
 class _Revaluation:
@@ -255,33 +255,37 @@ class _Revaluation:
         time = np.maximum(c.years[o], _DAY)
         self.term = np.sqrt(_MONTH / time)
         self.skew = np.log(c.strike[o] / c.forward[o]) / np.sqrt(time)
-        clock = self.clock(0.0)
-        self.gap = self.today - self.black(clock.x, self.vol * clock.root, clock.a, clock.b)
+        x, a, b = self.terms(np.ones(len(time)))
+        self.gap = self.today - self.black(x, self.vol * np.sqrt(np.maximum(c.years[o], 0.0)), a, b)
+
+    def terms(self, share: Floats) -> tuple[Floats, Floats, Floats]:
+        """x, a, b of the options with this share of today's time left."""
+        c, o = self.contracts, self.option
+        lean = self.lean[o] * share
+        forward = c.spot[o] * np.exp(np.where(c.inverse[o], 0.0, lean))
+        strike = c.strike[o] * np.exp(np.where(c.inverse[o], -lean, 0.0))
+        signed = self.unit[o] * c.right[o] * c.discount[o] ** share
+        return np.log(forward / strike), signed * forward, signed * strike
 
     def clock(self, days: float) -> _Clock:
         """The options' terms after `days`, kept for the next scenario."""
         if days not in self.clocks:
-            c, o = self.contracts, self.option
-            left = np.maximum(c.years[o] - days * _DAY, 0.0)
-            share = left / c.years[o]
-            lean = self.lean[o] * share
-            forward = c.spot[o] * np.exp(np.where(c.inverse[o], 0.0, lean))
-            strike = c.strike[o] * np.exp(np.where(c.inverse[o], -lean, 0.0))
-            signed = self.unit[o] * c.right[o] * c.discount[o] ** share
+            years = self.contracts.years[self.option]
+            left = np.maximum(years - days * _DAY, 0.0)
+            share = left / years
             if len(self.clocks) == _CLOCKS:
                 self.clocks.clear()
-            terms = _Clock(left, share, np.sqrt(left), np.log(forward / strike), signed * forward, signed * strike)
-            self.clocks[days] = terms
+            self.clocks[days] = _Clock(left, np.sqrt(left), *self.terms(share), rest=self.gap * share - self.today)
         return self.clocks[days]
 
     def black(self, x: Floats, s: Floats, a: Floats, b: Floats) -> Floats:
-        """a N(phi d1) - b N(phi d2); at no deviation s the intrinsic value."""
-        s = np.maximum(s, _LEAST_DEVIATION)
-        middle = x * (self.right / s)
+        """a N(phi d1) - b N(phi d2); at no deviation s the intrinsic value. Overwrites x and s."""
+        np.maximum(s, _LEAST_DEVIATION, out=s)
+        x *= self.right / s
         s *= self.half_right
-        d = np.empty((2, *middle.shape))
-        np.add(middle, s, out=d[0])
-        np.subtract(middle, s, out=d[1])
+        d = np.empty((2, *x.shape))
+        np.add(x, s, out=d[0])
+        np.subtract(x, s, out=d[1])
         first, second = normal_cdf(d)
         first *= a
         second *= b
@@ -306,11 +310,12 @@ class _Revaluation:
             lean = np.where(clock.left > 0, _at(shift.basis, o), 0.0)
             x = x + lean
             a, b = a * np.exp(np.where(c.inverse[o], 0.0, lean)), b * np.exp(np.where(c.inverse[o], -lean, 0.0))
-        value = self.black(x, vol * clock.root, a, b)
-        value += self.gap * clock.share
+        vol *= clock.root
+        value = self.black(x, vol, a, b)
+        value += clock.rest
         if _moves(shift.fx_growth):
             value *= _at(shift.fx_growth, o)
-        value -= self.today
+            value += self.today * (_at(shift.fx_growth, o) - 1)
         return value
 
     def future_pnl(self, shift: _Shift) -> Floats:

@@ -14,11 +14,11 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import DataError
-from optihedge.frames import Column, check_frame, duration, find_table, instant, nearest, read_raw, refuse
+from optihedge.frames import duration, find_table, instant, read_raw
 from optihedge.market import drivers as _drivers
 from optihedge.market.desk import own_exposures, own_loadings
 from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional, price_unit, sensitivities
-from optihedge.market.instruments import check_instruments, contracts_of, group_codes, types_of
+from optihedge.market.instruments import check_instruments, group_codes, types_of
 from optihedge.market.loadings import Loadings, Shares, contract_loadings, convexity_rows
 from optihedge.market.quotes import check_depth, check_quotes, latest_time, prices_of
 from optihedge.market.settings import read_settings
@@ -354,43 +354,3 @@ def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) 
         depth=tables["depth"],
         **settings,
     )
-
-
-def read_book(source: Path | str | pd.Series | dict, market: Market | None = None) -> pd.Series | dict[str, pd.Series]:
-    """Quantities by instrument (contracts, signed); with a column `book`, a dict of books by name. Raises DataError.
-
-    A file has columns instrument and quantity, or venue_amount (coin for an option, quote currency for an inverse
-    future) in its place. With a market, every instrument must be in it.
-    """
-    if isinstance(source, pd.DataFrame):
-        frame, name = source, "book"
-    elif isinstance(source, (pd.Series, dict)):
-        series = pd.Series(source, dtype=object)
-        frame, name = pd.DataFrame({"instrument": series.index.astype(str), "quantity": series.to_numpy()}), "book"
-    else:
-        path = Path(source)
-        frame, name = read_raw(path), path.name
-    amount = "venue_amount" if "venue_amount" in frame.columns and "quantity" not in frame.columns else "quantity"
-    schema = {
-        "instrument": Column("text", required=True),
-        amount: Column("number", required=True),
-        "book": Column("text"),
-    }
-    table = check_frame(frame, schema, name)
-    if market is not None:
-        unknown = ~table["instrument"].isin(market.names).to_numpy()
-        if unknown.any():
-            close = nearest(table["instrument"].to_numpy()[unknown][0], market.names)
-            refuse(unknown, name, f"instrument {{value}} is not in the market{close}", table["instrument"],
-                   "add it to instruments.csv and quotes.csv, or take it out of the book")  # fmt: skip
-    books = table["book"] if "book" in table.columns else pd.Series("", index=table.index)
-    twice = pd.DataFrame({"book": books, "instrument": table["instrument"]}).duplicated().to_numpy()
-    refuse(twice, name, "instrument {value} appears twice", table["instrument"], "add up its rows")
-    quantity = table.set_index("instrument")[amount].rename("quantity")
-    if amount == "venue_amount":
-        if market is None:
-            raise DataError(f"{name}: venue_amount needs the market's multipliers; read the book with its market")
-        quantity = contracts_of(quantity, market.instruments).rename("quantity")
-    if "book" not in table.columns:
-        return quantity
-    return {str(book): quantity[(books == book).to_numpy()] for book in books.unique()}

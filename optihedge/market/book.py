@@ -1,0 +1,78 @@
+"""Books: quantities by instrument, read from a file or a table and laid out in the market's order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from optihedge.errors import DataError
+from optihedge.frames import Column, check_frame, nearest, read_raw, refuse
+from optihedge.market.instruments import contracts_of
+from optihedge.market.snapshot import Market
+
+
+def read_book(source: Path | str | pd.Series | dict, market: Market | None = None) -> pd.Series | dict[str, pd.Series]:
+    """Quantities by instrument (contracts, signed); with a column `book`, a dict of books by name. Raises DataError.
+
+    A file has columns instrument and quantity, or venue_amount (coin for an option, quote currency for an inverse
+    future) in its place. With a market, every instrument must be in it.
+    """
+    if isinstance(source, pd.DataFrame):
+        frame, name = source, "book"
+    elif isinstance(source, (pd.Series, dict)):
+        series = pd.Series(source, dtype=object)
+        frame, name = pd.DataFrame({"instrument": series.index.astype(str), "quantity": series.to_numpy()}), "book"
+    else:
+        path = Path(source)
+        frame, name = read_raw(path), path.name
+    amount = "venue_amount" if "venue_amount" in frame.columns and "quantity" not in frame.columns else "quantity"
+    schema = {
+        "instrument": Column("text", required=True),
+        amount: Column("number", required=True),
+        "book": Column("text"),
+    }
+    table = check_frame(frame, schema, name)
+    if market is not None:
+        unknown = ~table["instrument"].isin(market.names).to_numpy()
+        if unknown.any():
+            close = nearest(table["instrument"].to_numpy()[unknown][0], market.names)
+            refuse(unknown, name, f"instrument {{value}} is not in the market{close}", table["instrument"],
+                   "add it to instruments.csv and quotes.csv, or take it out of the book")  # fmt: skip
+    books = table["book"] if "book" in table.columns else pd.Series("", index=table.index)
+    twice = pd.DataFrame({"book": books, "instrument": table["instrument"]}).duplicated().to_numpy()
+    refuse(twice, name, "instrument {value} appears twice", table["instrument"], "add up its rows")
+    quantity = table.set_index("instrument")[amount].rename("quantity")
+    if amount == "venue_amount":
+        if market is None:
+            raise DataError(f"{name}: venue_amount needs the market's multipliers; read the book with its market")
+        quantity = contracts_of(quantity, market.instruments).rename("quantity")
+    if "book" not in table.columns:
+        return quantity
+    return {str(book): quantity[(books == book).to_numpy()] for book in books.unique()}
+
+
+def book_quantities(book: pd.Series | Mapping[str, float], market: Market) -> NDArray[np.float64]:
+    """The book as N quantities in the market's order. Raises DataError for unknown, repeated or non-finite entries."""
+    series = book if isinstance(book, pd.Series) else pd.Series(dict(book), dtype=object)
+    if series.index.has_duplicates:
+        raise DataError(f"book: instrument {series.index[series.index.duplicated()][0]} appears twice; add up its rows")
+    at = market.names.get_indexer(series.index)
+    if (at < 0).any():
+        unknown = series.index[at < 0][0]
+        raise DataError(
+            f"book: instrument {unknown} is not in the market{nearest(str(unknown), market.names)}; "
+            "add it to instruments and quotes, or take it out of the book"
+        )
+    try:
+        values = series.to_numpy(dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"book: a quantity is no number ({error}); mend it") from None
+    if not np.isfinite(values).all():
+        raise DataError(f"book: quantity of {series.index[~np.isfinite(values)][0]} is not finite; mend it")
+    before = np.zeros(len(market.names))
+    before[at] = values
+    return before
