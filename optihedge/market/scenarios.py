@@ -217,7 +217,7 @@ def _spot_drivers(drivers: pd.DataFrame, scope: str) -> Positions:
 class _Clock:
     """The options after some days: value = a N(phi d1) - b N(phi d2), d1 = x / s + s / 2, s = vol root, at today's S.
 
-    a, b hold phi, the discount and the contract's unit; `rest` is what the mark was above the formula and has not faded,
+    a, b hold phi, the discount and the contract's unit; `rest` is what is left of the mark's excess over the formula,
     less today's value; `left` is in years.
     """
 
