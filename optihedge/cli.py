@@ -75,8 +75,12 @@ def run(
 
 @app.command(epilog="[bold]Example[/bold]\n\noptihedge check delta_neutral --data data/2026-01-20")
 def check(models: Models, data: Data, book: Books = None, as_of: AsOf = None, allow: Allow = None) -> None:
-    """Read and validate the market, the books and the models; build every problem; solve nothing."""
+    """Read and validate the market, the books and the models; build every problem; solve nothing.
+
+    Without --as-of it also says whether run would refuse the quotes as too old.
+    """
     from optihedge.batch.books import read_books
+    from optihedge.batch.run import refuse_stale
     from optihedge.market.snapshot import read_market
 
     loaded = _load_models(models, allow)
@@ -96,6 +100,11 @@ def check(models: Models, data: Data, book: Books = None, as_of: AsOf = None, al
             except OptihedgeError as error:
                 rows.append((label, name, "failed", f"{error.code}: {error}"))
     _print_table(console, "checked", ("book", "model", "status", "what"), rows)
+    if as_of is None:
+        try:
+            refuse_stale(market, pd.Timestamp.now("UTC"), books)
+        except DataError as error:
+            console.print(f"run would refuse: {escape(str(error))}", highlight=False)
     served = {label for label, _, status, _ in rows if status == "ok"}
     bad = any(status == "failed" for _, _, status, _ in rows) or any(label not in served for label in books)
     raise typer.Exit(int(bad))
@@ -219,8 +228,7 @@ def _run(
     refuse_future(market, now)
     readable, broken = read_books(books, market)
     if as_of is None:
-        held = {name for quantities in readable.values() for name in quantities.index[quantities != 0]}
-        refuse_stale(market, now, held)
+        refuse_stale(market, now, readable)
     _probe(out)
     failed = [
         without_list(Outcome(name, model, "failed", why), result_folder(out, market.as_of, name, model))

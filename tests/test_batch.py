@@ -184,10 +184,10 @@ def test_books_of_one_file_are_read_one_by_one(example_folder: Path, tmp_path: P
 
 def test_stale_quotes_are_refused_by_the_clock(example_folder: Path) -> None:
     market = read_market(example_folder)
-    refuse_stale(market, pd.Timestamp("2016-07-01T12:00:00Z"))
+    refuse_stale(market, pd.Timestamp("2016-07-01T12:00:00Z"), {})
     wanted = r"18 of 18 quotes in play are older .*\(2016-06-30 20:00 UTC\), .* and 13 more; .* --as-of"
     with pytest.raises(DataError, match=wanted):
-        refuse_stale(market, pd.Timestamp("2016-07-02T12:00:00Z"))
+        refuse_stale(market, pd.Timestamp("2016-07-02T12:00:00Z"), {})
 
 
 def test_an_old_quote_of_a_held_stock_is_refused_though_the_hedges_are_fresh(example_folder: Path) -> None:
@@ -197,11 +197,13 @@ def test_an_old_quote_of_a_held_stock_is_refused_though_the_hedges_are_fresh(exa
     fields = {"drivers": market.drivers, "history": market.history, "as_of": market.as_of}
     dated = Market(market.instruments, quotes, "USD", **fields)
     now = market.as_of + pd.Timedelta("1h")
-    refuse_stale(dated, now, ["MSFT"])
+    one = {"a": pd.Series({"MSFT": 1.0, "AAPL": 0.0})}
+    two = one | {"b": pd.Series({"AAPL": -1.0})}
+    refuse_stale(dated, now, one)
     with pytest.raises(DataError, match=r"1 of 20 quotes in play .* now: AAPL \(2016-06-27 20:00 UTC\); renew"):
-        refuse_stale(dated, now, ["MSFT", "AAPL"])
+        refuse_stale(dated, now, two)
     frozen = Market(market.instruments, quotes, "USD", on_missing="freeze", max_age="1d", **fields)
-    refuse_stale(frozen, now, ["MSFT", "AAPL"])
+    refuse_stale(frozen, now, two)
 
 
 def test_an_as_of_after_now_is_refused_and_todays_date_is_not(example_folder: Path) -> None:

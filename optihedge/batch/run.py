@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -127,13 +127,14 @@ def refuse_future(market: Market, now: pd.Timestamp) -> None:
         raise DataError(f"as_of {market.as_of:%Y-%m-%d %H:%M} UTC is after now; say an instant that has been")
 
 
-def refuse_stale(market: Market, now: pd.Timestamp, held: Iterable[str] = ()) -> None:
-    """Raise DataError where the quote of a contract that is held, or may be traded, is older than max_age (default 1
-    day) by the clock; one without a time is as old as the market's as_of. What on_missing "freeze" has frozen passes.
+def refuse_stale(market: Market, now: pd.Timestamp, books: Mapping[str, pd.Series]) -> None:
+    """Raise DataError where the quote of a contract that a book holds, or that may be traded, is older than max_age
+    (default 1 day) by the clock; one without a time is as old as as_of. What on_missing "freeze" has frozen passes.
     """
     quoted = market.trade_cost.notna().any(axis=1)
+    held = [name for quantities in books.values() for name in quantities.index[quantities != 0]]
     in_play = market.instruments["hedge"] & quoted
-    in_play |= market.names.isin(list(held)) & (quoted | (market.on_missing != "freeze"))
+    in_play |= market.names.isin(held) & (quoted | (market.on_missing != "freeze"))
     max_age = market.max_age if market.max_age is not None else DEFAULT_MAX_AGE
     times = market.quotes.loc[in_play, "time"]
     old = times[now - times > max_age].sort_values(kind="stable")
