@@ -151,10 +151,11 @@ def check_frame(
 
 
 def nearest(word: object, among: Iterable[object]) -> str:
-    """' (did you mean X?)' for the nearest of the words, or nothing."""
+    """' (did you mean X?)' for the nearest of the words, whatever their case, or nothing."""
+    words = {str(w).lower(): str(w) for w in among}
     cutoff = 0.6 if len(str(word)) > 3 else 0.5
-    close = difflib.get_close_matches(str(word), [str(w) for w in among], n=1, cutoff=cutoff)
-    return f" (did you mean {close[0]}?)" if close else ""
+    close = difflib.get_close_matches(str(word).lower(), words, n=1, cutoff=cutoff)
+    return f" (did you mean {words[close[0]]}?)" if close else ""
 
 
 def misspelt(header: pd.Index, schema: Schema, source: str) -> None:

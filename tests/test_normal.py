@@ -14,7 +14,7 @@ def test_the_table_is_the_normal_distribution_function_to_1e_15():
 
 
 def test_far_values_are_zero_and_one_and_a_gap_stays_a_gap():
-    far = np.array([1e1, 1e3, 1e12, 1e18, 1e300])
+    far = np.append(np.geomspace(10, 1e305, 1_000), np.inf)
     np.testing.assert_allclose(normal_cdf(far.copy()), 1.0, rtol=0, atol=1e-15)
     np.testing.assert_allclose(normal_cdf(-far), 0.0, rtol=0, atol=1e-16)
     assert np.isnan(normal_cdf(np.array([np.nan]))).all()

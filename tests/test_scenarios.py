@@ -82,6 +82,30 @@ def test_at_expiry_a_contract_is_worth_its_payoff():
     assert profile["now", "both"].iloc[2] == pytest.approx(0, abs=1e-8)
 
 
+def test_an_option_far_out_of_the_money_expires_worthless_and_a_long_one_loses_its_premium():
+    """ln(F/K) of -6.9 and -9.2 over no deviation at all: as far out as a double can say."""
+    market = coin_market("USD")
+    calls = ["CALL", "LINEAR"]
+    for shock in ({"spot": [-0.999, -0.9999], "days": np.inf}, {"spot": [-0.999, -0.9999], "vol": -2 * VOL}):
+        pnl = scenario_pnl(market, pd.DataFrame(shock), calls)
+        np.testing.assert_allclose(pnl, -market.value[calls].to_numpy() * np.ones((2, 1)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("contracts", [["CALL"], ["FUT", "PUT", "LINEAR", "COIN", "CALL"]])
+def test_a_scenario_is_worth_the_same_alone_and_in_any_order(contracts):
+    """Blocks of scenarios and days that come back change nothing: 12 000 rows, each also by itself."""
+    market = coin_market("USD")
+    rng = np.random.default_rng(2)
+    shocks = pd.DataFrame({
+        "spot": rng.uniform(-0.5, 0.5, 12_000), "vol": rng.uniform(-0.2, 0.2, 12_000),
+        "days": rng.choice([0.0, 1.0, 30.0, np.inf], 12_000),
+    })  # fmt: skip
+    pnl = scenario_pnl(market, shocks, contracts)
+    for row in rng.integers(0, 12_000, 20):
+        alone = scenario_pnl(market, shocks.iloc[[row]], contracts)
+        np.testing.assert_allclose(pnl.iloc[[row]], alone, rtol=0, atol=EXACT * SPOT)
+
+
 def test_skew_and_term_bend_the_vols_of_strikes_and_tenors():
     market = coin_market("USD")
     c = market.contracts
@@ -133,16 +157,26 @@ def test_a_foreign_contract_is_revalued_in_its_currency_and_converted():
         ({"spt": [0.1]}, r"spt is neither a driver nor one of spot, vol, .*\(did you mean spot\?\)"),
         ({"spot:ETH": [0.1]}, "no price driver of ETH"),
         ({"skew:ETH": [0.1]}, "skew:ETH: no instrument is on ETH"),
-        ({"spot": [-1.0]}, "scenario 0 loses 100 % or more of a price"),
-        ({"spot": [np.nan]}, "spot of scenario 0 is not a number"),
-        ({"days:BTC": [1.0]}, "days:BTC is neither"),
+        ({"voll:BTC": [0.1]}, r"voll:BTC is neither .*\(did you mean vol:BTC\?\)"),
+        ({"vol:btc": [0.1]}, r"vol:btc: no instrument is on btc \(did you mean BTC\?\)"),
+        ({"spot:": [0.1]}, "spot: is neither a driver nor"),
+        ({"spot": [-1.0]}, "scenario 0 loses 100 % or more of a price: BTC returns -1; give returns above -1"),
+        ({"spot": [np.nan]}, "spot of scenario 0 is nan; give a finite number"),
+        ({"rate": [0.0, np.inf]}, "rate of scenario 1 is inf"),
+        ({"days": [-np.inf]}, "days of scenario 0 is -inf"),
+        ({"spot": ["a"]}, "column spot holds no numbers"),
+        ({"days:BTC": [1.0]}, "days:BTC: time passes for every contract; call the column days"),
     ],
 )
 def test_an_unknown_shock_is_refused(shocks, message):
     with pytest.raises(DataError, match=message):
         scenario_pnl(coin_market("USD"), pd.DataFrame(shocks))
-    with pytest.raises(DataError, match="scenarios: CALLL is not in the market"):
+    with pytest.raises(DataError, match=r"scenarios: CALLL is not in the market \(did you mean CALL\?\); add it"):
         scenario_pnl(coin_market("USD"), pd.DataFrame({"spot": [0.0]}), ["CALLL"])
+    with pytest.raises(DataError, match="column basis:BTC appears twice"):
+        scenario_pnl(coin_market("USD"), pd.DataFrame([[0.1, 0.2]], columns=["basis:BTC"] * 2), ["PERP", "FUT"])
+    with pytest.raises(DataError, match="shock_grid: no axes"):
+        shock_grid({})
 
 
 def test_named_stresses_revalue_a_book():

@@ -15,8 +15,9 @@ from optihedge.market.snapshot import Market
 def cross_gamma(market: Market, book: pd.Series | Mapping[str, float]) -> pd.DataFrame:
     """The change of the book's cash delta on each price or pair for +1 % of each, symmetric, base currency.
 
-    Rows and columns are the price and currency drivers that the book moves with. The diagonal is gamma; an option in
-    foreign money has its delta / 100 as cross-gamma with the pair. Raises DataError for an unknown instrument.
+    Rows and columns are the price and currency drivers that the contracts' terms name; the desk's own loadings play no
+    part. The diagonal is gamma; an option in foreign money has its delta / 100 as cross-gamma with the pair. Raises
+    DataError for an unknown instrument.
 
     A contract is worth v(S) X, S its underlying in its currency and X that currency in base. With o and c how ln S and
     ln X move with the drivers' logs, its second derivatives in those are, in base currency,
@@ -39,6 +40,6 @@ def cross_gamma(market: Market, book: pd.Series | Mapping[str, float]) -> pd.Dat
     moved = np.flatnonzero((abs(o) + abs(c)).sum(axis=0))
     names = market.drivers.index[moved]
     matrix = (logs.tocsr()[moved][:, moved].toarray() - np.diag(slope[moved])) / 100
-    frame = pd.DataFrame(matrix, index=names, columns=names)
+    frame = pd.DataFrame((matrix + matrix.T) / 2, index=names, columns=names)
     frame.attrs["unit"] = "base currency per 1 % of each"
     return frame

@@ -100,7 +100,7 @@ def _name_pairs(table: pd.DataFrame, instruments: pd.DataFrame, base_currency: s
     votes = instruments.loc[instruments["currency"] != instruments["underlying"], ["underlying", "currency"]]
     vote = votes.drop_duplicates("underlying").set_index("underlying")["currency"]
     silent = price & (table["currency"] == "")
-    guess = table["underlying"].map(vote).fillna(base_currency)
+    guess = table["underlying"].map(vote).astype(object).fillna(base_currency)
     table["currency"] = table["currency"].where(~silent, guess)
     itself = (table["kind"].isin(RETURNS) & (table["underlying"] == table["currency"])).to_numpy()
     refuse(

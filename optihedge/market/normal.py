@@ -1,7 +1,8 @@
 """The normal distribution function for millions of values: a table of cubics, read by position.
 
-Absolute error below 1e-15, in half the time of `scipy.special.ndtr`. The wings have no relative accuracy: where they
-matter, take `ndtr`.
+Absolute error below 1e-15; by blocks of ten thousand, faster than `scipy.special.ndtr`. Two neighbours may be out of
+order by a rounding, and the wings have no relative accuracy (beyond 8.5 they are constant): where they matter, take
+`ndtr`.
 """
 
 import numpy as np
@@ -10,17 +11,19 @@ from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
 
-_REACH, _CELLS = 8.5, 1024  # beyond the reach N is 0 or 1 to 1e-17; cells per unit
-_CENTRES = np.arange(-int(_REACH * _CELLS), int(_REACH * _CELLS) + 1)
+_CELLS = 1024  # per unit
+_REACH = 8.5 * _CELLS  # beyond, N is 0 or 1 to 1e-17
+_CENTRES = np.arange(-_REACH, _REACH + 1)
 _NODES = np.cos(np.pi * (np.arange(4) + 0.5) / 4) / 2  # Chebyshev's, where the cubic's error is least
 _CUBICS = np.linalg.solve(np.vander(_NODES), ndtr((_CENTRES + _NODES[:, None]) / _CELLS))
 _ROUNDER = 1.5 * 2.0**52  # added to a double, it leaves the nearest integer in the last bits
-_FIRST = np.float64(_ROUNDER).view(np.int64) + _CENTRES[0]
+_FIRST = np.float64(_ROUNDER - _REACH).view(np.int64)
 
 
 def normal_cdf(z: Floats) -> Floats:
     """N(z), elementwise, NaN where z is NaN; z is overwritten, which saves the memory's time."""
     z *= _CELLS
+    np.clip(z, -_REACH, _REACH, out=z)
     centre = z + _ROUNDER
     cell = centre.view(np.int64) - _FIRST
     centre -= _ROUNDER

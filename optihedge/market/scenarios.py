@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -35,12 +35,10 @@ SHOCKS = {
     "funding": "change of the funding rate, decimal per year, simple; earned over `days`",
     "days": "calendar days that pass; infinite: to each contract's own expiry",
 }
-_EVERYWHERE = ("days",)
 _DAY = 1 / 365
 _MONTH = 30 / 365
 _LEAST_DEVIATION = 1e-12
 _BLOCK = 10_000  # values revalued at a time: enough to spread numpy's overhead, few enough for the cache
-_CLOCKS = 64  # different days kept
 
 STRESSES = pd.DataFrame(
     {
@@ -58,6 +56,8 @@ STRESSES = pd.DataFrame(
 def shock_grid(axes: Mapping[str, Iterable[float]]) -> pd.DataFrame:
     """Every combination of the axes' values, the last axis fastest: {"spot": [...], "vol": [...]} -> S x axes."""
     names = list(axes)
+    if not names:
+        raise DataError('shock_grid: no axes; give some, as in {"spot": [-0.1, 0.1], "vol": [0.0, 0.05]}')
     rows = pd.DataFrame(list(product(*axes.values())), columns=names, dtype=float)
     rows.index = pd.MultiIndex.from_frame(rows) if len(names) > 1 else pd.Index(rows[names[0]])
     return rows
@@ -76,26 +76,34 @@ def scenario_pnl(market: Market, shocks: pd.DataFrame, names: Iterable[str] | No
     in proportion to its time, and perpetuals pay funding on today's notional. An option whose mark is not the price at
     its vol keeps the difference, fading with its time. Raises DataError for a shock or contract it does not know.
     """
-    chosen = market.names if names is None else pd.Index(names)
+    chosen = market.names if names is None else pd.Index([names] if isinstance(names, str) else names)
     at = market.names.get_indexer(chosen)
     if (at < 0).any():
         unknown = chosen[at < 0][0]
-        raise DataError(f"scenarios: {unknown} is not in the market{nearest(unknown, market.names)}")
+        close = nearest(unknown, market.names)
+        raise DataError(f"scenarios: {unknown} is not in the market{close}; add it to instruments and quotes")
     book = _Revaluation(market, at)
-    pnl = np.empty((len(shocks), len(at)))
+    pnl, clock = np.empty((len(shocks), len(at))), book.clock(0.0)
     for rows, shift in _shifts(market, shocks, at):
-        book.pnl(shift, out=pnl[rows])
+        if shift.days != clock.days:
+            clock = book.clock(shift.days)
+        pnl[rows] = book.pnl(shift, clock)
     return pd.DataFrame(pnl, index=shocks.index, columns=chosen, copy=False)
 
 
 def payoff_profile(
-    market: Market, book: pd.Series, trades: pd.Series, returns: Iterable[float], underlying: str | None = None
+    market: Market,
+    book: pd.Series | Mapping[str, float],
+    trades: pd.Series | Mapping[str, float],
+    returns: Iterable[float],
+    underlying: str | None = None,
 ) -> pd.DataFrame:
     """P&L of book, hedge and both over returns of the underlying (of all), now and at expiry, base currency.
 
     Rows by return, columns (when, what). At expiry: every contract at its own, vols and rates no longer mattering.
     """
     word = "spot" if underlying is None else f"spot:{underlying}"
+    book, trades = pd.Series(book, dtype=float), pd.Series(trades, dtype=float)
     held = book.index.union(trades.index, sort=False)
     parts = {"book": book.reindex(held).fillna(0.0), "hedge": trades.reindex(held).fillna(0.0)}
     parts["both"] = parts["book"] + parts["hedge"]
@@ -130,11 +138,11 @@ class _Shift:
     days: float
 
 
-def _shifts(market: Market, shocks: pd.DataFrame, at: Positions) -> Iterator[tuple[slice, _Shift]]:
+def _shifts(market: Market, shocks: pd.DataFrame, at: Positions) -> Iterator[tuple[Positions, _Shift]]:
     """The scenarios by blocks of the same days, each with its rows, for the contracts at these positions."""
     drivers, paths = market.drivers, market.paths
     moves, words = _read_shocks(market, shocks, at)
-    logs = np.where(drivers["kind"].isin(RETURNS).to_numpy(), np.log1p(np.maximum(moves, -0.999999)), 0.0)
+    logs = np.log1p(np.where(drivers["kind"].isin(RETURNS).to_numpy(), moves, 0.0))
     still = np.column_stack([logs, np.zeros(len(logs))])  # the last column: what has no driver
     currency, quote = paths.signs[at], paths.quote_signs[at]
     driver = paths.driver[at]
@@ -158,16 +166,17 @@ def _shifts(market: Market, shocks: pd.DataFrame, at: Positions) -> Iterator[tup
             log = logs[rows].T
             abroad = (currency @ log).T
             own, fx = own + (quote @ log).T - abroad, np.exp(abroad)
-        yield rows, _Shift(growth=np.exp(own), log_growth=own, fx_growth=fx, days=float(days[rows.start]), **total)
+        yield rows, _Shift(growth=np.exp(own), log_growth=own, fx_growth=fx, days=float(days[rows[0]]), **total)
 
 
-def _blocks(days: Floats, contracts: int) -> Iterator[slice]:
-    """The scenarios in runs of the same days and at most _BLOCK values."""
+def _blocks(days: Floats, contracts: int) -> Iterator[Positions]:
+    """The scenarios' rows in groups of the same days, of about _BLOCK values."""
     height = max(1, _BLOCK // max(contracts, 1))
-    turns = np.flatnonzero(days[1:] != days[:-1]) + 1
-    for start, stop in pairwise([0, *turns, len(days)]):
-        for top in range(start, stop, height):
-            yield slice(top, min(top + height, stop))
+    order = np.argsort(days, kind="stable")
+    ordered = days[order]
+    for group in np.split(order, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1):
+        for top in range(0, len(group), height):
+            yield group[top : top + height]
 
 
 def _read_shocks(
@@ -178,27 +187,48 @@ def _read_shocks(
     underlying = market.instruments["underlying"]
     moves = np.zeros((len(shocks), len(drivers)))
     words = []
+    twice = shocks.columns[shocks.columns.duplicated()]
+    if len(twice):
+        raise DataError(f"scenarios: column {twice[0]} appears twice; add up the two")
     for name in shocks.columns:
-        values = shocks[name].to_numpy(dtype=float)
-        word, _, scope = str(name).partition(":")
-        if np.isnan(values).any():
-            raise DataError(f"scenarios: {name} of scenario {shocks.index[np.isnan(values)][0]} is not a number")
+        values = _numbers(shocks[name])
+        word, colon, scope = str(name).partition(":")
         if name in drivers.index:
             moves[:, drivers.index.get_loc(name)] += values
-        elif word not in SHOCKS or (scope and word in _EVERYWHERE):
-            close = nearest(name, [*SHOCKS, *drivers.index])
-            raise DataError(f"scenarios: {name} is neither a driver nor one of {', '.join(SHOCKS)}{close}")
+        elif word not in SHOCKS or (colon and not scope):
+            close = nearest(name, [*SHOCKS, *drivers.index, *(f"{word}:{scope}" for word in SHOCKS if scope)])
+            raise DataError(f"scenarios: {name} is neither a driver nor one of {', '.join(SHOCKS)}{close}; rename it")
+        elif word == "days" and scope:
+            raise DataError(f"scenarios: {name}: time passes for every contract; call the column days")
         elif word == "spot":
             moves[:, _spot_drivers(drivers, scope)] += values[:, None]
         else:
             if scope and not (underlying == scope).any():
-                raise DataError(f"scenarios: {name}: no instrument is on {scope}{nearest(scope, underlying.unique())}")
+                close = nearest(scope, underlying.unique())
+                raise DataError(f"scenarios: {name}: no instrument is on {scope}{close}; rename the column")
             reached = (underlying == scope).to_numpy()[at].astype(float) if scope else 1.0
             words.append((word, values, reached))
-    lost = (moves[:, drivers["kind"].isin(RETURNS).to_numpy()] <= -1).any(axis=1)
+    lost = (moves <= -1) & drivers["kind"].isin(RETURNS).to_numpy()
     if lost.any():
-        raise DataError(f"scenarios: scenario {shocks.index[lost][0]} loses 100 % or more of a price")
+        row, driver = np.argwhere(lost)[0]
+        raise DataError(
+            f"scenarios: scenario {shocks.index[row]} loses 100 % or more of a price: {drivers.index[driver]} returns "
+            f"{moves[row, driver]:g}; give returns above -1"
+        )
     return moves, words
+
+
+def _numbers(column: pd.Series) -> Floats:
+    """The shocks of one column; only days may be infinite."""
+    try:
+        values = column.to_numpy(dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"scenarios: column {column.name} holds no numbers ({error}); mend it") from None
+    bad = ~np.isfinite(values) & ~((values == np.inf) & (column.name == "days"))
+    if bad.any():
+        label, value = column.index[bad][0], values[bad][0]
+        raise DataError(f"scenarios: {column.name} of scenario {label} is {value}; give a finite number")
+    return values
 
 
 def _spot_drivers(drivers: pd.DataFrame, scope: str) -> Positions:
@@ -206,7 +236,8 @@ def _spot_drivers(drivers: pd.DataFrame, scope: str) -> Positions:
         return np.flatnonzero(drivers["kind"] == "price")
     found = np.flatnonzero(drivers["kind"].isin(RETURNS) & (drivers["underlying"] == scope))
     if not found.size:
-        raise DataError(f"scenarios: no price driver of {scope}{nearest(scope, drivers['underlying'].unique())}")
+        close = nearest(scope, drivers["underlying"].unique())
+        raise DataError(f"scenarios: spot:{scope}: no price driver of {scope}{close}; rename the column")
     return found
 
 
@@ -221,6 +252,7 @@ class _Clock:
     less today's value; `left` is in years.
     """
 
+    days: float
     left: Floats
     root: Floats
     x: Floats
@@ -237,11 +269,11 @@ class _Revaluation:
     """
 
     def __init__(self, market: Market, at: Positions) -> None:
-        self.contracts = c = market.contracts.take(at)
-        chosen = (c.option, c.margined, ~c.option & ~c.margined)
-        self.option, self.future, self.other = o, f, other = [_span(kind) for kind in chosen]
-        gains = ((o, self.option_pnl), (f, self.future_pnl), (other, self.other_pnl))
-        self.kinds = [gain for gain, kind in zip(gains, chosen, strict=True) if kind.any()]
+        c = market.contracts.take(at)
+        o = _span(c.option)
+        self.contracts, self.option = c, o
+        self.future = _span(c.margined)
+        self.other = _span(~c.option & ~c.margined)
         ratio = c.forward / c.spot
         self.lean = np.where((c.option | c.margined) & (ratio > 0), np.log(np.where(ratio > 0, ratio, 1.0)), 0.0)
         quoted, undated = market.quotes.iloc[at], c.margined & np.isnan(c.years)
@@ -249,7 +281,6 @@ class _Revaluation:
         self.funding = np.where(undated, np.nan_to_num(funding), 0.0)
         self.notional = np.where(undated, market.notional.to_numpy()[at], 0.0)
         self.unit = c.multiplier * c.fx
-        self.clocks: dict[float, _Clock] = {}
         self.right, self.half_right, self.vol = c.right[o], c.right[o] / 2, c.vol[o]
         self.today = (np.where(c.inverse, c.price * c.spot, c.price) * self.unit)[o]
         time = np.maximum(c.years[o], _DAY)
@@ -268,19 +299,16 @@ class _Revaluation:
         return np.log(forward / strike), signed * forward, signed * strike
 
     def clock(self, days: float) -> _Clock:
-        """The options' terms after `days`, kept for the next scenario."""
-        if days not in self.clocks:
-            years = self.contracts.years[self.option]
-            left = np.maximum(years - days * _DAY, 0.0)
-            share = left / years
-            if len(self.clocks) == _CLOCKS:
-                self.clocks.clear()
-            self.clocks[days] = _Clock(left, np.sqrt(left), *self.terms(share), rest=self.gap * share - self.today)
-        return self.clocks[days]
+        """The options' terms after `days`."""
+        years = self.contracts.years[self.option]
+        left = np.maximum(years - days * _DAY, 0.0)
+        share = left / years
+        return _Clock(days, left, np.sqrt(left), *self.terms(share), rest=self.gap * share - self.today)
 
     def black(self, x: Floats, s: Floats, a: Floats, b: Floats) -> Floats:
         """a N(phi d1) - b N(phi d2); at no deviation s the intrinsic value. Overwrites x and s."""
-        np.maximum(s, _LEAST_DEVIATION, out=s)
+        if not s.min(initial=1.0) >= _LEAST_DEVIATION:
+            np.maximum(s, _LEAST_DEVIATION, out=s)
         x *= self.right / s
         s *= self.half_right
         d = np.empty((2, *x.shape))
@@ -292,28 +320,36 @@ class _Revaluation:
         first -= second
         return first
 
-    def pnl(self, shift: _Shift, out: Floats) -> None:
-        """Fills `out`, R x N, with the P&L per contract, base currency."""
-        for positions, gain in self.kinds:
-            out[:, positions] = gain(shift)
+    def pnl(self, shift: _Shift, clock: _Clock) -> Floats:
+        """P&L per contract, R x N, base currency."""
+        gain = self.option_pnl(shift, clock)
+        if gain.shape[1] == len(self.unit):
+            return gain
+        pnl = np.empty((len(gain), len(self.unit)))
+        pnl[:, self.option] = gain
+        if self.contracts.margined.any():
+            pnl[:, self.future] = self.future_pnl(shift)
+        if not (self.contracts.option | self.contracts.margined).all():
+            pnl[:, self.other] = self.other_pnl(shift)
+        return pnl
 
-    def option_pnl(self, shift: _Shift) -> Floats:
-        c, o, clock = self.contracts, self.option, self.clock(shift.days)
+    def option_pnl(self, shift: _Shift, clock: _Clock) -> Floats:
+        c, o = self.contracts, self.option
         vol = self.vol + _at(shift.vol, o)
-        if _moves(shift.term) or _moves(shift.skew):
+        if _varies(shift.term) or _varies(shift.skew):
             vol = vol + self.term * _at(shift.term, o) + self.skew * _at(shift.skew, o)
         x, a, b = clock.x + _at(shift.log_growth, o), clock.a * _at(shift.growth, o), clock.b
-        if _moves(shift.rate):
+        if _varies(shift.rate):
             grown = _at(shift.rate, o) * clock.left
             x, b = x + grown, b * np.exp(-grown)
-        if _moves(shift.basis):
+        if _varies(shift.basis):
             lean = np.where(clock.left > 0, _at(shift.basis, o), 0.0)
             x = x + lean
             a, b = a * np.exp(np.where(c.inverse[o], 0.0, lean)), b * np.exp(np.where(c.inverse[o], -lean, 0.0))
         vol *= clock.root
         value = self.black(x, vol, a, b)
         value += clock.rest
-        if _moves(shift.fx_growth):
+        if _varies(shift.fx_growth):
             value *= _at(shift.fx_growth, o)
             value += self.today * (_at(shift.fx_growth, o) - 1)
         return value
@@ -344,7 +380,7 @@ def _span(chosen: NDArray[np.bool_]) -> slice | Positions:
     return positions
 
 
-def _moves(values: Floats | float) -> bool:
+def _varies(values: Floats | float) -> bool:
     return isinstance(values, np.ndarray)
 
 
