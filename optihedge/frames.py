@@ -167,6 +167,20 @@ def misspelt(header: pd.Index, schema: Schema, source: str) -> None:
             raise DataError(f"{source}: column {name} is not known (did you mean {close[0]}?); rename it")
 
 
+def completed(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """The checked table with every column of the schema: those left out at their default, else empty."""
+    absent = {name: _filled(column, len(table)) for name, column in schema.items() if name not in table.columns}
+    return table.assign(**absent)
+
+
+def _filled(column: Column, rows: int) -> object:
+    if column.kind == "time":
+        return pd.DatetimeIndex([pd.NaT] * rows).tz_localize("UTC").as_unit("ns")
+    empty = {"number": np.nan, "flag": False, "text": ""}[column.kind]
+    dtype = {"number": float, "flag": bool, "text": object}[column.kind]
+    return np.full(rows, empty if column.default is None else column.default, dtype=dtype)
+
+
 def row_of(source: str, position: int) -> str:
     """'quotes.csv row 41': the spreadsheet's row of a file, the 1-based row of a frame."""
     return f"{source} row {position + (2 if source.endswith(('.csv', '.parquet')) else 1)}"

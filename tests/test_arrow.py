@@ -7,8 +7,8 @@ from random_programs import options_book
 
 from optihedge.hedge.certificate import certify
 from optihedge.hedge.program import Program
-from optihedge.hedge.solvers.arrow import NewtonSystem, split_blocks
-from optihedge.hedge.solvers.standard_form import standard_form
+from optihedge.hedge.solvers.arrow import NewtonSystem
+from optihedge.hedge.solvers.standard_form import split_blocks, standard_form
 from optihedge.hedge.solvers.structured import Structured
 
 

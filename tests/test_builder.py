@@ -7,9 +7,9 @@ import scipy.sparse as sp
 from desks import flat_risk, options, stocks
 
 from optihedge.errors import DataError, InfeasibleError, SpecError
-from optihedge.hedge.builder import ProgramBuilder
+from optihedge.hedge.builder import DEFAULT_BOX, ProgramBuilder
+from optihedge.hedge.compile import assemble
 from optihedge.hedge.horizon import parse_horizon
-from optihedge.hedge.problem import DEFAULT_BOX
 from optihedge.hedge.program import objective, row_values
 from optihedge.hedge.variance import squared_covariance_root, variance_form
 
@@ -39,7 +39,7 @@ def test_a_program_values_a_book_as_its_terms_do_whatever_is_fixed():
         b.hinges([0, 1, 3], [1, -1, 1], [1.0, 2.0, 3.0], [0.1, 0.2, 0.3])
         b.row("r", np.arange(6.0), lo=-5.0, hi=7.0, soft=2.0)
         b.row("w", hi=9.0, on_holdings=np.ones(6), on_trades=np.full(6, 0.5), soft=3.0)
-        problem = b.problem()
+        problem = assemble(b)
         after = np.where(problem.tradable, 10.0 * np.arange(6), start) if len(values) else None
         values.append((problem, after))
     whole, part = values[0][0], values[1][0]
@@ -54,7 +54,7 @@ def test_a_program_values_a_book_as_its_terms_do_whatever_is_fixed():
 def test_quantities_and_columns_are_inverse():
     b = builder(stocks(4), [1.0, 2.0, 3.0, 4.0], [True, False, True, False])
     b.auxiliary("z", 0.0, 5.0)
-    problem = b.problem()
+    problem = assemble(b)
     assert problem.program.columns == ("S0", "S2", "z")
     book = problem.quantities(np.array([7.0, 8.0, 1.0]))
     assert book.tolist() == [7.0, 2.0, 8.0, 4.0]
@@ -65,22 +65,22 @@ def test_default_boxes_are_ten_times_the_larger_of_gross_and_capital():
     market = stocks(3)
     notional = market.notional.to_numpy()
     for capital, size in ((0.0, 100 * notional[0]), (1e9, 1e9)):
-        p = builder(market, [100.0, 0, 0], capital=capital).build()
+        p = assemble(builder(market, [100.0, 0, 0], capital=capital)).program
         assert (p.upper - p.start) * notional == pytest.approx(np.full(3, DEFAULT_BOX * size))
         assert (p.start - p.lower) * notional == pytest.approx(np.full(3, DEFAULT_BOX * size))
 
 
 def test_an_empty_book_without_capital_has_boxes_of_one_contract():
-    assert builder(stocks(2), [0.0, 0.0]).build().upper.tolist() == [1.0, 1.0]
+    assert assemble(builder(stocks(2), [0.0, 0.0])).program.upper.tolist() == [1.0, 1.0]
     b = builder(stocks(2), [0.0, 0.0])
     b.trade_box(-5, 5)
-    assert b.build().upper.tolist() == [5.0, 5.0]
+    assert assemble(b).program.upper.tolist() == [5.0, 5.0]
 
 
 def test_a_limit_replaces_the_default_box_on_its_side_only():
     b = builder(stocks(2), [10.0, 0.0])
     b.box(upper=20.0)
-    problem = b.problem()
+    problem = assemble(b)
     assert problem.program.upper.tolist() == [20.0, 20.0]
     assert problem.default_lower.all() and not problem.default_upper.any()
 
@@ -90,7 +90,7 @@ def test_an_empty_box_is_infeasible_by_name():
     b.box(upper=5.0)
     b.trade_box(-2.0, 2.0)
     with pytest.raises(InfeasibleError, match=r"S0: its limits leave no quantity \(at least 8, at most 5; held 10\)"):
-        b.build()
+        assemble(b)
 
 
 def test_a_side_without_a_quote_is_not_traded():
@@ -100,7 +100,7 @@ def test_a_side_without_a_quote_is_not_traded():
     one_sided = type(market)(
         instruments=market.instruments, quotes=quotes, base_currency="USD", history=market.history, as_of=market.as_of
     )
-    p = builder(one_sided, [10.0, 0.0]).build()
+    p = assemble(builder(one_sided, [10.0, 0.0])).program
     assert p.lower[0] == 10.0 and p.upper[0] > 10.0
 
 
@@ -109,7 +109,7 @@ def test_rows_without_a_tradable_are_decided_and_kept_out_of_the_program():
     b.row("met", np.array([1.0, 1.0, 0.0]), hi=20.0)
     b.row("broken", np.array([1.0, 1.0, 0.0]), hi=10.0)
     b.row("live", np.array([1.0, 1.0, 1.0]), hi=10.0)
-    problem = b.problem()
+    problem = assemble(b)
     assert problem.program.row_names == ("live",)
     assert problem.program.row_upper.tolist() == [-5.0]
     assert problem.decided["violation"].to_dict() == {"met": 0.0, "broken": 5.0}
@@ -118,7 +118,7 @@ def test_rows_without_a_tradable_are_decided_and_kept_out_of_the_program():
 def test_a_specific_risk_of_one_contract_is_its_diagonal():
     b = builder(stocks(3), [0.0, 1.0, 2.0], capital=1.0)
     b.risk_rows(sp.csr_array(np.diag([1.0, 2.0, 3.0])))
-    p = b.build()
+    p = assemble(b).program
     assert p.specifics.shape[0] == 0
     assert p.diagonal.tolist() == [1.0, 4.0, 9.0]
 
@@ -128,7 +128,7 @@ def test_tall_risk_rows_are_replaced_by_their_triangle():
     rows = rng.normal(size=(50, 3))
     b = builder(stocks(3), [1.0, 2.0, 3.0], [True, True, False])
     b.risk_rows(rows, 0.3)
-    p = b.build()
+    p = assemble(b).program
     assert len(p.factors) == 3
     h = np.array([4.0, -1.0])
     assert objective(p, h) == pytest.approx(0.5 * np.sum((rows @ [4.0, -1.0, 3.0] + 0.3) ** 2), rel=FOLD)
@@ -174,7 +174,7 @@ def test_two_rows_of_one_name_are_refused():
     b.row("r", np.ones(2), hi=1.0)
     b.row("r", np.ones(2), hi=2.0)
     with pytest.raises(SpecError, match="two limits are called r"):
-        b.build()
+        assemble(b)
 
 
 @pytest.mark.parametrize(

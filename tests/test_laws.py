@@ -95,9 +95,7 @@ def test_law_2_order_does_not_matter(seed):
     model = desk.model(constraints=(Neutral("delta"),))
     order = np.random.default_rng(seed).permutation(desk.names)
     market = desk.market
-    shuffled = Market(
-        instruments=market.instruments.loc[order], quotes=market.quotes.loc[order], base_currency="USD", as_of=AS_OF
-    )
+    shuffled = replace(market, instruments=market.instruments.loc[order], quotes=market.quotes.loc[order])
     book = {name: desk.book[name] for name in order}
     assert desk.cash(model.hedge(shuffled, book).trades) == pytest.approx(
         desk.cash(model.hedge(market, desk.book).trades), abs=SAME
@@ -236,14 +234,7 @@ def test_law_9_on_200_binding_limits():
 def test_law_11_a_stock_hedged_by_its_forward_or_a_synthetic_has_no_risk_left(quantity, hedges):
     market = options(strikes=(50, 100), days=(30,), half_spread=0.0)
     drivers = market.drivers.loc[["U"]].rename_axis("driver").reset_index()
-    market = Market(
-        instruments=market.instruments,
-        quotes=market.quotes,
-        base_currency="USD",
-        drivers=drivers,
-        history=market.history[["U"]],
-        as_of=AS_OF,
-    )
+    market = replace(market, drivers=drivers, history=market.history[["U"]])
     risk = Risk(np.array([[0.01]]), np.array([0.02]), market.drivers.index)
     model = HedgeModel(risk=risk, objective=(Variance(1e-2, second_order=False),), universe=hedges)
     hedge = model.hedge(market, {"U": quantity})

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from desks import AS_OF, flat_risk, options, stocks
+from desks import flat_risk, options, stocks
 from sklearn.base import BaseEstimator
 from sklearn.covariance import LedoitWolf
 
@@ -181,10 +181,7 @@ def test_relax_leaves_the_limits_that_did_not_have_to_give_way():
 
 def test_limits_that_no_tradable_moves_are_named():
     market, book = stocks(3), {"S0": 1000.0}
-    market = type(market)(
-        instruments=market.instruments.assign(desk=["a", "b", "b"]), quotes=market.quotes, base_currency="USD",
-        history=market.history, as_of=market.as_of,
-    )  # fmt: skip
+    market = replace(market, instruments=market.instruments.assign(desk=["a", "b", "b"]))
     model = simple(market, constraints=(Neutral("delta", by="desk"),))
     with pytest.raises(InfeasibleError, match=r"no tradable contract moves these limits.*\n  delta\[a\] is"):
         model.hedge(market, book)
@@ -272,9 +269,7 @@ def test_a_hedge_without_a_quote_is_not_traded_and_named():
     market = stocks(3)
     quotes = market.quotes.copy()
     quotes.loc["S2", ["bid", "ask"]] = np.nan
-    market = type(market)(
-        instruments=market.instruments, quotes=quotes, base_currency="USD", history=market.history, as_of=market.as_of
-    )
+    market = replace(market, quotes=quotes)
     hedge = simple(market, universe=("S1", "S2")).hedge(market, {"S0": 10.0})
     assert hedge.program.columns == ("S1",)
     assert "S2: not traded, no quote" in hedge.problem.notes
@@ -487,7 +482,7 @@ def test_what_the_market_lacks_is_the_models_to_say():
         model.hedge(market, {"S0": 1.0})
     with pytest.raises(SpecError, match="quotes have no volume for any tradable contract"):
         simple(market, universe=None, objective=(ImpactCost(),)).hedge(market, {"S0": 1.0})
-    bare = type(market)(instruments=market.instruments, quotes=market.quotes, base_currency="USD", as_of=AS_OF)
+    bare = replace(market, history=None)
     with pytest.raises(SpecError, match="risk: the market has no history"):
         HedgeModel(risk=EwmaRisk()).hedge(bare, {"S0": 1.0})
 
@@ -514,10 +509,7 @@ def test_a_fingerprint_says_everything_that_decides_and_nothing_else():
 def test_vega_without_a_driver_is_reported():
     market = options()
     drivers = market.drivers.loc[["U"]].rename_axis("driver").reset_index()
-    bare = type(market)(
-        instruments=market.instruments, quotes=market.quotes, base_currency="USD", drivers=drivers,
-        history=market.history[["U"]], as_of=AS_OF,
-    )  # fmt: skip
+    bare = replace(market, drivers=drivers, history=market.history[["U"]])
     hedge = HedgeModel(risk=flat_risk(bare), objective=(Variance(1e-3),), universe=("U",)).hedge(
         bare, {"C100-30": 10.0}
     )

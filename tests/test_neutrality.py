@@ -1,5 +1,7 @@
 """Neutral: bands hold for the whole book, per group and robustly; a point inside stays, one outside is moved."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -94,10 +96,7 @@ def test_robust_neutrality_holds_at_every_corner_of_the_box():
 def test_beta_stands_for_every_market_driver():
     market = stocks(5)
     drivers = market.drivers.assign(market=market.names.isin(["S3", "S4"]))
-    market = type(market)(
-        instruments=market.instruments, quotes=market.quotes, base_currency="USD", drivers=drivers,
-        history=market.history, as_of=market.as_of,
-    )  # fmt: skip
+    market = replace(market, drivers=drivers)
     hedge = hedged(market, {"S0": 10.0, "S1": 10.0}, Neutral("beta", band=1.0), betas=Beta(), universe=("S3", "S4"))
     assert list(hedge.limits.index) == ["beta:S3", "beta:S4"]
     assert hedge.exposures.loc[["beta:S3", "beta:S4"], "after"].abs().max() <= 1 + 1e-6

@@ -29,13 +29,6 @@ from optihedge.risk.root import Risk
 EXACT = 1e-9  # relative
 
 
-def changed(market: Market, **given) -> Market:
-    """The market with some of its frames replaced."""
-    frames = {name: getattr(market, name) for name in ("instruments", "quotes", "history", "depth")}
-    frames["drivers"] = market.drivers
-    return Market(**{**frames, "base_currency": market.base_currency, "as_of": market.as_of, **given})
-
-
 def costs_at(market: Market, term, book: dict, after: dict, **model) -> pd.DataFrame:
     """Cost by contract of ending at `after`, whatever is best."""
     model = HedgeModel(objective=(term,), risk=flat_risk(market), capital=1e6, **model)
@@ -108,7 +101,7 @@ def test_fees_are_a_fraction_of_notional():
 @pytest.mark.parametrize("power", [1.5, 2.0])
 def test_impact_is_its_formula(power):
     market = stocks(2)
-    market = changed(market, quotes=market.quotes.assign(volume=[1e4, 5e4]))
+    market = replace(market, quotes=market.quotes.assign(volume=[1e4, 5e4]))
     cost = costs_at(market, ImpactCost(0.7, power=power), {"S0": 10.0}, {"S1": 300.0}, horizon="5d")["impact"]
     expected = 0.7 * 0.01 * market.price["S1"] * 300 * (300 / 5e4) ** (power - 1)
     assert cost["S1"] == pytest.approx(expected, rel=EXACT)
@@ -116,7 +109,7 @@ def test_impact_is_its_formula(power):
 
 def test_impact_without_volume_names_the_contract():
     market = stocks(2)
-    market = changed(market, quotes=market.quotes.assign(volume=[1e4, np.nan]))
+    market = replace(market, quotes=market.quotes.assign(volume=[1e4, np.nan]))
     with pytest.raises(DataError, match="volume of S1 is missing or zero"):
         HedgeModel(objective=(ImpactCost(),), risk=flat_risk(market)).hedge(market, {"S0": 1.0})
 
@@ -136,7 +129,7 @@ def test_spread_and_depth_together_walk_the_order_book():
     quotes = market.quotes.copy()
     quotes.loc["S1", ["bid", "ask"]] = [bids[0], asks[0]]
     depth = pd.DataFrame(rows[::-1], columns=["instrument", "side", "price", "size"])
-    market = changed(market, quotes=quotes, depth=depth)
+    market = replace(market, quotes=quotes, depth=depth)
     model = HedgeModel(objective=(SpreadCost(), DepthCost()), capital=1e6, risk=flat_risk(market))
     hedge = model.hedge(market, {"S0": 1.0})
     column = hedge.program.columns.index("S1")
@@ -156,7 +149,7 @@ def test_depth_without_an_order_book_is_refused():
 
 def test_borrow_is_paid_by_shorts_and_financing_by_longs():
     market = stocks(3)
-    market = changed(market, quotes=market.quotes.assign(borrow_rate=[0.02, np.nan, 0.5]))
+    market = replace(market, quotes=market.quotes.assign(borrow_rate=[0.02, np.nan, 0.5]))
     cost = costs_at(market, HoldingCost(borrow=0.1, financing=0.04), {}, {"S0": -5.0, "S1": -5.0, "S2": 5.0},
                     horizon="21d")["holding"]  # fmt: skip
     year = 21 / 252

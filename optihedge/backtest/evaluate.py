@@ -157,10 +157,11 @@ def evaluate_risk(
     count = len(moves) - start
     shares = np.array([np.bincount(draw, minlength=count) for draw in block_rows(count, _BLOCK, _DRAWS, seed)]) / count
     labels = _period_labels(kept.index[start:], months)
+    periods = _period_table(results, labels)
     return RiskEvaluation(
-        forecasts=_forecast_table(results, base, shares, labels),
+        forecasts=_forecast_table(results, base, shares, periods),
         variances=_variance_table(results, base, shares),
-        periods=_period_table(results, labels),
+        periods=periods,
         left_out=tuple(moves.columns.difference(complete, sort=False)),
         baseline=base,
     )
@@ -257,12 +258,11 @@ def _bias(squares: np.ndarray) -> float:
     return float(np.median(np.sqrt(squares.mean(axis=0))))
 
 
-def _forecast_table(results: dict[str, _Result], base: str, shares: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+def _forecast_table(results: dict[str, _Result], base: str, shares: np.ndarray, periods: pd.DataFrame) -> pd.DataFrame:
     """`RiskEvaluation.forecasts`; shares: weight of each row in each resample (draws x T)."""
     table = {}
     for name, result in results.items():
         for kind, squares in result.squares.items():
-            spans = [_bias(squares[labels == label]) for label in pd.unique(labels)]
             less = (result.qlike[kind] - results[base].qlike[kind]).mean(axis=1)
             bias_low, bias_high = np.quantile(np.median(np.sqrt(shares @ squares), axis=1), _INTERVAL)
             qlike_low, qlike_high = np.quantile(shares @ less, _INTERVAL)
@@ -270,8 +270,8 @@ def _forecast_table(results: dict[str, _Result], base: str, shares: np.ndarray, 
                 "bias": _bias(squares),
                 "bias_low": bias_low,
                 "bias_high": bias_high,
-                "period_low": min(spans),
-                "period_high": max(spans),
+                "period_low": periods.loc[(name, kind)].min(),
+                "period_high": periods.loc[(name, kind)].max(),
                 "qlike": less.mean(),
                 "qlike_low": qlike_low,
                 "qlike_high": qlike_high,

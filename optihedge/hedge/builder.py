@@ -11,19 +11,18 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from optihedge.errors import DataError, SpecError
+from optihedge.errors import DataError, InfeasibleError, SpecError
 from optihedge.frames import nearest
 from optihedge.hedge.horizon import Horizon
-from optihedge.hedge.problem import Problem, TermCost, assemble, boxes
-from optihedge.hedge.program import Program
-from optihedge.hedge.terms.base import Term
+from optihedge.hedge.problem import TermCost
 from optihedge.hedge.variance import VarianceForm, variance_form
+from optihedge.market.pricing import SECONDS_PER_YEAR
 from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk
 
 Array = np.ndarray
+DEFAULT_BOX = 10.0  # times the larger of the book's gross and the capital, where the user gives no limit
 Values: TypeAlias = float | Array | pd.Series
-_YEAR = 365 * 86400.0  # seconds
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -96,7 +95,7 @@ class ProgramBuilder:
         self.cvxpy_: list[tuple[str, Callable[..., Any]]] = []
         self.notes: list[str] = []
         self._form: VarianceForm | None = None
-        self._term: Term = Term(name="model")
+        self._term = "model"
 
     # data over contracts in play
 
@@ -120,7 +119,7 @@ class ProgramBuilder:
         frame = getattr(self.market, table)
         if name not in frame.columns:
             hint = nearest(name, frame.columns)
-            raise SpecError(f"{self._term.label}: {table} have no column {name!r}{hint}; add it or use another")
+            raise SpecError(f"{self._term}: {table} have no column {name!r}{hint}; add it or use another")
         return frame[name].iloc[self.positions]
 
     def numbers(self, name: str, table: str = "instruments") -> Array:
@@ -130,7 +129,7 @@ class ProgramBuilder:
         bad = values.isna() & column.notna() & (column != "")
         if bad.any():
             text = column[bad].iloc[0]
-            raise DataError(f"{self._term.label}: {name} of {column.index[bad][0]} is {text!r}; {table} need numbers")
+            raise DataError(f"{self._term}: {name} of {column.index[bad][0]} is {text!r}; {table} need numbers")
         return values.to_numpy(dtype=float)
 
     def total(self, name: str) -> Array:
@@ -138,7 +137,7 @@ class ProgramBuilder:
         frame = self.market.exposures
         if name not in frame.columns:
             raise SpecError(
-                f"{self._term.label}: the market has no exposure {name!r}{nearest(name, frame.columns)}; "
+                f"{self._term}: the market has no exposure {name!r}{nearest(name, frame.columns)}; "
                 f"it has {', '.join(map(str, frame.columns))}"
             )
         return self._vector(f"exposure {name}", frame[name].to_numpy(dtype=float)[self.positions])
@@ -176,7 +175,7 @@ class ProgramBuilder:
             return self._vector("notional", self._notional)
         if name == "delta":
             return np.abs(self.total("delta"))
-        raise SpecError(f"{self._term.label}: measure {name!r} is unknown; use 'notional' or 'delta'")
+        raise SpecError(f"{self._term}: measure {name!r} is unknown; use 'notional' or 'delta'")
 
     def half_spread(self) -> tuple[Array, Array]:
         """Cost of buying and of selling one contract (N each), base currency; 0 on a side that cannot trade."""
@@ -186,7 +185,7 @@ class ProgramBuilder:
     def variance(self) -> VarianceForm:
         """The variance of P&L over the horizon. Raises SpecError where the hedging model has no risk."""
         if self.risk is None:
-            raise SpecError(f"{self._term.label}: the hedging model has no risk; give it a risk estimator or a Risk")
+            raise SpecError(f"{self._term}: the hedging model has no risk; give it a risk estimator or a Risk")
         if self._form is None:
             self._form = variance_form(self.market, self.positions, self.risk, self.periods)
         return self._form
@@ -194,7 +193,7 @@ class ProgramBuilder:
     def underlying_volatility(self) -> Array:
         """Volatility per period of each contract's underlying under the risk (N, decimal); 0 for base-currency cash."""
         if self.risk is None:
-            raise SpecError(f"{self._term.label}: the hedging model has no risk; give it a risk estimator or a Risk")
+            raise SpecError(f"{self._term}: the hedging model has no risk; give it a risk estimator or a Risk")
         volatility = self.risk.volatility().reindex(self.market.drivers.index).fillna(0.0).to_numpy()
         driver = self.market.paths.driver[self.positions]
         return np.where(driver >= 0, np.append(volatility, 0.0)[driver], 0.0)
@@ -204,7 +203,7 @@ class ProgramBuilder:
         market, at = self.market, self.positions
         basis = np.flatnonzero(market.drivers["kind"] == "basis")
         loading = np.asarray(sp.csr_array(market.loadings.matrix)[basis].sum(axis=0)).ravel()[at]
-        life = (market.instruments["expiry"].iloc[at] - market.as_of).dt.total_seconds().to_numpy() / _YEAR
+        life = (market.instruments["expiry"].iloc[at] - market.as_of).dt.total_seconds().to_numpy() / SECONDS_PER_YEAR
         on = (loading != 0) & np.isfinite(life)
         forward, spot = market.contracts.forward[at][on], market.contracts.spot[at][on]
         roll = np.zeros(len(at))
@@ -229,15 +228,48 @@ class ProgramBuilder:
         low, high = self._extent()
         return np.maximum(np.abs(low), np.abs(high))
 
+    def boxes(self, notes: list[str] | None = None) -> tuple[Array, Array, Array, Array]:
+        """Finite bounds of quantities after (N, contracts), and which of them (N booleans each) are default boxes.
+
+        An empty book without capital has nothing to size them by: then they reach one contract, enough to find out
+        whether to trade at all (see `Problem.asks_for_capital`). Raises InfeasibleError for an empty box, DataError.
+        """
+        lower, upper, start = self.lower, self.upper, self.start
+        empty = self.tradable & (lower > upper)
+        if empty.any():
+            i = int(np.flatnonzero(empty)[0])
+            raise InfeasibleError(
+                f"{self.names[i]}: its limits leave no quantity (at least {lower[i]:.10g}, at most {upper[i]:.10g}; "
+                f"held {start[i]:.10g}); widen its position or trade limit"
+            )
+        default_lower, default_upper = self.tradable & np.isneginf(lower), self.tradable & np.isposinf(upper)
+        some = default_lower | default_upper
+        if not some.any():
+            return lower, upper, default_lower, default_upper
+        size = DEFAULT_BOX * self.size
+        notional = self.measure("notional")
+        bad = some & ~(notional > 0)
+        if bad.any():
+            raise DataError(f"{self.names[bad][0]} has no notional to size its trade limit; give it a TradeLimit")
+        reach = size / np.where(some, notional, 1.0) if size > 0 else np.ones(len(start))
+        if notes is not None:
+            notes.append(f"{int(some.sum())} contracts may trade up to the default {size:.6g} of notional each")
+        return (
+            np.where(default_lower, np.minimum(start - reach, upper), lower),
+            np.where(default_upper, np.maximum(start + reach, lower), upper),
+            default_lower,
+            default_upper,
+        )
+
     def _extent(self) -> tuple[Array, Array]:
-        lower, upper, *_ = boxes(self)
+        lower, upper, *_ = self.boxes()
         return np.where(self.tradable, lower, self.start), np.where(self.tradable, upper, self.start)
 
     # verbs
 
-    def begin(self, term: Term) -> None:
-        """What follows is said by this term."""
-        self._term = term
+    def begin(self, label: str) -> None:
+        """What follows is said by the term of this label."""
+        self._term = label
 
     def row(
         self,
@@ -293,10 +325,10 @@ class ProgramBuilder:
                 raise DataError(f"{names[0]}: {self.names[matrix.indices[bad][0]]} has no finite exposure; complete it")
         limits = [np.broadcast_to(np.asarray(x, dtype=float), m) for x in (lo, hi)]
         if np.isnan(limits).any() or (limits[0] > limits[1]).any():
-            raise SpecError(f"{names[0] if names else self._term.label}: limits {lo}, {hi} are not lower <= upper")
+            raise SpecError(f"{names[0] if names else self._term}: limits {lo}, {hi} are not lower <= upper")
         penalty = np.full(m, np.inf if soft is None else float(soft))
         self.rows_.append(RowBlock(
-            term=self._term.label, names=names, unit=unit, a=matrices[0], on_holdings=matrices[1],
+            term=self._term, names=names, unit=unit, a=matrices[0], on_holdings=matrices[1],
             on_trades=matrices[2], auxiliaries=wide, lower=limits[0], upper=limits[1], penalty=penalty,
             target=np.full(m, target), tier=tier,
         ))  # fmt: skip
@@ -326,7 +358,7 @@ class ProgramBuilder:
     def risk_rows(self, rows: Array | sp.sparray, offset: Values = 0.0) -> None:
         """Add 1/2 |rows q + offset|^2 to the objective: rows r x N, dense or sparse."""
         shift = np.broadcast_to(np.asarray(offset, dtype=float), rows.shape[0])
-        self.risk_terms_.add(self._term.label)
+        self.risk_terms_.add(self._term)
         if sp.issparse(rows):
             self.risk_sparse_.append((sp.csr_array(rows), shift))
         else:
@@ -334,7 +366,7 @@ class ProgramBuilder:
 
     def diagonal(self, values: Values) -> None:
         """Add 1/2 sum values q^2 to the objective: base currency per contract squared."""
-        self.risk_terms_.add(self._term.label)
+        self.risk_terms_.add(self._term)
         self.diagonal_ = self.diagonal_ + self._vector("diagonal", values)
 
     def box(self, lower: Values = -np.inf, upper: Values = np.inf) -> None:
@@ -348,7 +380,7 @@ class ProgramBuilder:
         beyond = self.names[~self.tradable & ((self.start < lower) | (self.start > upper))]
         if len(beyond):
             more = f" and {len(beyond) - 1} more" if len(beyond) > 1 else ""
-            self.notes.append(f"{self._term.label}: {beyond[0]}{more} beyond the limit, but not tradable")
+            self.notes.append(f"{self._term}: {beyond[0]}{more} beyond the limit, but not tradable")
 
     def trade_box(self, lower: Values = -np.inf, upper: Values = np.inf) -> None:
         """Bounds on trades, contracts: lower <= 0 <= upper."""
@@ -360,44 +392,36 @@ class ProgramBuilder:
         first = sum(len(x.names) for x in self.auxiliaries_)
         names = (name,) if count == 1 else tuple(f"{name}[{i}]" for i in range(count))
         self.auxiliaries_.append(
-            Auxiliary(term=self._term.label, names=names, lower=sized[0], upper=sized[1], cost=sized[2])
+            Auxiliary(term=self._term, names=names, lower=sized[0], upper=sized[1], cost=sized[2])
         )
         return np.arange(first, first + count)
 
     def cap_volatility(self, limit: float, second_order: bool) -> None:
         """Volatility over the horizon <= limit, base currency. At most one in a hedging model."""
         if self.volatility_limit_ is not None:
-            raise SpecError(f"{self._term.label}: a hedging model has at most one volatility limit; keep one")
+            raise SpecError(f"{self._term}: a hedging model has at most one volatility limit; keep one")
         form = self.variance()
-        self.volatility_limit_ = (self._term.label, limit, form if second_order else form.first_order())
+        self.volatility_limit_ = (self._term, limit, form if second_order else form.first_order())
 
     def cvxpy(self, function: Callable[[Any, ProgramBuilder], Any]) -> None:
         """function(h, p) -> CVXPY expression, constraint or list; h: quantities after over p.names."""
-        self.cvxpy_.append((self._term.label, function))
-
-    def problem(self) -> Problem:
-        """The Program with what reports need to read it."""
-        return assemble(self)
-
-    def build(self) -> Program:
-        """The Program over tradable contracts, then auxiliaries."""
-        return self.problem().program
+        self.cvxpy_.append((self._term, function))
 
     def _charge(self, cost: TermCost) -> None:
-        earlier = self.costs_.get(self._term.label)
-        self.costs_[self._term.label] = cost if earlier is None else earlier.plus(cost)
+        earlier = self.costs_.get(self._term)
+        self.costs_[self._term] = cost if earlier is None else earlier.plus(cost)
 
     def _vector(self, what: str, values: Values) -> Array:
         if isinstance(values, pd.Series) and not values.index.equals(self.names):
-            raise SpecError(f"{self._term.label}: {what} is labelled otherwise than the contracts in play; reindex it")
+            raise SpecError(f"{self._term}: {what} is labelled otherwise than the contracts in play; reindex it")
         vector = np.broadcast_to(np.asarray(values, dtype=float), len(self.names))
         if not np.isfinite(vector).all():
             contract = self.names[~np.isfinite(vector)][0]
-            raise DataError(f"{self._term.label}: {what} of {contract} is not a finite number; complete its data")
+            raise DataError(f"{self._term}: {what} of {contract} is not a finite number; complete its data")
         return vector
 
     def _bound(self, values: Values) -> Array:
         vector = np.broadcast_to(np.asarray(values, dtype=float), len(self.names))
         if np.isnan(vector).any():
-            raise SpecError(f"{self._term.label}: the bound of {self.names[np.isnan(vector)][0]} is NaN; give a number")
+            raise SpecError(f"{self._term}: the bound of {self.names[np.isnan(vector)][0]} is NaN; give a number")
         return vector

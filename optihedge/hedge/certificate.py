@@ -13,6 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.hedge.program import (
+    RESIDUAL_TOLERANCE,
     Array,
     Candidate,
     Program,
@@ -25,7 +26,6 @@ from optihedge.hedge.program import (
 )
 
 GAP_TOLERANCE = 1e-6  # of the objective's scale
-RESIDUAL_TOLERANCE = 1e-9  # of a row's size
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,8 +321,7 @@ def proves_infeasible(p: Program, h: Array, m: Array, mu: float = 0.0) -> bool:
     m = clip_multipliers(limits, m)
     if not np.isfinite(m).all() or not (m.any() or mu > 0):
         return False
-    widest = np.maximum(np.abs(p.lower), np.abs(p.upper))
-    noise = np.abs(m) @ row_tolerances(p, widest)
+    noise = np.abs(m) @ row_tolerances(p, p.widest)
     if mu > 0 and p.volatility_limit is not None:
         noise += mu * p.volatility_limit.limit * limit_tolerance(p, h)
     return -dual_gap(limits, h, m, mu).total > noise

@@ -68,15 +68,11 @@ def row_scale(p: Program) -> Array:
 def unreachable_row(p: Program) -> Array | None:
     """Multipliers that prove one hard row unreachable inside the box, if there is such a row."""
     low, high = row_reach(p)
-    allowed = np.where(np.isinf(p.row_penalty), row_tolerances(p, _widest(p)), np.inf)
+    allowed = np.where(np.isinf(p.row_penalty), row_tolerances(p, p.widest), np.inf)
     for beyond, sign in ((low - p.row_upper - allowed, 1.0), (p.row_lower - high - allowed, -1.0)):
         if len(beyond) and beyond.max() > 0:
             return sign * (np.arange(len(beyond)) == int(np.argmax(beyond)))
     return None
-
-
-def _widest(p: Program) -> Array:
-    return np.maximum(np.abs(p.lower), np.abs(p.upper))
 
 
 def relax(p: Program, order: Sequence[int] | None = None, *, deadline: float | None = None) -> Relaxation:
@@ -225,7 +221,7 @@ def least_volatility(p: Program) -> tuple[Array, Array]:
 
 
 def _broken(p: Program, h: Array) -> Array:
-    return np.isinf(p.row_penalty) & (row_violations(p, h) > row_tolerances(p, _widest(p)))
+    return np.isinf(p.row_penalty) & (row_violations(p, h) > row_tolerances(p, p.widest))
 
 
 def _relaxation(p: Program, h: Array, scale: Array, proof: Array, mu: float) -> Relaxation:

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from optihedge.errors import SpecError
 from optihedge.hedge.builder import ProgramBuilder
+from optihedge.hedge.compile import assemble
 from optihedge.hedge.horizon import Horizon, parse_horizon
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.result import Hedge
@@ -118,7 +119,7 @@ class HedgeModel:
             raise SpecError(f"frontier: the objective has {len(mine)} Variance terms; it needs one to vary")
         (variance,) = mine
         _, market, risk, problem = self._state(market, book)
-        known = variance.at(max(problem.gross, self.capital))
+        known = variance.at(problem.size)
         hedges: list[Hedge] = []
         for aversion in aversions:
             varied = replace(variance, aversion=aversion, relative=None)
@@ -139,9 +140,9 @@ class HedgeModel:
         horizon = parse_horizon(self.horizon, market.periods_per_year if risk is None else risk.periods_per_year)
         builder = self._builder(market, before, risk, horizon)
         for term in sorted(self.terms, key=lambda term: term.reads_boxes):
-            builder.begin(term)
+            builder.begin(term.label)
             term.contribute(builder)
-        return self, market, risk, builder.problem()
+        return self, market, risk, assemble(builder)
 
     def _builder(self, market: Market, before: Array, risk: Risk | None, horizon: Horizon) -> ProgramBuilder:
         universe = self.universe if isinstance(self.universe, Universe) else Universe()

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
 
+import optihedge
 from optihedge.errors import OptihedgeError, SpecError
 from optihedge.frames import nearest
 from optihedge.hedge.model import HedgeModel
@@ -19,37 +20,20 @@ from optihedge.hedge.solve import solver_named
 from optihedge.hedge.terms.base import Term
 from optihedge.hedge.universe import Universe
 
-_OBJECTIVE = "optihedge.hedge.terms.objective"
-_LIMITS = "optihedge.hedge.terms.limits"
-_HOME = {
-    "objective": {
-        **dict.fromkeys(
-            ("Variance", "SpreadCost", "FeeCost", "ImpactCost", "DepthCost", "HoldingCost", "CarryCost",
-             "ExpectedReturn", "Tracking"), _OBJECTIVE,
-        ),
-    },
-    "constraints": {
-        "Neutral": "optihedge.hedge.terms.neutrality",
-        **dict.fromkeys(
-            ("PositionLimit", "TradeLimit", "TurnoverLimit", "GrossLimit", "ParticipationLimit", "VolatilityLimit"),
-            _LIMITS,
-        ),
-    },
-    "risk": {
-        "SampleRisk": "optihedge.risk.sample",
-        "GivenRisk": "optihedge.risk.sample",
-        "EwmaRisk": "optihedge.risk.ewma",
-        "FactorRisk": "optihedge.risk.factor",
-        "StackedRisk": "optihedge.risk.factor",
-        "AdaptiveRisk": "optihedge.risk.adaptive",
-        "BetaRisk": "optihedge.risk.beta_risk",
-        "CombinedEwmaRisk": "optihedge.risk.combined",
-        "ObservedFactorRisk": "optihedge.risk.observed",
-        "FundamentalRisk": "optihedge.risk.observed",
-        "GarchRisk": "optihedge.risk.garch",
-        "RegimeRisk": "optihedge.risk.regime",
-    },
-    "betas": {"Beta": "optihedge.risk.beta"},
+_TYPES = {  # names of this library's own classes, by the table that may hold them
+    "objective": (
+        "Variance", "SpreadCost", "FeeCost", "ImpactCost", "DepthCost", "HoldingCost", "CarryCost", "ExpectedReturn",
+        "Tracking",
+    ),
+    "constraints": (
+        "Neutral", "PositionLimit", "TradeLimit", "TurnoverLimit", "GrossLimit", "ParticipationLimit",
+        "VolatilityLimit",
+    ),
+    "risk": (
+        "SampleRisk", "GivenRisk", "EwmaRisk", "FactorRisk", "StackedRisk", "AdaptiveRisk", "BetaRisk",
+        "CombinedEwmaRisk", "ObservedFactorRisk", "FundamentalRisk", "GarchRisk", "RegimeRisk",
+    ),
+    "betas": ("Beta",),
 }  # fmt: skip
 _SCALARS: dict[str, Any] = {
     "description": str, "horizon": str, "capital": float, "on_infeasible": str, "solver": str | tuple[str, ...],
@@ -187,7 +171,7 @@ class _Reader:
         entry = dict(entry)
         kind = entry.pop("type", None)
         if not isinstance(kind, str):
-            self.mistakes.append(f"{where}: type is missing; name a class, for instance {next(iter(_HOME[table]))}")
+            self.mistakes.append(f"{where}: type is missing; name a class, for instance {next(iter(_TYPES[table]))}")
             return None
         cls = self.named(where, kind, table)
         if cls is None:
@@ -199,7 +183,9 @@ class _Reader:
                 entry[key] = tuple(self.built(f"{where}.{key} {i}", v, "risk") for i, v in enumerate(value, 1))
         made = self.construct(f"{where} ({kind})", cls, entry)
         if table == "risk" and "." not in where and made is not None and _is_covariance(cls):
-            return import_module("optihedge.risk.sample").SampleRisk(estimator=made)
+            from optihedge.risk.sample import SampleRisk
+
+            return SampleRisk(estimator=made)
         return made
 
     def named(self, where: str, kind: str, table: str) -> type | None:
@@ -213,16 +199,13 @@ class _Reader:
             except (ImportError, AttributeError) as error:
                 self.mistakes.append(f"{where}: {kind} cannot be loaded ({error})")
                 return None
-        home = _HOME[table]
+        home = _TYPES[table]
         if kind in home:
-            try:
-                return getattr(import_module(home[kind]), kind)
-            except (ImportError, AttributeError):
-                pass
+            return getattr(optihedge, kind)
         covariance = import_module("sklearn.covariance") if table == "risk" else None
         if covariance is not None and kind in covariance.__all__ and inspect.isclass(getattr(covariance, kind)):
             return getattr(covariance, kind)
-        other = [t for t in _HOME if kind in _HOME[t]]
+        other = [t for t in _TYPES if kind in _TYPES[t]]
         hint = f"; it belongs to {other[0]}" if other else nearest(kind, home) or f"; known are {', '.join(home)}"
         self.mistakes.append(f"{where}: there is no type {kind!r}{hint}")
         return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from optihedge.hedge.program import Program
+from optihedge.hedge.program import Program, risk_gradient
 
 Array = np.ndarray
 _ON_EDGE = 1e-9  # of the costs and the marginal risk
@@ -26,9 +26,7 @@ class NoTradeRegion:
 
     def marginal(self, h: Array) -> Array:
         """What one more contract adds to the risk term and the linear objective at quantities h (n), base currency."""
-        p = self.program
-        dense, sparse = p.factors @ h + p.factor_offset, p.specifics @ h + p.specific_offset
-        return p.factors.T @ dense + p.specifics.T @ sparse + p.diagonal * h + p.linear
+        return risk_gradient(self.program, h) + self.program.linear
 
     def contains(self, h: Array) -> bool:
         """Whether no trade pays from quantities h (n)."""

@@ -25,6 +25,8 @@ import scipy.sparse as sp
 from optihedge.errors import SpecError
 
 Array = np.ndarray
+RESIDUAL_TOLERANCE = 1e-9  # of a row's size: how far it may be from its limits
+VOLATILITY_UNIT = "base currency over the horizon"
 _ABSENT: Any = None  # made zeros of the right shape when the Program is built
 
 
@@ -39,6 +41,12 @@ class Depth:
     side: Array
     beyond: Array
     slope: Array
+
+    @classmethod
+    def none(cls) -> Depth:
+        """No hinges."""
+        nothing = np.zeros(0)
+        return cls(column=nothing, side=nothing, beyond=nothing, slope=nothing)
 
     def __post_init__(self) -> None:
         for name, kind in (("column", int), ("side", float), ("beyond", float), ("slope", float)):
@@ -129,8 +137,13 @@ class Program:
         for name in ("rows", "rows_on_holdings", "rows_on_trades"):
             put(name, _sparse(name, getattr(self, name), m, n))
         if self.depth is None:
-            put("depth", Depth(column=np.zeros(0, int), side=np.zeros(0), beyond=np.zeros(0), slope=np.zeros(0)))
+            put("depth", Depth.none())
         _check(self)
+
+    @property
+    def widest(self) -> Array:
+        """The largest |quantity| of each column inside its box, n contracts."""
+        return np.maximum(np.abs(self.lower), np.abs(self.upper))
 
     @property
     def size(self) -> tuple[int, int, int, int]:
@@ -204,6 +217,20 @@ def _check(p: Program) -> None:
     if len(d.column) and (np.min(d.slope) < 0 or np.min(d.beyond) < 0 or not np.isfinite(d.slope).all()
                           or not np.isfinite(d.beyond).all() or not np.isin(d.side, (-1, 1)).all()):  # fmt: skip
         raise SpecError("Program.depth: slopes and sizes must be finite and >= 0, sides +1 or -1")
+
+
+def risk_gradient(p: Program | VolatilityLimit, h: Array) -> Array:
+    """Gradient of 1/2 the quadratic form at h, by column."""
+    dense = p.factors.T @ (p.factors @ h + p.factor_offset)
+    return dense + p.specifics.T @ (p.specifics @ h + p.specific_offset) + p.diagonal * h
+
+
+def fewest_rows(rows: Array, offset: Array) -> tuple[Array, Array]:
+    """Rows and offset (k x n, k) of the same |rows h + offset|^2, n + 1 at most: tall ones by their triangle."""
+    if len(rows) <= rows.shape[1] + 1:
+        return rows, offset
+    triangle = np.asarray(np.linalg.qr(np.column_stack([rows, offset]), mode="r"))
+    return triangle[:, :-1], triangle[:, -1]
 
 
 def cost_of_trading(p: Program, x: Array) -> Array:

@@ -13,7 +13,7 @@ import pandas as pd
 from optihedge.hedge.baselines import baselines
 from optihedge.hedge.certificate import Certificate
 from optihedge.hedge.problem import Problem
-from optihedge.hedge.program import Program, row_values, row_violations
+from optihedge.hedge.program import VOLATILITY_UNIT, Program, row_values, row_violations
 from optihedge.hedge.rolls import roll_plan
 from optihedge.hedge.terms.objective import Variance
 from optihedge.market.snapshot import Market
@@ -123,7 +123,7 @@ class Hedge:
         row = {
             "before": limit.volatility(self.problem.columns(self.problem.start)), "after": after, "target": np.nan,
             "lower": -np.inf, "upper": limit.limit, "violation": max(after - limit.limit, 0.0),
-            "shadow_price": -self.limit_multiplier * limit.limit, "unit": "base currency over the horizon",
+            "shadow_price": -self.limit_multiplier * limit.limit, "unit": VOLATILITY_UNIT,
             "term": limit.name,
         }  # fmt: skip
         return pd.DataFrame([row], index=pd.Index([limit.name], name="limit"))[list(columns)]
@@ -238,7 +238,7 @@ class Hedge:
                 lines.append("nothing material to remove: no hedge here takes a tenth off the book's variance")
             for term in self.model.objective:
                 if isinstance(term, Variance):
-                    aversion = term.at(max(self.problem.gross, self.model.capital))
+                    aversion = term.at(self.problem.size)
                     lines += self._not_worth_it(aversion)
                     horizon = float(np.sqrt(self.risk.loc["variance", "after"]))
                     lines.append(

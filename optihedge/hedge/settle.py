@@ -12,7 +12,7 @@ from optihedge.errors import InfeasibleError, SolverError, SpecError
 from optihedge.hedge.certificate import Certificate, limit_tolerance
 from optihedge.hedge.infeasible import MARGIN, Relaxation, conflict, give_way, relax
 from optihedge.hedge.problem import Problem
-from optihedge.hedge.program import Candidate, Program
+from optihedge.hedge.program import VOLATILITY_UNIT, Candidate, Program
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.solve import Solution, solve
 from optihedge.market.snapshot import Market
@@ -82,7 +82,7 @@ def _hopeless(problem: Problem) -> pd.DataFrame:
         return rows
     value = limit.volatility(p.start)
     row = {"value": value, "lower": -np.inf, "upper": limit.limit, "violation": value - limit.limit, "penalty": np.inf,
-           "unit": "base currency over the horizon", "term": limit.name}  # fmt: skip
+           "unit": VOLATILITY_UNIT, "term": limit.name}  # fmt: skip
     return pd.DataFrame([*rows.to_dict("records"), row], index=pd.Index([*rows.index, limit.name], name="limit"))
 
 

@@ -15,6 +15,7 @@ from optihedge.frames import (
     Column,
     Schema,
     check_frame,
+    completed,
     nearest,
     number_block,
     parse_times,
@@ -68,11 +69,7 @@ def check_drivers(
         frame = pd.DataFrame({"driver": pd.Index(names).astype(str)})
     source = frame.attrs.get("source", "drivers")
     table = check_frame(unique_labels(frame, "driver", source), DRIVERS, source, others=None)
-    for name, column in DRIVERS.items():
-        if name not in table.columns:
-            default = column.default if column.default is not None else (np.nan if column.kind == "number" else "")
-            table[name] = np.full(len(table), default, dtype=None if column.kind != "text" else object)
-    table = table[list(DRIVERS)]
+    table = completed(table, DRIVERS)[list(DRIVERS)]
     if history is not None:
         stray = history.columns[~history.columns.isin(table.index)]
         if len(stray):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.frames import Column, Schema, check_frame, misspelt, nearest, refuse, unique_labels
+from optihedge.frames import Column, Schema, check_frame, completed, misspelt, nearest, refuse, unique_labels
 
 HOURS_PER_YEAR = 365 * 24
 
@@ -88,9 +88,7 @@ def check_instruments(frame: pd.DataFrame, as_of: pd.Timestamp, base_currency: s
     table.attrs = {"source": source}
     if "hedge" not in table.columns:
         table["hedge"] = True
-    for name, column in INSTRUMENTS.items():
-        if name not in table.columns:
-            table[name] = _absent(column, len(table))
+    table = completed(table, INSTRUMENTS)
     labels = table.index
     kind = types_of(table)
     given = table["currency"] != ""
@@ -144,14 +142,6 @@ def group_codes(instruments: pd.DataFrame, by: str) -> tuple[np.ndarray, tuple[s
     every = np.full(len(column), -1)
     every[named] = codes
     return every, tuple(str(label) for label in labels)
-
-
-def _absent(column: Column, rows: int) -> object:
-    if column.kind == "number":
-        return np.full(rows, column.default if column.default is not None else np.nan, dtype=float)
-    if column.kind == "time":
-        return pd.DatetimeIndex([pd.NaT] * rows).tz_localize("UTC").as_unit("ns")
-    return np.full(rows, column.default if column.default is not None else "", dtype=object)
 
 
 # ---- formulas of contract terms ------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.frames import Column, Schema, check_frame, nearest, refuse, row_of, unique_labels
+from optihedge.frames import Column, Schema, check_frame, completed, nearest, refuse, row_of, unique_labels
 from optihedge.market.drivers import close_times
 from optihedge.market.instruments import types_of
 
@@ -68,10 +68,7 @@ def check_quotes(
         name = quotes.index[row]
         close = nearest(name, instruments.index)
         raise DataError(f"{row_of(source, row)}: {name} is no known instrument{close}; add it to instruments")
-    for name, column in QUOTES.items():
-        if name not in quotes.columns:
-            empty = pd.DatetimeIndex([pd.NaT] * len(quotes)).tz_localize("UTC") if column.kind == "time" else np.nan
-            quotes[name] = empty
+    quotes = completed(quotes, QUOTES)
     kinds = {name: values[position] for name, values in types_of(instruments).items()}
     labels = quotes.index
     for name in ("bid", "ask", "mark"):

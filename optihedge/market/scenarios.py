@@ -116,6 +116,12 @@ def payoff_profile(
     return pd.DataFrame(columns)
 
 
+def smile_shape(strike: Floats, forward: Floats, years: Floats) -> tuple[Floats, Floats]:
+    """What the shocks term and skew of one do to the vol of each option (n each), as SHOCKS says."""
+    life = np.maximum(years, _DAY)
+    return np.sqrt(_MONTH / life), np.log(strike / forward) / np.sqrt(life)
+
+
 # ---- shocks by contract --------------------------------------------------------------------------------------------
 
 
@@ -283,10 +289,8 @@ class _Revaluation:
         self.unit = c.multiplier * c.fx
         self.right, self.half_right, self.vol = c.right[o], c.right[o] / 2, c.vol[o]
         self.today = (np.where(c.inverse, c.price * c.spot, c.price) * self.unit)[o]
-        time = np.maximum(c.years[o], _DAY)
-        self.term = np.sqrt(_MONTH / time)
-        self.skew = np.log(c.strike[o] / c.forward[o]) / np.sqrt(time)
-        x, a, b = self.terms(np.ones(len(time)))
+        self.term, self.skew = smile_shape(c.strike[o], c.forward[o], c.years[o])
+        x, a, b = self.terms(np.ones(len(self.term)))
         self.gap = self.today - self.black(x, self.vol * np.sqrt(np.maximum(c.years[o], 0.0)), a, b)
 
     def terms(self, share: Floats) -> tuple[Floats, Floats, Floats]:

@@ -38,10 +38,14 @@ class SviSlice:
 
     def derivatives(self, x: ArrayLike) -> tuple[Floats, Floats, Floats]:
         """w, w', w'' at log-moneyness x."""
-        y = np.asarray(x, dtype=float) - self.m
-        root = np.sqrt(y * y + self.sigma**2)
-        w = self.a + self.b * (self.rho * y + root)
-        return w, self.b * (self.rho + y / root), self.b * self.sigma**2 / root**3
+        return raw_svi(np.asarray(x, dtype=float), self.a, self.b, self.rho, self.m, self.sigma)
+
+
+def raw_svi(x: Floats, a: float, b: float, rho: float, m: float, sigma: float) -> tuple[Floats, Floats, Floats]:
+    """w, w', w'' of these parameters, checked or not, at log-moneyness x."""
+    y = x - m
+    root = np.sqrt(y * y + sigma**2)
+    return a + b * (rho * y + root), b * (rho + y / root), b * sigma**2 / root**3
 
 
 def butterfly(x: ArrayLike, w: ArrayLike, w1: ArrayLike, w2: ArrayLike) -> Floats:
@@ -106,15 +110,9 @@ def fit_svi(x: ArrayLike, w: ArrayLike, weight: ArrayLike, before: SviSlice | No
     def unpack(p: Floats) -> tuple[float, float, float, float, float]:
         return p[0] * level, p[1] * width, p[2], p[3] * width, p[4] * width
 
-    def evaluate(p: Floats, points: Floats) -> tuple[Floats, Floats, Floats]:
-        a, b, rho, m, sigma = unpack(p)
-        y = points - m
-        root = np.sqrt(y * y + sigma**2)
-        return a + b * (rho * y + root), b * (rho + y / root), b * sigma**2 / root**3
-
     def residuals(p: Floats) -> Floats:
-        fit = weight * (evaluate(p, x)[0] - w) / level
-        value, first, second = evaluate(p, grid)
+        fit = weight * (raw_svi(x, *unpack(p))[0] - w) / level
+        value, first, second = raw_svi(grid, *unpack(p))
         safe = np.maximum(value, 1e-3 * level)
         arbitrage = np.minimum(butterfly(grid, safe, first, second) - 0.02, 0)
         negative = np.minimum(value / level - 1e-3, 0)

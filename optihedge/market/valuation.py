@@ -15,8 +15,6 @@ from optihedge.market.exposures import Contracts, tenor_weights
 from optihedge.market.instruments import types_of
 from optihedge.market.pricing import SECONDS_PER_YEAR, implied_vol, implied_vol_reason, settlement_weight
 
-_SPOT_TYPES = ("index", "spot")
-
 
 @dataclass(frozen=True, eq=False)
 class Paths:

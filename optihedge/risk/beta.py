@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
-from sklearn.utils import Tags
-from sklearn.utils.validation import validate_data
 
 from optihedge.errors import DataError, SpecError
+from optihedge.risk.estimator import MovesEstimator
 
 _METHODS = ("ols", "ewma", "anchored", "dimson", "huber", "kalman")
 _HUBER = 1.345  # 95 % efficient for normal residuals
 _SINGULAR = 1e-10  # a scaled Gram matrix with a smaller eigenvalue ratio has no unique slopes
 
 
-class Beta(BaseEstimator):
+class Beta(MovesEstimator):
     """Betas of D drivers on m market drivers, jointly: move_d = a_d + sum_j beta_dj market_j + residual.
 
     method     "ols"; "ewma" (weights 2^(-age / halflife)); "anchored" (an EWMA fit held to a slow one by a ridge: the
@@ -35,6 +33,8 @@ class Beta(BaseEstimator):
     whose kind (moves.attrs["kinds"]) is not "price" are 0. Missing moves are left out driver by driver.
     Sources: Dimson 1979; Huber 1981 ch. 7; Vasicek 1973 (its prior variance here net of sampling noise); Blume 1975.
     """
+
+    _accepts_missing = True
 
     def __init__(
         self,
@@ -67,8 +67,8 @@ class Beta(BaseEstimator):
         """Fit to moves, T x D (DataFrame or array, NaN where missing). Raises DataError, SpecError."""
         self._check_parameters()
         attrs = getattr(moves, "attrs", {})
-        values = _read(self, moves)[-self.window if self.window else None :]
-        drivers = pd.Index(moves.columns if isinstance(moves, pd.DataFrame) else range(values.shape[1]), name="driver")
+        values, drivers = self._read(moves, minimum=4)
+        values, drivers = values[-self.window if self.window else None :], drivers.rename("driver")
         chosen = tuple(attrs.get("markets", ()) if self.market is None else self.market)
         columns = _market_columns(drivers, chosen)
         kinds = attrs.get("kinds", {})
@@ -84,11 +84,6 @@ class Beta(BaseEstimator):
         self.betas_ = pd.DataFrame(slopes, index=drivers, columns=labels)
         self.standard_errors_ = pd.DataFrame(errors, index=drivers, columns=labels)
         return self
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
 
     def _check_parameters(self) -> None:
         if self.method not in _METHODS:
@@ -159,18 +154,6 @@ class Beta(BaseEstimator):
             slow = weights * _decay(len(y), self.anchor_halflife)
             return anchored_regression(y, design, weights * _decay(len(y), self.halflife), slow, anchor=self.anchor)
         return (huber_regression if self.method == "huber" else weighted_regression)(y, design, weights)
-
-
-def _read(estimator: Beta, moves: pd.DataFrame | np.ndarray) -> np.ndarray:
-    if isinstance(moves, pd.DataFrame):
-        if moves.columns.has_duplicates:
-            twice = moves.columns[moves.columns.duplicated()][0]
-            raise DataError(f"moves: driver {twice} appears twice; name each once")
-        infinite = np.isinf(moves.to_numpy(dtype=float))
-        if infinite.any():
-            row, column = np.argwhere(infinite)[0]
-            raise DataError(f"moves: {moves.columns[column]} on {moves.index[row]} is infinite; mend the history")
-    return validate_data(estimator, moves, dtype=float, ensure_all_finite="allow-nan", ensure_min_samples=4)
 
 
 def _market_columns(drivers: pd.Index, chosen: tuple[str | int, ...]) -> np.ndarray:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError, SpecError
-from optihedge.risk.problems import ALL, BREAKS, RETURNS, Thresholds, describe, find_problems
+from optihedge.market.drivers import RETURNS
+from optihedge.risk.problems import ALL, BREAKS, Thresholds, describe, find_problems
 
 ACTIONS = ("fail", "freeze", "exclude", "proxy", "keep")
 

@@ -20,24 +20,10 @@ class MovesError(DataError, ValueError):
     """The moves handed to an estimator are wrong. A ValueError too, as scikit-learn's callers expect."""
 
 
-class RiskEstimator(BaseEstimator):
-    """Base of the estimators that turn moves (T x D) into a Risk over their drivers.
+class MovesEstimator(BaseEstimator):
+    """The door for moves that all estimators share; `_accepts_missing`: NaN may stand for a move not observed."""
 
-    A subclass has `fit(moves, y=None)` that sets `risk_`, and says in `_accepts_missing` whether NaN may stand for
-    a move that was not observed (a late listing, a holiday); it is never read as zero.
-    """
-
-    risk_: Risk
     _accepts_missing = False
-
-    def fit(self, moves: Moves, y: object = None) -> Self:
-        raise NotImplementedError
-
-    def score(self, moves: Moves, y: object = None) -> float:
-        """Mean Gaussian log likelihood of a row of moves (zero mean) under `risk_`; higher is better."""
-        check_is_fitted(self, "risk_")
-        values, _ = self._read(moves, reset=False, minimum=1)
-        return float(log_likelihood(self.risk_, values).mean())
 
     def _read(self, moves: Moves, *, reset: bool = True, minimum: int = 2) -> tuple[np.ndarray, pd.Index]:
         """The moves as T x D floats with their drivers; raises MovesError naming driver and row."""
@@ -63,6 +49,25 @@ class RiskEstimator(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self._accepts_missing
         return tags
+
+
+class RiskEstimator(MovesEstimator):
+    """Base of the estimators that turn moves (T x D) into a Risk over their drivers.
+
+    A subclass has `fit(moves, y=None)` that sets `risk_`, and says in `_accepts_missing` whether NaN may stand for
+    a move that was not observed (a late listing, a holiday); it is never read as zero.
+    """
+
+    risk_: Risk
+
+    def fit(self, moves: Moves, y: object = None) -> Self:
+        raise NotImplementedError
+
+    def score(self, moves: Moves, y: object = None) -> float:
+        """Mean Gaussian log likelihood of a row of moves (zero mean) under `risk_`; higher is better."""
+        check_is_fitted(self, "risk_")
+        values, _ = self._read(moves, reset=False, minimum=1)
+        return float(log_likelihood(self.risk_, values).mean())
 
 
 class OnlineRiskEstimator(RiskEstimator):

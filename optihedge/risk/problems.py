@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
+from optihedge.market.drivers import RETURNS
 
 ALL = "(all)"  # the driver of a problem that concerns whole rows
 BREAKS = ("wrong units", "unadjusted split", "jump")  # the level stays where it broke to
-RETURNS = ("price", "fx")  # kinds that move by their return
 _SPLITS = np.log([1.5, 4 / 3, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50])
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
+from optihedge.market.scenarios import smile_shape
 from optihedge.market.snapshot import Market
 
 Array = np.ndarray
@@ -42,7 +43,7 @@ def smile_move(start: Market, end: Market, underlying: str) -> pd.Series:
             f"it needs {_LEAST}"
         )
     at, change, weight = at[seen], change[seen], weight[seen]
-    shape = _shape(c.strike[at], c.forward[at], c.years[at])
+    shape = np.column_stack([np.ones(len(at)), *smile_shape(c.strike[at], c.forward[at], c.years[at])])
     move = np.linalg.lstsq(shape * weight[:, None], change * weight, rcond=None)[0]
     left = (change - shape @ move) / shape[:, 1]
     place = start.drivers.index[(start.drivers["kind"] == "price") & (start.drivers["underlying"] == underlying)]
@@ -77,9 +78,3 @@ def smile_noise(market: Market, noise: float) -> pd.Series:
     life = np.where(c.option, np.maximum(c.years, _DAY), 1.0)
     own = 100.0 * market.exposures["vega"].to_numpy() * noise * np.sqrt(_MONTH / life)
     return pd.Series(np.where(c.option, own, 0.0), index=market.names, name="noise")
-
-
-def _shape(strike: Array, forward: Array, years: Array) -> Array:
-    """What vol, term and skew do to each option's vol, n x 3, as in market.scenarios."""
-    life = np.maximum(years, _DAY)
-    return np.column_stack([np.ones(len(life)), np.sqrt(_MONTH / life), np.log(strike / forward) / np.sqrt(life)])

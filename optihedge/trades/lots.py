@@ -16,6 +16,8 @@ import pandas as pd
 from optihedge.errors import SpecError
 from optihedge.hedge.certificate import scale_of
 from optihedge.hedge.program import (
+    RESIDUAL_TOLERANCE,
+    VOLATILITY_UNIT,
     Array,
     Candidate,
     Program,
@@ -28,9 +30,10 @@ from optihedge.hedge.program import (
 )
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.solve import solve
+from optihedge.hedge.solvers.normalise import column_risk
 from optihedge.trades.exact import FAR, best_nearby, within_limits
 from optihedge.trades.grid import Grid
-from optihedge.trades.other_limits import VOLATILITY_UNIT, OwnTerms, meet_own, other_limits
+from optihedge.trades.other_limits import OwnTerms, meet_own, other_limits
 from optihedge.trades.search import Neighbourhood, improve
 
 _SHARE = 0.15  # of the legs still to be made whole, fixed before the rest is solved again
@@ -78,7 +81,7 @@ class Rounding:
     @property
     def broken(self) -> pd.DataFrame:
         """Hard rows that end further outside their band than half the finest traded lot explains."""
-        over = self.rows["violation"] > self.rows["allowed"] + 1e-9 * self.rows["scale"]
+        over = self.rows["violation"] > self.rows["allowed"] + RESIDUAL_TOLERANCE * self.rows["scale"]
         return self.rows[over & self.rows["hard"]]
 
 
@@ -176,7 +179,8 @@ def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:
     units = dict(zip(hedge.program.row_names, hedge.problem.row_units, strict=True))
     if hedge.program.volatility_limit is not None:
         units[hedge.program.volatility_limit.name] = VOLATILITY_UNIT
-    over = rounding.rows[rounding.rows["hard"] & (rounding.rows["violation"] > 1e-9 * rounding.rows["scale"])]
+    rows = rounding.rows
+    over = rows[rows["hard"] & (rows["violation"] > RESIDUAL_TOLERANCE * rows["scale"])]
     before = row_violations(hedge.program, hedge.problem.columns(hedge.problem.start))
     outside = dict(zip(hedge.program.row_names, before, strict=True))
     texts = []
@@ -296,7 +300,7 @@ def _coarseness(program: Program, grid: Grid) -> Array:
     """Size of each leg's lot against the coarsest on any row or in risk, between 0 and 1."""
     lots = np.vstack([
         np.abs(program.rows.toarray()) * grid.lot,
-        np.sqrt((program.factors**2).sum(axis=0) + (program.specifics**2).sum(axis=0) + program.diagonal) * grid.lot,
+        column_risk(program) * grid.lot,
     ])  # fmt: skip
     largest = lots.max(axis=1, initial=0.0, keepdims=True)
     return (lots / np.where(largest > 0, largest, 1.0)).max(axis=0)

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from optihedge.hedge.certificate import RESIDUAL_TOLERANCE, limit_tolerance
-from optihedge.hedge.program import Array, Program, objective
+from optihedge.hedge.certificate import limit_tolerance
+from optihedge.hedge.program import RESIDUAL_TOLERANCE, VOLATILITY_UNIT, Array, Program, objective
 from optihedge.trades.search import Neighbourhood
 
-VOLATILITY_UNIT = "base currency over the horizon"
 _CONE_TOLERANCE = 1e-6  # of a constraint's largest side: what a cone solver leaves open
 _MOST_MOVES = 50
 

@@ -80,8 +80,7 @@ class Neighbourhood:
         weights = np.where(self.exposure > 0, self.exposure, (self.on_holdings + self.on_trades) * grid.lot)
         finest = np.where((weights > 0) & grid.lumpy, weights, np.inf).min(axis=1, initial=np.inf)
         self.units = np.where(np.isfinite(finest), finest, 1.0)  # one unit of excess of a row: its finest lot
-        most = np.maximum(np.abs(program.lower), np.abs(program.upper))
-        reach = (np.abs(self.rows) + self.on_holdings + 2 * self.on_trades) @ most + program.row_fixed
+        reach = (np.abs(self.rows) + self.on_holdings + 2 * self.on_trades) @ program.widest + program.row_fixed
         self.flat = _FLAT + _ROUNDING * reach / self.units
         self.root = np.vstack([program.factors, program.specifics.toarray()])
         self.offset = np.concatenate([program.factor_offset, program.specific_offset])

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from optihedge.hedge.program import Program, VolatilityLimit, row_values
+from optihedge.hedge.program import risk_gradient, row_values
 from optihedge.hedge.result import Hedge
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
@@ -108,11 +108,11 @@ def reasons(hedge: Hedge) -> pd.Series:
     before = row_values(p, p.start)
     outside = np.maximum(before - p.row_upper, 0) - np.maximum(p.row_lower - before, 0)
     back = np.clip(-rows * trade / np.where(outside == 0, np.inf, outside)[:, None], 0, 1)  # part of the way back
-    risk = -_variance_gradient(p, middle) * trade
+    risk = -risk_gradient(p, middle) * trade
     served = [risk, *(-hedge.multipliers[:, None] * rows * trade)]
     labels = np.array(["risk", *p.row_names], dtype=object)
     if p.volatility_limit is not None:
-        served.append(-hedge.limit_multiplier * _variance_gradient(p.volatility_limit, middle) * trade)
+        served.append(-hedge.limit_multiplier * risk_gradient(p.volatility_limit, middle) * trade)
         labels = np.append(labels, p.volatility_limit.name)
     money = np.array(served)
     best = np.where(money.max(axis=0) > 0, money.argmax(axis=0), -1)
@@ -121,16 +121,10 @@ def reasons(hedge: Hedge) -> pd.Series:
     ahead = np.where(best == -1, back, np.where((best == 0) & binding & (back > part_of_risk), back, 0.0))
     if len(rows):
         best = np.where(ahead.max(axis=0) > 0, 1 + ahead.argmax(axis=0), best)
-    together = -_variance_gradient(p, hedge.h) * trade > 0
+    together = -risk_gradient(p, hedge.h) * trade > 0
     best = np.where((best == -1) & together, 0, best)
     named = np.where(best >= 0, labels[best], "rounding")
     return pd.Series(named[:count], index=problem.names[problem.tradable], dtype=object)[trade[:count] != 0]
-
-
-def _variance_gradient(form: Program | VolatilityLimit, h: np.ndarray) -> np.ndarray:
-    """Gradient of 1/2 variance at h, by column."""
-    dense = form.factors.T @ (form.factors @ h + form.factor_offset)
-    return dense + form.specifics.T @ (form.specifics @ h + form.specific_offset) + form.diagonal * h
 
 
 def outward(price: np.ndarray, tick: np.ndarray, buys: np.ndarray) -> np.ndarray:

@@ -10,41 +10,16 @@ coordinates: block by block they are factored and taken out (Schur complement), 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg.blas import dsymv, dsyrk
 from scipy.linalg.lapack import dpotrf, dpotrs
-from scipy.sparse.csgraph import connected_components
 
-if TYPE_CHECKING:
-    from optihedge.hedge.solvers.standard_form import StandardForm
+from optihedge.hedge.solvers.standard_form import StandardForm
 
 Array = np.ndarray
 
-_LARGEST_BLOCK = 40  # the longest row of a larger block becomes common
-_PASSES = 8  # at what couples blocks, before no structure is assumed
 _WORK = 65_536  # entries scaled at a time, so that the copy stays in the cache
-
-
-def split_blocks(matrix: sp.csr_array, eligible: Array) -> tuple[Array, tuple[tuple[int, int], ...]]:
-    """Rows of the matrix that fall into small independent blocks, ordered by block, and (how many, rows in each)."""
-    none = np.zeros(0, int), ()
-    rows = np.flatnonzero(eligible & (np.diff(matrix.indptr) <= max(matrix.shape[1] // 8, 2)))
-    for _ in range(_PASSES if len(rows) else 0):
-        part = matrix[rows]
-        corner = sp.bmat([[None, part], [part.T, None]], format="csr")
-        label = connected_components(corner, directed=False)[1][: len(rows)]
-        _, label, size = np.unique(label, return_inverse=True, return_counts=True)
-        if size.max() <= _LARGEST_BLOCK:
-            order = np.lexsort((label, size[label]))
-            return rows[order], tuple((int((size == b).sum()), int(b)) for b in np.unique(size))
-        crowded = size[label] > _LARGEST_BLOCK
-        length = np.where(crowded, np.diff(part.indptr), 0)
-        drop = np.argsort(-length, kind="stable")[: max(crowded.sum() // 50, 1)]
-        rows = np.delete(rows, drop)
-    return none
 
 
 class NewtonSystem:

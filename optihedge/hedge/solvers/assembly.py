@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import qr
 
-from optihedge.hedge.program import Array, Program
+from optihedge.hedge.program import Array, Program, fewest_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +34,8 @@ class SparseQP:
 
 def assemble(p: Program) -> SparseQP:
     """The Program's sparse form. Nothing is scaled here: normalise first."""
-    p = _fewest_factors(p)
+    factors, offset = fewest_rows(p.factors, p.factor_offset)
+    p = replace(p, factors=factors, factor_offset=offset)
     n, k, shared = len(p.columns), len(p.factors), p.specifics.shape[0]
     d, penalised = p.depth, np.flatnonzero(np.isfinite(p.row_penalty))
     on_trades, on_holdings = _columns_of(p.rows_on_trades), _columns_of(p.rows_on_holdings)
@@ -113,15 +113,6 @@ def _columns_of(matrix: sp.csr_array) -> Array:
     used = np.zeros(matrix.shape[1], dtype=bool)
     used[matrix.indices[matrix.data != 0]] = True
     return used
-
-
-def _fewest_factors(p: Program) -> Program:
-    """The same risk with at most n factors: more factors than contracts are rotated onto a triangle."""
-    n, k = len(p.columns), len(p.factors)
-    if k <= n:
-        return p
-    turned = qr(np.column_stack([p.factors, p.factor_offset]), mode="r")[0][: n + 1]
-    return replace(p, factors=turned[:, :n], factor_offset=turned[:, n])
 
 
 def _powers(p: Program, powered: Array, sold_at: Array, z: Array, w: Array, size: int) -> tuple[sp.csc_array, Array]:

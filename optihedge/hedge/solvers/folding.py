@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.hedge.program import Program
+from optihedge.hedge.program import RESIDUAL_TOLERANCE, Program
 
 Array = np.ndarray
 
@@ -104,7 +104,7 @@ def fold(p: Program) -> Folded:
     reached = rows.any(axis=1) if m <= FEW else np.diff(rows.indptr) > 0
     outside = np.maximum(p.row_lower - constant, constant - p.row_upper)
     side = np.where(constant > p.row_upper, 1.0, -1.0)
-    broken = np.flatnonzero(~reached & np.isinf(p.row_penalty) & (outside > 1e-9 * size))
+    broken = np.flatnonzero(~reached & np.isinf(p.row_penalty) & (outside > RESIDUAL_TOLERANCE * size))
     settled = np.where(~reached & np.isfinite(p.row_penalty) & (outside > 0), side * p.row_penalty, 0.0)
     limited = np.isfinite(p.row_lower) | np.isfinite(p.row_upper)
     keep = np.flatnonzero(reached & limited & (p.row_penalty > 0))

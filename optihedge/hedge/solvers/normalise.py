@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.hedge.program import Array, Candidate, Depth, Program, VolatilityLimit
+from optihedge.hedge.solvers.folding import scaled
 
 _SMALLEST = 1e-6  # of the box: the least quantity that counts as one
 
@@ -48,8 +49,7 @@ def column_risk(p: Program) -> Array:
 
 def column_scale(p: Program, by: str = "risk") -> Array:
     """Contracts that count as one: what brings as much risk as the book has, at most the box. by: 'risk' or 'box'."""
-    box = np.maximum(np.abs(p.lower), np.abs(p.upper))
-    box = np.where(box > 0, box, 1.0)
+    box = np.where(p.widest > 0, p.widest, 1.0)
     if by == "box":
         return box
     risk = column_risk(p)
@@ -107,7 +107,7 @@ def normalise(p: Program, by: str = "risk") -> tuple[Program, Scaling]:
 
     to_money, root = column / money, column / np.sqrt(money)
     d = p.depth
-    scaled = replace(
+    normal = replace(
         p, start=p.start / column, lower=p.lower / column, upper=p.upper / column, lot=p.lot / column,
         factors=p.factors * root, factor_offset=p.factor_offset / np.sqrt(money),
         specifics=p.specifics @ sp.diags_array(root), specific_offset=p.specific_offset / np.sqrt(money),
@@ -115,12 +115,13 @@ def normalise(p: Program, by: str = "risk") -> tuple[Program, Scaling]:
         sell=p.sell * to_money, quadratic=p.quadratic * column * to_money, power=p.power * np.sqrt(column) * to_money,
         depth=Depth(column=d.column, side=d.side, beyond=d.beyond / column[d.column],
                     slope=d.slope * to_money[d.column]),
-        long=p.long * to_money, short=p.short * to_money, rows=_scale(p.rows, row, column),
-        rows_on_holdings=_scale(p.rows_on_holdings, row, column), rows_on_trades=_scale(p.rows_on_trades, row, column),
+        long=p.long * to_money, short=p.short * to_money, rows=scaled(p.rows, 1 / row, column),
+        rows_on_holdings=scaled(p.rows_on_holdings, 1 / row, column),
+        rows_on_trades=scaled(p.rows_on_trades, 1 / row, column),
         row_lower=p.row_lower / row, row_upper=p.row_upper / row, row_penalty=p.row_penalty * row / money,
         row_fixed=p.row_fixed / row, volatility_limit=_scale_limit(p.volatility_limit, column),
     )  # fmt: skip
-    return scaled, Scaling(column, row, money, _limit_unit(p.volatility_limit))
+    return normal, Scaling(column, row, money, _limit_unit(p.volatility_limit))
 
 
 def _limit_unit(v: VolatilityLimit | None) -> float:
@@ -138,5 +139,3 @@ def _scale_limit(v: VolatilityLimit | None, column: Array) -> VolatilityLimit | 
     )  # fmt: skip
 
 
-def _scale(matrix: sp.csr_array, row: Array, column: Array) -> sp.csr_array:
-    return sp.csr_array(sp.diags_array(1 / row) @ matrix @ sp.diags_array(column))

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optihedge.hedge.program import cost_of_holding, cost_of_trading, risk_value
+from optihedge.hedge.program import RESIDUAL_TOLERANCE, cost_of_holding, cost_of_trading, risk_value
 from optihedge.hedge.solvers.prox import cost, minimiser
 from optihedge.hedge.solvers.standard_form import StandardForm
 
 Array = np.ndarray
 
-RESIDUAL = 1e-9  # share of a row's size that counts as met
 _CLEAN = 1e-2  # of a row's tolerance
 _SMALL = 1e-12  # a gap of this share of the scale's floor is exact
 
@@ -74,7 +73,7 @@ def prove(form: StandardForm, h: Array, V: Array, floor: float) -> Proof:
     if not soft.all():
         size = np.maximum(row_sizes(form, h), form.row_size[rows])
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(outside > 0, outside / (RESIDUAL * size), 0.0)
+            ratio = np.where(outside > 0, outside / (RESIDUAL_TOLERANCE * size), 0.0)
         residual = float(ratio[~soft].max())
     small = abs(gap) <= _SMALL * floor  # then the scale, which is no smaller than its floor, is not needed
     return Proof(float(gap), floor if small else floor + _size(form, h), residual)
@@ -104,7 +103,7 @@ def ray_gap(form: StandardForm, V: Array) -> float:
     hard = np.isinf(form.penalty) & (form.compliance == 0)
     V = np.where(hard, np.clip(V, *form.multiplier_bounds), 0.0)
     widest = np.maximum(np.abs(form.lower), np.abs(form.upper))
-    noise = RESIDUAL * np.abs(V[form.compliance == 0]) @ row_sizes(form, widest)
+    noise = RESIDUAL_TOLERANCE * np.abs(V[form.compliance == 0]) @ row_sizes(form, widest)
     bare = form.elastic(1.0)  # no costs, no power
     slope, hinge_slopes = form.adjoint(V), bare.hinge_slopes(V)
     zero = np.zeros_like(form.lower)

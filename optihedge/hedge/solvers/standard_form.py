@@ -17,12 +17,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 
-from optihedge.hedge.program import Program
-from optihedge.hedge.solvers.arrow import split_blocks
+from optihedge.hedge.program import Program, fewest_rows
 from optihedge.hedge.solvers.folding import FEW, Folded, Hinges, dense, fold, largest, scaled
 
 Array = np.ndarray
+_LARGEST_BLOCK = 40  # the longest row of a larger block becomes common
+_PASSES = 8  # at what couples blocks, before no structure is assumed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -166,9 +168,7 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
     if len(left):
         factors = np.vstack([factors, dense(f.specifics[left])])
         factor_offset = np.concatenate([factor_offset, f.specific_offset[left]])
-    if len(factors) > n + 1:  # no more factors than columns: rotate
-        triangle = np.asarray(np.linalg.qr(np.column_stack([factors, factor_offset]), mode="r"))
-        factors, factor_offset = triangle[:, :-1], triangle[:, -1]
+    factors, factor_offset = fewest_rows(factors, factor_offset)
     if not len(factors) + len(rest):  # at least one common coordinate, so that no matrix below is empty
         factors, factor_offset = np.zeros((1, n)), np.zeros(1)
     k = len(factors)
@@ -201,6 +201,25 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
         row_index=gather(np.full(s, -1), np.full(k, -1), f.row_index).astype(int), column_scale=scale,
         row_scale=gather(np.ones(s), np.ones(k), row_scale), value_scale=float(value), folded=f, program=p,
     )  # fmt: skip
+
+
+def split_blocks(matrix: sp.csr_array, eligible: Array) -> tuple[Array, tuple[tuple[int, int], ...]]:
+    """Rows of the matrix that fall into small independent blocks, ordered by block, and (how many, rows in each)."""
+    none = np.zeros(0, int), ()
+    rows = np.flatnonzero(eligible & (np.diff(matrix.indptr) <= max(matrix.shape[1] // 8, 2)))
+    for _ in range(_PASSES if len(rows) else 0):
+        part = matrix[rows]
+        corner = sp.bmat([[None, part], [part.T, None]], format="csr")
+        label = connected_components(corner, directed=False)[1][: len(rows)]
+        _, label, size = np.unique(label, return_inverse=True, return_counts=True)
+        if size.max() <= _LARGEST_BLOCK:
+            order = np.lexsort((label, size[label]))
+            return rows[order], tuple((int((size == b).sum()), int(b)) for b in np.unique(size))
+        crowded = size[label] > _LARGEST_BLOCK
+        length = np.where(crowded, np.diff(part.indptr), 0)
+        drop = np.argsort(-length, kind="stable")[: max(crowded.sum() // 50, 1)]
+        rows = np.delete(rows, drop)
+    return none
 
 
 def _power_of_two(x: Array) -> Array:

@@ -14,11 +14,11 @@ from typing import ClassVar
 import numpy as np
 
 from optihedge.hedge.certificate import certify
-from optihedge.hedge.program import Array, Candidate, Program
+from optihedge.hedge.program import RESIDUAL_TOLERANCE, Array, Candidate, Program
 from optihedge.hedge.solvers.arrow import NewtonSystem
 from optihedge.hedge.solvers.interior_point import InteriorPoint
 from optihedge.hedge.solvers.newton_polish import PROXIMAL, Point, polish_point, predict
-from optihedge.hedge.solvers.proof import RESIDUAL, prove, ray_gap, row_sizes, scale_floor
+from optihedge.hedge.solvers.proof import prove, ray_gap, row_sizes, scale_floor
 from optihedge.hedge.solvers.standard_form import StandardForm, standard_form
 
 _EXACT = 1e-11  # gap aimed at, share of the scale
@@ -161,7 +161,7 @@ def _least_violation(form: StandardForm, best: Point, stop: float) -> Candidate:
         return _contradiction(form, point)
     r = form.values(point.h, form.open_hinges(point.h))
     allowed = np.zeros_like(r)
-    allowed[form.compliance == 0] = RESIDUAL * row_sizes(form, point.h)
+    allowed[form.compliance == 0] = RESIDUAL_TOLERANCE * row_sizes(form, point.h)
     low, high = np.where(hard, np.minimum(form.low, r), form.low), np.where(hard, np.maximum(form.high, r), form.high)
     missed = np.maximum(form.low - low, high - form.high)
     if word == "deadline" or not missed.any() or (missed > 0.9 * allowed).any():

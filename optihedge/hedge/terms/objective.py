@@ -13,6 +13,7 @@ from optihedge.errors import DataError, SpecError
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.terms.base import Term, check_number
 from optihedge.market.exposures import price_unit
+from optihedge.market.instruments import annual_funding
 
 Array = np.ndarray
 
@@ -228,9 +229,7 @@ def expected_carry(p: ProgramBuilder) -> Array:
         carry[option] = vega * (forecast**2 - vol**2) / (2 * vol) * np.minimum(p.years / life, 1.0)
     funding = p.numbers("funding_rate", "quotes")
     hours = p.numbers("funding_hours", "quotes")
-    paid = np.isfinite(funding) & np.isfinite(hours)
-    periods = p.years * 365 * 24 / np.where(paid, hours, 1.0)
-    carry -= np.where(paid, funding, 0.0) * periods * p.measure("notional")
+    carry -= np.nan_to_num(annual_funding(funding, hours)) * p.years * p.measure("notional")
     return carry + p.basis_roll()
 
 
