@@ -71,13 +71,17 @@ def test_a_soft_band_gives_way_to_a_cost_above_its_penalty():
     assert dear.costs["penalties"] == pytest.approx(0, abs=1e-8)
 
 
-def test_zero_uncertainty_is_the_point_version_exactly():
-    market, book = stocks(3), {"S0": 10.0, "S1": 4.0}
-    point, robust = (
-        hedged(market, book, Neutral("delta", band=7.0, **more), objective=(Variance(1e-6),))
-        for more in ({}, {"uncertainty": 0.0})
+def test_zero_uncertainty_or_zero_error_is_the_point_version_exactly():
+    known, guessed = (
+        own_greeks({"A": (1.0, e), "B": (1.2, e), "C": (0.8, e)}, ("slope", "slope_error"), half_spread=0.01)
+        for e in (0.0, 0.1)
     )
-    assert (point.trades == robust.trades).all()
+    point = hedged(known, {"A": 10.0}, Neutral("slope", band=7.0))
+    for market, kappa in ((known, 2.0), (guessed, 0.0)):
+        robust = hedged(market, {"A": 10.0}, Neutral("slope", band=7.0, uncertainty=kappa))
+        np.testing.assert_allclose(robust.trades, point.trades, rtol=1e-12, atol=1e-12)
+    wider = hedged(guessed, {"A": 10.0}, Neutral("slope", band=7.0, uncertainty=0.5))
+    assert not np.allclose(wider.trades, point.trades)
 
 
 def test_robust_neutrality_holds_at_every_corner_of_the_box():

@@ -53,13 +53,11 @@ def test_operator_splitting_is_certified_or_says_that_it_failed(seed):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_three_halves_powers_are_cones_for_clarabel_and_a_rough_start_of_the_polish_for_the_others(seed):
+def test_three_halves_powers_are_cones_for_clarabel_and_a_rough_start_of_the_polish_for_piqp(seed):
     rng = np.random.default_rng(seed)
     p = replace(random_program(rng, 12, ("costs", "power", "rows")), power=10 ** rng.uniform(-5, -2, 12))
     assert certify(p, Clarabel().solve(p)).status == "optimal"
-    for solver in (Piqp(), Osqp()):
-        certificate = certify(p, polish(p, solver.solve(p)))
-        assert certificate.status == "optimal" or solver.name == "osqp"
+    assert certify(p, polish(p, Piqp().solve(p))).status == "optimal"
 
 
 @pytest.mark.parametrize("solver", ADAPTERS, ids=lambda s: s.name)

@@ -41,6 +41,7 @@ _INSIDE = 1e-8  # how far inside its limit the volatility is aimed, relative
 _TINY = 1e-300
 _AUXILIARIES = 10  # columns without risk or lot from which general solvers go first
 _EASE = 0.9  # of the rows' tolerances
+_NO_TIME = "deadline: no time left"
 _EASED = "limits contradict each other by less than their tolerances, within which they are met"
 
 
@@ -167,8 +168,13 @@ class _Walk:
         return None if self.deadline is None else self.deadline - (time.perf_counter() - self.began)
 
     def late(self) -> bool:
+        """Whether the time is over; the chain then says so."""
         left = self.left()
-        return left is not None and left <= 0
+        if left is None or left > 0:
+            return False
+        if _NO_TIME not in self.chain:
+            self.chain.append(_NO_TIME)
+        return True
 
     def attempt(self, solver: Solver, warm: Candidate | None, program: Program | None = None) -> Candidate | None:
         """The solver's candidate, or None with the reason in the chain."""
