@@ -219,6 +219,22 @@ def test_the_deadline_is_kept_and_the_answer_says_so():
     assert candidate.status == "optimal" or not certify(p, candidate).optimal
 
 
+@pytest.mark.parametrize("money", [1e6, 1e8, 1e10])
+def test_a_trade_far_smaller_than_its_box_is_the_cheapest_one(money):
+    """A book a hair outside neutral, no risk, boxes of `money`: B is the cheapest dollar of delta to sell."""
+    price, spread = np.array([100.0, 50.0, 20.0]), np.array([0.05, 0.02, 0.01])
+    for miss in np.geomspace(1e-4, 10, 11):
+        start = np.array([1000.0, -2000.0, miss])
+        p = Program(
+            columns=("A", "B", "C"), start=start, lower=start - money / price, upper=start + money / price,
+            lot=np.ones(3), buy=spread, sell=spread, row_names=("delta",), rows=price[None], row_lower=[0.0],
+            row_upper=[0.0],
+        )  # fmt: skip
+        candidate = Structured().solve(p)
+        assert certify(p, candidate).optimal
+        assert spread @ np.abs(candidate.h - start) == pytest.approx(0.02 * 20 * miss / 50, rel=1e-4, abs=2e-7)
+
+
 def test_what_it_cannot_do_it_declines():
     p = one()
     limit = VolatilityLimit(name="volatility", factors=np.ones((1, 1)), factor_offset=np.zeros(1),

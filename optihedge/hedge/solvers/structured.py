@@ -31,6 +31,7 @@ _LARGEST_MATRIX = 5e7  # entries of the common coordinates
 _LARGEST_WORK = 2e10  # multiplications in one factorisation
 _LADDER = ((1e-5, 6), (1e-8, 12), (1e-11, 40))  # interior-point tolerance, then Newton steps at most
 _FLAT_LADDER = ((1e-7, 6), (1e-9, 20), (1e-11, 40))  # where columns without curvature leave kinks hard to tell
+_LOOKS, _ROOM = 3, 100.0  # second looks, and their boxes in sizes of the largest trade
 _ELASTIC_RISK = 1e-12  # share of the curvature that is left while violations are minimised
 
 
@@ -91,6 +92,14 @@ def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
     answer = _least_violation(form, best, stop)
     if not answer.status.startswith("failed: no convergence"):
         return answer
+    rough = best
+    for _ in range(_LOOKS):
+        closer = _closer(form, rough, stop)
+        if closer is None:
+            break
+        found, rough = _answer(form, closer), closer
+        if found.status == "optimal":
+            return found
     finer = standard_form(program, _FINER)
     again, _ = _Search(finer, stop).cold()
     return _answer(finer, again) if again.proof.passes(_ENOUGH) else answer
@@ -149,6 +158,27 @@ class _Search:
 
 def _badness(point: Point) -> float:
     return point.proof.badness
+
+
+def _closer(form: StandardForm, rough: Point, stop: float) -> Point | None:
+    """The optimum in a box of the size of rough trades, with Newton on the whole Program from its multipliers.
+
+    Without risk, a trade far smaller than its box is lost in the rounding of what the box would cost.
+    """
+    p, columns = form.program, form.folded.columns
+    middle = np.clip(p.start, p.lower, p.upper)
+    size = (np.abs(form.quantities(rough.h) - middle)[columns] / form.column_scale).max()
+    reach = np.zeros_like(middle)
+    reach[columns] = _ROOM * size * form.column_scale
+    lower, upper = np.maximum(p.lower, middle - reach), np.minimum(p.upper, middle + reach)
+    if not 0 < size < np.inf or ((lower == p.lower) & (upper == p.upper)).all():
+        return None
+    near = standard_form(replace(p, lower=lower, upper=upper))
+    point, word = _Search(near, stop).cold()
+    if word == "contradiction" or not point.proof.passes(_ENOUGH):
+        return None
+    at = form.coordinates(near.quantities(point.h), near.row_multipliers(point.V))
+    return _Search(form, stop).polish(*at, _LADDER[-1][1])
 
 
 def _least_violation(form: StandardForm, best: Point, stop: float) -> Candidate:
