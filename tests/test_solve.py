@@ -10,8 +10,9 @@ from optihedge.errors import SpecError
 from optihedge.hedge.certificate import row_tolerances
 from optihedge.hedge.infeasible import relax
 from optihedge.hedge.program import Candidate, Program, objective, row_violations
-from optihedge.hedge.solve import default_chain, fold_limit, solve, solver_named
+from optihedge.hedge.solve import default_chain, solve, solver_named
 from optihedge.hedge.solvers.sparse_qp import Clarabel, Osqp
+from optihedge.hedge.volatility_price import fold_limit
 
 GENERAL = ("clarabel", "piqp", "clarabel:box")
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,7 +26,7 @@ from optihedge.errors import SpecError
 
 Array = np.ndarray
 RESIDUAL_TOLERANCE = 1e-9  # of a row's size: how far it may be from its limits
-VOLATILITY_UNIT = "base currency over the horizon"
+VOLATILITY_UNIT = "base currency per day"
 _ABSENT: Any = None  # made zeros of the right shape when the Program is built
 
 
@@ -55,7 +55,7 @@ class Depth:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class VolatilityLimit:
-    """|C h + c|^2 + |E h + e|^2 + sum diagonal h^2 <= limit^2, base currency over the horizon (C dense, E sparse)."""
+    """|C h + c|^2 + |E h + e|^2 + sum diagonal h^2 <= limit^2, base currency per day (C dense, E sparse)."""
 
     name: str
     factors: Array
@@ -115,7 +115,7 @@ class Program:
     row_lower: Array = _ABSENT
     row_upper: Array = _ABSENT
     row_penalty: Array = _ABSENT  # m, base currency per desk unit; inf = hard
-    row_tier: Array = _ABSENT  # m integers; 0 gives way last
+    row_tier: Array = _ABSENT  # m integers; 0 gives way last, a negative one never does: the row defines a column
     row_fixed: Array = _ABSENT  # m, size of what fixed positions bring to the row (for tolerances)
     volatility_limit: VolatilityLimit | None = None
     cvxpy_terms: tuple[Callable, ...] = ()  # see terms.CvxpyTerm; their presence sends the Program through CVXPY
@@ -284,3 +284,14 @@ class Candidate:
     multipliers: Array
     status: str
     limit_multiplier: float = 0.0
+
+
+class Solver(Protocol):
+    """Anything that proposes candidates. `deadline` in seconds from now; `warm` an earlier candidate, or None."""
+
+    @property
+    def name(self) -> str:
+        """What the certificate's chain calls it."""
+
+    def solve(self, program: Program, *, deadline: float | None, warm: Candidate | None = None) -> Candidate:
+        """A candidate; its word is not trusted."""
