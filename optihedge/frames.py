@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -24,6 +25,7 @@ Kind = Literal["text", "number", "time", "flag"]
 _TRUE, _FALSE = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
 _NUMBER = "write a finite number with a decimal point and no thousands separator, or leave it empty"
 _HUGE = 1e100  # no quantity of a market is larger, or smaller than its inverse; squares of both stay finite
+DAY_END = pd.Timedelta(hours=23, minutes=59, seconds=59)  # of a date without a time
 _SAME_WORD = 0.85  # likeness of two words above which one is taken for a slip of the other
 _DATE = r"\d{4}-\d{2}-\d{2}"
 _INSTANT = rf"{_DATE}[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?"
@@ -218,6 +220,23 @@ def unique_labels(frame: pd.DataFrame, column: str, source: str) -> pd.DataFrame
     return indexed
 
 
+def same_labels(what: str, axis: int = 0, **values: object) -> None:
+    """Refuse with a DataError labelled values whose labels along an axis differ; arrays have none, they go by position.
+    """
+    labels = {n: v.axes[axis] for n, v in values.items()
+              if isinstance(v, (pd.Series, pd.DataFrame)) and -v.ndim <= axis < v.ndim}  # fmt: skip
+    for name, given in list(labels.items())[1:]:
+        first = next(iter(labels))
+        if given.equals(labels[first]):
+            continue
+        for number, (one, other) in enumerate(zip_longest(labels[first], given, fillvalue="missing"), start=1):
+            if one != other:
+                raise DataError(
+                    f"{what}: label {number} of {first} is {one} where that of {name} is {other}; "
+                    "reindex one like the other, or give arrays to go by position"
+                )
+
+
 def number_block(frame: pd.DataFrame, source: str) -> np.ndarray:
     """All columns as one array of finite numbers, NaN where empty: the fast door of a wide table. Raises DataError."""
     header = pd.Index(frame.columns)
@@ -385,9 +404,6 @@ def instant(value: object, name: str) -> pd.Timestamp:
         stamp = stamp + DAY_END
         return stamp.tz_localize("UTC").as_unit("ns")
     return stamp.tz_convert("UTC").as_unit("ns")
-
-
-DAY_END = pd.Timedelta(hours=23, minutes=59, seconds=59)
 
 
 def _no_instant(value: object, name: str) -> NoReturn:

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from optihedge.backtest.walk import contract_pnl, trading_cost, walk_forward
+from optihedge.backtest.walk import walk_forward
 from optihedge.errors import DataError, InfeasibleError, SpecError
+from optihedge.market.pnl import contract_pnl, trading_cost
 from optihedge.market.snapshot import Market
 from optihedge.risk.beta import Beta
 

@@ -16,10 +16,17 @@ from optihedge.market.snapshot import Market
 Book: TypeAlias = pd.Series | Mapping[pd.Timestamp, pd.Series] | Callable[[Market], pd.Series]
 
 
-class Hedger(Protocol):
-    """Anything with `hedge(market, book)`, whose answer has `.trades` (contracts by instrument): a HedgeModel."""
+class HasTrades(Protocol):
+    """What a hedger answers with: contracts by instrument."""
 
-    def hedge(self, market: Market, book: pd.Series) -> object: ...
+    @property
+    def trades(self) -> pd.Series: ...
+
+
+class Hedger(Protocol):
+    """Anything that hedges a book: a HedgeModel."""
+
+    def hedge(self, market: Market, book: pd.Series) -> HasTrades: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +117,7 @@ def walk_forward(
 
 def _step(model: Hedger, market: Market, client: pd.Series, held: pd.Series, on_failure: str) -> tuple[str, pd.Series]:
     try:
-        trades = model.hedge(market, client.add(held, fill_value=0.0)).trades  # type: ignore[attr-defined]
+        trades = model.hedge(market, client.add(held, fill_value=0.0)).trades
     except (InfeasibleError, SolverError) as error:
         if on_failure == "error":
             raise

@@ -15,21 +15,23 @@ from optihedge.trades.checks import Verdict
 from optihedge.trades.tradelist import csv_text, plain_text, trade_list
 
 _DIGITS = 10  # significant digits in tables
+FIGURES = ("trades", "turnover", "cost", "penalties", "volatility_before", "volatility_after")
 
 
 def figures(hedge: Hedge) -> dict[str, float]:
-    """The summary's figures: lines; turnover, cost, soft limits' penalties (base currency); volatility per day."""
+    """The summary's FIGURES: lines; turnover, cost, soft limits' penalties (base currency); volatility per day."""
     penalties = float(hedge.costs.get("penalties", 0.0))
     notional = hedge.market.notional[hedge.problem.names]
     volatility = hedge.risk.loc["volatility"] if len(hedge.risk) else {"before": np.nan, "after": np.nan}
-    return {
-        "trades": int((hedge.trades != 0).sum()),
-        "turnover": float(hedge.trades.abs() @ notional),
-        "cost": float(hedge.costs["total"]) - penalties,
-        "penalties": penalties,
-        "volatility_before": float(volatility["before"]),
-        "volatility_after": float(volatility["after"]),
-    }
+    values = (
+        int((hedge.trades != 0).sum()),
+        float(hedge.trades.abs() @ notional),
+        float(hedge.costs["total"]) - penalties,
+        penalties,
+        float(volatility["before"]),
+        float(volatility["after"]),
+    )
+    return dict(zip(FIGURES, values, strict=True))
 
 
 def money(value: float, of: float) -> str:
@@ -89,7 +91,7 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
     flat = table.reset_index()
     for name in flat.columns:
         if flat[name].dtype.kind == "f":
-            flat[name] = [float(f"{value:.{_DIGITS}g}") + 0.0 for value in flat[name]]
+            flat[name] = [significant(value, _DIGITS) for value in flat[name]]
         elif flat[name].dtype.kind not in "iub":
             flat[name] = [plain_text(value) for value in flat[name]]
     return flat
@@ -118,4 +120,9 @@ def _result(hedge: Hedge, verdict: Verdict, book: str, model: str) -> dict[str, 
 
 
 def _number(value: float) -> float | None:
-    return float(f"{value:.{_DIGITS}g}") + 0.0 if np.isfinite(value) else None
+    return significant(value, _DIGITS) if np.isfinite(value) else None
+
+
+def significant(value: float, digits: int) -> float:
+    """The value to so many significant digits, no minus zero."""
+    return float(f"{value:.{digits}g}") + 0.0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from optihedge.batch.output import discard, folder_name, instant_name, write_file, write_whole
-from optihedge.batch.record import figures, files
+from optihedge.batch.record import FIGURES, figures, files, significant
 from optihedge.errors import DataError, OptihedgeError, SpecError
 from optihedge.frames import DAY_END
 from optihedge.hedge.model import HedgeModel
@@ -19,7 +19,6 @@ from optihedge.market.snapshot import Market, read_market
 from optihedge.trades.checks import checked
 
 DEFAULT_MAX_AGE = pd.Timedelta("1D")
-_FIGURES = ("trades", "turnover", "cost", "penalties", "volatility_before", "volatility_after")
 _DIGITS = 8  # significant digits of the summary: a coin's figures are small numbers
 _DUST = 1e-12  # of a row's largest figure: nothing but rounding
 _NAMED = 5  # old quotes that a message lists
@@ -101,12 +100,12 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> pd.DataFrame:
         {"book": o.book, "model": o.model, "status": o.status, "list": o.list_name, "note": o.note, **o.figures}
         for o in outcomes
     ]
-    table = pd.DataFrame(rows, columns=["book", "model", "status", "list", *_FIGURES, "note"])
+    table = pd.DataFrame(rows, columns=["book", "model", "status", "list", *FIGURES, "note"])
     table = table.sort_values(["book", "model"], kind="stable", ignore_index=True)
-    money = table[list(_FIGURES[1:])].apply(pd.to_numeric)
+    money = table[list(FIGURES[1:])].apply(pd.to_numeric)
     money = money.mask(money.abs().le(_DUST * money.abs().max(axis=1), axis=0), 0.0)
     for name in money.columns:
-        table[name] = [float(f"{value:.{_DIGITS}g}") + 0.0 for value in money[name]]
+        table[name] = [significant(value, _DIGITS) for value in money[name]]
     write_file(folder / "summary.csv", table.to_csv(index=False, lineterminator="\n"))
     write_file(folder / "summary.json", table.to_json(orient="records", indent=1) + "\n")
     return table

@@ -16,7 +16,9 @@ _NEAR = 10.0  # of 252 business days a year: what holidays and conventions expla
 
 @dataclass(frozen=True)
 class Horizon:
-    """periods   of the drivers' moves: linear variance scales with it
+    """The expected time until the next rebalance, in three units.
+
+    periods   of the drivers' moves: linear variance scales with it
     days      of the drivers' calendar: business days where they count those, else calendar days
     years     for carry: periods / periods_per_year
     """
