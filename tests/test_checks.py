@@ -155,7 +155,7 @@ def test_a_volatility_limit_that_lots_break_is_named_and_holds_the_list() -> Non
     beyond = result.limits.loc["volatility", "after"] - 500.0
     assert beyond > 1.0
     assert result.certificate.residuals["volatility"] == pytest.approx(beyond)
-    assert f"volatility ends {beyond:.6g} base currency over the horizon beyond its limit" in result.certificate.note
+    assert f"volatility ends {beyond:.6g} base currency per day beyond its limit" in result.certificate.note
     assert verdict.held and verdict.reasons[0].startswith(f"volatility would end {beyond:,.6g} base currency")
 
 

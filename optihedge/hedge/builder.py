@@ -22,6 +22,7 @@ from optihedge.risk.root import Risk
 
 Array = np.ndarray
 DEFAULT_BOX = 10.0  # times the larger of the book's gross and the capital, where the user gives no limit
+DEFINES = -1  # tier of a row that only says what an auxiliary is: no limit of anyone's, and it never gives way
 Values: TypeAlias = float | Array | pd.Series
 
 
@@ -41,6 +42,7 @@ class RowBlock:
     penalty: Array
     target: Array
     tier: int
+    value: Callable[[Array], float] | None  # of a row over auxiliaries: what it stands for, from N quantities
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -284,17 +286,20 @@ class ProgramBuilder:
         tier: int = 0,
         auxiliaries: tuple[Array, Values] | None = None,
         unit: str = "",
+        value: Callable[[Array], float] | None = None,
     ) -> None:
         """lo <= a'q + on_holdings'|q| + on_trades'|q - start| + coefficients'z <= hi, z the auxiliaries.
 
-        auxiliaries   (handles, coefficients);  soft  penalty per unit, None: hard;  tier  0 gives way last
+        auxiliaries   (handles, coefficients);  soft  penalty per unit, None: hard
+        tier          0 gives way last; DEFINES: the row only says what an auxiliary is, and is no limit
+        value         what reports show for a row over auxiliaries, a function of quantities over contracts in play
         """
         one = lambda v: None if v is None else self._vector(name, v)[None, :]  # noqa: E731
         if auxiliaries is not None:
             handles, coefficients = auxiliaries
             auxiliaries = (handles, np.broadcast_to(np.asarray(coefficients, dtype=float), len(handles))[None, :])
         self.rows((name,), one(a), lo, hi, on_holdings=one(on_holdings), on_trades=one(on_trades), soft=soft,
-                  tier=tier, auxiliaries=auxiliaries, unit=unit)  # fmt: skip
+                  tier=tier, auxiliaries=auxiliaries, unit=unit, value=value)  # fmt: skip
 
     def rows(
         self,
@@ -310,6 +315,7 @@ class ProgramBuilder:
         auxiliaries: tuple[Array, Array | sp.sparray] | None = None,
         unit: str = "",
         target: float = np.nan,
+        value: Callable[[Array], float] | None = None,
     ) -> None:
         """Many rows at once: matrices m x N (auxiliaries: m x handles), limits of m or one for all."""
         names = tuple(names)
@@ -330,7 +336,7 @@ class ProgramBuilder:
         self.rows_.append(RowBlock(
             term=self._term, names=names, unit=unit, a=matrices[0], on_holdings=matrices[1],
             on_trades=matrices[2], auxiliaries=wide, lower=limits[0], upper=limits[1], penalty=penalty,
-            target=np.full(m, target), tier=tier,
+            target=np.full(m, target), tier=tier, value=value,
         ))  # fmt: skip
 
     def cost(
@@ -397,7 +403,7 @@ class ProgramBuilder:
         return np.arange(first, first + count)
 
     def cap_volatility(self, limit: float, second_order: bool) -> None:
-        """Volatility over the horizon <= limit, base currency. At most one in a hedging model."""
+        """Volatility per day <= limit, base currency. At most one in a hedging model."""
         if self.volatility_limit_ is not None:
             raise SpecError(f"{self._term}: a hedging model has at most one volatility limit; keep one")
         form = self.variance()

@@ -61,7 +61,8 @@ def assemble(b: ProgramBuilder) -> Problem:
         risk_terms=frozenset(b.risk_terms_), risk_constant=risk_constant, row_units=rows["units"],
         row_targets=rows["targets"],
         row_terms=rows["terms"], row_offset=rows["offset"], decided=rows["decided"], gross=b.gross, capital=b.capital,
-        days=b.days, notes=tuple(notes),
+        row_measures={block.names[0]: block.value for block in b.rows_ if block.value is not None}, days=b.days,
+        notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -195,8 +196,10 @@ def _fold_limit(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra
     if b.volatility_limit_ is None:
         return None
     name, limit, form = b.volatility_limit_
-    dense = np.vstack([form.factors, form.gamma])
-    sparse = sp.csc_array(sp.vstack([form.specifics, form.gamma_specifics]))
+    root = np.sqrt(b.days)  # the form is over the horizon, the limit per day
+    dense = np.vstack([form.factors, form.gamma]) / root
+    sparse = sp.csc_array(sp.vstack([form.specifics, form.gamma_specifics])) / root
+    variance = form.own / b.days
     own = sp.csr_array((1, len(free)))  # own risk of fixed contracts: one row without a column
     specifics = sp.csr_array(sp.hstack([sp.vstack([sparse[:, free], own]), sp.csr_array((sparse.shape[0] + 1, extra))]))
     return VolatilityLimit(
@@ -204,8 +207,8 @@ def _fold_limit(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra
         factors=np.hstack([dense[:, free], np.zeros((len(dense), extra))]),
         factor_offset=dense[:, fixed] @ held,
         specifics=specifics,
-        specific_offset=np.append(sparse[:, fixed] @ held, np.sqrt(form.own[fixed] @ held**2)),
-        diagonal=np.concatenate([form.own[free], np.zeros(extra)]),
+        specific_offset=np.append(sparse[:, fixed] @ held, np.sqrt(variance[fixed] @ held**2)),
+        diagonal=np.concatenate([variance[free], np.zeros(extra)]),
         limit=limit,
     )
 

@@ -78,17 +78,18 @@ def unreachable_row(p: Program) -> Array | None:
 def relax(p: Program, order: Sequence[int] | None = None, *, deadline: float | None = None) -> Relaxation:
     """The least relaxation of the hard rows that makes the Program feasible. `deadline`: seconds from now.
 
-    order  one integer per row (default: the Program's tiers); the smallest gives way last. Rows of one tier share the
-           least total; a higher priority is never worsened for a lower one. The volatility limit gives way after them.
+    order  one integer per row (default: the Program's tiers); the smallest gives way last, negative ones never (they
+           only define a column). Rows of one tier share the least total; a higher priority is never worsened for a
+           lower one. The volatility limit gives way after them.
     """
     tiers, hard, scale = np.asarray(p.row_tier if order is None else order), np.isinf(p.row_penalty), row_scale(p)
     ends = None if deadline is None else time.perf_counter() + deadline
     moved, h, proof, mu = p, np.clip(p.start, p.lower, p.upper), np.zeros(len(hard)), 0.0
-    for tier in np.unique(tiers[hard]):
+    for tier in np.unique(tiers[hard & (tiers >= 0)]):
         h, multipliers = _least_violation(moved, hard & (tiers == tier), hard & (tiers < tier), ends)
-        proof = proof if row_violations(moved, h)[hard & (tiers < tier)].any() else multipliers
-        room = np.where(_broken(moved, h), PRIORITY * row_scale(moved), 0.0)
-        moved = _moved(moved, h, hard & (tiers == tier), room)
+        broken = _broken(moved, h)
+        proof = proof if broken[tiers < tier].any() else multipliers
+        moved = _moved(moved, h, hard & (tiers == tier), np.where(broken, PRIORITY * row_scale(moved), 0.0))
     if p.volatility_limit is not None and p.volatility_limit.volatility(h) > p.volatility_limit.limit:
         broken = _broken(p, h)
         h, multipliers = least_volatility(_moved(p, h, broken, _room(p, h, MARGIN)))
@@ -130,9 +131,9 @@ def conflict(p: Program, budget: float = 10.0) -> tuple[str, ...]:
     """Names of limits that no quantities in the box meet together, though they meet any fewer of them; () if none.
 
     A deletion filter: a row whose absence leaves the rest in conflict is dropped. `budget` in seconds; when it runs
-    out, what is left is in conflict, but a row may be superfluous.
+    out, what is left is in conflict, but a row may be superfluous. Rows that only define a column always hold.
     """
-    ends, hard, with_limit = time.perf_counter() + budget, np.isinf(p.row_penalty), False
+    ends, hard, with_limit = time.perf_counter() + budget, np.isinf(p.row_penalty) & (p.row_tier >= 0), False
     found = _conflicting(p, hard, False, None)
     if found is None and p.volatility_limit is not None:
         found, with_limit = _conflicting(p, hard, True, None), True
@@ -142,7 +143,10 @@ def conflict(p: Program, budget: float = 10.0) -> tuple[str, ...]:
     for j in np.flatnonzero(active):
         if not active[j] or time.perf_counter() > ends:
             continue
-        found = _conflicting(p, active & (np.arange(len(active)) != j), with_limit, ends)
+        try:
+            found = _conflicting(p, active & (np.arange(len(active)) != j), with_limit, ends)
+        except SolverError:  # out of time
+            break
         active = active if found is None else found
     names = tuple(name for name, kept in zip(p.row_names, active, strict=True) if kept)
     return (*names, p.volatility_limit.name) if with_limit and p.volatility_limit is not None else names
@@ -150,16 +154,18 @@ def conflict(p: Program, budget: float = 10.0) -> tuple[str, ...]:
 
 def _conflicting(p: Program, active: Array, with_limit: bool, ends: float | None) -> Array | None:
     """Which of the active rows (with the volatility limit or without) prove a conflict among them, if one does."""
+    defines = p.row_tier < 0
+    there = active | defines
     only = replace(
-        p, row_lower=np.where(active, p.row_lower, -np.inf), row_upper=np.where(active, p.row_upper, np.inf),
+        p, row_lower=np.where(there, p.row_lower, -np.inf), row_upper=np.where(there, p.row_upper, np.inf),
         volatility_limit=p.volatility_limit if with_limit else None,
     )  # fmt: skip
-    h, multipliers = least_volatility(only) if with_limit else _least_violation(only, active, ~active, ends)
+    h, multipliers = least_volatility(only) if with_limit else _least_violation(only, active, defines, ends)
     if not proves_infeasible(only, h, multipliers, float(with_limit)):
         return None
     weight = np.abs(multipliers) * row_scale(p)
     strong = active & (weight > 1e-7 * weight.max(initial=0.0))
-    only_strong = proves_infeasible(only, h, np.where(strong, multipliers, 0.0), float(with_limit))
+    only_strong = proves_infeasible(only, h, np.where(strong | defines, multipliers, 0.0), float(with_limit))
     return strong if only_strong else active & (multipliers != 0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from optihedge.hedge.terms.base import Term, check_number
 from optihedge.hedge.terms.neutrality import ERROR_SUFFIX
 from optihedge.hedge.terms.objective import Variance
 from optihedge.hedge.universe import Universe
-from optihedge.market.book import book_quantities
+from optihedge.market.book import Book, book_quantities
 from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk
 
@@ -35,9 +35,11 @@ class HedgeModel:
     """How to hedge any book in any market. `dataclasses.replace` is the tool for sweeps.
 
     risk           an estimator of the drivers' moves (scikit-learn's manners, learns `risk_`), a Risk, or None
-    objective      terms to minimise;  constraints  terms to keep
+    objective      terms to minimise;  constraints  terms to keep; one term, or several
     betas          an estimator that learns `betas_`, D x m: adds the exposures beta:<market driver>
-    horizon        expected time until the next rebalance: '1d', '8h', '5d'
+    horizon        expected time until the next rebalance: '1d', '8h', '5d'. A day is one trading day where the risk's
+                   history has about 252 periods a year (or whole multiples), so that '1d' carries, funds and borrows
+                   for 365/252 calendar days; it is one calendar day where the history has 365 (or whole multiples)
     capital        base currency: sizes default trade limits and shares where it is above the book's gross
     universe       a Universe, the names of the tradable contracts, or None for those marked `hedge`
     solver         a name, a tuple of names (a chain), or an object with `solve`
@@ -61,7 +63,8 @@ class HedgeModel:
 
     def __post_init__(self) -> None:
         for kind in ("objective", "constraints"):
-            terms = tuple(getattr(self, kind))
+            given = getattr(self, kind)
+            terms = tuple(given) if isinstance(given, Iterable) else (given,)
             for term in terms:
                 if not isinstance(term, Term):
                     raise SpecError(f"{kind}: {term!r} is no Term; subclass optihedge.Term")
@@ -94,7 +97,7 @@ class HedgeModel:
     def hedge(
         self,
         market: Market,
-        book: pd.Series | Mapping[str, float],
+        book: Book,
         *,
         warm: Hedge | None = None,
         deadline: float | None = None,
@@ -106,13 +109,11 @@ class HedgeModel:
         """
         return settle(*self._state(market, book), warm=warm, deadline=deadline)
 
-    def problem(self, market: Market, book: pd.Series | Mapping[str, float]) -> Problem:
+    def problem(self, market: Market, book: Book) -> Problem:
         """The optimisation that `hedge` would solve. Raises DataError, SpecError, InfeasibleError for an empty box."""
         return self._state(market, book)[3]
 
-    def frontier(
-        self, market: Market, book: pd.Series | Mapping[str, float], aversions: Sequence[float]
-    ) -> tuple[Hedge, ...]:
+    def frontier(self, market: Market, book: Book, aversions: Sequence[float]) -> tuple[Hedge, ...]:
         """One Hedge per risk aversion, each started from the one before. Raises SpecError without one Variance term."""
         mine = [term for term in self.objective if isinstance(term, Variance)]
         if len(mine) != 1:
@@ -131,9 +132,7 @@ class HedgeModel:
             hedges.append(settle(model, market, risk, priced, warm=hedges[-1] if hedges else None))
         return tuple(hedges)
 
-    def _state(
-        self, market: Market, book: pd.Series | Mapping[str, float]
-    ) -> tuple[HedgeModel, Market, Risk | None, Problem]:
+    def _state(self, market: Market, book: Book) -> tuple[HedgeModel, Market, Risk | None, Problem]:
         market = self._with_betas(market)
         before = book_quantities(book, market)
         risk = self._fitted_risk(market)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -67,6 +68,7 @@ class Problem:
     row_targets: Array  # m; NaN where the row has limits only
     row_terms: tuple[str, ...]
     row_offset: Array  # m: what fixed positions bring to each row
+    row_measures: dict[str, Callable[[Array], float]]  # by row over auxiliaries: its value from N quantities
     decided: pd.DataFrame  # rows without a tradable: value, lower, upper, violation
     gross: float
     capital: float
@@ -77,6 +79,12 @@ class Problem:
     def size(self) -> float:
         """What shares and relative aversions are taken of, base currency: gross, or the capital if larger."""
         return max(self.gross, self.capital)
+
+    @property
+    def row_limits(self) -> tuple[str, ...]:
+        """m: the limit (or term) that each row belongs to: its own name, or its term's if it defines an auxiliary."""
+        p = self.program
+        return tuple(np.where(p.row_tier < 0, np.array(self.row_terms, dtype=object), p.row_names))
 
     def quantities(self, h: Array) -> Array:
         """Quantities over the N contracts in play, from the Program's columns."""

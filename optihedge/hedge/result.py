@@ -78,9 +78,9 @@ class Hedge:
 
     @cached_property
     def limits(self) -> pd.DataFrame:
-        """Every limit that is a row: before, after, target, lower, upper, violation, shadow price, unit, term.
+        """Every limit: before, after, target, lower, upper, violation, shadow price (see `shadow_prices`), unit, term.
 
-        A row that no tradable contract moves is listed too, as it stands. A limit that gave way is listed as it was
+        One that no tradable contract moves is listed too, as it stands. A limit that gave way is listed as it was
         given, with its violation.
         """
         p, offset = self.program, self.problem.row_offset
@@ -98,6 +98,11 @@ class Hedge:
             },
             index=pd.Index(p.row_names, name="limit", dtype=object),
         )
+        for name, measure in self.problem.row_measures.items():
+            after = measure(self.after.to_numpy())
+            missed = max(after - live.loc[name, "upper"], 0.0)
+            live.loc[name, ["before", "after", "violation"]] = (measure(self.problem.start), after, missed)
+        live = live[p.row_tier >= 0]
         fixed = self.problem.decided
         stuck = fixed.assign(before=fixed["value"], after=fixed["value"], shadow_price=0.0)[list(live.columns)]
         parts = [part for part in (live, self._volatility_row(live.columns), stuck.rename_axis("limit")) if len(part)]
@@ -195,9 +200,13 @@ class Hedge:
 
     @cached_property
     def shadow_prices(self) -> pd.Series:
-        """What the objective would change by for one more unit of each binding limit, base currency per unit.
+        """Derivative of the least objective in each limit's binding end: base currency per unit of the limit.
 
-        attrs["unit"]: the unit of each limit. Negative: a wider upper limit would save that much.
+        At an upper limit it is the derivative in the upper end, never positive: one unit more saves its size. At a
+        lower limit, in the lower end, never negative: one unit less saves its size. Where both ends are one number,
+        in the target: both signs occur. So a band's price with respect to its own width is minus the size of this. A
+        limit that does not bind has 0; the volatility limit's is per unit of volatility a day. Where the objective has
+        a kink in the limit, a number between the derivatives on its two sides. attrs["unit"]: the unit of each limit.
         """
         prices = self.limits["shadow_price"].rename("shadow price")
         prices.attrs["unit"] = dict(self.limits["unit"])

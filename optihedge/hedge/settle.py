@@ -9,8 +9,17 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import InfeasibleError, SolverError, SpecError
-from optihedge.hedge.certificate import Certificate, limit_tolerance
-from optihedge.hedge.infeasible import MARGIN, Relaxation, conflict, give_way, relax
+from optihedge.hedge.builder import DEFAULT_BOX
+from optihedge.hedge.certificate import (
+    Certificate,
+    bare,
+    clip_multipliers,
+    column_minimiser,
+    dual_gap,
+    limit_tolerance,
+)
+from optihedge.hedge.explain import bound_prices
+from optihedge.hedge.infeasible import MARGIN, Relaxation, conflict, give_way, relax, row_scale
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.program import VOLATILITY_UNIT, Candidate, Program
 from optihedge.hedge.result import Hedge
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
 
 _PARALLEL = 1e-9  # 1 - |cosine| below which two rows of exposures are proportional
 _CONFLICT_BUDGET = 1.0  # seconds for naming a minimal conflict
+_RESTS = 1e-7  # of a proof's size: what a contract's bound adds to it beyond rounding
 
 
 def settle(
@@ -62,9 +72,11 @@ def settle(
                 "no solver returned an answer that could be certified: "
                 f"{'; '.join(solution.certificate.chain) or solution.certificate.note}"
             )
+        names = conflict(problem.program, _CONFLICT_BUDGET if model.on_infeasible == "error" else np.inf)
+        relaxation = _sparing_others(problem.program, names, relaxation)
         witness = _whole_book(problem, relaxation)
         if model.on_infeasible == "error":
-            raise InfeasibleError(_conflict_text(problem, witness), relaxation)
+            raise InfeasibleError(_conflict_text(problem, names, relaxation, witness), relaxation)
         problem, solution = _solve_relaxed(problem, relaxation, model.solver, deadline)
         relaxed.append(_limits_used(witness, problem))
     return Hedge(
@@ -118,8 +130,7 @@ def _bounded(problem: Problem, solution: Solution) -> Certificate:
     touched = problem.at_default_box(solution.h) if certificate.status == "optimal" else []
     if not touched:
         return certificate
-    some = ", ".join(touched[:5]) + (f" and {len(touched) - 5} more" if len(touched) > 5 else "")
-    note = f"{some}: at the default trade limit, so nothing bounds the trade; set a TradeLimit, a cost or an aversion"
+    note = f"{_some(touched)}: at {_default_limit(problem)}, which no one set; set a TradeLimit, a cost or an aversion"
     return replace(certificate, status="unbounded", note=note)
 
 
@@ -157,8 +168,42 @@ def _range(lower: float, upper: float) -> str:
     return f"at least {lower:.10g}" if np.isposinf(upper) else f"{lower:.10g} to {upper:.10g}"
 
 
-def _conflict_text(problem: Problem, witness: pd.DataFrame) -> str:
+def _sparing_others(p: Program, names: tuple[str, ...], least: Relaxation) -> Relaxation:
+    """The least relaxation in which, within each tier, limits outside the named conflict give way last."""
+    if not names or least.frame.index.isin(names).all():
+        return least
+    return relax(p, [2 * int(tier) + (name in names) for tier, name in zip(p.row_tier, p.row_names, strict=True)])
+
+
+def _at_default_text(problem: Problem, relaxation: Relaxation) -> list[str]:
+    """A sentence where the proof of the conflict rests on default trade limits, which no one set."""
+    p, m, mu = bare(problem.program), relaxation.multipliers, relaxation.limit_multiplier
+    gap = dual_gap(p, relaxation.h, clip_multipliers(p, m), mu)
+    at = column_minimiser(p, gap.slope, gap.curvature, gap.on_holdings, gap.on_trades)
+    price = bound_prices(p, at, m, mu)
+    used = (price < 0) & problem.default_upper | (price > 0) & problem.default_lower
+    rests = used & (np.abs(price) * (p.upper - p.lower) > _RESTS * (np.abs(m) @ row_scale(p)))
+    names = [name for name, one in zip(p.columns, rests, strict=True) if one]
+    if not names:
+        return []
+    return [
+        f"it rests on {_default_limit(problem)} of {_some(names)}, which no one set: "
+        "set capital (base currency) or a TradeLimit"
+    ]
+
+
+def _default_limit(problem: Problem) -> str:
+    return f"the default trade limit ({DEFAULT_BOX:g} x the book's gross or capital, {DEFAULT_BOX * problem.size:.6g})"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _conflict_text(problem: Problem, names: tuple[str, ...], relaxation: Relaxation, witness: pd.DataFrame) -> str:
     units = dict(zip(problem.program.row_names, problem.row_units, strict=True))
+    if problem.program.volatility_limit is not None:
+        units[problem.program.volatility_limit.name] = VOLATILITY_UNIT
     lines = []
     for row in witness.itertuples():
         unit = units.get(row.Index, "")
@@ -166,9 +211,8 @@ def _conflict_text(problem: Problem, witness: pd.DataFrame) -> str:
             f"  {row.Index}: have {row.have:.10g}, need {row.need:.10g}, smallest change {row.change:+.6g}"
             + (f" ({unit})" if unit else "")
         )
-    names = conflict(problem.program, _CONFLICT_BUDGET)
     text = [f"no quantities meet every limit; these conflict: {', '.join(names)}"] if names else []
-    text += proportional_rows(problem, names)
+    text += [*proportional_rows(problem, names), *_at_default_text(problem, relaxation)]
     return "\n".join([*(text or ["no quantities meet every limit"]), "one way to make it feasible is", *lines])
 
 

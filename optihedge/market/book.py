@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,12 @@ from optihedge.frames import Column, check_frame, nearest, read_raw, refuse
 from optihedge.market.instruments import contracts_of
 from optihedge.market.snapshot import Market
 
+Book: TypeAlias = pd.Series | Mapping[str, float] | pd.DataFrame  # quantities by instrument; see `book_quantities`
 
-def read_book(source: Path | str | pd.Series | dict, market: Market | None = None) -> pd.Series | dict[str, pd.Series]:
+
+def read_book(
+    source: Path | str | pd.Series | dict | pd.DataFrame, market: Market | None = None
+) -> pd.Series | dict[str, pd.Series]:
     """Quantities by instrument (contracts, signed); with a column `book`, a dict of books by name. Raises DataError.
 
     A file has columns instrument and quantity, or venue_amount (coin for an option, quote currency for an inverse
@@ -55,9 +60,20 @@ def read_book(source: Path | str | pd.Series | dict, market: Market | None = Non
     return {str(book): quantity[(books == book).to_numpy()] for book in books.unique()}
 
 
-def book_quantities(book: pd.Series | Mapping[str, float], market: Market) -> NDArray[np.float64]:
-    """The book as N quantities in the market's order. Raises DataError for unknown, repeated or non-finite entries."""
-    series = book if isinstance(book, pd.Series) else pd.Series(dict(book), dtype=object)
+def book_quantities(book: Book, market: Market) -> NDArray[np.float64]:
+    """The book as N quantities in the market's order. Raises DataError for unknown, repeated or non-finite entries.
+
+    A frame has the columns of a book's file (see `read_book`), of one book.
+    """
+    series = read_book(book, market) if isinstance(book, pd.DataFrame) else book
+    if isinstance(book, pd.DataFrame) and isinstance(series, dict):
+        raise DataError(f"book: the frame holds several books ({', '.join(series)}); hedge one: read_book(frame)[name]")
+    if not isinstance(series, (pd.Series, Mapping)):
+        raise DataError(
+            f"book: {type(book).__name__} is no book; give instrument -> quantity (a Series or a dict), or a frame "
+            "with columns instrument and quantity"
+        )
+    series = series if isinstance(series, pd.Series) else pd.Series(dict(series), dtype=object)
     if series.index.has_duplicates:
         raise DataError(f"book: instrument {series.index[series.index.duplicated()][0]} appears twice; add up its rows")
     at = market.names.get_indexer(series.index)

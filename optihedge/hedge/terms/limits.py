@@ -223,7 +223,7 @@ class GrossLimit(_SizeLimit):
 
 @dataclass(frozen=True)
 class VolatilityLimit(Term):
-    """Volatility of the book's P&L per day <= limit, base currency (over the horizon: x sqrt of its days).
+    """Volatility of the book's P&L per day <= limit, base currency, whatever the horizon.
 
     share          instead: this share of the book's gross notional
     second_order   count the gamma of normal moves; None: where options are tradable
@@ -249,4 +249,4 @@ class VolatilityLimit(Term):
         if daily == 0:  # a share of an empty book: nothing to cap
             return
         second_order = p.options_tradable if self.second_order is None else self.second_order
-        p.cap_volatility(daily * np.sqrt(p.days), second_order)
+        p.cap_volatility(daily, second_order)

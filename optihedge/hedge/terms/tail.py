@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import DataError, SpecError
-from optihedge.hedge.builder import ProgramBuilder
+from optihedge.hedge.builder import DEFINES, ProgramBuilder
 from optihedge.hedge.terms.base import Term, check_number
 
 Array = np.ndarray
@@ -100,16 +101,16 @@ class Shortfall(Term):
         handles = np.concatenate([at, beyond])
         each = sp.hstack([np.ones((count, 1)), sp.eye_array(count)])
         names = [f"{self.label}[{scenario}]" for scenario in range(count)]
-        p.rows(names, values, lo=0.0, auxiliaries=(handles, each), unit="base currency")
+        p.rows(names, values, lo=0.0, auxiliaries=(handles, each), tier=DEFINES, unit="base currency")
         if self.limit is not None:
             coefficients = np.concatenate([[1.0], np.full(count, share)])
             p.row(self.label, hi=self.limit, auxiliaries=(handles, coefficients), soft=self.soft, tier=self.priority,
-                  unit="base currency")  # fmt: skip
+                  unit="base currency", value=partial(_of_quantities, self, values))  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class WorstCase(Term):
-    """The largest loss over the scenarios: `weight` times it in the objective, or <= `limit` in every scenario."""
+    """The largest loss over the scenarios: `weight` times it in the objective, or <= `limit`."""
 
     pnl: pd.DataFrame
     weight: float = 1.0
@@ -125,12 +126,23 @@ class WorstCase(Term):
         if self.limit is not None:
             check_number(self.label, "limit", self.limit)
 
+    def value(self, pnl: Array) -> float:
+        """The largest loss of P&L by scenario (S), base currency."""
+        return float(-pnl.min())
+
     def contribute(self, p: ProgramBuilder) -> None:
         values = scenario_rows(p, self, self.pnl)
         names = [f"{self.label}[{scenario}]" for scenario in range(len(values))]
-        if self.limit is not None:
-            p.rows(names, values, lo=-self.limit, soft=self.soft, tier=self.priority, unit="base currency")
-            return
         low, high = p.reach(-values)
-        worst = p.auxiliary(f"{self.label}:loss", low.max(), high.max(), self.weight)
-        p.rows(names, values, lo=0.0, auxiliaries=(worst, np.ones((len(values), 1))), unit="base currency")
+        weight = self.weight if self.limit is None else 0.0
+        worst = p.auxiliary(f"{self.label}:loss", low.max(), high.max(), weight)
+        each = np.ones((len(values), 1))
+        p.rows(names, values, lo=0.0, auxiliaries=(worst, each), tier=DEFINES, unit="base currency")
+        if self.limit is not None:
+            p.row(self.label, hi=self.limit, auxiliaries=(worst, 1.0), soft=self.soft, tier=self.priority,
+                  unit="base currency", value=partial(_of_quantities, self, values))  # fmt: skip
+
+
+def _of_quantities(term: Shortfall | WorstCase, values: Array, quantities: Array) -> float:
+    """The term's value for N quantities, from the P&L of the contracts in play, S x N."""
+    return term.value(values @ quantities)
