@@ -1,9 +1,10 @@
 """Leland, Whalley-Wilmott and threshold policies, against books and in simulation."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from optihedge.errors import SpecError
+from optihedge.errors import DataError, SpecError
 from optihedge.hedge.bands import (
     band_trade,
     follow_band,
@@ -29,6 +30,29 @@ def test_without_cost_lelands_vol_is_the_vol_and_a_ruinous_cost_leaves_none() ->
     assert leland_vol(0.2, 0.5, 1 / 365, 1) == 0.0
     with pytest.raises(SpecError, match="interval must be positive, found 0"):
         leland_number(0.2, 0.01, [1 / 52, 0.0])
+    assert leland_number(0.2, 0.0, 1 / 52) == 0.0
+    assert leland_vol(0.2, 0.0, 1 / 52, [-1, 1]).tolist() == [0.2, 0.2]
+
+
+@pytest.mark.parametrize("side", [0, 2, np.nan])
+def test_a_side_is_long_or_short(side: float) -> None:
+    with pytest.raises(SpecError, match=r"side must be .1 .long. or -1 .short., found"):
+        leland_vol(0.2, 0.01, 1 / 52, side)
+
+
+def test_costs_vols_and_aversions_that_make_no_sense_are_named() -> None:
+    for arguments, name in (
+        ((np.nan, 0.01, 1), "vol"), ((0.2, -0.01, 1), "round_trip"), ((0.2, np.nan, 1), "round_trip"),
+        ((0.2, 0.01, np.nan), "interval"),
+    ):  # fmt: skip
+        with pytest.raises(SpecError, match=f"{name} must be"):
+            leland_number(*arguments)
+    for arguments, name in (
+        ((np.nan, 1, 0.01, 1), "spot"), ((100, np.nan, 0.01, 1), "gamma"), ((100, 1, -0.01, 1), "one_way"),
+        ((100, 1, np.nan, 1), "one_way"), ((100, 1, 0.01, 0), "risk_aversion"), ((100, 1, 0.01, 1, -1), "discount"),
+    ):  # fmt: skip
+        with pytest.raises(SpecError, match=f"{name} must be"):
+            whalley_wilmott_band(*arguments)
 
 
 def test_a_threshold_policy_goes_back_to_its_target_from_either_edge() -> None:
@@ -45,8 +69,42 @@ def test_to_the_edge_it_trades_only_what_lies_outside() -> None:
 def test_a_zero_band_follows_the_target_and_a_negative_one_is_refused() -> None:
     target = np.array([[1.0, 2.0], [3.0, -1.0], [0.5, 0.5]])
     assert np.array_equal(follow_band(target, 0, 0), target)
-    with pytest.raises(SpecError, match="must not be negative"):
+    with pytest.raises(SpecError, match="below must be at least 0, found -1"):
         band_trade(0, 0, -1, 1)
+
+
+def test_a_missing_position_target_or_band_is_refused_and_never_means_no_trade() -> None:
+    nan = np.nan
+    for name, arguments in {
+        "current": (nan, 0, 1, 1), "target": (0, nan, 1, 1), "below": (0, 0, nan, 1), "above": (0, 0, 1, nan)
+    }.items():  # fmt: skip
+        with pytest.raises(SpecError, match=f"{name} must be .*, found nan"):
+            band_trade(*arguments)
+        if name != "current":
+            with pytest.raises(SpecError, match=f"{name} must be .*, found nan"):
+                follow_band(np.array([[0.0], [arguments[1]]]), *arguments[2:])
+    with pytest.raises(SpecError, match=r"current must be a finite number, found nan at \[2\]"):
+        band_trade([0, 1, nan], 0, 1, 1)
+    with pytest.raises(SpecError, match="start must be a finite number, found nan"):
+        follow_band(np.zeros((2, 1)), 1, 1, start=nan)
+    with pytest.raises(SpecError, match="holdings must be a finite number, found nan"):
+        replication_cash([[1.0], [1.0]], [[1.0], [nan]])
+
+
+def test_an_infinite_band_never_trades() -> None:
+    assert band_trade([5.0, -7.0], 0, np.inf, np.inf).tolist() == [0, 0]
+    assert band_trade(5.0, 0, np.inf, np.inf, to_edge=True) == 0
+
+
+def test_positions_and_targets_in_another_order_are_refused() -> None:
+    current, target = pd.Series({"A": 5.0, "B": 0.0}), pd.Series({"B": 0.0, "A": 5.0})
+    with pytest.raises(DataError, match="bands: label 1 of current is A where that of target is B; reindex"):
+        band_trade(current, target, 1, 1)
+    assert band_trade(current, target[current.index], 1, 1).tolist() == [0, 0]
+    path = pd.DataFrame([[5.0, 0.0], [5.0, 0.0]], columns=["A", "B"])
+    with pytest.raises(DataError, match="label 1 of target is A where that of start is B"):
+        follow_band(path, 1, 1, start=target)
+    assert follow_band(path, 1, 1, start=current).tolist() == path.to_numpy().tolist()
 
 
 def test_weekly_delta_hedging_of_100_000_short_calls_costs_what_the_book_says() -> None:

@@ -275,3 +275,53 @@ def test_effectiveness_refuses_what_cannot_be_measured() -> None:
         effectiveness(np.zeros(5), np.ones(5))
     with pytest.raises(DataError, match="change is missing"):
         r_squared(np.array([1.0, np.nan, 2.0]), np.ones(3))
+    for measure in (effectiveness, r_squared, dollar_offset):
+        with pytest.raises(DataError, match=r"shapes \(3,\) and \(3, 2\) of item and hedged?; give T each"):
+            measure(np.arange(3.0), np.ones((3, 2)))
+    with pytest.raises(DataError, match="change is missing"):
+        dollar_offset(np.array([1.0, np.nan]), np.ones(2))
+
+
+@pytest.mark.parametrize("measure", [minimum_variance_hedge, effectiveness, r_squared, dollar_offset])
+def test_changes_of_other_days_or_in_another_order_are_refused(measure) -> None:
+    days = pd.date_range("2024-01-01", periods=4)
+    item = pd.Series([2.0, -1.0, 3.0, -4.0], index=days)
+    hedge = pd.Series([1.0, -1.0, 3.0, -3.0], index=days)
+    with pytest.raises(DataError, match=r"label 1 of item is 2024-01-01 .* of hedge.* is 2024-01-04 .*reindex"):
+        measure(item, hedge[::-1])
+    with pytest.raises(DataError, match=r"label 4 of item is 2024-01-04 .* of hedge.* is missing"):
+        measure(item, hedge[:-1])
+    by_position = measure(item.to_numpy(), hedge.to_numpy())
+    for other in (hedge, hedge[::-1].reindex(item.index), hedge.to_numpy()):
+        assert str(measure(item, other)) == str(by_position)
+    there, here = (s.tz_localize("UTC") for s in (item, hedge))
+    assert str(measure(there, here.tz_convert("Asia/Tokyo"))) == str(by_position)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: minimum_variance_ratio(0.03, 0.03, 1.2), "correlation is 1.2; give a number from -1 to 1"),
+        (lambda: minimum_variance_ratio(0.03, 0.03, np.nan), "correlation is nan"),
+        (lambda: minimum_variance_ratio(-0.03, 0.03, 0.9), "item_sd is -0.03; a standard deviation is at least 0"),
+        (lambda: minimum_variance_ratio(0.03, -0.03, 0.9), "hedge_sd is -0.03; a standard deviation is at least 0"),
+        (lambda: minimum_variance_ratio(0.03, 0.0, 0.9), "hedge_sd is 0.0; give a finite number other than 0"),
+        (lambda: futures_contracts(0.8, 1e6, 0), "contract is 0"),
+        (lambda: contracts_for_beta(1e6, 1.5, 0.0, np.float64(0)), "futures_value is 0.0"),
+        (lambda: contracts_for_duration(1e7, 6.8, np.nan, 9.2), "futures_value is nan"),
+        (lambda: contracts_for_duration(1e7, 6.8, 93_000, 0.0), "futures_duration is 0.0"),
+        (lambda: beta_weighted_delta(55, 190, 1.2, 0), "index is 0"),
+    ],
+)
+def test_numbers_without_a_hedge_ratio_are_named(call, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        call()
+
+
+def test_a_single_market_may_be_named_alone() -> None:
+    alone, listed = Beta(market="SPX").fit(panel()), Beta(market=("SPX",)).fit(panel())
+    pd.testing.assert_frame_equal(alone.betas_, listed.betas_)
+    values = panel().to_numpy()
+    pd.testing.assert_frame_equal(Beta(market=0).fit(values).betas_, Beta(market=(0,)).fit(values).betas_)
+    with pytest.raises(SpecError, match="market driver SPY is not a driver"):
+        Beta(market="SPY").fit(panel())

@@ -16,6 +16,7 @@ from optihedge.market.pricing import (
     coin_price,
     greeks,
     implied_vol,
+    implied_vol_reason,
     inverse_greeks,
     settlement_weight,
     venue_theta,
@@ -75,6 +76,11 @@ def test_mcdonalds_call() -> None:
 def test_the_delta_decays_linearly_over_the_settlement_window() -> None:
     assert settlement_weight(15) == 0.5
     assert settlement_weight([60, 30, 7.5, 0, -1]).tolist() == [1.0, 1.0, 0.25, 0.0, 0.0]
+
+
+def test_a_settlement_window_is_above_zero() -> None:
+    with pytest.raises(DataError, match=r"window is 0.0; give a finite number above zero"):
+        settlement_weight(15, 0)
 
 
 def test_a_same_strike_call_less_put_is_the_forward_in_every_greek() -> None:
@@ -259,6 +265,55 @@ def test_an_unknown_vol_gives_unknown_numbers_not_zeros() -> None:
     g = greeks(100, 100, 100, [0.5, 0.5], [np.nan, 0.2], 1)
     for name in NAMES:
         assert np.isnan(getattr(g, name)[0]) and np.isfinite(getattr(g, name)[1]), name
+
+
+@pytest.mark.parametrize("price", [black, coin_price])
+def test_a_missing_number_gives_a_missing_price(price) -> None:
+    for missing in range(5):
+        terms: list[object] = [[100.0, 100.0], [90.0, 90.0], [0.5, 0.5], [0.2, 0.2], [1.0, 1.0]]
+        terms[missing] = [np.nan, np.mean(terms[missing])]
+        assert np.isnan(price(*terms)).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("spot", 0.0), ("forward", -1.0), ("forward", np.inf), ("strike", 0.0), ("discount", 0.0), ("vol", -0.2),
+     ("right", 2.0), ("right", 0.0), ("right", "X"), ("right", "c")],
+)  # fmt: skip
+def test_a_number_no_option_can_have_is_named_with_its_row(name: str, value: object) -> None:
+    good = {"spot": 100.0, "forward": 100.0, "strike": 90.0, "years": 0.5, "vol": 0.2, "right": 1, "discount": 1.0}
+    terms = {**good, name: [good[name], value, good[name]] if name != "right" else ["C", value, "P"]}
+    if name == "right" and not isinstance(value, str):
+        terms[name] = [1, value, -1]
+    calls = [lambda: greeks(**terms)]
+    if name != "spot":
+        calls.append(lambda: black(**{k: v for k, v in terms.items() if k != "spot"}))
+    if name != "discount":
+        calls.append(lambda: inverse_greeks(**{k: v for k, v in terms.items() if k != "discount"}))
+        if name != "spot":
+            calls.append(lambda: coin_price(**{k: v for k, v in terms.items() if k not in ("spot", "discount")}))
+    if name == "right":
+        calls += [lambda f=f: f(10.0, 100, 90, 0.5, terms["right"]) for f in (implied_vol, implied_vol_reason)]
+    for call in calls:
+        with pytest.raises(DataError, match=f"row 2: {name} is {value!r}; give "):
+            call()
+
+
+def test_markets_write_rights_as_c_and_p() -> None:
+    signs = np.array([1.0, -1.0, -1.0, np.nan])
+    rights = ["C", "P", "P", None]
+    for words in (rights, np.array(rights, dtype=object), pd.Series(rights), pd.Series(rights, dtype="category")):
+        np.testing.assert_array_equal(black(100, 90, 0.5, 0.2, words), black(100, 90, 0.5, 0.2, signs))
+    grid = np.array([["C", "P"], ["P", "C"]])
+    assert black(100, 90, 0.5, 0.2, grid).tolist() == black(100, 90, 0.5, 0.2, np.where(grid == "C", 1, -1)).tolist()
+    assert black(100, 90, 0.5, 0.2, "P") == black(100, 90, 0.5, 0.2, -1)
+    assert greeks(100, 100, 90, 0.5, 0.2, "P").delta == greeks(100, 100, 90, 0.5, 0.2, -1).delta
+    assert implied_vol(black(100, 90, 0.5, 0.2, "P"), 100, 90, 0.5, "P") == pytest.approx(0.2, rel=1e-12)
+
+
+def test_years_below_zero_are_expired() -> None:
+    assert black(105, 100, -0.1, 0.2, [1, -1]).tolist() == [5, 0]
+    assert greeks(105, 105, 100, -0.1, 0.2, [1, -1]).delta.tolist() == [1, 0]
 
 
 def test_a_second_before_expiry_and_a_century_are_finite() -> None:

@@ -153,7 +153,17 @@ def test_basis_drivers_name_what_is_missing() -> None:
     futures = pd.DataFrame({"F": [1.0, 2.1]})
     with pytest.raises(DataError, match="F has no tenor"):
         basis_drivers(spot, futures, {})
-    with pytest.raises(DataError, match="different rows"):
+    with pytest.raises(DataError, match="label 2 of spot is 1 where that of futures is missing"):
         basis_drivers(spot, futures.iloc[:1], {"F": "perpetual"})
     with pytest.raises(DataError, match="not positive"):
         basis_drivers(spot, -futures, {"F": "perpetual"})
+
+
+def test_lags_refuse_rows_that_are_not_in_order_of_time() -> None:
+    days = pd.date_range("2024-01-01", periods=600)
+    late, pair = venues().iloc[:600].set_axis(days), long_run().set_axis(days)
+    order = np.r_[0:99, 100, 99, 101:600]
+    with pytest.raises(DataError, match=r"lead-lag: the row of 2024-04-09 .* stands after 2024-04-10 .*; sort"):
+        lead_lag(late.iloc[order])
+    with pytest.raises(DataError, match="cointegration: the row of 2024-04-09"):
+        cointegration(pair.iloc[order], "PAIR")

@@ -1,15 +1,26 @@
 """When not to trade: Leland's modified vol, Whalley-Wilmott bands, and the policy that follows a target within a band.
 
 Arrays broadcast. Costs are fractions of traded value: Leland's `round_trip` counts a purchase and the sale that
-undoes it, `one_way` each trade alone. Vols are decimal, times in years.
+undoes it, `one_way` each trade alone. Vols are decimal, times in years. Numbers that are missing or make no sense are a
+SpecError, Series and DataFrames with differing labels a DataError.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from optihedge.errors import SpecError
+from optihedge.frames import same_labels
 
 Floats = NDArray[np.float64]
+
+_RULES: dict[str, Callable[[Floats], NDArray[np.bool_]]] = {
+    "positive": lambda a: a > 0,
+    "at least 0": lambda a: a >= 0,
+    "a finite number": np.isfinite,
+    "+1 (long) or -1 (short)": lambda a: np.abs(a) == 1,
+}
 
 
 def leland_number(vol: ArrayLike, round_trip: ArrayLike, interval: ArrayLike) -> Floats:
@@ -17,18 +28,20 @@ def leland_number(vol: ArrayLike, round_trip: ArrayLike, interval: ArrayLike) ->
 
     Leland, "Option pricing and replication with transactions costs", J. Finance 1985.
     """
-    vol, round_trip, interval = _positive(vol=vol, round_trip=round_trip, interval=interval)
+    vol, interval = _checked("positive", vol=vol, interval=interval)
+    (round_trip,) = _checked("at least 0", round_trip=round_trip)
     return np.sqrt(2 / np.pi) * round_trip / (vol * np.sqrt(interval))
 
 
 def leland_vol(vol: ArrayLike, round_trip: ArrayLike, interval: ArrayLike, side: ArrayLike) -> Floats:
     """The vol at which to price and hedge under cost: vol sqrt(1 - side A), A Leland's number.
 
-    `side` is +1 for a long option position (vol falls), -1 for a short one (vol rises). 0 where a long position's
-    costs eat the whole of its gamma (A >= 1): then rebalance less often.
+    `side` is +1 for a long option position (vol falls), -1 for a short one (vol rises); without cost both are vol. 0
+    where a long position's costs eat the whole of its gamma (A >= 1): then rebalance less often.
     """
     number = leland_number(vol, round_trip, interval)
-    return np.asarray(vol, dtype=float) * np.sqrt(np.maximum(1 - np.asarray(side, dtype=float) * number, 0.0))
+    (side,) = _checked("+1 (long) or -1 (short)", side=side)
+    return np.asarray(vol, dtype=float) * np.sqrt(np.maximum(1 - side * number, 0.0))
 
 
 def whalley_wilmott_band(
@@ -39,8 +52,9 @@ def whalley_wilmott_band(
     `gamma` is the position's (natural, per 1.00 of spot), `risk_aversion` per unit of currency, `discount` to expiry.
     Trade to the nearest edge, not to the middle. Whalley and Wilmott, Mathematical Finance 1997.
     """
-    spot, risk_aversion = _positive(spot=spot, risk_aversion=risk_aversion)
-    one_way, gamma, discount = (np.asarray(a, dtype=float) for a in (one_way, gamma, discount))
+    _same_labels(spot=spot, gamma=gamma, one_way=one_way, risk_aversion=risk_aversion)
+    spot, risk_aversion, discount = _checked("positive", spot=spot, risk_aversion=risk_aversion, discount=discount)
+    (one_way,), (gamma,) = _checked("at least 0", one_way=one_way), _checked("a finite number", gamma=gamma)
     return np.cbrt(1.5 * discount * one_way * spot * gamma**2 / risk_aversion)
 
 
@@ -52,25 +66,23 @@ def band_trade(
     With `to_edge` only as far as the edge that was crossed. `below` and `above` are distances >= 0; an edge that is
     reached counts as crossed.
     """
-    current, target, below, above = np.broadcast_arrays(
-        *(np.asarray(a, float) for a in (current, target, below, above))
-    )
-    if np.any(below < 0) or np.any(above < 0):
-        raise SpecError("a band's distances below and above its target must not be negative")
-    low, high = target - below, target + above
-    aim = np.where(to_edge, np.clip(current, low, high), target)
-    return np.where((current <= low) | (current >= high), aim - current, 0.0)
+    _same_labels(current=current, target=target, below=below, above=above)
+    current, target = _checked("a finite number", current=current, target=target)
+    below, above = _checked("at least 0", below=below, above=above)
+    return _trade(*np.broadcast_arrays(current, target, below, above), to_edge=to_edge)
 
 
 def follow_band(
     target: ArrayLike, below: ArrayLike, above: ArrayLike, *, start: ArrayLike = 0.0, to_edge: bool = False
 ) -> Floats:
     """Holdings after each step (T x n) of the policy `band_trade` that follows `target` (T x n) from `start` (n,)."""
-    target, below, above = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (target, below, above)))
+    _same_labels(target=target, below=below, above=above, start=start)
+    target, start = _checked("a finite number", target=target, start=start)
+    target, below, above = np.broadcast_arrays(target, *_checked("at least 0", below=below, above=above))
     holdings = np.empty(target.shape)
-    held = np.broadcast_to(np.asarray(start, dtype=float), target.shape[1:])
+    held = np.broadcast_to(start, target.shape[1:])
     for step in range(target.shape[0]):
-        held = held + band_trade(held, target[step], below[step], above[step], to_edge=to_edge)
+        held = held + _trade(held, target[step], below[step], above[step], to_edge=to_edge)
         holdings[step] = held
     return holdings
 
@@ -83,16 +95,31 @@ def replication_cash(
     Every change of the holding is paid at the spot plus `one_way` of its value; cash earns (debt costs) `interest`,
     simple, per step. The last holding is still held and not in the cash.
     """
-    spot, holdings = (np.asarray(a, dtype=float) for a in (spot, holdings))
+    _same_labels(spot=spot, holdings=holdings, start=start)
+    spot, holdings = _checked("a finite number", spot=spot, holdings=holdings)
     trades = np.diff(holdings, axis=0, prepend=np.broadcast_to(start, holdings.shape[1:])[None])
     paid = trades * spot + one_way * np.abs(trades) * spot
     steps = np.arange(spot.shape[0])[::-1].reshape(-1, *[1] * (spot.ndim - 1))
     return -np.sum(paid * (1 + interest) ** steps, axis=0)
 
 
-def _positive(**values: ArrayLike) -> tuple[Floats, ...]:
+def _trade(current: Floats, target: Floats, below: Floats, above: Floats, *, to_edge: bool) -> Floats:
+    low, high = target - below, target + above
+    aim = np.where(to_edge, np.clip(current, low, high), target)
+    return np.where((current <= low) | (current >= high), aim - current, 0.0)
+
+
+def _same_labels(**values: ArrayLike) -> None:
+    """The last axes of arrays that broadcast are one another's."""
+    for axis in (-1, -2):
+        same_labels("bands", axis, **values)
+
+
+def _checked(rule: str, **values: ArrayLike) -> tuple[Floats, ...]:
     arrays = {name: np.asarray(value, dtype=float) for name, value in values.items()}
     for name, array in arrays.items():
-        if not np.all(array > 0):
-            raise SpecError(f"{name} must be positive, found {float(np.min(array)):.6g}")
+        bad = np.argwhere(~_RULES[rule](array))
+        if len(bad):
+            place = tuple(int(i) for i in bad[0])
+            raise SpecError(f"{name} must be {rule}, found {array[place]:.6g}{f' at {list(place)}' if place else ''}")
     return tuple(arrays.values())

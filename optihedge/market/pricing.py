@@ -1,8 +1,14 @@
 """European options in forward form (Black 1976): price, Greeks in natural units, implied vol; vectorised in doubles.
 
-Arrays broadcast. `right` is +1 for a call and -1 for a put; `years` is ACT/365; `vol` is decimal. Symbols: x = ln(F/K),
-s = vol sqrt(T), d1 = x/s + s/2, d2 = d1 - s. Every price is parity's intrinsic part plus the out-of-the-money option of
-the same strike, which is a difference of Mills ratios R(z) = N(z)/n(z), so that no wing loses its digits.
+Arrays broadcast. `right` is +1 or "C" for a call and -1 or "P" for a put; `years` is ACT/365; `vol` is decimal.
+
+Years at or below zero mean expired: the payoff. A missing number (NaN) gives NaN. An impossible one is a DataError that
+names its row (of the argument, flattened) and value: another right, a negative vol, a spot, forward, strike or discount
+that is not above zero and finite. Only implied vols, whose inputs are quotes, give NaN there and a reason for each row.
+
+Symbols: x = ln(F/K), s = vol sqrt(T), d1 = x/s + s/2, d2 = d1 - s. Every price is parity's intrinsic part plus the
+out-of-the-money option of the same strike, which is a difference of Mills ratios R(z) = N(z)/n(z), so that no wing
+loses its digits.
 """
 
 from dataclasses import dataclass
@@ -14,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfcx, ndtr
 
 from optihedge.errors import DataError
+from optihedge.frames import refuse
 
 Floats = NDArray[np.float64]
 
@@ -22,6 +29,7 @@ _ROOT_TWO_PI = np.sqrt(2 * np.pi)
 _ROOT_HALF_PI = np.sqrt(np.pi / 2)
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
 _EPS = np.finfo(float).eps
+_SIGNS = {"C": 1.0, "P": -1.0, 1: 1.0, -1: -1.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +52,16 @@ def black(
 ) -> Floats:
     """Black's price, D [phi (F N(phi d1) - K N(phi d2))], in the currency of the strike (Hull, ch. 18).
 
-    At zero time or zero vol it is the discounted intrinsic value.
+    phi = right: +1 or "C" a call, -1 or "P" a put. Expired or at zero vol it is the discounted intrinsic value. Raises
+    DataError for a negative vol and a forward, strike or discount not above zero; NaN gives NaN.
     """
-    forward, strike, years, vol, right, discount = _arrays(forward, strike, years, vol, right, discount)
+    years, vol, right, forward, strike, discount = _checked(
+        years, vol, right, forward=forward, strike=strike, discount=discount
+    )
+    return _black(forward, strike, years, vol, right, discount)
+
+
+def _black(forward: Floats, strike: Floats, years: Floats, vol: Floats, right: Floats, discount: Floats) -> Floats:
     deviation = vol * np.sqrt(np.maximum(years, 0.0))
     out_of_money = np.sqrt(forward * strike) * _normalised(-np.abs(_log_ratio(forward, strike)), deviation)
     return discount * (np.maximum(right * (forward - strike), 0.0) + out_of_money)
@@ -65,9 +80,12 @@ def greeks(
 
     The carry ln(F/S)/T and the rate -ln(D)/T are held, but rho moves both by the same amount (spot and yield held).
     theta and charm are derivatives in calendar time, so minus those in T. Where nothing is left of the time or the
-    vol, delta is the exercise indicator and the rest is zero.
+    vol, delta is the exercise indicator and the rest is zero. right: +1 or "C" a call, -1 or "P" a put. Raises
+    DataError as `black`, also for the spot; NaN gives NaN.
     """
-    spot, forward, strike, years, vol, right, discount = _arrays(spot, forward, strike, years, vol, right, discount)
+    years, vol, right, spot, forward, strike, discount = _checked(
+        years, vol, right, spot=spot, forward=forward, strike=strike, discount=discount
+    )
     alive = ~((years <= 0) | (vol <= 0))
     time = np.where(alive, years, 1.0)
     sigma = np.where(alive, vol, 1.0)
@@ -84,7 +102,7 @@ def greeks(
     rate = -np.log(discount) / time
     growth = discount * forward / spot
 
-    price = black(forward, strike, years, vol, right, discount)
+    price = _black(forward, strike, years, vol, right, discount)
     delta = right * growth * n1
     vega = discount * forward * density * root
     decay = vega * sigma / (2 * time)
@@ -118,9 +136,10 @@ def implied_vol(
 
     Bracketed Halley steps on the log of the normalised out-of-the-money price below its inflection in s, on the price
     above it, and on the log of its distance from the bound near the bound (after Jaeckel, "Let's be rational", 2015).
-    A price equal to the intrinsic value (to rounding) has vol 0.
+    A price equal to the intrinsic value (to rounding) has vol 0. right: +1 or "C" a call, -1 or "P" a put, any other is
+    a DataError.
     """
-    terms = _arrays(price, forward, strike, years, right, discount)
+    terms = _arrays(price, forward, strike, years, _signs(right), discount)
     fine = implied_vol_reason(*terms) == ""
     vol = np.full(fine.shape, np.nan)
     paid, ahead, exercise, time, sign, factor = (term[fine] for term in terms)
@@ -140,10 +159,11 @@ def implied_vol_reason(
 ) -> NDArray[np.str_]:
     """Why a row has no implied vol: 'not a number', 'expired', 'below intrinsic', 'above bound'; '' where it has one.
 
-    Infinite inputs and forwards, strikes or discounts that are not positive count as 'not a number'.
+    Infinite inputs and forwards, strikes or discounts that are not positive count as 'not a number'. A right that is
+    neither call (+1, "C") nor put (-1, "P") is a DataError.
     """
-    price, forward, strike, years, right, discount = _arrays(price, forward, strike, years, right, discount)
-    number = np.isfinite(price) & np.isfinite(years) & (np.abs(right) == 1)
+    price, forward, strike, years, right, discount = _arrays(price, forward, strike, years, _signs(right), discount)
+    number = np.isfinite(price) & np.isfinite(years) & np.isfinite(right)
     for positive in (forward, strike, discount):
         number &= np.isfinite(positive) & (positive > 0)
     with np.errstate(invalid="ignore"):
@@ -159,7 +179,10 @@ def implied_vol_reason(
 
 
 def coin_price(forward: ArrayLike, strike: ArrayLike, years: ArrayLike, vol: ArrayLike, right: ArrayLike) -> Floats:
-    """The price in coin of a coin-settled option, undiscounted Black over the forward of its expiry."""
+    """The price in coin of a coin-settled option, undiscounted Black over the forward of its expiry.
+
+    Arguments and errors as `black`.
+    """
     return black(forward, strike, years, vol, right) / np.asarray(forward, dtype=float)
 
 
@@ -169,8 +192,9 @@ def inverse_greeks(
     """Greeks of a coin-settled option's value in quote currency, S coin_price(F), with the basis b = ln(F/S) held.
 
     That value is Black's with forward S and strike K S/F, hence a call's delta is N(d1) with no factor F/S.
+    Arguments and errors as `greeks`.
     """
-    spot, forward, strike = _arrays(spot, forward, strike)
+    spot, forward, strike = above_zero(spot=spot, forward=forward, strike=strike)
     return greeks(spot, spot, strike * (spot / forward), years, vol, right)
 
 
@@ -201,7 +225,11 @@ def venue_theta(quote_greeks: Greeks, years: ArrayLike) -> Floats:
 
 
 def settlement_weight(minutes_to_expiry: ArrayLike, window: ArrayLike = 30.0) -> Floats:
-    """Share of the delta left while the settlement average runs over the last `window` minutes: falls linearly to 0."""
+    """Share of the delta left while the settlement average runs over the last `window` minutes: falls linearly to 0.
+
+    Raises DataError for a window that is not above zero.
+    """
+    (window,) = above_zero(window=window)
     return np.clip(np.asarray(minutes_to_expiry, dtype=float) / window, 0.0, 1.0)
 
 
@@ -340,6 +368,39 @@ def _halley(
 
 def _arrays(*values: ArrayLike) -> tuple[Floats, ...]:
     return tuple(np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in values)))
+
+
+def above_zero(**values: ArrayLike) -> tuple[Floats, ...]:
+    """The values as arrays, finite and above zero or NaN; DataError names the first that is neither."""
+    arrays = {name: np.asarray(value, dtype=float) for name, value in values.items()}
+    for name, array in arrays.items():
+        _refuse((array <= 0) | (array == np.inf), name, array, "give a finite number above zero")
+    return tuple(arrays.values())
+
+
+def _checked(years: ArrayLike, vol: ArrayLike, right: ArrayLike, **positive: ArrayLike) -> tuple[Floats, ...]:
+    """Years, vol, right as a sign, then the positive terms in their order, broadcast."""
+    vol = np.asarray(vol, dtype=float)
+    _refuse(vol < 0, "vol", vol, "give a vol of at least 0, decimal")
+    return _arrays(years, vol, _signs(right), *above_zero(**positive))
+
+
+def _signs(right: ArrayLike) -> Floats:
+    """+1 for a call and -1 for a put, however it was written; NaN where it is missing."""
+    given = np.asarray(right)
+    if given.dtype.kind in "OTU":
+        signs = pd.Series(given.ravel(), dtype=object).map(_SIGNS).to_numpy(dtype=float).reshape(given.shape)
+    else:
+        signs = given.astype(float, copy=False)
+    wrong = np.abs(signs) != 1
+    if wrong.any():
+        _refuse(wrong & ~pd.isna(given), "right", given, "give +1 or 'C' for a call, -1 or 'P' for a put")
+    return signs
+
+
+def _refuse(bad: NDArray[np.bool_], name: str, values: np.ndarray, remedy: str) -> None:
+    if np.count_nonzero(bad):
+        refuse(np.ravel(bad), "pricing", name, pd.Series(np.ravel(values)), remedy)
 
 
 def _log_ratio(numerator: Floats, denominator: Floats) -> Floats:

@@ -20,7 +20,7 @@ class Beta(MovesEstimator):
                loud direction, the market, follows the last weeks, the quiet ones the last years; moves about zero, no
                a_d; hedges best out of sample); "dimson" (slopes on lags 0..lags and leads 1..leads summed, for markets
                that close at other hours); "huber"; "kalman" (betas as random walks, filtered)
-    market     driver names (column numbers for an array); None: those in moves.attrs["markets"]
+    market     driver names (column numbers for an array), or a single one; None: those in moves.attrs["markets"]
     window     use the last `window` periods only; None: all
     halflife   periods, for "ewma" and "anchored"
     anchor_halflife, anchor   periods of the slow fit, and the ridge in units of the mean market variance
@@ -40,7 +40,7 @@ class Beta(MovesEstimator):
         self,
         method: str = "ols",
         *,
-        market: tuple[str | int, ...] | None = None,
+        market: str | int | tuple[str | int, ...] | None = None,
         window: int | None = None,
         halflife: float = 42.0,
         anchor_halflife: float = 252.0,
@@ -69,7 +69,8 @@ class Beta(MovesEstimator):
         attrs = getattr(moves, "attrs", {})
         values, drivers = self._read(moves, minimum=4)
         values, drivers = values[-self.window if self.window else None :], drivers.rename("driver")
-        chosen = tuple(attrs.get("markets", ()) if self.market is None else self.market)
+        market = attrs.get("markets", ()) if self.market is None else self.market
+        chosen = (market,) if isinstance(market, (str, int, np.integer)) else tuple(market)
         columns = _market_columns(drivers, chosen)
         kinds = attrs.get("kinds", {})
         own = np.array([i for i, d in enumerate(drivers) if i not in columns and kinds.get(d, "price") == "price"], int)

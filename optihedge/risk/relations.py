@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.special import ndtr
 
 from optihedge.errors import DataError, require_extra
+from optihedge.frames import same_labels
 from optihedge.market.instruments import annual_funding
 
 
@@ -25,6 +26,7 @@ def lead_lag(moves: pd.DataFrame, lags: int = 5, level: float = 0.01, own_lags: 
     sum x_(t-l) y_t / sqrt(sum (x_(t-l) y_t)^2), right under changing volatility; p is normal, two-sided. DataError for
     fewer than 30 rows.
     """
+    _in_time_order(moves, "lead-lag")
     if len(moves) < max(30, 5 * lags):
         raise DataError(f"lead-lag: {len(moves)} rows of moves are too few for {lags} lags; give {max(30, 5 * lags)}")
     residuals = _without_own_past(moves, own_lags)
@@ -75,6 +77,7 @@ def cointegration(levels: pd.DataFrame, target: str, lags: int = 2) -> Cointegra
         from statsmodels.tsa.stattools import coint
     except ImportError:
         raise require_extra("statsmodels", "statsmodels") from None
+    _in_time_order(levels, "cointegration")
     if target not in levels.columns or levels.shape[1] < 2:
         raise DataError(f"cointegration: {target} is not among the levels, or nothing to hedge it with is")
     bad = levels.columns[~np.isfinite(levels.to_numpy(dtype=float)).all(axis=0)]
@@ -117,8 +120,7 @@ def basis_drivers(
     tenors   of each future: its expiry date, or "perpetual"
     Levels are ln(F / S), so that a log return of the future is the spot's plus the change of basis. Raises DataError.
     """
-    if not spot.index.equals(futures.index):
-        raise DataError("basis drivers: spot and futures have different rows; align them first")
+    same_labels("basis drivers", spot=spot, futures=futures)
     missing = [name for name in futures if name not in tenors]
     if missing:
         raise DataError(f"basis drivers: {missing[0]} has no tenor; give its expiry date or 'perpetual'")
@@ -137,6 +139,15 @@ def funding_driver(rates: pd.Series, hours: float) -> pd.Series:
     return pd.Series(
         annual_funding(rates.to_numpy(dtype=float), hours), index=rates.index, name=f"funding {rates.name}"
     )
+
+
+def _in_time_order(frame: pd.DataFrame, what: str) -> None:
+    """Lags count rows, so dated rows must follow each other in time."""
+    if isinstance(frame.index, pd.DatetimeIndex):
+        late = np.flatnonzero(frame.index[1:] <= frame.index[:-1])
+        if late.size:
+            before, after = frame.index[late[0]], frame.index[late[0] + 1]
+            raise DataError(f"{what}: the row of {after} stands after {before}; sort the rows, drop duplicates")
 
 
 def _without_own_past(moves: pd.DataFrame, own_lags: int) -> np.ndarray:
