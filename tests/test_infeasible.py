@@ -140,6 +140,19 @@ def test_a_higher_priority_is_never_worsened_for_a_lower_one(seed):
         assert missed[at].sum() <= alone[at].sum() + 1e-6 * hard.sum() * 1.01
 
 
+def test_a_row_that_only_defines_a_column_never_gives_way_and_is_not_named():
+    """The second contract is at least the first; the first has to be 8, the second at most 3."""
+    p = cash(
+        row_names=("defines", "enough", "at most"), rows=[[-1.0, 1.0], [1.0, 0.0], [0.0, 1.0]],
+        row_lower=[0.0, 8.0, -np.inf], row_upper=[np.inf, np.inf, 3.0], row_tier=[-1, 0, 0],
+    )  # fmt: skip
+    relaxation = relax(p)
+    assert "defines" not in relaxation.frame.index
+    assert relaxation.frame["change"].abs().sum() == pytest.approx(5.0)
+    assert conflict(p) == ("enough", "at most")
+    assert set(conflict(replace(p, row_tier=np.zeros(3)))) == {"defines", "enough", "at most"}
+
+
 def test_limits_that_merely_bind_do_not_move():
     """Far boxes: a share of the reach would be wide of any limit."""
     p = cash(

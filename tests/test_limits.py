@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from desks import flat_risk, options, stocks
 
-from optihedge.errors import DataError, SpecError
+from optihedge.errors import DataError, InfeasibleError, SpecError
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.limits import (
     GrossLimit,
@@ -174,6 +174,27 @@ def test_volatility_limit_is_per_day_and_binds():
     gross = 1000 * market.price["S0"]
     shared = hedged(market, book, VolatilityLimit(share=0.5 * now / gross))
     assert shared.risk.loc["volatility", "after"] == pytest.approx(0.5 * now, rel=1e-6)
+
+
+@pytest.mark.parametrize("horizon", ["1d", "5d", "12h"])
+def test_the_price_of_a_volatility_limit_is_per_unit_of_its_argument_whatever_the_horizon(horizon):
+    market, book = stocks(3), {"S0": 1000.0}
+    limit = 0.8 * HedgeModel(risk=flat_risk(market)).hedge(market, book).risk.loc["volatility", "before"]
+    step = 1e-3 * limit
+    left, at, right = (
+        hedged(market, book, VolatilityLimit(limit + s), horizon=horizon) for s in (-step, 0.0, step)
+    )  # fmt: skip
+    quotients = [(b.certificate.primal - a.certificate.primal) / step for a, b in ((left, at), (at, right))]
+    assert quotients[0] * (1 + EDGE) <= at.shadow_prices["volatility"] <= quotients[1] * (1 - EDGE) < 0
+    row = at.limits.loc["volatility"]
+    assert (row["upper"], row["unit"]) == (limit, "base currency per day")
+    assert row["after"] == pytest.approx(at.risk.loc["volatility", "after"])
+    with pytest.raises(InfeasibleError, match=r"volatility: have 1, need .* \(base currency per day\)") as caught:
+        hedged(market, book, VolatilityLimit(1.0), horizon=horizon, universe=("S2",))
+    least = HedgeModel(risk=flat_risk(market), objective=(Variance(1.0),), universe=("S2",)).hedge(market, book)
+    assert caught.value.relaxation.frame.loc["volatility", "need"] == pytest.approx(
+        least.risk.loc["volatility", "after"], rel=1e-4
+    )
 
 
 def test_volatility_limit_counts_the_own_risk_of_fixed_contracts():

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from desks import flat_risk, options, stocks
+from desks import flat_risk, options, own_greeks, stocks
 from sklearn.base import BaseEstimator
 from sklearn.covariance import LedoitWolf
 
@@ -177,6 +177,44 @@ def test_relax_leaves_the_limits_that_did_not_have_to_give_way():
     assert delta["violation"] == pytest.approx(0.9 * 1000 * market.price["S0"], rel=1e-3)
     need = hedge.relaxation.loc["delta", "need"]
     assert abs(delta["after"]) <= need <= delta["violation"] * 1.001
+
+
+def test_what_gives_way_is_in_the_named_conflict_where_that_suffices():
+    """X needs 5 of A and Y 8 of B; a turnover of 4 conflicts with each, and X has the widest reach: A may trade 100."""
+    market = own_greeks({"P": (5, 8), "A": (1, 0), "B": (0, 1)}, ("x", "y"))
+    limits = (Neutral("x"), Neutral("y"), TurnoverLimit(4.0), TradeLimit({"A": 100.0, "B": 10.0}))
+    model = HedgeModel(constraints=limits, universe=("A", "B"))
+    with pytest.raises(InfeasibleError, match=r"these conflict: (turnover, y|y, turnover)") as caught:
+        model.hedge(market, {"P": 1.0})
+    frame = caught.value.relaxation.frame
+    assert frame.index.tolist() == ["turnover"]
+    assert frame.loc["turnover", "need"] == pytest.approx(13.0)
+    relaxed = replace(model, on_infeasible="relax").hedge(market, {"P": 1.0})
+    assert relaxed.relaxation.index.tolist() == ["turnover"]
+    assert relaxed.limits.loc[["x", "y"], "after"].abs().max() < 1e-6
+
+
+def test_a_conflict_that_rests_on_a_default_trade_limit_says_so_and_how_to_lift_it():
+    market = own_greeks({"P": (0.0, -3000.0), "O": (0.62, 1.5), "S": (1.0, 0.0)}, ("delta", "gamma"))
+    model = HedgeModel(constraints=(Neutral("delta"), Neutral("gamma")), universe=("O", "S"))
+    text = r"default trade limit \(10 x the book's gross or capital, 10\) of O, which no one set: set capital"
+    with pytest.raises(InfeasibleError, match=text):
+        model.hedge(market, {"P": 1.0})
+    for lifted in ({"capital": 1e3}, {"constraints": (*model.constraints, TradeLimit(1e4))}):
+        trades = replace(model, **lifted).hedge(market, {"P": 1.0}).trades
+        assert trades[["O", "S"]].to_dict() == pytest.approx({"O": 2000.0, "S": -1240.0})
+    chosen = replace(model, constraints=(*model.constraints, TradeLimit(10.0)))
+    with pytest.raises(InfeasibleError) as caught:
+        chosen.hedge(market, {"P": 1.0})
+    assert "default" not in str(caught.value)
+
+
+def test_a_conflict_that_no_wider_trade_would_solve_does_not_speak_of_default_limits():
+    market, book = stocks(3), {"S0": 1000.0}
+    model = simple(market, constraints=(Neutral("delta"), TurnoverLimit(1000.0)))
+    with pytest.raises(InfeasibleError) as caught:
+        model.hedge(market, book)
+    assert "default" not in str(caught.value)
 
 
 def test_limits_that_no_tradable_moves_are_named():
@@ -445,11 +483,27 @@ def test_other_quantities_recompute_the_whole_report():
 @pytest.mark.parametrize(
     ("book", "text"),
     [({"S7": 1.0}, r"S7 is not in the market"), ({"S0": np.nan}, "quantity of S0 is not finite"),
-     ({"S0": "many"}, "quantity"), (pd.Series([1.0, 2.0], index=["S0", "S0"]), "S0 appears twice")],
+     ({"S0": "many"}, "quantity"), (None, "NoneType is no book; give instrument -> quantity"),
+     (["S0"], "list is no book"), (pd.DataFrame({"name": ["S0"]}), "instrument"),
+     (pd.DataFrame({"instrument": ["S0"] * 2, "quantity": [1, 2], "book": ["a", "b"]}), "several books [(]a, b[)]"),
+     (pd.Series([1.0, 2.0], index=["S0", "S0"]), "S0 appears twice")],
 )  # fmt: skip
 def test_a_wrong_book_is_refused_by_name(book, text):
     with pytest.raises(DataError, match=text):
         HedgeModel().hedge(stocks(2), book)
+
+
+def test_a_book_may_be_a_frame_as_its_file_is_read():
+    market, model = stocks(3), simple(stocks(3))
+    frame = pd.DataFrame({"instrument": ["S1", "S0"], "quantity": [-5.0, 1000.0]})
+    assert model.hedge(market, frame).before.to_dict() == {"S0": 1000.0, "S1": -5.0, "S2": 0.0}
+
+
+def test_one_term_needs_no_tuple():
+    market = stocks(3)
+    one = simple(market, objective=SpreadCost(), constraints=Neutral("delta"))
+    assert one.objective == (SpreadCost(),)
+    assert one.fingerprint == simple(market, objective=(SpreadCost(),), constraints=(Neutral("delta"),)).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -460,6 +514,8 @@ def test_a_wrong_book_is_refused_by_name(book, text):
         ({"capital": np.nan}, "capital is nan"),
         ({"on_infeasible": "ignore"}, "on_infeasible is 'ignore'"),
         ({"objective": (3,)}, "3 is no Term"),
+        ({"objective": 3}, "3 is no Term"),
+        ({"constraints": None}, "None is no Term"),
         ({"objective": (Variance(1.0), Variance(2.0))}, "two terms are called 'variance'"),
         ({"universe": "S0"}, "universe is 'S0'"),
         ({"constraints": (Neutral("delta"), Neutral("delta"))}, "two terms are called 'delta'"),

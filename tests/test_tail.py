@@ -1,20 +1,23 @@
 """Terms over scenarios, against brute force and independent linear programs."""
 
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
-from desks import stocks
+from desks import own_greeks, stocks
 from scipy.optimize import linprog
 
-from optihedge.errors import DataError, SpecError
+from optihedge.errors import DataError, InfeasibleError, SpecError
 from optihedge.hedge.model import HedgeModel
-from optihedge.hedge.terms.limits import TradeLimit
+from optihedge.hedge.terms.limits import TradeLimit, TurnoverLimit
 from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import SpreadCost
 from optihedge.hedge.terms.tail import ScenarioVariance, Shortfall, WorstCase
+from optihedge.trades.lots import round_to_lots
 
 AGREE = 1e-6  # relative, of objectives
+LIMITS = [(WorstCase, {}), (Shortfall, {"confidence": 0.9})]
 
 
 def scenarios(market, count=200, seed=0):
@@ -82,6 +85,94 @@ def test_worst_case_is_the_largest_loss():
     )
     capped = hedged(market, book, (SpreadCost(),), (WorstCase(pnl, limit=1.5 * loss), TradeLimit(500.0)))
     assert (-(pnl.to_numpy() @ capped.after.to_numpy())).max() == pytest.approx(1.5 * loss, rel=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "given"), LIMITS)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_price_of_a_tail_limit_lies_between_the_difference_quotients_in_its_argument(kind, given, seed):
+    market, book = stocks(4, seed=seed), {"S0": 1000.0, "S1": -200.0}
+    pnl = scenarios(market, 60, seed)
+    start = pnl.to_numpy() @ np.array([1000.0, -200.0, 0.0, 0.0])
+    limit = 0.6 * kind(pnl, **given).value(start)
+    step = 1e-3 * limit
+    left, at, right = (
+        hedged(market, book, (SpreadCost(),), (kind(pnl, limit=limit + s, **given), TradeLimit(2000.0)))
+        for s in (-step, 0.0, step)
+    )
+    quotients = [(b.certificate.primal - a.certificate.primal) / step for a, b in ((left, at), (at, right))]
+    price = at.shadow_prices[kind.short_name]
+    assert price < 0
+    assert quotients[0] * (1 + AGREE) <= price <= quotients[1] * (1 - AGREE)
+    assert at.limits.index.tolist() == [kind.short_name]
+    assert at.limits.loc[kind.short_name, "upper"] == limit
+
+
+@pytest.mark.parametrize(("kind", "given"), LIMITS)
+def test_a_tail_limit_reports_its_own_value_whether_it_binds_or_not(kind, given):
+    market, book = stocks(3), {"S0": 1000.0}
+    pnl = scenarios(market, 50)
+    term = kind(pnl, **given)
+    before = term.value(1000.0 * pnl["S0"].to_numpy())
+    for limit in (0.5 * before, 3 * before):
+        hedge = hedged(market, book, (SpreadCost(),), (kind(pnl, limit=limit, **given), TradeLimit(2000.0)))
+        row = hedge.limits.loc[term.label]
+        assert row["before"] == pytest.approx(before)
+        assert row["after"] == pytest.approx(term.value(pnl.to_numpy() @ hedge.after.to_numpy()))
+        assert row["after"] == pytest.approx(min(limit, before), rel=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "given"), LIMITS)
+def test_a_tail_limit_that_conflicts_is_one_limit_with_have_and_need_in_its_unit(kind, given):
+    market, book = stocks(3), {"S0": 1000.0}
+    pnl = scenarios(market, 50)
+    values, cash = pnl.to_numpy(), market.notional.to_numpy()
+    least = min(  # one turnover's worth of the stock sold, or of another that helps more
+        kind(pnl, **given).value(values @ (np.array([1000.0, 0.0, 0.0]) + trade))
+        for trade in 1000.0 / cash * np.array([*np.eye(3), *-np.eye(3)])
+    )
+    limit = 0.1 * least
+    constraints = (kind(pnl, limit=limit, **given), TurnoverLimit(1000.0, priority=0))
+    loosen = (kind(pnl, limit=limit, priority=1, **given), constraints[1])
+    with pytest.raises(InfeasibleError) as caught:
+        hedged(market, book, (SpreadCost(),), loosen)
+    text = str(caught.value)
+    assert "[" not in text and len(text.splitlines()) == 3
+    (row,) = caught.value.relaxation.frame.itertuples()
+    assert (row.Index, row.have) == (kind.short_name, pytest.approx(limit))
+    assert limit < row.need <= least * (1 + AGREE)
+    relaxed = hedged(market, book, (SpreadCost(),), loosen, on_infeasible="relax")
+    assert relaxed.relaxation.index.tolist() == [kind.short_name]
+    assert relaxed.limits.loc[kind.short_name, "after"] == pytest.approx(row.need, rel=1e-3)
+    assert relaxed.limits.loc[kind.short_name, "violation"] == pytest.approx(row.need - limit, rel=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "given"), LIMITS)
+def test_a_soft_tail_limit_is_paid_for_once_by_what_it_is_missed_by(kind, given):
+    market, book = stocks(3, spread=0.1), {"S0": 1000.0}
+    pnl = scenarios(market, 50)
+    limit = 0.5 * kind(pnl, **given).value(1000.0 * pnl["S0"].to_numpy())
+    hedge = hedged(market, book, (SpreadCost(),), (kind(pnl, limit=limit, soft=0.01, **given), TradeLimit(2000.0)))
+    missed = kind(pnl, **given).value(pnl.to_numpy() @ hedge.after.to_numpy()) - limit
+    assert missed > 0
+    assert hedge.costs["penalties"] == pytest.approx(0.01 * missed, rel=1e-6)
+    assert hedge.certificate.violations.index.tolist() == [kind.short_name]
+    assert hedge.limits.loc[kind.short_name, "violation"] == pytest.approx(missed, rel=1e-6)
+
+
+def test_whole_lots_keep_a_worst_case_at_the_least_cost_of_all_lots():
+    market = own_greeks({"B": (0.0,), "X": (0.0,), "Y": (0.0,)}, ("none",), half_spread=0.01)
+    rng = np.random.default_rng(0)
+    pnl = pd.DataFrame(rng.normal(0, 1, (40, 3)), columns=market.names)
+    pnl["X"] += 0.8 * pnl["B"]
+    pnl["Y"] -= 0.5 * pnl["B"]
+    worst = lambda x, y: WorstCase(pnl).value(pnl.to_numpy() @ np.array([9.0, x, y]))  # noqa: E731
+    limit = 0.7 * worst(0, 0)
+    hedge = hedged(market, {"B": 9.0}, (SpreadCost(),), (WorstCase(pnl, limit=limit), TradeLimit(30.0)),
+                   universe=("X", "Y"))  # fmt: skip
+    lots = round_to_lots(hedge)
+    best = min(abs(x) + abs(y) for x, y in product(range(-30, 31), repeat=2) if worst(x, y) <= limit)
+    assert lots.trades.abs().sum() == best
+    assert lots.limits.loc["worst case", "after"] <= limit
 
 
 def test_scenario_variance_is_the_variance_of_the_scenarios():

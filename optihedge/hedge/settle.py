@@ -21,7 +21,7 @@ from optihedge.hedge.certificate import (
 from optihedge.hedge.explain import bound_prices
 from optihedge.hedge.infeasible import MARGIN, Relaxation, conflict, give_way, relax, row_scale
 from optihedge.hedge.problem import Problem
-from optihedge.hedge.program import VOLATILITY_UNIT, Candidate, Program
+from optihedge.hedge.program import VOLATILITY_UNIT, Array, Candidate, Program
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.solve import Solution, solve
 from optihedge.market.snapshot import Market
@@ -79,9 +79,11 @@ def settle(
             raise InfeasibleError(_conflict_text(problem, names, relaxation, witness), relaxation)
         problem, solution = _solve_relaxed(problem, relaxation, model.solver, deadline)
         relaxed.append(_limits_used(witness, problem))
+    certificate = _bounded(problem, solution)
+    problem, h = _at_own_limits(problem, solution.h)
     return Hedge(
-        model=model, market=market, risk_model=risk, problem=problem, h=solution.h, multipliers=solution.multipliers,
-        limit_multiplier=solution.limit_multiplier, certificate=_bounded(problem, solution),
+        model=model, market=market, risk_model=risk, problem=problem, h=h, multipliers=solution.multipliers,
+        limit_multiplier=solution.limit_multiplier, certificate=certificate,
         relaxation=pd.concat(relaxed) if relaxed else None,
     )  # fmt: skip
 
@@ -132,6 +134,22 @@ def _bounded(problem: Problem, solution: Solution) -> Certificate:
         return certificate
     note = f"{_some(touched)}: at {_default_limit(problem)}, which no one set; set a TradeLimit, a cost or an aversion"
     return replace(certificate, status="unbounded", note=note)
+
+
+def _at_own_limits(problem: Problem, h: Array) -> tuple[Problem, Array]:
+    """The problem and h with each auxiliary that has a hard limit of its own fixed at it.
+
+    That is as good an optimum, and the rows that define the auxiliary are then limits of the contracts alone, which is
+    what a search over whole lots needs.
+    """
+    p = problem.program
+    lower, upper = p.lower.copy(), p.upper.copy()
+    for row in map(p.row_names.index, problem.row_measures):
+        (entries,) = p.rows[[row]].toarray()
+        own = np.flatnonzero(entries)
+        if len(own) == 1 and np.isinf(p.row_penalty[row]):
+            lower[own] = upper[own] = np.clip(p.row_upper[row] / entries[own], lower[own], upper[own])
+    return replace(problem, program=replace(p, lower=lower, upper=upper)), np.clip(h, lower, upper)
 
 
 def _warm(hedge: Hedge, program: Program) -> Candidate:
