@@ -295,7 +295,7 @@ def test_a_number_no_option_can_have_is_named_with_its_row(name: str, value: obj
     if name == "right":
         calls += [lambda f=f: f(10.0, 100, 90, 0.5, terms["right"]) for f in (implied_vol, implied_vol_reason)]
     for call in calls:
-        with pytest.raises(DataError, match=f"row 2: {name} is {value!r}; give "):
+        with pytest.raises(DataError, match=f"option row 2: {name} is {value!r}; give "):
             call()
 
 
@@ -307,6 +307,7 @@ def test_markets_write_rights_as_c_and_p() -> None:
     grid = np.array([["C", "P"], ["P", "C"]])
     assert black(100, 90, 0.5, 0.2, grid).tolist() == black(100, 90, 0.5, 0.2, np.where(grid == "C", 1, -1)).tolist()
     assert black(100, 90, 0.5, 0.2, "P") == black(100, 90, 0.5, 0.2, -1)
+    assert np.isnan(black(100, 90, 0.5, 0.2, np.nan)) and np.isnan(black(100, 90, 0.5, 0.2, None))
     assert greeks(100, 100, 90, 0.5, 0.2, "P").delta == greeks(100, 100, 90, 0.5, 0.2, -1).delta
     assert implied_vol(black(100, 90, 0.5, 0.2, "P"), 100, 90, 0.5, "P") == pytest.approx(0.2, rel=1e-12)
 

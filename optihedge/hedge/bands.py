@@ -52,7 +52,7 @@ def whalley_wilmott_band(
     `gamma` is the position's (natural, per 1.00 of spot), `risk_aversion` per unit of currency, `discount` to expiry.
     Trade to the nearest edge, not to the middle. Whalley and Wilmott, Mathematical Finance 1997.
     """
-    _same_labels(spot=spot, gamma=gamma, one_way=one_way, risk_aversion=risk_aversion)
+    _same_labels(spot=spot, gamma=gamma, one_way=one_way, risk_aversion=risk_aversion, discount=discount)
     spot, risk_aversion, discount = _checked("positive", spot=spot, risk_aversion=risk_aversion, discount=discount)
     (one_way,), (gamma,) = _checked("at least 0", one_way=one_way), _checked("a finite number", gamma=gamma)
     return np.cbrt(1.5 * discount * one_way * spot * gamma**2 / risk_aversion)

@@ -194,7 +194,7 @@ def inverse_greeks(
     That value is Black's with forward S and strike K S/F, hence a call's delta is N(d1) with no factor F/S.
     Arguments and errors as `greeks`.
     """
-    spot, forward, strike = above_zero(spot=spot, forward=forward, strike=strike)
+    spot, forward, strike = above_zero("option", spot=spot, forward=forward, strike=strike)
     return greeks(spot, spot, strike * (spot / forward), years, vol, right)
 
 
@@ -229,7 +229,7 @@ def settlement_weight(minutes_to_expiry: ArrayLike, window: ArrayLike = 30.0) ->
 
     Raises DataError for a window that is not above zero.
     """
-    (window,) = above_zero(window=window)
+    (window,) = above_zero("settlement_weight", window=window)
     return np.clip(np.asarray(minutes_to_expiry, dtype=float) / window, 0.0, 1.0)
 
 
@@ -370,19 +370,19 @@ def _arrays(*values: ArrayLike) -> tuple[Floats, ...]:
     return tuple(np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in values)))
 
 
-def above_zero(**values: ArrayLike) -> tuple[Floats, ...]:
+def above_zero(source: str, /, **values: ArrayLike) -> tuple[Floats, ...]:
     """The values as arrays, finite and above zero or NaN; DataError names the first that is neither."""
     arrays = {name: np.asarray(value, dtype=float) for name, value in values.items()}
     for name, array in arrays.items():
-        _refuse((array <= 0) | (array == np.inf), name, array, "give a finite number above zero")
+        _refuse((array <= 0) | (array == np.inf), source, name, array, "give a finite number above zero")
     return tuple(arrays.values())
 
 
 def _checked(years: ArrayLike, vol: ArrayLike, right: ArrayLike, **positive: ArrayLike) -> tuple[Floats, ...]:
     """Years, vol, right as a sign, then the positive terms in their order, broadcast."""
     vol = np.asarray(vol, dtype=float)
-    _refuse(vol < 0, "vol", vol, "give a vol of at least 0, decimal")
-    return _arrays(years, vol, _signs(right), *above_zero(**positive))
+    _refuse(vol < 0, "option", "vol", vol, "give a vol of at least 0, decimal")
+    return _arrays(years, vol, _signs(right), *above_zero("option", **positive))
 
 
 def _signs(right: ArrayLike) -> Floats:
@@ -394,13 +394,13 @@ def _signs(right: ArrayLike) -> Floats:
         signs = given.astype(float, copy=False)
     wrong = np.abs(signs) != 1
     if wrong.any():
-        _refuse(wrong & ~pd.isna(given), "right", given, "give +1 or 'C' for a call, -1 or 'P' for a put")
+        _refuse(wrong & ~np.asarray(pd.isna(given)), "option", "right", given, "give +1 or 'C' for a call, -1 or 'P' for a put")
     return signs
 
 
-def _refuse(bad: NDArray[np.bool_], name: str, values: np.ndarray, remedy: str) -> None:
+def _refuse(bad: NDArray[np.bool_], source: str, name: str, values: np.ndarray, remedy: str) -> None:
     if np.count_nonzero(bad):
-        refuse(np.ravel(bad), "pricing", name, pd.Series(np.ravel(values)), remedy)
+        refuse(np.ravel(bad), source, name, pd.Series(np.ravel(values)), remedy)
 
 
 def _log_ratio(numerator: Floats, denominator: Floats) -> Floats:
