@@ -67,6 +67,35 @@ def test_two_hundred_binding_limits_have_prices_between_their_difference_quotien
         count, seed = count + check_binding_limits(seed), seed + 1
 
 
+@pytest.mark.parametrize(
+    ("held", "ends", "moved_ends", "sign"),
+    [
+        (1000.0, (-1e4, 2e4), (0.0, 1.0), -1),  # long: the upper end binds, and moving it up is wider
+        (-1000.0, (-1e4, 2e4), (1.0, 0.0), 1),  # short: the lower end binds, and moving it up is tighter
+        (1000.0, (5e3, 5e3), (1.0, 1.0), -1),  # a target: the derivative in the target
+        (-1000.0, (-5e3, -5e3), (1.0, 1.0), 1),
+    ],
+)
+def test_a_shadow_price_is_the_derivative_in_the_end_that_binds(held, ends, moved_ends, sign):
+    market, middle = stocks(3), 0.5 * sum(ends)
+
+    def hedged_within(step: float) -> oh.Hedge:
+        low, high = (end + step * part for end, part in zip(ends, moved_ends, strict=True))
+        centre = middle + step * min(moved_ends)
+        limit = oh.Neutral("delta", target=centre, band=(centre - low, high - centre))
+        return oh.HedgeModel(objective=(oh.SpreadCost(),), constraints=(limit,)).hedge(market, {"S0": held})
+
+    left, at, right = (hedged_within(step) for step in (-10.0, 0.0, 10.0))
+    price = at.shadow_prices["delta"]
+    assert np.sign(price) == sign
+    for a, b in ((left, at), (at, right)):
+        assert (b.certificate.primal - a.certificate.primal) / 10 == pytest.approx(price, rel=1e-6)
+    if ends[0] < ends[1]:  # what a wider band is worth
+        wide = oh.Neutral("delta", target=middle, band=0.5 * (ends[1] - ends[0]) + 10.0)
+        wider = oh.HedgeModel(objective=(oh.SpreadCost(),), constraints=(wide,)).hedge(market, {"S0": held})
+        assert (wider.certificate.primal - at.certificate.primal) / 10 == pytest.approx(-abs(price), rel=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_parts_of_variance_sum_to_the_whole(seed):
     rng = np.random.default_rng(seed)

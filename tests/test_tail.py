@@ -15,6 +15,7 @@ from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import SpreadCost
 from optihedge.hedge.terms.tail import ScenarioVariance, Shortfall, WorstCase
 from optihedge.trades.lots import round_to_lots
+from optihedge.trades.tradelist import trade_list
 
 AGREE = 1e-6  # relative, of objectives
 LIMITS = [(WorstCase, {}), (Shortfall, {"confidence": 0.9})]
@@ -173,6 +174,7 @@ def test_whole_lots_keep_a_worst_case_at_the_least_cost_of_all_lots():
     best = min(abs(x) + abs(y) for x, y in product(range(-30, 31), repeat=2) if worst(x, y) <= limit)
     assert lots.trades.abs().sum() == best
     assert lots.limits.loc["worst case", "after"] <= limit
+    assert (trade_list(hedge)["reason"] == "worst case").all()
 
 
 def test_scenario_variance_is_the_variance_of_the_scenarios():

@@ -110,7 +110,7 @@ def reasons(hedge: Hedge) -> pd.Series:
     back = np.clip(-rows * trade / np.where(outside == 0, np.inf, outside)[:, None], 0, 1)  # part of the way back
     risk = -risk_gradient(p, middle) * trade
     served = [risk, *(-hedge.multipliers[:, None] * rows * trade)]
-    labels = np.array(["risk", *p.row_names], dtype=object)
+    labels = np.array(["risk", *problem.row_limits], dtype=object)
     if p.volatility_limit is not None:
         served.append(-hedge.limit_multiplier * risk_gradient(p.volatility_limit, middle) * trade)
         labels = np.append(labels, p.volatility_limit.name)
