@@ -49,6 +49,15 @@ def test_a_chain_priced_on_a_curve_gives_the_curve_back_short_expiries_included(
     assert np.allclose(found["rate"], 0.025, atol=2e-4)
 
 
+def test_futures_in_another_order_than_their_expiries_or_without_a_price_are_refused() -> None:
+    expiries, futures = pd.Series({"F1": 0.25, "F2": 0.5}), pd.Series({"F2": 102.0, "F1": 101.0})
+    with pytest.raises(DataError, match="label 1 of futures_expiry is F1 where that of futures is F2"):
+        futures_forwards(0.25, expiries, futures, 100.0)
+    assert futures_forwards(0.25, expiries, futures[expiries.index], 100.0) == pytest.approx(101.0)
+    with pytest.raises(DataError, match=r"futures curve row 2: futures is 0.0; give a finite number above zero"):
+        futures_forwards(0.25, [0.25, 0.5], [101.0, 0.0], 100.0)
+
+
 def test_a_futures_curve_is_interpolated_in_its_log_basis() -> None:
     found = futures_forwards([0.0, 0.25, 0.5, 0.75, 2.0], [1.0, 0.5], [106.0, 102.0], 100.0)
     assert np.allclose(found, [100, np.sqrt(102 * 100), 102, np.sqrt(102 * 106), 100 * 1.06**2], rtol=1e-12)

@@ -109,6 +109,26 @@ def test_funding_a_year_depends_on_its_interval():
     np.testing.assert_allclose(annual_funding(1e-4, np.array([8.0, 4.0, 1.0])), [0.1095, 0.2190, 0.8760], rtol=1e-12)
 
 
+def test_prices_and_intervals_of_zero_are_named_and_missing_ones_stay_missing():
+    with pytest.raises(DataError, match=r"row 2: hours is 0.0; give a finite number above zero"):
+        annual_funding(1e-4, [8.0, 0.0])
+    with pytest.raises(DataError, match=r"leave is 0.0; give a finite number above zero"):
+        inverse_profit(1, 10.0, 10_000.0, 0)
+    with pytest.raises(DataError, match=r"entry is -1.0"):
+        inverse_profit(1, 10.0, -1.0, 10_000.0)
+    assert np.isnan(annual_funding(np.array([np.nan, 1e-4]), np.array([8.0, np.nan]))).all()
+    assert np.isnan(inverse_profit(1, 10.0, np.nan, 10_000.0))
+
+
+def test_formulas_refuse_contracts_in_another_order():
+    rate, hours = pd.Series({"A": 1e-4, "B": 2e-4}), pd.Series({"B": 8.0, "A": 4.0})
+    with pytest.raises(DataError, match="annual_funding: label 1 of rate is A where that of hours is B"):
+        annual_funding(rate, hours)
+    np.testing.assert_allclose(annual_funding(rate, hours.reindex(rate.index)), [0.2190, 0.2190], rtol=1e-12)
+    with pytest.raises(DataError, match="inverse_profit: label 1 of quantity is A where that of entry is B"):
+        inverse_profit(rate, 10.0, hours, 5.0)
+
+
 def test_venue_amounts_become_contracts():
     table = check(
         {"instrument": "P", "type": "inverse_perpetual", "underlying": "BTC", "multiplier": 10},

@@ -12,6 +12,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from optihedge.errors import DataError
+from optihedge.frames import same_labels
+from optihedge.market.pricing import above_zero
 
 Floats = NDArray[np.float64]
 
@@ -156,12 +158,15 @@ def _rates(years: pd.Series, lines: dict[object, ParityLine], rate_error: float)
 def futures_forwards(expiry: ArrayLike, futures_expiry: ArrayLike, futures: ArrayLike, spot: float) -> Floats:
     """Forwards at `expiry` (years from now) read off a futures curve: ln(F/S) is linear in time between futures.
 
-    The curve starts at the spot (basis 0 at time 0); beyond the last future its annualised basis is kept.
+    The curve starts at the spot (basis 0 at time 0); beyond the last future its annualised basis is kept. Raises
+    DataError for expired or repeated futures, prices not above zero, and futures labelled unlike their expiries.
     """
-    expiry, when, futures = (np.asarray(a, dtype=float) for a in (expiry, futures_expiry, futures))
+    same_labels("futures curve", futures_expiry=futures_expiry, futures=futures)
+    level, futures = above_zero("futures curve", spot=spot, futures=futures)
+    expiry, when = (np.asarray(a, dtype=float) for a in (expiry, futures_expiry))
     order = np.argsort(when)
-    when, basis = np.append(0.0, when[order]), np.append(0.0, np.log(futures[order] / spot))
+    when, basis = np.append(0.0, when[order]), np.append(0.0, np.log(futures[order] / level))
     if np.any(np.diff(when) <= 0):
         raise DataError("futures expiries must be distinct and in the future; drop the expired or repeated one")
     inside = np.interp(expiry, when, basis)
-    return spot * np.exp(np.where(expiry > when[-1], basis[-1] * expiry / when[-1], inside))
+    return level * np.exp(np.where(expiry > when[-1], basis[-1] * expiry / when[-1], inside))

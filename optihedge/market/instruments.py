@@ -8,7 +8,18 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.frames import Column, Schema, check_frame, completed, misspelt, nearest, refuse, unique_labels
+from optihedge.frames import (
+    Column,
+    Schema,
+    check_frame,
+    completed,
+    misspelt,
+    nearest,
+    refuse,
+    same_labels,
+    unique_labels,
+)
+from optihedge.market.pricing import above_zero
 
 HOURS_PER_YEAR = 365 * 24
 
@@ -148,15 +159,25 @@ def group_codes(instruments: pd.DataFrame, by: str) -> tuple[np.ndarray, tuple[s
 
 
 def annual_funding(rate: float | np.ndarray, hours: float | np.ndarray) -> float | np.ndarray:
-    """A funding rate per interval of so many hours as a simple yearly rate; positive: long pays."""
-    return rate * (HOURS_PER_YEAR / np.asarray(hours, dtype=float))
+    """A funding rate per interval of so many hours (above zero) as a simple yearly rate; positive: long pays.
+
+    NaN where an input is. Raises DataError, also where Series differ in their labels.
+    """
+    same_labels("annual_funding", rate=rate, hours=hours)
+    (hours,) = above_zero("annual_funding", hours=hours)
+    return rate * (HOURS_PER_YEAR / hours)
 
 
 def inverse_profit(
     quantity: float | np.ndarray, multiplier: float | np.ndarray, entry: float | np.ndarray, leave: float | np.ndarray
 ) -> float | np.ndarray:
-    """Profit in coin of an inverse future or perpetual: quantity x multiplier x (1/entry - 1/exit)."""
-    return quantity * multiplier * (1 / np.asarray(entry, dtype=float) - 1 / np.asarray(leave, dtype=float))
+    """Profit in coin of an inverse future or perpetual: quantity x multiplier x (1/entry - 1/exit), prices above zero.
+
+    NaN where an input is. Raises DataError, also where Series differ in their labels.
+    """
+    same_labels("inverse_profit", quantity=quantity, multiplier=multiplier, entry=entry, leave=leave)
+    entry, leave = above_zero("inverse_profit", entry=entry, leave=leave)
+    return quantity * multiplier * (1 / entry - 1 / leave)
 
 
 def contracts_of(amount: pd.Series, instruments: pd.DataFrame) -> pd.Series:

@@ -394,7 +394,8 @@ def _signs(right: ArrayLike) -> Floats:
         signs = given.astype(float, copy=False)
     wrong = np.abs(signs) != 1
     if wrong.any():
-        _refuse(wrong & ~np.asarray(pd.isna(given)), "option", "right", given, "give +1 or 'C' for a call, -1 or 'P' for a put")
+        wrong &= ~np.asarray(pd.isna(given))
+        _refuse(wrong, "option", "right", given, "give +1 or 'C' for a call, -1 or 'P' for a put")
     return signs
 
 
