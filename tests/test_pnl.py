@@ -9,7 +9,7 @@ from recorded_markets import deribit_market, deribit_snapshots, spx_days, spx_ma
 from test_exposures import BASIS, EXPIRY, PERP_BASIS, QUANTITY, SPOT, STRIKES, VOL
 
 from optihedge.errors import DataError
-from optihedge.market.pnl import PARTS, contract_pnl, explain_hedge, explain_pnl
+from optihedge.market.pnl import PARTS, borrow_cost, contract_pnl, explain_hedge, explain_pnl, trading_cost
 from optihedge.market.pricing import black, years_between
 from optihedge.market.snapshot import Market
 
@@ -117,8 +117,107 @@ def test_what_has_vanished_is_refused_by_name():
     )  # fmt: skip
     with pytest.raises(DataError, match="CALL is held but has no price on"):
         explain_pnl(start, gone, pd.Series({"CALL": 1.0}))
-    with pytest.raises(DataError, match="X is not in the market of"):
+    with pytest.raises(DataError, match="instrument X is not in the market"):
         explain_pnl(start, end, pd.Series({"X": 1.0}))
+
+
+def test_an_end_before_the_start_is_refused_with_both_instants():
+    start, end = coins("USD", 0, 0), coins("USD", 24, 1)
+    book = pd.Series({"CALL": 1.0})
+    for call in (lambda: explain_pnl(end, start, book), lambda: contract_pnl(end, start),
+                 lambda: borrow_cost(end, start, book)):  # fmt: skip
+        with pytest.raises(DataError, match=f"the end {start.as_of} is before the start {end.as_of}".replace("+", ".")):
+            call()
+    shocked = coins("USD", 0, 1)  # another market at the same instant is a shock
+    assert explain_pnl(start, shocked, book)["theta"].item() == 0.0
+
+
+def edited(market: Market, table: str, name: str, field: str, value: object) -> Market:
+    """The same market with one entry of its instruments or quotes written over."""
+    frames = {"instruments": market.instruments.copy(), "quotes": market.quotes.copy()}
+    frames[table].loc[name, field] = value
+    drivers = pd.DataFrame({"driver": ["BTC"], "currency": ["USD"]})
+    return Market(**frames, base_currency=market.base_currency, drivers=drivers, as_of=market.as_of)
+
+
+@pytest.mark.parametrize(("name", "field", "value", "before", "after"), [
+    ("CALL", "multiplier", 10.0, "1.0", "10.0"), ("CALL", "strike", 95_000.0, "90000.0", "95000.0"),
+    ("CALL", "right", "P", "C", "P"), ("CALL", "expiry", EXPIRY + pd.Timedelta(days=1), str(EXPIRY), ""),
+    ("PERP", "multiplier", 100.0, "10.0", "100.0"), ("PERP", "type", "perpetual", "inverse_perpetual", "perpetual"),
+    ("LFUT", "type", "inverse_future", "future", "inverse_future"),
+])  # fmt: skip
+def test_a_contract_whose_terms_have_changed_is_refused_where_it_is_held_and_only_there(
+    name, field, value, before, after
+):
+    start, end = coins("USD", 0, 0), coins("USD", 24, 1)
+    other = edited(end, "instruments", name, field, value)
+    said = rf"{field} of {name} is {before.replace('+', '.')} on .* and {after}.*not the same.*after a split"
+    for call in (lambda: explain_pnl(start, other, {name: 1.0}),
+                 lambda: contract_pnl(start, other, pd.Index([name]))):  # fmt: skip
+        with pytest.raises(DataError, match=said):
+            call()
+    whole, known = contract_pnl(start, other), contract_pnl(start, end)
+    assert np.isnan(whole[name])
+    pd.testing.assert_series_equal(whole.drop(name), known.drop(name))
+    assert explain_pnl(start, other, {"COIN": 1.0, name: 0.0})["total"].tolist() == pytest.approx([0.02 * SPOT, 0.0])
+
+
+def test_markets_in_two_base_currencies_do_not_compare():
+    for call in (contract_pnl, lambda a, b: explain_pnl(a, b, {"COIN": 1.0})):
+        with pytest.raises(DataError, match="the start is in USD, the end in BTC; give both markets one base_currency"):
+            call(coins("USD", 0, 0), coins("BTC", 24, 1))
+
+
+def test_a_quantity_that_is_not_finite_is_no_quantity_of_zero():
+    start, end = coins("USD", 0, 0), coins("USD", 24, 1)
+    with pytest.raises(DataError, match="quantity of CALL is not finite"):
+        explain_pnl(start, end, pd.Series({"CALL": np.nan}))
+    with pytest.raises(DataError, match="quantity of CALL is not finite"):
+        explain_pnl(start, end, {"CALL": 1.0}, {"CALL": np.nan})
+    with pytest.raises(DataError, match="trades: quantity of CALL is nan, not finite"):
+        trading_cost(start, pd.Series({"CALL": np.nan}))
+
+
+def test_a_book_is_explained_however_it_is_written():
+    start, end = coins("USD", 0, 0), coins("USD", 24, 1)
+    book = {"PUT": -2.0, "FUT": 1.0}
+    frame = explain_pnl(start, end, pd.Series(book), {"FUT": 1.0})
+    assert list(frame.index) == ["PUT", "FUT"]
+    table = pd.DataFrame({"instrument": list(book), "quantity": list(book.values())})
+    for other in (book, table):
+        again = explain_pnl(start, end, other, {"FUT": 1.0})
+        pd.testing.assert_frame_equal(again.loc[frame.index], frame, check_names=False)
+
+
+def test_funding_that_stops_being_quoted_is_unknown_and_not_zero():
+    start, end = coins("USD", 0, 0), coins("USD", 24, 1)
+    silent = edited(edited(end, "quotes", "PERP", "funding_rate", np.nan), "quotes", "PERP", "funding_hours", np.nan)
+    with pytest.raises(DataError, match="PERP is held but its funding is unknown.*give funding_rate and funding_hours"):
+        explain_pnl(start, silent, {"PERP": 1.0})
+    assert explain_pnl(start, silent, {"COIN": 1.0})["total"].item() == pytest.approx(0.02 * SPOT)
+    assert np.isnan(contract_pnl(start, silent)["PERP"])
+    none = edited(edited(start, "quotes", "PERP", "funding_rate", np.nan), "quotes", "PERP", "funding_hours", np.nan)
+    assert explain_pnl(none, silent, {"PERP": 1.0})["funding"].item() == 0.0  # a desk without funding data
+    later = explain_pnl(none, end, {"PERP": -1.0})["funding"].item()
+    assert later == pytest.approx(10 * 1e-4 * 3)  # 10 USD, 1 bp every 8 of 24 hours, received
+
+
+def test_a_funding_rate_without_its_hours_is_refused_by_row():
+    with pytest.raises(DataError, match="funding_hours of PERP is empty, yet its funding_rate is 0.0001; give the hours"):
+        edited(coins("USD", 0, 0), "quotes", "PERP", "funding_hours", np.nan)
+
+
+def test_what_expired_without_a_level_to_settle_at_says_so():
+    left = (EXPIRY - START) / pd.Timedelta(hours=1)
+    start = coins("USD", left - 48, 0)
+    keep = pd.Index(["USD"])
+    end = Market(
+        start.instruments.loc[keep], pd.DataFrame({"instrument": ["USD"], "bid": [np.nan], "ask": [np.nan]}), "USD",
+        drivers=pd.DataFrame({"driver": ["ETH"], "currency": ["USD"]}),
+        history=pd.DataFrame({"ETH": [1.0]}, index=pd.DatetimeIndex([EXPIRY])), as_of=EXPIRY,
+    )  # fmt: skip
+    with pytest.raises(DataError, match="LFUT has expired, but its underlying BTC has no level on"):
+        explain_pnl(start, end, {"LFUT": 1.0})
 
 
 @pytest.mark.slow

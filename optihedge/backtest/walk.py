@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError, InfeasibleError, SolverError, SpecError
+from optihedge.market.book import book_quantities
 from optihedge.market.pnl import borrow_cost, contract_pnl, trading_cost
 from optihedge.market.snapshot import Market
 
@@ -137,14 +138,10 @@ def _book_at(book: Book, market: Market) -> pd.Series:
     unknown = found.index[~found.index.isin(market.names)]
     if len(unknown):
         raise DataError(f"walk_forward: {unknown[0]} of the book is not in the market of {market.as_of}")
-    return found.astype(float)
+    return pd.Series(book_quantities(found, market), index=market.names).reindex(found.index)
 
 
 def _earned(start: Market, end: Market, quantities: pd.Series) -> float:
-    """P&L of quantities held from start to end, borrow paid. Raises DataError for one that vanished."""
+    """P&L of quantities held from start to end, borrow paid. Raises DataError for one that vanished or changed."""
     quantities = quantities[quantities != 0]
-    each = contract_pnl(start, end).reindex(quantities.index)
-    if each.isna().any():
-        name = each.index[each.isna()][0]
-        raise DataError(f"walk_forward: {name} is held but has no price on {end.as_of} and has not expired")
-    return float(quantities @ each) - borrow_cost(start, end, quantities)
+    return float(quantities @ contract_pnl(start, end, quantities.index)) - borrow_cost(start, end, quantities)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
+from optihedge.market.book import Book, book_quantities
 from optihedge.market.drivers import RETURNS
 from optihedge.market.exposures import Contracts
 from optihedge.market.instruments import HOURS_PER_YEAR, types_of
@@ -26,18 +27,32 @@ fees             half spread and fees of the trades at the start (below zero)
 """
 
 
-def contract_pnl(start: Market, end: Market) -> pd.Series:
+TERMS = ("type", "underlying", "currency", "multiplier", "expiry", "strike", "right")
+"""Fields of an instrument without which it is another contract, whatever its name."""
+
+
+def contract_pnl(start: Market, end: Market, held: pd.Index | None = None) -> pd.Series:
     """What one contract of each instrument of `start` earned until `end`, base currency: price, currency and funding.
 
-    A perpetual pays the funding rate quoted at the end for every interval elapsed (long pays a positive rate). NaN for
-    an instrument that neither has a price at the end nor has expired. Borrow depends on the side: see `borrow_cost`.
+    held   only these, each of them known: DataError saying why one is not; without it such a one is NaN
+
+    A perpetual pays the funding rate quoted at the end for every interval elapsed (long pays a positive rate). Unknown:
+    what neither has a price at the end nor has expired, what has other TERMS there, and a perpetual whose funding was
+    quoted at the start and is not at the end. Borrow depends on the side: see `borrow_cost`. DataError for an end
+    before the start, or in another base currency.
     """
     earned, funding = _earned_parts(start, end)
-    return (earned + funding).rename("pnl")
+    pnl = (earned + funding).rename("pnl")
+    if held is None:
+        return pnl
+    pnl = pnl.reindex(held)
+    _refuse_unknown(start, end, pnl)
+    return pnl
 
 
 def borrow_cost(start: Market, end: Market, quantities: pd.Series) -> float:
-    """Borrow paid on short quantities (contracts) from start to end, base currency."""
+    """Borrow paid on short quantities (contracts) from start to end, base currency. DataError for an end before it."""
+    _in_order(start, end)
     rate = start.quotes["borrow_rate"].fillna(0.0).reindex(quantities.index)
     years = (end.as_of - start.as_of).total_seconds() / 3600 / HOURS_PER_YEAR
     return float((rate * start.notional.reindex(quantities.index) * np.maximum(-quantities, 0.0)).sum() * years)
@@ -50,6 +65,9 @@ def trading_cost(market: Market, trades: pd.Series) -> float:
 
 def each_cost(market: Market, trades: pd.Series) -> pd.Series:
     """Half spread and fee of each trade (contracts), base currency. Raises DataError as `trading_cost`."""
+    wrong = trades.index[~np.isfinite(trades.to_numpy(dtype=float))]
+    if len(wrong):
+        raise DataError(f"trades: quantity of {wrong[0]} is {trades[wrong[0]]}, not finite; mend it")
     sides = market.trade_cost.reindex(trades.index)
     unit = np.where(trades > 0, sides["buy"], sides["sell"]) + market.fees.reindex(trades.index)
     cost = np.where(trades != 0, np.abs(trades) * unit, 0.0)
@@ -58,42 +76,44 @@ def each_cost(market: Market, trades: pd.Series) -> pd.Series:
     return pd.Series(cost, index=trades.index)
 
 
-def explain_pnl(
-    start: Market, end: Market, quantities: pd.Series, trades: pd.Series | None = None
-) -> pd.DataFrame:
+def explain_pnl(start: Market, end: Market, quantities: Book, trades: Book | None = None) -> pd.DataFrame:
     """Why quantities held from start to end gained what they gained: contracts x (PARTS, total), base currency.
 
     quantities   contracts held over the period, trades included;  trades   of them, what was bought at the start
 
-    A linear option is followed on its own forward, a stock on its own price, the rest on the underlying's level. The
-    Greeks are the start's. total is `contract_pnl` less the trades' cost, and the parts sum to it: what no Greek
-    explains stands under unexplained. Raises DataError for a contract that is unknown or has vanished.
+    A linear option is followed on its own forward, a
+    stock on its own price, the rest on the underlying's level. The Greeks are the start's. total is `contract_pnl` less
+    the trades' cost, and the parts sum to it: what no Greek explains stands under unexplained. Raises DataError for a
+    quantity that is not finite, a contract that is unknown, has vanished or has changed (see `contract_pnl`), a trade
+    on a side without a quote, and markets that do not compare: another base currency, an end before the start.
     """
-    held = quantities.index if trades is None else quantities.index.union(trades.index, sort=False)
-    at = start.names.get_indexer(held)
-    if (at < 0).any():
-        raise DataError(f"explain: {held[at < 0][0]} is not in the market of {start.as_of}")
-    earned, funding = (part.to_numpy()[at] for part in _earned_parts(start, end))
-    if np.isnan(earned).any():
-        name = held[np.isnan(earned)][0]
-        raise DataError(f"explain: {name} is held but has no price on {end.as_of} and has not expired")
-    quantity = quantities.reindex(held).fillna(0.0).to_numpy(dtype=float)
+    held, traded = _by_name(quantities, start), _by_name({} if trades is None else trades, start)
+    names = held.index.union(traded.index, sort=False)
+    at, quantity = start.names.get_indexer(names), held.reindex(names, fill_value=0.0).to_numpy()
+    earned, funding = (part.iloc[at] for part in _earned_parts(start, end))
+    _refuse_unknown(start, end, (earned + funding)[quantity != 0])
+    earned, funding = (part.where(quantity != 0, 0.0) for part in (earned, funding))
     parts = {name: quantity * part[at] for name, part in _explained(start, end).items()}
-    parts["funding"] = quantity * funding
-    fees = pd.Series(0.0, index=held)
-    if trades is not None:
-        fees[trades.index] = -each_cost(start, trades)
-    parts["fees"] = fees.to_numpy()
-    frame = pd.DataFrame(parts, index=held)
+    parts["funding"] = quantity * funding.to_numpy()
+    parts["fees"] = -each_cost(start, traded.reindex(names, fill_value=0.0)).to_numpy()
+    frame = pd.DataFrame(parts, index=names)
     total = quantity * (earned + funding) + frame["fees"]
     frame["unexplained"] = total - frame.sum(axis=1)
     return frame[list(PARTS)].assign(total=total).rename_axis("instrument")
 
 
-def explain_hedge(start: Market, end: Market, book: pd.Series, hedge: pd.Series, trades: pd.Series) -> pd.DataFrame:
+def explain_hedge(start: Market, end: Market, book: Book, hedge: Book, trades: Book) -> pd.DataFrame:
     """Book against hedge: rows book, hedge and both, columns PARTS and total, base currency."""
     parts = {"book": explain_pnl(start, end, book).sum(), "hedge": explain_pnl(start, end, hedge, trades).sum()}
     return pd.DataFrame({**parts, "both": parts["book"] + parts["hedge"]}).T
+
+
+def _by_name(book: Book, market: Market) -> pd.Series:
+    """A checked book's quantities under the names it gives, in its order (a frame's: those that are not zero)."""
+    whole = pd.Series(book_quantities(book, market), index=market.names)
+    if isinstance(book, pd.DataFrame):
+        return whole[whole != 0]
+    return whole.reindex(pd.Index(list(book.keys()), dtype=object))
 
 
 def _explained(start: Market, end: Market) -> dict[str, np.ndarray]:
@@ -150,6 +170,12 @@ def _explained(start: Market, end: Market) -> dict[str, np.ndarray]:
 
 def _earned_parts(start: Market, end: Market) -> tuple[pd.Series, pd.Series]:
     """Per contract of `start`, base currency: what its price and currency earned, and funding received."""
+    _in_order(start, end)
+    if start.base_currency != end.base_currency:
+        raise DataError(
+            f"P&L: the start is in {start.base_currency}, the end in {end.base_currency}; "
+            "give both markets one base_currency"
+        )
     before, kinds = start.contracts, types_of(start.instruments)
     place = end.names.get_indexer(start.names)
     here = place >= 0
@@ -162,10 +188,63 @@ def _earned_parts(start: Market, end: Market) -> tuple[pd.Series, pd.Series]:
     value = later(end.value.to_numpy()) - start.value.to_numpy()
     earned = np.where(kinds["margined"], _margin(before, kinds["inverse"], price, spot) * fx, value)
     earned = np.where(here, earned, _settled(start, end))
+    earned = np.where(np.column_stack([*_changed(start, end).values()]).any(axis=1), np.nan, earned)
     hours = (end.as_of - start.as_of).total_seconds() / 3600
     funding = later(end.quotes["funding_rate"].to_numpy()) * hours / later(end.quotes["funding_hours"].to_numpy())
-    paid = np.nan_to_num(funding * later(end.notional.to_numpy()))
+    paid = np.where(_unquoted(funding, here, start), np.nan, np.nan_to_num(funding * later(end.notional.to_numpy())))
     return pd.Series(earned, index=start.names), pd.Series(-paid, index=start.names)
+
+
+def _unquoted(funding: np.ndarray, here: np.ndarray, start: Market) -> np.ndarray:
+    """Contracts that had a funding rate at the start and, being still there, have none at the end."""
+    return here & np.isnan(funding) & start.quotes["funding_rate"].notna().to_numpy()
+
+
+def _changed(start: Market, end: Market) -> dict[str, np.ndarray]:
+    """By field of TERMS, which contracts of `start` (N booleans) have another value of it at the end."""
+    place = end.names.get_indexer(start.names)
+    here = np.flatnonzero(place >= 0)
+    changed = {}
+    for field in TERMS:
+        before = start.instruments[field].iloc[here].reset_index(drop=True)
+        after = end.instruments[field].iloc[place[here]].reset_index(drop=True)
+        changed[field] = np.zeros(len(place), dtype=bool)
+        changed[field][here] = (before != after) & ~(before.isna() & after.isna())
+    return changed
+
+
+def _refuse_unknown(start: Market, end: Market, pnl: pd.Series) -> None:
+    """Raise a DataError saying why the first P&L of a held contract that is NaN is unknown."""
+    if not pnl.isna().any():
+        return
+    name = pnl.index[pnl.isna()][0]
+    if name not in start.names:
+        raise DataError(f"P&L: {name} is held but is not in the market of {start.as_of}")
+    if name not in end.names:
+        expired = start.instruments.at[name, "expiry"] <= end.as_of
+        raise DataError(
+            f"P&L: {name} has expired, but its underlying {start.instruments.at[name, 'underlying']} has no level on "
+            f"{end.as_of} to settle it at; quote it or give its driver a history"
+            if expired
+            else f"P&L: {name} is held but has no price on {end.as_of} and has not expired; quote it there"
+        )
+    for field, changed in _changed(start, end).items():
+        if changed[start.names.get_loc(name)]:
+            have, need = (market.instruments.at[name, field] for market in (start, end))
+            raise DataError(
+                f"P&L: {field} of {name} is {have} on {start.as_of} and {need} on {end.as_of}, which is not the same "
+                "contract; give a new contract a name of its own, and after a split or an adjustment state the start's "
+                "terms, quotes and quantities as the end does"
+            )
+    raise DataError(
+        f"P&L: {name} is held but its funding is unknown: it has a funding_rate on {start.as_of} and none on "
+        f"{end.as_of}; give funding_rate and funding_hours there (a rate of 0 where none was paid)"
+    )
+
+
+def _in_order(start: Market, end: Market) -> None:
+    if end.as_of < start.as_of:
+        raise DataError(f"P&L: the end {end.as_of} is before the start {start.as_of}; give the earlier market first")
 
 
 def _margin(c: Contracts, inverse: np.ndarray, price: np.ndarray, spot: np.ndarray) -> np.ndarray:

@@ -78,6 +78,9 @@ def check_quotes(
             quotes[name] = quotes[name].where(kinds["signed"] | (quotes[name] != 0))
     refuse(quotes["vol"] >= _PERCENT, source, "vol{of} is {value}, in percent", quotes["vol"],
            "write decimals such as 0.2", labels)  # fmt: skip
+    unclear = (quotes["funding_rate"].notna() & quotes["funding_hours"].isna()).to_numpy()
+    refuse(unclear, source, "funding_hours{of} is empty, yet its funding_rate is {value}", quotes["funding_rate"],
+           "give the hours that the rate is paid for, such as 8", labels)  # fmt: skip
     late = (quotes["time"] > as_of).to_numpy()
     refuse(late, source, f"time{{of}} {{value}} is after as_of {as_of}", quotes["time"], "set as_of no earlier", labels)
     bid, ask = quotes["bid"], quotes["ask"]
