@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from optihedge.errors import DataError
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import SpreadCost
 from optihedge.market.exposures import tenor_weights
 from optihedge.market.pricing import black
+from optihedge.market.scenarios import scenario_pnl
 from optihedge.market.snapshot import Market
 
 FIRST_ORDER = 1e-6  # relative agreement of a central difference with a first derivative
@@ -349,3 +351,151 @@ def test_in_a_coin_base_dollars_are_a_delta_on_the_coin_that_a_perpetual_hedges(
     hedge = model.hedge(market, pd.Series({"DOLLARS": 92_000.0}))
     assert hedge.trades["PERP"] == pytest.approx(92_000.0, rel=1e-9)
     assert accounts("USD").instruments.loc["DOLLARS", "underlying"] == "USD"
+
+
+MONEY_MOVES = {  # what every foreign money's rise by h does to the pairs, by base
+    "USD": {"EURUSD": 1, "EURGBP": 0},
+    "EUR": {"EURUSD": -1, "EURGBP": -1},
+    "GBP": {"EURUSD": 0, "EURGBP": 1},
+    "BTC": {"EURUSD": 1, "EURGBP": 0},  # dollars are a delta on the coin: home
+}
+
+
+def monies(base: str) -> Market:
+    """Whatever carries foreign money: stocks, cash, and the spot, the future and an option of two pairs."""
+    rows = [
+        ("BTC", "index", "BTC", "USD"), ("SPX", "index", "SPX", "USD"), ("SAP", "equity", "SAP", "EUR"),
+        ("X", "equity", "X", "USD"), ("EUROS", "cash", "", "EUR"), ("POUNDS", "cash", "", "GBP"),
+        ("DOLLARS", "cash", "", "USD"), ("EURUSD", "spot", "EUR", "USD"), ("EURGBP", "spot", "EUR", "GBP"),
+        ("6E", "future", "EUR", "USD"), ("RP", "future", "EUR", "GBP"), ("6E-C", "option", "EUR", "USD"),
+        ("SAP-C", "option", "SAP", "EUR"), ("SPX-EUR", "future", "SPX", "EUR"),
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["instrument", "type", "underlying", "currency"])
+    dated, option = table["type"].isin(["future", "option"]), table["type"] == "option"
+    table["expiry"] = pd.Series(pd.NaT, table.index, dtype="datetime64[ns, UTC]").where(~dated, EXPIRY)
+    table["strike"], table["right"] = np.where(table["instrument"] == "SAP-C", 195.0, np.nan), np.where(option, "C", "")
+    table.loc[table["instrument"] == "6E-C", "strike"] = 1.2
+    marks = {
+        "BTC": 92_000.0, "SPX": 6000.0, "SAP": 200.0, "X": 50.0, "EURUSD": 1.25, "EURGBP": 0.85, "6E": 1.26, "RP": 0.86,
+        "6E-C": 0.07, "SAP-C": 12.0, "SPX-EUR": 4900.0,
+    }  # fmt: skip
+    quotes = pd.DataFrame({"bid": marks, "ask": marks}).rename_axis("instrument")
+    drivers = pd.DataFrame({"driver": ["BTC", "SPX", "SAP", "X", "EURUSD", "EURGBP"]})
+    return Market(table, quotes, base, drivers=drivers, as_of=AS_OF)
+
+
+@pytest.mark.parametrize("base", MONEY_MOVES)
+def test_fx_is_what_a_basis_point_on_all_foreign_money_earns_whatever_carries_it(base):
+    market, h = monies(base), 1e-4
+    assert market.drivers["kind"].tolist() == ["price"] * 4 + ["fx"] * 2
+    moves = MONEY_MOVES[base].items()
+    earned = scenario_pnl(market, pd.DataFrame([{pair: (1 + s) ** up - 1 for pair, up in moves} for s in (h, -h)]))
+    expected = (earned.iloc[0] - earned.iloc[1]) / (2 * h)
+    np.testing.assert_allclose(market.exposures["fx"], expected, rtol=1e-6, atol=1e-6 * abs(expected).max())
+
+
+@pytest.mark.parametrize("base", MONEY_MOVES)
+def test_what_a_contracts_own_driver_moves_is_either_its_delta_or_its_fx(base):
+    market = monies(base)
+    price, pair = market.drivers["kind"] == "price", market.drivers["kind"] == "fx"
+    loadings = pd.DataFrame(market.loadings.matrix.toarray(), market.drivers.index, market.names)
+    sign = pd.Series(MONEY_MOVES[base]).reindex(market.drivers.index[pair])
+    np.testing.assert_allclose(market.exposures["fx"], loadings[pair].mul(sign, axis=0).sum(), rtol=1e-9, atol=1e-12)
+    on_pairs = ["EURUSD", "EURGBP", "6E", "RP", "6E-C"]
+    assert (market.exposures.loc[on_pairs, "delta"] == 0).all()
+    others = market.names.drop([*on_pairs, "EUROS", "POUNDS", "DOLLARS"])
+    own = [loadings.at[market.instruments.at[name, "underlying"], name] for name in others]
+    assert price[market.instruments.loc[others, "underlying"]].all()
+    np.testing.assert_allclose(market.exposures.loc[others, "delta"], own, rtol=1e-12)
+
+
+@pytest.mark.parametrize("drivers", [None, pd.DataFrame({"kind": ["price", "fx"]}, index=["SAP", "EURUSD"])])
+@pytest.mark.parametrize("underlying", ["EUR", ""])
+def test_a_currency_pair_hedges_the_money_of_a_foreign_stock(drivers, underlying):
+    """A thousand shares at 118 euros are hedged by selling 118 000 euros, however little is said of the pair."""
+    table = pd.DataFrame(
+        {"type": ["equity", "spot"], "underlying": ["SAP", underlying], "currency": ["EUR", "USD"],
+         "hedge": [False, True]}, index=["SAP", "EURUSD"],
+    )  # fmt: skip
+    quotes = pd.DataFrame({"bid": [118, 1.1], "ask": [118, 1.1]}, index=["SAP", "EURUSD"])
+    market = Market(table, quotes, "USD", as_of=AS_OF, drivers=drivers)
+    np.testing.assert_allclose(market.exposures[["delta", "fx"]], [[129.8, 129.8], [0, 1.1]], rtol=1e-12)
+    hedge = HedgeModel(objective=(SpreadCost(),), constraints=(Neutral("fx"),)).hedge(market, {"SAP": 1000})
+    assert hedge.trades["EURUSD"] == pytest.approx(-118_000, rel=1e-9)
+
+
+def test_a_driver_without_a_kind_is_a_pair_only_between_two_currencies_in_use():
+    """COP and AED are shares here, for nothing is priced in them; a coin is a price whatever is."""
+    table = pd.DataFrame({
+        "instrument": ["COP", "AED", "SAP", "ETHBTC", "COIN", "BTC", "FX"],
+        "type": ["equity", "equity", "equity", "spot", "cash", "spot", "spot"],
+        "underlying": ["COP", "AED", "SAP", "ETH", "", "BTC", "EUR"],
+        "currency": ["USD", "USD", "EUR", "BTC", "BTC", "USD", "USD"],
+    })  # fmt: skip
+    names = ["COP", "AED", "SAP", "ETHBTC", "BTC", "FX"]
+    quotes = pd.DataFrame({"instrument": names, "bid": [90, 10, 118, 0.05, 9e4, 1.1]}).assign(ask=lambda q: q["bid"])
+    market = Market(table, quotes, "USD", as_of=AS_OF)
+    assert market.drivers["kind"].to_dict() == {name: "price" for name in ("COP", "AED", "SAP", "ETH", "BTC")} | {
+        "EUR": "fx"
+    }
+    assert market.exposures.loc["COIN", "delta"] == 9e4 and market.exposures.loc["COIN", "fx"] == 0
+
+
+def test_a_market_says_which_contracts_load_on_a_price_that_is_neither_their_delta_nor_fx():
+    table = pd.DataFrame({"instrument": ["SAP", "FX"], "type": ["equity", "spot"], "currency": ["EUR", "USD"]})
+    table["underlying"] = ["SAP", "EUR"]
+    quotes = pd.DataFrame({"instrument": ["SAP", "FX"], "bid": [118, 1.1], "ask": [118, 1.1]})
+    drivers = pd.DataFrame({"driver": ["SAP", "EUR"], "kind": "price"})
+    said = Market(table, quotes, "USD", as_of=AS_OF, drivers=drivers).summary()
+    assert said["beside EUR"].startswith("1 contracts on something else") and said["beside EUR"].endswith("kind fx")
+    assert not any("beside" in word for word in monies("USD").summary())
+
+
+# ---- tenors by date ------------------------------------------------------------------------------------------------
+
+
+def dated_options(*tenors: str, kind: str = "vol") -> Market:
+    """Three calls on X, expiring in February, March (the 27th) and June; drivers of these tenors, at 0.02, 0.03 ..."""
+    table = pd.DataFrame({
+        "instrument": ["X", "FEB", "MAR", "JUN"], "type": ["equity", "option", "option", "option"], "underlying": "X",
+        "strike": [np.nan, 100.0, 100.0, 100.0], "right": ["", "C", "C", "C"],
+        "expiry": pd.to_datetime([None, "2026-02-20T21:00Z", EXPIRY, "2026-06-19T21:00Z"], utc=True),
+    })  # fmt: skip
+    quotes = pd.DataFrame({"instrument": table["instrument"], "bid": [100.0, 4.0, 5.0, 7.0]})
+    quotes = quotes.assign(ask=quotes["bid"], vol=[np.nan, 0.3, 0.3, 0.3])
+    names = [f"N{i}" for i in range(len(tenors))]
+    owner = "X" if kind == "vol" else "USD"
+    drivers = pd.DataFrame({
+        "driver": ["X", *names], "kind": ["price"] + [kind] * len(names), "underlying": ["X"] + [owner] * len(names),
+        "tenor": ["", *tenors],
+    })  # fmt: skip
+    history = pd.DataFrame([[100.0, *(0.02 + 0.01 * i for i in range(len(names)))]] * 2, columns=["X", *names])
+    history.index = pd.DatetimeIndex([AS_OF - pd.Timedelta(days=1), AS_OF])
+    drivers["constant"] = True
+    return Market(table, quotes, "USD", drivers=drivers, history=history, as_of=AS_OF)
+
+
+@pytest.mark.parametrize("kind", ["vol", "rate"])
+def test_a_tenor_may_be_an_expirys_date_whose_options_then_load_on_it_alone(kind):
+    market = dated_options("2026-06-19", "2026-03-27", kind=kind)
+    share = getattr(market.shares, kind).toarray()[1:, 1:]
+    np.testing.assert_allclose(share, [[0, 0, 1], [1, 1, 0]], atol=1e-12)  # flat before the first
+    assert np.count_nonzero(market.loadings.matrix.toarray()[1:, 2]) == 1
+    if kind == "rate":
+        np.testing.assert_allclose(market.quotes["rate"][1:], [0.03, 0.03, 0.02], rtol=1e-12)
+
+
+def test_dates_and_durations_interpolate_together_and_an_expired_date_plays_no_part():
+    days = (pd.Timestamp("2026-06-19T21:00Z") - AS_OF) / pd.Timedelta(days=1)
+    within = (EXPIRY - AS_OF) / pd.Timedelta(days=1) - 30
+    market = dated_options("2026-01-16", "30d", "2026-06-19")
+    share = market.shares.vol.toarray()[1:, 2]
+    np.testing.assert_allclose(share, [0, 1 - within / (days - 30), within / (days - 30)], rtol=1e-12, atol=1e-15)
+    assert dated_options("2026-01-16").unmodelled["vega"].loc[["FEB", "MAR", "JUN"]].gt(0).all()
+
+
+@pytest.mark.parametrize("tenor", ["soon", "perpetual", "2026-02-30", "27-03-2026"])
+@pytest.mark.parametrize("kind", ["vol", "rate"])
+def test_a_tenor_that_is_none_makes_no_market(tenor, kind):
+    with pytest.raises(DataError, match=f"drivers: N0: tenor '{tenor}' is no tenor; write 30d, 3m, 1y or an expiry"):
+        dated_options(tenor, kind=kind)

@@ -19,7 +19,7 @@ def risk_ends(market: Market, book: pd.Series) -> pd.Series:
     """
     held = book.index[book != 0]
     table = market.instruments.loc[held]
-    delta = market.exposures["delta"].reindex(held)
+    delta = pd.Series(market.sensitivities.delta, market.names).reindex(held)
     open_ended = table.loc[table["expiry"].isna() & (delta != 0), "underlying"].unique()
     last = table.groupby("underlying")["expiry"].max()
     return last.mask(last.index.isin(open_ended)).rename("risk_ends")
@@ -87,7 +87,7 @@ def next_leg(market: Market, leg: str) -> str:
 
 def _ratio(market: Market, leg: str, into: str) -> float:
     option = types_of(market.instruments.loc[[leg]])["option"][0]
-    delta = market.exposures["delta"]
+    delta = pd.Series(market.sensitivities.delta, market.names)
     return 1.0 if option or delta[into] == 0 else float(delta[leg] / delta[into])
 
 

@@ -29,7 +29,7 @@ RETURNS = ("price", "fx")
 """Kinds that move by their return; the others by their absolute change."""
 
 DRIVERS: Schema = {
-    "kind": Column("text", default="price", choices=KINDS),
+    "kind": Column("text", choices=("", *KINDS)),
     "underlying": Column("text"),
     "tenor": Column("text"),
     "currency": Column("text"),
@@ -40,13 +40,24 @@ DRIVERS: Schema = {
 }
 """Fields of a driver.
 
+kind         default fx for a pair of currencies, both of which some instrument (or base) uses as its money; else price.
+             Contracts on a price have delta, those on a pair have fx
 underlying   the asset (or foreign currency) a price belongs to, default the driver's own name; of a vol or basis its
              underlying, of a rate its currency
 currency     what a price or pair is quoted in, default the currency of the instruments on it
-tenor        '30d', '3m', '1y' or an expiry date 2026-03-27; empty: every expiry; of a basis also 'perpetual'
+tenor        '30d', '3m', '1y' or an expiry date 2026-03-27; empty: every expiry; of a basis also 'perpetual'.
+             A date stands for the expiry of that day, and for nothing once that has passed
 known_at     when a date-only row of history is known: '16:00 America/New_York', '08:00' (UTC); default the day's end
 """
 
+MONEY = frozenset({
+    "AED", "ARS", "AUD", "BGN", "BHD", "BRL", "CAD", "CHF", "CLP", "CNH", "CNY", "COP", "CZK", "DKK", "EUR", "GBP",
+    "HKD", "HUF", "IDR", "ILS", "INR", "JPY", "KRW", "MXN", "MYR", "NOK", "NZD", "PEN", "PHP", "PLN", "RON", "RUB",
+    "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "USD", "ZAR",
+})  # fmt: skip
+"""The currencies that trade most, told from coins, which are prices."""
+
+_PAIR = re.compile(r"([A-Z]{3})([A-Z]{3})|(\w+)[/\-_.](\w+)")
 _TENOR_YEARS = {"h": 1 / (365 * 24), "d": 1 / 365, "w": 7 / 365, "m": 1 / 12, "y": 1.0}
 _PERCENT = 8.0  # no tenor's vol was ever 800 %: such a level is in percent
 _FLAT = 1e-12  # a range below this share of the level is no movement
@@ -58,18 +69,24 @@ _FLAT = 1e-12  # a range below this share of the level is no movement
 def check_drivers(
     frame: pd.DataFrame | None, history: pd.DataFrame | None, instruments: pd.DataFrame, base_currency: str
 ) -> pd.DataFrame:
-    """The drivers by label, complete; without a frame every history column is a price. Raises DataError.
+    """The drivers by label, complete; without a frame every history column is a price or a pair. Raises DataError.
 
-    Without history too, each instrument's underlying is a price driver, so that exposures need no past. A driver
-    without a column of history can be loaded on, but only a risk given from outside knows its moves.
+    Without history too, each underlying of an instrument is one, so that exposures need no past. A driver without a
+    column of history can be loaded on, but only a risk given from outside knows its moves.
     """
+    monies = MONEY.intersection([base_currency, *instruments["currency"]])
     if frame is None:
-        moving = (instruments["type"] != "cash") | (instruments["currency"] != base_currency)
-        names = instruments.loc[moving, "underlying"].unique() if history is None else history.columns
-        frame = pd.DataFrame({"driver": pd.Index(names).astype(str)})
+        moving = instruments["type"] != "cash"
+        names = pd.Index(instruments.loc[moving, "underlying"].unique() if history is None else history.columns)
+        if history is None:  # EUR is EURUSD's already
+            names = names.drop([pair[0] for pair in map(_pair_of, names) if monies.issuperset(pair)], errors="ignore")
+        frame = pd.DataFrame({"driver": names.astype(str)})
     source = frame.attrs.get("source", "drivers")
     table = check_frame(unique_labels(frame, "driver", source), DRIVERS, source, others=None)
     table = completed(table, DRIVERS)[list(DRIVERS)]
+    for driver, tenor in table["tenor"][table["kind"].isin(("vol", "rate", "basis"))].items():
+        if tenor and (tenor != "perpetual" or table.at[driver, "kind"] != "basis"):
+            tenor_years(tenor, f"{source}: {driver}")
     if history is not None:
         stray = history.columns[~history.columns.isin(table.index)]
         if len(stray):
@@ -77,40 +94,61 @@ def check_drivers(
                 f"{source}: {stray[0]} is a column of history without a row here{nearest(stray[0], table.index)}; "
                 "add the row or drop the column"
             )
-    return _name_pairs(table, instruments, base_currency, source)
+    return _name_pairs(table, instruments, base_currency, monies, source)
 
 
-def _name_pairs(table: pd.DataFrame, instruments: pd.DataFrame, base_currency: str, source: str) -> pd.DataFrame:
-    """Fill underlying and currency of prices and pairs; refuse one coin under two drivers."""
+def _name_pairs(
+    table: pd.DataFrame, instruments: pd.DataFrame, base_currency: str, monies: frozenset[str], source: str
+) -> pd.DataFrame:
+    """Fill kind, underlying and currency of prices and pairs; refuse one coin under two drivers."""
     table = table.copy()
-    kind = table["kind"]
+    unsaid = table["kind"] == ""
+    named = [not asset and monies.issuperset(_pair_of(name)) for name, asset in table["underlying"].items()]
+    table["kind"] = kind = table["kind"].where(~unsaid, np.where(named, "fx", "price"))
     for driver in table.index[(kind == "fx") & ((table["underlying"] == "") | (table["currency"] == ""))]:
-        pair = re.fullmatch(r"([A-Z]{3})([A-Z]{3})|(\w+)[/\-_.](\w+)", str(driver))
-        if pair is None:
+        pair = _pair_of(driver)
+        if pair != ("", ""):
+            table.loc[driver, ["underlying", "currency"]] = pair
+        elif table.at[driver, "underlying"] == "":
             raise DataError(
                 f"{source}: fx driver {driver} names no pair; call it EURUSD, or fill underlying and currency"
             )
-        asset, quote = [part for part in pair.groups() if part]
-        table.loc[driver, ["underlying", "currency"]] = [asset, quote]
     price = kind == "price"
     table["underlying"] = table["underlying"].where(~price | (table["underlying"] != ""), table.index.to_series())
     votes = instruments.loc[instruments["currency"] != instruments["underlying"], ["underlying", "currency"]]
     vote = votes.drop_duplicates("underlying").set_index("underlying")["currency"]
-    silent = price & (table["currency"] == "")
+    silent = kind.isin(RETURNS) & (table["currency"] == "")
     guess = table["underlying"].map(vote).astype(object).fillna(base_currency)
     table["currency"] = table["currency"].where(~silent, guess)
-    itself = (table["kind"].isin(RETURNS) & (table["underlying"] == table["currency"])).to_numpy()
+    money = unsaid & table["underlying"].isin(monies) & table["currency"].isin(monies)
+    table["kind"] = kind = kind.where(~money, "fx")
+    itself = (kind.isin(RETURNS) & (table["underlying"] == table["currency"])).to_numpy()
     refuse(
         itself, source, "driver {value} is priced in nothing but itself", table.index.to_series(),
         "say in column currency what it is quoted in",
     )  # fmt: skip
-    twice = table[table["kind"].isin(RETURNS)].duplicated(["underlying", "currency"])
+    twice = table[kind.isin(RETURNS)].duplicated(["underlying", "currency"])
     if twice.any():
         driver = twice.index[twice][0]
         first = table.index[(table["underlying"] == table.loc[driver, "underlying"]) & kind.isin(RETURNS)][0]
         asset = table.loc[driver, "underlying"]
         raise DataError(f"{source}: {first} and {driver} are both the price of {asset}; keep one")
     return table
+
+
+def _pair_of(name: object) -> tuple[str, str]:
+    """What a pair such as EURUSD or BTC/USD is the price of, and in what; ('', '') for another name."""
+    pair = _PAIR.fullmatch(str(name))
+    asset, quote = [part for part in pair.groups() if part] if pair else ("", "")
+    return asset, quote
+
+
+def pair_assets(underlying: pd.Series, drivers: pd.DataFrame) -> pd.Series:
+    """The underlyings, with EUR in place of EURUSD where that is an fx driver's pair and no driver's underlying."""
+    known = drivers[drivers["kind"].isin(RETURNS)]
+    pairs = set(known.loc[known["kind"] == "fx", ["underlying", "currency"]].itertuples(index=False, name=None))
+    strange = {name: _pair_of(name) for name in underlying[~underlying.isin(known["underlying"])].unique()}
+    return underlying.replace({name: pair[0] for name, pair in strange.items() if pair in pairs})
 
 
 def tenor_years(tenor: str, source: str = "drivers") -> float | pd.Timestamp:
@@ -280,12 +318,12 @@ def currency_paths(
 ) -> tuple[np.ndarray, sp.csr_array]:
     """Base currency per unit of each of C currencies, and the signs C x D of the drivers on its path to base.
 
-    The path with the fewest quoted pairs is taken. Raises DataError naming the pair that is missing.
+    The path with the fewest pairs that have a level is taken. Raises DataError naming the pair that is missing.
     """
     pairs = drivers["kind"] == "fx"
     pairs |= (drivers["kind"] == "price") & drivers["underlying"].isin([*currencies, base_currency])
     edges: dict[str, list[tuple[str, int, int]]] = {}
-    for position in map(int, np.flatnonzero(pairs)):
+    for position in map(int, np.flatnonzero(pairs & (levels > 0))):
         asset, quote = drivers["underlying"].iat[position], drivers["currency"].iat[position]
         edges.setdefault(quote, []).append((asset, position, 1))
         edges.setdefault(asset, []).append((quote, position, -1))
@@ -301,13 +339,19 @@ def currency_paths(
     signs = sp.lil_array((len(currencies), len(drivers)))
     for row, currency in enumerate(currencies):
         if currency not in paths:
+            mute = drivers[pairs & ((drivers["underlying"] == currency) | (drivers["currency"] == currency))]
+            for driver, asset, quote in mute[["underlying", "currency"]].itertuples(name=None):
+                raise DataError(
+                    f"driver {driver}, the price of {asset} in {quote}, has no level: nothing quotes it and it has no "
+                    f"history (cash is worth 1 of its own money); quote an instrument of type spot, underlying "
+                    f"{asset}, currency {quote}, or give the history"
+                )
             raise DataError(
-                f"currency {currency} has no quoted path to {base_currency}; "
-                f"add the pair {currency}{base_currency} as an fx driver with its history"
+                f"currency {currency} has no quoted path to {base_currency}; add the pair {currency}{base_currency} "
+                f"as an fx driver with its history, or quote it (type spot, underlying {currency}, currency "
+                f"{base_currency})"
             )
         for pair, sign in paths[currency]:
-            if not levels[pair] > 0:
-                raise DataError(f"pair {drivers.index[pair]} has no level; add its history or a spot quote")
             rate[row] *= levels[pair] ** sign
             signs[row, pair] = sign
     return rate, sp.csr_array(signs)

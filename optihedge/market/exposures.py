@@ -3,7 +3,8 @@
 A contract's value V(S, vol, t) stands in a currency c whose price in base currency may itself move with S (a coin as
 numeraire: base per unit of c goes as S^power, power -1). Everything here is a derivative of V S^power, so that a book
 reads the same in either numeraire, and one coin is one driver whether it is underlying, collateral or base. Currency
-pairs are no part of delta: what foreign money gains or loses stands apart, see `Sensitivities.fx`.
+pairs are no part of delta: what foreign money gains or loses stands apart, see `Sensitivities.fx`. Here `delta` is the
+sensitivity to the contract's own driver, pair or not; `Market.exposures` sorts it by what that driver is.
 """
 
 from __future__ import annotations
@@ -98,12 +99,13 @@ class Sensitivities:
         """The same in the desk's units, see UNITS."""
         return {name: getattr(self, name) * unit for name, unit in _PER_UNIT.items()}
 
-    def fx(self, own: Flags, quote: Flags) -> Floats:
-        """P&L of +100 % of the foreign currency against base, base currency; long money > 0 however it is quoted.
+    def fx(self, own: Flags, asset: Flags) -> Floats:
+        """P&L of +100 % of every foreign money against base, base currency; long money > 0 however it is quoted.
 
-        own, quote   whether a currency pair lies between base and the contract's currency, and that of its driver
+        A contract holds `outright` of its underlying and the rest of its value in its currency. own, asset: whether
+        that currency is foreign; and whether the underlying is, being a money, or else the money it is quoted in.
         """
-        return own * (self.value - self.outright) + quote * self.outright
+        return own * (self.value - self.outright) + asset * self.outright
 
     def replaced(self, desk: pd.DataFrame | None) -> Sensitivities:
         """With the desk's own figures (desk units, N rows, NaN keeps ours) in place of ours of the same name."""

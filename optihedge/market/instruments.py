@@ -81,7 +81,8 @@ INSTRUMENTS: Schema = {
 
 multiplier    units of the underlying per contract (linear), of the quote currency (inverse future and perpetual)
 underlying    the asset; cash gets its currency, or the coin whose price moves it against base
-currency      of price and settlement; for an inverse contract the coin or its quote currency, either names it
+currency      of price and settlement, by default the base; for an inverse contract the coin or its quote currency,
+              either names it
 fee           one-way, fraction of notional (a maker's may be negative); fee_cap: at most this fraction of an option's
               value; fee_per_contract: settlement currency (quote currency for inverse), added
 lot, min_quantity   contracts;  min_notional  base currency;  tick  price units
@@ -112,6 +113,7 @@ def check_instruments(frame: pd.DataFrame, as_of: pd.Timestamp, base_currency: s
         "name the underlying asset", labels,
     )  # fmt: skip
     table["underlying"] = table["underlying"].where(~empty, np.where(cash, table["currency"], labels))
+    refuse_priced_in_itself(table)
     dated, option = kind["dated"], kind["option"]
     expiry = table["expiry"]
     refuse(dated & expiry.isna(), source, "expiry{of} is empty", expiry, "give its instant, time zone included", labels)
@@ -129,6 +131,16 @@ def check_instruments(frame: pd.DataFrame, as_of: pd.Timestamp, base_currency: s
     table["hedge"] = table["hedge"].to_numpy(dtype=bool) & kind["tradable"]
     extra = [c for c in table.columns if c not in INSTRUMENTS]
     return table[[*INSTRUMENTS, *extra]]
+
+
+def refuse_priced_in_itself(instruments: pd.DataFrame) -> None:
+    """Refuse a contract that is quoted in its own underlying; cash and coin-settled contracts are not."""
+    linear = (instruments["type"] != "cash") & ~types_of(instruments)["inverse"]
+    refuse(
+        linear & (instruments["underlying"] == instruments["currency"]), instruments.attrs.get("source", "instruments"),
+        "underlying{of} is {value}, and so is its currency (by default the base currency)", instruments["underlying"],
+        "say in column currency what it is quoted in", instruments.index,
+    )  # fmt: skip
 
 
 def types_of(instruments: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -72,12 +72,12 @@ class Shares:
 
     @classmethod
     def of(cls, instruments: pd.DataFrame, drivers: pd.DataFrame, as_of: pd.Timestamp) -> Shares:
-        """Raises DataError for a tenor that is none."""
+        """For the market of this instant."""
         years = (instruments["expiry"] - as_of).dt.total_seconds().to_numpy() / SECONDS_PER_YEAR
         option = types_of(instruments)["option"]
         return cls(
-            vol=_between_tenors(instruments["underlying"], option, years, drivers, "vol"),
-            rate=_between_tenors(instruments["currency"], option, years, drivers, "rate"),
+            vol=_between_tenors("underlying", instruments, option, years, drivers, "vol", as_of),
+            rate=_between_tenors("currency", instruments, option, years, drivers, "rate", as_of),
             basis=_basis_shares(instruments, years, drivers),
         )
 
@@ -86,13 +86,20 @@ Triplets = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def _between_tenors(
-    names: pd.Series, chosen: np.ndarray, years: np.ndarray, drivers: pd.DataFrame, kind: str
+    by: str,
+    instruments: pd.DataFrame,
+    chosen: np.ndarray,
+    years: np.ndarray,
+    drivers: pd.DataFrame,
+    kind: str,
+    as_of: pd.Timestamp,
 ) -> sp.csr_array:
+    names = instruments[by]
     triplets: Triplets = []
-    for name, positions, tenors in tenor_ladders(drivers, kind):
+    for name, positions, tenors in tenor_ladders(drivers, kind, names.where(chosen), instruments["expiry"], as_of):
         rows = np.flatnonzero((names == name).to_numpy() & chosen)
         triplets += _ladder(rows, years[rows], positions, tenors)
-    return _sparse(triplets, (len(drivers), len(names)))
+    return _sparse(triplets, (len(drivers), len(instruments)))
 
 
 def _basis_shares(instruments: pd.DataFrame, years: np.ndarray, drivers: pd.DataFrame) -> sp.csr_array:

@@ -28,7 +28,8 @@ QUOTES: Schema = {
 """Fields of a quote; all but bid and ask may be left out, and every field may be empty.
 
 bid, ask, mark     price units of the instrument (coin for an inverse option)
-underlying_price   an option's forward; the index of a future or perpetual
+underlying_price   of an option its forward, the price of the future of its expiry, not the index (it goes before the
+                   instrument's `forward`; where both are empty S e^(rT) is taken); the index of a future or perpetual
 bid_size, ask_size, volume   contracts (volume: per day)
 vol, rate          of the option: decimal; decimal per year, continuous
 funding_rate       per interval of funding_hours, positive: long pays;  borrow_rate  decimal per year, simple
@@ -127,14 +128,23 @@ def latest_time(quotes: pd.DataFrame, history: pd.DataFrame | None, dates: bool)
 
 
 def prices_of(quotes: pd.DataFrame, instruments: pd.DataFrame, proxies: pd.Series, on_missing: str) -> np.ndarray:
-    """Reference prices: the mark, else the mid, else the one side; cash is 1. Raises DataError for one without.
+    """Reference prices: the mark, else the mid, else the one side; cash is 1. Raises DataError for one without, and
+    for cash at another price.
 
     proxies   last known level of each instrument's own price driver (NaN without): under on_missing "freeze" it stands
               in for a missing price, and the contract cannot be traded
     """
     price = quotes["mark"].to_numpy(dtype=float, copy=True)
     kinds = types_of(instruments)
-    price[(instruments["type"] == "cash").to_numpy() & np.isnan(price)] = 1.0
+    cash = (instruments["type"] == "cash").to_numpy()
+    price[cash & np.isnan(price)] = 1.0
+    traded = cash & ~np.isclose(price, 1.0, rtol=1e-6)
+    if traded.any():
+        name, money = instruments.index[traded][0], instruments["currency"][traded].iloc[0]
+        raise DataError(
+            f"quotes: cash {name} is quoted at {price[traded][0]:g}, but is worth 1 of its own money; leave its quote "
+            f"out and quote the pair (an instrument of type spot, underlying {money}, with its currency)"
+        )
     absent = np.isnan(price)
     if on_missing == "freeze":
         price = np.where(absent, proxies.to_numpy(), price)

@@ -18,12 +18,12 @@ from optihedge.frames import duration, find_table, instant, read_raw
 from optihedge.market import drivers as _drivers
 from optihedge.market.desk import own_exposures, own_loadings
 from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional, price_unit, sensitivities
-from optihedge.market.instruments import check_instruments, group_codes, types_of
+from optihedge.market.instruments import check_instruments, group_codes, refuse_priced_in_itself, types_of
 from optihedge.market.loadings import Loadings, Shares, contract_loadings, convexity_rows
 from optihedge.market.quotes import check_depth, check_quotes, latest_time, prices_of
 from optihedge.market.settings import read_settings
 from optihedge.market.stocks import stock_frames
-from optihedge.market.valuation import Paths, driver_levels, value_contracts
+from optihedge.market.valuation import Paths, astray_forwards, driver_levels, value_contracts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,9 +36,11 @@ class Market:
     """Instruments, quotes, drivers and their history as known at `as_of`; an invalid Market cannot exist.
 
     instruments     by label, fields of market.instruments.INSTRUMENTS and any column of the desk's own
-    quotes          by label, fields of market.quotes.QUOTES
+    quotes          by label, fields of market.quotes.QUOTES; an option's `underlying_price` is its forward, the price
+                    of the future of its expiry, not the index
     base_currency   the currency in which everything is measured; every other currency needs a quoted path to it
     drivers         by label, fields of market.drivers.DRIVERS; without it every history column is a price
+                    (a pair, kind fx, where its name is a currency, or two, that some instrument uses as its money)
     history         levels by time, one column per driver; what was not known at as_of is dropped
     own_exposures   the desk's exposures per contract, desk units: they replace ours of the same name, NaN keeps ours
     own_loadings    the desk's loadings (instrument, driver, loading: base currency per contract per unit move);
@@ -82,6 +84,8 @@ class Market:
         as_of = instant(self.as_of, "as_of") if self.as_of is not None else latest_time(self.quotes, raw, dates)
         instruments = check_instruments(self.instruments, as_of, self.base_currency)
         drivers = _drivers.check_drivers(self.drivers, raw, instruments, self.base_currency)
+        instruments["underlying"] = _drivers.pair_assets(instruments["underlying"], drivers)
+        refuse_priced_in_itself(instruments)
         quotes = check_quotes(
             self.quotes, instruments, as_of,
             on_missing=self.on_missing, max_crossed=self.max_crossed, max_age=max_age,
@@ -99,7 +103,9 @@ class Market:
         levels = driver_levels(drivers, last, instruments, quotes, price)
         paths = Paths.of(instruments, drivers, levels, self.base_currency)
         instruments["underlying"] = paths.asset(instruments, drivers)
-        contracts, quotes = value_contracts(instruments, quotes, price, drivers, levels, paths, self.on_missing)
+        contracts, quotes = value_contracts(
+            instruments, quotes, price, drivers, levels, paths, self.on_missing, as_of
+        )  # fmt: skip
         names = instruments.index
         exposures = None if self.own_exposures is None else own_exposures(self.own_exposures, names)
         loadings = None if self.own_loadings is None else own_loadings(self.own_loadings, names, drivers.index)
@@ -169,9 +175,20 @@ class Market:
 
     @cached_property
     def exposures(self) -> pd.DataFrame:
-        """Exposures per contract in desk units (attrs["unit"]), the desk's own columns last."""
-        fx = self.sensitivities.fx(*self.paths.abroad(self.drivers))
-        desk = {**self.sensitivities.desk(), "fx": fx, "notional": self.notional.to_numpy()}
+        """Exposures per contract in desk units (attrs["unit"]), the desk's own columns last.
+
+        fx is the P&L of +100 % of every foreign money against base, prices in their own money held: what an fx driver
+        moves is fx, and a contract on a pair (spot, future, option) has fx in place of delta. (With a coin as base the
+        money that the coin is quoted in counts as home.) Its gamma, vanna and charm are changes of its sensitivity to
+        the pair as that is quoted. The theta of a coin-settled option holds ln(F/S), that of a linear one lets the
+        forward roll down to the spot.
+        """
+        paths, desk = self.paths, self.sensitivities.desk()
+        desk |= {
+            "delta": np.where(paths.pair, 0.0, desk["delta"]),
+            "fx": self.sensitivities.fx(paths.abroad, paths.asset_abroad),
+            "notional": self.notional.to_numpy(),
+        }
         ours = pd.DataFrame(desk, index=self.names)
         own = self.own_exposures
         if own is not None:
@@ -322,6 +339,19 @@ class Market:
         bare = (self.unmodelled[["vega", "basis"]] != 0).sum()
         for name, count in bare[bare > 0].items():
             text[f"unmodelled {name}"] = f"{count} contracts have no {'vol' if name == 'vega' else name} driver"
+        loads = sp.coo_array(self._loadings[0])
+        beside = (self.drivers["kind"] == "price").to_numpy()[loads.row] & (loads.row != self.paths.driver[loads.col])
+        for driver, count in self.drivers.index[loads.row[beside]].value_counts(sort=False).items():
+            text[f"beside {driver}"] = (
+                f"{count} contracts on something else load on this price too, which is neither their delta nor fx"
+                + ("; give it kind fx" if self.drivers.at[driver, "underlying"] in _drivers.MONEY else "")
+            )
+        astray = astray_forwards(self.contracts, self.instruments)
+        if astray.any():
+            text["forwards"] = (
+                f"{int(astray.sum())} options, {self.names[astray][0]} first, have a forward more than 2 % from the "
+                "future of their expiry; underlying_price is a forward, not the index"
+            )
         return text
 
 

@@ -9,11 +9,13 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import DataError
-from optihedge.frames import nearest, row_of
+from optihedge.frames import DAY_END, nearest, row_of
 from optihedge.market.drivers import RETURNS, currency_paths, tenor_years
 from optihedge.market.exposures import Contracts, tenor_weights
 from optihedge.market.instruments import types_of
 from optihedge.market.pricing import SECONDS_PER_YEAR, implied_vol, implied_vol_reason, settlement_weight
+
+_FORWARD_GAP = 0.02  # an option's forward further than this from its future's price was taken from the index
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +23,9 @@ class Paths:
     """Per contract: its driver, the currency its value stands in and that currency's way to base.
 
     driver      position of the underlying's price (of cash: of the coin that its way to base passes); -1: plain money
+    pair        its driver is a currency pair: it has fx where others have delta
+    abroad      its currency is foreign: an fx driver lies on the way to base
+    asset_abroad    what its delta is a holding of is foreign money: the pair's own currency, else its driver's currency
     fx          base currency per unit of the contract's currency
     quote_fx    base currency per unit of the currency its driver is quoted in
     signs       N x D: +1 (-1) where base per unit of the contract's currency rises (falls) with a pair
@@ -28,6 +33,9 @@ class Paths:
     """
 
     driver: np.ndarray
+    pair: np.ndarray
+    abroad: np.ndarray
+    asset_abroad: np.ndarray
     fx: np.ndarray
     quote_fx: np.ndarray
     signs: sp.csr_array
@@ -42,16 +50,23 @@ class Paths:
         own = instruments["currency"].to_numpy(dtype=object)
         quote = np.where(driver >= 0, quoted[driver] if len(quoted) else own, own)
         currency = np.where(types_of(instruments)["inverse"], quote, own)
-        both = pd.Index(np.concatenate([currency, quote])).unique()
-        rate, signs = currency_paths(both, drivers, levels, base_currency)
-        codes, quote_codes = both.get_indexer(currency), both.get_indexer(quote)
+        fx = (drivers["kind"] == "fx").to_numpy()
+        pair = (driver >= 0) & (fx[driver] if len(fx) else False)
+        asset = np.where(pair, instruments["underlying"], quote)
+        monies = pd.Index(np.concatenate([currency, quote, asset])).unique()
+        rate, signs = currency_paths(monies, drivers, levels, base_currency)
+        foreign = abs(signs) @ fx.astype(float) > 0
+        codes, quote_codes = monies.get_indexer(currency), monies.get_indexer(quote)
         signs_of, quote_signs = signs[codes], signs[quote_codes]
         for row in np.flatnonzero(cash):
             on_path = signs_of.indices[signs_of.indptr[row] : signs_of.indptr[row + 1]]
             coins = [d for d in on_path if drivers["kind"].iat[d] == "price"]
             near = [d for d in coins if own[row] in (drivers["underlying"].iat[d], quoted[d])]
             driver[row] = (near or coins or [-1])[0]
-        return cls(driver, rate[codes], rate[quote_codes], signs_of, quote_signs)
+        return cls(
+            driver, pair, foreign[codes], foreign[monies.get_indexer(asset)], rate[codes], rate[quote_codes],
+            signs_of, quote_signs,
+        )  # fmt: skip
 
     def asset(self, instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.ndarray:
         """N underlyings: as given; of cash the coin whose price moves it (dollars in a coin base: the coin), else its
@@ -60,11 +75,6 @@ class Paths:
         moved = drivers["underlying"].to_numpy(dtype=object)[self.driver] if len(drivers) else instruments["currency"]
         money = np.where(self.driver >= 0, moved, instruments["currency"])
         return np.where(instruments["type"] == "cash", money, instruments["underlying"])
-
-    def abroad(self, drivers: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-        """N flags: a currency pair lies between base and the contract's currency; and the currency of its driver."""
-        pair = (drivers["kind"] == "fx").to_numpy(dtype=float)
-        return abs(self.signs) @ pair > 0, abs(self.quote_signs) @ pair > 0
 
     def power(self) -> np.ndarray:
         """N: how base per unit of the contract's currency moves with the contract's own driver, +1, 0 or -1."""
@@ -124,8 +134,14 @@ def driver_levels(
     used = underlying_drivers(instruments, drivers)
     lost = (used >= 0) & ~np.isfinite(levels[used] if len(levels) else np.zeros(len(used)))
     if lost.any():
-        name = underlying.iat[int(np.argmax(lost))]
-        raise DataError(f"underlying {name} has no price; quote it (type index, spot or equity) or give its history")
+        row = int(np.argmax(lost))
+        name, quote = underlying.iat[row], drivers["currency"].iat[used[row]]
+        others = ", ".join(sorted({*seen.loc[seen["underlying"] == name, "currency"]} - {"", quote}))
+        seen_in = f" (only in {others})" if others else ""
+        raise DataError(
+            f"underlying {name} has no price in {quote}{seen_in}; quote it (type index, spot or equity, currency "
+            f"{quote}), give the history of driver {drivers.index[used[row]]} or mend that driver's currency"
+        )
     return levels
 
 
@@ -137,6 +153,7 @@ def value_contracts(
     levels: np.ndarray,
     paths: Paths,
     on_missing: str,
+    as_of: pd.Timestamp,
 ) -> tuple[Contracts, pd.DataFrame]:
     """The contracts as arrays, and the quotes with each option's forward, rate and vol filled in.
 
@@ -156,7 +173,8 @@ def value_contracts(
     forward, discount = price.copy(), np.ones(len(price))
     if at.size:
         own_rate = quotes["rate"].to_numpy()[at]
-        curve = rate_levels(instruments["currency"].iloc[at], years[at], drivers, levels)
+        terms = instruments.iloc[at]
+        curve = rate_levels(terms["currency"], terms["expiry"], years[at], drivers, levels, as_of)
         rate[at] = np.where(inverse[at], 0.0, np.where(np.isnan(own_rate), curve, own_rate))
         discount[at] = np.exp(-rate[at] * years[at])
         forward[at] = _forwards(instruments, quotes, price, at, spot[at] / discount[at])
@@ -197,10 +215,17 @@ def _unsettled(window: np.ndarray, years: np.ndarray) -> np.ndarray:
     return np.where(averaged, settlement_weight(minutes, np.where(averaged, window, 1.0)), 1.0)
 
 
-def rate_levels(currency: pd.Series, years: np.ndarray, drivers: pd.DataFrame, levels: np.ndarray) -> np.ndarray:
+def rate_levels(
+    currency: pd.Series,
+    expiry: pd.Series,
+    years: np.ndarray,
+    drivers: pd.DataFrame,
+    levels: np.ndarray,
+    as_of: pd.Timestamp,
+) -> np.ndarray:
     """Continuous rate per year of each contract's currency and time, from the rate drivers; 0 without one."""
     rate = np.zeros(len(years))
-    for name, positions, tenors in tenor_ladders(drivers, "rate"):
+    for name, positions, tenors in tenor_ladders(drivers, "rate", currency, expiry, as_of):
         mine = (currency == name).to_numpy()
         lower, upper, weight = tenor_weights(years[mine], tenors)
         low, high = levels[positions[lower]], levels[positions[upper]]
@@ -208,18 +233,30 @@ def rate_levels(currency: pd.Series, years: np.ndarray, drivers: pd.DataFrame, l
     return rate
 
 
-def tenor_ladders(drivers: pd.DataFrame, kind: str) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """(underlying, driver positions, their tenors in years, ascending) of a kind; an empty tenor alone is year 0."""
+def tenor_ladders(
+    drivers: pd.DataFrame, kind: str, of: pd.Series, expiry: pd.Series, as_of: pd.Timestamp
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """(underlying, driver positions, their tenors in years, ascending) of a kind; an empty tenor alone is year 0.
+
+    A date is the first expiry on that day among the contracts `of` that underlying (of, expiry: per contract), else
+    the day's end; it is left out once that has passed.
+    """
+
+    def years(tenor: str, ends: pd.Series) -> float:
+        when = tenor_years(tenor) if tenor else 0.0
+        if isinstance(when, float):
+            return when
+        end = ends[ends.dt.normalize() == when].min()
+        left = ((end if pd.notna(end) else when + DAY_END) - as_of).total_seconds() / SECONDS_PER_YEAR
+        return left if left > 0 else np.nan
+
     ladders = []
-    chosen = drivers[drivers["kind"] == kind]
-    for name, rows in chosen.groupby("underlying", sort=False):
-        tenors = [tenor_years(t) if t else 0.0 for t in rows["tenor"]]
-        dated = next((t for t in tenors if isinstance(t, pd.Timestamp)), None)
-        if dated is not None:
-            raise DataError(f"drivers: tenor of {rows.index[0]} is a date; a {kind} driver takes a duration as 30d")
-        order = np.argsort(np.asarray(tenors, dtype=float), kind="stable")
-        positions = drivers.index.get_indexer(rows.index)[order]
-        ladders.append((str(name), positions, np.asarray(tenors, dtype=float)[order]))
+    for name, rows in drivers[drivers["kind"] == kind].groupby("underlying", sort=False):
+        ends = expiry[(of == name).to_numpy()]
+        tenors = np.array([years(tenor, ends) for tenor in rows["tenor"]])
+        order = np.argsort(tenors, kind="stable")[: np.count_nonzero(~np.isnan(tenors))]
+        if order.size:
+            ladders.append((str(name), drivers.index.get_indexer(rows.index)[order], tenors[order]))
     return ladders
 
 
@@ -235,6 +272,16 @@ def _forwards(
         name = instruments.index[at[int(np.argmax(bad))]]
         raise DataError(f"quotes: forward of {name} is {forward[bad][0]:g}; an option needs a forward above zero")
     return forward
+
+
+def astray_forwards(c: Contracts, instruments: pd.DataFrame) -> np.ndarray:
+    """N flags: an option whose F/S is more than 2 % away from that of a future of the same underlying and expiry."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lean = pd.Series(np.log(c.forward / c.spot), instruments.index)
+    of = pd.MultiIndex.from_frame(instruments[["underlying", "expiry"]])
+    future = pd.Series(lean.to_numpy(), of)[c.margined & instruments["expiry"].notna().to_numpy()]
+    theirs = future[~future.index.duplicated()].reindex(of).to_numpy()
+    return c.option & (np.abs(lean.to_numpy() - theirs) > _FORWARD_GAP)
 
 
 def _vols(
