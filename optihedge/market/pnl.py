@@ -206,10 +206,11 @@ def _changed(start: Market, end: Market) -> dict[str, np.ndarray]:
     here = np.flatnonzero(place >= 0)
     changed = {}
     for field in TERMS:
-        before = start.instruments[field].iloc[here].reset_index(drop=True)
-        after = end.instruments[field].iloc[place[here]].reset_index(drop=True)
+        before, after = start.instruments[field].array[here], end.instruments[field].array[place[here]]
+        differs = np.asarray(before != after)
+        differs[differs] = ~np.asarray(pd.isna(before[differs]) & pd.isna(after[differs]))
         changed[field] = np.zeros(len(place), dtype=bool)
-        changed[field][here] = (before != after) & ~(before.isna() & after.isna())
+        changed[field][here] = differs
     return changed
 
 
