@@ -31,7 +31,7 @@ from optihedge.hedge.program import (
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.solve import solve
 from optihedge.hedge.solvers.normalise import column_risk
-from optihedge.trades.exact import FAR, best_nearby, within_limits
+from optihedge.trades.exact import best_far_away, best_nearby, nearest_within, ranked
 from optihedge.trades.grid import Grid
 from optihedge.trades.other_limits import OwnTerms, meet_own, other_limits
 from optihedge.trades.search import Neighbourhood, improve
@@ -39,7 +39,7 @@ from optihedge.trades.search import Neighbourhood, improve
 _SHARE = 0.15  # of the legs still to be made whole, fixed before the rest is solved again
 _ROUNDS = 8  # solves of the dive; then what is left is rounded: each further one only moves the remainder on
 _PENALTY = 1e3  # x a row's multiplier: what a hard row costs while the dive may still bend it
-_DEAR = 0.1  # of the objective: lots that cost more are looked for further away, where the legs are few
+_DEAR = 0.02  # of the objective: lots that cost more are looked for further away, where the legs are few
 _LADDER = 4  # finest traded legs of each row that may mend what the local search could not
 _REACH = 50  # lots
 
@@ -112,16 +112,17 @@ def round_program(
         return Rounding(met, value, bound, _rows(around, met, own), solves, moves)
     found, moves = improve(around, dived)
     answers = [found]
-    if _rank(around, found, strict=False)[0] > 0:
+    if _rank(around, found)[0] > 0:
         answers += [improve(around, mended)[0] for mended in _mended(around, found)]
     centre = np.where(grid.lumpy, np.clip(h, program.lower, program.upper), dived)
     near = best_nearby(around, centre)
-    if near is not None:
-        answers.append(near)
-        unmet, value = _rank(around, min(answers, key=lambda q: _rank(around, q, strict=True)), strict=True)[::2]
-        if unmet or value - objective(program, h) > _DEAR * abs(value):
-            answers += _met_far_away(around, centre)
-    answer = min(answers, key=lambda q: _rank(around, q, strict=near is not None))
+    if near is None:
+        answer = min(answers, key=lambda q: _rank(around, q))
+    else:
+        answer = min([*answers, near], key=lambda q: ranked(around, q))
+        excess, value = ranked(around, answer)
+        if excess > 0 or value - objective(program, h) > _DEAR * abs(value):
+            answer = best_far_away(around, centre, answer)
     if (grid.lot == 0).any() and solves:
         answer, solves = _settle(program, answer, solve, grid, solves)
     return Rounding(answer, objective(program, answer), objective(program, h), _rows(around, answer), solves, moves)
@@ -196,30 +197,10 @@ def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:
     return texts
 
 
-def _strict(around: Neighbourhood, h: Array) -> float:
-    """Excess beyond the bands themselves, in row units."""
-    return round(around.excess_at(h, np.zeros(len(around.units))), 9)
-
-
-def _rank(around: Neighbourhood, h: Array, strict: bool) -> tuple[float, ...]:
-    """Order of answers: bands met outright (few legs), else within half a lot, then the objective."""
-    loose = round(around.excess_at(h, around.allowance(np.round(around.grid.lots(h)))), 9)
-    value = objective(around.program, h)
-    if strict:
-        exact = _strict(around, h)
-        return (float(exact > 0), loose, value) if exact else (0.0, 0.0, value)
-    return (loose, value)
-
-
-def _met_far_away(around: Neighbourhood, centre: Array) -> list[Array]:
-    """For a few legs: the best point of a wide window, else any point of the box that meets every limit."""
-    wide = best_nearby(around, centre, FAR)
-    if wide is None or _strict(around, wide) == 0:
-        return [] if wide is None else [wide]
-    legs = np.flatnonzero(around.grid.lumpy)
-    met = within_limits(around, centre, legs, np.inf, np.zeros(len(around.units))) if len(legs) else None
-    near = best_nearby(around, met) if met is not None else None
-    return [wide] if near is None else [wide, near]
+def _rank(around: Neighbourhood, h: Array) -> tuple[float, float]:
+    """Order of answers with many legs: excess beyond half a lot, then the objective."""
+    excess = around.excess_at(h, around.allowance(np.round(around.grid.lots(h))))
+    return round(excess, 9), objective(around.program, h)
 
 
 def _mended(around: Neighbourhood, h: Array) -> list[Array]:
@@ -232,7 +213,7 @@ def _mended(around: Neighbourhood, h: Array) -> list[Array]:
         legs.update(finest[np.isfinite(exposure[finest])].tolist())
     if not legs:
         return []
-    mended = within_limits(around, h, np.array(sorted(legs)), _REACH, around.allowance(lots))
+    mended = nearest_within(around, h, np.array(sorted(legs)), _REACH, around.allowance(lots))
     return [mended] if mended is not None else []
 
 

@@ -78,8 +78,8 @@ class Neighbourhood:
         self.exposure[self.exposure < _NOISE * self.exposure.max(axis=1, initial=0.0, keepdims=True)] = 0.0
         self.sized = (self.on_holdings.any(axis=1)) | (self.on_trades.any(axis=1))
         weights = np.where(self.exposure > 0, self.exposure, (self.on_holdings + self.on_trades) * grid.lot)
-        finest = np.where((weights > 0) & grid.lumpy, weights, np.inf).min(axis=1, initial=np.inf)
-        self.units = np.where(np.isfinite(finest), finest, 1.0)  # one unit of excess of a row: its finest lot
+        lots = [row[(row > 0) & grid.lumpy] for row in weights]
+        self.units = np.array([np.median(row) if len(row) else 1.0 for row in lots])  # a unit of excess: a usual lot
         reach = (np.abs(self.rows) + self.on_holdings + 2 * self.on_trades) @ program.widest + program.row_fixed
         self.flat = _FLAT + _ROUNDING * reach / self.units
         self.root = np.vstack([program.factors, program.specifics.toarray()])
@@ -189,7 +189,7 @@ def improve(around: Neighbourhood, h: Array, most: int = 2000) -> tuple[Array, i
             order = np.lexsort((change, np.round(excess, 9)))
             first = order[0] if len(order) else -1
             better = len(order) and (
-                excess[first] < now - 1e-6 or (excess[first] <= now + 1e-9 and change[first] < -_GAIN * scale)
+                excess[first] < now - 1e-8 or (excess[first] <= now + 1e-9 and change[first] < -_GAIN * scale)
             )
             if better and (best is None or (round(excess[first], 9), change[first]) < best[0]):
                 best = ((round(excess[first], 9), change[first]), candidates, first)
