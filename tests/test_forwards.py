@@ -49,6 +49,58 @@ def test_a_chain_priced_on_a_curve_gives_the_curve_back_short_expiries_included(
     assert np.allclose(found["rate"], 0.025, atol=2e-4)
 
 
+def quoted(days: float, forward: float, rate: float, strikes: np.ndarray, spread: float, noise: float, seed: int):  # type: ignore[no-untyped-def]
+    """A chain of one expiry at 20 % vol, its mids off by `noise`."""
+    rng, years, rows = np.random.default_rng(seed), days / 365, []
+    for strike in strikes:
+        for right, sign in (("C", 1), ("P", -1)):
+            mid = float(black(forward, strike, years, 0.2, sign, np.exp(-rate * years))) + noise * rng.normal()
+            rows.append((days, years, strike, right, max(mid - spread / 2, 0.0), mid + spread / 2))
+    return pd.DataFrame(rows, columns=["days", "years", "strike", "right", "bid", "ask"])
+
+
+def test_a_far_expiry_of_few_strikes_takes_the_last_rate_of_the_curve() -> None:
+    for seed in range(20):
+        near = [quoted(d, 100.0, 0.04, np.arange(80, 121, 2.5), 0.06, 0.015, 10 * seed + d) for d in (7, 21, 49, 91)]
+        far = quoted(365, 103.0, 0.04, np.array([95.0, 105.0, 115.0]), 0.3, 0.05, seed)
+        found = parity_forwards(pd.concat([*near, far]), "days").loc[365]
+        assert found["rate"] == pytest.approx(0.04, abs=0.01)
+        assert found["forward"] == pytest.approx(103.0, abs=0.2)
+
+
+@pytest.mark.parametrize(("strike", "bid", "ask"), [(50.0, 0.05, 200.0), (60.0, 5.0, 5.1), (100.0, 0.05, 50.0)])
+def test_a_junk_pair_does_not_become_the_forward(strike: float, bid: float, ask: float) -> None:
+    chain = quoted(182.5, 100.0, 0.06, np.arange(50.0, 151.0, 5.0), 0.1, 0.0, 0)
+    chain.loc[chain["strike"] == strike, ["bid", "ask"]] = [bid, ask]
+    found = parity_forwards(chain, "days").iloc[0]
+    assert found["forward"] == pytest.approx(100.0, abs=1e-3)
+    assert found["rate"] == pytest.approx(0.06, abs=1e-3)
+
+
+def test_locked_quotes_are_as_good_as_any() -> None:
+    chain = quoted(182.5, 100.0, 0.06, np.arange(85.0, 116.0, 5.0), 0.0, 0.0, 0)
+    found = parity_forwards(chain, ["days"]).iloc[0]
+    assert (found["forward"], found["rate"]) == (pytest.approx(100.0, rel=1e-9), pytest.approx(0.06, rel=1e-6))
+
+
+def test_a_chain_that_makes_no_line_is_named() -> None:
+    good = quoted(30, 100.0, 0.04, np.arange(85.0, 116.0, 5.0), 0.1, 0.0, 0)
+    swapped = quoted(60, 100.0, 0.04, np.arange(85.0, 116.0, 5.0), 0.1, 0.0, 0)
+    swapped["right"] = swapped["right"].map({"C": "P", "P": "C"})
+    cases = [
+        (pd.concat([good, swapped]), "parity of 60: call minus put does not fall"),
+        (pd.concat([good, good.iloc[:1]]), "30, 85.0, C has two rows; keep one"),
+        (good.drop(columns="years"), "no column years"),
+        (good.drop(columns="bid"), "no column bid"),
+        (good.assign(right="call"), "right of 30.*, 85.0 is 'call'; write C or P"),
+        (good.assign(years=-0.1), "years of 30 is -0.1; drop the expired"),
+        (good.assign(bid=good["bid"] / 1e4, ask=good["ask"] / 1e4), "are prices in coin"),
+    ]
+    for chain, message in cases:
+        with pytest.raises(DataError, match=message):
+            parity_forwards(chain, ["days"])
+
+
 def test_futures_in_another_order_than_their_expiries_or_without_a_price_are_refused() -> None:
     expiries, futures = pd.Series({"F1": 0.25, "F2": 0.5}), pd.Series({"F2": 102.0, "F1": 101.0})
     with pytest.raises(DataError, match="label 1 of futures_expiry is F1 where that of futures is F2"):

@@ -5,6 +5,7 @@ forward. Quotes are noisy in proportion to their spreads and some are stale, so 
 spread, by iterated reweighting with Tukey's biweight.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ Floats = NDArray[np.float64]
 _TUKEY = 4.685  # 95 % efficiency at the normal distribution
 _ROUNDS = 50
 _MINIMUM_STRIKES = 4
+_LEAST_DISCOUNT = 0.05
+_LOCKED = 1e-5  # of the strike: the spread where every quote is locked
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,21 @@ def _line(x: Floats, y: Floats, weight: Floats, discount: float | None) -> tuple
 def parity_pairs(chain: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Call and put of each strike side by side, where all four quotes are there: `by`, strike, difference, spread.
 
-    `chain` has columns `by`, strike, right ('C'/'P'), bid, ask.
+    `chain` has columns `by`, strike, right ('C'/'P'), bid, ask. DataError for a missing column, another right, and two
+    rows for one option.
     """
     keys = [*by, "strike"]
-    quoted = chain[(chain["bid"] > 0) & (chain["ask"] >= chain["bid"])]
     columns = [*keys, "bid", "ask"]
+    absent = [name for name in (*columns, "right") if name not in chain.columns]
+    if absent:
+        raise DataError(f"parity: the chain has no column {absent[0]}; it needs {', '.join([*columns, 'right'])}")
+    odd = chain.loc[~chain["right"].isin(["C", "P"]), [*keys, "right"]]
+    if len(odd):
+        raise DataError(f"parity: right of {_listed(odd.iloc[0, :-1])} is {odd['right'].iloc[0]!r}; write C or P")
+    twice = chain.loc[chain.duplicated([*keys, "right"]), [*keys, "right"]]
+    if len(twice):
+        raise DataError(f"parity: {_listed(twice.iloc[0])} has two rows; keep one")
+    quoted = chain[(chain["bid"] > 0) & (chain["ask"] >= chain["bid"])]
     pairs = pd.merge(
         quoted.loc[quoted["right"] == "C", columns],
         quoted.loc[quoted["right"] == "P", columns],
@@ -98,43 +111,76 @@ def parity_pairs(chain: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     )
     pairs["difference"] = (pairs["bid_call"] + pairs["ask_call"] - pairs["bid_put"] - pairs["ask_put"]) / 2
     pairs["spread"] = pairs["ask_call"] - pairs["bid_call"] + pairs["ask_put"] - pairs["bid_put"]
-    pairs["spread"] = pairs["spread"].clip(lower=pairs.loc[pairs["spread"] > 0, "spread"].min())
+    wide = pairs.loc[pairs["spread"] > 0, "spread"]
+    pairs["spread"] = pairs["spread"].clip(lower=wide.min() if len(wide) else _LOCKED * pairs["strike"].median())
     return pairs[[*keys, "difference", "spread"]]
 
 
 def parity_forwards(
-    chain: pd.DataFrame, by: list[str], *, reach: float = 0.15, rate_error: float = 1e-3
+    chain: pd.DataFrame, by: str | list[str], *, reach: float = 0.15, rate_error: float = 1e-3
 ) -> pd.DataFrame:
     """Forward, discount and rate of every group of one snapshot's chain, from put-call parity alone.
 
-    `chain` has columns `by` (an expiry, perhaps a settlement), years, strike, right ('C'/'P'), bid, ask. Strikes within
-    `reach` (relative) of the money enter. Short expiries hardly reveal their discount, so each rate is pulled towards
-    a curve through all of them, a + b T + c T^2, as if it lay within `rate_error` of it. Groups with too few pairs for
-    a line of their own take the curve's discount. Returns one row per group, indexed by `by`: years, forward, discount,
-    rate (per year, continuous), residual (price units), strikes; groups without a single pair have NaN.
+    `chain` has columns `by` (an expiry, perhaps a settlement), years, strike, right ('C'/'P'), bid, ask, prices in the
+    strike's currency. Strikes within `reach` (relative) of the median of K + C - P enter. Short expiries hardly reveal
+    their discount, so each rate is pulled towards a curve through all of them, a + b T + c T^2, flat beyond the first
+    and the last, as if it lay within `rate_error` of it. Groups with too few pairs for a line of their own take the
+    curve's discount; where no group has one, the rate is 0. Returns one row per group, indexed by `by`: years, forward,
+    discount, rate (per year, continuous), residual (price units), strikes; groups without a single pair have NaN.
+    DataError names a group whose quotes make no line.
     """
-    years = chain.groupby(by)["years"].first()
+    by = [by] if isinstance(by, str) else list(by)
     pairs = parity_pairs(chain, by)
-    money = pairs.assign(away=pairs["difference"].abs()).sort_values("away").groupby(by)["strike"].first()
-    centre = money.reindex(pd.MultiIndex.from_frame(pairs[by]) if len(by) > 1 else pairs[by[0]]).to_numpy()
-    pairs = pairs[np.abs(pairs["strike"].to_numpy() / centre - 1) < reach]
-    groups = {key: g for key, g in pairs.groupby(by if len(by) > 1 else by[0])}
+    if "years" not in chain.columns:
+        raise DataError("parity: the chain has no column years; give years to expiry")
+    groups = by if len(by) > 1 else by[0]
+    years = chain.groupby(groups)["years"].first()
+    gone = years[~(years >= 0)]
+    if len(gone):
+        raise DataError(f"parity: years of {gone.index[0]} is {gone.iloc[0]:g}; drop the expired")
+    near = {key: _near_money(g, reach) for key, g in pairs.groupby(groups)}
     free = {
-        key: fit_parity(g["strike"], g["difference"], g["spread"])
-        for key, g in groups.items()
+        key: _named(key, fit_parity, g["strike"], g["difference"], g["spread"])
+        for key, g in near.items()
         if len(g) >= _MINIMUM_STRIKES and years[key] > 0
     }
+    for key, line in free.items():
+        if line.discount < _LEAST_DISCOUNT:
+            raise DataError(
+                f"parity of {key}: discount {line.discount:.2g}; are prices in coin? multiply them by the forward"
+            )
     rates = _rates(years, free, rate_error)
     rows = {}
-    for key, g in groups.items():
+    for key, g in near.items():
         discount = float(np.exp(-rates[key] * years[key]))
-        line = fit_parity(g["strike"], g["difference"], g["spread"], discount)
+        line = _named(key, fit_parity, g["strike"], g["difference"], g["spread"], discount)
         rows[key] = (line.forward, discount, rates[key], line.residual, line.strikes)
     columns = ["forward", "discount", "rate", "residual", "strikes"]
     found = pd.DataFrame(rows.values(), index=list(rows), columns=columns)
     if len(by) > 1:
         found.index = pd.MultiIndex.from_tuples(found.index)
     return years.to_frame().join(found.reindex(years.index).astype(float))
+
+
+def _listed(values: pd.Series) -> str:
+    return ", ".join(map(str, values))
+
+
+def _near_money(pairs: pd.DataFrame, reach: float) -> pd.DataFrame:
+    """The pairs with strikes near the forward, as most quotes see it: a median, which no junk quote moves."""
+    forward = (pairs["strike"] + pairs["difference"]).to_numpy()
+    order = np.argsort(forward)
+    heard = np.cumsum(1 / pairs["spread"].to_numpy()[order])
+    middle = forward[order][np.searchsorted(heard, heard[-1] / 2)]
+    chosen = pairs[np.abs(pairs["strike"] / middle - 1) < reach]
+    return chosen if len(chosen) else pairs.iloc[[int(np.abs(pairs["strike"] / middle - 1).argmin())]]
+
+
+def _named(key: object, fit: Callable[..., ParityLine], *data: object) -> ParityLine:
+    try:
+        return fit(*data)
+    except DataError as error:
+        raise DataError(f"parity of {key}: {error}") from None
 
 
 def _rates(years: pd.Series, lines: dict[object, ParityLine], rate_error: float) -> pd.Series:
@@ -149,7 +195,8 @@ def _rates(years: pd.Series, lines: dict[object, ParityLine], rate_error: float)
     degree = min(2, len(own) - 1)
     basis = np.vander(time, degree + 1, increasing=True)
     fit, *_ = np.linalg.lstsq(basis * np.sqrt(weight)[:, None], rate * np.sqrt(weight), rcond=None)
-    curve = pd.Series(np.vander(years.to_numpy(), degree + 1, increasing=True) @ fit, index=years.index)
+    within = np.clip(years.to_numpy(), time.min(), time.max())
+    curve = pd.Series(np.vander(within, degree + 1, increasing=True) @ fit, index=years.index)
     pull = error**2 / (error**2 + rate_error**2)
     curve.loc[own] = (1 - pull) * rate + pull * curve.loc[own]
     return curve
