@@ -192,7 +192,7 @@ def test_a_book_is_explained_however_it_is_written():
 def test_funding_that_stops_being_quoted_is_unknown_and_not_zero():
     start, end = coins("USD", 0, 0), coins("USD", 24, 1)
     silent = edited(edited(end, "quotes", "PERP", "funding_rate", np.nan), "quotes", "PERP", "funding_hours", np.nan)
-    with pytest.raises(DataError, match="PERP is held but its funding is unknown.*give funding_rate and funding_hours"):
+    with pytest.raises(DataError, match=r"PERP is held but its funding is unknown.*give funding_rate and fund"):
         explain_pnl(start, silent, {"PERP": 1.0})
     assert explain_pnl(start, silent, {"COIN": 1.0})["total"].item() == pytest.approx(0.02 * SPOT)
     assert np.isnan(contract_pnl(start, silent)["PERP"])
@@ -203,7 +203,7 @@ def test_funding_that_stops_being_quoted_is_unknown_and_not_zero():
 
 
 def test_a_funding_rate_without_its_hours_is_refused_by_row():
-    with pytest.raises(DataError, match="funding_hours of PERP is empty, yet its funding_rate is 0.0001; give the hours"):
+    with pytest.raises(DataError, match=r"funding_hours of PERP is empty, .* 0\.0001; give the hours"):
         edited(coins("USD", 0, 0), "quotes", "PERP", "funding_hours", np.nan)
 
 

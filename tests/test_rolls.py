@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from optihedge.errors import SpecError
+from optihedge.errors import DataError, InfeasibleError, SpecError
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.rolls import next_leg, risk_ends, roll_plan, short_lived
 from optihedge.hedge.terms.limits import PositionLimit
@@ -76,6 +76,51 @@ def test_an_option_rolls_into_the_next_expiry_at_the_nearest_strike():
     assert next_leg(coin_market(), "C60") == "C90"
 
 
+def silenced(market: Market, sides: dict[str, str], **instruments: dict[str, object]) -> Market:
+    """The same market without these sides of quotes (instrument -> 'bid' or 'ask'), with entries of instruments."""
+    quotes, table = market.quotes.copy(), market.instruments.copy()
+    for name, side in sides.items():
+        quotes.loc[name, side] = np.nan
+    for name, fields in instruments.items():
+        table.loc[name, list(fields)] = list(fields.values())
+    return Market(table, quotes, "USD", drivers=market.drivers, as_of=market.as_of)
+
+
+def test_a_leg_that_cannot_be_closed_today_has_no_cost_and_says_so():
+    market, book = silenced(coin_market(), {"F30": "bid"}), {"C60": -10.0}
+    long = roll_plan(market, book, {"F30": 6.0}).loc["F30"]
+    assert np.isnan(long["cost"]) and long["into"] == "F90" and long["note"] == "F30 has no bid to close it at"
+    short = roll_plan(market, book, {"F30": -6.0}).loc["F30"]  # closed by buying, at its distance from the mark
+    both = 5.0 * (6.0 - short["roll"]) + 6.0 * market.fees["F30"] - short["roll"] * market.fees["F90"]
+    assert short["cost"] == pytest.approx(both) and short["note"] == ""
+
+
+def test_a_target_that_cannot_be_traded_on_the_side_of_the_roll_is_skipped_by_name():
+    book, silent = {"C60": -10.0}, silenced(coin_market(), {"F90": "ask", "C90": "ask"})
+    long, short = (roll_plan(silent, book, {"F30": 6.0 * sign}).loc["F30"] for sign in (1, -1))
+    assert (long["into"], long["roll"], long["note"]) == ("", 0.0, "F90 skipped, no ask")
+    assert long["cost"] == pytest.approx(6.0 * (5.0 + 1e-4 * 1.004 * SPOT))  # of closing only
+    assert (short["into"], short["note"]) == ("F90", "")
+    assert (next_leg(silent, "C60", 1.0), next_leg(silent, "C60", -1.0)) == ("C91", "C90")
+
+
+def test_options_roll_by_units_of_the_underlying_not_by_contracts():
+    market = silenced(coin_market(), {}, C90={"multiplier": 0.1})
+    plan = roll_plan(market, {"C91": -10.0}, {"C60": 6.0}).loc["C60"]
+    assert (plan["into"], plan["roll"]) == ("C90", pytest.approx(60.0))
+    fees = 1e-4 * SPOT * (6.0 * 1.0 + 60.0 * 0.1)
+    assert plan["cost"] == pytest.approx(5.0 * (6.0 * 1.0 + 60.0 * 0.1) + fees)
+
+
+def test_a_roll_plan_needs_known_instruments_and_finite_quantities():
+    market = coin_market()
+    for book, trades in (({"X": 1.0}, {"F30": 6.0}), ({"C60": 1.0}, {"X": 6.0})):
+        with pytest.raises(DataError, match="instrument X is not in the market"):
+            roll_plan(market, book, trades)
+    with pytest.raises(DataError, match="quantity of C60 is not finite"):
+        roll_plan(market, {"C60": np.nan}, {"F30": 6.0})
+
+
 @pytest.mark.parametrize("above", [True, False])
 def test_the_choice_between_perpetual_and_future_flips_at_the_break_even_funding(above):
     """Short hedges of equal cost: the perpetual is paid f per 8 hours, the future ln(F/S) / its life."""
@@ -110,6 +155,15 @@ def test_a_model_that_refuses_short_lived_legs_names_them():
     assert any("F30" in note and "expiring before the risk" in note for note in hedge.problem.notes)
     with pytest.raises(SpecError, match="rolls is 'sometimes'"):
         Universe(rolls="sometimes")
+
+
+def test_refusing_every_leg_names_the_legs_and_why():
+    model = HedgeModel(
+        objective=(SpreadCost(),), constraints=(Neutral("delta"),), universe=Universe(("F30",), rolls="refuse")
+    )
+    with pytest.raises(InfeasibleError, match="no tradable contract") as refused:
+        model.hedge(coin_market(), {"C60": -10.0})
+    assert "F30: not traded, expiring before the risk they would hedge" in str(refused.value)
 
 
 def test_a_hedge_carries_its_roll_plan():

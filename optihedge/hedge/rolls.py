@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
+from optihedge.market.book import Book, book_quantities
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
 
@@ -32,65 +33,82 @@ def short_lived(market: Market, book: pd.Series, legs: pd.Index | list[str]) -> 
     return table.index[(table["expiry"] < ends).to_numpy(dtype=bool)]
 
 
-def roll_plan(market: Market, book: pd.Series, trades: pd.Series) -> pd.DataFrame:
+def roll_plan(market: Market, book: Book, trades: Book) -> pd.DataFrame:
     """One row per traded leg that expires before the book's risk: what to roll into, when, how many, at what cost.
 
     quantity   contracts held of the leg after trading
-    into       the contract of the same type (option: same right, nearest strike) with the next expiry; '' where none
-    roll       contracts of it that keep the leg's delta (an option: as many)
-    cost       half spreads and fees of closing the one and opening the other at today's quotes, base currency
+    into       the contract of the same type (option: same right, nearest strike) with the next expiry that can be
+               traded on the side that the roll needs; '' where none
+    roll       contracts of it that keep the leg's delta (an option: as many units of the underlying)
+    cost       half spreads and fees of closing the one and opening the other at today's quotes, base currency; NaN
+               where the leg has no quote on the side that closes it
     risk_ends  UTC instant, or 'open-ended'
+    note       what cannot be traded today, and is therefore skipped or left without a cost
+
+    Raises DataError for an instrument that is not in the market and a quantity that is not finite.
     """
-    after = book.add(trades, fill_value=0.0)
-    table, ends = market.instruments, risk_ends(market, book)
-    traded = trades.index[trades != 0]
-    legs = [leg for leg in traded if pd.notna(table.at[leg, "expiry"]) and after[leg] != 0]
+    before, traded = (pd.Series(book_quantities(given, market), index=market.names) for given in (book, trades))
+    after, table, ends = before + traded, market.instruments, risk_ends(market, before)
     rows = {}
-    for leg in legs:
-        end = ends.get(table.at[leg, "underlying"], pd.NaT)
-        if pd.notna(end) and table.at[leg, "expiry"] >= end:
+    for leg in market.names[(traded != 0) & (after != 0) & table["expiry"].notna()]:
+        underlying = table.at[leg, "underlying"]
+        end = ends.get(underlying, pd.NaT)
+        if underlying not in ends.index or (pd.notna(end) and table.at[leg, "expiry"] >= end):
             continue
-        if pd.isna(end) and table.at[leg, "underlying"] not in ends.index:
-            continue
-        into = next_leg(market, leg)
         quantity = float(after[leg])
+        into, skipped = _next_leg(market, leg, quantity)
         rolled = quantity * _ratio(market, leg, into) if into else 0.0
+        closing = _one_way(market, leg, -quantity)
+        silent = [f"{leg} has no {_side(-quantity)} to close it at"] if np.isnan(closing) else []
         rows[leg] = {
             "quantity": quantity,
             "expires": table.at[leg, "expiry"],
             "risk_ends": _OPEN if pd.isna(end) else end,
             "into": into,
             "roll": rolled,
-            "cost": _one_way(market, leg, -quantity) + (_one_way(market, into, rolled) if into else 0.0),
+            "cost": closing + (_one_way(market, into, rolled) if into else 0.0),
+            "note": "; ".join(silent + [f"{name} skipped, no {_side(quantity)}" for name in skipped]),
         }
-    columns = ["quantity", "expires", "risk_ends", "into", "roll", "cost"]
+    columns = ["quantity", "expires", "risk_ends", "into", "roll", "cost", "note"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("leg")
 
 
-def next_leg(market: Market, leg: str) -> str:
-    """The contract to roll a leg into: its type and underlying, the next expiry; '' where the market lists none."""
+def next_leg(market: Market, leg: str, quantity: float = 1.0) -> str:
+    """The contract to roll a leg into: its type and underlying, the next expiry; '' where the market lists none.
+
+    quantity   held of the leg: a long one needs a contract that can be bought, a short one (below zero) one to sell
+    """
+    return _next_leg(market, leg, quantity)[0]
+
+
+def _next_leg(market: Market, leg: str, quantity: float) -> tuple[str, list[str]]:
+    """`next_leg`, and the nearer contracts that would have been it, had they been quoted on the side it needs."""
     if leg not in market.names:
         raise DataError(f"rolls: {leg} is not in the market")
     table = market.instruments
     own = table.loc[leg]
     same = table[(table["type"] == own["type"]) & (table["underlying"] == own["underlying"])]
     later = same[(same["right"] == own["right"]) & (same["expiry"] > own["expiry"])]
-    quoted = market.trade_cost.loc[later.index].notna().any(axis=1)
-    later = later[quoted]
-    if later.empty:
-        return ""
-    following = later[later["expiry"] == later["expiry"].min()]
-    if pd.isna(own["strike"]):
-        return str(following.index[0])
-    return str((following["strike"] - own["strike"]).abs().idxmin())
+    away = (later["strike"] - own["strike"]).abs().fillna(0.0)
+    order = later.index[np.lexsort((away, later["expiry"]))]
+    quoted = market.trade_cost.loc[order, "buy" if quantity > 0 else "sell"].notna().to_numpy()
+    first = int(np.argmax(quoted)) if quoted.any() else len(order)
+    nearest = order[:first]
+    nearest = nearest[~table.loc[nearest, "expiry"].duplicated().to_numpy()]  # of each expiry the one that was meant
+    return (str(order[first]) if first < len(order) else ""), [str(name) for name in nearest]
 
 
 def _ratio(market: Market, leg: str, into: str) -> float:
+    """Contracts of `into` for one of the leg: by delta, options by multiplier."""
     option = types_of(market.instruments.loc[[leg]])["option"][0]
-    delta = pd.Series(market.sensitivities.delta, market.names)
-    return 1.0 if option or delta[into] == 0 else float(delta[leg] / delta[into])
+    size = market.instruments["multiplier"] if option else pd.Series(market.sensitivities.delta, market.names)
+    return 1.0 if size[into] == 0 else float(size[leg] / size[into])
 
 
 def _one_way(market: Market, leg: str, trade: float) -> float:
-    side = market.trade_cost.loc[leg, "buy" if trade > 0 else "sell"]
-    return float(np.abs(trade) * (np.nan_to_num(side) + market.fees[leg]))
+    """Half spread and fee of a trade, base currency; NaN on a side without a quote."""
+    return float(np.abs(trade) * (market.trade_cost.at[leg, "buy" if trade > 0 else "sell"] + market.fees[leg]))
+
+
+def _side(trade: float) -> str:
+    return "ask" if trade > 0 else "bid"

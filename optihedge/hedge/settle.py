@@ -49,7 +49,7 @@ def settle(
     hopeless = _hopeless(problem)
     if len(hopeless):
         if model.on_infeasible == "error":
-            raise InfeasibleError(_hopeless_text(hopeless), hopeless)
+            raise InfeasibleError(_hopeless_text(hopeless, problem.notes), hopeless)
         need = hopeless["value"]
         have = hopeless["upper"].where(need > hopeless["upper"], hopeless["lower"])
         relaxed.append(pd.DataFrame({"have": have, "need": need, "change": need - have}))
@@ -170,14 +170,13 @@ def _whole_book(problem: Problem, relaxation: Relaxation) -> pd.DataFrame:
     return relaxation.frame.assign(have=relaxation.frame["have"] + brought, need=relaxation.frame["need"] + brought)
 
 
-def _hopeless_text(rows: pd.DataFrame) -> str:
+def _hopeless_text(rows: pd.DataFrame, notes: tuple[str, ...]) -> str:
     lines = [
         f"  {row.Index} is {row.value:.10g}, allowed {_range(row.lower, row.upper)} {row.unit}".rstrip()
         for row in rows.itertuples()
     ]
-    return "\n".join(
-        ["no tradable contract moves these limits; mark a hedge for each, widen its band or make it soft:", *lines]
-    )
+    problem = "no tradable contract moves these limits; mark a hedge for each, widen its band or make it soft:"
+    return "\n".join([problem, *lines, *(note for note in notes if ": not traded" in note)])
 
 
 def _range(lower: float, upper: float) -> str:
