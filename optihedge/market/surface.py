@@ -1,8 +1,9 @@
 """The implied-vol surface: slices of normalised calls, free of arbitrage, and what is read off them.
 
 A slice's call over its forward, c(x), x = ln(K/F), is an SVI base plus vega times a spline (see surface_fit). Between
-expiries calls of equal x are mixed, which keeps every slice convex and total variance rising; before the first and
-after the last expiry a slice's smile is kept in x / sqrt(T).
+expiries calls of equal x are mixed, which keeps every slice convex and total variance rising. Before the first expiry
+its smile is kept in x / sqrt(T), which only adds to g; after the last, where that would take from g, the last slice's
+law is followed by independent lognormal moves.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from optihedge.market.svi import SviSlice, butterfly, check_slices
 Floats = NDArray[np.float64]
 
 _ROOT_TWO_PI = np.sqrt(2 * np.pi)
+_NORMAL = np.linspace(-9, 9, 181)  # nodes of a standard normal's expectation
+_NO_PRICE = 1e-290  # below it a price has no digits left to hold a vol
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +88,26 @@ def base_terms(base: SviSlice, years: float, x: Floats) -> BaseTerms:
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """One expiry: years, forward, discount, SVI base and the spline of its correction (None: the base alone)."""
+    """One expiry: years, forward, discount, SVI base and the spline of its correction (None: the base alone).
+
+    A fitted slice also says how many quotes it was given, how many it misses, by more than a thousandth of their
+    half-spread, and by how many half-spreads at worst. DataError: years, forward or discount not finite and above zero.
+    """
 
     years: float
     forward: float
     discount: float
     base: SviSlice
     correction: Spline | None = None
+    quotes: int = 0
+    missed: int = 0
+    worst_miss: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("years", "forward", "discount"):
+            value = getattr(self, name)
+            if not 0 < value < np.inf:
+                raise DataError(f"surface slice: {name} is {value}; give a finite number above zero")
 
     def price(self, x: ArrayLike) -> Floats:
         """Out-of-the-money option over the forward, undiscounted, at log-moneyness x."""
@@ -133,7 +149,7 @@ class Surface:
         if not self.slices:
             raise DataError("a surface needs at least one slice")
         years = self.years
-        if not (years[0] > 0 and np.all(np.diff(years) > 0)):
+        if not np.all(np.diff(years) > 0):
             raise DataError(f"a surface's expiries must be positive and increasing, found {years.tolist()}")
 
     @property
@@ -156,16 +172,19 @@ class Surface:
         """Implied vol at log-moneyness x = ln(K/F) and `years`, broadcast.
 
         Between two expiries the calls of equal x are mixed, (1 - l) c_near + l c_far, with l such that at the money
-        total variance is linear in time: no arbitrage arises (Gatheral and Jacquier 2014, lemma 5.1). Outside, the
-        nearest slice's smile is kept as a function of x / sqrt(T).
+        total variance is linear in time: no arbitrage arises (Gatheral and Jacquier 2014, lemma 5.1). Before the first
+        expiry its smile is kept as a function of x / sqrt(T). After the last, its law is multiplied by an independent
+        lognormal of its at-the-money vol: calls stay convex and rise in time, and the smile flattens. NaN at 0 years
+        and before.
         """
         x, years = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(years, dtype=float))
         vol = np.full(x.shape, np.nan)
         ends = self.years
         first, last = self.slices[0], self.slices[-1]
-        before, after = (years > 0) & (years <= ends[0]), years >= ends[-1]
+        before, after = (years > 0) & (years <= ends[0]), years > ends[-1]
         vol[before] = first.vol(x[before] * np.sqrt(ends[0] / years[before]))
-        vol[after] = last.vol(x[after] * np.sqrt(ends[-1] / years[after]))
+        if after.any():
+            vol[after] = _later_vol(last, x[after], years[after])
         for near, far in zip(self.slices[:-1], self.slices[1:], strict=True):
             between = (years > near.years) & (years < far.years)
             if between.any():
@@ -186,7 +205,7 @@ class Surface:
         """Arbitrage slice by slice on a dense grid, `widths` at-the-money deviations to either side.
 
         Columns years, lowest_g and its log-moneyness at_g, lowest_rise (of total variance over the previous slice's,
-        relative) and its at_rise.
+        relative) and its at_rise; of a fitted slice its quotes, how many are missed and worst_miss in half-spreads.
         """
         rows = []
         previous: Slice | None = None
@@ -198,9 +217,11 @@ class Surface:
             if previous is not None:
                 rise = slice_.vol(x) ** 2 * slice_.years / (previous.vol(x) ** 2 * previous.years) - 1
             low, fall = int(np.argmin(g)), int(np.argmin(rise))
-            rows.append((slice_.years, g[low], x[low], rise[fall], x[fall]))
+            met = (slice_.quotes, slice_.missed, slice_.worst_miss)
+            rows.append((slice_.years, g[low], x[low], rise[fall], x[fall], *met))
             previous = slice_
-        return pd.DataFrame(rows, columns=["years", "lowest_g", "at_g", "lowest_rise", "at_rise"])
+        columns = ["years", "lowest_g", "at_g", "lowest_rise", "at_rise", "quotes", "missed", "worst_miss"]
+        return pd.DataFrame(rows, columns=columns)
 
     def readings(self) -> pd.DataFrame:
         """What a desk reads off each expiry: one row a slice.
@@ -225,10 +246,36 @@ class Surface:
 
 
 def svi_surface(parameters: list[SviSlice], years: ArrayLike, forwards: ArrayLike, discounts: ArrayLike) -> Surface:
-    """A surface from given SVI slices; one with butterfly or calendar arbitrage is refused, naming where: DataError."""
-    check_slices(parameters, years)
-    rows = zip(*(np.asarray(a, dtype=float).tolist() for a in (years, forwards, discounts)), parameters, strict=True)
-    return Surface(tuple(Slice(*row) for row in rows))
+    """A surface from given SVI slices, by increasing years.
+
+    DataError: lengths that differ, a year, forward or discount not above zero, butterfly or calendar arbitrage (where).
+    """
+    given = {"years": years, "forwards": forwards, "discounts": discounts}
+    columns = {name: np.atleast_1d(np.asarray(values, dtype=float)).tolist() for name, values in given.items()}
+    for name, values in columns.items():
+        if len(values) != len(parameters):
+            raise DataError(f"svi_surface: {len(values)} {name} for {len(parameters)} slices; give one per slice")
+    surface = Surface(tuple(Slice(*row) for row in zip(*columns.values(), parameters, strict=True)))
+    check_slices(parameters, surface.years)
+    return surface
+
+
+def _later_vol(last: Slice, x: Floats, years: Floats) -> Floats:
+    """Vol after the last expiry: its law times an independent lognormal, whose variance grows as the money's has.
+
+    The lognormal is the same normal nodes, stretched: a law of mean 1 for which convex functions rise with the stretch.
+    """
+    gained = float(last.vol(0.0)) ** 2 * (years - last.years)
+    move = np.sqrt(gained)[:, None] * _NORMAL
+    chance = np.exp(-(_NORMAL**2) / 2)
+    chance = chance / chance.sum()
+    move -= np.log(np.exp(move) @ chance)[:, None]
+    sign = np.where(x >= 0, 1.0, -1.0)
+    reached = x[:, None] - move
+    paid = last.price(reached) + np.maximum(sign[:, None] * (1 - np.exp(reached)), 0.0)
+    price = (np.exp(move) * paid) @ chance
+    vol = implied_vol(price, 1.0, np.exp(x), years, sign)
+    return np.where(price > _NO_PRICE, vol, np.sqrt((last.base.variance(x) + gained) / years))
 
 
 def _mixed_vol(near: Slice, far: Slice, x: Floats, years: Floats) -> Floats:

@@ -20,6 +20,7 @@ from scipy import sparse
 from scipy.interpolate import BSpline
 
 from optihedge.errors import DataError, SolverError
+from optihedge.frames import Column, check_frame, refuse
 from optihedge.market.pricing import implied_vol
 from optihedge.market.surface import Slice, Spline, Surface, base_terms
 from optihedge.market.svi import SviSlice, fit_svi
@@ -38,6 +39,17 @@ KNOT_GAP, KNOT_GROWTH = 0.08, 0.2  # of the width, and of the distance from the 
 FAR = 7.0  # of |d1|: prices there are below 1e-12 of the forward
 RUN_OUT = np.array([0.1, 0.22, 0.36, 0.55, 0.8, 1.1, 1.5, 2.0, 2.6, 3.3])  # knots past the last quote, in widths
 DENSITY_STEP, MOST_POINTS = 0.02, 40  # change of d1^2/2 between points, points between two knots
+MISSED = 1e-3  # of the half-spread: a quote further outside counts as missed
+TICK = 1e-9  # of the forward: the least half-spread, and the least miss
+
+_SCHEMA = {
+    **{name: Column("number", required=True, above=0.0) for name in ("years", "forward", "discount", "strike")},
+    "bid": Column("number", required=True, least=0.0),
+    "ask": Column("number", required=True),
+}
+_SIGNS = {"C": 1.0, "c": 1.0, 1: 1.0, "P": -1.0, "p": -1.0, -1: -1.0}
+_SAME_TIME = 1.05  # years of quotes of one expiry may differ by this factor, or by an hour
+_HOUR = 1 / 8760
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +72,11 @@ class _Sheet:
         return self.width / np.sqrt(self.years)
 
     @property
+    def half(self) -> Floats:
+        """Half-spread of each quote."""
+        return np.maximum((self.ask - self.bid) / 2, TICK)
+
+    @property
     def size(self) -> int:
         return self.knots.size - 4
 
@@ -68,22 +85,50 @@ def fit_surface(quotes: pd.DataFrame) -> Surface:
     """Surface through `quotes`: one row a quote, columns expiry, years, forward, discount, strike, right, bid, ask.
 
     Rows of equal `expiry` (any label) are one slice; each quote is set against its own forward and discount, which
-    may differ a little within a slice as the quotes' times do. A zero bid bounds nothing from below; a quote without
-    an ask is refused. Every slice is kept; a quote that no arbitrage-free surface can meet is missed by as little as
-    possible. DataError where a slice has no quote with an implied vol.
+    may differ a little within a slice as the quotes' times do. `right` is C or P, also in lower case, or +1 or -1. A
+    zero bid bounds nothing from below. Every slice is kept; a quote that no arbitrage-free surface can meet is missed
+    by as little as possible, and `Surface.check` counts such quotes. DataError, naming the row, for a missing column,
+    a number that is missing, not finite or out of range, an ask that is not above zero or below its bid, years that
+    differ within an expiry; and where an expiry has no quote with an implied vol.
     """
     sheets: list[_Sheet] = []
-    groups = sorted(quotes.groupby("expiry"), key=lambda group: float(group[1]["years"].median()))
+    groups = sorted(_checked(quotes).groupby("expiry"), key=lambda group: float(group[1]["years"].median()))
     for expiry, rows in groups:
         sheets.append(_sheet(str(expiry), rows, sheets[-1].base if sheets else None))
-    try:
-        splines = _solve(sheets)
-    except SolverError:  # where quotes contradict each other the SVI fits may too; flat ones cannot
-        sheets = _flat(sheets)
-        splines = _solve(sheets)
-    return Surface(
-        tuple(Slice(s.years, s.forward, s.discount, s.base, u) for s, u in zip(sheets, splines, strict=True))
-    )
+    splines = _solve(sheets)
+    return Surface(tuple(_slice(sheet, spline) for sheet, spline in zip(sheets, splines, strict=True)))
+
+
+def _checked(quotes: pd.DataFrame) -> pd.DataFrame:
+    """The columns that a fit reads, `right` as a sign."""
+    absent = [name for name in ("expiry", "right", *_SCHEMA) if name not in quotes.columns]
+    if absent:
+        raise DataError(f"surface: the quotes have no column {absent[0]}; add it")
+    if quotes.empty:
+        raise DataError("surface: there are no quotes; give at least one")
+    rows = check_frame(quotes[list(_SCHEMA)], _SCHEMA, "quotes").assign(expiry=quotes["expiry"])
+    refuse(rows["expiry"].isna().to_numpy(), "quotes", "expiry is empty", rows["expiry"], "give a label to its slice")
+    sign = quotes["right"].map(_SIGNS).astype(float)
+    refuse(sign.isna().to_numpy(), "quotes", "right", quotes["right"], "write C or +1 for a call, P or -1 for a put")
+    crossed = (rows["ask"] <= 0) | (rows["ask"] < rows["bid"])
+    problem = "ask is {value}, zero or below the bid"
+    refuse(crossed.to_numpy(), "quotes", problem, rows["ask"], "drop quotes without an ask or with the bid above it")
+    for expiry, years in rows.groupby("expiry")["years"]:
+        low, high = float(years.min()), float(years.max())
+        if high > max(_SAME_TIME * low, low + _HOUR):
+            raise DataError(
+                f"surface: the expiry {expiry} has years from {low:.6g} to {high:.6g}; "
+                "give each settlement its own label"
+            )
+    return rows.assign(right=sign)
+
+
+def _slice(sheet: _Sheet, spline: Spline) -> Slice:
+    fitted = Slice(sheet.years, sheet.forward, sheet.discount, sheet.base, spline)
+    price = fitted.price(sheet.x)
+    miss = np.maximum(np.maximum(sheet.bid - price, price - sheet.ask), 0.0)
+    miss = np.where(miss > np.maximum(MISSED * sheet.half, TICK), miss / sheet.half, 0.0)
+    return replace(fitted, quotes=miss.size, missed=int(np.sum(miss > 0)), worst_miss=float(miss.max()))
 
 
 # ---- one slice -----------------------------------------------------------------------------------------------------
@@ -93,11 +138,9 @@ def _sheet(expiry: str, rows: pd.DataFrame, before: SviSlice | None) -> _Sheet:
     years = float(rows["years"].median())
     forward, discount, strike = (rows[c].to_numpy(dtype=float) for c in ("forward", "discount", "strike"))
     bid, ask = (rows[side].to_numpy(dtype=float) / (discount * forward) for side in ("bid", "ask"))
-    if not np.all((ask > 0) & (ask >= bid)):
-        raise DataError(f"the expiry {expiry} has quotes without an ask or with the bid above it; drop them")
     x = np.log(strike / forward)
-    given = np.where(rows["right"].to_numpy() == "C", 1.0, -1.0)
-    parity = np.maximum(given * (1 - np.exp(x)), 0.0)  # an in-the-money quote bounds the other side's price
+    # an in-the-money quote bounds the other side's price
+    parity = np.maximum(rows["right"].to_numpy() * (1 - np.exp(x)), 0.0)
     bid, ask = np.maximum(bid - parity, 0.0), ask - parity
     order = np.argsort(x, kind="stable")
     x, bid, ask = x[order], bid[order], ask[order]
@@ -111,18 +154,6 @@ def _sheet(expiry: str, rows: pd.DataFrame, before: SviSlice | None) -> _Sheet:
     width = float(np.sqrt(base.variance(0.0)))
     centre = [float(np.median(a)) for a in (forward, discount)]
     return _Sheet(years, centre[0], centre[1], x, bid, ask, base, _knots(x, base, width), width)
-
-
-def _flat(sheets: list[_Sheet]) -> list[_Sheet]:
-    """The same quotes over flat bases of increasing variance, from which u = 0 is free of arbitrage."""
-    flat: list[_Sheet] = []
-    level = 0.0
-    for sheet in sheets:
-        level = max(sheet.width**2, level * 1.001)
-        width = float(np.sqrt(level))
-        base = SviSlice(a=level, b=0.0, rho=0.0, m=0.0, sigma=width)
-        flat.append(replace(sheet, base=base, width=width, knots=_knots(sheet.x, base, width)))
-    return flat
 
 
 def _knots(x: Floats, base: SviSlice, width: float) -> Floats:
@@ -175,10 +206,9 @@ def _with_middles(knots: Floats) -> Floats:
 def _fidelity(sheet: _Sheet) -> tuple[sparse.csr_array, Floats]:
     """Rows A and targets m: A theta - m is the price's distance from mid in half-spreads."""
     terms = base_terms(sheet.base, sheet.years, sheet.x)
-    half = np.maximum((sheet.ask - sheet.bid) / 2, 1e-9)
     value, _, _ = _splines(sheet.knots, sheet.x)
-    rows = sparse.csr_array(sparse.diags_array(terms.vega * sheet.unit / half) @ value)
-    return rows, ((sheet.bid + sheet.ask) / 2 - terms.price) / half
+    rows = sparse.csr_array(sparse.diags_array(terms.vega * sheet.unit / sheet.half) @ value)
+    return rows, ((sheet.bid + sheet.ask) / 2 - terms.price) / sheet.half
 
 
 def _bending(sheet: _Sheet) -> sparse.csr_array:
@@ -196,7 +226,8 @@ def _density(sheet: _Sheet) -> tuple[sparse.csr_array, Floats]:
     terms = base_terms(sheet.base, sheet.years, points)
     value, first, second = _splines(sheet.knots, points)
     form = second + sparse.diags_array(terms.first) @ first + sparse.diags_array(terms.zeroth) @ value
-    return sparse.csr_array(sparse.diags_array(terms.kappa * sheet.unit) @ form), DENSITY_MARGIN - terms.g
+    bound = np.minimum(DENSITY_MARGIN - terms.g, 0.0)
+    return sparse.csr_array(sparse.diags_array(terms.kappa * sheet.unit) @ form), bound
 
 
 def _calendar(near: _Sheet, far: _Sheet) -> tuple[sparse.csr_array, sparse.csr_array, Floats]:
@@ -210,7 +241,7 @@ def _calendar(near: _Sheet, far: _Sheet) -> tuple[sparse.csr_array, sparse.csr_a
     for sheet, terms, sign in zip((near, far), bases, (-1.0, 1.0), strict=True):
         factor = sparse.diags_array(sign * sheet.unit * terms.vega[seen] / scale[seen])
         blocks.append(sparse.csr_array(factor @ _splines(sheet.knots, points[seen])[0]))
-    return blocks[0], blocks[1], CALENDAR_MARGIN - rise
+    return blocks[0], blocks[1], np.minimum(CALENDAR_MARGIN - rise, 0.0)
 
 
 def _solve(sheets: list[_Sheet]) -> list[Spline]:

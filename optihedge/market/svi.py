@@ -15,6 +15,9 @@ from optihedge.errors import DataError
 Floats = NDArray[np.float64]
 
 WIDE = np.concatenate([-np.geomspace(6.0, 0.02, 60), [0.0], np.geomspace(0.02, 6.0, 60)])  # log-moneyness
+_SCALES = np.concatenate([-np.geomspace(1e3, 1e-2, 120), [0.0], np.geomspace(1e-2, 1e3, 120)])
+STEEPEST = 2.0  # Lee's bound on a wing's slope
+_SAFE_G = 0.01  # least g of a fitted slice
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,11 @@ class SviSlice:
 
     def __post_init__(self) -> None:
         lowest = self.a + self.b * self.sigma * np.sqrt(max(1 - self.rho**2, 0.0))
-        if not (self.b >= 0 and abs(self.rho) < 1 and self.sigma > 0 and lowest >= 0):
-            raise DataError(f"{self} is no variance: needs b >= 0, |rho| < 1, sigma > 0, lowest variance >= 0")
+        finite = bool(np.all(np.isfinite([self.a, self.b, self.rho, self.m, self.sigma])))
+        if not (finite and self.b >= 0 and abs(self.rho) < 1 and self.sigma > 0 and lowest >= 0):
+            raise DataError(
+                f"{self} is no variance: needs finite numbers, b >= 0, |rho| < 1, sigma > 0, lowest variance >= 0"
+            )
 
     def variance(self, x: ArrayLike) -> Floats:
         """Total variance w(x)."""
@@ -54,48 +60,81 @@ def butterfly(x: ArrayLike, w: ArrayLike, w1: ArrayLike, w2: ArrayLike) -> Float
     return (1 - x * w1 / (2 * w)) ** 2 - w1**2 / 4 * (1 / w + 0.25) + w2 / 2
 
 
-def check_slices(slices: list[SviSlice], years: ArrayLike, grid: ArrayLike | None = None) -> None:
+def lowest_g(slice_: SviSlice) -> tuple[float, float]:
+    """The least g of a slice and its log-moneyness.
+
+    Sought on the scales on which g turns, sigma about m and the money's deviation, then closer in about the dips.
+    """
+    deviation = np.sqrt(slice_.variance(0.0))
+    fine = np.linspace(-12, 12, 481)
+    scales = (slice_.m + slice_.sigma * _SCALES, slice_.m + slice_.sigma * fine, deviation * _SCALES, deviation * fine)
+    points = np.unique(np.concatenate([*scales, WIDE]))
+    lowest, at = np.inf, 0.0
+    for _ in range(3):
+        with np.errstate(all="ignore"):
+            g = np.nan_to_num(butterfly(points, *slice_.derivatives(points)), nan=-np.inf)
+        worst = int(np.argmin(g))
+        if g[worst] < lowest:
+            lowest, at = float(g[worst]), float(points[worst])
+        dips = np.flatnonzero((g[1:-1] <= g[:-2]) & (g[1:-1] <= g[2:])) + 1
+        if not dips.size:
+            break
+        points = np.unique(np.linspace(points[dips - 1], points[dips + 1], 21))
+    return lowest, at
+
+
+def check_slices(slices: list[SviSlice], years: ArrayLike) -> None:
     """Refuse slices (in order of `years`) with arbitrage, naming the place: DataError.
 
-    Butterfly: g < 0 somewhere, or a wing steeper than 2 (Lee's bound). Calendar: variance falling between expiries.
+    Butterfly: no variance or g < 0 somewhere, or a wing steeper than 2. Calendar: variance falling between expiries.
     """
-    dense = np.linspace(-2, 2, 2001)
-    x = np.unique(np.concatenate([dense, WIDE])) if grid is None else np.asarray(grid, dtype=float)
     years = np.asarray(years, dtype=float)
-    before = np.zeros(x.size)
+    before: SviSlice | None = None
     for time, slice_ in zip(years, slices, strict=True):
-        w, w1, w2 = slice_.derivatives(x)
-        g = butterfly(x, w, w1, w2)
-        worst = int(np.argmin(g))
-        if g[worst] < 0:
+        g, at = lowest_g(slice_)
+        if g < 0:
             raise DataError(
-                f"SVI slice at {time:.6g} years has butterfly arbitrage: g = {g[worst]:.4f} at log-moneyness "
-                f"{x[worst]:.4f}; refit it with g >= 0"
+                f"SVI slice at {time:.6g} years has butterfly arbitrage: g = {g:.4f} at log-moneyness "
+                f"{at:.4g}; refit it with g >= 0"
             )
         steepest = slice_.b * (1 + abs(slice_.rho))
-        if steepest > 2:
+        if steepest > STEEPEST:
             raise DataError(f"SVI slice at {time:.6g} years has a wing of slope {steepest:.3f}, above 2; refit it")
-        fall = before - w
-        worst = int(np.argmax(fall))
-        if fall[worst] > 1e-12:
-            raise DataError(
-                f"SVI slice at {time:.6g} years has calendar arbitrage: its total variance {w[worst]:.6f} at "
-                f"log-moneyness {x[worst]:.4f} lies below the earlier expiry's {before[worst]:.6f}; refit them jointly"
-            )
-        before = w
+        if before is not None:
+            x = _common_points(before, slice_)
+            fall = before.variance(x) - slice_.variance(x)
+            worst = int(np.argmax(fall))
+            if fall[worst] > 1e-12:
+                raise DataError(
+                    f"SVI slice at {time:.6g} years has calendar arbitrage: its total variance "
+                    f"{slice_.variance(x[worst]):.6g} at log-moneyness {x[worst]:.4g} lies below the earlier expiry's "
+                    f"{before.variance(x[worst]):.6g}; refit them jointly"
+                )
+        before = slice_
+
+
+def _common_points(*slices: SviSlice) -> Floats:
+    """Log-moneyness, up to that of `WIDE`, where two slices can cross: on the scales of both."""
+    parts = [WIDE, np.linspace(-2, 2, 2001)]
+    for s in slices:
+        parts += [s.m + s.sigma * _SCALES, np.sqrt(s.variance(0.0)) * _SCALES]
+    points = np.concatenate(parts)
+    return np.unique(points[np.abs(points) <= WIDE[-1]])
 
 
 def fit_svi(x: ArrayLike, w: ArrayLike, weight: ArrayLike, before: SviSlice | None = None) -> SviSlice:
-    """Least squares of SVI to total variances w (n,) with `weight` (n,), pushed off butterfly and calendar arbitrage.
+    """Least squares of SVI to total variances w (n,) with `weight` (n,), free of butterfly and calendar arbitrage.
 
-    `before` is the previous expiry's slice, below which this one is kept from falling. What few quotes leave
-    open is taken from its shape (a flat, slightly skewed smile where there is none).
+    `before` is the previous expiry's slice, below which this one does not fall; it must be free of arbitrage itself.
+    What few quotes leave open is taken from its shape (a flat, slightly skewed smile where there is none). A fit
+    with arbitrage is moved towards `before` (towards a flat smile) as far as it takes.
     """
     x, w, weight = (np.asarray(a, dtype=float) for a in (x, w, weight))
     level = float(np.interp(0.0, x, w))
     width = np.sqrt(level)
     weight = weight / np.sqrt(np.mean(weight**2)) / np.sqrt(x.size)
     grid = np.concatenate([width * np.linspace(-8, 8, 41), WIDE[::6]])
+    bend = np.concatenate([-np.geomspace(30, 0.1, 15), np.geomspace(0.1, 30, 15)])
     floor = None if before is None else before.variance(grid)
     start = np.array([0.5, 0.5, -0.3, 0.0, 1.0])  # a/level, b/width, rho, m/width, sigma/width
     if before is not None:
@@ -103,28 +142,58 @@ def fit_svi(x: ArrayLike, w: ArrayLike, weight: ArrayLike, before: SviSlice | No
         start = np.array(
             [before.a / v, before.b / np.sqrt(v), before.rho, before.m / np.sqrt(v), before.sigma / np.sqrt(v)]
         )
-    low = np.array([-2.0, 1e-4, -0.8, -3.0, 0.05])
-    high = np.array([4.0, 1 / width, 0.8, 3.0, 8.0])
+    low = np.array([-2.0, 1e-4, -0.999, -3.0, 0.02])
+    high = np.array([4.0, 0.98 / width, 0.999, 3.0, 8.0])
     start = np.clip(start, low, high)
 
     def unpack(p: Floats) -> tuple[float, float, float, float, float]:
         return p[0] * level, p[1] * width, p[2], p[3] * width, p[4] * width
 
     def residuals(p: Floats) -> Floats:
-        fit = weight * (raw_svi(x, *unpack(p))[0] - w) / level
-        value, first, second = raw_svi(grid, *unpack(p))
+        a, b, rho, m, sigma = unpack(p)
+        fit = weight * (raw_svi(x, a, b, rho, m, sigma)[0] - w) / level
+        points = np.concatenate([grid, m + sigma * bend])
+        value, first, second = raw_svi(points, a, b, rho, m, sigma)
         safe = np.maximum(value, 1e-3 * level)
-        arbitrage = np.minimum(butterfly(grid, safe, first, second) - 0.02, 0)
+        arbitrage = np.minimum(butterfly(points, safe, first, second) - 2 * _SAFE_G, 0)
         negative = np.minimum(value / level - 1e-3, 0)
-        crossing = np.zeros(0) if floor is None else 10 * np.minimum(value / floor - 1.0005, 0)
+        crossing = np.zeros(0) if floor is None else 10 * np.minimum(value[: grid.size] / floor - 1.0005, 0)
         return np.concatenate([fit, arbitrage, negative, crossing, 1e-3 * (p - start)])
 
     found = least_squares(residuals, start, bounds=(low, high), method="trf", x_scale=1.0, max_nfev=60)
-    a, b, rho, m, sigma = unpack(found.x)
-    a = max(a, -b * sigma * np.sqrt(1 - rho**2) + 1e-4 * level)
-    fitted = SviSlice(a, b, rho, m, sigma)
+    return _mended(np.array(unpack(found.x)), level, before)
+
+
+def _mended(fitted: Floats, level: float, before: SviSlice | None) -> SviSlice:
+    """The parameters (5,) nearest to `fitted`, on the way to a slice free of arbitrage, that are free of it."""
     if before is None:
-        return fitted
-    far = np.unique(np.concatenate([grid, WIDE]))
-    lift = float(np.max(before.variance(far) * (1 + 1e-6) - fitted.variance(far)))
-    return replace(fitted, a=a + max(lift, 0.0))
+        anchors = [np.array([level, 0.0, *fitted[2:]])]
+    else:
+        shape = np.array([before.b, before.rho, before.m, before.sigma])
+        lift = max(level - float(before.variance(0.0)), 0.0)
+        anchors = [np.array([before.a * (1 + 1e-6) + lift, *shape]), np.array([before.a, *shape])]
+
+    def towards(share: float, anchor: Floats) -> SviSlice:
+        a, b, rho, m, sigma = (float(p) for p in anchor + share * (fitted - anchor))
+        slice_ = SviSlice(max(a, -b * sigma * np.sqrt(1 - rho**2) + 1e-4 * level), b, rho, m, sigma)
+        if before is None:
+            return slice_
+        points = _common_points(before, slice_)
+        missing = float(np.max(before.variance(points) * (1 + 1e-6) - slice_.variance(points)))
+        return replace(slice_, a=slice_.a + max(missing, 0.0))
+
+    def free(slice_: SviSlice) -> bool:
+        return lowest_g(slice_)[0] >= _SAFE_G
+
+    for anchor in anchors:
+        if free(towards(1.0, anchor)):
+            return towards(1.0, anchor)
+        good, bad = 0.0, 1.0
+        if not free(towards(good, anchor)):
+            continue
+        for _ in range(12):
+            middle = (good + bad) / 2
+            good, bad = (middle, bad) if free(towards(middle, anchor)) else (good, middle)
+        return towards(good, anchor)
+    assert before is not None
+    return before
