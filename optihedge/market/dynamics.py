@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from optihedge.errors import DataError, SpecError
+from optihedge.frames import refuse
 from optihedge.market.surface import Surface
 
 Floats = NDArray[np.float64]
@@ -26,12 +28,15 @@ def moved_vol(
 
     Forwards move with the spot. sticky_strike: each contract keeps its vol. sticky_moneyness: each expiry keeps its
     smile in ln(K/F). sticky_delta: in ln(K/F) / sqrt(time left), hence in delta; the two differ only as time passes.
+    DataError: a contract that expires by then, a strike not above zero, a return of -1 or less; SpecError: other rules.
     """
-    strike, years = np.asarray(strike, dtype=float), np.asarray(years, dtype=float)
+    strike, years, move = (np.asarray(a, dtype=float) for a in (strike, years, spot_return))
+    refuse(np.ravel(strike <= 0), "moved_vol", "strike", pd.Series(np.ravel(strike)), "give a strike above zero")
+    refuse(np.ravel(move <= -1), "moved_vol", "spot_return", pd.Series(np.ravel(move)), "give a return above -1")
     if np.any(years <= elapsed):
         raise DataError(f"{int(np.sum(years <= elapsed))} contracts expire within the elapsed {elapsed:.6g} years")
     before = np.log(strike / surface.forward(years))
-    after = before - np.log1p(np.asarray(spot_return, dtype=float))
+    after = before - np.log1p(move)
     if dynamics == "sticky_strike":
         before, after = np.broadcast_arrays(before, after)
         return surface.vol(before, years)
@@ -89,10 +94,21 @@ def fit_minimum_variance_delta(
     """Least squares of what delta left unexplained, value_move - delta spot_move, on the three terms; rows (n,).
 
     `value_move` and `spot_move` are changes over one period of option value and spot, in price units; the Greeks are
-    natural and those of its start. DataError with fewer than 30 rows.
+    natural and those of its start. One number stands for every row. DataError: fewer than 30 rows, lengths that
+    differ, a number that is not finite, years or spot not above zero.
     """
-    rows = (np.asarray(a, dtype=float) for a in (delta, call_delta, vega, years, spot, spot_move, value_move))
-    delta, call, vega, years, spot, spot_move, value_move = rows
+    given = {"delta": delta, "call_delta": call_delta, "vega": vega, "years": years, "spot": spot,
+             "spot_move": spot_move, "value_move": value_move}  # fmt: skip
+    rows = {name: np.asarray(values, dtype=float) for name, values in given.items()}
+    lengths = {name: values.size for name, values in rows.items() if values.ndim}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{size} {name}" for name, size in lengths.items())
+        raise DataError(f"a minimum-variance delta needs rows of one length, found {found}; align them")
+    for name, values in rows.items():
+        bad = ~np.isfinite(values) | ((values <= 0) & (name in ("years", "spot")))
+        remedy = "drop the row, or give a finite number" + (" above zero" if name in ("years", "spot") else "")
+        refuse(np.ravel(bad), "minimum-variance delta", name, pd.Series(np.ravel(values)), remedy)
+    delta, call, vega, years, spot, spot_move, value_move = np.broadcast_arrays(*rows.values())
     if delta.size < 30:
         raise DataError(f"a minimum-variance delta needs 30 observations, found {delta.size}")
     scale = vega * spot_move / (spot * np.sqrt(years))

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
+from optihedge.frames import Column, check_frame
 from optihedge.market.scenarios import smile_shape
 from optihedge.market.snapshot import Market
 
@@ -61,9 +62,10 @@ def draw_shocks(history: pd.DataFrame, count: int, *, days: float = 1.0, seed: i
     """`count` normal shocks (S x spot, vol, term, skew, days) with the covariance of past moves and no mean.
 
     Drawn in pairs of opposite sign, the same for the same seed; `days` calendar days pass in each. Raises DataError for
-    fewer than three past moves.
+    fewer than three past moves, and for one without any of the four numbers.
     """
-    moves = history[list(SMILE)].to_numpy(dtype=float)
+    given = history[[name for name in SMILE if name in history.columns]]
+    moves = check_frame(given, {name: Column("number", required=True) for name in SMILE}, "smile history").to_numpy()
     if len(moves) < 3:
         raise DataError(f"smile: {len(moves)} past moves; it needs at least 3 to know how they vary")
     values, vectors = np.linalg.eigh(np.cov(moves.T))
@@ -73,7 +75,12 @@ def draw_shocks(history: pd.DataFrame, count: int, *, days: float = 1.0, seed: i
 
 
 def smile_noise(market: Market, noise: float) -> pd.Series:
-    """Deviation of each contract's own P&L over the period, base currency: vega x noise x sqrt(30 d / T)."""
+    """Deviation of each contract's own P&L over the period, base currency: vega x noise x sqrt(30 d / T).
+
+    `noise` is in vol, decimal, at 30 days; DataError unless it is finite and at least zero.
+    """
+    if not 0 <= noise < np.inf:
+        raise DataError(f"smile: noise is {noise}; give a deviation of vol, decimal, of at least 0")
     c = market.contracts
     life = np.where(c.option, np.maximum(c.years, _DAY), 1.0)
     own = 100.0 * market.exposures["vega"].to_numpy() * noise * np.sqrt(_MONTH / life)
