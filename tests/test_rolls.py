@@ -11,7 +11,9 @@ from optihedge.hedge.terms.limits import PositionLimit
 from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import CarryCost, FeeCost, SpreadCost
 from optihedge.hedge.universe import Universe
+from optihedge.market.pricing import black
 from optihedge.market.snapshot import Market
+from optihedge.risk.root import Risk
 
 AS_OF = pd.Timestamp("2026-01-05T12:00:00Z")
 SPOT = 50_000.0
@@ -133,6 +135,48 @@ def test_the_choice_between_perpetual_and_future_flips_at_the_break_even_funding
     trades = model.hedge(market, {"BTC": 10.0}).trades
     chosen, other = ("PERP", "F30") if above else ("F30", "PERP")
     assert trades[chosen] < -9.9 and trades[other] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_dated_future_carries_its_basis_though_no_driver_speaks_of_it():
+    """F30 at 1.004 S earns a short ln(1.004) in 30 days, the perpetual 1e-5 every 8 hours: F30 by 0.00399 to 0.0009."""
+    market = coin_market(funding=1e-5, spread=0.0)
+    plain = Market(
+        market.instruments, market.quotes, "USD", as_of=AS_OF,
+        drivers=pd.DataFrame({"driver": ["BTC"], "currency": ["USD"], "periods_per_year": [365.0]}),
+    )  # fmt: skip
+    model = HedgeModel(
+        objective=(CarryCost(),), constraints=(Neutral("delta"), PositionLimit(upper=0.0)), universe=("PERP", "F30"),
+        horizon="5d",
+    )  # fmt: skip
+    hedge = model.hedge(plain, {"BTC": 10.0})
+    assert hedge.trades["PERP"] == pytest.approx(0.0, abs=1e-6)
+    assert hedge.trades["F30"] == pytest.approx(-10 / 1.004)
+    assert hedge.costs["carry"] == pytest.approx(-10 * SPOT * np.log(1.004) * 5 / 30)
+
+
+def test_a_call_less_a_put_carries_what_their_future_does():
+    """C - P = D (F - K): bought instead of the future it rolls down by as much, discounted; gamma and vega cancel."""
+    expiry, years, discount, vol = AS_OF + pd.Timedelta(days=73), 0.2, 0.99, 0.6
+    forward, spot = 102.0, 100.0
+    calls = [float(black(forward, 105.0, years, vol, sign, discount)) for sign in (1, -1)]
+    table = pd.DataFrame({
+        "instrument": ["U", "F", "C", "P"], "type": ["spot", "future", "option", "option"], "underlying": "U",
+        "expiry": [pd.NaT, *[expiry] * 3], "strike": [np.nan, np.nan, 105.0, 105.0], "right": ["", "", "C", "P"],
+    })  # fmt: skip
+    quotes = pd.DataFrame({
+        "instrument": table["instrument"], "bid": np.nan, "ask": np.nan, "mark": [spot, forward, *calls],
+        "underlying_price": [np.nan, np.nan, forward, forward],
+        "rate": [np.nan, np.nan, *[-np.log(discount) / years] * 2],
+    })  # fmt: skip
+    drivers = pd.DataFrame({"driver": ["U"], "periods_per_year": [365.0]})
+    market = Market(table, quotes, "USD", drivers=drivers, as_of=AS_OF)
+    risk = Risk(np.array([[0.02]]), np.zeros(1), market.drivers.index, 365.0)
+    model = HedgeModel(risk=risk, objective=(CarryCost(),), horizon="7d")
+    held = {"U": 1.0, "F": 1.0, "C": 1.0, "P": -1.0}
+    carry = -model.hedge(market, held).costs_by_contract["carry"]
+    future = -forward * np.log(forward / spot) * 7 / 73
+    assert carry["F"] == pytest.approx(future) and carry["U"] == 0
+    assert carry["C"] + carry["P"] == pytest.approx(discount * future)
 
 
 def test_costs_move_the_break_even():

@@ -201,15 +201,18 @@ class ProgramBuilder:
         return np.where(driver >= 0, np.append(volatility, 0.0)[driver], 0.0)
 
     def basis_roll(self) -> Array:
-        """P&L per contract (N) as its basis runs off over the horizon, base currency; 0 without basis drivers."""
+        """P&L per contract (N) as its ln(F/S) runs off evenly over its life, base currency; whatever the drivers are.
+
+        Of what has no expiry, and of what is its own underlying, 0. A price below zero rolls down by F - S.
+        """
         market, at = self.market, self.positions
-        basis = np.flatnonzero(market.drivers["kind"] == "basis")
-        loading = np.asarray(sp.csr_array(market.loadings.matrix)[basis].sum(axis=0)).ravel()[at]
-        life = (market.instruments["expiry"].iloc[at] - market.as_of).dt.total_seconds().to_numpy() / SECONDS_PER_YEAR
-        on = (loading != 0) & np.isfinite(life)
+        table, basis = market.instruments.iloc[at], market.sensitivities.basis[at]
+        life = (table["expiry"] - market.as_of).dt.total_seconds().to_numpy() / SECONDS_PER_YEAR
+        on = (basis != 0) & np.isfinite(life) & (table["underlying"] != table.index).to_numpy()
         forward, spot = market.contracts.forward[at][on], market.contracts.spot[at][on]
+        lean = np.log(forward / spot, out=1 - spot / forward, where=(forward > 0) & (spot > 0))
         roll = np.zeros(len(at))
-        roll[on] = -loading[on] * np.log(forward / spot) * np.minimum(self.years / life[on], 1.0)
+        roll[on] = -basis[on] * lean * np.minimum(self.years / life[on], 1.0)
         return roll
 
     def reach(self, matrix: Array | sp.sparray) -> tuple[Array, Array]:
