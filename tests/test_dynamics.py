@@ -96,6 +96,27 @@ def test_the_regression_finds_the_law_that_moved_the_vols_and_gains_what_it_expl
         fit_minimum_variance_delta(*(a[:29] for a in (g.delta, g.delta, g.vega, years, strike, move, change)))
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"vega": np.r_[1.0, np.nan, np.ones(38)]}, "row 2: vega is nan; drop the row"),
+        ({"years": np.r_[0.0, np.ones(39)]}, "row 1: years is 0.0; .* above zero"),
+        ({"value_move": np.ones(39)}, "rows of one length, found 40 delta, .*39 value_move; align them"),
+    ],
+)
+def test_rows_that_hold_no_observation_are_refused_by_name(changed: dict[str, np.ndarray], message: str) -> None:
+    names = ("delta", "call_delta", "vega", "years", "spot", "spot_move", "value_move")
+    with pytest.raises(DataError, match=message):
+        fit_minimum_variance_delta(**{**{name: np.ones(40) for name in names}, **changed})
+
+
+def test_a_move_that_no_spot_makes_is_refused(surface: Surface) -> None:
+    with pytest.raises(DataError, match=r"spot_return is -1\.5; give a return above -1"):
+        moved_vol(surface, STRIKES, YEARS, -1.5, "sticky_moneyness")
+    with pytest.raises(DataError, match=r"row 2: strike is -1\.0; give a strike above zero"):
+        moved_vol(surface, [100.0, -1.0], YEARS, 0.0, "sticky_strike")
+
+
 def next_day_moves(chain: pd.DataFrame) -> pd.DataFrame:
     """Two-sided options of 14 to 365 days and 5 to 95 call delta with their Greeks and the moves to the next day."""
     chain = chain[(chain["bid"] > 0)].copy()

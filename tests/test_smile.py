@@ -65,6 +65,21 @@ def test_shocks_have_no_mean_the_past_covariance_and_one_seed():
         draw_shocks(history[:2], 10)
 
 
+def test_past_moves_without_their_numbers_are_refused():
+    history = past_moves()
+    with pytest.raises(DataError, match="column skew is missing"):
+        draw_shocks(history.drop(columns="skew"), 10)
+    history.loc[2, "vol"] = np.nan
+    with pytest.raises(DataError, match="row 3: vol is empty; give a number"):
+        draw_shocks(history, 10)
+
+
+@pytest.mark.parametrize("noise", [-1.0, np.nan, np.inf])
+def test_a_noise_that_is_no_deviation_is_refused(noise):
+    with pytest.raises(DataError, match=r"noise is .*; give a deviation of vol"):
+        smile_noise(options(strikes=(100.0,), days=(30,)), noise)
+
+
 def test_noise_is_a_diagonal_that_no_other_contract_hedges():
     """Two alike options cancel in every scenario; with noise of their own the hedge is smaller than one to one."""
     market = options(strikes=(100.0, 100.5), days=(30,))

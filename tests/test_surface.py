@@ -209,12 +209,105 @@ def test_a_slice_of_one_quote_is_kept() -> None:
     assert inside(surface, alone).all()
 
 
-def test_unusable_quotes_are_refused() -> None:
+def ssvi(rho: float, years: tuple[float, ...], vol: float = 0.5, eta: float = 1.0) -> list[SviSlice]:
+    """Gatheral and Jacquier's SSVI with phi = eta / sqrt(theta (1 + theta)).
+
+    Free of arbitrage where eta^2 (1 + |rho|) <= 4 (1 + theta).
+    """
+    slices = []
+    for time_ in years:
+        theta = vol**2 * time_
+        phi = eta / np.sqrt(theta * (1 + theta))
+        bend = np.sqrt(1 - rho**2)
+        slices.append(SviSlice(theta * bend**2 / 2, theta * phi / 2, rho, -rho / phi, bend / phi))
+    return slices
+
+
+@pytest.mark.parametrize("rho", [-0.97, -0.9, 0.9])
+def test_the_steepest_of_skews_is_met_in_every_slice(rho: float) -> None:
+    """An arbitrage-free market whose one wing is nearly flat: every quote is met, and beyond them the wing goes on."""
+    years = (0.02, 0.1, 0.5, 1.5)
+    slices = ssvi(rho, years)
+    rng = np.random.default_rng(0)
+    rows = []
+    for slice_, time_ in zip(slices, years, strict=True):
+        width = float(np.sqrt(slice_.variance(0.0)))
+        for x in width * np.linspace(-2.5, 2.5, 21):
+            true = float(black(1e4, 1e4 * np.exp(x), time_, np.sqrt(slice_.variance(x) / time_), 1 if x >= 0 else -1))
+            half = max(0.02 * true, 0.2)
+            mid = true + rng.uniform(-0.5, 0.5) * half
+            quote = (max(mid - half, 0.0), mid + half)
+            rows.append((time_, time_, 1e4, 1.0, 1e4 * np.exp(x), "C" if x >= 0 else "P", *quote))
+    columns = ["expiry", "years", "forward", "discount", "strike", "right", "bid", "ask"]
+    surface = fit_surface(pd.DataFrame(rows, columns=columns))
+    check = surface.check()
+    assert check["quotes"].tolist() == [21] * 4
+    assert check["missed"].tolist() == [0] * 4
+    assert check["lowest_g"].min() >= LOWEST_G
+    steep = -np.sign(rho)
+    for fitted, slice_ in zip(surface.slices, slices, strict=True):
+        far = -steep * 4 * np.sqrt(slice_.variance(0.0))
+        assert float(fitted.vol(far)) == pytest.approx(float(np.sqrt(slice_.variance(far) / fitted.years)), rel=0.15)
+
+
+def test_a_steep_skew_with_bids_of_zero_is_met() -> None:
+    """Thirteen quotes that a convex price curve meets: puts of a straight wing, calls that fall off at once."""
+    strike = [71456, 74277, 77210, 80259, 83428, 86722, 90147, 93706, 97406, 101253, 105251, 109407, 113727]
+    bid = [901.06, 1098.18, 1346.58, 1676.97, 2105.56, 2606.30, 3373.95, 1137.42, 90.49, 2.34, 0, 0, 0]
+    ask = [937.47, 1142.90, 1401.69, 1745.22, 2190.66, 2713.61, 3512.18, 1183.73, 94.19, 5.95, 2.12, 1.90, 1.57]
+    frame = pd.DataFrame({"strike": strike, "right": ["P"] * 6 + ["C"] * 7, "bid": bid, "ask": ask})
+    surface = fit_surface(frame.assign(expiry="A", years=0.035423, forward=90146.784672, discount=0.998372))
+    assert surface.check()["missed"].tolist() == [0]
+    assert float(surface.slices[0].vol(-1.0)) > float(surface.slices[0].vol(-0.23))  # the wing does not fall back
+
+
+def test_missed_quotes_are_counted_where_they_are() -> None:
+    quotes = quoted([SKEWED, LATER], [0.25, 0.5], 0.02)
+    broken = quotes["strike"].sub(90).abs().idxmin()
+    quotes.loc[broken, ["bid", "ask"]] += 1.0
+    check = fit_surface(quotes).check()
+    assert check["missed"].tolist() == [1, 0]
+    assert check["worst_miss"][0] > 10  # of its 0.02; it stands 1.0 off
+    assert check["worst_miss"][1] == 0
+
+
+def test_rights_may_be_letters_or_signs() -> None:
     quotes = quoted([SKEWED], [0.25], 0.02)
-    with pytest.raises(DataError, match="without an ask or with the bid above it"):
-        fit_surface(quotes.assign(ask=quotes["bid"] - 0.01))
+    spellings = (quotes["right"], quotes["right"].str.lower(), quotes["sign"], quotes["sign"].astype(float))
+    vols = [float(fit_surface(quotes.assign(right=right)).vol(-0.1, 0.25)) for right in spellings]
+    assert len(set(vols)) == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("ask", 0.0, "row 4: ask is 0.0, zero or below the bid.*without an ask or with the bid above it"),
+        ("ask", np.nan, "row 4: ask is empty"),
+        ("ask", np.inf, "row 4: ask is inf"),
+        ("bid", np.nan, "row 4: bid is empty"),
+        ("bid", -0.5, "row 4: bid is -0.5; give at least 0"),
+        ("strike", np.nan, "row 4: strike is empty"),
+        ("forward", 0.0, "row 4: forward is 0.0; give a number above 0"),
+        ("years", 0.75, r"expiry 0\.25 has years from 0\.25 to 0\.75; give each settlement its own label"),
+        ("right", "call", "row 4: right is 'call'; write C or"),
+        ("expiry", None, "row 4: expiry is empty"),
+    ],
+)
+def test_an_unusable_quote_is_refused_by_row(column: str, value: object, message: str) -> None:
+    quotes = quoted([SKEWED], [0.25], 0.02)
+    quotes.loc[3, column] = value
+    with pytest.raises(DataError, match=message):
+        fit_surface(quotes)
+
+
+def test_quotes_without_what_a_fit_needs_are_refused() -> None:
+    quotes = quoted([SKEWED], [0.25], 0.02)
     with pytest.raises(DataError, match=r"0\.25 has no quote with an implied vol"):
         fit_surface(quotes.assign(ask=1e6))
+    with pytest.raises(DataError, match="no column discount"):
+        fit_surface(quotes.drop(columns="discount"))
+    with pytest.raises(DataError, match="there are no quotes"):
+        fit_surface(quotes.iloc[:0])
 
 
 def test_the_density_is_the_second_difference_of_prices() -> None:
@@ -238,6 +331,47 @@ def test_a_published_svi_slice_with_butterfly_arbitrage_is_refused_where_it_fail
         svi_surface([vogt], [1.0], [100.0], [1.0])
 
 
+def test_a_slice_whose_bend_is_far_narrower_than_a_strike_is_refused_for_its_arbitrage() -> None:
+    narrow = SviSlice(a=3.288e-07, b=2.0934e-3, rho=-0.0458, m=2.06e-5, sigma=2.0e-5)
+    x = narrow.m + narrow.sigma * np.linspace(-40, 40, 8001)
+    assert butterfly(x, *narrow.derivatives(x)).min() < -0.1
+    with pytest.raises(DataError, match="butterfly arbitrage"):
+        svi_surface([narrow], [1 / 8760], [100.0], [1.0])
+
+
+def test_slices_that_are_accepted_have_a_density_everywhere() -> None:
+    """Random slices of every scale: g on a grid in their own units is not negative where none was refused."""
+    rng = np.random.default_rng(1)
+    accepted = 0
+    for _ in range(300):
+        scale = np.exp(rng.uniform(np.log(1e-3), np.log(0.5)))
+        b, rho, sigma = scale * 10 ** rng.uniform(-2, 0.3), rng.uniform(-0.95, 0.95), scale * 10 ** rng.uniform(-2, 1)
+        a = scale**2 * rng.uniform(0.2, 1.5) - b * sigma * np.sqrt(1 - rho**2) * rng.uniform()
+        try:
+            slice_ = SviSlice(a, b, rho, scale * rng.normal(), sigma)
+            svi_surface([slice_], [0.1], [100.0], [1.0])
+        except DataError:
+            continue
+        accepted += 1
+        for x in (scale * np.linspace(-12, 12, 4001), slice_.m + sigma * np.linspace(-20, 20, 4001)):
+            assert butterfly(x, *slice_.derivatives(x)).min() >= 0
+    assert accepted > 150
+
+
+def test_a_surface_of_given_slices_names_what_is_not_a_market() -> None:
+    for arguments, message in (
+        (([SKEWED], [0.25], [-100.0], [1.0]), "forward is -100"),
+        (([SKEWED], [0.25], [np.nan], [1.0]), "forward is nan"),
+        (([SKEWED], [0.25], [100.0], [0.0]), "discount is 0"),
+        (([SKEWED], [-0.25], [100.0], [1.0]), "years is -0.25"),
+        (([SKEWED], [0.25, 0.5], [100.0], [1.0]), "2 years for 1 slices; give one per slice"),
+        (([SKEWED, LATER], [0.25, 0.5], [100.0], [1, 1]), "1 forwards for 2 slices"),
+        (([SviSlice(0.0, 0.0, 0.0, 0.0, 0.1)], [0.25], [100.0], [1.0]), "butterfly arbitrage"),
+    ):
+        with pytest.raises(DataError, match=message):
+            svi_surface(*arguments)
+
+
 def test_slices_that_cross_are_refused_where_they_do() -> None:
     with pytest.raises(
         DataError, match=r"SVI slice at 0\.5 years has calendar arbitrage: its total variance .* lies below"
@@ -249,6 +383,8 @@ def test_slices_that_cross_are_refused_where_they_do() -> None:
 def test_parameters_that_are_no_variance_are_refused() -> None:
     with pytest.raises(DataError, match="lowest variance >= 0"):
         SviSlice(a=-0.1, b=0.1, rho=0.0, m=0.0, sigma=0.1)
+    with pytest.raises(DataError, match="finite numbers"):
+        SviSlice(a=0.1, b=0.1, rho=0.0, m=np.nan, sigma=0.1)
 
 
 def test_svis_derivatives_and_g_are_those_of_its_variance() -> None:
@@ -285,6 +421,28 @@ def test_between_expiries_there_is_no_arbitrage_and_the_money_is_linear(pair: Su
         assert np.all(np.diff(slope) >= -1e-9), t
     money = [float(pair.vol(0.0, t)) ** 2 * t for t in (0.25, 0.375, 0.5)]
     assert money[1] == pytest.approx((money[0] + money[2]) / 2, rel=1e-9)
+
+
+@pytest.mark.parametrize("last", [ssvi(-0.7, (2.0,), 0.65, 1.9)[0], LATER], ids=["steep", "mild"])
+def test_after_the_last_expiry_calls_stay_convex_and_rise(last: SviSlice) -> None:
+    surface = svi_surface([last], [2.0], [100.0], [1.0])
+    width = float(np.sqrt(last.variance(0.0)))
+    strike = np.exp(width * np.linspace(-6, 6, 1201))
+    before = np.zeros(strike.size)
+    for t in (2.0, 2.002, 2.2, 3.0, 6.0, 20.0):
+        vol = surface.vol(np.log(strike), t)
+        out = black(1.0, strike, t, vol, np.where(strike >= 1, 1, -1))
+        call = out + np.maximum(1 - strike, 0)
+        slope = np.diff(call) / np.diff(strike)
+        assert np.diff(slope).min() >= -1e-12, t
+        assert (out - before).min() >= -1e-15, t
+        before = out
+    assert abs(float(surface.vol(0.0, 6.0)) / float(surface.vol(0.0, 2.0)) - 1) < 0.05
+
+
+def test_after_the_last_expiry_a_flat_smile_stays_flat() -> None:
+    surface = svi_surface([SviSlice(a=0.04, b=0.0, rho=0.0, m=0.0, sigma=0.1)], [1.0], [100.0], [1.0])
+    assert np.allclose(surface.vol(np.linspace(-2, 2, 21), 4.0), 0.2, rtol=1e-12)
 
 
 def test_at_an_expiry_the_surface_is_its_slice_and_prices_obey_parity(pair: Surface) -> None:
