@@ -8,10 +8,12 @@ import scipy.sparse as sp
 
 from optihedge.errors import DataError
 from optihedge.hedge.problem import Problem
+from optihedge.hedge.program import row_violations
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
 
 Array = np.ndarray
+_PART, _CLOSE = 1e-3, 1e-6  # of a baseline's trade: what must be possible; of that: what counts as equal
 
 
 def baselines(market: Market, problem: Problem, after: Array) -> pd.DataFrame:
@@ -24,16 +26,54 @@ def baselines(market: Market, problem: Problem, after: Array) -> pd.DataFrame:
     hedge               quantities `after` (N), for comparison
     """
     start = problem.start
-    candidates = {"no trade": np.zeros(len(start)), "nearest instrument": nearest_trade(market, problem)}
-    regressed = regression_trades(market, problem)
-    if regressed is not None:
-        candidates["regression beta"] = regressed
+    candidates = {"no trade": np.zeros(len(start)), **simple_trades(market, problem)}
     rows = {name: _row(problem, start, start + trade) for name, trade in {**candidates, "hedge": after - start}.items()}
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("baseline")
     frame["trades"] = [_text(problem.names, trade) for trade in candidates.values()] + [
         f"{int(np.count_nonzero(after != start))} contracts"
     ]
     return frame
+
+
+def simple_trades(market: Market, problem: Problem) -> dict[str, Array]:
+    """N trades by name of what takes no optimiser."""
+    trades = {"nearest instrument": nearest_trade(market, problem)}
+    regressed = regression_trades(market, problem)
+    return trades if regressed is None else {**trades, "regression beta": regressed}
+
+
+def why_no_trade(market: Market, problem: Problem, table: pd.DataFrame, aversion: float) -> str:
+    """Why the optimum trades nothing, in figures of the simple hedge (a row of `baselines`) that takes off most risk.
+
+    '' where none takes off any. One that is worth more than it costs is named before one that is not: then its limits
+    forbid even a part of it, or what is neither risk, cost nor limit does.
+    """
+    alone, simple = table.loc["no trade"], table.drop(index=["no trade", "hedge"])
+    worth = aversion / 2 * problem.days * (alone["volatility"] ** 2 - simple["volatility"] ** 2)
+    cost = simple["cost"] - alone["cost"]
+    pays = (worth > 0) & (worth > cost)
+    if not (worth > 0).any():
+        return ""
+    best = worth[pays].idxmax() if pays.any() else worth.idxmax()
+    figures, trades = f"risk reduction worth {worth[best]:,.6g}, cost {cost[best]:,.6g}", simple.at[best, "trades"]
+    if not pays.any():
+        return f"no trade: {figures} ({best}: {trades})"
+    forbidding = _forbidding(problem, simple_trades(market, problem)[best])
+    reason = f"limits forbid it: {', '.join(forbidding)}" if forbidding else "whole lots or another term leave it out"
+    return f"no trade, not for its cost ({figures}, {best}: {trades}): {reason}"
+
+
+def _forbidding(problem: Problem, trade: Array) -> list[str]:
+    """The hard limits that a small part of a trade (N) would break, or break further."""
+    p = problem.program
+    before, after = (problem.columns(problem.start + part * trade) for part in (0.0, _PART))
+    near = _CLOSE * np.abs(after - before)
+    boxes = (after > before) & (after > p.upper + near) | (after < before) & (after < p.lower - near)
+    more = row_violations(p, after) - row_violations(p, before)
+    moved = abs(p.rows) @ np.abs(after - before)
+    rows = (more > _CLOSE * moved) & np.isinf(p.row_penalty) & (p.row_tier >= 0)
+    named = [name for name, one in zip(p.row_names, rows, strict=True) if one]
+    return named + [f"bounds of {name}" for name, one in zip(p.columns, boxes, strict=True) if one]
 
 
 def _row(problem: Problem, before: Array, after: Array) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from optihedge.hedge.baselines import baselines
+from optihedge.hedge.baselines import baselines, why_no_trade
 from optihedge.hedge.certificate import Certificate
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.program import VOLATILITY_UNIT, Program, row_values, row_violations
@@ -248,27 +248,15 @@ class Hedge:
             for term in self.model.objective:
                 if isinstance(term, Variance):
                     aversion = term.at(self.problem.size)
-                    lines += self._not_worth_it(aversion)
+                    if self.problem.start.any() and not (self.trades.abs() > _DUST).any():
+                        reason = why_no_trade(self.market, self.problem, self.baselines, aversion)
+                        lines += [reason] if reason else []
                     horizon = float(np.sqrt(self.risk.loc["variance", "after"]))
                     lines.append(
                         f"aversion {aversion:.4g}: one unit less volatility over the horizon is worth "
                         f"{aversion * horizon:.3g} here; objective = aversion / 2 x variance + cost + carry"
                     )
         return lines
-
-    def _not_worth_it(self, aversion: float) -> list[str]:
-        """Where nothing is traded: what the best simple hedge would be worth, and cost. Empty otherwise."""
-        simple = self.baselines.drop(index=["no trade", "hedge"])
-        if (self.trades.abs() > _DUST).any() or not self.problem.start.any() or simple.empty:
-            return []
-        alone = self.baselines.loc["no trade"]
-        worth = aversion / 2 * self.problem.days * (alone["volatility"] ** 2 - simple["volatility"] ** 2)
-        cost = simple["cost"] - alone["cost"]
-        best = (worth - cost).idxmax()
-        return [
-            f"no trade: risk reduction worth {worth[best]:,.6g}, cost {cost[best]:,.6g} "
-            f"({best}: {simple.at[best, 'trades']})"
-        ]
 
     def _tables(self) -> dict[str, pd.DataFrame]:
         lots = self.market.instruments["lot"].to_numpy(dtype=float)[self.problem.positions]

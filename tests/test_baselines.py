@@ -1,0 +1,58 @@
+"""Why nothing is traded: its cost, its limits, or its lots; said of the simple hedge that takes off most risk."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from desks import flat_risk, stocks
+
+from optihedge.hedge.baselines import why_no_trade
+from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.result import Hedge
+from optihedge.hedge.terms.limits import TradeLimit, TurnoverLimit
+from optihedge.hedge.terms.objective import SpreadCost, Variance
+from optihedge.market.snapshot import Market
+from optihedge.trades.lots import round_to_lots
+
+
+def hedged(market: Market, *constraints, aversion: float = 1.0, held: float = 100.0) -> Hedge:
+    objective = (Variance(aversion), SpreadCost())
+    return HedgeModel(risk=flat_risk(market), objective=objective, constraints=constraints).hedge(market, {"S0": held})
+
+
+def table(market: Market, **simple: tuple[float, float]) -> pd.DataFrame:
+    """Baselines: (volatility per day, cost) by name, beside 3.0 at no cost."""
+    rows = {"no trade": (3.0, 0.0), **simple, "hedge": (3.0, 0.0)}
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["volatility", "cost"])
+    return frame.assign(trades="+1 S0")
+
+
+@pytest.mark.parametrize(("limit", "name"), [(TradeLimit(0.0), "bounds of S0"), (TurnoverLimit(0.0), "turnover")])
+def test_a_limit_that_forbids_the_trade_is_named_and_not_its_cost(limit, name):
+    """100 S0 sold takes off all of the 1 % a day: worth aversion / 2 x (0.01 x value)^2, far above half the spread."""
+    market = stocks(3, spread=2e-3)
+    hedge = hedged(market, limit)
+    value = 100 * market.price["S0"]
+    worth, cost = 0.5 * (0.01 * value) ** 2, 100 * market.trade_cost.at["S0", "sell"]
+    (line,) = (line for line in str(hedge).splitlines() if line.startswith(("no trade:", "no trade,")))
+    assert f"worth {worth:,.6g}, cost {cost:,.6g}" in line and worth > cost
+    assert line.startswith("no trade, not for its cost") and f"limits forbid it: {name}" in line
+
+
+def test_whole_lots_that_leave_the_trade_out_are_not_called_its_cost():
+    market = stocks(3, spread=1e-4, lot=1.0)
+    hedge = round_to_lots(hedged(market, held=0.4))
+    assert (hedge.trades == 0).all()
+    assert "no trade, not for its cost" in str(hedge) and "whole lots or another term leave it out" in str(hedge)
+
+
+def test_the_simple_hedge_of_largest_worth_speaks():
+    """Aversion 2: worth is the fall of variance, 9 - 4 = 5 against 9 - 10 = -1, whatever is cheaper."""
+    market = stocks(3)
+    problem = hedged(market, aversion=1e-12).problem
+    cheap = table(market, **{"nearest instrument": (2.0, 10.0), "regression beta": (np.sqrt(10.0), 0.1)})
+    text = "no trade: risk reduction worth 5, cost 10 (nearest instrument: +1 S0)"
+    assert why_no_trade(market, problem, cheap, 2.0) == text
+    pays = table(market, **{"nearest instrument": (1.0, 10.0), "regression beta": (2.0, 4.0)})
+    said = why_no_trade(market, problem, pays, 2.0)  # 8 for 10 does not pay, 5 for 4 does
+    assert said.startswith("no trade, not for its cost (risk reduction worth 5, cost 4, regression beta: +1 S0)")
+    assert why_no_trade(market, problem, table(market, **{"nearest instrument": (3.5, 0.1)}), 2.0) == ""
