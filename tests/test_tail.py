@@ -1,5 +1,6 @@
 """Terms over scenarios, against brute force and independent linear programs."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -177,6 +178,18 @@ def test_whole_lots_keep_a_worst_case_at_the_least_cost_of_all_lots():
     assert (trade_list(hedge)["reason"] == "worst case").all()
 
 
+def test_lots_that_break_a_worst_case_say_by_how_much_and_how_far_it_was_before():
+    market = own_greeks({"B": (0.0,), "X": (0.0,)}, ("none",), half_spread=0.01)
+    market = replace(market, instruments=market.instruments.assign(min_quantity=[0.0, 8.0]))
+    pnl = pd.DataFrame({"B": [-1.0, -0.5], "X": [-1.0, 1.0]})
+    hedge = hedged(market, {"B": 9.0}, (SpreadCost(),), (WorstCase(pnl, limit=7.5), TradeLimit(10.0)), universe=("X",))
+    assert hedge.trades["X"] == pytest.approx(-1.5)  # and 8 at least would lose 12.5 in the other scenario
+    lots = round_to_lots(hedge)
+    assert lots.trades["X"] == 0
+    assert "ends 1.5 base currency beyond its limit (1.5 before)" in lots.certificate.note
+    assert lots.limits.loc["worst case", "violation"] == pytest.approx(1.5)
+
+
 def test_scenario_variance_is_the_variance_of_the_scenarios():
     market, book = stocks(4), {"S0": 1000.0, "S1": 300.0}
     pnl = scenarios(market)
@@ -229,3 +242,12 @@ def test_a_wrong_term_is_refused(make):
 def test_scenarios_do_not_need_a_risk():
     market = stocks(2)
     assert hedged(market, {"S0": 1.0}, (ScenarioVariance(scenarios(market), 1.0),)).risk.empty
+
+
+def test_noise_without_labels_and_a_confidence_that_is_no_number_are_refused():
+    pnl = pd.DataFrame({"S0": [1.0, -1.0]})
+    with pytest.raises(SpecError, match="noise is ndarray; give a Series by contract"):
+        ScenarioVariance(pnl, 1e-3, noise=np.array([1.0]))
+    for confidence in ("x", np.nan, -0.1, 1.0):
+        with pytest.raises(SpecError, match=f"confidence is .?{confidence}.?; give a number"):
+            Shortfall(pnl, confidence=confidence)

@@ -143,13 +143,14 @@ def _at_own_limits(problem: Problem, h: Array) -> tuple[Problem, Array]:
     what a search over whole lots needs.
     """
     p = problem.program
-    lower, upper = p.lower.copy(), p.upper.copy()
+    start, lower, upper = p.start.copy(), p.lower.copy(), p.upper.copy()
     for row in map(p.row_names.index, problem.row_measures):
         (entries,) = p.rows[[row]].toarray()
         own = np.flatnonzero(entries)
         if len(own) == 1 and np.isinf(p.row_penalty[row]):
-            lower[own] = upper[own] = np.clip(p.row_upper[row] / entries[own], lower[own], upper[own])
-    return replace(problem, program=replace(p, lower=lower, upper=upper)), np.clip(h, lower, upper)
+            start[own] = np.clip(p.row_upper[row] / entries[own], lower[own], upper[own])
+            lower[own] = upper[own] = start[own]
+    return replace(problem, program=replace(p, start=start, lower=lower, upper=upper)), np.clip(h, lower, upper)
 
 
 def _warm(hedge: Hedge, program: Program) -> Candidate:
