@@ -1,5 +1,7 @@
 """Loadings and exposures are derivatives: of a revaluation written out here, in either numeraire."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -407,6 +409,16 @@ def test_what_a_contracts_own_driver_moves_is_either_its_delta_or_its_fx(base):
     own = [loadings.at[market.instruments.at[name, "underlying"], name] for name in others]
     assert price[market.instruments.loc[others, "underlying"]].all()
     np.testing.assert_allclose(market.exposures.loc[others, "delta"], own, rtol=1e-12)
+
+
+def test_a_desks_own_delta_on_a_pair_stands_as_given_and_is_its_fx():
+    plain = monies("USD")
+    own = pd.DataFrame({"instrument": ["6E-C", "SAP"], "delta": [0.5, 260.0]})
+    market = replace(plain, own_exposures=own)
+    assert market.exposures.loc[["6E-C", "SAP"], "delta"].tolist() == [0.5, 260.0]
+    assert market.exposures.loc["6E-C", "fx"] == pytest.approx(0.5, rel=1e-12)
+    assert market.loadings.matrix[[4], :].toarray()[0, market.names.get_loc("6E-C")] == pytest.approx(0.5, rel=1e-12)
+    assert market.exposures.loc["SAP", "fx"] == plain.exposures.loc["SAP", "fx"]
 
 
 @pytest.mark.parametrize("drivers", [None, pd.DataFrame({"kind": ["price", "fx"]}, index=["SAP", "EURUSD"])])

@@ -147,6 +147,8 @@ def pair_assets(underlying: pd.Series, drivers: pd.DataFrame) -> pd.Series:
     """The underlyings, with EUR in place of EURUSD where that is an fx driver's pair and no driver's underlying."""
     known = drivers[drivers["kind"].isin(RETURNS)]
     pairs = set(known.loc[known["kind"] == "fx", ["underlying", "currency"]].itertuples(index=False, name=None))
+    if not pairs:
+        return underlying
     strange = {name: _pair_of(name) for name in underlying[~underlying.isin(known["underlying"])].unique()}
     return underlying.replace({name: pair[0] for name, pair in strange.items() if pair in pairs})
 
