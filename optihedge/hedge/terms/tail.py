@@ -51,6 +51,8 @@ class ScenarioVariance(Term):
         super().__post_init__()
         _check_frame(self, self.pnl)
         check_number(self.label, "aversion", self.aversion, 0.0)
+        if self.noise is not None and not isinstance(self.noise, pd.Series):
+            raise SpecError(f"{self.label}: noise is {type(self.noise).__name__}; give a Series by contract")
 
     def contribute(self, p: ProgramBuilder) -> None:
         values = scenario_rows(p, self, self.pnl)
@@ -77,7 +79,8 @@ class Shortfall(Term):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_frame(self, self.pnl)
-        if not 0 <= self.confidence < 1:
+        check_number(self.label, "confidence", self.confidence, 0.0)
+        if self.confidence >= 1:
             raise SpecError(f"{self.label}: confidence is {self.confidence}; give a number in [0, 1)")
         check_number(self.label, "weight", self.weight, 0.0)
         if self.limit is not None:
