@@ -440,6 +440,13 @@ def test_after_the_last_expiry_calls_stay_convex_and_rise(last: SviSlice) -> Non
     assert abs(float(surface.vol(0.0, 6.0)) / float(surface.vol(0.0, 2.0)) - 1) < 0.05
 
 
+def test_where_a_price_underflows_there_is_still_a_vol() -> None:
+    flat = [SviSlice(a=a, b=0.0, rho=0.0, m=0.0, sigma=0.1) for a in (0.0004, 0.0008)]
+    surface = svi_surface(flat, [0.01, 0.02], [100.0, 100.0], [1.0, 1.0])
+    for t in (0.005, 0.01, 0.015, 0.02, 0.03):
+        assert np.all(surface.vol([-6.0, -3.0, 3.0, 6.0], t) >= 0.2 * (1 - 1e-9))
+
+
 def test_after_the_last_expiry_a_flat_smile_stays_flat() -> None:
     surface = svi_surface([SviSlice(a=0.04, b=0.0, rho=0.0, m=0.0, sigma=0.1)], [1.0], [100.0], [1.0])
     assert np.allclose(surface.vol(np.linspace(-2, 2, 21), 4.0), 0.2, rtol=1e-12)

@@ -287,8 +287,11 @@ def _mixed_vol(near: Slice, far: Slice, x: Floats, years: Floats) -> Floats:
     if ends[1] > ends[0]:
         share = (erf(deviation / np.sqrt(8)) - ends[0]) / (ends[1] - ends[0])
     sign = np.where(x >= 0, 1.0, -1.0)
-    prices = [black(1.0, np.exp(x), s.years, s.vol(x), sign) for s in (near, far)]
-    return implied_vol((1 - share) * prices[0] + share * prices[1], 1.0, np.exp(x), years, sign)
+    vols = [s.vol(x) for s in (near, far)]
+    prices = [black(1.0, np.exp(x), s.years, vol, sign) for s, vol in zip((near, far), vols, strict=True)]
+    price = (1 - share) * prices[0] + share * prices[1]
+    vol = implied_vol(price, 1.0, np.exp(x), years, sign)
+    return np.where(price > _NO_PRICE, vol, vols[1] * np.sqrt(far.years / years))  # in the wings the far slice decides
 
 
 def _delta_moneyness(slice_: Slice, delta: float) -> float:
