@@ -178,9 +178,9 @@ class Market:
         """Exposures per contract in desk units (attrs["unit"]), the desk's own columns last.
 
         fx is the P&L of +100 % of every foreign money against base, prices in their own money held: what an fx driver
-        moves is fx, and a contract on a pair (spot, future, option) has fx in place of delta; its gamma, vanna and charm
-        are changes of its sensitivity to the pair as that is quoted. A delta that the desk gives for it stands, and
-        counts in its fx. With a coin as base, the money that the coin is quoted in counts as home.
+        moves is fx, and a contract on a pair (spot, future, option) has fx in place of delta; its gamma, vanna and
+        charm are changes of its sensitivity to the pair as that is quoted. A delta that the desk gives for it stands,
+        and counts in its fx. With a coin as base, the money that the coin is quoted in counts as home.
 
         The theta of a coin-settled option holds ln(F/S), that of a linear one lets the forward roll down to the spot.
         """
