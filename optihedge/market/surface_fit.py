@@ -92,8 +92,8 @@ def fit_surface(quotes: pd.DataFrame) -> Surface:
     differ within an expiry; and where an expiry has no quote with an implied vol.
     """
     sheets: list[_Sheet] = []
-    groups = sorted(_checked(quotes).groupby("expiry"), key=lambda group: float(group[1]["years"].median()))
-    for expiry, rows in groups:
+    groups = _checked(quotes).groupby("expiry", observed=True)
+    for expiry, rows in sorted(groups, key=lambda group: float(group[1]["years"].median())):
         sheets.append(_sheet(str(expiry), rows, sheets[-1].base if sheets else None))
     splines = _solve(sheets)
     return Surface(tuple(_slice(sheet, spline) for sheet, spline in zip(sheets, splines, strict=True)))
@@ -113,7 +113,7 @@ def _checked(quotes: pd.DataFrame) -> pd.DataFrame:
     crossed = (rows["ask"] <= 0) | (rows["ask"] < rows["bid"])
     problem = "ask is {value}, zero or below the bid"
     refuse(crossed.to_numpy(), "quotes", problem, rows["ask"], "drop quotes without an ask or with the bid above it")
-    for expiry, years in rows.groupby("expiry")["years"]:
+    for expiry, years in rows.groupby("expiry", observed=True)["years"]:
         low, high = float(years.min()), float(years.max())
         if high > max(_SAME_TIME * low, low + _HOUR):
             raise DataError(

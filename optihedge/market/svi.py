@@ -76,7 +76,8 @@ def lowest_g(slice_: SviSlice) -> tuple[float, float]:
         worst = int(np.argmin(g))
         if g[worst] < lowest:
             lowest, at = float(g[worst]), float(points[worst])
-        dips = np.flatnonzero((g[1:-1] <= g[:-2]) & (g[1:-1] <= g[2:])) + 1
+        dips = np.flatnonzero((g[1:-1] < g[:-2]) & (g[1:-1] <= g[2:])) + 1
+        dips = dips[np.argsort(g[dips])[:8]]
         if not dips.size:
             break
         points = np.unique(np.linspace(points[dips - 1], points[dips + 1], 21))
