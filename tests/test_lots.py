@@ -1,5 +1,6 @@
 """Whole lots: every trade a multiple of its lot, no box broken, bands met where a lot choice can meet them."""
 
+import time
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -8,6 +9,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 import optihedge as oh
 from optihedge.errors import InfeasibleError
@@ -113,6 +115,75 @@ def test_eight_legs_within_two_lots_agree_with_enumeration(seed: int) -> None:
     if met.any():
         best = min(objective(p, point) for point in points[met])
         assert rounding.objective - best <= 0.5 * max(best - rounding.bound, 0.05 * abs(best))
+
+
+def usual_lots(p: Program) -> np.ndarray:
+    """What one lot of the median leg adds to each row."""
+    weights = np.where(p.rows.toarray() != 0, abs(p.rows.toarray()), p.rows_on_trades.toarray())
+    return np.asarray(np.median(weights * p.lot, axis=1))
+
+
+def least_of_all(p: Program) -> tuple[float, float]:
+    """Brute force: the least (excess in usual lots of each row, objective) of any lot choice."""
+    points, _ = every_choice(p)
+    usual = usual_lots(p)
+    excess = np.array([np.round((row_violations(p, point) / usual).sum(), 9) for point in points])
+    least = excess.min()
+    return float(least), min(objective(p, point) for point in points[excess == least])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_where_no_lot_choice_meets_every_band_the_least_total_violation_is_found(seed: int) -> None:
+    p = small_program(1000 + seed, legs=3, width=0.002)
+    p = replace(p, lower=p.start - 12.0, upper=p.start + 12.0)
+    least, best = least_of_all(p)
+    rounding = round_program(p, solve(p).h, solve)
+    usual = usual_lots(p)
+    assert (row_violations(p, rounding.h) / usual).sum() == pytest.approx(least, abs=1e-7)
+    assert rounding.objective == pytest.approx(best, rel=1e-7)
+
+
+@pytest.mark.parametrize(("seed", "legs"), [(s, n) for s in range(3) for n in (3, 5, 7)])
+def test_with_few_legs_the_cheapest_lots_that_meet_the_bands_are_found(seed: int, legs: int) -> None:
+    rng = np.random.default_rng(7 * seed + legs)
+    exposures, cost = rng.normal(0, [[1000.0], [700.0]], (2, legs)), rng.uniform(1, 60, legs)
+    away, band = rng.normal(0, 9000, 2), np.array([300.0, 400.0])
+    p = Program(columns=tuple(f"leg{i}" for i in range(legs)), start=np.zeros(legs), lower=np.full(legs, -40.0),
+                upper=np.full(legs, 40.0), lot=np.ones(legs), buy=cost, sell=cost, row_names=("e1", "e2"),
+                rows=exposures, row_lower=-band - away, row_upper=band - away)  # fmt: skip
+    oracle = milp(
+        np.tile(cost, 2), integrality=np.ones(2 * legs), bounds=Bounds(0, 40),
+        constraints=LinearConstraint(np.hstack([exposures, -exposures]), p.row_lower, p.row_upper),
+    )  # fmt: skip
+    rounding = round_program(p, solve(p).h, solve)
+    assert oracle.status == 0 and row_violations(p, rounding.h).max() <= BAND_TOLERANCE * band.min()
+    assert rounding.objective == pytest.approx(oracle.fun, rel=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_lots_of_four_legs_in_wide_boxes_are_the_best_of_all(seed: int) -> None:
+    p = small_program(1000 + seed, legs=4, width=[0.005, 0.05, 0.2, 0.6][seed % 4])
+    p = replace(p, lower=p.start - 6.0, upper=p.start + 6.0)
+    least, best = least_of_all(p)
+    rounding = round_program(p, solve(p).h, solve)
+    assert (row_violations(p, rounding.h).max() <= BAND_TOLERANCE) == (least == 0)
+    assert rounding.objective == pytest.approx(best, rel=2e-3) or rounding.objective <= best
+
+
+@pytest.mark.parametrize("power", [0, 5, 10, 14, 18, 30])
+def test_lots_too_fine_to_count_are_harmless(power: int) -> None:
+    p = small_program(0, legs=5)
+    p = replace(p, lot=np.full(5, 0.5**power))
+    continuous = solve(p)
+    begin = time.process_time()
+    rounding = round_program(p, continuous.h * 1.0, solve)
+    assert time.process_time() - begin < 5
+    assert row_violations(p, rounding.h).max() <= 0.5**power
+    finer = replace(p, lot=np.full(5, 10.0 ** -(power + 12)))
+    rounding = round_program(finer, continuous.h, solve)
+    assert np.abs(rounding.h - continuous.h).max() <= 1e-6 and rounding.broken.empty
+    assert rounding.gap <= 1e-6 * abs(rounding.bound)
 
 
 def replace_box(p: Program, size: float) -> Program:

@@ -15,6 +15,7 @@ _POINTS = 4**MOST_LEGS  # enumerated around a point
 _CHUNK = 4096
 _MOST_NODES = 5_000  # of an integer program's tree, over all its rounds
 _MOST_ROUNDS = 6  # each makes the program exact where its last answer was
+_FARTHEST = 1e5  # lots from the point wanted: with more, a program's tolerance would be whole lots
 _CLOSE = 1e-3  # of the price of lots: a saving not looked for
 _SPREAD = np.array([-30.0, -12.0, -5.0, -2.0, -1.0, 0.0, 1.0, 2.0, 5.0, 12.0, 30.0])  # lots: where curves start exact
 
@@ -83,8 +84,9 @@ class LotProgram:
         self._around, self._centre, self._legs = around, centre, legs
         n, m, lot = len(legs), len(around.units), grid.lot[legs]
         wanted = grid.lots(centre)[legs]
-        self._low = np.maximum(grid.low[legs], np.floor(wanted - reach))
-        self._high = np.minimum(grid.high[legs], np.ceil(wanted + reach))
+        self._low = np.maximum(grid.low[legs], np.floor(wanted - min(reach, _FARTHEST)))
+        self._high = np.minimum(grid.high[legs], np.ceil(wanted + min(reach, _FARTHEST)))
+        self._zero = np.clip(np.floor(wanted), self._low, self._high)  # the program counts lots from here
         self._curve = curve if curve is not None else self._cost
         base = centre.copy()
         base[legs] = p.start[legs]
@@ -139,6 +141,7 @@ class LotProgram:
         row = np.zeros((len(upper), self._count))
         for name, part in parts.items():
             row[:, self._at[name]] = part
+            upper = upper - part @ self._zero if name == "lots" else upper
         (self._curves if "cost" in parts or "risk" in parts else self._limits).append((row, upper))
 
     def _chords(self, places: Array) -> None:
@@ -172,24 +175,24 @@ class LotProgram:
             short = np.append(np.zeros(len(self._around.units)), -1.0)
             self._add({"lots": slope[None], "short": short[None]}, np.array([1e3 - parts * now + slope @ lots]))
 
-    def least(self, nodes: int, short: float | None = None, scale: float = 1.0) -> tuple[Array | None, float, int]:
+    def least(self, nodes: int, scale: float | None = None) -> tuple[Array | None, float, int]:
         """Quantities (n; None: not found), what the program says they are worth, and nodes of its tree.
 
-        short   None: the least sum by which hard rows fall short; else at most so much of it, and the least cost,
-                risk and penalties above those of `centre`, in units of `scale` (base currency)
+        scale   None: the least sum by which hard rows fall short; else none may, and the least cost, risk and
+                penalties above those of `centre`, in units of `scale` (base currency)
         """
         from scipy.optimize import Bounds, LinearConstraint, milp
 
-        p, at, used = self._around.program, self._at, self._limits if short is None else self._limits + self._curves
+        p, at, used = self._around.program, self._at, self._limits if scale is None else self._limits + self._curves
         low, high, aim, whole = -np.full(self._count, np.inf), np.full(self._count, np.inf), *np.zeros((2, self._count))
-        low[at["lots"]], high[at["lots"]] = self._low, self._high
+        low[at["lots"]], high[at["lots"]] = self._low - self._zero, self._high - self._zero
         low[at["short"]] = 0.0
         whole[at["lots"]] = 1.0
         for name in ("bought", "sold"):
             low[at[name]], high[at[name]], whole[at[name]] = 0.0, self._sized, self._sized
         rows, upper = np.concatenate([row for row, _ in used]), np.concatenate([limit for _, limit in used])
         hard = at["short"][self._hard]
-        if short is None:
+        if scale is None:
             aim[hard] = 1.0
         else:
             money = np.concatenate([at["cost"], at["risk"]])
@@ -198,8 +201,7 @@ class LotProgram:
             upper[curves] /= scale
             aim[money] = 1.0
             aim[at["short"][~self._hard]] = (p.row_penalty * self._around.units)[~self._around.hard] / scale
-            high[hard] = 0.0 if short == 0 else np.inf
-            rows, upper = np.vstack([rows, np.isin(np.arange(self._count), hard)]), np.append(upper, short)
+            high[hard] = 0.0
         found = milp(
             aim, constraints=LinearConstraint(sp.csr_array(rows), -np.inf, upper), bounds=Bounds(low, high),
             integrality=whole, options={"node_limit": nodes, "mip_rel_gap": _CLOSE},
@@ -207,7 +209,8 @@ class LotProgram:
         if found.x is None:
             return None, np.inf, nodes
         answer, grid = self._centre.copy(), self._around.grid
-        answer[self._legs] = grid.start[self._legs] + grid.lot[self._legs] * np.round(found.x[at["lots"]])
+        lots = self._zero + np.round(found.x[at["lots"]])
+        answer[self._legs] = grid.start[self._legs] + grid.lot[self._legs] * lots
         allowed = grid.permitted(grid.lots(answer))[self._legs].all()
         return (answer if allowed else None), float(found.fun), int(found.mip_node_count)
 
@@ -216,16 +219,16 @@ def best_far_away(around: Neighbourhood, centre: Array, best: Array) -> Array:
     """A permitted point of the whole box with less (excess, objective) than `best` (n contracts), or that.
 
     centre   the continuous optimum: the objective there bounds what is to be had
-    First the least excess, where best has any; then at most so much, and the least objective.
+    The least excess, where best has any, with the least objective nearby; once it has none, the least objective.
     """
     program = LotProgram(around, centre, np.flatnonzero(around.grid.lumpy))
     program.refine(best)
     floor, rank, nodes = objective(around.program, centre), ranked(around, best), _MOST_NODES
     for money in (False, True):
-        rounds = _MOST_ROUNDS if money or rank[0] > 0 else 0
+        rounds = _MOST_ROUNDS if money == (rank[0] == 0) else 0
         while rounds and nodes > 0:
             scale = max(rank[1] - floor, 1e-9 * abs(rank[1]), 1e-300)
-            found, said, used = program.least(nodes, rank[0] if money else None, scale)
+            found, said, used = program.least(nodes, scale if money else None)
             if found is None:
                 break
             now = ranked(around, found)
@@ -235,7 +238,8 @@ def best_far_away(around: Neighbourhood, centre: Array, best: Array) -> Array:
             if (now[1] - floor) / scale - said <= _CLOSE if money else now[0] - said <= _CLOSE:
                 break
             program.refine(found)
-    return best
+    near = best_nearby(around, best) if rank[0] > 0 else None
+    return best if near is None or ranked(around, near) > rank else near
 
 
 def nearest_within(around: Neighbourhood, h: Array, legs: Array, reach: float, room: Array) -> Array | None:
@@ -250,7 +254,7 @@ def nearest_within(around: Neighbourhood, h: Array, legs: Array, reach: float, r
     program = LotProgram(
         around, h, legs, reach=reach, room=room, curve=lambda leg, lots: weight[leg] * np.abs(lots - wanted[leg])
     )
-    return program.least(_MOST_NODES, short=0.0)[0]
+    return program.least(_MOST_NODES, 1.0)[0]
 
 
 def ranked(around: Neighbourhood, h: Array) -> tuple[float, float]:

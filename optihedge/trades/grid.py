@@ -9,6 +9,7 @@ import numpy as np
 from optihedge.errors import InfeasibleError
 from optihedge.hedge.program import Array, Program
 
+_MOST_LOTS = 2.0**40  # within a box: finer lots are taken in bundles, each a part in 1e12 of the box
 _WHOLE = 1e-7  # of a lot: closer to a whole number than this is whole
 
 
@@ -16,7 +17,8 @@ _WHOLE = 1e-7  # of a lot: closer to a whole number than this is whole
 class Grid:
     """Permitted trades of n columns: lot x k with low <= k <= high and k = 0 or |k| >= least.
 
-    lot 0 marks a column that is not traded in lots (an auxiliary). `lumpy` columns are those with a choice.
+    lot 0 marks a column that is not traded in lots (an auxiliary); lots too fine to count are taken in bundles of a
+    power of two. `lumpy` columns are those with a choice.
     """
 
     columns: tuple[str, ...]
@@ -33,10 +35,13 @@ class Grid:
         Raises InfeasibleError naming a contract whose box holds no permitted trade.
         """
         lot = np.where(program.lot > 0, program.lot, 1.0)
+        reach = np.maximum(np.abs(program.lower - program.start), np.abs(program.upper - program.start)) / lot
+        lot = lot * 2.0 ** np.maximum(np.ceil(np.log2(np.maximum(reach, 1.0) / _MOST_LOTS)), 0.0)
         least = np.maximum(np.ceil(np.nan_to_num(smallest) / lot - _WHOLE), 1.0) if smallest is not None else 1.0
         low = np.ceil((program.lower - program.start) / lot - _WHOLE)
         high = np.floor((program.upper - program.start) / lot + _WHOLE)
-        grid = cls(program.columns, program.start, program.lot, np.broadcast_to(least, lot.shape), low, high)
+        traded = np.where(program.lot > 0, lot, 0.0)
+        grid = cls(program.columns, program.start, traded, np.broadcast_to(least, lot.shape), low, high)
         nothing = (grid.lot > 0) & (program.lower < program.upper) & ~grid._has_choice()
         if nothing.any():
             i = int(np.flatnonzero(nothing)[0])

@@ -1,14 +1,13 @@
 """Whole lots: from a continuous hedge to quantities that a venue accepts, limits kept.
 
-Fix the coarsest legs, solve the rest again, repeat until every leg is whole; then search locally. The continuous
-optimum bounds what any lot choice could reach, so the price of whole lots is known.
+Fix the coarsest legs, solve the rest again, repeat until every leg is whole; then search locally, and with few legs by
+an integer program. The continuous optimum bounds what any lot choice could reach, so the price of whole lots is known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,39 +20,22 @@ from optihedge.hedge.program import (
     Array,
     Candidate,
     Program,
-    cost_of_holding,
-    cost_of_trading,
     objective,
-    risk_value,
     row_values,
     row_violations,
 )
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.solve import solve
-from optihedge.hedge.solvers.normalise import column_risk
+from optihedge.trades.dive import Answer, dive, settle
 from optihedge.trades.exact import best_far_away, best_nearby, nearest_within, ranked
 from optihedge.trades.grid import Grid
 from optihedge.trades.other_limits import OwnTerms, meet_own, other_limits
 from optihedge.trades.search import Neighbourhood, improve
 
-_SHARE = 0.15  # of the legs still to be made whole, fixed before the rest is solved again
-_ROUNDS = 8  # solves of the dive; then what is left is rounded: each further one only moves the remainder on
-_PENALTY = 1e3  # x a row's multiplier: what a hard row costs while the dive may still bend it
 _DEAR = 0.02  # of the objective: lots that cost more are looked for further away, where the legs are few
+_WORTH = 1e-6  # of the objective's size before: nothing less is looked for
 _LADDER = 4  # finest traded legs of each row that may mend what the local search could not
 _REACH = 50  # lots
-
-
-class Answer(Protocol):
-    """What a solve gives back."""
-
-    @property
-    def h(self) -> Array:
-        """Quantities, n contracts."""
-
-    @property
-    def status(self) -> str:
-        """The solver's word: optimal, infeasible, or why not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +63,7 @@ class Rounding:
     @property
     def broken(self) -> pd.DataFrame:
         """Hard rows that end further outside their band than half the finest traded lot explains."""
-        over = self.rows["violation"] > self.rows["allowed"] + RESIDUAL_TOLERANCE * self.rows["scale"]
-        return self.rows[over & self.rows["hard"]]
+        return self.rows[_over(self.rows, self.rows["allowed"])]
 
 
 def round_program(
@@ -99,12 +80,13 @@ def round_program(
     multipliers  m, of the continuous optimum; they set how hard the dive holds each row
     smallest     n, contracts: the least |trade| of each column (minimum quantity or notional)
 
-    With at most eight lumpy legs a band that a lot choice can meet is met. Otherwise a row ends at most half the
-    finest traded lot beyond its band, or is named in `broken`. Raises InfeasibleError where a box holds no whole lot.
+    With at most eight lumpy legs a band that a lot choice can meet is met, and where none meets all, the violations'
+    sum is least, each row's in lots of its median leg; then the objective. Otherwise a row ends at most half the finest
+    traded lot beyond its band, or is named in `broken`. Raises InfeasibleError where a box holds no whole lot.
     """
     grid = Grid.of(program, smallest)
     around = Neighbourhood(program, grid)
-    dived, solves = _dive(program, h, solve, grid, multipliers)
+    dived, solves = dive(program, h, solve, grid, multipliers)
     if program.cvxpy_terms:  # only CVXPY can value these: the dive's answer stands unless it breaks one
         own = OwnTerms(program)
         met, moves = meet_own(around, own, dived)
@@ -120,11 +102,12 @@ def round_program(
         answer = min(answers, key=lambda q: _rank(around, q))
     else:
         answer = min([*answers, near], key=lambda q: ranked(around, q))
-        excess, value = ranked(around, answer)
-        if excess > 0 or value - objective(program, h) > _DEAR * abs(value):
+        value = objective(program, answer)
+        dear = max(_DEAR * abs(value), _WORTH * scale_of(program, program.start))
+        if _over(_rows(around, answer)).any() or value - objective(program, h) > dear:
             answer = best_far_away(around, centre, answer)
     if (grid.lot == 0).any() and solves:
-        answer, solves = _settle(program, answer, solve, grid, solves)
+        answer, solves = settle(program, answer, solve, grid, solves)
     return Rounding(answer, objective(program, answer), objective(program, h), _rows(around, answer), solves, moves)
 
 
@@ -180,8 +163,7 @@ def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:
     units = dict(zip(hedge.program.row_names, hedge.problem.row_units, strict=True))
     if hedge.program.volatility_limit is not None:
         units[hedge.program.volatility_limit.name] = VOLATILITY_UNIT
-    rows = rounding.rows
-    over = rows[rows["hard"] & (rows["violation"] > RESIDUAL_TOLERANCE * rows["scale"])]
+    over = rounding.rows[_over(rounding.rows)]
     before = row_violations(hedge.program, hedge.problem.columns(hedge.problem.start))
     outside = dict(zip(hedge.program.row_names, before, strict=True))
     texts = []
@@ -217,74 +199,9 @@ def _mended(around: Neighbourhood, h: Array) -> list[Array]:
     return [mended] if mended is not None else []
 
 
-def _dive(
-    program: Program, h: Array, solve: Callable[[Program], Answer], grid: Grid, multipliers: Array | None
-) -> tuple[Array, int]:
-    """Fix the coarsest legs at their nearest permitted lots, solve the rest again, until all are whole."""
-    soft = replace(program, row_penalty=_dive_penalties(program, h, grid, multipliers))
-    coarse = _coarseness(program, grid)
-    lower, upper = program.lower.copy(), program.upper.copy()
-    free = grid.lumpy.copy()
-    stuck = (grid.lot > 0) & (grid.low == grid.high)
-    h = np.clip(h, lower, upper)
-    h[stuck] = _snap(grid, h, np.flatnonzero(stuck))
-    lower[stuck] = upper[stuck] = h[stuck]
-    batch, solves = 0, 0
-    while True:
-        open_legs = np.flatnonzero(free & ~grid.permitted(grid.lots(h)))
-        if not len(open_legs):
-            break
-        batch = max(batch, int(np.ceil(_SHARE * len(open_legs)))) if solves < _ROUNDS else len(open_legs)
-        fixed = open_legs[np.argsort(-coarse[open_legs], kind="stable")[:batch]]
-        h = h.copy()
-        h[fixed] = _snap(grid, h, fixed)
-        lower[fixed] = upper[fixed] = h[fixed]
-        free[fixed] = False
-        if solves < _ROUNDS and (free.any() or (grid.lot == 0).any()):
-            answer = solve(replace(soft, lower=lower, upper=upper))
-            solves += 1
-            told = np.isfinite(answer.h).all()
-            if program.cvxpy_terms:  # these stay hard: the lots fixed so far may leave no answer
-                told &= answer.status == "optimal"
-            h = np.clip(answer.h, lower, upper) if told else h
-    lumpy = np.flatnonzero((grid.lot > 0) & (grid.low <= grid.high))
-    h[lumpy] = _snap(grid, h, lumpy)
-    return h, solves
-
-
-def _snap(grid: Grid, h: Array, columns: Array) -> Array:
-    lots = grid.nearest(grid.lots(h)[columns], columns)
-    return grid.start[columns] + grid.lot[columns] * lots
-
-
-def _settle(
-    program: Program, h: Array, solve: Callable[[Program], Answer], grid: Grid, solves: int
-) -> tuple[Array, int]:
-    """Auxiliary columns solved once more for the final lots."""
-    lower, upper = np.where(grid.lot > 0, h, program.lower), np.where(grid.lot > 0, h, program.upper)
-    answer = np.asarray(solve(replace(program, lower=lower, upper=upper)).h, dtype=float)
-    return (np.clip(answer, lower, upper) if np.isfinite(answer).all() else h), solves + 1
-
-
-def _dive_penalties(program: Program, h: Array, grid: Grid, multipliers: Array | None) -> Array:
-    """Every hard row made soft: 1e3 x its multiplier, at least the whole objective for one coarsest lot beyond it."""
-    weights = np.abs(program.rows.toarray()) + program.rows_on_holdings.toarray() + program.rows_on_trades.toarray()
-    coarsest = (weights * grid.lot).max(axis=1, initial=0.0)
-    scale = risk_value(program, program.start) + risk_value(program, h)
-    scale += np.abs(cost_of_trading(program, h - program.start)).sum() + np.abs(cost_of_holding(program, h)).sum()
-    floor = max(scale, 1e-6) / np.where(coarsest > 0, coarsest, 1.0)
-    held = np.abs(multipliers) * _PENALTY if multipliers is not None else 0.0
-    return np.where(np.isfinite(program.row_penalty), program.row_penalty, np.maximum(held, floor))
-
-
-def _coarseness(program: Program, grid: Grid) -> Array:
-    """Size of each leg's lot against the coarsest on any row or in risk, between 0 and 1."""
-    lots = np.vstack([
-        np.abs(program.rows.toarray()) * grid.lot,
-        column_risk(program) * grid.lot,
-    ])  # fmt: skip
-    largest = lots.max(axis=1, initial=0.0, keepdims=True)
-    return (lots / np.where(largest > 0, largest, 1.0)).max(axis=0)
+def _over(rows: pd.DataFrame, allowed: pd.Series | float = 0.0) -> pd.Series:
+    """Hard rows further outside their band than rounding explains (a mask)."""
+    return rows["hard"] & (rows["violation"] > allowed + RESIDUAL_TOLERANCE * rows["scale"])
 
 
 def _rows(around: Neighbourhood, h: Array, own: OwnTerms | None = None) -> pd.DataFrame:
