@@ -8,6 +8,7 @@ import pytest
 from recorded_markets import deribit_market, deribit_snapshots, spx_days, spx_market
 from test_exposures import BASIS, EXPIRY, PERP_BASIS, QUANTITY, SPOT, STRIKES, VOL
 
+from optihedge.backtest.walk import walk_forward
 from optihedge.errors import DataError
 from optihedge.market.pnl import PARTS, borrow_cost, contract_pnl, explain_hedge, explain_pnl, trading_cost
 from optihedge.market.pricing import black, years_between
@@ -162,6 +163,23 @@ def test_a_contract_whose_terms_have_changed_is_refused_where_it_is_held_and_onl
     assert explain_pnl(start, other, {"COIN": 1.0, name: 0.0})["total"].tolist() == pytest.approx([0.02 * SPOT, 0.0])
 
 
+def test_a_walk_stops_at_a_held_contract_that_has_become_another():
+    class Buys:
+        def __init__(self, name):
+            self.trades = pd.Series({name: 1.0})
+
+        def hedge(self, market, book):
+            return self
+
+    start, end = coins("USD", 0, 0), coins("USD", 24, 1)
+    markets, book = (start, edited(end, "instruments", "CALL", "multiplier", 10.0)), pd.Series({"COIN": 1.0})
+    with pytest.raises(DataError, match="multiplier of CALL is 1"):
+        walk_forward(Buys("CALL"), markets, book)
+    assert walk_forward(Buys("FUT"), markets, book).pnl["book"].item() == pytest.approx(0.02 * SPOT)
+    with pytest.raises(DataError, match="quantity of COIN is not finite"):
+        walk_forward(Buys("FUT"), markets, pd.Series({"COIN": np.nan}))
+
+
 def test_markets_in_two_base_currencies_do_not_compare():
     for call in (contract_pnl, lambda a, b: explain_pnl(a, b, {"COIN": 1.0})):
         with pytest.raises(DataError, match="the start is in USD, the end in BTC; give both markets one base_currency"):
@@ -172,7 +190,7 @@ def test_a_quantity_that_is_not_finite_is_no_quantity_of_zero():
     start, end = coins("USD", 0, 0), coins("USD", 24, 1)
     with pytest.raises(DataError, match="quantity of CALL is not finite"):
         explain_pnl(start, end, pd.Series({"CALL": np.nan}))
-    with pytest.raises(DataError, match="quantity of CALL is not finite"):
+    with pytest.raises(DataError, match="trades: quantity of CALL is not finite"):
         explain_pnl(start, end, {"CALL": 1.0}, {"CALL": np.nan})
     with pytest.raises(DataError, match="trades: quantity of CALL is nan, not finite"):
         trading_cost(start, pd.Series({"CALL": np.nan}))

@@ -47,7 +47,10 @@ def roll_plan(market: Market, book: Book, trades: Book) -> pd.DataFrame:
 
     Raises DataError for an instrument that is not in the market and a quantity that is not finite.
     """
-    before, traded = (pd.Series(book_quantities(given, market), index=market.names) for given in (book, trades))
+    before, traded = (
+        pd.Series(book_quantities(given, market, what), index=market.names)
+        for given, what in ((book, "book"), (trades, "trades"))
+    )
     after, table, ends = before + traded, market.instruments, risk_ends(market, before)
     rows = {}
     for leg in market.names[(traded != 0) & (after != 0) & table["expiry"].notna()]:

@@ -60,35 +60,39 @@ def read_book(
     return {str(book): quantity[(books == book).to_numpy()] for book in books.unique()}
 
 
-def book_quantities(book: Book, market: Market) -> NDArray[np.float64]:
+def book_quantities(book: Book, market: Market, what: str = "book") -> NDArray[np.float64]:
     """The book as N quantities in the market's order. Raises DataError for unknown, repeated or non-finite entries.
+
+    what   what messages call it, such as "trades"
 
     A frame has the columns of a book's file (see `read_book`), of one book.
     """
     series = read_book(book, market) if isinstance(book, pd.DataFrame) else book
     if isinstance(book, pd.DataFrame) and isinstance(series, dict):
-        raise DataError(f"book: the frame holds several books ({', '.join(series)}); hedge one: read_book(frame)[name]")
+        several = ", ".join(series)
+        raise DataError(f"{what}: the frame holds several books ({several}); take one of them: read_book(frame)[name]")
     if not isinstance(series, (pd.Series, Mapping)):
         raise DataError(
-            f"book: {type(book).__name__} is no book; give instrument -> quantity (a Series or a dict), or a frame "
+            f"{what}: {type(book).__name__} is no book; give instrument -> quantity (a Series or a dict), or a frame "
             "with columns instrument and quantity"
         )
     series = series if isinstance(series, pd.Series) else pd.Series(dict(series), dtype=object)
     if series.index.has_duplicates:
-        raise DataError(f"book: instrument {series.index[series.index.duplicated()][0]} appears twice; add up its rows")
+        twice = series.index[series.index.duplicated()][0]
+        raise DataError(f"{what}: instrument {twice} appears twice; add up its rows")
     at = market.names.get_indexer(series.index)
     if (at < 0).any():
         unknown = series.index[at < 0][0]
         raise DataError(
-            f"book: instrument {unknown} is not in the market{nearest(str(unknown), market.names)}; "
-            "add it to instruments and quotes, or take it out of the book"
+            f"{what}: instrument {unknown} is not in the market{nearest(str(unknown), market.names)}; "
+            f"add it to instruments and quotes, or take it out of the {what}"
         )
     try:
         values = series.to_numpy(dtype=float)
     except (TypeError, ValueError) as error:
-        raise DataError(f"book: a quantity is no number ({error}); mend it") from None
+        raise DataError(f"{what}: a quantity is no number ({error}); mend it") from None
     if not np.isfinite(values).all():
-        raise DataError(f"book: quantity of {series.index[~np.isfinite(values)][0]} is not finite; mend it")
+        raise DataError(f"{what}: quantity of {series.index[~np.isfinite(values)][0]} is not finite; mend it")
     before = np.zeros(len(market.names))
     before[at] = values
     return before

@@ -87,7 +87,7 @@ def explain_pnl(start: Market, end: Market, quantities: Book, trades: Book | Non
     quantity that is not finite, a contract that is unknown, has vanished or has changed (see `contract_pnl`), a trade
     on a side without a quote, and markets that do not compare: another base currency, an end before the start.
     """
-    held, traded = _by_name(quantities, start), _by_name({} if trades is None else trades, start)
+    held, traded = _by_name(quantities, start, "book"), _by_name({} if trades is None else trades, start, "trades")
     names = held.index.union(traded.index, sort=False)
     at, quantity = start.names.get_indexer(names), held.reindex(names, fill_value=0.0).to_numpy()
     earned, funding = (part.iloc[at] for part in _earned_parts(start, end))
@@ -95,7 +95,7 @@ def explain_pnl(start: Market, end: Market, quantities: Book, trades: Book | Non
     earned, funding = (part.where(quantity != 0, 0.0) for part in (earned, funding))
     parts = {name: quantity * part[at] for name, part in _explained(start, end).items()}
     parts["funding"] = quantity * funding.to_numpy()
-    parts["fees"] = -each_cost(start, traded.reindex(names, fill_value=0.0)).to_numpy()
+    parts["fees"] = 0.0 - each_cost(start, traded.reindex(names, fill_value=0.0)).to_numpy()
     frame = pd.DataFrame(parts, index=names)
     total = quantity * (earned + funding) + frame["fees"]
     frame["unexplained"] = total - frame.sum(axis=1)
@@ -108,9 +108,9 @@ def explain_hedge(start: Market, end: Market, book: Book, hedge: Book, trades: B
     return pd.DataFrame({**parts, "both": parts["book"] + parts["hedge"]}).T
 
 
-def _by_name(book: Book, market: Market) -> pd.Series:
+def _by_name(book: Book, market: Market, what: str) -> pd.Series:
     """A checked book's quantities under the names it gives, in its order (a frame's: those that are not zero)."""
-    whole = pd.Series(book_quantities(book, market), index=market.names)
+    whole = pd.Series(book_quantities(book, market, what), index=market.names)
     if isinstance(book, pd.DataFrame):
         return whole[whole != 0]
     return whole.reindex(pd.Index(list(book.keys()), dtype=object))
@@ -192,7 +192,7 @@ def _earned_parts(start: Market, end: Market) -> tuple[pd.Series, pd.Series]:
     hours = (end.as_of - start.as_of).total_seconds() / 3600
     funding = later(end.quotes["funding_rate"].to_numpy()) * hours / later(end.quotes["funding_hours"].to_numpy())
     paid = np.where(_unquoted(funding, here, start), np.nan, np.nan_to_num(funding * later(end.notional.to_numpy())))
-    return pd.Series(earned, index=start.names), pd.Series(-paid, index=start.names)
+    return pd.Series(earned, index=start.names), pd.Series(0.0 - paid, index=start.names)
 
 
 def _unquoted(funding: np.ndarray, here: np.ndarray, start: Market) -> np.ndarray:
