@@ -32,7 +32,8 @@ underlying_price   of an option its forward, the price of the future of its expi
                    instrument's `forward`; where both are empty S e^(rT) is taken); the index of a future or perpetual
 bid_size, ask_size, volume   contracts (volume: per day)
 vol, rate          of the option: decimal; decimal per year, continuous
-funding_rate       per interval of funding_hours, positive: long pays;  borrow_rate  decimal per year, simple
+funding_rate       per interval of funding_hours, which goes with it, positive: long pays
+borrow_rate        decimal per year, simple
 """
 
 _PERCENT = 20.0  # a vol of 2000 % is one in percent
