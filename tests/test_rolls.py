@@ -154,6 +154,13 @@ def test_a_dated_future_carries_its_basis_though_no_driver_speaks_of_it():
     assert hedge.costs["carry"] == pytest.approx(-10 * SPOT * np.log(1.004) * 5 / 30)
 
 
+def test_a_perpetual_without_a_funding_rate_is_named_where_its_carry_counts():
+    model = HedgeModel(objective=(CarryCost(),), constraints=(Neutral("delta"),), universe=("PERP",))
+    market = coin_market(funding=np.nan)
+    assert "PERP: no funding_rate, carried at 0" in model.hedge(market, {"BTC": 1.0}).problem.notes
+    assert not any("funding" in note for note in model.hedge(coin_market(), {"BTC": 1.0}).problem.notes)
+
+
 def test_a_call_less_a_put_carries_what_their_future_does():
     """C - P = D (F - K): bought instead of the future it rolls down by as much, discounted; gamma and vega cancel."""
     expiry, years, discount, vol = AS_OF + pd.Timedelta(days=73), 0.2, 0.99, 0.6

@@ -13,7 +13,7 @@ from optihedge.errors import DataError, SpecError
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.terms.base import Term, check_number
 from optihedge.market.exposures import price_unit
-from optihedge.market.instruments import annual_funding
+from optihedge.market.instruments import annual_funding, types_of
 
 Array = np.ndarray
 
@@ -230,6 +230,10 @@ def expected_carry(p: ProgramBuilder) -> Array:
         carry[option] = vega * (forecast**2 - vol**2) / (2 * vol) * np.minimum(p.years / life, 1.0)
     funding = p.numbers("funding_rate", "quotes")
     hours = p.numbers("funding_hours", "quotes")
+    kinds = types_of(p.market.instruments)
+    silent = p.names[(kinds["margined"] & ~kinds["dated"])[at] & np.isnan(funding)]
+    if len(silent):
+        p.notes.append(f"{', '.join(map(str, silent))}: no funding_rate, carried at 0")
     carry -= np.nan_to_num(annual_funding(funding, hours)) * p.years * p.measure("notional")
     return carry + p.basis_roll()
 
