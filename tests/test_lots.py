@@ -126,8 +126,9 @@ def usual_lots(p: Program) -> np.ndarray:
 def least_of_all(p: Program) -> tuple[float, float]:
     """Brute force: the least (excess in usual lots of each row, objective) of any lot choice."""
     points, _ = every_choice(p)
-    usual = usual_lots(p)
-    excess = np.array([np.round((row_violations(p, point) / usual).sum(), 9) for point in points])
+    values = p.rows @ points.T + p.rows_on_trades @ np.abs(points - p.start).T
+    beyond = np.maximum(np.maximum(p.row_lower[:, None] - values, values - p.row_upper[:, None]), 0.0)
+    excess = np.round((beyond / usual_lots(p)[:, None]).sum(axis=0), 9)
     least = excess.min()
     return float(least), min(objective(p, point) for point in points[excess == least])
 
