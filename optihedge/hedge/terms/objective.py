@@ -200,7 +200,8 @@ class CarryCost(Term):
     An option earns 1/2 dollar gamma x (forecast variance - implied variance) x time, its theta included: priced at the
     forecast vol it has no carry (Hull, ch. 19: theta + 1/2 vol^2 S^2 gamma = financing). A perpetual pays its funding
     rate per interval. A dated contract loses its ln(F/S) x time / time to expiry, with or without a basis driver: a
-    call less a put carries what their future does. Cash neither earns nor costs.
+    call less a put carries what their future does. Cash neither earns nor costs. An index's ln(F/S) holds the dividends
+    of its stocks, which are not credited here: `ExpectedReturn` can.
 
     credit   False: only what is paid counts. Then nothing is held for its income: with credit, options priced above the
              forecast vol (deep puts, say) are sold for as much as the risk aversion bears, which is no hedge
