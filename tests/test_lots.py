@@ -253,6 +253,15 @@ def test_a_quantity_that_its_box_forces_is_kept_beside_free_legs() -> None:
     assert round_program(p, solve(p).h, solve).h == pytest.approx([5.0, 0.5, 2.0])
 
 
+def test_a_limit_that_no_lot_can_mend_is_left_broken_and_said() -> None:
+    """The trade limit of 5 is less than a lot of 20, so 9 stay where 6 are allowed."""
+    p = Program(columns=("A",), start=[9.0], lower=[4.0], upper=[14.0], lot=[20.0], buy=[0.01], sell=[0.01],
+                row_names=("gross",), rows_on_holdings=[[1.0]], row_upper=[6.0])  # fmt: skip
+    rounding = round_program(p, solve(p).h, solve)
+    assert rounding.h == pytest.approx([9.0])
+    assert list(rounding.broken.index) == ["gross"]
+
+
 def test_a_box_without_a_whole_lot_is_named() -> None:
     p = Program(columns=("A", "B"), start=[0.0, 0.0], lower=[0.2, -1.0], upper=[0.8, 1.0], lot=[1.0, 1.0])
     with pytest.raises(InfeasibleError, match=r"A: no whole number of lots of 1 .* into \[0.2, 0.8\]; widen"):

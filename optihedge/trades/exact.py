@@ -212,7 +212,7 @@ class LotProgram:
         lots = self._zero + np.round(found.x[at["lots"]])
         answer[self._legs] = grid.start[self._legs] + grid.lot[self._legs] * lots
         allowed = grid.permitted(grid.lots(answer))[self._legs].all()
-        return (answer if allowed else None), float(found.fun), int(found.mip_node_count)
+        return (answer if allowed else None), float(found.fun), int(found.mip_node_count or 0)
 
 
 def best_far_away(around: Neighbourhood, centre: Array, best: Array) -> Array:
@@ -221,7 +221,10 @@ def best_far_away(around: Neighbourhood, centre: Array, best: Array) -> Array:
     centre   the continuous optimum: the objective there bounds what is to be had
     The least excess, where best has any, with the least objective nearby; once it has none, the least objective.
     """
-    program = LotProgram(around, centre, np.flatnonzero(around.grid.lumpy))
+    legs = np.flatnonzero(around.grid.lumpy)
+    if not len(legs):
+        return best
+    program = LotProgram(around, centre, legs)
     program.refine(best)
     floor, rank, nodes = objective(around.program, centre), ranked(around, best), _MOST_NODES
     for money in (False, True):
