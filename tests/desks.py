@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.objective import SpreadCost, Variance
 from optihedge.market.pricing import black
 from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk
@@ -83,3 +85,15 @@ def flat_risk(market: Market, volatility: float = 0.01) -> Risk:
         np.full((1, count), volatility / np.sqrt(2)), np.full(count, volatility / np.sqrt(2)), market.drivers.index,
         market.periods_per_year,
     )  # fmt: skip
+
+
+def simple(market: Market, **given: object) -> HedgeModel:
+    """Variance and spread under the true risk; S2 may be traded."""
+    given = {"risk": flat_risk(market), "objective": (Variance(1e-5), SpreadCost()), "universe": ("S2",)} | given
+    return HedgeModel(**given)
+
+
+def walk(columns: int, rows: int = 30, seed: int = 0, days: str = "B") -> pd.DataFrame:
+    steps = np.random.default_rng(seed).normal(0, 0.01, (rows, columns))
+    index = pd.date_range("2016-01-04", periods=rows, freq=days)
+    return pd.DataFrame(100 * np.exp(steps.cumsum(axis=0)), index, [f"S{i}" for i in range(columns)])

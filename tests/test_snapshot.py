@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from desks import walk
 
 from optihedge.errors import DataError
-from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
 
 INSTRUMENTS = """instrument,type,underlying,currency,multiplier,expiry,strike,right,sector,fee
@@ -304,23 +304,8 @@ def test_a_path_of_two_pairs_reaches_the_base_currency():
 # ---- prices, books, size -------------------------------------------------------------------------------------------
 
 
-def walk(columns: int, rows: int = 30, seed: int = 0, days: str = "B") -> pd.DataFrame:
-    steps = np.random.default_rng(seed).normal(0, 0.01, (rows, columns))
-    index = pd.date_range("2016-01-04", periods=rows, freq=days)
-    return pd.DataFrame(100 * np.exp(steps.cumsum(axis=0)), index, [f"S{i}" for i in range(columns)])
 
 
-def test_from_prices_reads_only_what_is_known():
-    prices = walk(3)
-    market = Market.from_prices(prices, base_currency="USD", as_of=prices.index[9], spread=2e-3)
-    assert len(market.history) == 10
-    assert market.price.tolist() == prices.iloc[9].tolist()
-    assert market.trade_cost["buy"].tolist() == pytest.approx((prices.iloc[9] * 1e-3).tolist())
-
-
-def test_one_instrument_makes_a_market():
-    market = Market.from_prices(walk(1), base_currency="USD")
-    assert market.loadings.matrix.toarray().tolist() == [market.value.tolist()]
 
 
 @pytest.mark.parametrize(
@@ -369,34 +354,8 @@ def test_further_exposures_join_by_label():
         market.with_exposures(pd.DataFrame({"x": [1.0]}, index=["S9"]))
 
 
-def test_a_book_is_quantities_by_instrument(tmp_path):
-    market = Market.from_prices(walk(2), base_currency="USD")
-    path = tmp_path / "book.csv"
-    path.write_text("instrument,quantity\nS0,100\nS1,-50\n")
-    assert read_book(path, market).to_dict() == {"S0": 100.0, "S1": -50.0}
-    path.write_text("instrument,quantity,book\nS0,100,long\nS0,-50,short\n")
-    books = {name: book.to_dict() for name, book in read_book(path).items()}
-    assert books == {"long": {"S0": 100.0}, "short": {"S0": -50.0}}
-    path.write_text("instrument,quantity\n")
-    assert read_book(path, market).empty
-    for text, message in (
-        ("instrument,quantity\nS0,1\nSO,1\n", r"book.csv row 3: instrument SO is not in the market \(did you mean S"),
-        ("instrument,quantity\nS0,1\nS0,1\n", r"book.csv row 3: instrument S0 appears twice; add up its rows"),
-        ("instrument,quantity\nS0,\n", r"book.csv row 2: quantity is empty; give a number"),
-        ("instrument,qty\nS0,1\n", r"book.csv: column quantity is missing"),
-    ):
-        path.write_text(text)
-        with pytest.raises(DataError, match=message):
-            read_book(path, market)
 
 
-def test_a_book_in_venue_amounts_is_converted():
-    table = pd.DataFrame({"instrument": ["I", "P"], "type": ["index", "inverse_perpetual"], "underlying": "BTC",
-                          "multiplier": [1.0, 10.0]})  # fmt: skip
-    quotes = pd.DataFrame({"instrument": ["I", "P"], "bid": [9e4, 9e4], "ask": [9e4, 9e4]})
-    market = Market(table, quotes, "USD", as_of="2026-01-20")
-    book = read_book(pd.DataFrame({"instrument": ["P"], "venue_amount": [-100_000.0]}), market)
-    assert book["P"] == -10_000
 
 
 def test_a_market_shows_itself_in_a_notebook():

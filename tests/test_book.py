@@ -1,0 +1,39 @@
+"""Books: quantities by instrument, from files, frames and venue amounts."""
+
+import pandas as pd
+import pytest
+from desks import walk
+
+from optihedge.errors import DataError
+from optihedge.market.book import read_book
+from optihedge.market.snapshot import Market
+
+
+def test_a_book_is_quantities_by_instrument(tmp_path):
+    market = Market.from_prices(walk(2), base_currency="USD")
+    path = tmp_path / "book.csv"
+    path.write_text("instrument,quantity\nS0,100\nS1,-50\n")
+    assert read_book(path, market).to_dict() == {"S0": 100.0, "S1": -50.0}
+    path.write_text("instrument,quantity,book\nS0,100,long\nS0,-50,short\n")
+    books = {name: book.to_dict() for name, book in read_book(path).items()}
+    assert books == {"long": {"S0": 100.0}, "short": {"S0": -50.0}}
+    path.write_text("instrument,quantity\n")
+    assert read_book(path, market).empty
+    for text, message in (
+        ("instrument,quantity\nS0,1\nSO,1\n", r"book.csv row 3: instrument SO is not in the market \(did you mean S"),
+        ("instrument,quantity\nS0,1\nS0,1\n", r"book.csv row 3: instrument S0 appears twice; add up its rows"),
+        ("instrument,quantity\nS0,\n", r"book.csv row 2: quantity is empty; give a number"),
+        ("instrument,qty\nS0,1\n", r"book.csv: column quantity is missing"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=message):
+            read_book(path, market)
+
+
+def test_a_book_in_venue_amounts_is_converted():
+    table = pd.DataFrame({"instrument": ["I", "P"], "type": ["index", "inverse_perpetual"], "underlying": "BTC",
+                          "multiplier": [1.0, 10.0]})  # fmt: skip
+    quotes = pd.DataFrame({"instrument": ["I", "P"], "bid": [9e4, 9e4], "ask": [9e4, 9e4]})
+    market = Market(table, quotes, "USD", as_of="2026-01-20")
+    book = read_book(pd.DataFrame({"instrument": ["P"], "venue_amount": [-100_000.0]}), market)
+    assert book["P"] == -10_000

@@ -1,0 +1,87 @@
+"""What a hedge reports."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from desks import flat_risk, options, simple, stocks
+
+from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.limits import VolatilityLimit
+from optihedge.hedge.terms.neutrality import Neutral
+from optihedge.hedge.terms.objective import SpreadCost, Variance
+from optihedge.risk.ewma import EwmaRisk
+
+
+def test_the_report_names_what_matters():
+    market, book = stocks(3, spread=1e-4), {"S0": 1000.0}
+    hedge = simple(market, constraints=(Neutral("delta"), VolatilityLimit(1e6)), name="mine").hedge(market, book)
+    text = str(hedge)
+    for word in ("Hedge mine", "volatility per day", "exposures", "costs", "spread", "baselines", "no trade",
+                 "regression beta", "nearest instrument", "optimal", "aversion 1e-05", "base currency"):  # fmt: skip
+        assert word in text, word
+    assert hedge._repr_html_().startswith("<div>")
+    assert "<script" not in replace(hedge, model=replace(hedge.model, name="<script>"))._repr_html_()
+
+
+def test_the_report_shows_the_largest_trades_first_and_says_what_it_leaves_out():
+    market = stocks(60)
+    book = dict.fromkeys(market.names, 100.0)
+    hedge = HedgeModel(risk=flat_risk(market), objective=(Variance(1e-3),), name="all").hedge(market, book)
+    text = str(hedge)
+    assert "... and 20 more" in text and "... and 20 more" in hedge._repr_html_()
+    largest = (hedge.trades.abs() * market.notional).idxmax()
+    assert text.index(f"\n{largest} ") < text.index("... and 20 more")
+    assert "inf" not in text.split("costs")[0]
+
+
+def test_baselines_are_no_trade_the_nearest_instrument_and_a_regression():
+    market, book = stocks(4, spread=1e-4), {"S0": 1000.0, "S1": 500.0}
+    hedge = simple(market, universe=("S2", "S3"), risk=EwmaRisk(halflife=60)).hedge(market, book)
+    frame = hedge.baselines
+    assert list(frame.index) == ["no trade", "nearest instrument", "regression beta", "hedge"]
+    assert frame.loc["no trade", "volatility"] == pytest.approx(hedge.risk.loc["volatility", "before"])
+    assert frame.loc["hedge", "volatility"] == pytest.approx(hedge.risk.loc["volatility", "after"])
+    assert frame.loc["no trade", "cost"] == 0
+    covariance = hedge.risk_model.covariance().to_numpy()
+    cash = np.array([1000.0, 500.0, 0, 0]) * market.price.to_numpy()
+    best = min(
+        cash @ covariance @ cash - (covariance[i] @ cash) ** 2 / covariance[i, i] for i in (2, 3)
+    )  # the least variance one instrument can leave
+    assert frame.loc["nearest instrument", "volatility"] == pytest.approx(np.sqrt(best))
+    moves = market.moves().to_numpy()
+    item = moves @ cash
+    slopes = [np.cov(item, moves[:, i])[0, 1] / np.var(moves[:, i], ddof=1) for i in (2, 3)]
+    corr = [abs(np.corrcoef(item, moves[:, i])[0, 1]) for i in (2, 3)]
+    i = int(np.argmax(corr))
+    after = cash - slopes[i] * np.eye(4)[2 + i]
+    assert frame.loc["regression beta", "volatility"] == pytest.approx(np.sqrt(after @ covariance @ after))
+
+
+def test_other_quantities_recompute_the_whole_report():
+    market, book = stocks(3), {"S0": 1000.0}
+    hedge = simple(market).hedge(market, book)
+    other = hedge.with_quantities(np.round(hedge.h), hedge.certificate)
+    assert other.after["S2"] == round(hedge.after["S2"])
+    assert other.costs["spread"] == pytest.approx(abs(other.trades["S2"]) * market.trade_cost.loc["S2", "buy"])
+
+
+def test_vega_without_a_driver_is_reported():
+    market = options()
+    drivers = market.drivers.loc[["U"]].rename_axis("driver").reset_index()
+    bare = replace(market, drivers=drivers, history=market.history[["U"]])
+    hedge = HedgeModel(risk=flat_risk(bare), objective=(Variance(1e-3),), universe=("U",)).hedge(
+        bare, {"C100-30": 10.0}
+    )
+    assert any("vega of 1 contracts" in note for note in hedge.problem.notes)
+
+
+def test_a_hedge_that_is_not_worth_its_cost_says_what_it_is_worth_and_costs():
+    market = stocks(spread=0.2, hedge=[False] * 4 + [True])
+    hedge = HedgeModel(risk=flat_risk(market), objective=(Variance(1e-9), SpreadCost())).hedge(market, {"S0": 100.0})
+    assert (hedge.trades == 0).all()
+    assert "no trade: risk reduction worth" in str(hedge)
+    row = hedge.baselines.loc["nearest instrument"]
+    worth = 1e-9 / 2 * (hedge.baselines.loc["no trade", "volatility"] ** 2 - row["volatility"] ** 2)
+    assert f"worth {worth:,.6g}, cost {row['cost']:,.6g}" in str(hedge)
+    assert worth < row["cost"]
