@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from test_exposures import AS_OF, EXPIRY, accounts, coin_market
+from test_exposures import AS_OF, EXPIRY, coin_market
+from test_fx import accounts
 
 from optihedge.errors import DataError
 from optihedge.market.cross_gamma import cross_gamma
