@@ -301,34 +301,6 @@ def test_the_desks_own_loadings_replace_all_of_an_instruments():
     assert market.loadings.matrix.toarray()[:, at].tolist() == [5.0, 0.0, 0.0, -2.0]
 
 
-
-
-
-
-
-
-MONEY_MOVES = {  # what every foreign money's rise by h does to the pairs, by base
-    "USD": {"EURUSD": 1, "EURGBP": 0},
-    "EUR": {"EURUSD": -1, "EURGBP": -1},
-    "GBP": {"EURUSD": 0, "EURGBP": 1},
-    "BTC": {"EURUSD": 1, "EURGBP": 0},  # dollars are a delta on the coin: home
-}
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
 # ---- tenors by date ------------------------------------------------------------------------------------------------
 
 
