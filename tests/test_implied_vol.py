@@ -92,3 +92,14 @@ def test_random_noise_never_yields_a_wrong_vol() -> None:
     again = black(100, strike[good], years[good], vol[good], right[good])
     itm = np.maximum(right[good] * (100 - strike[good]), 0)
     assert np.all(np.abs(again - price[good]) <= 1e-11 * price[good] + 8 * EPS * (itm + (itm > 0) * 100))
+
+
+def test_a_price_a_rounding_below_its_bound_has_a_large_vol_and_gives_it_back() -> None:
+    for forward, strike, right in ((100.0, 1e-5, -1), (100.0, 100.0, 1), (5.0, 5e5, 1)):
+        price = np.full(5, forward if right > 0 else strike)
+        for steps in range(5):
+            for _ in range(steps + 1):
+                price[steps] = np.nextafter(price[steps], 0)
+        vol = implied_vol(price, forward, strike, 1.0, right)
+        assert np.isfinite(vol).all() and (vol > 10).all()
+        np.testing.assert_allclose(black(forward, strike, 1.0, vol, right), price, rtol=ULPS * EPS)

@@ -300,6 +300,7 @@ def _by_integral(h: Floats, t: Floats) -> Floats:
 def _solve_deviation(x: Floats, target: Floats) -> Floats:
     """s with _normalised(x, s) = target, for x <= 0 and 0 <= target < exp(x/2); by region, see implied_vol."""
     bound = np.exp(x / 2)
+    target = np.minimum(target, bound * (1 - _EPS))  # a price just below its bound may round to it here
     inflection = np.sqrt(-2 * x)
     at_inflection = _normalised(x, inflection)
     low = target < at_inflection
