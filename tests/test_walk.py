@@ -88,7 +88,15 @@ def test_books_may_change_and_progress_is_told() -> None:
     by_function = walk_forward(BetaHedge(), markets(prices), lambda m: books[m.as_of])
     pd.testing.assert_frame_equal(by_date.pnl, by_function.pnl)
     np.testing.assert_allclose(by_date.pnl["book"], np.arange(25, 29) * 100 * prices["STOCK"].diff().iloc[26:])
-    assert seen[-1] == (5, prices.index[-1])
+    assert seen[-1] == (4, prices.index[-2])
+
+
+def test_nothing_is_asked_of_the_model_or_the_book_at_the_last_market() -> None:
+    prices = levels(30)
+    books = dict.fromkeys(prices.index[:-1], BOOK)
+    walk = walk_forward(BetaHedge(refuse=prices.index[-1]), markets(prices), books)
+    assert list(walk.steps.index) == list(prices.index[25:-1])
+    assert list(walk.pnl.index) == list(prices.index[26:])
 
 
 def coins(spot: float, future: float, day: int, base: str = "USD", funding: float = 0.0001, expired: bool = False):

@@ -79,7 +79,7 @@ def walk_forward(
     """Hedge `book` at every market but the last, hold the result to the next, and book what it earned.
 
     markets     in strictly increasing as_of; an iterator will do: only two are held at a time
-    book        quantities by instrument, or one such Series by as_of, or a function of the market
+    book        quantities by instrument, or one such Series by as_of, or a function of the market; none for the last
     on_failure  "error", or "hold": keep the last hedge where none was found, and say so in `steps`
     progress    called after each step with the number done and its as_of
 
@@ -88,31 +88,29 @@ def walk_forward(
     """
     if on_failure not in ("error", "hold"):
         raise SpecError(f"walk_forward: on_failure is {on_failure!r}; write 'error' or 'hold'")
-    held = pd.Series(dtype=float)
-    pnl, positions, steps, last = [], [], [], None
-    for count, market in enumerate(markets):
-        if last is not None:
-            start, client, trades = last
+    held, start = pd.Series(dtype=float), None
+    pnl, positions, steps = [], [], []
+    for market in markets:
+        if start is not None:
             if pd.Timestamp(market.as_of) <= pd.Timestamp(start.as_of):
                 raise DataError(f"walk_forward: market {market.as_of} is not after {start.as_of}; sort the markets")
+            client = _book_at(book, start)
+            status, trades = _step(model, start, client, held, on_failure)
+            held = held.add(trades, fill_value=0.0)
+            held = held[held != 0]
+            steps.append((start.as_of, status, np.abs(trades) @ start.notional.reindex(trades.index)))
             own, hedge = (_earned(start, market, quantities) for quantities in (client, held))
             cost = trading_cost(start, trades)
             pnl.append((market.as_of, own, hedge, cost, own + hedge - cost))
             positions.append(held.rename(market.as_of))
             held = held[held.index.isin(market.names)]
-        client = _book_at(book, market)
-        status, trades = _step(model, market, client, held, on_failure)
-        held = held.add(trades, fill_value=0.0)
-        held = held[held != 0]
-        size = np.abs(trades) @ market.notional.reindex(trades.index)
-        steps.append((market.as_of, status, size))
-        last = (market, client, trades)
-        if progress is not None:
-            progress(count + 1, market.as_of)
+            if progress is not None:
+                progress(len(steps), start.as_of)
+        start = market
     if not pnl:
         raise SpecError("walk_forward: it needs at least two markets, a step and what came of it")
     table = pd.DataFrame(pnl, columns=["time", "book", "hedge", "cost", "total"]).set_index("time")
-    frame = pd.DataFrame(steps[:-1], columns=["time", "status", "turnover"]).set_index("time")
+    frame = pd.DataFrame(steps, columns=["time", "status", "turnover"]).set_index("time")
     return Walk(table, pd.DataFrame(positions).fillna(0.0).rename_axis("time"), frame)
 
 
@@ -131,7 +129,7 @@ def _book_at(book: Book, market: Market) -> pd.Series:
         found = book
     elif isinstance(book, Mapping):
         if market.as_of not in book:
-            raise DataError(f"walk_forward: no book for {market.as_of}; give one per market")
+            raise DataError(f"walk_forward: no book for {market.as_of}; give one per market but the last")
         found = book[market.as_of]
     else:
         found = book(market)
