@@ -39,6 +39,7 @@ Books = Annotated[list[Path] | None, typer.Option("--book", help="Book file; rep
 AsOf = Annotated[str | None, typer.Option("--as-of", help="Hedge at this instant: 2026-01-20T12:30:00Z, or a date.")]
 Allow = Annotated[list[str] | None, typer.Option("--allow", help="package.module:Class a model file may name; repeat.")]
 Hedging = Annotated[list[str] | None, typer.Option("--hedge", help="A driver that hedges; repeat. Default: market.")]
+_NAMED = 5  # suspect moves that a message lists
 _UNSHOWN = ("as_of", "book", "order_id", "venue_amount", "lot", "model", "model_hash")
 _TOTALS = ("delta", "gamma", "vega", "theta")
 _EPILOG_RUN = (
@@ -79,15 +80,17 @@ def check(models: Models, data: Data, book: Books = None, as_of: AsOf = None, al
 
     Without --as-of it also says whether run would refuse the quotes as too old.
     """
-    from optihedge.batch.books import read_books
-    from optihedge.batch.run import refuse_stale
+    from optihedge.batch.books import read_books, refuse_unread
+    from optihedge.batch.run import refuse_stale, suspects
     from optihedge.market.snapshot import read_market
 
     loaded = _load_models(models, allow)
     market = read_market(data, as_of=as_of)
     console = _console()
     console.print(escape(repr(market)), highlight=False)
+    _print_suspects(console, suspects(market))
     books, failed = read_books(_book_paths(data, book), market)
+    refuse_unread(books, failed)
     rows = [(name, "", "failed", why) for name, why in failed.items()]
     for label, quantities in books.items():
         for name, model in loaded.items():
@@ -166,6 +169,8 @@ def evaluate(
     from optihedge.backtest.evaluate import evaluate_risk, usual_estimators
     from optihedge.market.snapshot import read_market
 
+    if plot is not None and not (plot.suffix in (".png", ".svg", ".pdf") and plot.parent.is_dir()):
+        raise typer.BadParameter(f"{plot}: give a .png, .svg or .pdf in a folder that is there", param_hint="--plot")
     market = read_market(data, as_of=as_of)
     prices = market.drivers.index[market.drivers["kind"].isin(["price", "fx"])]
     marked = market.drivers.index[market.drivers["market"].to_numpy(dtype=bool)]
@@ -210,7 +215,7 @@ def _run(
     models: dict, data: Path, books: list[Path], out: Path, *, send: str | None, as_of: str | None, workers: int,
     show: str | None = None,
 ) -> int:  # fmt: skip
-    from optihedge.batch.books import read_books
+    from optihedge.batch.books import read_books, refuse_unread
     from optihedge.batch.output import instant_name
     from optihedge.batch.run import (
         Outcome,
@@ -219,8 +224,10 @@ def _run(
         refuse_future,
         refuse_stale,
         result_folder,
+        suspects,
         without_list,
         write_summary,
+        write_suspects,
     )
     from optihedge.market.snapshot import read_market
 
@@ -229,16 +236,22 @@ def _run(
     readable, broken = read_books(books, market)
     if as_of is None:
         refuse_stale(market, now, readable)
-    _probe(out)
+    folder = out / instant_name(market.as_of)
+    _probe(folder)
     failed = [
         without_list(Outcome(name, model, "failed", why), result_folder(out, market.as_of, name, model))
         for name, why in broken.items()
         for model in models
     ]
+    if failed and not readable:
+        write_summary(folder, failed)
+    refuse_unread(readable, broken)
     jobs = plan(data, readable, models, out, send=send, as_of=as_of)
     console = _console()
+    found = suspects(market)
+    _print_suspects(console, found)
     outcomes = [*failed, *_with_progress(console, jobs, workers)]
-    folder = out / instant_name(market.as_of)
+    write_suspects(folder, found)
     table = write_summary(folder, outcomes)
     shown = show if show is not None else (next(iter(models)) if len(jobs) == 1 else None)
     for outcome in outcomes:
@@ -249,6 +262,16 @@ def _run(
         if outcome.trace:
             _save_trace(outcome.trace, folder)
     return exit_code(outcomes)
+
+
+def _print_suspects(console: Console, found: pd.DataFrame) -> None:
+    if len(found):
+        from optihedge.risk.problems import describe
+
+        more = f"\n  and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        lines = escape(describe(found.head(_NAMED))).replace("\n", "\n  ")
+        what = "these moves of the history may be errors, and the risk wrong with them; mend those that are"
+        console.print(f"{what}:\n  {lines}{more}", highlight=False)
 
 
 def _probe(out: Path) -> None:

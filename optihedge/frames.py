@@ -61,6 +61,8 @@ def read_frame(path: Path | str, schema: Schema, *, others: Kind | None = "text"
 def read_raw(path: Path | str) -> pd.DataFrame:
     """The table as it stands, every field of a .csv as text, for a later `check_frame`; attrs["source"] is its name."""
     path = Path(path)
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give the file")
     frame = _read_parquet(path) if path.suffix == ".parquet" else _read_text(path)
     frame.attrs["source"] = path.name
     return frame

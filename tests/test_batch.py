@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from optihedge.batch.books import read_books
+from optihedge.batch.books import read_books, refuse_unread
 from optihedge.batch.output import MANIFEST, clear_leftovers, folder_name, is_whole, write_whole
 from optihedge.batch.record import figures, money
 from optihedge.batch.run import Outcome, exit_code, plan, refuse_future, refuse_stale, run_jobs, write_summary
@@ -178,8 +178,11 @@ def test_books_of_one_file_are_read_one_by_one(example_folder: Path, tmp_path: P
     assert {name: series.to_dict() for name, series in books.items()} == {"A": {"AAPL": 10.0}, "D": {"ES-SEP16": -1.0}}
     assert "'ten'" in failed["B"] and "appears twice" in failed["C"] and "did you mean AAPL?" in failed["E"]
     (tmp_path / "torn.csv").write_text("instrument,quantity\nAAPL,1,2\n")
-    with pytest.raises(DataError, match=r"torn.csv row 2: 3 fields where the header has 2"):
-        read_books([tmp_path / "torn.csv"], market)
+    books, failed = read_books([tmp_path / "torn.csv", tmp_path], market)
+    assert "torn.csv row 2: 3 fields where the header has 2" in failed["torn"]
+    assert "is a folder; give the file" in failed[tmp_path.stem]
+    with pytest.raises(DataError, match=r"torn\.csv row 2"):
+        refuse_unread(books, failed)
 
 
 def test_stale_quotes_are_refused_by_the_clock(example_folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The command line: what each command prints and leaves, and the exit codes a scheduler relies on."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -205,3 +206,38 @@ def test_into_a_pipe_it_prints_no_markup_and_no_progress(example_folder: Path, t
     )  # fmt: skip
     assert "\x1b" not in done.stdout and "[/" not in done.stdout and "hedging" not in done.stdout
     assert done.stderr == ""
+
+
+def test_a_move_that_may_be_an_error_is_said_and_listed(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(example_folder, data)
+    history = pd.read_csv(data / "history.csv")
+    history.loc[100, "AAPL"] *= 100
+    history.to_csv(data / "history.csv", index=False)
+    day = history["time"].iloc[100][:10]
+    code, text = run(["check", "beta_hedge", "--data", str(data), "--as-of", AS_OF], capsys)
+    assert code == 0 and f"AAPL, {day}: wrong units" in text
+    code, text = run(["run", "beta_hedge", "--data", str(data), "--as-of", AS_OF, "--out", str(out)], capsys)
+    assert code == 0 and f"AAPL, {day}: wrong units" in text
+    (listed,) = out.rglob("history.csv")
+    assert "AAPL" in pd.read_csv(listed)["driver"].tolist()
+
+
+def test_where_no_book_can_be_read_an_old_list_goes_and_names_are_no_formulas(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book, out = tmp_path / "=1+1.csv", tmp_path / "out"
+    shutil.copy(example_folder / "book.csv", book)
+    arguments = ["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(out)]
+    arguments += ["--book", str(book)]
+    assert run(arguments, capsys)[0] == 0
+    assert len(list(out.rglob("trades.csv"))) == 1
+    (summary,) = out.rglob("summary.csv")
+    assert summary.read_text().splitlines()[1].startswith("'=1+1,")
+    book.write_text("instrument,quantity\nAAPL,ten\n")
+    code, text = run(arguments, capsys)
+    assert code == 3 and "'ten'" in text
+    assert not list(out.rglob("trades.csv"))
+    assert "failed" in summary.read_text()

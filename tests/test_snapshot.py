@@ -476,3 +476,12 @@ def test_an_option_priced_on_the_index_while_its_future_says_otherwise_is_noted(
     assert note(100).startswith("1 options, C first, have a forward more than 2 %")
     assert note(104) is None and note(103) is None
     assert note(np.nan, forward=["", "", "F"]) is None
+
+
+def test_a_rate_of_zero_needs_no_hours():
+    """Loaders fill what pays no funding with zero."""
+    table = pd.DataFrame({"instrument": ["S", "P"], "type": ["spot", "perpetual"], "underlying": "BTC"})
+    quotes = pd.DataFrame({"instrument": ["S", "P"], "bid": 9e4, "ask": 9e4, "funding_rate": [0.0, np.nan]})
+    assert Market(table, quotes, "USD", as_of="2026-01-20").quotes["funding_rate"].isna().tolist() == [False, True]
+    with pytest.raises(DataError, match="funding_hours of P is empty, yet its funding_rate is 0.0001"):
+        Market(table, quotes.assign(funding_rate=[0.0, 1e-4]), "USD", as_of="2026-01-20")

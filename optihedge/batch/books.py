@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +16,7 @@ from optihedge.market.snapshot import Market
 def read_books(paths: Sequence[Path], market: Market) -> tuple[dict[str, pd.Series], dict[str, str]]:
     """Quantities (contracts) by book, and by book why it could not be read.
 
-    A book is called by the column `book`, else by its file's stem. Raises DataError where no book can be read.
+    A book is called by the column `book`, else by its file's stem.
     """
     books: dict[str, pd.Series] = {}
     failed: dict[str, str] = {}
@@ -36,9 +36,13 @@ def read_books(paths: Sequence[Path], market: Market) -> tuple[dict[str, pd.Seri
                 books[name] = found if isinstance(found, pd.Series) else found[name]
             except DataError as error:
                 failed[name] = str(error) if len(parts) == 1 else f"{path.name}, rows of {name} only: {error}"
+    return books, failed
+
+
+def refuse_unread(books: Mapping[str, pd.Series], failed: Mapping[str, str]) -> None:
+    """Raise DataError where no book could be read."""
     if failed and not books:
         raise DataError("\n".join(failed.values()))
-    return books, failed
 
 
 def _parts(path: Path) -> dict[str, pd.DataFrame]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from optihedge.batch.output import discard, folder_name, instant_name, write_file, write_whole
@@ -16,7 +17,9 @@ from optihedge.errors import DataError, OptihedgeError, SpecError
 from optihedge.frames import DAY_END
 from optihedge.hedge.model import HedgeModel
 from optihedge.market.snapshot import Market, read_market
+from optihedge.risk.problems import BREAKS, Thresholds, find_problems
 from optihedge.trades.checks import checked
+from optihedge.trades.tradelist import plain_text
 
 DEFAULT_MAX_AGE = pd.Timedelta("1D")
 _DIGITS = 8  # significant digits of the summary: a coin's figures are small numbers
@@ -106,7 +109,8 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     money = money.mask(money.abs().le(_DUST * money.abs().max(axis=1), axis=0), 0.0)
     for name in money.columns:
         table[name] = [significant(value, _DIGITS) for value in money[name]]
-    write_file(folder / "summary.csv", table.to_csv(index=False, lineterminator="\n"))
+    safe = table.assign(**{name: table[name].map(plain_text) for name in ("book", "model", "note")})
+    write_file(folder / "summary.csv", safe.to_csv(index=False, lineterminator="\n"))
     write_file(folder / "summary.json", table.to_json(orient="records", indent=1) + "\n")
     return table
 
@@ -118,6 +122,25 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     done = {o.book for o in outcomes if o.status == "done"}
     unserved = any(o.book not in done for o in outcomes)
     return int(unserved or any(o.status in ("failed", "held") for o in outcomes))
+
+
+def suspects(market: Market) -> pd.DataFrame:
+    """What looks wrong in the history and would change its risk: driver, date, until, problem, detail.
+
+    Nothing is mended and nothing refused, for a real move may look like a missing split.
+    """
+    kinds = market.drivers["kind"].to_dict()
+    found = find_problems(market.history, kinds, thresholds=Thresholds(look_alike=np.inf))
+    return found[found["problem"].isin((*BREAKS, "spike"))].reset_index(drop=True)
+
+
+def write_suspects(folder: Path, found: pd.DataFrame) -> None:
+    """history.csv in `folder`, or none where nothing is found."""
+    if len(found):
+        safe = found.assign(driver=found["driver"].map(plain_text))
+        write_file(folder / "history.csv", safe.to_csv(index=False, lineterminator="\n"))
+    else:
+        (folder / "history.csv").unlink(missing_ok=True)
 
 
 def refuse_future(market: Market, now: pd.Timestamp) -> None:

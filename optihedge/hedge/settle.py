@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _PARALLEL = 1e-9  # 1 - |cosine| below which two rows of exposures are proportional
 _CONFLICT_BUDGET = 1.0  # seconds for naming a minimal conflict
+_LONGEST_CONFLICT = 60.0  # seconds, where trades follow from it: so long that equal inputs end equally
 _RESTS = 1e-7  # of a proof's size: what a contract's bound adds to it beyond rounding
 
 
@@ -72,7 +73,7 @@ def settle(
                 "no solver returned an answer that could be certified: "
                 f"{'; '.join(solution.certificate.chain) or solution.certificate.note}"
             )
-        names = conflict(problem.program, _CONFLICT_BUDGET if model.on_infeasible == "error" else np.inf)
+        names = conflict(problem.program, _CONFLICT_BUDGET if model.on_infeasible == "error" else _LONGEST_CONFLICT)
         relaxation = _sparing_others(problem.program, names, relaxation)
         witness = _whole_book(problem, relaxation)
         if model.on_infeasible == "error":

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
 
 SHOCKS = {
-    "spot": "return of the underlying",
+    "spot": "return of the underlying's price; of a currency pair only where it is named, as spot:EUR",
     "vol": "change of vol, decimal, the same for every option",
     "term": "change of vol of a 30-day option, decimal; others by the root of 30 days over their time, 1 day at least",
     "skew": "change of vol per unit of ln(K/F) / sqrt(T), decimal; T in years, 1 day at least",
