@@ -483,5 +483,5 @@ def test_a_rate_of_zero_needs_no_hours():
     table = pd.DataFrame({"instrument": ["S", "P"], "type": ["spot", "perpetual"], "underlying": "BTC"})
     quotes = pd.DataFrame({"instrument": ["S", "P"], "bid": 9e4, "ask": 9e4, "funding_rate": [0.0, np.nan]})
     assert Market(table, quotes, "USD", as_of="2026-01-20").quotes["funding_rate"].isna().tolist() == [False, True]
-    with pytest.raises(DataError, match="funding_hours of P is empty, yet its funding_rate is 0.0001"):
+    with pytest.raises(DataError, match=r"funding_hours of P is empty, yet its funding_rate is 0\.0001"):
         Market(table, quotes.assign(funding_rate=[0.0, 1e-4]), "USD", as_of="2026-01-20")
