@@ -103,6 +103,54 @@ def test_a_path_with_gaps_or_an_unknown_baseline_is_refused() -> None:
         evaluate_hedges(books, hedges, {"OLS": ols}, baseline="EWMA", cost=0.0, start=60)
 
 
+def test_a_wild_row_that_left_the_window_leaves_no_trace() -> None:
+    books, hedges = returns()
+    wild = hedges.copy()
+    wild[5] = 1e6
+    np.testing.assert_array_equal(ols_path(books, wild, 60)[66:], ols_path(books, hedges, 60)[66:])
+
+
+@pytest.mark.parametrize("path_of", [lambda b, h: ols_path(b, h, 60), lambda b, h: anchored_path(b, h, 60)],
+                         ids=["ols", "anchored"])  # fmt: skip
+def test_a_hedge_that_adds_nothing_to_the_others_is_named(path_of) -> None:
+    books, hedges = returns()
+    for idle in (0 * hedges[:, 0], hedges[:, 0], hedges @ [2.0, -1.0]):
+        with pytest.raises(DataError, match="hedge 3 of 3 does not move, or only as those before it, in the 60 rows"):
+            path_of(books, np.column_stack([hedges, idle]))
+    gap = np.where(np.arange(160)[:, None] == 7, np.nan, hedges)
+    with pytest.raises(DataError, match="a hedge has a gap in the 60 rows before row 60"):
+        path_of(books, gap)
+
+
+def test_a_path_without_rows_to_start_from_is_refused() -> None:
+    books, hedges = returns()
+    for window in (2, 160):
+        with pytest.raises(DataError, match=f"window is {window} of 160 rows for 2 hedges"):
+            ols_path(books, hedges, window)
+    for start in (0, 1, 160):
+        with pytest.raises(DataError, match=f"start is {start} of 160 rows"):
+            anchored_path(books, hedges, start)
+    betas = np.ones((160, 2, 6))
+    with pytest.raises(DataError, match="hedge 1 of 2 does not move in the rows before start 0"):
+        no_trade_path(betas, hedges, 0, 1e-4, 1.0)
+    with pytest.raises(DataError, match="hedge 2 of 2 does not move in the rows before start 60"):
+        no_trade_path(betas, hedges * [1.0, 0.0], 60, 1e-4, 1.0)
+    with pytest.raises(DataError, match=r"aversion is 0\.0"):
+        no_trade_path(betas, hedges, 60, 1e-4, 0.0)
+
+
+def test_an_evaluation_needs_blocks_in_which_the_market_moves() -> None:
+    books, hedges = returns()
+    paths = {"OLS": -ols_path(books, hedges, 100)}
+    for block in (1, 63):
+        with pytest.raises(DataError, match=f"block is {block} for the 60 rows from row 100"):
+            evaluate_hedges(books, hedges, paths, baseline="OLS", cost=0.0, start=100, block=block)
+    still = hedges.copy()
+    still[120:140] = 0.0
+    with pytest.raises(DataError, match="does not move in block 2 of 20 rows"):
+        evaluate_hedges(books, still, paths, baseline="OLS", cost=0.0, start=100, block=20)
+
+
 # Recorded books. The lines are the project's aims; benchmarks/hedges.py prints the whole tables.
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from optihedge.errors import DataError
 
 Array = np.ndarray
+_ROUNDING = 1e-9  # of a hedge's size: a move of its own below this is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,20 +29,36 @@ class HedgeEvaluation:
 
 
 def ols_path(books: Array, hedges: Array, window: int) -> Array:
-    """Betas of books (T x B) on hedges (T x m), joint least squares with intercept on the `window` rows before each."""
-    design = np.column_stack([np.ones(len(hedges)), hedges])
-    grams = _lagged_sums(design[:, :, None] * design[:, None, :], window)
-    sides = _lagged_sums(design[:, :, None] * books[:, None, :], window)
+    """Betas of books (T x B) on hedges (T x m), joint least squares with intercept on the `window` rows before each.
+
+    Raises DataError for a window too short or a hedge that adds nothing to the others in one.
+    """
+    if not hedges.shape[1] < window < len(hedges):
+        raise DataError(
+            f"betas: window is {window} of {len(hedges)} rows for {hedges.shape[1]} hedges; give more than one row per "
+            "hedge and fewer than there are"
+        )
     path = np.full((len(books), hedges.shape[1], books.shape[1]), np.nan)
-    path[window:] = np.linalg.solve(grams[window:], sides[window:])[:, 1:]
+    for t in range(window, len(books)):
+        rows = hedges[t - window : t]
+        moves = rows - rows.mean(axis=0)
+        basis, triangle = np.linalg.qr(moves)
+        _require_independent(triangle, rows, t)
+        path[t] = np.linalg.solve(triangle, basis.T @ books[t - window : t])
     return path
 
 
 def anchored_path(
     books: Array, hedges: Array, start: int, *, halflife: float = 42, anchor_halflife: float = 252, anchor: float = 2.0
 ) -> Array:
-    """`Beta(method="anchored")` fitted on all rows before each row from `start` on; moments are carried along."""
+    """`Beta(method="anchored")` fitted on all rows before each row from `start` on; moments are carried along.
+
+    Raises DataError for too few rows before `start` or a hedge that adds nothing to the others in them.
+    """
     size = hedges.shape[1]
+    if not size <= start < len(hedges):
+        raise DataError(f"betas: start is {start} of {len(hedges)} rows; give a row with {size} or more before it")
+    _require_independent(np.linalg.qr(hedges[:start])[1], hedges[:start], start)
     slow, fast = (_Moments(size, books.shape[1], h) for h in (anchor_halflife, halflife))
     path = np.full((len(books), size, books.shape[1]), np.nan)
     for t in range(len(books)):
@@ -52,6 +69,19 @@ def anchored_path(
         slow.add(hedges[t], books[t])
         fast.add(hedges[t], books[t])
     return path
+
+
+def _require_independent(triangle: Array, rows: Array, end: int) -> None:
+    """DataError for a hedge without a move of its own; triangle: of the QR decomposition of the rows before `end`."""
+    if not np.isfinite(rows).all():
+        raise DataError(f"betas: a hedge has a gap in the {len(rows)} rows before row {end}; fill it or leave it out")
+    own, size = np.abs(np.diag(triangle)), np.linalg.norm(rows, axis=0)
+    idle = np.flatnonzero(own <= _ROUNDING * size)
+    if len(idle):
+        raise DataError(
+            f"betas: hedge {idle[0] + 1} of {len(own)} does not move, or only as those before it, in the {len(rows)} "
+            f"rows before row {end}; leave it out"
+        )
 
 
 class _Moments:
@@ -71,8 +101,19 @@ def no_trade_path(betas: Array, hedges: Array, start: int, cost: float, aversion
 
     target is -betas, C the EWMA covariance of the hedges' returns before the period, cost a fraction of notional. A
     HedgeModel with BetaRisk, Variance and SpreadCost does the same (its aversion times the book's notional here).
-    Cyclic coordinate descent, exact for this separable penalty (Tseng 2001), for all books at once.
+    Cyclic coordinate descent, exact for this separable penalty (Tseng 2001), for all books at once. Raises DataError.
     """
+    if not (aversion > 0 and cost >= 0 and halflife > 0):
+        raise DataError(
+            f"no-trade path: aversion is {aversion}, cost {cost} and halflife {halflife}; aversion and halflife must "
+            "be above 0, cost not below"
+        )
+    idle = np.flatnonzero(~(np.abs(hedges[: max(start, 0)]).max(axis=0, initial=0.0) > 0))
+    if len(idle):
+        raise DataError(
+            f"no-trade path: hedge {idle[0] + 1} of {hedges.shape[1]} does not move in the rows before start {start}; "
+            "start later, or leave it out"
+        )
     path = np.full(betas.shape, np.nan)
     covariance, decay = np.zeros((hedges.shape[1],) * 2), 0.5 ** (1 / halflife)
     held = np.zeros(betas.shape[1:])
@@ -119,11 +160,17 @@ def evaluate_hedges(
       removed         1 - variance / unhedged variance, pooled
       beta            mean |beta| on the market within blocks of `block` rows
       beta_lower      share of books whose `beta` is below the baseline's
-      turnover        against the baseline's
+      turnover        against the baseline's; NaN where that trades nothing
     The verdict is "nothing material ..." where no path removes `material` of the unhedged variance. Raises DataError.
     """
     if baseline not in paths:
         raise DataError(f"hedge evaluation: baseline {baseline!r} is not among the paths {', '.join(paths)}")
+    rows = len(books) - start
+    if not (start >= 0 and 2 <= block <= rows):
+        raise DataError(
+            f"hedge evaluation: block is {block} for the {rows} rows from row {start} on; give two rows or more to a "
+            "block, and at least one block"
+        )
     paths = {"no hedge": np.zeros_like(paths[baseline]), **paths}
     hedged, turnover = {}, {}
     for name, path in paths.items():
@@ -133,12 +180,12 @@ def evaluate_hedges(
         hedged[name] = books[start:] + np.einsum("tmb,tm->tb", path[start:], hedges[start:]) - cost * trades
         turnover[name] = trades[1:].sum()
     deviations = {name: ((pnl - pnl.mean(axis=0)) ** 2) for name, pnl in hedged.items()}
-    rows = block_rows(len(books) - start, block, draws, seed)
+    drawn_rows = block_rows(rows, block, draws, seed)
     betas = {name: _block_betas(pnl, hedges[start:, 0], block) for name, pnl in hedged.items()}
     base, daily = deviations[baseline], {name: d.sum(axis=1) for name, d in deviations.items()}
     table = pd.DataFrame(index=pd.Index(paths, name="method"))
     for name in paths:
-        drawn = daily[name][rows].sum(axis=1) / daily[baseline][rows].sum(axis=1)
+        drawn = daily[name][drawn_rows].sum(axis=1) / daily[baseline][drawn_rows].sum(axis=1)
         table.loc[name, "variance"] = daily[name].sum() / daily[baseline].sum()
         table.loc[name, ["low", "high"]] = np.quantile(drawn, [0.025, 0.975])
         table.loc[name, "better"] = (deviations[name].sum(axis=0) < base.sum(axis=0)).mean()
@@ -161,6 +208,12 @@ def _block_betas(pnl: Array, market: Array, block: int) -> Array:
     """Mean over whole blocks of |slope of pnl on the market|, one per book."""
     count = len(market) // block
     market = market[: count * block].reshape(count, block)
+    idle = np.flatnonzero(np.ptp(market, axis=1) == 0)
+    if len(idle):
+        raise DataError(
+            f"hedge evaluation: the market, the first hedge, does not move in block {idle[0] + 1} of {block} rows; "
+            "give a longer block, or put another hedge first"
+        )
     market = market - market.mean(axis=1, keepdims=True)
     blocks = pnl[: count * block].reshape(count, block, -1)
     slopes = np.einsum("qt,qtb->qb", market, blocks) / (market**2).sum(axis=1)[:, None]
@@ -171,11 +224,3 @@ def block_rows(periods: int, block: int, draws: int, seed: int) -> Array:
     """Row numbers of `draws` circular block resamples (Politis and Romano 1992)."""
     starts = np.random.default_rng(seed).integers(periods, size=(draws, -(-periods // block)))
     return ((starts[:, :, None] + np.arange(block)) % periods).reshape(draws, -1)[:, :periods]
-
-
-def _lagged_sums(values: Array, window: int) -> Array:
-    """Row t: the sum of rows t - window .. t - 1 (zero before there are that many)."""
-    total = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
-    sums = np.zeros_like(values)
-    sums[window:] = total[window:-1] - total[: -1 - window]
-    return sums
