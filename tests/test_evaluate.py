@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.covariance import LedoitWolf
 
 from optihedge.backtest.evaluate import evaluate_risk, minimum_variance, usual_estimators, walk_risk
-from optihedge.errors import SpecError
+from optihedge.errors import DataError, SpecError
 from optihedge.risk.adaptive import AdaptiveRisk
 from optihedge.risk.ewma import EwmaRisk
 from optihedge.risk.factor import FactorRisk
@@ -152,12 +152,38 @@ def test_the_usual_estimators_are_estimators():
     [
         ({"baseline": "GARCH"}, "baseline 'GARCH' is not among EWMA"),
         ({"hedges": ("SPY",)}, "hedge SPY is not a driver"),
+        ({"hedges": ("D1", "D1")}, "hedges D1, D1 name one twice"),
+        ({"hedges": DRIVERS}, "12 of 12 drivers without gaps are hedges; leave at least two"),
+        ({"hedges": DRIVERS[:11]}, "11 of 12 drivers without gaps are hedges"),
         ({"start": 700}, "start is 700 of 700"),
+        ({"books": 0}, "books is 0; give a whole number of 1 or more"),
+        ({"size": 0}, "size is 0; give a whole number of 2 or more"),
+        ({"size": 1}, "size is 1; give a whole number of 2 or more"),
+        ({"refit": 0}, "refit is 0"),
+        ({"months": 0}, "months is 0"),
+        ({"books": 2.5}, r"books is 2\.5"),
     ],
 )
 def test_wrong_requests_are_named(arguments, message):
     with pytest.raises(SpecError, match=message):
         evaluate_risk({"EWMA": EwmaRisk()}, some_moves(), **{"start": 100, **arguments})
+
+
+def test_a_hedge_that_does_not_move_is_named():
+    still = some_moves(160).assign(D1=0.0)
+    with pytest.raises(DataError, match="hedges D0, D1: betas: hedge 2 of 2 does not move"):
+        evaluate_risk({"EWMA": EwmaRisk()}, still, start=100, hedges=("D0", "D1"), books=3, size=5)
+
+
+def test_a_book_without_risk_is_refused_and_not_a_missing_figure():
+    still = some_moves(160).assign(**dict.fromkeys(DRIVERS[2:], 0.0))
+    with pytest.raises(DataError, match="sample forecasts no variance for a random long-only book at row 100"):
+        evaluate_risk({"sample": SampleRisk()}, still, start=100, books=10, size=2)
+
+
+def test_two_drivers_beside_a_hedge_have_every_figure():
+    found = evaluate_risk({"EWMA": EwmaRisk()}, some_moves(160)[DRIVERS[:3]], start=100, hedges=("D0",), books=3)
+    assert found.forecasts.notna().all(axis=None) and found.variances.notna().all(axis=None)
 
 
 def default_against_ledoit_wolf(moves: pd.DataFrame, **settings: object) -> tuple[pd.DataFrame, pd.Series]:

@@ -14,7 +14,7 @@ from sklearn.covariance import LedoitWolf
 from threadpoolctl import threadpool_limits
 
 from optihedge.backtest.hedge_evaluation import block_rows, ols_path
-from optihedge.errors import SpecError
+from optihedge.errors import DataError, SpecError
 from optihedge.risk.adaptive import AdaptiveRisk
 from optihedge.risk.estimator import RiskEstimator
 from optihedge.risk.ewma import EwmaRisk
@@ -130,13 +130,19 @@ def evaluate_risk(
     """Walk the estimators through moves (T x D) and rank them; the first is the baseline unless one is named.
 
     start    first row forecast (least squares on the 252 rows before, or fewer, hedges the hedged books)
-    hedges   drivers that hedge the long-only books; none: the equal-weighted mean of all drivers
-    books    random books of each kind, of `size` drivers each; weights exponential (long-only) or normal (long-short)
+    hedges   drivers that hedge the long-only books, in none themselves; none: the equal-weighted mean of all drivers
+    books    random books of each kind, of `size` drivers each (at least 2; all, where there are fewer); weights
+             exponential (long-only) or normal (long-short)
     refit    rows between fits of estimators without `partial_fit`
     months   length of the periods of the bias table (12 calendar years, 6 half-years); moves without dates: four spans
 
-    Raises SpecError.
+    Raises SpecError; DataError for a hedge without moves of its own, or a book without a forecast of its risk.
     """
+    for name, value, least in (("books", books, 1), ("size", size, 2), ("refit", refit, 1), ("months", months, 1)):
+        if not isinstance(value, int | np.integer) or value < least:
+            raise SpecError(f"evaluate: {name} is {value}; give a whole number of {least} or more")
+    if not estimators:
+        raise SpecError("evaluate: there are no estimators; give at least one, by name")
     base = next(iter(estimators)) if baseline is None else baseline
     complete = moves.columns[moves.notna().all()]
     kept = moves[complete]
@@ -145,6 +151,13 @@ def evaluate_risk(
         raise SpecError(f"evaluate: baseline {base!r} is not among {', '.join(estimators)}")
     if missing:
         raise SpecError(f"evaluate: hedge {missing[0]} is not a driver without gaps; name another, or mend its history")
+    if len(set(hedges)) < len(hedges):
+        raise SpecError(f"evaluate: hedges {', '.join(map(str, hedges))} name one twice; name each once")
+    if hedges and len(complete) < len(hedges) + 2:
+        raise SpecError(
+            f"evaluate: {len(hedges)} of {len(complete)} drivers without gaps are hedges; leave at least two for the "
+            "books"
+        )
     if len(complete) < 2 or not 20 <= start < len(moves) - 1:
         raise SpecError(
             f"evaluate: {len(complete)} of {moves.shape[1]} drivers have no gap and start is {start} of {len(moves)} "
@@ -153,7 +166,7 @@ def evaluate_risk(
     values = kept.to_numpy(dtype=float)
     tests = _random_books(kept, hedges, books, size, start, seed)
     with threadpool_limits(1):  # thousands of small matrices: threads would only wait for each other
-        results = {name: _follow(walk_risk(e, kept, start, refit), values, tests) for name, e in estimators.items()}
+        results = {n: _follow(n, walk_risk(e, kept, start, refit), values, tests) for n, e in estimators.items()}
     count = len(moves) - start
     shares = np.array([np.bincount(draw, minlength=count) for draw in block_rows(count, _BLOCK, _DRAWS, seed)]) / count
     labels = _period_labels(kept.index[start:], months)
@@ -222,11 +235,15 @@ def _random_books(
         weights = rng.normal(size=size)
         weights -= weights.mean()
         long_short[rng.choice(eligible, size, replace=False), book] = weights / np.abs(weights).sum()
-    betas = ols_path(values @ long_only, values @ instruments, min(start, 252))
+    try:
+        betas = ols_path(values @ long_only, values @ instruments, min(start, 252))
+    except DataError as error:
+        names = ", ".join(map(str, hedges)) or "the mean of all drivers"
+        raise DataError(f"evaluate: hedges {names}: {error}, or start later") from None
     return _Tests(long_only, long_short, instruments, -betas, rng.normal(size=(dimension, 10)))
 
 
-def _follow(risks: Iterator[tuple[int, Risk]], values: np.ndarray, tests: _Tests) -> _Result:
+def _follow(name: str, risks: Iterator[tuple[int, Risk]], values: np.ndarray, tests: _Tests) -> _Result:
     kinds = ("random long-only", "random long-short", "hedged")
     squares: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
     qlike: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
@@ -236,6 +253,11 @@ def _follow(risks: Iterator[tuple[int, Risk]], values: np.ndarray, tests: _Tests
         hedged = tests.long_only + tests.instruments @ tests.held[row]
         for kind, weights in zip(kinds, (tests.long_only, tests.long_short, hedged), strict=True):
             variance, square = risk.variance(weights), (values[row] @ weights) ** 2
+            if not (variance > 0).all():
+                raise DataError(
+                    f"evaluate: {name} forecasts no variance for a {kind} book at row {row}; leave out drivers that do "
+                    "not move, or only as a hedge does"
+                )
             squares[kind].append(square / variance)
             qlike[kind].append(np.log(variance) + square / variance)
         ratios = _hedge_ratios(risk, tests.instruments, tests.long_only)
