@@ -257,3 +257,21 @@ def test_fama_french_factors_explain_large_caps_as_statsmodels_says(recorded):
         theirs = linear.OLS(returns[name].dropna(), factors.loc[returns[name].dropna().index]).fit()
         np.testing.assert_allclose(fitted.loadings_[name], theirs.params, rtol=1e-8)
         np.testing.assert_allclose(fitted.r2_[name], theirs.rsquared, rtol=1e-8)
+
+
+@pytest.mark.parametrize("criterion", ["bai_ng", "eigenvalue_ratio"])
+def test_a_criterion_finds_two_planted_factors_among_few_drivers(criterion: str) -> None:
+    rng = np.random.default_rng(0)
+    for drivers in (12, 20, 60):
+        loadings = rng.normal([[1.0], [0.0]], 1.0, (2, drivers))
+        moves = rng.normal(size=(500, 2)) @ loadings + rng.normal(size=(500, drivers))
+        most = max(drivers // 3, 1)
+        count = FactorRisk(criterion, halflife=None).fit(moves).n_factors_
+        assert count == 2 if drivers >= 20 else count <= most
+
+
+@pytest.mark.parametrize("criterion", ["bai_ng", "eigenvalue_ratio"])
+@pytest.mark.parametrize("drivers", [1, 2, 3, 5])
+def test_a_criterion_searches_no_further_than_a_third_of_the_drivers(criterion: str, drivers: int) -> None:
+    moves = np.random.default_rng(0).normal(size=(100, drivers))
+    assert FactorRisk(criterion).fit(moves).n_factors_ <= min(1, drivers - 1)

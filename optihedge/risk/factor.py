@@ -107,7 +107,8 @@ class FactorRisk(FactorModel):
     factors       how many, or the criterion that counts them: "square_root" of the number of drivers (a missing factor
                   costs a hedger more than one too many), "bai_ng" (information criterion ICp2, Bai and Ng 2002) or
                   "eigenvalue_ratio" (Ahn and Horenstein 2013)
-    max_factors   most that a criterion may choose
+    max_factors   most that a criterion may choose; the latter two search no further than a third of the shorter of
+                  drivers and rows (at least 1): near its end the criterion has nothing left to compare with
     halflife, clusters, min_periods: see FactorModel
 
     The Gram matrix of the shorter side is decomposed (Connor and Korajczyk 1986), so nothing is larger than the moves.
@@ -138,6 +139,8 @@ class FactorRisk(FactorModel):
         core = core if core.any() else np.ones_like(core)
         most = min(int(core.sum()) - 1, len(moves) - 1)
         wanted = self.max_factors if isinstance(self.factors, str) else self.factors
+        if self.factors in ("bai_ng", "eigenvalue_ratio"):
+            wanted = min(wanted, max(min(int(core.sum()), len(moves)) // 3, 1))
         if not isinstance(self.factors, str) and not 0 <= self.factors <= most:
             raise SpecError(
                 f"FactorRisk: {self.factors} factors from {len(moves)} moves of {core.sum()} drivers; "
