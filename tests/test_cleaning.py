@@ -63,7 +63,7 @@ PLANTED = {
     "x100 on a day": (scale("S1", 100, 150, 151), "S1", 150, "wrong units"),
     "x100 for a month": (scale("S2", 100, 150, 171), "S2", 150, "wrong units"),
     "x100 to the end": (scale("S3", 100, 200), "S3", 200, "wrong units"),
-    "pence for pounds at the start": (scale("S4", 100, 0, 40), "S4", 40, "wrong units"),
+    "pence for pounds at the start": (scale("S4", 100, 0, 40), "S4", 0, "wrong units"),
     "/1000 on a day": (scale("S5", 0.001, 99, 100), "S5", 99, "wrong units"),
     "x10 on a day": (scale("S6", 10, 120, 121), "S6", 120, "wrong units"),
     "vol in percent": (scale("VOL", 100, 130, 131), "VOL", 130, "wrong units"),
@@ -269,3 +269,78 @@ def test_the_broken_stocks_of_a_recorded_market_are_found(recorded) -> None:
     print(f"{len(broken & found)} of {len(broken)} broken stocks found; false alarms: {sorted(found - broken)}")
     assert broken <= found
     assert len(found - broken) <= 5  # of 486 names and 1 258 days
+
+
+@pytest.mark.parametrize("rows", [120, 299])
+def test_a_copy_is_a_look_alike_however_late_listed_or_gappy(rows: int) -> None:
+    own = history().iloc[: rows + 1].drop(columns=["VOL", "RATE"])
+    days = np.arange(len(own))
+    copies = {
+        "a row late": own["S3"].shift(1),
+        "listed later": 3 * own["S3"].where(days >= 20),
+        "with gaps": own["S3"].where(days % 17 != 5),
+        "both with gaps": 1e4 / own["S3"].where(days % 13 != 4),
+    }
+    for name, copy in copies.items():
+        frame = own.assign(COPY=copy, S3=own["S3"].where(days % 19 != 6) if name == "both with gaps" else own["S3"])
+        found = find_problems(frame)
+        found = found[found["problem"] == "look-alike"]
+        assert found["driver"].tolist() == ["COPY"] and "S3" in found["detail"].iloc[0], name
+        assert found["detail"].str.contains("a row late").all() == (name == "a row late")
+
+
+def test_drivers_that_share_a_few_rows_are_no_look_alikes() -> None:
+    frame = history()
+    early, late = frame["S1"].where(np.arange(300) < 160), frame["S1"].where(np.arange(300) >= 145)
+    found = find_problems(frame.drop(columns="S1").assign(EARLY=early, LATE=late))
+    assert "look-alike" not in set(found["problem"])
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "America/New_York"])
+def test_a_move_is_accepted_by_its_day_whatever_the_zone_of_the_index(zone: str | None) -> None:
+    frame = scale("S2", 0.5, 150)(history()).tz_localize(None).tz_localize(zone)
+    day = frame.index[150]
+    for date in (day, str(day), day.date(), str(day.date())):
+        assert clean(frame, KINDS, accepted=[("S2", date)]).findings["action"].tolist() == ["keep"]
+    for wrong in (("S2", frame.index[151].date()), ("S1", day)):
+        with pytest.raises(DataError, match="S2"):
+            clean(frame, KINDS, accepted=[wrong])
+
+
+def test_a_plain_date_accepts_a_move_at_the_close_of_that_day() -> None:
+    frame = scale("S2", 0.5, 150)(history())
+    frame.index = frame.index + pd.Timedelta(hours=21)
+    assert clean(frame, KINDS, accepted=[("S2", str(DAYS[150].date()))]).findings["action"].tolist() == ["keep"]
+
+
+def test_a_move_is_accepted_by_its_row_where_rows_are_numbered() -> None:
+    frame = scale("S2", 0.5, 150)(history()).reset_index(drop=True)
+    assert clean(frame, KINDS, accepted=[("S2", 150)]).findings["action"].tolist() == ["keep"]
+    with pytest.raises(DataError, match="S2, 150"):
+        clean(frame, KINDS, accepted=[("S2", 151)])
+
+
+@pytest.mark.parametrize("wrong", [1, 40])
+def test_of_units_that_change_once_the_shorter_side_is_wrong(wrong: int) -> None:
+    first = find_problems(scale("S4", 100.0, 0, wrong)(history()), KINDS)
+    last = find_problems(scale("S4", 100.0, 300 - wrong)(history()), KINDS)
+    spans = [(f["date"].item(), f["until"].item(), f["problem"].item()) for f in (first, last)]
+    assert spans[0] == (DAYS[0], DAYS[wrong - 1], "wrong units")
+    assert spans[1] == (DAYS[300 - wrong], DAYS[-1], "wrong units")
+
+
+def test_wrong_units_at_the_start_freeze_nothing_and_cost_only_the_moves_beside_the_break() -> None:
+    truth, frame = history(), scale("S4", 100.0, 0, 40)(history())
+    kept = clean(frame, KINDS, policy="freeze")
+    assert kept.frozen == ()
+    moves = truth["S4"].pct_change().iloc[1:]
+    assert np.flatnonzero(kept.moves["S4"].isna()).tolist() == [39, 40]
+    by_proxy = clean(frame, KINDS, policy="proxy", proxies={"S4": "S5"}).moves["S4"]
+    np.testing.assert_allclose(by_proxy.drop(DAYS[40]), moves.drop(DAYS[40]), atol=1e-12)
+    np.testing.assert_allclose(by_proxy[DAYS[40]], truth["S5"].pct_change()[DAYS[40]], atol=1e-12)
+
+
+def test_a_history_without_rows_or_drivers_is_refused_by_name() -> None:
+    for empty in (history().iloc[:0], history()[[]]):
+        with pytest.raises(DataError, match=r"history: \d+ rows of \d+ drivers"):
+            find_problems(empty)

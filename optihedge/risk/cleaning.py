@@ -54,14 +54,14 @@ def clean(
               proxy    untrusted and missing levels follow the moves of `proxies[driver]` (whole rows: as freeze)
               keep     leave the levels as they are, reported
               A late listing is kept unless its own key says otherwise: the levels before it are rightly missing.
-    accepted  (driver, date) of moves that the desk knows to be real
+    accepted  (driver, date) of moves that the desk knows to be real: the row's label, or its day for every row of it
 
     Raises DataError for the problems whose action is fail, SpecError for an unknown action or a missing proxy.
     """
     kinds = {} if kinds is None else dict(kinds)
     findings = find_problems(levels, kinds, reference=reference, thresholds=thresholds)
-    known = {(driver, str(pd.Timestamp(date))) for driver, date in accepted}  # type: ignore[arg-type]
-    real = [(d, str(t)) in known for d, t in zip(findings["driver"], findings["date"], strict=True)]
+    real = [any(driver == d and _names(date, row) for driver, date in accepted)
+            for d, row in zip(findings["driver"], findings["date"], strict=True)]  # fmt: skip
     findings["action"] = ["keep" if r else _action(policy, p) for r, p in zip(real, findings["problem"], strict=True)]
     failing = findings[findings["action"] == "fail"]
     if len(failing):
@@ -106,10 +106,21 @@ def _action(policy: str | Mapping[str, str], problem: str) -> str:
     return action
 
 
+def _names(date: object, row: object) -> bool:
+    """Whether a date as a desk writes it means this row; without a zone it is on the row's own clock."""
+    if not isinstance(row, pd.Timestamp):
+        return bool(date == row) or str(date) == str(row)
+    given = pd.Timestamp(date)  # type: ignore[arg-type]
+    if given.tz is None:
+        return given in (row.tz_localize(None), row.tz_localize(None).normalize())
+    return row.tz is not None and given == row
+
+
 def _break_rows(index: pd.Index, date: object, until: object, problem: str) -> list[int]:
     """Numbers of the rows into which the level jumps: at the start, and back after the end where it does."""
     start, back = index.get_loc(date), index.get_loc(until) + 1
-    return [start, back] if problem == "wrong units" and back < len(index) else [start]
+    rows = [start, back] if problem == "wrong units" and back < len(index) else [start]
+    return [row for row in rows if row > 0]
 
 
 def _untrusted(values: pd.DataFrame, findings: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from optihedge.market.drivers import RETURNS
 
 ALL = "(all)"  # the driver of a problem that concerns whole rows
 BREAKS = ("wrong units", "unadjusted split", "jump")  # the level stays where it broke to
+_ENOUGH = 20  # moves that two drivers must share to be look-alikes
 _SPLITS = np.log([1.5, 4 / 3, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50])
 
 
@@ -24,7 +25,7 @@ class Thresholds:
     sigmas       and at least so many robust standard deviations of the driver's moves (changes: this alone)
     spike        robust standard deviations of a move that the next one takes back
     stale        rows with the same level that count as stale;  hole  row spacing, in usual ones, that counts as missing
-    look_alike   absolute correlation of two drivers' moves, also a row apart
+    look_alike   absolute correlation of two drivers' moves where both are observed, also a row apart
     reference    log distance of the last level from the quote
     """
 
@@ -50,7 +51,8 @@ def find_problems(
     reference  today's price by driver, to compare the last level with
 
     Problems: unsorted dates, duplicated date, missing rows, not a number, sign, zero, gap, late listing, delisting,
-    stale, wrong units, unadjusted split, spike, jump, look-alike.
+    stale, wrong units (the shorter side of a level that does not come back), unadjusted split, spike, jump, look-alike.
+    Raises DataError for a history without rows, a driver that appears twice, a row without a date.
     """
     limits = thresholds or Thresholds()
     found, values = _rows(levels, limits)
@@ -61,7 +63,7 @@ def find_problems(
     found += _spans(trusted, limits)
     moves = _moves(trusted, priced)
     found += _breaks(trusted, *_own_moves(moves, priced), priced, limits)
-    found += _look_alikes(moves, limits)
+    found += _look_alikes(moves.where(trusted.shift(1).notna()), limits)  # none over a gap
     if reference is not None:
         found += _against(trusted, reference, limits)
     frame = pd.DataFrame(found, columns=["driver", "date", "until", "problem", "detail"])
@@ -81,6 +83,8 @@ def describe(findings: pd.DataFrame) -> str:
 def _rows(levels: pd.DataFrame, limits: Thresholds) -> tuple[list[tuple], pd.DataFrame]:
     """Problems of the index and of cells that are no numbers; the levels in order of time, one row per date."""
     found: list[tuple] = []
+    if levels.empty:
+        raise DataError(f"history: {len(levels)} rows of {levels.shape[1]} drivers; give one of each at least")
     if levels.columns.has_duplicates:
         raise DataError(f"history: driver {levels.columns[levels.columns.duplicated()][0]} appears twice; rename one")
     index = levels.index
@@ -196,40 +200,57 @@ def _breaks(
             continue
         ratio = level[t, j] / level[t - 1, j] if level[t - 1, j] != 0 else np.inf
         tens = np.log10(abs(ratio)) if ratio != 0 else 0.0
-        end = t
+        start = end = t
+        against = "before"
         if ratio < 0 and abs(abs(ratio) - 1) < 0.2:
             problem = "sign"
         elif abs(tens) > 0.9 and abs(tens - round(tens)) < 0.07:
             later = np.flatnonzero(np.abs(move[t + 1 :, j] + move[t, j]) < 0.07 * size[t, j])
             problem, end = "wrong units", t + later[0] if later.size else len(values) - 1
             returned.add((end + 1, j))
+            first = int(np.argmax(np.isfinite(level[:, j])))
+            if not later.size and t - first < len(values) - t:  # it never goes back: the shorter span is the wrong one
+                start, end, ratio, against = first, t - 1, 1 / ratio, "after"
         elif spike[t, j]:
             problem = "spike"
         elif priced[j] and np.abs(_SPLITS - size[t, j]).min() < max(0.02, 3 * sigma[t, j]):
             problem = "unadjusted split"
         else:
             problem = "jump"
-        detail = f"{ratio:.4g} times the level before, {size[t, j] / sigma[t, j]:.0f} sigmas"
-        found.append((values.columns[j], index[t], index[end], problem, detail))
+        detail = f"{ratio:.4g} times the level {against}, {size[t, j] / sigma[t, j]:.0f} sigmas"
+        found.append((values.columns[j], index[start], index[end], problem, detail))
     return found
 
 
 def _look_alikes(moves: pd.DataFrame, limits: Thresholds) -> list[tuple]:
-    """Pairs of drivers whose moves are the same but for scale, sign or a row's delay."""
-    filled = moves.fillna(0.0).to_numpy(copy=True)
-    filled[np.abs(filled) > 12 * np.nan_to_num(moves.std().to_numpy())] = 0.0  # a shared bad row is no likeness
-    unit = filled / np.maximum(np.sqrt((filled**2).sum(axis=0)), 1e-300)
-    enough = (filled != 0).sum(axis=0) >= 20
+    """Pairs of drivers whose moves are the same but for scale, sign or a row's delay, where both are observed.
+
+    Masked products in single precision find the pairs that come near; their own rows decide.
+    """
+    moves = moves.loc[:, (moves.fillna(0.0) != 0).sum() >= _ENOUGH]
+    spread = moves.std().to_numpy()
+    values = moves.to_numpy()
+    seen = np.abs(values) <= 12 * spread  # a shared bad row is no likeness
+    scaled = np.where(seen, values / np.where(spread > 0, spread, 1.0), 0.0).astype(np.float32)
+    mask, square = seen.astype(np.float32), scaled**2
     found = []
     for lag in (0, 1):
-        for begin in range(0, unit.shape[1], 1000):
-            block = unit[: len(unit) - lag].T @ unit[lag:, begin : begin + 1000]
-            for i, k in np.argwhere(np.abs(block) > limits.look_alike):
+        before = len(values) - lag
+        for begin in range(0, values.shape[1], 1000):
+            part = np.s_[lag:, begin : begin + 1000]
+            product = scaled[:before].T @ scaled[part]
+            norms = (square[:before].T @ mask[part]) * (mask[:before].T @ square[part])
+            for i, k in np.argwhere(product**2 > (limits.look_alike - 1e-4) ** 2 * norms):
                 j = begin + k
-                if i != j and enough[i] and enough[j] and (lag or i < j):
+                if i == j or (not lag and i > j):
+                    continue
+                both = seen[:before, i] & seen[lag:, j]
+                first, second = values[:before, i][both] / spread[i], values[lag:, j][both] / spread[j]
+                correlation = first @ second / np.sqrt((first @ first) * (second @ second))
+                if np.count_nonzero(first * second) >= _ENOUGH and abs(correlation) > limits.look_alike:
                     late = ", a row late" if lag else ""
-                    mirror = "the mirror image of" if block[i, k] < 0 else "the same moves as"
-                    detail = f"{mirror} {moves.columns[i]}{late}, correlation {block[i, k]:.6f}"
+                    mirror = "the mirror image of" if correlation < 0 else "the same moves as"
+                    detail = f"{mirror} {moves.columns[i]}{late}, correlation {correlation:.6f}"
                     found.append((moves.columns[j], moves.index[0], moves.index[-1], "look-alike", detail))
     return found
 
