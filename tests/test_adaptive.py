@@ -142,3 +142,37 @@ def test_perpetuals_listed_late_are_served_with_the_others(recorded):
     assert len(risk.drivers) == 70
     own = np.sqrt((moves**2).ewm(halflife=42).mean().iloc[-1])
     assert (risk.volatility() / own).between(0.5, 1.5).all()
+
+
+@pytest.mark.parametrize("halflife", [42.0, None])
+def test_a_driver_unobserved_for_longer_than_the_window_keeps_its_risk(halflife: float | None) -> None:
+    moves = 0.01 * np.random.default_rng(0).normal(size=(900, 6))
+    moves[:, 3] = 2 * moves[:, 2] + 0.5 * moves[:, 3]
+    moves[150:, 3] = np.nan
+    model = AdaptiveRisk(window=200, volatility_halflife=halflife)
+    last = clone(model).fit(moves[:335]).risk_
+    online = clone(model).fit(moves[:150])
+    for start, stop in pairwise((150, 300, 340, 341, 600, 603, 900)):
+        online.partial_fit(moves[start:stop])
+    whole = clone(model).fit(moves).risk_
+    np.testing.assert_allclose(online.risk_.covariance(), whole.covariance(), rtol=1e-9, atol=1e-16)
+    assert len(online._history) <= 200 + 5 + 10
+    assert whole.volatility()[3] == pytest.approx(last.volatility()[3], rel=0.25)
+    assert whole.correlation().loc[2, 3] == pytest.approx(last.correlation().loc[2, 3], abs=0.2)
+
+
+def test_a_row_that_is_refused_changes_nothing() -> None:
+    moves = 0.01 * np.random.default_rng(0).normal(size=(120, 4))
+    model, bad = AdaptiveRisk().fit(moves[:100]), moves[100:102].copy()
+    bad[0, 1] = np.inf
+    before = dict(vars(model))
+    for call in (model.partial_fit, model.fit):
+        with pytest.raises(DataError):
+            call(bad)
+    model.set_params(base=FactorRisk(factors=50))  # fails late, with the rows already taken in
+    with pytest.raises(SpecError):
+        model.partial_fit(moves[100:])
+    model.set_params(base=None)
+    assert all(vars(model)[name] is value for name, value in before.items())
+    risk = model.partial_fit(moves[100:]).risk_
+    np.testing.assert_allclose(risk.covariance(), AdaptiveRisk().fit(moves).risk_.covariance(), rtol=1e-9)

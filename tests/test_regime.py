@@ -176,3 +176,9 @@ def test_choosing_wild_days_alone_is_no_breakdown_but_a_changed_correlation_is()
     assert table.loc["broken", "t_statistic"] < -5
     with pytest.raises(DataError, match="SPX is not a driver"):
         correlation_breakdown(pd.DataFrame({"M": x}), "SPX")
+
+
+@pytest.mark.parametrize("wrong", [{"states": 2.0}, {"states": 0}, {"iterations": 0}, {"iterations": "9"}])
+def test_states_and_iterations_that_are_no_whole_numbers_are_refused_by_name(wrong: dict) -> None:
+    with pytest.raises(SpecError, match=f"GaussianHmm: {next(iter(wrong))} is"):
+        GaussianHmm(**wrong).fit(switching()[0])

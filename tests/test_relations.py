@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from optihedge.errors import DataError
+from optihedge.errors import DataError, SpecError
 from optihedge.market.snapshot import Market
 from optihedge.risk.relations import (
     _holm,
@@ -167,3 +167,40 @@ def test_lags_refuse_rows_that_are_not_in_order_of_time() -> None:
         lead_lag(late.iloc[order])
     with pytest.raises(DataError, match="cointegration: the row of 2024-04-09"):
         cointegration(pair.iloc[order], "PAIR")
+
+
+def test_six_hedges_are_more_than_the_cointegration_test_is_tabled_for() -> None:
+    walks = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 7)).cumsum(axis=0), columns=list("ABCDEFG"))
+    assert np.isfinite(cointegration(walks[list("ABCDEF")], "A").p_value)
+    with pytest.raises(DataError, match="6 hedges of A; the test takes 5"):
+        cointegration(walks, "A")
+
+
+@pytest.mark.parametrize("size", [1e-9, 1.0, 1e9])
+def test_an_exact_copy_is_no_cointegrated_pair(size: float) -> None:
+    walks = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 2)).cumsum(axis=0), columns=["A", "B"])
+    walks = size * (100 + walks)
+    copied = walks.assign(COPY=7 * walks["A"] + 3 * size)
+    with pytest.raises(DataError, match="A is a copy of COPY"):
+        cointegration(copied[["A", "COPY"]], "A")
+    with pytest.raises(DataError, match="A is a copy of COPY"):
+        cointegrated_pairs(copied)
+    in_ticks = copied.assign(COPY=(copied["COPY"] / size).round(0) * size)
+    assert cointegration(in_ticks[["A", "COPY"]], "A").ratios.item() == pytest.approx(1 / 7, rel=1e-2)
+
+
+def test_lags_that_are_no_whole_numbers_are_refused_by_name() -> None:
+    moves = venues()
+    for lags in (0, -1, "5", 2.5):
+        with pytest.raises(SpecError, match="lead-lag: lags is"):
+            lead_lag(moves, lags=lags)
+    with pytest.raises(SpecError, match="lead-lag: own_lags is -1"):
+        lead_lag(moves, own_lags=-1)
+    for lags in (-1, "2"):
+        with pytest.raises(SpecError, match="cointegration: lags is"):
+            cointegration(moves.cumsum(), moves.columns[0], lags=lags)
+
+
+def test_one_driver_has_no_leader() -> None:
+    with pytest.raises(DataError, match="1 columns of moves have no leader"):
+        lead_lag(venues()[["FAST"]])

@@ -28,7 +28,8 @@ class AdaptiveRisk(OnlineRiskEstimator):
     base                  a factor model; None is FactorRisk(), on moves divided by their running volatility
     volatility_halflife   of each driver's own volatility; None: the base sees moves as they are
     scale_halflives       of the scales of market, other factors and specific risk
-    window                rows the base is fitted to, the latest
+    window                rows the base is fitted to, the latest; before them, the last `min_periods` rows of a driver
+                          with fewer in them, so that one that is not observed any more keeps its risk
     refresh               rows between two fits of the base
     min_periods           observed moves a driver needs
 
@@ -55,6 +56,7 @@ class AdaptiveRisk(OnlineRiskEstimator):
     _history: np.ndarray
     _realised: np.ndarray
     _index: pd.Index
+    _numbers: np.ndarray
     _shape: Risk
 
     def __init__(
@@ -85,15 +87,14 @@ class AdaptiveRisk(OnlineRiskEstimator):
         self._history = np.vstack([self._history, standard])
         self._index = self._index.append(rows)
         first, self._count, self._observed = self._count, self._count + len(values), observed
+        self._numbers = np.concatenate([self._numbers, np.arange(first, self._count)])
         self._periods = periods_per_year(moves)
         self._compare(surprise, first, drivers)
-        self._history, self._index = (
-            self._history[-self.window - self.refresh :],
-            self._index[-self.window - self.refresh :],
-        )
-
         if len(self._shape.drivers) < len(drivers):
             self._fit_base(self._count, drivers)
+        recent = self._count - self.refresh  # no later fit ends before it
+        kept = self._rows_until(recent) | (self._numbers >= recent)
+        self._history, self._index, self._numbers = self._history[kept], self._index[kept], self._numbers[kept]
         scales = self._scales()
         self.scales_ = pd.Series(scales, index=list(_GROUPS), name="scale")
         self.volatility_ = pd.Series(self._volatility, index=drivers, name="volatility")
@@ -119,6 +120,7 @@ class AdaptiveRisk(OnlineRiskEstimator):
         self._squares, self._weights = np.zeros(dimension), np.zeros(dimension)
         self._volatility = np.full(dimension, np.nan if self.volatility_halflife else 1.0)
         self._history, self._index = np.zeros((0, dimension)), rows[:0]
+        self._numbers = np.zeros(0, dtype=int)
         self._realised = np.zeros((0, len(_GROUPS)))
         self._fitted_at = -1
 
@@ -157,8 +159,8 @@ class AdaptiveRisk(OnlineRiskEstimator):
 
     def _fit_base(self, until: int, drivers: pd.Index) -> None:
         """Fit the base to the window before row `until`, on the drivers that were known long enough by then."""
-        end = until - (self._count - len(self._history))
-        history, index = self._history[max(0, end - self.window) : end], self._index[max(0, end - self.window) : end]
+        rows = self._rows_until(until)
+        history, index = self._history[rows], self._index[rows]
         known = np.isfinite(history).sum(axis=0) >= self.min_periods
         known = known | (until == self._count)
         base = clone(FactorRisk() if self.base is None else self.base)
@@ -167,6 +169,14 @@ class AdaptiveRisk(OnlineRiskEstimator):
         if self.volatility_halflife is not None:  # the running volatility alone says how large a driver's moves are
             volatility = self._shape.volatility().to_numpy()
             self._shape = self._shape.scaled(1 / np.where(volatility > 0, volatility, 1.0))
+
+    def _rows_until(self, until: int) -> np.ndarray:
+        """Flags of the rows kept that a fit before row `until` sees: its window and what short drivers need before."""
+        window = (self._numbers >= until - self.window) & (self._numbers < until)
+        seen = np.isfinite(self._history) & (self._numbers < until)[:, None]
+        seen = seen[:, seen[window].sum(axis=0) < self.min_periods]
+        last = seen & (np.cumsum(seen[::-1], axis=0)[::-1] <= self.min_periods)
+        return window | last.any(axis=1)
 
     def _scales(self) -> np.ndarray:
         """Scale of each group: the root of the EWMA of its realised squares, started at one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.linalg import cho_solve, cholesky
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from optihedge.errors import DataError
+from optihedge.errors import DataError, SpecError
 from optihedge.risk.root import Risk
 
 Moves: TypeAlias = pd.DataFrame | np.ndarray
@@ -71,22 +72,41 @@ class RiskEstimator(MovesEstimator):
 
 
 class OnlineRiskEstimator(RiskEstimator):
-    """An estimator that takes further rows: `partial_fit` on new rows equals `fit` on all of them."""
+    """An estimator that takes further rows: `partial_fit` on new rows equals `fit` on all of them.
+
+    A call that raises leaves the estimator as it was.
+    """
 
     def fit(self, moves: Moves, y: object = None) -> Self:
-        return self._update(moves, fresh=True)
+        return self._update_or_restore(moves, fresh=True)
 
     def partial_fit(self, moves: Moves, y: object = None) -> Self:
         """Add rows that follow those already seen; the first call is `fit`."""
-        return self._update(moves, fresh=not hasattr(self, "risk_"))
+        return self._update_or_restore(moves, fresh=not hasattr(self, "risk_"))
+
+    def _update_or_restore(self, moves: Moves, *, fresh: bool) -> Self:
+        before = dict(self.__dict__)
+        try:
+            return self._update(moves, fresh=fresh)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
 
     def _update(self, moves: Moves, *, fresh: bool) -> Self:
+        """`fit` (fresh) or `partial_fit`; replaces the learned arrays, never writes into them."""
         raise NotImplementedError
 
 
 def periods_per_year(moves: Moves, default: float = 252.0) -> float:
     """How many periods of these moves make a year: `moves.attrs["periods_per_year"]`, else 252."""
     return float(getattr(moves, "attrs", {}).get("periods_per_year", default))
+
+
+def whole_number(what: str, value: object, least: int) -> None:
+    """Raise SpecError unless value is a whole number of at least `least`."""
+    if not isinstance(value, Integral) or value < least:
+        raise SpecError(f"{what} is {value!r}; give a whole number of at least {least}")
 
 
 def require_history(observed: np.ndarray, drivers: pd.Index, minimum: int) -> None:

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from optihedge.errors import DataError, SolverError, SpecError
-from optihedge.risk.estimator import Moves, MovesError, RiskEstimator
+from optihedge.risk.estimator import Moves, MovesError, RiskEstimator, whole_number
 from optihedge.risk.root import Risk
 from optihedge.risk.sample import SampleRisk
 
@@ -42,10 +42,10 @@ class GaussianHmm(BaseEstimator):
 
     def fit(self, moves: Moves, y: object = None) -> Self:
         """Fit to moves, T x D, all present. Raises DataError, SpecError, SolverError."""
-        if self.states < 1 or not 0 < self.persistence < 1:
-            raise SpecError(
-                f"GaussianHmm: states is {self.states} and persistence {self.persistence}; give >= 1 and (0, 1)"
-            )
+        whole_number("GaussianHmm: states", self.states, 1)
+        whole_number("GaussianHmm: iterations", self.iterations, 1)
+        if not 0 < self.persistence < 1:
+            raise SpecError(f"GaussianHmm: persistence is {self.persistence}; give a number between 0 and 1")
         values = validate_data(self, moves, dtype=float, ensure_min_samples=2)
         weights = _first_guess(values, self.states)
         stay = self.persistence if self.states > 1 else 1.0

@@ -12,6 +12,10 @@ from scipy.special import ndtr
 from optihedge.errors import DataError, require_extra
 from optihedge.frames import same_labels
 from optihedge.market.instruments import annual_funding
+from optihedge.risk.estimator import whole_number
+
+_MOST_HEDGES = 5  # MacKinnon's p-values are tabled for the target and so many
+_ROUNDING = 1e-13  # of the level: what is left of the target below it is no spread
 
 
 def lead_lag(moves: pd.DataFrame, lags: int = 5, level: float = 0.01, own_lags: int = 1) -> pd.DataFrame:
@@ -24,9 +28,13 @@ def lead_lag(moves: pd.DataFrame, lags: int = 5, level: float = 0.01, own_lags: 
 
     Rows: leader, follower, lag, correlation, t_statistic, p_value (adjusted), strongest first. The statistic is
     sum x_(t-l) y_t / sqrt(sum (x_(t-l) y_t)^2), right under changing volatility; p is normal, two-sided. DataError for
-    fewer than 30 rows.
+    fewer than 30 rows or two drivers, SpecError for lags that are no whole numbers.
     """
+    whole_number("lead-lag: lags", lags, 1)
+    whole_number("lead-lag: own_lags", own_lags, 0)
     _in_time_order(moves, "lead-lag")
+    if moves.shape[1] < 2:
+        raise DataError(f"lead-lag: {moves.shape[1]} columns of moves have no leader and follower; give two at least")
     if len(moves) < max(30, 5 * lags):
         raise DataError(f"lead-lag: {len(moves)} rows of moves are too few for {lags} lags; give {max(30, 5 * lags)}")
     residuals = _without_own_past(moves, own_lags)
@@ -70,13 +78,15 @@ def cointegration(levels: pd.DataFrame, target: str, lags: int = 2) -> Cointegra
     """Hedge ratios of `target` on the other columns of levels (T x D; take logs for notional ratios).
 
     Ratios by dynamic least squares (`lags` leads and lags of the hedges' changes) with Newey-West errors: Stock and
-    Watson 1993; the test is Engle and Granger's with MacKinnon's critical values. Needs statsmodels. Raises DataError.
+    Watson 1993; the test is Engle and Granger's with MacKinnon's critical values, tabled for at most 5 hedges. Needs
+    statsmodels. Raises DataError, also for a target that the hedges copy exactly; SpecError for lags.
     """
     try:
         from statsmodels.regression.linear_model import OLS
         from statsmodels.tsa.stattools import coint
     except ImportError:
         raise require_extra("statsmodels", "statsmodels") from None
+    whole_number("cointegration: lags", lags, 0)
     _in_time_order(levels, "cointegration")
     if target not in levels.columns or levels.shape[1] < 2:
         raise DataError(f"cointegration: {target} is not among the levels, or nothing to hedge it with is")
@@ -84,6 +94,15 @@ def cointegration(levels: pd.DataFrame, target: str, lags: int = 2) -> Cointegra
     if len(bad) or len(levels) < 50:
         raise DataError(f"cointegration: {bad[0] if len(bad) else target} has gaps, or fewer than 50 rows; mend it")
     own, hedges = levels[target].astype(float), levels.drop(columns=target).astype(float)
+    if hedges.shape[1] > _MOST_HEDGES:
+        raise DataError(
+            f"cointegration: {hedges.shape[1]} hedges of {target}; the test takes {_MOST_HEDGES}, leave some out"
+        )
+    centred, others = (own - own.mean()).to_numpy(), (hedges - hedges.mean()).to_numpy()
+    others = others / np.maximum(np.abs(others).max(axis=0), 1e-300)
+    left = centred - others @ np.linalg.lstsq(others, centred, rcond=None)[0]
+    if np.abs(left).max() <= _ROUNDING * np.abs(own).max():
+        raise DataError(f"cointegration: {target} is a copy of {', '.join(map(str, hedges))} to rounding; drop one")
     p_value = float(coint(own, hedges, trend="c", maxlag=lags, autolag=None)[1])
     changes = pd.concat([hedges.diff().shift(s) for s in range(-lags, lags + 1)], axis=1)
     design = np.column_stack([np.ones(len(own)), hedges, changes])
@@ -102,6 +121,7 @@ def cointegrated_pairs(levels: pd.DataFrame, level: float = 0.05, lags: int = 2)
     """Every pair of columns cointegrated beyond chance: target, hedge, ratio, standard_error, p_value, half_life.
 
     level   chance of one or more wrong pairs in the whole table (Holm over the D (D - 1) / 2 pairs). Needs statsmodels.
+    Raises DataError, also for columns that are copies of each other.
     """
     pairs = [(a, b) for i, a in enumerate(levels.columns) for b in levels.columns[i + 1 :]]
     fits = [cointegration(levels[[a, b]], a, lags) for a, b in pairs]
