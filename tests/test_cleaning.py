@@ -344,3 +344,11 @@ def test_a_history_without_rows_or_drivers_is_refused_by_name() -> None:
     for empty in (history().iloc[:0], history()[[]]):
         with pytest.raises(DataError, match=r"history: \d+ rows of \d+ drivers"):
             find_problems(empty)
+
+
+def test_a_jump_of_a_rate_from_zero_is_a_jump() -> None:
+    frame = history()
+    frame.loc[DAYS[149], "RATE"] = 0.0
+    frame.loc[DAYS[150:], "RATE"] += 0.5
+    found = find_problems(frame, KINDS)
+    assert ((found["driver"] == "RATE") & (found["date"] == DAYS[150]) & (found["problem"] == "jump")).any()

@@ -199,7 +199,7 @@ def _breaks(
         if back or (t, j) in returned:
             continue
         ratio = level[t, j] / level[t - 1, j] if level[t - 1, j] != 0 else np.inf
-        tens = np.log10(abs(ratio)) if ratio != 0 else 0.0
+        tens = np.log10(abs(ratio)) if 0 < abs(ratio) < np.inf else 0.0
         start = end = t
         against = "before"
         if ratio < 0 and abs(abs(ratio) - 1) < 0.2:
