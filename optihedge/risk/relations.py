@@ -102,7 +102,9 @@ def cointegration(levels: pd.DataFrame, target: str, lags: int = 2) -> Cointegra
     others = others / np.maximum(np.abs(others).max(axis=0), 1e-300)
     left = centred - others @ np.linalg.lstsq(others, centred, rcond=None)[0]
     if np.abs(left).max() <= _ROUNDING * np.abs(own).max():
-        raise DataError(f"cointegration: {target} is a copy of {', '.join(map(str, hedges))} to rounding; drop one")
+        raise DataError(
+            f"cointegration: {target} is constant or a copy of {', '.join(map(str, hedges))} to rounding; drop one"
+        )
     p_value = float(coint(own, hedges, trend="c", maxlag=lags, autolag=None)[1])
     changes = pd.concat([hedges.diff().shift(s) for s in range(-lags, lags + 1)], axis=1)
     design = np.column_stack([np.ones(len(own)), hedges, changes])
