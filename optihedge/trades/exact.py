@@ -218,7 +218,7 @@ class LotProgram:
 def best_far_away(around: Neighbourhood, centre: Array, best: Array) -> Array:
     """A permitted point of the whole box with less (excess, objective) than `best` (n contracts), or that.
 
-    centre   the continuous optimum: the objective there bounds what is to be had
+    centre   a continuous optimum; where it keeps every band, no lots do better, else they may be cheaper
     The least excess, where best has any, with the least objective nearby; once it has none, the least objective.
     """
     legs = np.flatnonzero(around.grid.lumpy)
@@ -230,7 +230,7 @@ def best_far_away(around: Neighbourhood, centre: Array, best: Array) -> Array:
     for money in (False, True):
         rounds = _MOST_ROUNDS if money == (rank[0] == 0) else 0
         while rounds and nodes > 0:
-            scale = max(rank[1] - floor, 1e-9 * abs(rank[1]), 1e-300)
+            scale = max(abs(rank[1] - floor), 1e-9 * abs(rank[1]), 1e-300)
             found, said, used = program.least(nodes, scale if money else None)
             if found is None:
                 break
