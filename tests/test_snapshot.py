@@ -8,6 +8,7 @@ import pytest
 from desks import walk
 
 from optihedge.errors import DataError
+from optihedge.market.pnl import contract_pnl
 from optihedge.market.snapshot import Market, read_market
 
 INSTRUMENTS = """instrument,type,underlying,currency,multiplier,expiry,strike,right,sector,fee
@@ -482,6 +483,8 @@ def test_a_rate_of_zero_needs_no_hours():
     """Loaders fill what pays no funding with zero."""
     table = pd.DataFrame({"instrument": ["S", "P"], "type": ["spot", "perpetual"], "underlying": "BTC"})
     quotes = pd.DataFrame({"instrument": ["S", "P"], "bid": 9e4, "ask": 9e4, "funding_rate": [0.0, np.nan]})
-    assert Market(table, quotes, "USD", as_of="2026-01-20").quotes["funding_rate"].isna().tolist() == [False, True]
+    market = Market(table, quotes, "USD", as_of="2026-01-20")
+    later = Market(table, quotes.assign(bid=9.1e4, ask=9.1e4), "USD", as_of="2026-01-21")
+    assert contract_pnl(market, later).tolist() == [1000.0, 1000.0]
     with pytest.raises(DataError, match=r"funding_hours of P is empty, yet its funding_rate is 0\.0001"):
         Market(table, quotes.assign(funding_rate=[0.0, 1e-4]), "USD", as_of="2026-01-20")

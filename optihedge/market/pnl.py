@@ -81,11 +81,11 @@ def explain_pnl(start: Market, end: Market, quantities: Book, trades: Book | Non
 
     quantities   contracts held over the period, trades included;  trades   of them, what was bought at the start
 
-    A linear option is followed on its own forward, a
-    stock on its own price, the rest on the underlying's level. The Greeks are the start's. total is `contract_pnl` less
-    the trades' cost, and the parts sum to it: what no Greek explains stands under unexplained. Raises DataError for a
-    quantity that is not finite, a contract that is unknown, has vanished or has changed (see `contract_pnl`), a trade
-    on a side without a quote, and markets that do not compare: another base currency, an end before the start.
+    A linear option is followed on its own forward, a stock on its own price, the rest on the underlying's level. The
+    Greeks are the start's. total is `contract_pnl` less the trades' cost, and the parts sum to it: what no Greek
+    explains stands under unexplained. Raises DataError for a quantity that is not finite, a contract that is unknown,
+    has vanished or has changed (see `contract_pnl`), a trade on a side without a quote, and markets that do not
+    compare: another base currency, an end before the start.
     """
     held, traded = _by_name(quantities, start, "book"), _by_name({} if trades is None else trades, start, "trades")
     names = held.index.union(traded.index, sort=False)

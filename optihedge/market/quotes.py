@@ -80,7 +80,8 @@ def check_quotes(
             quotes[name] = quotes[name].where(kinds["signed"] | (quotes[name] != 0))
     refuse(quotes["vol"] >= _PERCENT, source, "vol{of} is {value}, in percent", quotes["vol"],
            "write decimals such as 0.2", labels)  # fmt: skip
-    unclear = (quotes["funding_rate"].fillna(0.0).ne(0) & quotes["funding_hours"].isna()).to_numpy()
+    quotes["funding_hours"] = quotes["funding_hours"].mask(quotes["funding_rate"].eq(0), 1.0)  # none, however often
+    unclear = (quotes["funding_rate"].notna() & quotes["funding_hours"].isna()).to_numpy()
     refuse(unclear, source, "funding_hours{of} is empty, yet its funding_rate is {value}", quotes["funding_rate"],
            "give the hours that the rate is paid for, such as 8", labels)  # fmt: skip
     late = (quotes["time"] > as_of).to_numpy()
