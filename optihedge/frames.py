@@ -162,6 +162,12 @@ def nearest(word: object, among: Iterable[object]) -> str:
     return f" (did you mean {words[close[0]]}?)" if close else ""
 
 
+def some(names: Iterable[object], most: int = 1) -> str:
+    """'A, B and 3 more': the first `most` of the names, and how many are left out."""
+    words = [str(name) for name in names]
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
 def misspelt(header: pd.Index, schema: Schema, source: str) -> None:
     """Refuse a column that is nearly the name of one that is absent: in an open table it would be ignored."""
     absent = [name for name in schema if name not in header]

@@ -221,7 +221,7 @@ def test_a_move_that_may_be_an_error_is_said_and_listed(
     assert code == 0 and f"AAPL, {day}: wrong units" in text
     code, text = run(["run", "beta_hedge", "--data", str(data), "--as-of", AS_OF, "--out", str(out)], capsys)
     assert code == 0 and f"AAPL, {day}: wrong units" in text
-    (listed,) = out.rglob("history.csv")
+    (listed,) = out.rglob("suspect_moves.csv")
     assert "AAPL" in pd.read_csv(listed)["driver"].tolist()
 
 

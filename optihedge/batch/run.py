@@ -14,7 +14,7 @@ import pandas as pd
 from optihedge.batch.output import discard, folder_name, instant_name, write_file, write_whole
 from optihedge.batch.record import FIGURES, figures, files, significant
 from optihedge.errors import DataError, OptihedgeError, SpecError
-from optihedge.frames import DAY_END
+from optihedge.frames import DAY_END, some
 from optihedge.hedge.model import HedgeModel
 from optihedge.market.snapshot import Market, read_market
 from optihedge.risk.problems import BREAKS, Thresholds, find_problems
@@ -135,12 +135,12 @@ def suspects(market: Market) -> pd.DataFrame:
 
 
 def write_suspects(folder: Path, found: pd.DataFrame) -> None:
-    """history.csv in `folder`, or none where nothing is found."""
+    """suspect_moves.csv in `folder`, or none where nothing is found."""
     if len(found):
         safe = found.assign(driver=found["driver"].map(plain_text))
-        write_file(folder / "history.csv", safe.to_csv(index=False, lineterminator="\n"))
+        write_file(folder / "suspect_moves.csv", safe.to_csv(index=False, lineterminator="\n"))
     else:
-        (folder / "history.csv").unlink(missing_ok=True)
+        (folder / "suspect_moves.csv").unlink(missing_ok=True)
 
 
 def refuse_future(market: Market, now: pd.Timestamp) -> None:
@@ -161,10 +161,9 @@ def refuse_stale(market: Market, now: pd.Timestamp, books: Mapping[str, pd.Serie
     times = market.quotes.loc[in_play, "time"]
     old = times[now - times > max_age].sort_values(kind="stable")
     if len(old):
-        listed = ", ".join(f"{name} ({time:%Y-%m-%d %H:%M} UTC)" for name, time in old.head(_NAMED).items())
-        more = f" and {len(old) - _NAMED} more" if len(old) > _NAMED else ""
+        listed = some((f"{name} ({time:%Y-%m-%d %H:%M} UTC)" for name, time in old.items()), _NAMED)
         raise DataError(
-            f"{len(old)} of {len(times)} quotes in play are older than max_age {max_age} now: {listed}{more}; "
+            f"{len(old)} of {len(times)} quotes in play are older than max_age {max_age} now: {listed}; "
             "renew quotes.csv, set max_age in market.toml, or say --as-of to hedge at a past instant"
         )
 

@@ -12,7 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import DataError, InfeasibleError, SpecError
-from optihedge.frames import nearest
+from optihedge.frames import nearest, some
 from optihedge.hedge.horizon import Horizon
 from optihedge.hedge.problem import TermCost
 from optihedge.hedge.variance import VarianceForm, variance_form
@@ -248,17 +248,18 @@ class ProgramBuilder:
                 f"held {start[i]:.10g}); widen its position or trade limit"
             )
         default_lower, default_upper = self.tradable & np.isneginf(lower), self.tradable & np.isposinf(upper)
-        some = default_lower | default_upper
-        if not some.any():
+        default = default_lower | default_upper
+        if not default.any():
             return lower, upper, default_lower, default_upper
         size = DEFAULT_BOX * self.size
         notional = self.measure("notional")
-        bad = some & ~(notional > 0)
+        bad = default & ~(notional > 0)
         if bad.any():
             raise DataError(f"{self.names[bad][0]} has no notional to size its trade limit; give it a TradeLimit")
-        reach = size / np.where(some, notional, 1.0) if size > 0 else np.ones(len(start))
+        reach = size / np.where(default, notional, 1.0) if size > 0 else np.ones(len(start))
         if notes is not None:
-            notes.append(f"{int(some.sum())} contracts may trade up to the default {size:.6g} of notional each")
+            most = f"the default {size:,.6g} base currency of notional" if size > 0 else "one contract, by default,"
+            notes.append(f"{int(default.sum())} contracts may trade up to {most} each")
         return (
             np.where(default_lower, np.minimum(start - reach, upper), lower),
             np.where(default_upper, np.maximum(start + reach, lower), upper),
@@ -388,8 +389,7 @@ class ProgramBuilder:
         """Say which contracts that cannot trade are held beyond these bounds (N each, contracts)."""
         beyond = self.names[~self.tradable & ((self.start < lower) | (self.start > upper))]
         if len(beyond):
-            more = f" and {len(beyond) - 1} more" if len(beyond) > 1 else ""
-            self.notes.append(f"{self._term}: {beyond[0]}{more} beyond the limit, but not tradable")
+            self.notes.append(f"{self._term}: {some(beyond)} beyond the limit, but not tradable")
 
     def trade_box(self, lower: Values = -np.inf, upper: Values = np.inf) -> None:
         """Bounds on trades, contracts: lower <= 0 <= upper."""

@@ -12,6 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import SpecError
+from optihedge.frames import some
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.compile import assemble
 from optihedge.hedge.horizon import Horizon, parse_horizon
@@ -149,7 +150,7 @@ class HedgeModel:
         sides = np.isfinite(market.trade_cost.to_numpy(dtype=float)).any(axis=1)
         silent = market.names[chosen & ~sides]
         if len(silent):
-            notes.append(f"{silent[0]}{f' and {len(silent) - 1} more' * (len(silent) > 1)}: not traded, no quote")
+            notes.append(f"{some(silent)}: not traded, no quote")
         positions = np.flatnonzero((before != 0) | (chosen & sides))
         builder = ProgramBuilder(
             market, before[positions], chosen[positions],

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import InfeasibleError, SolverError, SpecError
+from optihedge.frames import some
 from optihedge.hedge.builder import DEFAULT_BOX
 from optihedge.hedge.certificate import (
     Certificate,
@@ -133,7 +134,8 @@ def _bounded(problem: Problem, solution: Solution) -> Certificate:
     touched = problem.at_default_box(solution.h) if certificate.status == "optimal" else []
     if not touched:
         return certificate
-    note = f"{_some(touched)}: at {_default_limit(problem)}, which no one set; set a TradeLimit, a cost or an aversion"
+    at = f"{some(touched, 5)}: at {_default_limit(problem)}"
+    note = f"{at}, which no one set; set a TradeLimit, a cost or an aversion"
     return replace(certificate, status="unbounded", note=note)
 
 
@@ -206,17 +208,13 @@ def _at_default_text(problem: Problem, relaxation: Relaxation) -> list[str]:
     if not names:
         return []
     return [
-        f"it rests on {_default_limit(problem)} of {_some(names)}, which no one set: "
+        f"it rests on {_default_limit(problem)} of {some(names, 5)}, which no one set: "
         "set capital (base currency) or a TradeLimit"
     ]
 
 
 def _default_limit(problem: Problem) -> str:
     return f"the default trade limit ({DEFAULT_BOX:g} x the book's gross or capital, {DEFAULT_BOX * problem.size:.6g})"
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _conflict_text(problem: Problem, names: tuple[str, ...], relaxation: Relaxation, witness: pd.DataFrame) -> str:

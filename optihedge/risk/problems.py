@@ -63,7 +63,8 @@ def find_problems(
     found += _spans(trusted, limits)
     moves = _moves(trusted, priced)
     found += _breaks(trusted, *_own_moves(moves, priced), priced, limits)
-    found += _look_alikes(moves.where(trusted.shift(1).notna()), limits)  # none over a gap
+    if limits.look_alike < 1:
+        found += _look_alikes(moves.where(trusted.shift(1).notna()), limits)  # none over a gap
     if reference is not None:
         found += _against(trusted, reference, limits)
     frame = pd.DataFrame(found, columns=["driver", "date", "until", "problem", "detail"])

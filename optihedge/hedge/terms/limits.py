@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import SpecError
-from optihedge.frames import nearest
+from optihedge.frames import nearest, some
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.terms.base import Term, check_number
 from optihedge.hedge.terms.objective import daily_volume
@@ -114,8 +114,7 @@ class TradeLimit(Term):
         if isinstance(self.limit, Mapping):
             idle = [name for name in self.limit if name not in p.names[p.tradable]]
             if idle:
-                more = f" and {len(idle) - 1} more" if len(idle) > 1 else ""
-                p.notes.append(f"{self.label}: {idle[0]}{more} limited, but not tradable: the limit does nothing")
+                p.notes.append(f"{self.label}: {some(idle)} limited, but not tradable: the limit does nothing")
         if self.share is not None:
             reach = np.minimum(reach, _in_contracts(p, np.full(len(p.names), self.share * p.size), "notional"))
         _limit_trades(self, p, reach)
