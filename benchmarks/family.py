@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.hedge.program import Program
+from optihedge.program.program import Program
 
 
 def factor_book(n: int, k: int, seed: int = 0, *, rows: int = 30, aversion: float = 10.0) -> Program:

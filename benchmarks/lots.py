@@ -19,7 +19,7 @@ import numpy as np  # noqa: E402
 from recorded_markets import deribit_market, deribit_snapshots  # noqa: E402
 from test_desk_deribit import desk_book, desk_model  # noqa: E402
 
-from optihedge.hedge.program import row_violations  # noqa: E402
+from optihedge.program.program import row_violations  # noqa: E402
 from optihedge.trades.lots import round_to_lots  # noqa: E402
 
 

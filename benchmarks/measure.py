@@ -11,8 +11,8 @@ from pathlib import Path
 import cvxpy as cp
 import numpy as np
 
-from optihedge.hedge.certificate import RESIDUAL_TOLERANCE, certify, row_tolerances
-from optihedge.hedge.program import Candidate, Program, row_violations
+from optihedge.program.certificate import RESIDUAL_TOLERANCE, certify, row_tolerances
+from optihedge.program.program import Candidate, Program, row_violations
 
 GAP = 1e-6  # share of the scale that every method has to reach
 TOLERANCES = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9)  # what peers are tried at, loosest first

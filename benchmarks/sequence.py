@@ -21,9 +21,11 @@ import scipy.sparse as sp  # noqa: E402
 from measure import Run, cvxpy_solve, loosest, machine, run  # noqa: E402
 from recorded import clean_stocks  # noqa: E402
 
-from optihedge.hedge.program import Program  # noqa: E402
-from optihedge.hedge.solvers.sparse_qp import Clarabel, Osqp, Piqp  # noqa: E402
-from optihedge.hedge.solvers.structured import Structured  # noqa: E402
+from optihedge.program.general.clarabel_ import Clarabel  # noqa: E402
+from optihedge.program.general.osqp_ import Osqp  # noqa: E402
+from optihedge.program.general.piqp_ import Piqp  # noqa: E402
+from optihedge.program.program import Program  # noqa: E402
+from optihedge.program.structured.solver import Structured  # noqa: E402
 
 GROSS, AVERSION, FACTORS = 1e8, 1e-5, 20  # USD, 1 / USD, count
 SLOW = 25  # days that the slowest methods solve

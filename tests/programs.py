@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.hedge.program import Depth, Program, VolatilityLimit, row_values
+from optihedge.program.program import Depth, Program, VolatilityLimit, row_values
 
 FEATURES = ("specifics", "costs", "impact", "power", "depth", "holding", "rows", "sizes", "soft", "scales", "odd")
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.hedge.program import Depth, Program
+from optihedge.program.program import Depth, Program
 
 
 def random_program(seed: int, *, largest: int = 500, feasible: bool = True, rescale: bool = True) -> Program:

@@ -7,11 +7,11 @@ import scipy.sparse as sp
 from desks import flat_risk, options, stocks
 
 from optihedge.errors import DataError, InfeasibleError, SpecError
+from optihedge.hedge.assemble import assemble
 from optihedge.hedge.builder import DEFAULT_BOX, ProgramBuilder
-from optihedge.hedge.compile import assemble
 from optihedge.hedge.horizon import parse_horizon
-from optihedge.hedge.program import objective, row_values
 from optihedge.hedge.variance import squared_covariance_root, variance_form
+from optihedge.program.program import objective, row_values
 
 FOLD = 1e-12  # relative: folding is exact up to rounding
 

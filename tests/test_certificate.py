@@ -7,8 +7,8 @@ import pytest
 from programs import random_program
 from scipy.optimize import minimize_scalar
 
-from optihedge.hedge.certificate import certify, column_minimiser, snap
-from optihedge.hedge.program import Candidate, Depth, Program, cost_of_holding, cost_of_trading, objective
+from optihedge.program.certificate import certify, column_minimiser, snap
+from optihedge.program.program import Candidate, Depth, Program, cost_of_holding, cost_of_trading, objective
 
 EXACT = 1e-12
 

@@ -11,13 +11,13 @@ import pytest
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.model import HedgeModel
-from optihedge.hedge.program import objective
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.terms.base import CvxpyTerm
 from optihedge.hedge.terms.limits import TradeLimit, VolatilityLimit
 from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import SpreadCost, Variance
 from optihedge.market.snapshot import Market
+from optihedge.program.program import objective
 from optihedge.risk.root import Risk
 from optihedge.trades.checks import Checks, checked, line_limits
 from optihedge.trades.lots import round_to_lots

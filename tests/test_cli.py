@@ -111,7 +111,7 @@ def test_check_reads_everything_and_solves_nothing(
     example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("optihedge.hedge.settle.solve", None)
+    monkeypatch.setattr("optihedge.hedge.answer.solve", None)
     code, text = run(["check", "beta_hedge", "optimal_hedge", "--data", str(example_folder)], capsys)
     assert code == 0 and "25 equity" in text and text.count(" ok ") == 2
     assert "run would refuse" in text and "or say --as-of" in " ".join(text.split())

@@ -8,7 +8,7 @@ import pytest
 from recorded_markets import deribit_market, deribit_risk, deribit_snapshots
 
 import optihedge as oh
-from optihedge.hedge.program import objective, row_violations
+from optihedge.program.program import objective, row_violations
 
 BANDS = {"USD": (1_000.0, 50.0), "BTC": (0.01, 5e-4)}  # delta; vega per point of each expiry
 AVERSION = {"USD": 1e-6, "BTC": 0.1}  # about 1e-6 per USD, whatever the coin's price

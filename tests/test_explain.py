@@ -18,9 +18,9 @@ from optihedge.hedge.explain import (
     variance_by_contract,
     variance_by_factor,
 )
-from optihedge.hedge.program import Program
-from optihedge.hedge.solve import solve
 from optihedge.hedge.variance import VarianceForm
+from optihedge.program.chain import solve
+from optihedge.program.program import Program
 
 SUM = 1e-9  # relative, of parts against the whole
 PRICE = 0.01  # of the larger quotient

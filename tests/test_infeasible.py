@@ -9,9 +9,9 @@ import scipy.sparse as sp
 from programs import planted_conflict, random_program, with_rows
 from scipy.optimize import linprog
 
-from optihedge.hedge.infeasible import conflict, give_way, relax, row_scale, unreachable_row
-from optihedge.hedge.program import Program, VolatilityLimit, row_violations
-from optihedge.hedge.solve import solve
+from optihedge.program.chain import solve
+from optihedge.program.infeasible import conflict, give_way, relax, row_scale, unreachable_row
+from optihedge.program.program import Program, VolatilityLimit, row_violations
 
 TOTAL = 1e-6  # relative, of the least total against another LP's
 

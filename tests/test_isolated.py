@@ -9,11 +9,11 @@ import scipy.sparse as sp
 from programs import random_program, with_volatility_limit
 
 from optihedge.errors import SpecError
-from optihedge.hedge.archive import load_program, save_program
-from optihedge.hedge.program import Program, objective
-from optihedge.hedge.solve import solve, solver_named
-from optihedge.hedge.solvers import isolated
-from optihedge.hedge.solvers.isolated import Isolated
+from optihedge.program.archive import load_program, save_program
+from optihedge.program.chain import solve, solver_named
+from optihedge.program.general import isolated
+from optihedge.program.general.isolated import Isolated
+from optihedge.program.program import Program, objective
 
 
 @pytest.mark.parametrize("seed", range(6))

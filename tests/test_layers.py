@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "optihedge"
 LAYERS = (("cli",), ("example",), ("batch",), ("backtest",), ("trades",), ("hedge",), ("risk",), ("market",),
-          ("display",), ("frames",), ("errors",))  # fmt: skip
+          ("program",), ("display",), ("frames",), ("errors",))  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 HEAVY = ("cvxpy", "sklearn", "scipy.stats", "matplotlib")
 
@@ -63,7 +63,7 @@ def test_importing_the_package_stays_light() -> None:
 
 
 def test_market_and_program_import_no_modelling_or_learning_library() -> None:
-    code = ("import sys, optihedge.market.snapshot, optihedge.hedge.program, optihedge.trades.lots;"
+    code = ("import sys, optihedge.market.snapshot, optihedge.program.program, optihedge.trades.lots;"
             f" print([m for m in {HEAVY!r} if m in sys.modules])")  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -13,12 +13,12 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 import optihedge as oh
 from optihedge.errors import InfeasibleError
-from optihedge.hedge.program import Candidate, Program, cost_of_trading, objective, row_violations
-from optihedge.hedge.solve import solve as certified
 from optihedge.market.scenarios import replay, scenario_pnl
-from optihedge.trades.grid import Grid
-from optihedge.trades.lots import round_program
-from optihedge.trades.search import Moves, Neighbourhood
+from optihedge.program.chain import solve as certified
+from optihedge.program.lots.grid import Grid
+from optihedge.program.lots.local_search import Moves, Neighbourhood
+from optihedge.program.lots.rounding import round_program
+from optihedge.program.program import Candidate, Program, cost_of_trading, objective, row_violations
 
 BAND_TOLERANCE = 1e-7  # of a row's limit
 
@@ -299,7 +299,7 @@ def test_predicted_changes_of_moves_equal_recomputation(seed: int) -> None:
 
 
 def test_leg_costs_agree_with_the_program_including_depth() -> None:
-    from optihedge.hedge.program import Depth
+    from optihedge.program.program import Depth
 
     depth = Depth(column=np.array([1, 0, 1]), side=np.array([1, -1, 1]), beyond=np.array([1.0, 0.0, 2.0]),
                   slope=np.array([0.5, 0.2, 1.5]))  # fmt: skip

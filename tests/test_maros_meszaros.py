@@ -6,7 +6,9 @@ import pytest
 import scipy.sparse as sp
 from scipy.io import loadmat
 
-from optihedge.hedge.solvers.sparse_qp import Clarabel, Osqp, Piqp
+from optihedge.program.general.clarabel_ import Clarabel
+from optihedge.program.general.osqp_ import Osqp
+from optihedge.program.general.piqp_ import Piqp
 
 OPTIMUM = 1e-5  # relative
 QUICK = ["HS21", "HS35", "HS35MOD", "HS51", "HS52", "HS53", "HS76", "HS118", "HS268", "DUAL4", "PRIMALC1", "QAFIRO",

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optihedge.hedge.no_trade import NoTradeRegion
-from optihedge.hedge.program import Program
-from optihedge.hedge.solve import solve
+from optihedge.program.chain import solve
+from optihedge.program.no_trade import NoTradeRegion
+from optihedge.program.program import Program
 
 
 def some_program(seed: int, cost: float, n: int = 5) -> Program:

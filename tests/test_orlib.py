@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.linalg import cholesky
 
-from optihedge.hedge.program import Program
-from optihedge.hedge.solve import solve
+from optihedge.program.chain import solve
+from optihedge.program.program import Program
 
 VARIANCE = 1e-6  # relative; the files round correlations to six decimals
 

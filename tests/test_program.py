@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from optihedge.errors import SpecError
-from optihedge.hedge.program import (
+from optihedge.program.program import (
     Depth,
     Program,
     VolatilityLimit,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from optihedge.hedge.program import Depth, Program, cost_of_holding, cost_of_trading
-from optihedge.hedge.solvers.prox import cost, minimiser, response
-from optihedge.hedge.solvers.standard_form import StandardForm, standard_form
+from optihedge.program.program import Depth, Program, cost_of_holding, cost_of_trading
+from optihedge.program.structured.prox import cost, minimiser, response
+from optihedge.program.structured.standard_form import StandardForm, standard_form
 
 N = 200
 

@@ -9,12 +9,13 @@ import scipy.sparse as sp
 from random_programs import KINDS, hostile_program, random_program
 
 from optihedge.errors import SpecError
-from optihedge.hedge.certificate import certify
-from optihedge.hedge.program import Candidate, Depth, Program, VolatilityLimit, objective, row_violations
-from optihedge.hedge.solve import solve
-from optihedge.hedge.solvers import structured
-from optihedge.hedge.solvers.sparse_qp import Clarabel, Osqp
-from optihedge.hedge.solvers.structured import Structured, polish
+from optihedge.program.certificate import certify
+from optihedge.program.chain import solve
+from optihedge.program.general.clarabel_ import Clarabel
+from optihedge.program.general.osqp_ import Osqp
+from optihedge.program.program import Candidate, Depth, Program, VolatilityLimit, objective, row_violations
+from optihedge.program.structured import solver as structured
+from optihedge.program.structured.solver import Structured, polish
 
 GAP = 1e-10  # share of the scale
 PRICE = 1e-6  # relative, of a multiplier

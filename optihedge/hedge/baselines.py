@@ -8,9 +8,9 @@ import scipy.sparse as sp
 
 from optihedge.errors import DataError
 from optihedge.hedge.problem import Problem
-from optihedge.hedge.program import row_violations
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
+from optihedge.program.program import row_violations
 
 Array = np.ndarray
 _PART, _CLOSE = 1e-3, 1e-6  # of a baseline's trade: what must be possible; of that: what counts as equal

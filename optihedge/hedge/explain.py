@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from optihedge.hedge.certificate import clip_multipliers, column_slopes, dual_gap
-from optihedge.hedge.program import Program, objective
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.variance import VarianceForm
+from optihedge.program.certificate import clip_multipliers, column_slopes, dual_gap
+from optihedge.program.program import Program, objective
 
 Array = np.ndarray
 _DUST = 1e-9  # of a limit: a smaller miss is rounding

@@ -13,12 +13,12 @@ import scipy.sparse as sp
 
 from optihedge.errors import SpecError
 from optihedge.frames import some
+from optihedge.hedge.answer import settle
+from optihedge.hedge.assemble import assemble
 from optihedge.hedge.builder import ProgramBuilder
-from optihedge.hedge.compile import assemble
 from optihedge.hedge.horizon import Horizon, parse_horizon
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.result import Hedge
-from optihedge.hedge.settle import settle
 from optihedge.hedge.terms.base import Term, check_number
 from optihedge.hedge.terms.neutrality import ERROR_SUFFIX
 from optihedge.hedge.terms.objective import Variance

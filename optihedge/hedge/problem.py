@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 import pandas as pd
 
-from optihedge.hedge.program import Depth, Program, cost_of_holding, cost_of_trading
 from optihedge.hedge.variance import VarianceForm
+from optihedge.program.program import Depth, Program, cost_of_holding, cost_of_trading
 
 Array = np.ndarray
 

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from optihedge.hedge.baselines import baselines, why_no_trade
-from optihedge.hedge.certificate import Certificate
 from optihedge.hedge.problem import Problem
-from optihedge.hedge.program import VOLATILITY_UNIT, Program, row_values, row_violations
 from optihedge.hedge.rolls import roll_plan
 from optihedge.hedge.terms.objective import Variance
 from optihedge.market.snapshot import Market
+from optihedge.program.certificate import Certificate
+from optihedge.program.program import VOLATILITY_UNIT, Program, row_values, row_violations
 from optihedge.risk.root import Risk
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ import scipy.sparse as sp
 from optihedge.errors import DataError
 from optihedge.frames import duration, find_table, instant, read_raw
 from optihedge.market import drivers as _drivers
-from optihedge.market.desk import own_exposures, own_loadings
 from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional, price_unit, sensitivities
 from optihedge.market.instruments import check_instruments, group_codes, refuse_priced_in_itself, types_of
 from optihedge.market.loadings import Loadings, Shares, contract_loadings, convexity_rows
+from optihedge.market.own_figures import own_exposures, own_loadings
 from optihedge.market.quotes import check_depth, check_quotes, latest_time, prices_of
 from optihedge.market.settings import read_settings
 from optihedge.market.stocks import stock_frames

@@ -10,15 +10,15 @@ import pandas as pd
 
 from optihedge.errors import SpecError
 from optihedge.frames import duration, nearest
-from optihedge.hedge.certificate import RESIDUAL_TOLERANCE, row_tolerances
 from optihedge.hedge.problem import Problem
-from optihedge.hedge.program import Array, objective, row_violations
 from optihedge.hedge.result import Hedge
-from optihedge.hedge.solve import solve
-from optihedge.trades.grid import Grid
+from optihedge.program.certificate import RESIDUAL_TOLERANCE, row_tolerances
+from optihedge.program.chain import solve
+from optihedge.program.lots.cone_limits import OwnTerms, other_limits
+from optihedge.program.lots.grid import Grid
+from optihedge.program.lots.local_search import Neighbourhood
+from optihedge.program.program import Array, objective, row_violations
 from optihedge.trades.lots import round_to_lots, smallest_trades
-from optihedge.trades.other_limits import OwnTerms, other_limits
-from optihedge.trades.search import Neighbourhood
 
 _LOT_ROUNDING = 1e-9  # of a lot
 

@@ -7,10 +7,10 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from optihedge.hedge.program import risk_gradient, row_values
 from optihedge.hedge.result import Hedge
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
+from optihedge.program.program import risk_gradient, row_values
 from optihedge.trades.lots import round_to_lots
 
 COLUMNS = (

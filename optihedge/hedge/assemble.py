@@ -1,0 +1,239 @@
+"""Compile what terms said to a ProgramBuilder into a Problem: fixed contracts fold into constants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from optihedge.errors import OptihedgeError, SpecError
+from optihedge.hedge.builder import ProgramBuilder
+from optihedge.hedge.problem import Problem
+from optihedge.program.program import RESIDUAL_TOLERANCE, Depth, Program, VolatilityLimit, fewest_rows
+
+Array = np.ndarray
+
+
+def assemble(b: ProgramBuilder) -> Problem:
+    """Fold fixed contracts into constants and write the Program. Raises SpecError, DataError, InfeasibleError."""
+    free = np.flatnonzero(b.tradable)
+    fixed = np.flatnonzero(~b.tradable)
+    held = b.start[fixed]
+    extra = [x for block in b.auxiliaries_ for x in block.names]
+    notes = list(b.notes)
+    lower, upper, default_lower, default_upper = (box[free] for box in b.boxes(notes))
+    rows = _fold_rows(b, free, len(extra))
+    quadratic = _fold_risk(b, free, fixed, held, len(extra))
+    charges, depth, constant = _fold_costs(b, free, fixed, held, len(extra))
+    aux = {name: _joined(getattr(x, name) for x in b.auxiliaries_) for name in ("lower", "upper", "cost")}
+    pad = lambda v, tail: np.concatenate([v, tail])  # noqa: E731
+    none = np.zeros(len(extra), bool)
+    charges["linear"][len(free) :] = aux["cost"]
+    risk_constant = quadratic.pop("constant")
+    program = Program(
+        columns=(*map(str, b.names[free]), *extra),
+        start=pad(b.start[free], np.clip(0.0, aux["lower"], aux["upper"])),
+        lower=pad(lower, aux["lower"]),
+        upper=pad(upper, aux["upper"]),
+        lot=pad(_lots(b, free), np.zeros(len(extra))),
+        constant=constant + risk_constant,
+        depth=depth,
+        volatility_limit=_fold_limit(b, free, fixed, held, len(extra)),
+        cvxpy_terms=tuple(_over_columns(b, *own, free, len(extra)) for own in b.cvxpy_),
+        **quadratic,
+        **charges,
+        **rows["program"],
+    )
+    by_term: dict[str, Array] = {}
+    first = len(free)
+    for x in b.auxiliaries_:
+        cost = by_term.setdefault(x.term, np.zeros(first + len(extra)))
+        begin = first + extra.index(x.names[0])
+        cost[begin : begin + len(x.names)] = x.cost
+    return Problem(
+        program=program, names=b.names, positions=b.positions, start=b.start, tradable=b.tradable,
+        default_lower=pad(default_lower, none), default_upper=pad(default_upper, none), costs=dict(b.costs_),
+        auxiliary_costs=by_term, variance=b.variance() if b.risk is not None else None,
+        risk_terms=frozenset(b.risk_terms_), risk_constant=risk_constant, row_units=rows["units"],
+        row_targets=rows["targets"],
+        row_terms=rows["terms"], row_offset=rows["offset"], decided=rows["decided"], gross=b.gross, capital=b.capital,
+        row_measures={block.names[0]: block.value for block in b.rows_ if block.value is not None}, days=b.days,
+        notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _joined(parts: Any) -> Array:
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def _lots(b: ProgramBuilder, free: Array) -> Array:
+    lots = b.market.instruments["lot"].to_numpy(dtype=float)[b.positions[free]]
+    return np.where(np.isfinite(lots), lots, 0.0)
+
+
+def _fold_rows(b: ProgramBuilder, free: Array, extra: int) -> dict:
+    names = np.array([name for block in b.rows_ for name in block.names], dtype=object)
+    twice = pd.Index(names)
+    if twice.has_duplicates:
+        name = twice[twice.duplicated()][0]
+        raise SpecError(f"two limits are called {name}; give one of their terms a name of its own")
+    column = np.full(len(b.names), -1)
+    column[free] = np.arange(len(free))
+    a, p, w = (_entries(b, kind) for kind in ("a", "on_holdings", "on_trades"))
+    z = _entries(b, "auxiliaries")
+    held = np.where(column < 0, b.start, 0.0)
+    at_rest = lambda part, values: np.bincount(part[0], part[2] * values[part[1]], len(names))  # noqa: E731
+    size = np.bincount(a[0], np.abs(a[2] * held[a[1]]), len(names)) + at_rest(p, np.abs(held))
+    offset = at_rest(a, held) + at_rest(p, np.abs(held))
+    live = np.zeros(len(names), bool)
+    for row, at, data in (a, p, w):
+        live[row[(column[at] >= 0) & (data != 0)]] = True
+    live[z[0][z[2] != 0]] = True
+    lower, upper, penalty, target = (
+        _joined(getattr(x, kind) for x in b.rows_) for kind in ("lower", "upper", "penalty", "target")
+    )
+    repeated = lambda kind: np.array([getattr(x, kind) for x in b.rows_ for _ in x.names], dtype=object)  # noqa: E731
+    tier, unit, term = repeated("tier"), repeated("unit"), repeated("term")
+    violation = np.maximum(np.maximum(lower - offset, offset - upper), 0.0)
+    rest = ~live
+    decided = pd.DataFrame(
+        {"value": offset[rest], "target": target[rest], "lower": lower[rest], "upper": upper[rest],
+         "violation": np.where(violation > RESIDUAL_TOLERANCE * size, violation, 0.0)[rest], "penalty": penalty[rest],
+         "unit": unit[rest], "term": term[rest]}, index=pd.Index(names[rest], name="limit", dtype=object),
+    )  # fmt: skip
+    renumbered = np.cumsum(live) - 1
+    wide = len(free) + extra
+
+    def matrix(part: tuple[Array, Array, Array], columns: Array) -> sp.csr_array:
+        row, at, data = part
+        keep = live[row] & (columns[at] >= 0)
+        return sp.csr_array((data[keep], (renumbered[row[keep]], columns[at[keep]])), shape=(int(live.sum()), wide))
+
+    rows = matrix(a, column)
+    if len(z[0]):
+        rows = rows + matrix(z, len(free) + np.arange(extra))
+    program = {
+        "row_names": tuple(names[live]),
+        "rows": rows,
+        "rows_on_holdings": matrix(p, column),
+        "rows_on_trades": matrix(w, column),
+        "row_lower": (lower - offset)[live],
+        "row_upper": (upper - offset)[live],
+        "row_penalty": penalty[live],
+        "row_tier": tier[live].astype(float),
+        "row_fixed": size[live],
+    }
+    return {"program": program, "units": tuple(unit[live]), "terms": tuple(term[live]), "offset": offset[live],
+            "targets": target[live], "decided": decided}  # fmt: skip
+
+
+def _entries(b: ProgramBuilder, kind: str) -> tuple[Array, Array, Array]:
+    """Row, column and value of every entry of the blocks' matrices, rows counted through."""
+    matrices = [getattr(block, kind) for block in b.rows_]
+    first = np.cumsum([0, *(matrix.shape[0] for matrix in matrices)])
+    rows = [i + np.repeat(np.arange(m.shape[0]), np.diff(m.indptr)) for i, m in zip(first[:-1], matrices, strict=True)]
+    none = np.zeros(0, int)
+    return (
+        np.concatenate([none, *rows]),
+        np.concatenate([none, *(m.indices for m in matrices)]),
+        _joined(m.data for m in matrices),
+    )
+
+
+def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> dict:
+    """F, f, S, s, d, constant: sparse rows of one contract become its diagonal, tall dense ones their triangle."""
+    dense = np.vstack([np.zeros((0, len(b.names))), *(rows for rows, _ in b.risk_dense_)])
+    f = _joined(shift for _, shift in b.risk_dense_) + dense[:, fixed] @ held
+    dense, f = fewest_rows(dense[:, free], f)
+    stacked = sp.csc_array(sp.vstack([sp.csr_array((0, len(b.names))), *(rows for rows, _ in b.risk_sparse_)]))
+    s = _joined(shift for _, shift in b.risk_sparse_) + stacked[:, fixed] @ held
+    sparse = sp.csr_array(stacked[:, free])
+    sparse.eliminate_zeros()
+    count = np.diff(sparse.indptr)
+    alone = (count == 1) & (s == 0)
+    diagonal = b.diagonal_[free] + np.bincount(
+        sparse[alone].indices, sparse[alone].data ** 2, minlength=len(free)
+    ).astype(float)  # fmt: skip
+    keep = (count > 0) & ~alone
+    constant = 0.5 * (float(s[count == 0] @ s[count == 0]) + float(b.diagonal_[fixed] @ held**2))
+    wide = sp.csr_array((sparse[keep].data, sparse[keep].indices, sparse[keep].indptr),
+                        shape=(int(keep.sum()), len(free) + extra))  # fmt: skip
+    return {
+        "factors": np.hstack([dense, np.zeros((len(dense), extra))]),
+        "factor_offset": f,
+        "specifics": wide,
+        "specific_offset": s[keep],
+        "diagonal": np.concatenate([diagonal, np.zeros(extra)]),
+        "constant": constant,
+    }
+
+
+def _fold_costs(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> tuple[dict, Depth, float]:
+    kinds = ("buy", "sell", "quadratic", "power", "long", "short", "linear")
+    total = {kind: np.zeros(len(b.names)) for kind in kinds}
+    for cost in b.costs_.values():
+        for kind in kinds:
+            total[kind] = total[kind] + getattr(cost, kind)
+    constant = float(
+        total["linear"][fixed] @ held + total["long"][fixed] @ np.maximum(held, 0)
+        + total["short"][fixed] @ np.maximum(-held, 0)
+    )  # fmt: skip
+    column_of = np.full(len(b.names), -1)
+    column_of[free] = np.arange(len(free))
+    depths = [Depth.none(), *(cost.depth for cost in b.costs_.values())]
+    hinges = {f.name: np.concatenate([getattr(depth, f.name) for depth in depths]) for f in fields(Depth)}
+    hinges["column"] = column_of[hinges["column"].astype(int)]
+    live = hinges["column"] >= 0
+    depth = Depth(**{name: values[live] for name, values in hinges.items()})
+    return {kind: np.concatenate([values[free], np.zeros(extra)]) for kind, values in total.items()}, depth, constant
+
+
+def _fold_limit(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> VolatilityLimit | None:
+    if b.volatility_limit_ is None:
+        return None
+    name, limit, form = b.volatility_limit_
+    root = np.sqrt(b.days)  # the form is over the horizon, the limit per day
+    dense = np.vstack([form.factors, form.gamma]) / root
+    sparse = sp.csc_array(sp.vstack([form.specifics, form.gamma_specifics])) / root
+    variance = form.own / b.days
+    own = sp.csr_array((1, len(free)))  # own risk of fixed contracts: one row without a column
+    specifics = sp.csr_array(sp.hstack([sp.vstack([sparse[:, free], own]), sp.csr_array((sparse.shape[0] + 1, extra))]))
+    return VolatilityLimit(
+        name=name,
+        factors=np.hstack([dense[:, free], np.zeros((len(dense), extra))]),
+        factor_offset=dense[:, fixed] @ held,
+        specifics=specifics,
+        specific_offset=np.append(sparse[:, fixed] @ held, np.sqrt(variance[fixed] @ held**2)),
+        diagonal=np.concatenate([variance[free], np.zeros(extra)]),
+        limit=limit,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class OwnTerm:
+    """A user's function of quantities over contracts in play, as a function of the Program's columns."""
+
+    label: str
+    function: Callable[[Any, ProgramBuilder], Any]
+    builder: ProgramBuilder
+    select: sp.csr_array  # N x n
+    rest: Array  # N quantities of fixed contracts
+
+    def __call__(self, columns: Any) -> Any:
+        """What the function says. Raises SpecError naming the term where it fails."""
+        try:
+            return self.function(self.select @ columns + self.rest, self.builder)
+        except OptihedgeError:
+            raise
+        except Exception as error:
+            raise SpecError(f"{self.label}: its function failed, {type(error).__name__}: {error}") from error
+
+
+def _over_columns(b: ProgramBuilder, label: str, function: Any, free: Array, extra: int) -> OwnTerm:
+    ones = np.ones(len(free))
+    select = sp.csr_array((ones, (free, np.arange(len(free)))), shape=(len(b.names), len(free) + extra))
+    return OwnTerm(label, function, b, select, np.where(b.tradable, 0.0, b.start))

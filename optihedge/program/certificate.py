@@ -1,0 +1,370 @@
+"""Certify an answer on the original Program, from its quantities and row multipliers alone, whoever found it.
+
+Multipliers give a lower bound of the optimum (Lagrangian duality): the least over the box splits into one closed form
+per column. The gap between a feasible point and its bound is a sum of parts, none negative, one per column and row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from optihedge.program.program import (
+    RESIDUAL_TOLERANCE,
+    Array,
+    Candidate,
+    Program,
+    cost_of_holding,
+    cost_of_trading,
+    objective,
+    risk_value,
+    row_values,
+    row_violations,
+)
+
+GAP_TOLERANCE = 1e-6  # of the objective's scale
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """What is proved of an answer. Money in base currency, residuals in each row's desk unit.
+
+    status     optimal, rounded, infeasible, unbounded or failed
+    primal     objective at the answer; dual: proved lower bound of any answer; gap = primal - dual
+    scale      what the gap is measured against
+    residuals  distance of each hard row (and the volatility limit) from its limits; violations: of each soft row
+    worst_row  the hard row nearest to, or furthest beyond, its tolerance
+    chain      the solvers tried, in order, with what became of each
+    """
+
+    status: str
+    primal: float
+    dual: float
+    gap: float
+    scale: float
+    residuals: pd.Series
+    violations: pd.Series
+    worst_row: str = ""
+    chain: tuple[str, ...] = ()
+    seconds: float = 0.0
+    note: str = ""
+
+    @property
+    def optimal(self) -> bool:
+        """Proved optimal within tolerance."""
+        return self.status == "optimal"
+
+    def __str__(self) -> str:
+        lines = [f"{self.status}: objective {self.primal:.10g}, proved within {self.gap:.2g} (scale {self.scale:.4g})"]
+        if self.worst_row:
+            lines.append(f"  tightest row {self.worst_row}, residual {self.residuals[self.worst_row]:.2g}")
+        lines += [f"  soft limit {name} missed by {miss:.6g}" for name, miss in self.violations.items() if miss > 0]
+        lines += [f"  {step}" for step in self.chain]
+        return "\n".join([*lines, f"  {self.note}"] if self.note else lines)
+
+
+@dataclass(frozen=True, eq=False)
+class DualGap:
+    """Parts of primal - dual: per column, per row, of the volatility limit; and what each column's slopes are."""
+
+    columns: Array
+    rows: Array
+    limit: float
+    slope: Array  # n, of the smooth linear part
+    curvature: Array  # n
+    on_holdings: Array  # n, weight of |h|
+    on_trades: Array  # n, weight of |h - h0|
+
+    @property
+    def total(self) -> float:
+        """primal - dual, base currency."""
+        return float(self.columns.sum() + self.rows.sum() + self.limit)
+
+
+def clip_multipliers(p: Program, multipliers: Array) -> Array:
+    """The nearest multipliers that give a finite bound: zero where there is no limit, no larger than the penalty."""
+    m = np.clip(multipliers, -p.row_penalty, p.row_penalty)
+    m = np.where(np.isinf(p.row_upper), np.minimum(m, 0), m)
+    return np.where(np.isinf(p.row_lower), np.maximum(m, 0), m)
+
+
+def dual_gap(p: Program, h: Array, m: Array, mu: float = 0.0) -> DualGap:
+    """How far h (in the box) is from the bound that multipliers m (clipped) and mu >= 0 of the limit prove."""
+    dense, sparse = p.factors @ h + p.factor_offset, p.specifics @ h + p.specific_offset
+    slope = p.linear + dense @ p.factors + _transposed(p.specifics, sparse) + _transposed(p.rows, m)
+    curvature, limit = p.diagonal, 0.0
+    if mu > 0 and p.volatility_limit is not None:
+        v = p.volatility_limit
+        slope = slope + mu * ((v.factors @ h + v.factor_offset) @ v.factors)
+        slope = slope + mu * (v.specifics.T @ (v.specifics @ h + v.specific_offset))
+        curvature = curvature + mu * v.diagonal
+        limit = 0.5 * mu * (v.limit**2 - v.volatility(h) ** 2)
+    on_holdings, on_trades = _transposed(p.rows_on_holdings, m), _transposed(p.rows_on_trades, m)
+
+    best = column_minimiser(p, slope, curvature, on_holdings, on_trades)
+    columns = (
+        (slope + 0.5 * curvature * (h + best)) * (h - best)
+        + on_holdings * (np.abs(h) - np.abs(best))
+        + on_trades * (np.abs(h - p.start) - np.abs(best - p.start))
+        + (cost_of_trading(p, h - p.start) - cost_of_trading(p, best - p.start))
+        + (cost_of_holding(p, h) - cost_of_holding(p, best))
+    )
+    values = row_values(p, h)
+    bound = np.where(m > 0, p.row_upper, np.where(m < 0, p.row_lower, values))
+    soft = np.isfinite(p.row_penalty)
+    rows = m * (bound - values)
+    rows[soft] += p.row_penalty[soft] * row_violations(p, h)[soft]
+    return DualGap(np.maximum(columns, 0), rows, limit, slope, curvature, on_holdings, on_trades)
+
+
+def column_minimiser(p: Program, slope: Array, curvature: Array, on_holdings: Array, on_trades: Array) -> Array:
+    """Per column, the t in [lower, upper] with the least of
+
+    slope t + curvature/2 t^2 + on_holdings |t| + on_trades |t - start| + its costs of trading and holding.
+
+    Convex, so its slope only rises: find the piece between two kinks on which it passes zero.
+    """
+    at, jump = _kinks(p, on_holdings, on_trades)
+    left = slope - on_holdings - on_trades - p.short - p.sell
+    selling = p.depth.side < 0
+    left -= np.bincount(p.depth.column[selling], p.depth.slope[selling], len(left))
+    slopes = left + np.vstack([np.zeros_like(left), np.cumsum(jump, axis=0)])
+    still = _stationary(p, slopes, curvature)
+    piece = np.argmax(still <= np.vstack([at, np.full_like(left, np.inf)]), axis=0)
+    column = np.arange(len(left))
+    before = np.vstack([np.full_like(left, -np.inf), at])[piece, column]
+    return np.clip(np.maximum(still[piece, column], before), p.lower, p.upper)
+
+
+def _kinks(p: Program, on_holdings: Array, on_trades: Array) -> tuple[Array, Array]:
+    """Per column (second axis), sorted: where the slope jumps, and by how much. Padded with inf, 0."""
+    n, d = len(p.columns), p.depth
+    width = int(np.bincount(d.column, minlength=1).max()) if len(d.column) else 0
+    at, jump = np.full((2 + width, n), np.inf), np.zeros((2 + width, n))
+    at[0], jump[0] = 0.0, 2 * on_holdings + p.long + p.short
+    at[1], jump[1] = p.start, 2 * on_trades + p.buy + p.sell
+    if width:
+        order = np.argsort(d.column, kind="stable")
+        column = d.column[order]
+        place = 2 + np.arange(len(column)) - np.searchsorted(column, column)
+        at[place, column] = p.start[column] + (d.side * d.beyond)[order]
+        jump[place, column] = d.slope[order]
+    order = np.argsort(at, axis=0, kind="stable")
+    return np.take_along_axis(at, order, axis=0), np.take_along_axis(jump, order, axis=0)
+
+
+def _stationary(p: Program, slope: Array, curvature: Array) -> Array:
+    """The t where slope + curvature t + d/dt(quadratic x^2 + power |x|^(3/2)) = 0, x = t - start; -+inf if none."""
+    push = slope + curvature * p.start
+    bend = curvature + 2 * p.quadratic
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        root = 2 * np.abs(push) / (1.5 * p.power + np.sqrt(2.25 * p.power**2 + 4 * bend * np.abs(push)))
+        trade = np.where(p.power > 0, -np.sign(push) * root**2, -push / bend)
+    return p.start + np.where(push == 0, np.where(bend > 0, 0.0, -np.inf), trade)
+
+
+def scale_of(p: Program, h: Array) -> float:
+    """What a gap is measured against: risk before, risk, cost and penalty at h, the cheapest lot's cost."""
+    soft = np.isfinite(p.row_penalty)
+    penalty = p.row_penalty[soft] @ row_violations(p, h)[soft] if soft.any() else 0.0
+    cost = cost_of_trading(p, h - p.start).sum() + cost_of_holding(p, h).sum() + p.linear @ h
+    tradable = (p.lot > 0) & (p.lower < p.upper)
+    cheapest = 0.0
+    if tradable.any():
+        lots = np.minimum(np.abs(cost_of_trading(p, p.lot)), np.abs(cost_of_trading(p, -p.lot)))
+        cheapest = (lots + np.abs(p.linear) * p.lot)[tradable].min()
+    return float(risk_value(p, np.clip(p.start, p.lower, p.upper)) + risk_value(p, h) + abs(cost) + penalty + cheapest)
+
+
+def row_tolerances(p: Program, h: Array) -> Array:
+    """How far each hard row may be from its limits, desk unit: 1e-9 of its size at h, or of its finest lot's.
+
+    The lot is for books of next to nothing. Its floor is the finest's, or one contract with a huge exposure per lot
+    would excuse any miss by the others.
+    """
+    size, lots = p.row_fixed.copy(), np.full(len(p.row_fixed), np.inf)
+    for matrix, quantities in ((p.rows, h), (p.rows_on_holdings, h), (p.rows_on_trades, h - p.start)):
+        if matrix.nnz:
+            weight, filled = np.abs(matrix.data), np.flatnonzero(np.diff(matrix.indptr))
+            first = matrix.indptr[filled]
+            size[filled] += np.add.reduceat(weight * np.abs(quantities)[matrix.indices], first)
+            each = weight * p.lot[matrix.indices]
+            each[each == 0] = np.inf
+            lots[filled] = np.minimum(lots[filled], np.minimum.reduceat(each, first))
+    return RESIDUAL_TOLERANCE * np.maximum(size, np.where(np.isfinite(lots), lots, 0.0))
+
+
+def limit_tolerance(p: Program, h: Array) -> float:
+    """How far the volatility may be above its limit: 1e-9 of the size of what it sums."""
+    v = p.volatility_limit
+    if v is None:
+        return 0.0
+    sizes = np.abs(v.factors) @ np.abs(h) + np.abs(v.factor_offset)
+    own = abs(v.specifics) @ np.abs(h) + np.abs(v.specific_offset)
+    return RESIDUAL_TOLERANCE * float(np.sqrt(sizes @ sizes + own @ own + v.diagonal @ (h * h)) + v.limit)
+
+
+def _row_of(matrix: sp.csr_array) -> Array:
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+
+
+def _transposed(matrix: sp.csr_array, m: Array) -> Array:
+    """matrix' m without building the transpose."""
+    if not matrix.nnz:
+        return np.zeros(matrix.shape[1])
+    return np.bincount(matrix.indices, matrix.data * m[_row_of(matrix)], matrix.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """A certificate in numbers, one per row where they are arrays; without names."""
+
+    status: str
+    primal: float
+    gap: float
+    scale: float
+    violations: Array  # m, desk unit
+    tolerances: Array  # m
+    limit_excess: float  # volatility above its limit, base currency
+    limit_tolerance: float
+    note: str = ""
+
+    def certificate(self, p: Program, chain: tuple[str, ...] = (), seconds: float = 0.0) -> Certificate:
+        """The same with names."""
+        hard = np.isinf(p.row_penalty)
+        names = [name for name, is_hard in zip(p.row_names, hard, strict=True) if is_hard]
+        residuals, tolerances = self.violations[hard], self.tolerances[hard]
+        if p.volatility_limit is not None:
+            names = [*names, p.volatility_limit.name]
+            residuals = np.append(residuals, self.limit_excess)
+            tolerances = np.append(tolerances, self.limit_tolerance)
+        worst = names[int(np.argmax(residuals / np.maximum(tolerances, 1e-300)))] if names else ""
+        soft = [name for name, is_hard in zip(p.row_names, hard, strict=True) if not is_hard]
+        missed = np.where(self.violations > self.tolerances, self.violations, 0.0)[~hard]
+        return Certificate(
+            status=self.status, primal=self.primal, dual=self.primal - self.gap, gap=self.gap, scale=self.scale,
+            residuals=pd.Series(residuals, index=pd.Index(names, dtype=object), name="residual"),
+            violations=pd.Series(missed, index=pd.Index(soft, dtype=object), name="violation"),
+            worst_row=worst, chain=tuple(chain), seconds=seconds, note=self.note,
+        )  # fmt: skip
+
+
+def judge(p: Program, candidate: Candidate, tolerance: float = GAP_TOLERANCE) -> Verdict:
+    """The candidate's verdict, recomputed from the Program. Never raises for a wrong candidate.
+
+    status is `optimal` if everything is finite, the box and the hard rows hold and |gap| <= tolerance x scale;
+    `infeasible` if the candidate's multipliers prove that no quantities meet the hard rows; else `failed`.
+    A Program with CVXPY terms is certified in its cone form, which the candidate carries.
+    """
+    h, m = np.asarray(candidate.h, dtype=float), np.asarray(candidate.multipliers, dtype=float)
+    mu = max(float(candidate.limit_multiplier), 0.0)
+    right_shape = h.shape == p.start.shape and m.shape == p.row_upper.shape
+    if not right_shape or not (np.isfinite(h).all() and np.isfinite(m).all() and np.isfinite(mu)):
+        return _verdict(p, np.clip(p.start, p.lower, p.upper), "failed", np.inf, note="not finite")
+    h, m = np.clip(h, p.lower, p.upper), clip_multipliers(p, m)
+    proof = getattr(candidate, "proof", None)  # a cone problem's, where there are CVXPY terms
+    with np.errstate(over="ignore", invalid="ignore"):
+        if candidate.status == "infeasible":
+            proved = proves_infeasible(p, h, m, mu) or (proof is not None and proof.infeasible())
+            note = "its multipliers prove that no quantities meet the limits" if proved else "infeasibility not proved"
+            return _verdict(p, h, "infeasible" if proved else "failed", np.inf, note=note)
+        if not p.cvxpy_terms:
+            return _verdict(p, h, "optimal", dual_gap(p, h, m, mu).total, tolerance)
+        gap, extra = (np.inf, 0.0) if proof is None else (proof.gap(), proof.extra)
+        return _verdict(p, h, "optimal", gap, tolerance, extra)
+
+
+def _verdict(
+    p: Program, h: Array, status: str, gap: float, tolerance: float = GAP_TOLERANCE, extra: float = 0.0, note: str = ""
+) -> Verdict:
+    violations, allowed, v = row_violations(p, h), row_tolerances(p, h), p.volatility_limit
+    excess, room = (0.0, 0.0) if v is None else (max(v.volatility(h) - v.limit, 0.0), limit_tolerance(p, h))
+    primal, scale = objective(p, h) + extra, scale_of(p, h) + abs(extra)
+    if status == "optimal":
+        beyond = np.flatnonzero(np.isinf(p.row_penalty) & (violations > allowed))
+        if len(beyond):
+            status, note = "failed", f"{p.row_names[beyond[0]]} is beyond its limit"
+        elif excess > room:
+            status, note = "failed", "the volatility is beyond its limit"
+        elif not (abs(gap) <= tolerance * scale and np.isfinite(primal)):
+            status = "failed"
+    return Verdict(status, primal, gap, scale, violations, allowed, excess, room, note)
+
+
+def certify(
+    p: Program, candidate: Candidate, *, tolerance: float = GAP_TOLERANCE, chain: tuple[str, ...] = (),
+    seconds: float = 0.0,
+) -> Certificate:  # fmt: skip
+    """The candidate's certificate, as `judge` says."""
+    return judge(p, candidate, tolerance).certificate(p, chain, seconds)
+
+
+def bare(p: Program) -> Program:
+    """The hard limits alone: nothing to gain or lose, soft rows without a penalty."""
+    return Program(
+        columns=p.columns, start=p.start, lower=p.lower, upper=p.upper, lot=p.lot, row_names=p.row_names, rows=p.rows,
+        rows_on_holdings=p.rows_on_holdings, rows_on_trades=p.rows_on_trades, row_lower=p.row_lower,
+        row_upper=p.row_upper, row_penalty=np.where(np.isinf(p.row_penalty), np.inf, 0.0), row_tier=p.row_tier,
+        row_fixed=p.row_fixed, volatility_limit=p.volatility_limit,
+    )  # fmt: skip
+
+
+def proves_infeasible(p: Program, h: Array, m: Array, mu: float = 0.0) -> bool:
+    """Whether multipliers m (and mu of the volatility limit) prove that no quantities in the box meet the hard rows.
+
+    They do when the least over the box of m'(rows - limits) is above what the rows' tolerances allow (Farkas).
+    """
+    limits = bare(p)
+    m = clip_multipliers(limits, m)
+    if not np.isfinite(m).all() or not (m.any() or mu > 0):
+        return False
+    noise = np.abs(m) @ row_tolerances(p, p.widest)
+    if mu > 0 and p.volatility_limit is not None:
+        noise += mu * p.volatility_limit.limit * limit_tolerance(p, h)
+    return -dual_gap(limits, h, m, mu).total > noise
+
+
+def column_slopes(p: Program, gap: DualGap, at: Array) -> tuple[Array, Array]:
+    """Slopes of each column's part of the Lagrangian just below and just above quantities `at`, per contract."""
+    x, d = at - p.start, p.depth
+    smooth = gap.slope + gap.curvature * at + 2 * p.quadratic * x + 1.5 * p.power * np.sign(x) * np.sqrt(np.abs(x))
+    beyond = d.side * x[d.column] - d.beyond
+
+    def side(buying: Array, long: Array, reached: Array) -> Array:
+        kinks = np.where(buying, gap.on_trades + p.buy, -gap.on_trades - p.sell)
+        kinks = kinks + np.where(long, gap.on_holdings + p.long, -gap.on_holdings - p.short)
+        return smooth + kinks + np.bincount(d.column[reached], (d.side * d.slope)[reached], len(x))
+
+    below = side(x > 0, at > 0, (beyond > 0) | ((beyond == 0) & (d.side < 0)))
+    return below, side(x >= 0, at >= 0, (beyond > 0) | ((beyond == 0) & (d.side > 0)))
+
+
+def snap(p: Program, candidate: Candidate) -> Candidate:
+    """The candidate with every column left untraded where trading either way would cost: clears solvers' dust."""
+    h, m = np.clip(candidate.h, p.lower, p.upper), clip_multipliers(p, candidate.multipliers)
+    below, above = column_slopes(p, dual_gap(p, h, m, max(candidate.limit_multiplier, 0.0)), p.start)
+    still = (above > 0) & (below < 0) & (p.start >= p.lower) & (p.start <= p.upper)
+    return replace(candidate, h=np.where(still, p.start, h), multipliers=m)
+
+
+def judge_clean(p: Program, candidate: Candidate, tolerance: float = GAP_TOLERANCE) -> tuple[Candidate, Verdict]:
+    """The candidate without a solver's dust, where that is optimal too, and its verdict.
+
+    Dust in quantities is snapped to the start. Where nothing is at stake, dust in the multipliers hides that zeros
+    prove the same.
+    """
+    verdict = judge(p, candidate, tolerance)
+    if candidate.status == "infeasible" or p.cvxpy_terms or not np.isfinite(verdict.gap):
+        return candidate, verdict
+    clean = snap(p, candidate)
+    if verdict.status == "optimal" and (clean.h == candidate.h).all():
+        return candidate, verdict
+    none = replace(clean, multipliers=np.zeros_like(clean.multipliers), limit_multiplier=0.0)
+    for one in (clean,) if verdict.status == "optimal" else (clean, none):
+        again = judge(p, one, tolerance)
+        if again.status == "optimal":
+            return one, again
+    return candidate, verdict

@@ -1,0 +1,260 @@
+"""Solve a Program: a chain of solvers, each answer certified on the original data, until one is proved."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+
+import numpy as np
+
+from optihedge.errors import OptihedgeError, SolverError, SpecError
+from optihedge.program.certificate import (
+    GAP_TOLERANCE,
+    Certificate,
+    Verdict,
+    judge,
+    judge_clean,
+    row_tolerances,
+)
+from optihedge.program.infeasible import relax, unreachable_row
+from optihedge.program.program import Array, Candidate, Program, Solver, row_violations
+from optihedge.program.structured.solver import polish
+from optihedge.program.volatility_limit import within_limit
+
+_HOME = {
+    "structured": ("structured.solver", "Structured", {}),
+    "clarabel": ("general.clarabel_", "Clarabel", {}),
+    "clarabel:box": ("general.clarabel_", "Clarabel", {"scaling": "box"}),
+    "piqp": ("general.piqp_", "Piqp", {}),
+    "piqp:box": ("general.piqp_", "Piqp", {"scaling": "box"}),
+    "osqp": ("general.osqp_", "Osqp", {}),
+    "cvxpy": ("general.cvxpy_", "Modelled", {}),
+    "modelled": ("general.cvxpy_", "Modelled", {}),  # its earlier name
+}
+_TINY = 1e-300
+_AUXILIARIES = 10  # columns without risk or lot from which general solvers go first
+_EASE = 0.9  # of the rows' tolerances
+_NO_TIME = "deadline: no time left"
+_EASED = "limits contradict each other by less than their tolerances, within which they are met"
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Quantities h (n), row multipliers (m; shadow price = minus the multiplier) and what is proved of them."""
+
+    h: Array
+    multipliers: Array
+    limit_multiplier: float
+    certificate: Certificate
+
+    @property
+    def candidate(self) -> Candidate:
+        """For a warm start of the next solve."""
+        return Candidate(self.h, self.multipliers, self.certificate.status, self.limit_multiplier)
+
+
+def solver_named(name: str) -> Solver:
+    """The solver of that name; "cvxpy:SCS" is CVXPY with SCS, "isolated:piqp" is PIQP in a process of its own.
+
+    Raises SpecError with the nearest right name.
+    """
+    key, _, option = name.partition(":")
+    if name in _HOME:
+        module, kind, options = _HOME[name]
+    elif key in ("cvxpy", "modelled") and option:
+        module, kind, options = "general.cvxpy_", "Modelled", {"solver": option.upper()}
+    elif key == "isolated" and solver_named(option):
+        module, kind, options = "general.isolated", "Isolated", {"solver": option}
+    else:
+        near = difflib.get_close_matches(name, _HOME, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_HOME)} cvxpy:NAME and isolated:NAME"
+        raise SpecError(f"there is no solver {name!r}; {hint}")
+    return getattr(import_module(f"optihedge.program.{module}"), kind)(**options)
+
+
+def default_chain(program: Program) -> tuple[str, ...]:
+    """Solvers in the order that measurement favours for a Program of this shape and size."""
+    if program.cvxpy_terms:
+        return ("cvxpy",)
+    if _many_auxiliaries(program):
+        return ("clarabel", "piqp", "clarabel:box", "piqp:box", "structured")
+    return ("structured", "clarabel", "piqp", "clarabel:box", "piqp:box")
+
+
+def _many_auxiliaries(program: Program) -> bool:
+    """Whether rows of scenarios with a column each prevail: sparse general solvers are 2 to 20 times faster there."""
+    some = np.flatnonzero(program.lot == 0)
+    if len(some) < _AUXILIARIES:
+        return False
+    idle = ~(program.factors[:, some].any(axis=0) | (program.diagonal[some] > 0))
+    return int(idle.sum()) >= _AUXILIARIES
+
+
+def solve(
+    program: Program,
+    *,
+    solver: str | Solver | Sequence[str | Solver] = "auto",
+    deadline: float | None = None,
+    warm: Candidate | None = None,
+    tolerance: float = GAP_TOLERANCE,
+) -> Solution:
+    """The certified optimum, or a proof that there is none, or the best that was found with status `failed`.
+
+    solver    "auto", a name, an object with `solve`, or several in order; each answer is certified, whoever gave it
+    deadline  seconds for all of it
+    Never raises for what a solver does. Raises SpecError for a solver that does not exist.
+    """
+    named: Sequence[str | Solver] = (solver,) if isinstance(solver, str) or not isinstance(solver, Sequence) else solver
+    named = default_chain(program) if solver == "auto" else named
+    solvers = [solver_named(one) if isinstance(one, str) else one for one in named]
+    walk = _Walk(program, tolerance, deadline)
+    _ = _without_a_solver(walk) or _by_solvers(walk, solvers, warm) or _by_relaxation(walk, solvers)
+    return walk.solution()
+
+
+def _without_a_solver(walk: _Walk) -> bool:
+    """Whether doing nothing is optimal, or a limit lies outside what the box can reach."""
+    if walk.program.cvxpy_terms:
+        return False
+    if walk.verdict.status == "optimal":
+        walk.chain.append("start: optimal, nothing to trade")
+        return True
+    ray = unreachable_row(walk.program)
+    return ray is not None and walk.proved("box", Candidate(walk.candidate.h, ray, "infeasible"))
+
+
+def _by_solvers(walk: _Walk, solvers: Sequence[Solver], warm: Candidate | None) -> bool:
+    """Whether one of the solvers' answers is proved, as it stands or after Newton steps from its multipliers."""
+    for one in solvers:
+        if walk.late():
+            return False
+        candidate = walk.attempt(one, warm)
+        if candidate is not None and (walk.proved(one.name, candidate) or _polished(walk, one.name, candidate)):
+            return True
+    return False
+
+
+class _Walk:
+    """The state of one call: what was tried, what became of it, the best so far, the time left."""
+
+    def __init__(self, program: Program, tolerance: float, deadline: float | None) -> None:
+        self.program, self.tolerance, self.deadline = program, tolerance, deadline
+        self.began = time.perf_counter()
+        self.chain: list[str] = []
+        start = np.clip(program.start, program.lower, program.upper)
+        self.candidate = Candidate(start, np.zeros(len(program.row_names)), "optimal")  # no trade is often the answer
+        self.verdict = judge(program, self.candidate, tolerance)
+
+    def left(self) -> float | None:
+        """Seconds left, None without a deadline."""
+        return None if self.deadline is None else self.deadline - (time.perf_counter() - self.began)
+
+    def late(self) -> bool:
+        """Whether the time is over; the chain then says so."""
+        left = self.left()
+        if left is None or left > 0:
+            return False
+        if _NO_TIME not in self.chain:
+            self.chain.append(_NO_TIME)
+        return True
+
+    def attempt(self, solver: Solver, warm: Candidate | None, program: Program | None = None) -> Candidate | None:
+        """The solver's candidate, or None with the reason in the chain."""
+        p = program or self.program
+        if p.volatility_limit is not None and not getattr(solver, "takes_limit", False):
+            return self.guarded(solver.name, lambda: within_limit(p, solver, self.left, warm, self.tolerance))
+        return self.guarded(solver.name, lambda: solver.solve(p, deadline=self.left(), warm=warm))
+
+    def guarded(self, name: str, propose: Callable[[], Candidate]) -> Candidate | None:
+        """What `propose` gives, if it is a candidate at all: whatever it raises is its failure, not ours.
+
+        Raises SpecError of a user's own CVXPY term.
+        """
+        try:
+            candidate = propose()
+            shapes = np.shape(candidate.h) == self.program.start.shape
+            if not shapes or np.shape(candidate.multipliers) != self.program.row_upper.shape:
+                raise SolverError("its answer has the wrong shape")
+        except Exception as error:
+            if isinstance(error, SpecError) and self.program.cvxpy_terms:
+                raise
+            self.chain.append(f"{name}: failed: {type(error).__name__}: {str(error)[:200]}")
+            return None
+        if candidate.status.startswith("declined"):
+            self.chain.append(f"{name}: {candidate.status}")
+            return None
+        return candidate
+
+    def proved(self, name: str, candidate: Candidate, eased: Program | None = None) -> bool:
+        """Certify; keep the better of what is known. True when optimal or infeasible is proved.
+
+        eased  the Program with limits moved by less than their tolerances; residuals are still those of the original.
+        """
+        judged = eased or self.program
+        candidate, verdict = judge_clean(judged, candidate, self.tolerance)
+        proof = verdict.status in ("optimal", "infeasible")
+        word = verdict.status if proof else f"{candidate.status}, not certified"
+        self.chain.append(f"{name}: {word} after {1e3 * (time.perf_counter() - self.began):.1f} ms")
+        if eased is not None:
+            own = judge(self.program, candidate, np.inf)
+            proof = proof and own.status == "optimal"
+            status, note = (verdict.status, _EASED) if proof else ("failed", own.note)
+            verdict = replace(own, status=status, gap=verdict.gap, note=note)
+        if proof or _better(verdict, self.verdict):
+            self.candidate, self.verdict = candidate, verdict
+        return proof
+
+    def solution(self) -> Solution:
+        """The best so far, with the chain walked."""
+        h = np.clip(self.candidate.h, self.program.lower, self.program.upper)
+        certificate = self.verdict.certificate(self.program, tuple(self.chain), time.perf_counter() - self.began)
+        return Solution(h, np.asarray(self.candidate.multipliers), float(self.candidate.limit_multiplier), certificate)
+
+
+def _polished(walk: _Walk, name: str, candidate: Candidate) -> bool:
+    """Whether Newton steps from a rough candidate's multipliers end certified."""
+    told = name == "structured" or candidate.status == "infeasible" or _many_auxiliaries(walk.program)
+    if told or walk.program.cvxpy_terms or walk.program.volatility_limit is not None:
+        return False
+    better = walk.guarded(f"{name} polished", lambda: polish(walk.program, candidate, deadline=walk.left()))
+    return better is not None and walk.proved(f"{name} polished", better)
+
+
+def _better(new: Verdict, old: Verdict) -> bool:
+    """Nearer to feasible, then nearer to proved."""
+    if not np.isfinite(new.primal):
+        return False
+    return (_beyond(new), abs(new.gap)) < (_beyond(old), abs(old.gap))
+
+
+def _beyond(verdict: Verdict) -> float:
+    """How far rows are beyond what is allowed, in units of that."""
+    rows = np.maximum(verdict.violations / np.maximum(verdict.tolerances, _TINY) - 1, 0).sum()
+    return float(rows + max(verdict.limit_excess / max(verdict.limit_tolerance, _TINY) - 1, 0.0))
+
+
+def _by_relaxation(walk: _Walk, solvers: Sequence[Solver]) -> bool:
+    """Whether the limits are proved contradictory, or an optimum where they contradict by less than can be told."""
+    program = walk.program
+    if walk.late():
+        return False
+    try:
+        least = relax(replace(program, cvxpy_terms=(), row_tier=np.zeros(len(program.row_names))), deadline=walk.left())
+    except (OptihedgeError, ValueError) as error:
+        walk.chain.append(f"relaxation: failed: {error}")
+        return False
+    ray = Candidate(least.h, least.multipliers, "infeasible", least.limit_multiplier)
+    if not least.feasible and walk.proved("relaxation", ray):
+        return True
+    room = np.where(np.isinf(program.row_penalty), _EASE * row_tolerances(program, least.h), 0.0)
+    eased = replace(program, row_lower=program.row_lower - room, row_upper=program.row_upper + room)
+    if not row_violations(program, least.h)[np.isinf(program.row_penalty)].any():
+        return False
+    for one in solvers:
+        candidate = None if walk.late() else walk.attempt(one, None, eased)
+        if candidate is not None and walk.proved(f"{one.name} eased", candidate, eased):
+            return True
+    return False

@@ -1,0 +1,124 @@
+"""Proof of a cone problem's answer: minimise 1/2 x'Px + c'x subject to A x + s = b, s in a product of cones K."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from optihedge.errors import SolverError
+from optihedge.program.program import Array
+
+CONE_TOLERANCE = 1e-8  # of the largest entry: how far s and y may be outside their cones
+RAY_TOLERANCE = 1e-6  # any answer would be larger than the inverse of this, in units in which the book is of order one
+
+
+@dataclass(frozen=True, eq=False)
+class ConeProof:
+    """A primal-dual pair (x, y) of a cone problem in normalised units. K: zero, nonnegative, second-order, PSD, exp.
+
+    money  base currency per unit of its objective; extra: the user's own objective terms at the answer, base currency
+    """
+
+    P: sp.csc_array
+    c: Array
+    A: sp.csc_array
+    b: Array
+    cones: tuple[tuple[str, int], ...]  # kind and number of rows, in order
+    x: Array
+    y: Array
+    money: float
+    extra: float = 0.0
+
+    @classmethod
+    def read(cls, data: dict[str, Any], raw: Any, money: float, solver: str) -> ConeProof:
+        """From CVXPY's canonical data and Clarabel's or SCS's raw answer. Raises SolverError for other solvers."""
+        if solver not in ("CLARABEL", "SCS"):
+            raise SolverError(f"{solver}'s answer to CVXPY terms cannot be certified; name cvxpy or cvxpy:SCS")
+        dims = data["dims"]
+        if dims.p3d or dims.pnd:
+            raise SolverError("power cones cannot be certified; write the term with second-order or exponential cones")
+        triangle = "psd upper" if solver == "CLARABEL" else "psd lower"
+        cones = [("zero", dims.zero), ("nonnegative", dims.nonneg), *(("second-order", size) for size in dims.soc)]
+        cones += [(triangle, size * (size + 1) // 2) for size in dims.psd] + [("exponential", 3)] * dims.exp
+        x, y = (raw["x"], raw["y"]) if isinstance(raw, dict) else (raw.x, raw.z)
+        x, y = (np.asarray([] if v is None else v, dtype=float) for v in (x, y))
+        n = len(data["c"])
+        P = sp.csc_array((n, n)) if data.get("P") is None else sp.csc_array(data["P"])
+        return cls(P, data["c"], sp.csc_array(data["A"]), data["b"], tuple(cones), x, y, money)
+
+    def with_extra(self, extra: float) -> ConeProof:
+        """The same proof, with the value of the user's own objective terms."""
+        return replace(self, extra=extra)
+
+    def gap(self) -> float:
+        """Bound of how far x is from optimal, base currency; infinite where it is outside the cones."""
+        if not (np.isfinite(self.x).all() and np.isfinite(self.y).all()):
+            return np.inf
+        taken = self.A @ self.x
+        size = max(1.0, np.abs(self.b).max(initial=0.0), np.abs(taken).max(initial=0.0))
+        outside = max((_outside(kind, s) for kind, s in self._blocks(self.b - taken)), default=0.0)
+        wrong = max((_outside_dual(kind, y) for kind, y in self._blocks(self.y)), default=0.0)
+        if outside > CONE_TOLERANCE * size or wrong > CONE_TOLERANCE * max(1.0, np.abs(self.y).max(initial=0.0)):
+            return np.inf
+        curved = self.P @ self.x
+        unmet = np.abs(curved + self.c + self.A.T @ self.y) @ np.abs(self.x)
+        difference = self.x @ curved + self.c @ self.x + self.b @ self.y
+        return float(self.money * (abs(difference) + unmet + outside * np.abs(self.y).sum()))
+
+    def infeasible(self) -> bool:
+        """Whether y proves that no x exists: A'y = 0, b'y < 0, y in the dual cones."""
+        promise = -float(self.b @ self.y)
+        if not np.isfinite(promise) or promise <= 0:
+            return False
+        y = self.y / promise
+        wrong = max((_outside_dual(kind, part) for kind, part in self._blocks(y)), default=0.0)
+        return bool(wrong <= CONE_TOLERANCE and np.abs(self.A.T @ y).max(initial=0.0) <= RAY_TOLERANCE)
+
+    def _blocks(self, rows: Array) -> Iterator[tuple[str, Array]]:
+        first = 0
+        for kind, size in self.cones:
+            yield kind, rows[first : first + size]
+            first += size
+
+
+def _outside(kind: str, s: Array) -> float:
+    """How far s is outside the cone, zero inside."""
+    if kind == "zero":
+        return float(np.abs(s).max(initial=0.0))
+    if kind == "exponential":  # closure of y exp(x / y) <= z, y > 0
+        x, y, z = s
+        if y <= 0:
+            return float(max(-y, x, -z, 0.0))
+        return float(max(x - y * np.log(max(z, 1e-300) / y), -z, 0.0))
+    return _outside_self_dual(kind, s)
+
+
+def _outside_dual(kind: str, y: Array) -> float:
+    """How far y is outside the dual cone, zero inside."""
+    if kind == "zero":
+        return 0.0
+    if kind == "exponential":  # closure of -u exp(v / u) <= e w, u < 0
+        u, v, w = y
+        if u >= 0:
+            return float(max(u, -v, -w, 0.0))
+        return float(max(-u * np.exp(min(v / u, 700.0)) / np.e - w, -w, 0.0))
+    return _outside_self_dual(kind, y)
+
+
+def _outside_self_dual(kind: str, s: Array) -> float:
+    if kind == "nonnegative":
+        return float(max(-s.min(initial=0.0), 0.0))
+    if kind == "second-order":
+        return float(max(np.linalg.norm(s[1:]) - s[0], 0.0)) if len(s) else 0.0
+    size = int(np.sqrt(2 * len(s)))
+    columns, rows = np.tril_indices(size)  # column by column of the upper triangle
+    if kind == "psd lower":
+        rows, columns = (index[::-1] for index in (size - 1 - columns, size - 1 - rows))
+    matrix = np.zeros((size, size))
+    matrix[rows, columns] = np.where(rows == columns, s, s / np.sqrt(2))
+    matrix = matrix + matrix.T - np.diag(np.diag(matrix))
+    return float(max(-np.linalg.eigvalsh(matrix)[0], 0.0))

@@ -1,0 +1,140 @@
+"""The same Program rendered in CVXPY: for a user's own terms, for any CVXPY solver, and as an independent oracle."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+
+from optihedge.errors import SpecError
+from optihedge.program.general.cone_proof import ConeProof
+from optihedge.program.general.scaling import normalise
+from optihedge.program.program import Array, Candidate, Program
+
+_OPTIONS = {
+    "CLARABEL": {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9, "max_threads": 1},
+    "SCS": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 100_000},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ConeCandidate(Candidate):
+    """A candidate that carries the cone problem it solves, which is what can be certified of the user's own terms."""
+
+    proof: ConeProof | None = None
+
+
+@dataclass(frozen=True)
+class Modelled:
+    """Any CVXPY solver by name; always named, since CVXPY's own choice depends on what is installed."""
+
+    solver: str = "CLARABEL"
+    takes_limit: ClassVar[bool] = True  # a volatility limit is a cone of the problem
+
+    @property
+    def name(self) -> str:
+        """What a certificate's chain calls it."""
+        return "cvxpy" if self.solver == "CLARABEL" else f"cvxpy:{self.solver}"
+
+    def solve(self, program: Program, *, deadline: float | None = None, warm: Candidate | None = None) -> Candidate:
+        """A candidate for `certify`, from a problem made anew. `deadline`: seconds from now, obeyed by Clarabel."""
+        scaled, scaling = normalise(program)
+        z = cp.Variable(len(program.columns))
+        objective, rows, rest = render(scaled, z)
+        extra, own = own_terms(program, cp.multiply(scaling.column, z))
+        problem = cp.Problem(cp.Minimize(objective + extra / scaling.money), [*rows, *rest, *own])
+        options = dict(_OPTIONS.get(self.solver, {}))
+        if deadline is not None and self.solver == "CLARABEL":
+            options["time_limit"] = max(deadline, 1e-3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data, chain, inverse = problem.get_problem_data(self.solver, solver_opts=options)
+            raw = chain.solve_via_data(problem, data, False, False, options)
+            problem.unpack_results(raw, chain, inverse)
+        nothing = Candidate(program.start, np.zeros(len(program.row_names)), f"failed: {problem.status}")
+        if problem.status not in (cp.OPTIMAL, cp.INFEASIBLE):
+            return nothing
+        proof = ConeProof.read(data, raw, scaling.money, self.solver) if program.cvxpy_terms else None
+        if problem.status == cp.INFEASIBLE:
+            return ConeCandidate(nothing.h, nothing.multipliers, "infeasible", proof=proof)
+        multipliers = np.zeros(len(program.row_names))
+        for side, index, constraint in zip((1, 1, -1), _sides(scaled), rows, strict=True):
+            multipliers[index] += side * np.atleast_1d(constraint.dual_value)
+        price = 0.0
+        if scaled.volatility_limit is not None:  # the cone's price of volatility; that of half its square is by limit
+            price = float(np.max(rest[-1].dual_value)) / scaled.volatility_limit.limit
+        found = scaling.restore(Candidate(np.array(z.value, dtype=float), multipliers, "optimal", price))
+        if proof is None:
+            return found
+        worth = 0.0 if extra.value is None else float(np.sum(extra.value))
+        return ConeCandidate(found.h, found.multipliers, "optimal", found.limit_multiplier, proof.with_extra(worth))
+
+
+def _sides(p: Program) -> tuple[Array, Array, Array]:
+    """Rows that are equalities, that have an upper limit, that have a lower limit."""
+    equal = p.row_lower == p.row_upper
+    return (np.flatnonzero(equal), np.flatnonzero(~equal & np.isfinite(p.row_upper)),
+            np.flatnonzero(~equal & np.isfinite(p.row_lower)))  # fmt: skip
+
+
+def render(p: Program, h: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint], list[cp.Constraint]]:
+    """The Program over the CVXPY expression h: objective; rows (equal, upper, lower); box and whatever else there is.
+
+    The coefficient stands inside the 3/2 power, (k x)^1.5 with k = c^(2/3), or the cones lose digits.
+    """
+    x = h - p.start
+    objective = p.constant + (p.linear + p.buy + p.long) @ h - p.buy @ p.start
+    objective += 0.5 * cp.sum_squares(p.factors @ h + p.factor_offset) if len(p.factors) else 0.0
+    objective += 0.5 * cp.sum_squares(p.specifics @ h + p.specific_offset) if p.specifics.shape[0] else 0.0
+    objective += 0.5 * cp.sum_squares(cp.multiply(np.sqrt(p.diagonal), h))
+    objective += (p.buy + p.sell) @ cp.neg(x) + (p.long + p.short) @ cp.neg(h)
+    objective += cp.sum_squares(cp.multiply(np.sqrt(p.quadratic), x))
+    if p.power.any():
+        objective += cp.sum(cp.power(cp.abs(cp.multiply(p.power ** (2 / 3), x)), 1.5))
+    if len(p.depth.column):
+        d = p.depth
+        pick = sp.csr_array((d.side, (np.arange(len(d.column)), d.column)), shape=(len(d.column), len(p.columns)))
+        objective += d.slope @ cp.pos(pick @ x - d.beyond)
+
+    rest = [h >= p.lower, h <= p.upper]
+    values = p.rows @ h + p.rows_on_holdings @ cp.abs(h) + p.rows_on_trades @ cp.abs(x)
+    linear = p.rows @ h
+    soft = np.isfinite(p.row_penalty)
+    if soft.any():
+        over, under = cp.Variable(len(soft), nonneg=True), cp.Variable(len(soft), nonneg=True)
+        objective += np.where(soft, p.row_penalty, 0.0) @ (over + under)
+        rest += [over[~soft] == 0, under[~soft] == 0] if not soft.all() else []
+        values, linear = values - over + under, linear - over + under
+    equal, upper, lower = _sides(p)
+    rows = [linear[equal] == p.row_upper[equal], values[upper] <= p.row_upper[upper],
+            linear[lower] >= p.row_lower[lower]]  # fmt: skip
+    if p.volatility_limit is not None:
+        v = p.volatility_limit
+        parts = [v.factors @ h + v.factor_offset, v.specifics @ h + v.specific_offset,
+                 cp.multiply(np.sqrt(v.diagonal), h)]  # fmt: skip
+        rest.append(cp.norm(cp.hstack([part for part in parts if part.size]), 2) <= v.limit)
+    return objective, rows, rest
+
+
+def own_terms(program: Program, h: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
+    """The user's own terms over h: their objective, base currency, and their constraints. Raises SpecError."""
+    objective, constraints = cp.Constant(0.0), []
+    for function in program.cvxpy_terms:
+        said: Any = function(h)
+        name = getattr(function, "label", "a CVXPY term")
+        for one in said if isinstance(said, list | tuple) else [said]:
+            if isinstance(one, cp.Constraint):
+                if not one.is_dcp():
+                    raise SpecError(f"{name}: a constraint is not convex by CVXPY's rules: {one}")
+                constraints.append(one)
+            elif isinstance(one, cp.Expression):
+                if not (one.is_scalar() and one.is_convex()):
+                    raise SpecError(f"{name}: its objective is not a convex scalar by CVXPY's rules: {one}")
+                objective = objective + cp.sum(one)
+            else:
+                raise SpecError(f"{name} gave {type(one).__name__}; give a constraint or a convex expression")
+    return objective, constraints

@@ -1,0 +1,49 @@
+"""The no-trade region that linear costs imply: the quantities from which no trade of any contract pays for itself.
+
+At quantities h the marginal risk of contract i is (F'(F h + f) + S'(S h + s) + d h + g)_i, base currency a contract. To
+buy pays where it is below -buy_i, to sell where it is above sell_i; between the two for every contract, a polytope in
+h, doing nothing is optimal. A trade from outside ends on its edge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from optihedge.program.program import Program, risk_gradient
+
+Array = np.ndarray
+_ON_EDGE = 1e-9  # of the costs and the marginal risk
+
+
+@dataclass(frozen=True, eq=False)
+class NoTradeRegion:
+    """-buy <= marginal(h) <= sell for all n columns of a Program; rows, boxes and holding costs are left out."""
+
+    program: Program
+
+    def marginal(self, h: Array) -> Array:
+        """What one more contract adds to the risk term and the linear objective at quantities h (n), base currency."""
+        return risk_gradient(self.program, h) + self.program.linear
+
+    def contains(self, h: Array) -> bool:
+        """Whether no trade pays from quantities h (n)."""
+        marginal = self.marginal(h)
+        slack = _ON_EDGE * (np.abs(marginal) + np.abs(self.program.buy) + np.abs(self.program.sell))
+        return bool(((marginal >= -self.program.buy - slack) & (marginal <= self.program.sell + slack)).all())
+
+    def edges(self, h: Array) -> pd.DataFrame:
+        """Per column: marginal risk, buy and sell cost, and the quantities (lower, upper) it could have untraded.
+
+        The last two hold all other columns at h; infinite for a contract without risk.
+        """
+        p = self.program
+        marginal = self.marginal(h)
+        curvature = (p.factors**2).sum(axis=0) + np.asarray((p.specifics**2).sum(axis=0)).ravel() + p.diagonal
+        with np.errstate(divide="ignore", invalid="ignore"):
+            lower = np.where(curvature > 0, h + (-p.buy - marginal) / curvature, -np.inf)
+            upper = np.where(curvature > 0, h + (p.sell - marginal) / curvature, np.inf)
+        columns = {"marginal": marginal, "buy": p.buy, "sell": p.sell, "lower": lower, "upper": upper}
+        return pd.DataFrame(columns, index=pd.Index(p.columns, name="contract"))

@@ -1,0 +1,112 @@
+"""The structured solver's own test of an answer: duality gap and residuals, in the scaled form's units.
+
+The gap is summed column by column and row by row from terms that are each >= 0, so that it keeps its digits where the
+difference of two large objectives would lose them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optihedge.program.program import RESIDUAL_TOLERANCE, cost_of_holding, cost_of_trading, risk_value
+from optihedge.program.structured.prox import cost, minimiser
+from optihedge.program.structured.standard_form import StandardForm
+
+Array = np.ndarray
+
+_CLEAN = 1e-2  # of a row's tolerance
+_SMALL = 1e-12  # a gap of this share of the scale's floor is exact
+
+
+@dataclass(frozen=True)
+class Proof:
+    """gap and scale (its floor, where the gap is exact) in objective units; residual in rows' tolerances (<= 1 met)."""
+
+    gap: float
+    scale: float
+    residual: float
+
+    def passes(self, tolerance: float) -> bool:
+        """Whether the gap is within tolerance x scale and every hard row is met."""
+        return self.residual <= 1.0 and abs(self.gap) <= tolerance * self.scale
+
+    def exact(self, tolerance: float) -> bool:
+        """Whether it passes with hard rows met all but to rounding."""
+        return self.residual <= _CLEAN and self.passes(tolerance)
+
+    @property
+    def badness(self) -> float:
+        """Smaller is better: the gap's share of the scale, hard rows first."""
+        badness = max(self.residual - 1.0, 0.0) * 1e6 + 1e-9 * self.residual + abs(self.gap) / max(self.scale, 1e-300)
+        return badness if np.isfinite(badness) else np.inf
+
+
+def scale_floor(form: StandardForm) -> float:
+    """Risk at the start plus the cost of one cheapest lot, in the form's units."""
+    p = form.program
+    tradable = (p.lot > 0) & (p.upper > p.lower)
+    lot = p.lot[tradable]
+    one = np.minimum(p.buy, p.sell)[tradable] * lot + p.quadratic[tradable] * lot**2 + p.power[tradable] * lot**1.5
+    cheapest = max(one.min(), 0.0) if len(one) else 0.0
+    return (risk_value(p, np.clip(p.start, p.lower, p.upper)) + cheapest) / form.value_scale
+
+
+def prove(form: StandardForm, h: Array, V: Array, floor: float) -> Proof:
+    """Test (h, V): the factors' multipliers are recomputed from h, the rows' clipped to what their limits allow."""
+    v = form.open_hinges(h)
+    r = form.values(h, v)
+    factor = form.compliance > 0
+    V = np.where(factor, (r - form.low) / np.where(factor, form.compliance, 1.0), np.clip(V, *form.multiplier_bounds))
+    slope, hinge_slopes = form.slope + form.adjoint(V), form.hinge_slopes(V)
+    best = minimiser(form, slope, hinge_slopes, form.curvature)
+    at_h, at_best = (cost(form, t, slope, hinge_slopes, form.curvature) for t in (h, best))
+    rows = ~factor
+    low, high, r, V = form.low[rows], form.high[rows], r[rows], V[rows]
+    with np.errstate(invalid="ignore"):
+        support = np.where(V > 0, V * (high - r), np.where(V < 0, V * (low - r), 0.0))
+    outside = np.maximum(np.maximum(low - r, r - high), 0.0)
+    soft = np.isfinite(form.penalty[rows])
+    gap = (at_h - at_best).sum() + support.sum() + form.penalty[rows][soft] @ outside[soft]
+    residual = 0.0
+    if not soft.all():
+        size = np.maximum(row_sizes(form, h), form.row_size[rows])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(outside > 0, outside / (RESIDUAL_TOLERANCE * size), 0.0)
+        residual = float(ratio[~soft].max())
+    small = abs(gap) <= _SMALL * floor  # then the scale, which is no smaller than its floor, is not needed
+    return Proof(float(gap), floor if small else floor + _size(form, h), residual)
+
+
+def row_sizes(form: StandardForm, h: Array) -> Array:
+    """Sum of |entry x h| of each row (factors left out), fixed positions included: the scale of its rounding."""
+    s, size, row = form.local.shape[0], np.abs(h), form.compliance == 0
+    common = size @ np.abs(form.common[:, row[s:]])
+    if s:
+        common = np.concatenate([(abs(form.local) @ size)[row[:s]], common])
+    return common + form.row_size[row]
+
+
+def _size(form: StandardForm, h: Array) -> float:
+    """|risk| + |cost| at h, in the form's units."""
+    p, quantities = form.program, form.quantities(h)
+    trading, holding = cost_of_trading(p, quantities - p.start), cost_of_holding(p, quantities)
+    return (risk_value(p, quantities) + abs(trading.sum() + holding.sum() + p.linear @ quantities)) / form.value_scale
+
+
+def ray_gap(form: StandardForm, V: Array) -> float:
+    """How far beyond rounding and tolerances V proves the hard rows contradictory (Farkas): > 0 is proof.
+
+    Over the whole box the least of V'r lies above what the limits allow.
+    """
+    hard = np.isinf(form.penalty) & (form.compliance == 0)
+    V = np.where(hard, np.clip(V, *form.multiplier_bounds), 0.0)
+    widest = np.maximum(np.abs(form.lower), np.abs(form.upper))
+    noise = RESIDUAL_TOLERANCE * np.abs(V[form.compliance == 0]) @ row_sizes(form, widest)
+    bare = form.elastic(1.0)  # no costs, no power
+    slope, hinge_slopes = form.adjoint(V), bare.hinge_slopes(V)
+    zero = np.zeros_like(form.lower)
+    best = minimiser(bare, slope, hinge_slopes, zero)
+    support = np.where(V > 0, V * form.high, np.where(V < 0, V * form.low, 0.0)).sum()
+    return float(cost(bare, best, slope, hinge_slopes, zero).sum() - support - noise)

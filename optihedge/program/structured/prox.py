@@ -1,0 +1,64 @@
+"""Each column's own minimiser in closed form, all columns at once.
+
+For slopes c of the columns and the hinges' slopes, minimise over lower <= t <= upper, column by column,
+
+    c t + 1/2 curvature t^2 + power |t - start|^(3/2) + sum of the column's hinges: slope x max(sign (t - at), 0)
+
+The stationary point of each piece moves down, and the kinks move up, from piece to piece; so the minimiser is a nest
+of minima and maxima: below the first kink its piece's own point, at a kink, or beyond it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optihedge.program.structured.standard_form import StandardForm
+
+Array = np.ndarray
+
+_TINY = 1e-300
+
+
+def minimiser(form: StandardForm, slope: Array, hinge_slopes: Array, curvature: Array) -> Array:
+    """The minimising t of each column, n; exactly a kink or a bound where that is the answer."""
+    curvature = np.maximum(curvature, _TINY)
+    if not len(form.table):
+        return np.minimum(np.maximum(_stationary(form, slope, curvature), form.lower), form.upper)
+    kinks = np.append(hinge_slopes, 0.0)[form.table]
+    piece = slope + kinks.sum(axis=0) - (form.table_below * kinks).sum(axis=0)  # slope above every kink
+    t = _stationary(form, piece, curvature)
+    for level in range(len(kinks) - 1, -1, -1):
+        piece = piece - kinks[level]
+        t = np.minimum(_stationary(form, piece, curvature), np.maximum(form.table_at[level], t))
+    return np.minimum(np.maximum(t, form.lower), form.upper)
+
+
+def _stationary(form: StandardForm, slope: Array, curvature: Array) -> Array:
+    """Where slope + curvature t + d/dt power |t - start|^(3/2) is zero: a quadratic in sqrt|t - start|."""
+    if not form.powered:
+        return -slope / curvature
+    power, at_start = 1.5 * form.power, slope + curvature * form.start
+    size = np.abs(at_start)
+    root = 2 * size / (power + np.sqrt(power**2 + 4 * curvature * size) + _TINY)
+    return np.where(form.power > 0, form.start - np.sign(at_start) * root**2, -slope / curvature)
+
+
+def cost(form: StandardForm, t: Array, slope: Array, hinge_slopes: Array, curvature: Array) -> Array:
+    """The function above at t, n."""
+    value = (slope + 0.5 * curvature * t) * t
+    hinges = form.hinges
+    if len(hinges.column):
+        value += np.bincount(hinges.column, hinge_slopes * form.open_hinges(t), len(t))
+    if form.powered:
+        value += form.power * np.abs(t - form.start) ** 1.5
+    return value
+
+
+def response(form: StandardForm, t: Array, hinge_slopes: Array, curvature: Array) -> Array:
+    """-dt/dslope at the minimiser t, n: 1 / curvature where t lies inside a piece, 0 at kinks and bounds."""
+    stuck = (t <= form.lower) | (t >= form.upper)
+    if len(form.table):
+        stuck |= ((t == form.table_at) & (np.append(hinge_slopes, 0.0)[form.table] > 0)).any(axis=0)
+    if form.powered:
+        curvature = curvature + 0.75 * form.power / np.sqrt(np.abs(t - form.start) + _TINY)
+    return np.where(stuck, 0.0, 1.0 / np.maximum(curvature, _TINY))

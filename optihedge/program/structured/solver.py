@@ -1,0 +1,226 @@
+"""The structured solver: diagonal plus low rank plus few rows, certified to machine precision, NumPy and SciPy only.
+
+Warm: semismooth Newton from the last multipliers. Cold: interior point, then the same Newton as polish. What does not
+converge is asked for its least violation: a Program without an answer is proved to have none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from optihedge.program.certificate import certify
+from optihedge.program.program import RESIDUAL_TOLERANCE, Array, Candidate, Program
+from optihedge.program.structured.interior_point import InteriorPoint
+from optihedge.program.structured.newton_polish import PROXIMAL, Point, polish_point, predict
+from optihedge.program.structured.newton_system import NewtonSystem
+from optihedge.program.structured.proof import prove, ray_gap, row_sizes, scale_floor
+from optihedge.program.structured.standard_form import StandardForm, standard_form
+
+_EXACT = 1e-11  # gap aimed at, share of the scale
+_ENOUGH = 1e-6  # gap that still counts as optimal
+_WARM_STEPS = 15
+_ITERATIONS = 100
+_FINER = 1e-6  # a second try's smallest position, share of the box
+_MANY_ROWS = 300
+_LARGEST_MATRIX = 5e7  # entries of the common coordinates
+_LARGEST_WORK = 2e10  # multiplications in one factorisation
+_LADDER = ((1e-5, 6), (1e-8, 12), (1e-11, 40))  # interior-point tolerance, then Newton steps at most
+_FLAT_LADDER = ((1e-7, 6), (1e-9, 20), (1e-11, 40))  # where columns without curvature leave kinks hard to tell
+_LOOKS, _ROOM = 3, 100.0  # second looks, and their boxes in sizes of the largest trade
+_ELASTIC_RISK = 1e-12  # share of the curvature that is left while violations are minimised
+
+
+@dataclass(frozen=True)
+class Structured:
+    """Interior point and Newton on the k + m coordinates. Declines cones, and what would be slow."""
+
+    name: ClassVar[str] = "structured"
+
+    def solve(self, program: Program, *, deadline: float | None = None, warm: Candidate | None = None) -> Candidate:
+        """A candidate with status optimal, infeasible, 'declined: why' or 'failed: why'. `deadline`: seconds from now.
+
+        Infeasible: the multipliers prove it (Farkas); h is where the search ended. A warm start of other shape or with
+        anything not finite is ignored.
+        """
+        with np.errstate(all="ignore"):
+            return _solve(program, np.inf if deadline is None else time.perf_counter() + deadline, warm)
+
+
+def polish(program: Program, candidate: Candidate, *, steps: int = 40, deadline: float | None = None) -> Candidate:
+    """Any candidate, rough as it may be, brought to machine precision from its multipliers; 'failed' if it is not."""
+    stop = np.inf if deadline is None else time.perf_counter() + deadline
+    with np.errstate(all="ignore"):
+        why = _declined(program)
+        if why:
+            return replace(candidate, status=f"declined: {why}")
+        form = standard_form(program)
+        if not len(form.lower):
+            return _without_columns(form)
+        if not _usable(program, candidate):
+            return replace(candidate, status="failed: not finite, or of another shape")
+        best = _Search(form, stop).polish(*form.coordinates(candidate.h, candidate.multipliers), steps)
+        return _answer(form, best, "failed: not close enough to polish")
+
+
+def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
+    why = _declined(program)
+    if why:
+        return Candidate(program.start, np.zeros(len(program.row_names)), f"declined: {why}")
+    form = standard_form(program)
+    if len(form.folded.broken) or not len(form.lower):
+        return _without_columns(form)
+    if form.work > _LARGEST_WORK:
+        return Candidate(program.start, np.zeros(len(program.row_names)), f"declined: {form.work:.0e} products a step")
+    search = _Search(form, stop)
+    best = None
+    if warm is not None and _usable(program, warm):
+        h, V = form.coordinates(warm.h, warm.multipliers)
+        best = search.polish(h, predict(form, search.system, h, V), _WARM_STEPS)
+        if best.proof.exact(_EXACT):
+            return _answer(form, best)
+    cold, word = search.cold()
+    if word == "contradiction":
+        return _contradiction(form, cold)
+    best = cold if best is None else min(best, cold, key=_badness)
+    if best.proof.passes(_ENOUGH) or word == "deadline":
+        return _answer(form, best, "failed: deadline" if word == "deadline" else "failed: gap")
+    answer = _least_violation(form, best, stop)
+    if not answer.status.startswith("failed: no convergence"):
+        return answer
+    rough = best
+    for _ in range(_LOOKS):
+        closer = _closer(form, rough, stop)
+        if closer is None:
+            break
+        found, rough = _answer(form, closer), closer
+        if found.status == "optimal":
+            return found
+    finer = standard_form(program, _FINER)
+    again, _ = _Search(finer, stop).cold()
+    return _answer(finer, again) if again.proof.passes(_ENOUGH) else answer
+
+
+def _usable(program: Program, candidate: Candidate) -> bool:
+    right = np.shape(candidate.h) == program.start.shape and np.shape(candidate.multipliers) == program.row_upper.shape
+    return right and bool(np.isfinite(candidate.h).all() and np.isfinite(candidate.multipliers).all())
+
+
+def _declined(program: Program) -> str:
+    if program.cvxpy_terms:
+        return "CVXPY terms"
+    if program.volatility_limit is not None:
+        return "a volatility limit"
+    n, k, _, m = program.size
+    wide = (np.diff(program.rows.indptr) > max(n // 8, 2)).sum() + (np.diff(program.specifics.indptr) > n // 8).sum()
+    crowded = m > _MANY_ROWS and program.rows.nnz > 10 * n  # scenario rows, say: not local to a few columns each
+    if crowded or (k + wide) * n > _LARGEST_MATRIX:
+        return f"{m} rows and {k} factors on {n} columns, most common to all"
+    return ""
+
+
+class _Search:
+    """One form, its Newton system, and the time that is left."""
+
+    def __init__(self, form: StandardForm, stop: float) -> None:
+        self.form, self.stop = form, stop
+        self.system = NewtonSystem(form)
+        self.floor = scale_floor(form)
+
+    def point(self, h: Array, V: Array) -> Point:
+        """(h, V) with its proof."""
+        return Point(h, V, prove(self.form, h, V, self.floor))
+
+    def polish(self, h: Array, V: Array, steps: int) -> Point:
+        """The best point from (h, V) in so many Newton steps."""
+        return polish_point(self.form, self.system, h, V, self.floor, tolerance=_EXACT, steps=steps, stop=self.stop)
+
+    def cold(self, done: Callable[[Point], bool] = lambda point: point.proof.exact(_EXACT)) -> tuple[Point, str]:
+        """The best point of the ladder of tolerances, up to one that is `done`; the interior point's last word."""
+        inner, points, word = InteriorPoint(self.form, self.system), [], ""
+        flat = self.form.curvature.min() < PROXIMAL
+        for tolerance, steps in _FLAT_LADDER if flat else _LADDER:
+            word = inner.advance(tolerance, self.stop, _ITERATIONS)
+            if word == "contradiction":
+                return self.point(inner.h, inner.V), word
+            points.append(self.polish(inner.h, inner.V, steps))
+            if done(points[-1]) or word != "close":
+                break
+        best = min(points, key=_badness)
+        if best.proof.badness > _ENOUGH:  # where there is nothing to gain, only multipliers of exactly zero prove it
+            best = min(best, self.point(best.h, 0 * best.V), key=_badness)
+        return best, word
+
+
+def _badness(point: Point) -> float:
+    return point.proof.badness
+
+
+def _closer(form: StandardForm, rough: Point, stop: float) -> Point | None:
+    """The optimum in a box of the size of rough trades, with Newton on the whole Program from its multipliers.
+
+    Without risk, a trade far smaller than its box is lost in the rounding of what the box would cost.
+    """
+    p, columns = form.program, form.folded.columns
+    middle = np.clip(p.start, p.lower, p.upper)
+    size = (np.abs(form.quantities(rough.h) - middle)[columns] / form.column_scale).max()
+    reach = np.zeros_like(middle)
+    reach[columns] = _ROOM * size * form.column_scale
+    lower, upper = np.maximum(p.lower, middle - reach), np.minimum(p.upper, middle + reach)
+    if not 0 < size < np.inf or ((lower == p.lower) & (upper == p.upper)).all():
+        return None
+    near = standard_form(replace(p, lower=lower, upper=upper))
+    point, word = _Search(near, stop).cold()
+    if word == "contradiction" or not point.proof.passes(_ENOUGH):
+        return None
+    at = form.coordinates(near.quantities(point.h), near.row_multipliers(point.V))
+    return _Search(form, stop).polish(*at, _LADDER[-1][1])
+
+
+def _least_violation(form: StandardForm, best: Point, stop: float) -> Candidate:
+    """Minimise what the hard rows are missed by: proof that no quantities meet them, or a solve inside tolerance."""
+    hard = np.isinf(form.penalty) & (form.compliance == 0)
+    if not hard.any():
+        return _answer(form, best, "failed: no convergence")
+    point, word = _Search(form.elastic(_ELASTIC_RISK), stop).cold(lambda one: ray_gap(form, one.V) > 0)
+    if ray_gap(form, point.V) > 0:
+        return _contradiction(form, point)
+    r = form.values(point.h, form.open_hinges(point.h))
+    allowed = np.zeros_like(r)
+    allowed[form.compliance == 0] = RESIDUAL_TOLERANCE * row_sizes(form, point.h)
+    low, high = np.where(hard, np.minimum(form.low, r), form.low), np.where(hard, np.maximum(form.high, r), form.high)
+    missed = np.maximum(form.low - low, high - form.high)
+    if word == "deadline" or not missed.any() or (missed > 0.9 * allowed).any():
+        return _answer(form, best, f"failed: no convergence ({word})")
+    near = replace(form, low=low, high=high)  # the rows contradict each other by less than their tolerances
+    inside, word = _Search(near, stop).cold()
+    point = Point(inside.h, inside.V, prove(form, inside.h, inside.V, scale_floor(form)))
+    return _answer(form, min(best, point, key=_badness), f"failed: no convergence ({word})")
+
+
+def _answer(form: StandardForm, point: Point, otherwise: str = "failed: gap") -> Candidate:
+    """The point as a candidate: optimal where its proof is exact, or holds in the Program's own arithmetic too."""
+    candidate = Candidate(form.quantities(point.h), form.row_multipliers(point.V), "optimal")
+    if point.proof.exact(_EXACT) or (point.proof.passes(_ENOUGH) and certify(form.program, candidate).optimal):
+        return candidate
+    return replace(candidate, status=otherwise)
+
+
+def _contradiction(form: StandardForm, point: Point) -> Candidate:
+    """The hard rows' multipliers as a ray: no quantities in the box meet the limits they weigh."""
+    V = np.where(np.isinf(form.penalty) & (form.compliance == 0), point.V, 0.0)
+    return Candidate(form.quantities(point.h), form.row_multipliers(V / np.abs(V).max()), "infeasible")
+
+
+def _without_columns(form: StandardForm) -> Candidate:
+    """What is decided before any column moves: broken rows prove themselves, or everything is fixed."""
+    p, broken = form.program, form.folded.broken
+    multipliers = form.row_multipliers(np.zeros(len(form.low)))
+    if len(broken):
+        multipliers[:] = 0.0
+        multipliers[broken[0]] = form.folded.broken_side[0]
+    return Candidate(np.clip(p.start, p.lower, p.upper), multipliers, "infeasible" if len(broken) else "optimal")
