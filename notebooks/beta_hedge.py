@@ -31,6 +31,7 @@ def book_at(market: oh.Market) -> pd.Series:
     """A million dollars in each stock: shares."""
     return (1e6 / market.price[names]).round()
 
+
 # %%
 TOML = """
 description = "Beta to the S&P 500 at zero with the index, at the least cost."

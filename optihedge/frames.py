@@ -123,9 +123,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 # ---- checking ------------------------------------------------------------------------------------------------------
 
 
-def check_frame(
-    frame: pd.DataFrame, schema: Schema, source: str, *, others: Kind | None = "text"
-) -> pd.DataFrame:
+def check_frame(frame: pd.DataFrame, schema: Schema, source: str, *, others: Kind | None = "text") -> pd.DataFrame:
     """A copy with every column converted to its kind and checked; the index is kept. Raises DataError.
 
     source   what messages call the table, for instance "quotes.csv" or "quotes"
@@ -229,8 +227,7 @@ def unique_labels(frame: pd.DataFrame, column: str, source: str) -> pd.DataFrame
 
 
 def same_labels(what: str, axis: int = 0, **values: object) -> None:
-    """Refuse with a DataError labelled values whose labels along an axis differ; arrays have none, they go by position.
-    """
+    """Refuse with a DataError labelled values whose labels along an axis differ; arrays go by position."""
     labels = {n: v.axes[axis] for n, v in values.items()
               if isinstance(v, (pd.Series, pd.DataFrame)) and -v.ndim <= axis < v.ndim}  # fmt: skip
     for name, given in list(labels.items())[1:]:

@@ -63,9 +63,7 @@ def equity_walks(folder, books: int, steps: int) -> pd.DataFrame:
     days = closes.index[504::5][: steps + 1]
     markets = [sp500_market(folder, day, names) for day in days]
     tilt = np.where(sectors[names].isin(["Information Technology", "Financials"]), 0.7, -0.2)
-    model = oh.HedgeModel(
-        risk=oh.EwmaRisk(halflife=126), horizon="5d", objective=(oh.Variance(relative=1000), *COSTS)
-    )
+    model = oh.HedgeModel(risk=oh.EwmaRisk(halflife=126), horizon="5d", objective=(oh.Variance(relative=1000), *COSTS))
     hedgers = {"optihedge": model, "regression": Regression(252), "market only": Regression(252, ("MARKET",))}
     walks: dict[str, list] = {name: [] for name in hedgers}
     for _ in range(books):

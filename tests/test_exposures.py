@@ -1,6 +1,5 @@
 """Loadings and exposures are derivatives: of a revaluation written out here, in either numeraire."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -182,6 +181,7 @@ def test_a_coin_settled_call_has_spot_delta_n_d1_and_a_linear_one_times_f_over_s
 
 def test_delta_decays_over_the_settlement_window():
     """Half of it is left 15 minutes before the end of a 30-minute average, all of it before the window opens."""
+
     def desk(minutes: float, window: float) -> Market:
         expiry = AS_OF + pd.Timedelta(minutes=minutes)
         table = pd.DataFrame({

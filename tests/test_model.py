@@ -126,22 +126,6 @@ def test_touching_a_default_box_is_unbounded_not_an_optimum():
 # limits that conflict
 
 
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
 # starting from an earlier answer, sweeping
 
 
@@ -174,16 +158,6 @@ def test_a_frontier_needs_one_variance():
 
 
 # the universe
-
-
-
-
-
-
-
-
-
-
 
 
 def test_hedges_and_models_travel_to_workers():
@@ -228,10 +202,6 @@ def test_a_cvxpy_term_says_what_the_verbs_cannot():
     assert hedge.after["S0"] == pytest.approx(60, rel=1e-4)
 
 
-
-
-
-
 @pytest.mark.parametrize(
     ("function", "message"),
     [
@@ -258,22 +228,12 @@ def test_an_estimator_that_refuses_its_settings_is_named():
         simple(market, betas=risk.set_params(window="x")).hedge(market, {"S0": 100.0})
 
 
-
-
 def test_a_term_without_contribute_says_what_is_missing():
     with pytest.raises(NotImplementedError, match="needs a contribute"):
         HedgeModel(objective=(Term(),)).hedge(stocks(2), {"S0": 1.0})
 
 
 # the report
-
-
-
-
-
-
-
-
 
 
 # the door
@@ -359,10 +319,6 @@ def test_a_fingerprint_says_everything_that_decides_and_nothing_else():
     )
     assert len({base.fingerprint, *(replace(base, **c).fingerprint for c in changes)}) == 5
     assert canonical(pd.Series([1.0], index=["a"])) != canonical(pd.Series([1.0], index=["b"]))
-
-
-
-
 
 
 def test_beta_gamma_scales_with_the_square_of_beta():

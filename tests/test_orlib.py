@@ -44,7 +44,7 @@ def _least_variance(mean: np.ndarray, covariance: np.ndarray, target: float, sol
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_frontier_points_are_the_published_ones(recorded, number, solver):
     mean, covariance, frontier = _set(recorded("orlib_portfolio"), number)
-    for target, published in frontier[1 :: 333]:
+    for target, published in frontier[1::333]:
         assert _least_variance(mean, covariance, target, solver) == pytest.approx(published, rel=VARIANCE)
 
 

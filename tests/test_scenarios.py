@@ -1,6 +1,5 @@
 """Full revaluation: exact where a closed form exists, and the Greeks in the small."""
 
-
 import numpy as np
 import pandas as pd
 import pytest

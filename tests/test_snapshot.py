@@ -305,10 +305,6 @@ def test_a_path_of_two_pairs_reaches_the_base_currency():
 # ---- prices, books, size -------------------------------------------------------------------------------------------
 
 
-
-
-
-
 @pytest.mark.parametrize(
     ("days", "periods"), [("B", 252), ("D", 365), ("8h", 1095), ("h", 8760), ("W", 52), ("MS", 12)]
 )
@@ -353,10 +349,6 @@ def test_further_exposures_join_by_label():
         market.with_exposures(pd.DataFrame({"delta": [1.0]}, index=["S0"]))
     with pytest.raises(DataError, match="instrument S9 is not known"):
         market.with_exposures(pd.DataFrame({"x": [1.0]}, index=["S9"]))
-
-
-
-
 
 
 def test_a_market_shows_itself_in_a_notebook():
@@ -420,16 +412,6 @@ def test_settings_without_a_meaning_are_refused_by_the_constructor_too(name, val
 
 
 # ---- what is said of prices, money and forwards --------------------------------------------------------------------
-
-
-
-
-
-
-
-
-
-
 
 
 def test_a_rate_of_zero_needs_no_hours():

@@ -1,6 +1,5 @@
 """The surface: inside bid and ask on recorded chains, free of arbitrage at the quotes and between them."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -322,22 +321,6 @@ def test_the_density_is_the_second_difference_of_prices() -> None:
 
 
 # ---- SVI -----------------------------------------------------------------------------------------------------------
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
 
 
 # ---- in time, and what is read off ---------------------------------------------------------------------------------

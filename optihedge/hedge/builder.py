@@ -400,9 +400,7 @@ class ProgramBuilder:
         sized = [np.broadcast_to(np.asarray(v, dtype=float), count) for v in (lower, upper, cost)]
         first = sum(len(x.names) for x in self.auxiliaries_)
         names = (name,) if count == 1 else tuple(f"{name}[{i}]" for i in range(count))
-        self.auxiliaries_.append(
-            Auxiliary(term=self._term, names=names, lower=sized[0], upper=sized[1], cost=sized[2])
-        )
+        self.auxiliaries_.append(Auxiliary(term=self._term, names=names, lower=sized[0], upper=sized[1], cost=sized[2]))
         return np.arange(first, first + count)
 
     def cap_volatility(self, limit: float, second_order: bool) -> None:

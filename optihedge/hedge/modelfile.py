@@ -166,7 +166,7 @@ class _Reader:
     def built(self, where: str, entry: Any, table: str) -> Any:
         """The object of one table with a `type`; None after a mistake."""
         if not isinstance(entry, dict):
-            self.mistakes.append(f"{where} is no table; write {where} = {{ type = \"...\" }}")
+            self.mistakes.append(f'{where} is no table; write {where} = {{ type = "..." }}')
             return None
         entry = dict(entry)
         kind = entry.pop("type", None)

@@ -236,8 +236,10 @@ def check_levels(
         low |= vols & (values < 0)
     for bad, remedy in (
         (np.nan_to_num(values) * vols >= _PERCENT, "is {value:g}, a vol in percent; write decimals such as 0.2"),
-        (absent & started & ends & (not gaps),
-         "is missing between known rows; fill the gap, drop the row, or set on_missing = 'freeze'"),
+        (
+            absent & started & ends & (not gaps),
+            "is missing between known rows; fill the gap, drop the row, or set on_missing = 'freeze'",
+        ),
         (low, "is {value:g}, no level to take a return from; mend the row"),
     ):
         if bad.any():

@@ -22,7 +22,7 @@ _KEYS: dict[str, tuple[tuple[type, ...], str]] = {
 def read_settings(path: Path) -> dict[str, Any]:
     """The keys of market.toml, as keywords of Market. Raises DataError for one that is unknown or missing."""
     if not path.is_file():
-        raise DataError(f"{path} is not there; write a line such as base_currency = \"USD\" into it")
+        raise DataError(f'{path} is not there; write a line such as base_currency = "USD" into it')
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

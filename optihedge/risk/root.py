@@ -41,8 +41,7 @@ class Risk:
             raise DataError(f"Risk: driver {drivers[drivers.duplicated()][0]} appears twice; name each driver once")
         if root.shape[1] != len(drivers) or specific.shape != (len(drivers),):
             raise DataError(
-                f"Risk: root is {root.shape} and specific {specific.shape} for {len(drivers)} drivers; "
-                "give k x D and D"
+                f"Risk: root is {root.shape} and specific {specific.shape} for {len(drivers)} drivers; give k x D and D"
             )
         for name, values in (("root", root), ("specific", specific)):
             if not np.isfinite(values).all():

@@ -137,5 +137,3 @@ def _scale_limit(v: VolatilityLimit | None, column: Array) -> VolatilityLimit | 
         specifics=sp.csr_array(v.specifics @ sp.diags_array(column / unit)), specific_offset=v.specific_offset / unit,
         diagonal=v.diagonal * (column / unit) ** 2, limit=v.limit / unit,
     )  # fmt: skip
-
-
