@@ -423,3 +423,20 @@ def test_a_rate_of_zero_needs_no_hours():
     assert contract_pnl(market, later).tolist() == [1000.0, 1000.0]
     with pytest.raises(DataError, match=r"funding_hours of P is empty, yet its funding_rate is 0\.0001"):
         Market(table, quotes.assign(funding_rate=[0.0, 1e-4]), "USD", as_of="2026-01-20")
+
+
+def test_equal_markets_have_equal_hashes_and_any_field_changes_it(tmp_path):
+    write(tmp_path)
+    market = read_market(tmp_path)
+    assert read_market(tmp_path).hash == market.hash
+    assert replace(market).hash == market.hash  # the door leaves what has passed it as it is
+    for name, value in (
+        ("quotes", market.quotes.assign(bid=market.quotes["bid"] * (1 - 1e-15))),
+        ("history", market.history.iloc[:-1]),
+        ("instruments", market.instruments.assign(lot=2.0)),
+        ("on_missing", "freeze"),
+        ("max_age", "2d"),
+    ):
+        assert replace(market, **{name: value}).hash != market.hash, name
+    told = pd.DataFrame({"beta": 1.0}, index=market.names)
+    assert market.with_exposures(told).hash not in (market.hash, market.with_exposures(2 * told).hash)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from optihedge.content import content_hash
 from optihedge.errors import DataError
 from optihedge.frames import duration, find_table, instant, read_raw
 from optihedge.market import drivers as _drivers
@@ -119,6 +120,13 @@ class Market:
             ("periods_per_year", _drivers.periods_per_year(drivers, history)),
         ):  # fmt: skip
             object.__setattr__(self, name, value)
+
+    @cached_property
+    def hash(self) -> str:
+        """The content of this market, 64 hexadecimal digits: equal for equal markets, whatever files they came from."""
+        dates = bool(self.history.attrs.get("dates", False))
+        stated = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
+        return content_hash({**stated, "dates": dates})
 
     # ---- per contract ----------------------------------------------------------------------------------------------
 
@@ -286,6 +294,7 @@ class Market:
         units = dict.fromkeys(extra.columns, "desk unit")
         exposures.attrs["unit"] = {**self.exposures.attrs["unit"], **units, **frame.attrs.get("unit", {})}
         market.__dict__["exposures"] = exposures
+        market.__dict__["hash"] = content_hash({"market": self.hash, "exposures": extra})
         return market
 
     @classmethod

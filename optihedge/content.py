@@ -1,0 +1,140 @@
+"""Content: what plain values and tables say, as one canonical text and one hash, the same in any process and machine.
+
+A table is hashed by its values, never by the bytes of a file: labels, the kind of each column and its values in order.
+Floats count exactly (-0.0 is 0.0, every NaN the same), instants by their UTC nanosecond, text by its UTF-8.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from enum import Enum
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import DataError
+
+
+def content_hash(value: object) -> str:
+    """The sha256, 64 hexadecimal digits, of a plain value's canonical text or of a table's values.
+
+    Equal content has equal hash whatever made it: the order of a mapping's keys, the width of a dtype, the unit of an
+    instant, a string's storage do not count; the order of rows and columns does. Raises DataError for what is neither
+    plain nor a table.
+
+    >>> content_hash({"b": 2.0, "a": [1, None]}) == content_hash({"a": (1, None), "b": 2.0})
+    True
+    """
+    if isinstance(value, (pd.DataFrame, pd.Series, pd.Index, np.ndarray)):
+        return _table_hash(value)
+    return hashlib.sha256(canonical_text(value).encode()).hexdigest()
+
+
+def canonical_text(value: object) -> str:
+    """A plain value as JSON with sorted keys, exact floats and no spaces; a table stands in it as its hash.
+
+    Plain are None, flags, numbers, text, instants (ISO, UTC, to the nanosecond), durations (nanoseconds), sequences,
+    mappings with text keys, enums by their value and dataclasses by their fields. Raises DataError for anything else.
+    """
+    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, (str, bool, int)):
+        return str(value) if isinstance(value, str) else value
+    if isinstance(value, float):
+        return float(value) + 0.0  # -0.0 is 0.0
+    if isinstance(value, (datetime, np.datetime64)):
+        return _instant_text(pd.Timestamp(value))
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, (pd.Timedelta, np.timedelta64)):
+        return int(pd.Timedelta(value).as_unit("ns").value)
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, (pd.DataFrame, pd.Series, pd.Index, np.ndarray)):
+        return _table_hash(value)
+    if isinstance(value, Mapping):
+        stray = next((key for key in value if not isinstance(key, str)), None)
+        if stray is not None:
+            raise DataError(f"content: key {stray!r} of a mapping is no text; name it by text")
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value) if item.init}
+    raise DataError(f"content: {type(value).__name__} is neither plain nor a table; give numbers, text or frames")
+
+
+def _instant_text(stamp: pd.Timestamp) -> str:
+    if stamp.tzinfo is None:
+        return stamp.as_unit("ns").isoformat(timespec="nanoseconds")
+    return stamp.as_unit("ns").tz_convert("UTC").tz_localize(None).isoformat(timespec="nanoseconds") + "Z"
+
+
+def _table_hash(table: pd.DataFrame | pd.Series | pd.Index | np.ndarray) -> str:
+    """Shape, axes and columns, each part preceded by its kind and length, so that no two tables run together."""
+    total = hashlib.sha256()
+
+    def take(what: str, values: pd.Series | pd.Index | np.ndarray) -> None:
+        kind, body = _column_bytes(values)
+        total.update(f"{what}:{kind}:{len(values)}:{len(body)};".encode() + body)
+
+    if isinstance(table, np.ndarray):
+        total.update(f"array:{table.shape};".encode())
+        take("values", table.ravel())
+        return total.hexdigest()
+    if isinstance(table, pd.Index):
+        table = pd.Series(np.arange(len(table)), index=table)
+    if isinstance(table, pd.Series):
+        table = table.to_frame()
+    for axis in (table.index, table.columns):
+        total.update(canonical_text([None if name is None else str(name) for name in axis.names]).encode())
+        for level in range(axis.nlevels):
+            take("axis", axis.get_level_values(level))
+    for position in range(table.shape[1]):
+        take("column", table.iloc[:, position])
+    return total.hexdigest()
+
+
+def _column_bytes(values: pd.Series | pd.Index | np.ndarray) -> tuple[str, bytes]:
+    """The kind of a column and its values as bytes: little-endian numbers, or text with the length of each field."""
+    column = values if isinstance(values, pd.Series) else pd.Series(values)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    zoned = isinstance(column.dtype, pd.DatetimeTZDtype)
+    if zoned:
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    if column.dtype.kind in "mM":
+        kind = "span" if column.dtype.kind == "m" else "instant" if zoned else "time"
+        return kind, column.to_numpy().astype(f"{column.dtype.kind}8[ns]").astype("<i8").tobytes()
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
+        return _number_bytes(column.to_numpy())
+    cells = [None if gone else cell for cell, gone in zip(column.to_numpy(dtype=object), column.isna(), strict=True)]
+    if all(cell is None or isinstance(cell, str) for cell in cells):
+        return "text", _text_bytes(cells)
+    return "mixed", _text_bytes([canonical_text(cell) for cell in cells])
+
+
+def _number_bytes(values: np.ndarray) -> tuple[str, bytes]:
+    if values.dtype.kind == "b":
+        return "flag", values.astype("u1").tobytes()
+    if values.dtype.kind != "f":
+        return "whole", values.astype("<i8").tobytes()
+    exact = values.astype("<f8") + 0.0
+    exact[np.isnan(exact)] = np.nan
+    return "number", exact.tobytes()
+
+
+def _text_bytes(fields: list[str | None]) -> bytes:
+    encoded = [None if field is None else field.encode() for field in fields]
+    lengths = np.array([-1 if field is None else len(field) for field in encoded], dtype="<i8")
+    return lengths.tobytes() + b"".join(field for field in encoded if field is not None)
