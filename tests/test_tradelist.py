@@ -106,6 +106,19 @@ def test_order_ids_are_stable_and_differ_by_quantity_book_and_model() -> None:
         assert not set(first) & set(other["order_id"])
 
 
+def test_an_order_at_another_limit_price_is_another_order_and_no_id_reads_as_a_number() -> None:
+    market = coin_market()
+    moved = market.quotes.copy()
+    moved.loc["ACME", "ask"] += 0.02
+    moved.loc["BTC-27MAR26", "bid"] -= 5.0  # a buy does not see the bid
+    before, after = (
+        trade_table(seen, TRADES, model_hash="m").set_index("instrument")["order_id"]
+        for seen in (market, replace(market, quotes=moved))
+    )
+    assert before.index[before != after].tolist() == ["ACME"]
+    assert before.str.fullmatch("o[0-9a-f]{15}").all()
+
+
 @pytest.fixture(scope="module")
 def model() -> HedgeModel:
     return HedgeModel(

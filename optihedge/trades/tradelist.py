@@ -49,7 +49,8 @@ def trade_table(
     notional      base currency;  cost  half-spread and fees expected, base currency; to cents, and below a thousand to
                   six significant digits
     reason        what the line serves most (see `reasons`)
-    order_id      a hash of instant, book, model, instrument and quantity: the same order has the same id in every run
+    order_id      a letter, then a hash of instant, book, model, instrument, quantity and limit price: the same order has
+                  the same id in every run, an order at another price another one, and no spreadsheet reads a number
     """
     trades = trades[trades != 0].reindex(market.names[market.names.isin(trades.index[trades != 0])])
     names = trades.index
@@ -63,14 +64,16 @@ def trade_table(
     far = np.where(buys, quotes["ask"].to_numpy(float), quotes["bid"].to_numpy(float))
     far = np.where(np.isfinite(far), far, price)
     limit, least = outward(far, tick, buys), np.where(buys | kind["signed"], 0.0, tick)
+    limit = np.where(least > 0, np.maximum(limit, least), limit)
     spread = market.trade_cost.loc[names].to_numpy(float)
     expected = np.abs(quantity) * (np.where(buys, spread[:, 0], spread[:, 1]) + market.fees[names].to_numpy(float))
     as_of = market.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
+    lines = zip(names, exact, map(repr, limit.tolist()), strict=True)
     table = pd.DataFrame(
         {
             "as_of": as_of,
             "book": book,
-            "order_id": [_digest(as_of, book, model_hash or model, *line) for line in zip(names, exact, strict=True)],
+            "order_id": [_order_id(as_of, book, model_hash or model, *line) for line in lines],
             "instrument": names.astype(str),
             "venue": instruments["venue"].to_numpy(),
             "side": np.where(buys, "BUY", "SELL"),
@@ -78,7 +81,7 @@ def trade_table(
             "venue_amount": np.round(np.abs(quantity) * np.where(kind["inverse"], multiplier, 1.0), 10),
             "lot": lot,
             "price": rounded_to(price, _PRICE_DIGITS),
-            "limit_price": np.where(least > 0, np.maximum(limit, least), limit),
+            "limit_price": limit,
             "notional": rounded_to(np.abs(quantity) * market.notional[names].to_numpy(float), _MONEY_DIGITS),
             "cost": rounded_to(expected, _MONEY_DIGITS),
             "reason": "" if reasons is None else reasons.reindex(names).fillna("").to_numpy(),
@@ -155,5 +158,5 @@ def csv_text(table: pd.DataFrame) -> str:
     return table.to_csv(index=False, lineterminator="\n")
 
 
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+def _order_id(*parts: str) -> str:
+    return "o" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:15]
