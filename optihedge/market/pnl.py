@@ -7,6 +7,7 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.market.book import Book, book_quantities
+from optihedge.market.costs import trading_costs
 from optihedge.market.drivers import RETURNS
 from optihedge.market.exposures import Contracts
 from optihedge.market.instruments import HOURS_PER_YEAR, types_of
@@ -59,21 +60,19 @@ def borrow_cost(start: Market, end: Market, quantities: pd.Series) -> float:
 
 
 def trading_cost(market: Market, trades: pd.Series) -> float:
-    """Half spreads and fees of trades (contracts), base currency. Raises DataError for a side that cannot be traded."""
+    """What trades (contracts) will cost, base currency: see `trading_costs`. DataError for a side without a quote."""
     return float(each_cost(market, trades).sum())
 
 
 def each_cost(market: Market, trades: pd.Series) -> pd.Series:
-    """Half spread and fee of each trade (contracts), base currency. Raises DataError as `trading_cost`."""
+    """Spread, fee and depth of each trade (contracts), base currency. Raises DataError as `trading_cost`."""
     wrong = trades.index[~np.isfinite(trades.to_numpy(dtype=float))]
     if len(wrong):
         raise DataError(f"trades: quantity of {wrong[0]} is {trades[wrong[0]]}, not finite; mend it")
-    sides = market.trade_cost.reindex(trades.index)
-    unit = np.where(trades > 0, sides["buy"], sides["sell"]) + market.fees.reindex(trades.index)
-    cost = np.where(trades != 0, np.abs(trades) * unit, 0.0)
-    if np.isnan(cost).any():
-        raise DataError(f"trades: {trades.index[np.isnan(cost)][0]} was traded on a side without a quote")
-    return pd.Series(cost, index=trades.index)
+    cost = trading_costs(market, trades.astype(float)).sum(axis=1, skipna=False)
+    if cost.isna().any():
+        raise DataError(f"trades: {cost.index[cost.isna()][0]} was traded on a side without a quote")
+    return cost
 
 
 def explain_pnl(start: Market, end: Market, quantities: Book, trades: Book | None = None) -> pd.DataFrame:

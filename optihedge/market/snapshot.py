@@ -147,17 +147,13 @@ class Market:
 
     @cached_property
     def trade_cost(self) -> pd.DataFrame:
-        """Half the spread to buy or sell one contract, base currency; NaN where that side cannot be traded.
-
-        A one-sided quote costs its distance from the mark.
+        """Far side of the quote less the mark, at least 0, to buy or sell one contract: base currency; NaN where that
+        side cannot be traded. The mark is the mid unless the venue's is given.
         """
         bid, ask = (self.quotes[side].to_numpy() for side in ("bid", "ask"))
         tradable = types_of(self.instruments)["tradable"]
-        half = np.maximum(ask - bid, 0.0) / 2
-        unit = price_unit(self.contracts)
-        price = self.contracts.price
-        buy = np.where(np.isnan(half), np.maximum(ask - price, 0.0), half) * unit
-        sell = np.where(np.isnan(half), np.maximum(price - bid, 0.0), half) * unit
+        unit, price = price_unit(self.contracts), self.contracts.price
+        buy, sell = np.maximum(ask - price, 0.0) * unit, np.maximum(price - bid, 0.0) * unit
         cost = {name: np.where(tradable, values, np.nan) for name, values in (("buy", buy), ("sell", sell))}
         return pd.DataFrame(cost, index=self.names)
 

@@ -25,7 +25,7 @@ class Neutral(Term):
     uncertainty   kappa >= 0: |e'h - target| + kappa x sum of error x |h| <= band, where the errors are the standard
                   errors of the exposure per contract (column `<exposure>_error`): the band holds for every exposure
                   within kappa errors of its estimate, all at their worst at once
-    band_share    adds this share of the book's gross notional to the band
+    band_share    adds this share of max(the book's gross notional, the capital) to the band
     optional      where the market has no such exposure or column the term is left out, and said to be, not an error
     """
 
@@ -59,10 +59,10 @@ class Neutral(Term):
         below, above = self.band if isinstance(self.band, (tuple, list)) else (self.band, self.band)
         return below, above
 
-    def limits(self, gross: float) -> tuple[float, float]:
-        """Lower and upper limit of the exposure for a book of this gross notional."""
+    def limits(self, size: float) -> tuple[float, float]:
+        """Lower and upper limit of the exposure for a book of this size, max(gross notional, capital)."""
         below, above = self._bands
-        extra = self.band_share * gross
+        extra = self.band_share * size
         return self.target - below - extra, self.target + above + extra
 
     def contribute(self, p: ProgramBuilder) -> None:
@@ -83,7 +83,7 @@ class Neutral(Term):
     def _keep(self, p: ProgramBuilder, exposure: str, prefix: str) -> None:
         labels, matrix = p.grouped(p.total(exposure), self.by)
         names = [prefix if self.by is None else f"{prefix}[{label}]" for label in labels]
-        lower, upper = self.limits(p.gross)
+        lower, upper = self.limits(p.size)
         unit = p.unit(exposure)
         if self.uncertainty == 0:
             p.rows(names, matrix, lower, upper, soft=self.soft, tier=self.priority, unit=unit, target=self.target)

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.terms.base import Term, check_number
-from optihedge.market.exposures import price_unit
+from optihedge.market.costs import depth_hinges, displayed
 from optihedge.market.instruments import annual_funding, types_of
 
 Array = np.ndarray
@@ -146,26 +146,11 @@ class DepthCost(Term):
     def contribute(self, p: ProgramBuilder) -> None:
         if p.market.depth is None:
             raise SpecError(f"{self.label}: the market has no order book; add depth.csv or leave DepthCost out")
-        depth = p.market.depth
-        column = p.names.get_indexer(depth["instrument"])
-        depth, column = depth[column >= 0], column[column >= 0]
-        side = np.where(depth["side"] == "ask", 1, -1)
-        price, size = depth["price"].to_numpy(dtype=float), depth["size"].to_numpy(dtype=float)
-        order = np.lexsort((side * price, side, column))
-        column, side, price, size = column[order], side[order], price[order], size[order]
-        first = np.r_[True, (column[1:] != column[:-1]) | (side[1:] != side[:-1])]
-        running = np.cumsum(size)
-        start = np.maximum.accumulate(np.where(first, running - size, 0.0))
-        beyond = running - size - start
-        per_price = price_unit(p.market.contracts)[p.positions][column]
-        step = np.where(first, 0.0, side * np.diff(price, prepend=price[:1])) * per_price
-        later = ~first
-        p.hinges(column[later], side[later], beyond[later], step[later])
-        lower, upper = np.full(len(p.names), -np.inf), np.full(len(p.names), np.inf)
-        shown = np.bincount(2 * column + (side > 0), size, 2 * len(p.names)).reshape(-1, 2)
-        seen = np.unique(column)
-        lower[seen], upper[seen] = -shown[seen, 0], shown[seen, 1]
-        p.trade_box(lower, upper)
+        p.hinges(*depth_hinges(p.market, p.names))
+        shown = displayed(p.market, p.names)
+        p.trade_box(
+            np.where(np.isnan(shown[:, 0]), -np.inf, -shown[:, 0]), np.where(np.isnan(shown[:, 1]), np.inf, shown[:, 1])
+        )
 
 
 @dataclass(frozen=True)
