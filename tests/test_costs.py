@@ -1,4 +1,4 @@
-"""Costs of trading and holding have one reference: the far side less the mark, fees, the order book, funding, borrow."""
+"""Costs of trading and holding have one reference: far side less mark, fees, the order book, funding and borrow."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,8 @@ def market(mark: float = np.nan, **given: object) -> Market:
     })  # fmt: skip
     quotes = pd.DataFrame({
         "instrument": ["BTC", "PERP", "OTHER"], "bid": [99.0, 100.0, 100.0], "ask": [101.0, 102.0, 102.0],
-        "mark": [np.nan, mark, np.nan], "funding_rate": [np.nan, 0.0001, np.nan], "funding_hours": [np.nan, 8.0, np.nan],
+        "mark": [np.nan, mark, np.nan],
+        "funding_rate": [np.nan, 0.0001, np.nan], "funding_hours": [np.nan, 8.0, np.nan],
         "borrow_rate": [0.05, np.nan, np.nan],
     })  # fmt: skip
     return Market(instruments, quotes, "USD", as_of="2026-01-20T12:00:00Z", **given)

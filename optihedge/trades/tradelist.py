@@ -49,8 +49,8 @@ def trade_table(
     notional      base currency;  cost  half-spread and fees expected, base currency; to cents, and below a thousand to
                   six significant digits
     reason        what the line serves most (see `reasons`)
-    order_id      a letter, then a hash of instant, book, model, instrument, quantity and limit price: the same order has
-                  the same id in every run, an order at another price another one, and no spreadsheet reads a number
+    order_id      a letter, then a hash of instant, book, model, instrument, quantity and limit price: the same order
+                  has the same id in every run, an order at another price another one; no spreadsheet reads a number
     """
     trades = trades[trades != 0].reindex(market.names[market.names.isin(trades.index[trades != 0])])
     names = trades.index
