@@ -128,8 +128,8 @@ def test_any_backend_may_break_and_the_answer_is_still_certified(name, fault, sp
 
 def test_limits_of_the_libraries_themselves_are_failures():
     p = book(4, 300)
-    assert Clarabel().solve(p, deadline=1e-9).status.startswith("failed")
-    assert Osqp(iterations=1).solve(p).status.startswith("failed")
+    assert Clarabel().solve(p, deadline=1e-9).status == "failed"
+    assert Osqp(iterations=1).solve(p).status == "failed"
     assert solve(p, solver=(Osqp(iterations=1), "clarabel")).certificate.status == "optimal"
 
 

@@ -103,9 +103,9 @@ def test_infeasible_and_unbounded_matrices_are_said_to_be_so_or_failed(solver):
     contradictory = sp.csc_array([[1.0, 1.0], [1.0, 1.0]])
     P, q = sp.csc_array(np.eye(2)), np.ones(2)
     said = solver.solve_qp(P, q, contradictory, np.array([2.0, -np.inf]), np.array([np.inf, 1.0])).status
-    assert said == "infeasible" or said.startswith("failed")
+    assert said in ("infeasible", "failed")
     endless = solver.solve_qp(*plain([-1.0, -1.0], [-np.inf, -np.inf], [np.inf, 1.0], curved=0.0)).status
-    assert endless == "unbounded" or endless.startswith("failed")
+    assert endless in ("unbounded", "failed")
 
 
 class Boastful(Clarabel):
@@ -118,7 +118,7 @@ class Boastful(Clarabel):
 
 def test_a_boastful_solver_of_plain_matrices_is_not_believed():
     said = Boastful().solve_qp(*plain([-1.0, -1.0], [-np.inf, -np.inf], [1.0, np.inf]))
-    assert said.status.startswith("failed: claimed optimal")
+    assert (said.status, said.why[:15]) == ("failed", "claimed optimal")
 
 
 def test_residuals_see_a_multiplier_of_an_infinite_limit():
@@ -130,4 +130,4 @@ def test_residuals_see_a_multiplier_of_an_infinite_limit():
 def test_piqp_declines_what_it_could_not_stop_in_time():
     P, A = sp.csc_array((1001, 1001)), sp.csc_array(np.ones((1000, 1001)))
     said = Piqp().solve_qp(P, np.zeros(1001), A, np.zeros(1000), np.ones(1000), deadline=1.0)
-    assert said.status == "declined: it could not be stopped in time"
+    assert (said.status, said.why) == ("declined", "it could not be stopped in time")

@@ -217,7 +217,7 @@ def test_a_rough_answer_is_polished_to_a_certified_one():
 def test_the_deadline_is_kept_and_the_answer_says_so():
     p = random_program(8, largest=500)
     candidate = Structured().solve(p, deadline=0.0)
-    assert candidate.status in ("failed: deadline", "optimal")
+    assert (candidate.status, candidate.why) in (("failed", "deadline"), ("optimal", ""))
     assert candidate.status == "optimal" or not certify(p, candidate).optimal
 
 
@@ -242,8 +242,12 @@ def test_what_it_cannot_do_it_declines():
     limit = VolatilityLimit(name="volatility", factors=np.ones((1, 1)), factor_offset=np.zeros(1),
                             specifics=sp.csr_array((0, 1)), specific_offset=np.zeros(0), diagonal=np.zeros(1),
                             limit=1.0)  # fmt: skip
-    assert Structured().solve(replace(p, volatility_limit=limit)).status == "declined: a volatility limit"
-    assert Structured().solve(replace(p, cvxpy_terms=(print,))).status == "declined: CVXPY terms"
+    for change, why in (
+        ({"volatility_limit": limit}, "a volatility limit"),
+        ({"cvxpy_terms": (print,)}, "CVXPY terms"),
+    ):
+        said = Structured().solve(replace(p, **change))
+        assert (said.status, said.why) == ("declined", why)
 
 
 def scenarios(count: int, n: int) -> Program:
@@ -263,7 +267,8 @@ def scenarios(count: int, n: int) -> Program:
 
 def test_a_few_scenarios_are_solved_and_thousands_declined():
     solved(scenarios(100, 20))
-    assert Structured().solve(scenarios(1000, 30)).status.startswith("declined: 1000 rows")
+    many = Structured().solve(scenarios(1000, 30))
+    assert (many.status, many.why[:9]) == ("declined", "1000 rows")
 
 
 def test_a_contradiction_below_tolerance_is_met_within_it():
@@ -287,7 +292,7 @@ def check_hostile(seed: int) -> None:
         return
     candidate = Structured().solve(p, deadline=10.0)
     word = certify(p, candidate).status
-    assert word == candidate.status or (word == "failed" and candidate.status.startswith("failed"))
+    assert word == candidate.status or (word == "failed" and candidate.status == "failed")
 
 
 @pytest.mark.parametrize("seed", range(2 * len(KINDS)))

@@ -26,6 +26,7 @@ from optihedge.program.certificate import (
 from optihedge.program.chain import Solution, solve
 from optihedge.program.infeasible import MARGIN, Relaxation, conflict, give_way, relax, row_scale
 from optihedge.program.program import VOLATILITY_UNIT, Array, Candidate, Program
+from optihedge.program.status import Status
 from optihedge.risk.root import Risk
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _bounded(problem: Problem, solution: Solution) -> Certificate:
         return certificate
     at = f"{some(touched, 5)}: at {_default_limit(problem)}"
     note = f"{at}, which no one set; set a TradeLimit, a cost or an aversion"
-    return replace(certificate, status="unbounded", note=note)
+    return replace(certificate, status=Status.UNBOUNDED, note=note)
 
 
 def _at_own_limits(problem: Problem, h: Array) -> tuple[Problem, Array]:
@@ -161,10 +162,10 @@ def _warm(hedge: Hedge, program: Program) -> Candidate:
     columns = pd.Series(hedge.h, index=pd.Index(hedge.program.columns))
     rows = pd.Series(hedge.multipliers, index=pd.Index(hedge.program.row_names), dtype=float)
     if hedge.program.columns == program.columns and hedge.program.row_names == program.row_names:
-        return Candidate(hedge.h, hedge.multipliers, "warm", hedge.limit_multiplier)
+        return Candidate(hedge.h, hedge.multipliers, Status.ROUGH, hedge.limit_multiplier)
     h = columns.reindex(list(program.columns)).fillna(pd.Series(program.start, index=list(program.columns)))
     m = rows.reindex(list(program.row_names)).fillna(0.0)
-    return Candidate(h.to_numpy(), m.to_numpy(dtype=float), "warm", hedge.limit_multiplier)
+    return Candidate(h.to_numpy(), m.to_numpy(dtype=float), Status.ROUGH, hedge.limit_multiplier)
 
 
 def _whole_book(problem: Problem, relaxation: Relaxation) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from optihedge.program.program import (
     row_values,
     row_violations,
 )
+from optihedge.program.status import Status
 
 GAP_TOLERANCE = 1e-6  # of the objective's scale
 
@@ -32,7 +33,7 @@ GAP_TOLERANCE = 1e-6  # of the objective's scale
 class Certificate:
     """What is proved of an answer. Money in base currency, residuals in each row's desk unit.
 
-    status     optimal, rounded, infeasible, unbounded or failed
+    status     what is proved; `note`: why no more is
     primal     objective at the answer; dual: proved lower bound of any answer; gap = primal - dual
     scale      what the gap is measured against
     residuals  distance of each hard row (and the volatility limit) from its limits; violations: of each soft row
@@ -40,7 +41,7 @@ class Certificate:
     chain      the solvers tried, in order, with what became of each
     """
 
-    status: str
+    status: Status
     primal: float
     dual: float
     gap: float
@@ -52,10 +53,13 @@ class Certificate:
     seconds: float = 0.0
     note: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "status", Status(self.status))
+
     @property
     def optimal(self) -> bool:
         """Proved optimal within tolerance."""
-        return self.status == "optimal"
+        return self.status is Status.OPTIMAL
 
     def __str__(self) -> str:
         lines = [f"{self.status}: objective {self.primal:.10g}, proved within {self.gap:.2g} (scale {self.scale:.4g})"]
@@ -222,7 +226,7 @@ def _transposed(matrix: sp.csr_array, m: Array) -> Array:
 class Verdict:
     """A certificate in numbers, one per row where they are arrays; without names."""
 
-    status: str
+    status: Status
     primal: float
     gap: float
     scale: float
@@ -263,34 +267,40 @@ def judge(p: Program, candidate: Candidate, tolerance: float = GAP_TOLERANCE) ->
     mu = max(float(candidate.limit_multiplier), 0.0)
     right_shape = h.shape == p.start.shape and m.shape == p.row_upper.shape
     if not right_shape or not (np.isfinite(h).all() and np.isfinite(m).all() and np.isfinite(mu)):
-        return _verdict(p, np.clip(p.start, p.lower, p.upper), "failed", np.inf, note="not finite")
+        return _verdict(p, np.clip(p.start, p.lower, p.upper), Status.FAILED, np.inf, note="not finite")
     h, m = np.clip(h, p.lower, p.upper), clip_multipliers(p, m)
     proof = getattr(candidate, "proof", None)  # a cone problem's, where there are CVXPY terms
     with np.errstate(over="ignore", invalid="ignore"):
-        if candidate.status == "infeasible":
+        if candidate.status is Status.INFEASIBLE:
             proved = proves_infeasible(p, h, m, mu) or (proof is not None and proof.infeasible())
             note = "its multipliers prove that no quantities meet the limits" if proved else "infeasibility not proved"
-            return _verdict(p, h, "infeasible" if proved else "failed", np.inf, note=note)
+            return _verdict(p, h, Status.INFEASIBLE if proved else Status.FAILED, np.inf, note=note)
         if not p.cvxpy_terms:
-            return _verdict(p, h, "optimal", dual_gap(p, h, m, mu).total, tolerance)
+            return _verdict(p, h, Status.OPTIMAL, dual_gap(p, h, m, mu).total, tolerance)
         gap, extra = (np.inf, 0.0) if proof is None else (proof.gap(), proof.extra)
-        return _verdict(p, h, "optimal", gap, tolerance, extra)
+        return _verdict(p, h, Status.OPTIMAL, gap, tolerance, extra)
 
 
 def _verdict(
-    p: Program, h: Array, status: str, gap: float, tolerance: float = GAP_TOLERANCE, extra: float = 0.0, note: str = ""
+    p: Program,
+    h: Array,
+    status: Status,
+    gap: float,
+    tolerance: float = GAP_TOLERANCE,
+    extra: float = 0.0,
+    note: str = "",
 ) -> Verdict:
     violations, allowed, v = row_violations(p, h), row_tolerances(p, h), p.volatility_limit
     excess, room = (0.0, 0.0) if v is None else (max(v.volatility(h) - v.limit, 0.0), limit_tolerance(p, h))
     primal, scale = objective(p, h) + extra, scale_of(p, h) + abs(extra)
-    if status == "optimal":
+    if status is Status.OPTIMAL:
         beyond = np.flatnonzero(np.isinf(p.row_penalty) & (violations > allowed))
         if len(beyond):
-            status, note = "failed", f"{p.row_names[beyond[0]]} is beyond its limit"
+            status, note = Status.FAILED, f"{p.row_names[beyond[0]]} is beyond its limit"
         elif excess > room:
-            status, note = "failed", "the volatility is beyond its limit"
+            status, note = Status.FAILED, "the volatility is beyond its limit"
         elif not (abs(gap) <= tolerance * scale and np.isfinite(primal)):
-            status = "failed"
+            status = Status.FAILED
     return Verdict(status, primal, gap, scale, violations, allowed, excess, room, note)
 
 
@@ -357,14 +367,14 @@ def judge_clean(p: Program, candidate: Candidate, tolerance: float = GAP_TOLERAN
     prove the same.
     """
     verdict = judge(p, candidate, tolerance)
-    if candidate.status == "infeasible" or p.cvxpy_terms or not np.isfinite(verdict.gap):
+    if candidate.status is Status.INFEASIBLE or p.cvxpy_terms or not np.isfinite(verdict.gap):
         return candidate, verdict
     clean = snap(p, candidate)
-    if verdict.status == "optimal" and (clean.h == candidate.h).all():
+    if verdict.status is Status.OPTIMAL and (clean.h == candidate.h).all():
         return candidate, verdict
     none = replace(clean, multipliers=np.zeros_like(clean.multipliers), limit_multiplier=0.0)
-    for one in (clean,) if verdict.status == "optimal" else (clean, none):
+    for one in (clean,) if verdict.status is Status.OPTIMAL else (clean, none):
         again = judge(p, one, tolerance)
-        if again.status == "optimal":
+        if again.status is Status.OPTIMAL:
             return one, again
     return candidate, verdict

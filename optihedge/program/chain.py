@@ -21,6 +21,7 @@ from optihedge.program.certificate import (
 )
 from optihedge.program.infeasible import relax, unreachable_row
 from optihedge.program.program import Array, Candidate, Program, Solver, row_violations
+from optihedge.program.status import Status, told
 from optihedge.program.structured.solver import polish
 from optihedge.program.volatility_limit import within_limit
 
@@ -119,11 +120,11 @@ def _without_a_solver(walk: _Walk) -> bool:
     """Whether doing nothing is optimal, or a limit lies outside what the box can reach."""
     if walk.program.cvxpy_terms:
         return False
-    if walk.verdict.status == "optimal":
+    if walk.verdict.status is Status.OPTIMAL:
         walk.chain.append("start: optimal, nothing to trade")
         return True
     ray = unreachable_row(walk.program)
-    return ray is not None and walk.proved("box", Candidate(walk.candidate.h, ray, "infeasible"))
+    return ray is not None and walk.proved("box", Candidate(walk.candidate.h, ray, Status.INFEASIBLE))
 
 
 def _by_solvers(walk: _Walk, solvers: Sequence[Solver], warm: Candidate | None) -> bool:
@@ -145,7 +146,8 @@ class _Walk:
         self.began = time.perf_counter()
         self.chain: list[str] = []
         start = np.clip(program.start, program.lower, program.upper)
-        self.candidate = Candidate(start, np.zeros(len(program.row_names)), "optimal")  # no trade is often the answer
+        nothing = np.zeros(len(program.row_names))
+        self.candidate = Candidate(start, nothing, Status.OPTIMAL)  # no trade is often the answer
         self.verdict = judge(program, self.candidate, tolerance)
 
     def left(self) -> float | None:
@@ -183,8 +185,8 @@ class _Walk:
                 raise
             self.chain.append(f"{name}: failed: {type(error).__name__}: {str(error)[:200]}")
             return None
-        if candidate.status.startswith("declined"):
-            self.chain.append(f"{name}: {candidate.status}")
+        if candidate.status is Status.DECLINED:
+            self.chain.append(f"{name}: {told(candidate.status, candidate.why)}")
             return None
         return candidate
 
@@ -195,13 +197,13 @@ class _Walk:
         """
         judged = eased or self.program
         candidate, verdict = judge_clean(judged, candidate, self.tolerance)
-        proof = verdict.status in ("optimal", "infeasible")
-        word = verdict.status if proof else f"{candidate.status}, not certified"
+        proof = verdict.status.proved
+        word = verdict.status if proof else f"{told(candidate.status, candidate.why)}, not certified"
         self.chain.append(f"{name}: {word} after {1e3 * (time.perf_counter() - self.began):.1f} ms")
         if eased is not None:
             own = judge(self.program, candidate, np.inf)
-            proof = proof and own.status == "optimal"
-            status, note = (verdict.status, _EASED) if proof else ("failed", own.note)
+            proof = proof and own.status is Status.OPTIMAL
+            status, note = (verdict.status, _EASED) if proof else (Status.FAILED, own.note)
             verdict = replace(own, status=status, gap=verdict.gap, note=note)
         if proof or _better(verdict, self.verdict):
             self.candidate, self.verdict = candidate, verdict
@@ -216,8 +218,8 @@ class _Walk:
 
 def _polished(walk: _Walk, name: str, candidate: Candidate) -> bool:
     """Whether Newton steps from a rough candidate's multipliers end certified."""
-    told = name == "structured" or candidate.status == "infeasible" or _many_auxiliaries(walk.program)
-    if told or walk.program.cvxpy_terms or walk.program.volatility_limit is not None:
+    final = name == "structured" or candidate.status is Status.INFEASIBLE or _many_auxiliaries(walk.program)
+    if final or walk.program.cvxpy_terms or walk.program.volatility_limit is not None:
         return False
     better = walk.guarded(f"{name} polished", lambda: polish(walk.program, candidate, deadline=walk.left()))
     return better is not None and walk.proved(f"{name} polished", better)
@@ -246,7 +248,7 @@ def _by_relaxation(walk: _Walk, solvers: Sequence[Solver]) -> bool:
     except (OptihedgeError, ValueError) as error:
         walk.chain.append(f"relaxation: failed: {error}")
         return False
-    ray = Candidate(least.h, least.multipliers, "infeasible", least.limit_multiplier)
+    ray = Candidate(least.h, least.multipliers, Status.INFEASIBLE, least.limit_multiplier)
     if not least.feasible and walk.proved("relaxation", ray):
         return True
     room = np.where(np.isinf(program.row_penalty), _EASE * row_tolerances(program, least.h), 0.0)

@@ -21,6 +21,7 @@ from optihedge.program.general.clarabel_ import Clarabel
 from optihedge.program.general.scaling import normalise, row_reach
 from optihedge.program.general.sparse_form import SparseQP, assemble
 from optihedge.program.program import Array, Program, VolatilityLimit, row_values, row_violations
+from optihedge.program.status import told
 
 MARGIN = 1e-4  # of a limit's change: how much further it is moved so that a solver can work inside it
 _LEAST = 1e-4  # of a row's reach: what a smaller change counts as for the margin
@@ -222,7 +223,9 @@ def least_volatility(p: Program) -> tuple[Array, Array]:
     )  # fmt: skip
     candidate = Clarabel().solve(least)
     if not np.isfinite(candidate.h).all():
-        raise SolverError(f"the least volatility within the limits was not found: {candidate.status}")
+        raise SolverError(
+            f"the least volatility within the limits was not found: {told(candidate.status, candidate.why)}"
+        )
     return np.clip(candidate.h, p.lower, p.upper), candidate.multipliers
 
 

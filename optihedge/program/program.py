@@ -23,6 +23,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import SpecError
+from optihedge.program.status import Status
 
 Array = np.ndarray
 RESIDUAL_TOLERANCE = 1e-9  # of a row's size: how far it may be from its limits
@@ -275,15 +276,30 @@ def objective(p: Program, h: Array) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """What a solver proposes: quantities h (n), row multipliers (m, > 0 pushes on hi, < 0 on lo), its own word.
+    """What a solver proposes: quantities h (n), row multipliers (m, > 0 pushes on hi, < 0 on lo), its own word and why.
 
-    `limit_multiplier` >= 0 is the weight on 1/2 (volatility^2 - limit^2). Nothing here is trusted before `certify`.
+    `limit_multiplier` >= 0 is the weight on 1/2 (volatility^2 - limit^2). Nothing here is trusted before `certify`: a
+    word that is no Status counts as ROUGH, and stands in `why`.
     """
 
     h: Array
     multipliers: Array
-    status: str
+    status: Status
     limit_multiplier: float = 0.0
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.status, Status):
+            return
+        word = str(self.status)
+        known = word in set(Status)
+        object.__setattr__(self, "status", Status(word) if known else Status.ROUGH)
+        object.__setattr__(self, "why", self.why if known else self.why or word)
+
+    @classmethod
+    def none(cls, program: Program, status: Status, why: str) -> Candidate:
+        """No proposal, and why: the start, multipliers of zero."""
+        return cls(program.start, np.zeros(len(program.row_names)), status, why=why)
 
 
 class Solver(Protocol):

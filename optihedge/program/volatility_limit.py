@@ -11,12 +11,14 @@ import scipy.sparse as sp
 from optihedge.program.certificate import judge, judge_clean, scale_of
 from optihedge.program.infeasible import least_volatility
 from optihedge.program.program import Candidate, Program, Solver
+from optihedge.program.status import Status
 from optihedge.program.structured.solver import polish
 
 _FOLDS = 40  # solves at most
 _RISING = 6  # of them in which the price may only rise before the least volatility is asked for
 _INSIDE = 1e-8  # how far inside its limit the volatility is aimed, relative
 _TINY = 1e-300
+_SETTLED = (Status.DECLINED, Status.INFEASIBLE)  # no price of variance changes these
 
 
 def fold_limit(program: Program, mu: float) -> Program:
@@ -38,11 +40,11 @@ def _sharp(
 ) -> Candidate:
     """The solver's candidate, after Newton steps where it could not be certified as it stands and then can."""
     candidate = solver.solve(program, deadline=left(), warm=warm)
-    told = solver.name == "structured" or candidate.status.startswith(("declined", "infeasible"))
-    if told or judge(program, candidate, tolerance).status == "optimal":
+    final = solver.name == "structured" or candidate.status in _SETTLED
+    if final or judge(program, candidate, tolerance).status is Status.OPTIMAL:
         return candidate
     better = polish(program, candidate, deadline=left())
-    return better if judge(program, better, tolerance).status == "optimal" else candidate
+    return better if judge(program, better, tolerance).status is Status.OPTIMAL else candidate
 
 
 def within_limit(
@@ -57,7 +59,7 @@ def within_limit(
         return solver.solve(program, deadline=left(), warm=warm)
     target = limit.limit * (1 - _INSIDE)
     candidate = _sharp(solver, fold_limit(program, 0.0), left, warm, tolerance)
-    if not np.isfinite(candidate.h).all() or candidate.status.startswith(("declined", "infeasible")):
+    if not np.isfinite(candidate.h).all() or candidate.status in _SETTLED:
         return candidate
     if limit.volatility(np.clip(candidate.h, program.lower, program.upper)) <= limit.limit:
         return replace(candidate, limit_multiplier=0.0)
@@ -70,12 +72,12 @@ def within_limit(
         if fold == _RISING and high is None:  # no price seems high enough: can the limit be met at all?
             h, multipliers = least_volatility(program)
             if limit.volatility(h) > limit.limit:
-                return Candidate(h, multipliers, "infeasible", 1.0)
+                return Candidate(h, multipliers, Status.INFEASIBLE, 1.0)
         answer = _sharp(solver, fold_limit(program, mu), left, candidate, tolerance)
         if not np.isfinite(answer.h).all():
             break
         candidate, verdict = judge_clean(program, replace(answer, limit_multiplier=mu), tolerance)
-        if verdict.status == "optimal":
+        if verdict.status is Status.OPTIMAL:
             break
         volatility = limit.volatility(np.clip(answer.h, program.lower, program.upper))
         excess = float(np.log(max(volatility, _TINY) / max(target, _TINY)))

@@ -12,6 +12,7 @@ from optihedge.program.certificate import scale_of
 from optihedge.program.chain import solve
 from optihedge.program.lots.rounding import Rounding, over, round_program
 from optihedge.program.program import VOLATILITY_UNIT, Array, Candidate, Program, row_violations
+from optihedge.program.status import Status
 
 
 def round_to_lots(hedge: Hedge) -> Hedge:
@@ -24,7 +25,7 @@ def round_to_lots(hedge: Hedge) -> Hedge:
     """
     if hedge.certificate.status == "rounded":
         return hedge
-    last = Candidate(hedge.h, hedge.multipliers, "warm", hedge.limit_multiplier)
+    last = Candidate(hedge.h, hedge.multipliers, Status.ROUGH, hedge.limit_multiplier)
 
     def again(program: Program) -> Candidate:
         return solve(program, solver=hedge.model.solver, warm=last).candidate
@@ -35,7 +36,7 @@ def round_to_lots(hedge: Hedge) -> Hedge:
     proved = hedge.certificate
     certificate = replace(
         proved,
-        status="rounded" if proved.optimal else proved.status,
+        status=Status.ROUNDED if proved.optimal else proved.status,
         primal=rounding.objective,
         gap=rounding.objective - proved.dual,
         scale=scale_of(hedge.program, rounding.h),

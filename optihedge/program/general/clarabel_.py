@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from optihedge.program.general.sparse_form import SparseQP
 from optihedge.program.general.sparse_qp import QPResult, SparseSolver
 from optihedge.program.program import Candidate
+from optihedge.program.status import Status
 
 
 @dataclass(frozen=True)
@@ -44,5 +45,6 @@ class Clarabel(SparseSolver):
         y[equal] = z[: ends[0]]
         y[above] += z[ends[0] : ends[1]]
         y[below] -= z[ends[1] : ends[2]]
-        words = {"Solved": "optimal", "PrimalInfeasible": "infeasible", "DualInfeasible": "unbounded"}
-        return QPResult(np.array(solution.x), y, words.get(str(solution.status), f"failed: {solution.status}"))
+        words = {"Solved": Status.OPTIMAL, "PrimalInfeasible": Status.INFEASIBLE, "DualInfeasible": Status.UNBOUNDED}
+        word = words.get(str(solution.status), Status.FAILED)
+        return QPResult(np.array(solution.x), y, word, str(solution.status) if word is Status.FAILED else "")

@@ -14,6 +14,7 @@ from optihedge.errors import SpecError
 from optihedge.program.general.cone_proof import ConeProof
 from optihedge.program.general.scaling import normalise
 from optihedge.program.program import Array, Candidate, Program
+from optihedge.program.status import Status
 
 _OPTIONS = {
     "CLARABEL": {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9, "max_threads": 1},
@@ -55,23 +56,24 @@ class Modelled:
             data, chain, inverse = problem.get_problem_data(self.solver, solver_opts=options)
             raw = chain.solve_via_data(problem, data, False, False, options)
             problem.unpack_results(raw, chain, inverse)
-        nothing = Candidate(program.start, np.zeros(len(program.row_names)), f"failed: {problem.status}")
+        nothing = Candidate.none(program, Status.FAILED, str(problem.status))
         if problem.status not in (cp.OPTIMAL, cp.INFEASIBLE):
             return nothing
         proof = ConeProof.read(data, raw, scaling.money, self.solver) if program.cvxpy_terms else None
         if problem.status == cp.INFEASIBLE:
-            return ConeCandidate(nothing.h, nothing.multipliers, "infeasible", proof=proof)
+            return ConeCandidate(nothing.h, nothing.multipliers, Status.INFEASIBLE, proof=proof)
         multipliers = np.zeros(len(program.row_names))
         for side, index, constraint in zip((1, 1, -1), _sides(scaled), rows, strict=True):
             multipliers[index] += side * np.atleast_1d(constraint.dual_value)
         price = 0.0
         if scaled.volatility_limit is not None:  # the cone's price of volatility; that of half its square is by limit
             price = float(np.max(rest[-1].dual_value)) / scaled.volatility_limit.limit
-        found = scaling.restore(Candidate(np.array(z.value, dtype=float), multipliers, "optimal", price))
+        found = scaling.restore(Candidate(np.array(z.value, dtype=float), multipliers, Status.OPTIMAL, price))
         if proof is None:
             return found
         worth = 0.0 if extra.value is None else float(np.sum(extra.value))
-        return ConeCandidate(found.h, found.multipliers, "optimal", found.limit_multiplier, proof.with_extra(worth))
+        price, proof = found.limit_multiplier, proof.with_extra(worth)
+        return ConeCandidate(found.h, found.multipliers, Status.OPTIMAL, price, proof=proof)
 
 
 def _sides(p: Program) -> tuple[Array, Array, Array]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from optihedge.program.archive import load_program, save_program
 from optihedge.program.program import Candidate, Program
+from optihedge.program.status import Status
 
 _GRACE = 5.0  # seconds to start Python and read the Program, on top of the solver's own
 
@@ -29,9 +30,8 @@ class Isolated:
 
     def solve(self, program: Program, *, deadline: float | None = None, warm: Candidate | None = None) -> Candidate:
         """The candidate, or a failure that says why. `deadline`: seconds from now, then the process is killed."""
-        nothing = Candidate(program.start, np.zeros(len(program.row_names)), "failed")
         if program.cvxpy_terms:
-            return Candidate(nothing.h, nothing.multipliers, "declined: CVXPY terms cannot leave the process")
+            return Candidate.none(program, Status.DECLINED, "CVXPY terms cannot leave the process")
         seconds = self.seconds if deadline is None else deadline
         sent = io.BytesIO()
         save_program(program, sent)
@@ -41,13 +41,13 @@ class Isolated:
                 command, input=sent.getvalue(), capture_output=True, timeout=seconds + _GRACE, check=False
             )
         except subprocess.TimeoutExpired:
-            return Candidate(nothing.h, nothing.multipliers, f"failed: hung; its process was ended after {seconds:g} s")
+            return Candidate.none(program, Status.FAILED, f"hung; its process was ended after {seconds:g} s")
         if done.returncode:
             lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
-            return Candidate(nothing.h, nothing.multipliers, f"failed: its process died: {lines[-1][:200]}")
+            return Candidate.none(program, Status.FAILED, f"its process died: {lines[-1][:200]}")
         with np.load(io.BytesIO(done.stdout), allow_pickle=False) as answer:
-            status, price = str(answer["status"]), float(answer["limit_multiplier"])
-            return Candidate(answer["h"], answer["multipliers"], status, price)
+            status, price = Status(str(answer["status"])), float(answer["limit_multiplier"])
+            return Candidate(answer["h"], answer["multipliers"], status, price, str(answer["why"]))
 
 
 def main(solver: str, seconds: float) -> None:
@@ -59,7 +59,7 @@ def main(solver: str, seconds: float) -> None:
     answer = io.BytesIO()
     np.savez(
         answer, allow_pickle=False, h=candidate.h, multipliers=candidate.multipliers, status=np.array(candidate.status),
-        limit_multiplier=np.array(candidate.limit_multiplier),
+        limit_multiplier=np.array(candidate.limit_multiplier), why=np.array(candidate.why),
     )  # fmt: skip
     sys.stdout.buffer.write(answer.getvalue())
 

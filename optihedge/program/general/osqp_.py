@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from optihedge.program.general.sparse_form import SparseQP
 from optihedge.program.general.sparse_qp import QPResult, SparseSolver
 from optihedge.program.program import Array, Candidate
+from optihedge.program.status import Status
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,11 @@ class Osqp(SparseSolver):
             x[: len(warm.h)], y[qp.first : qp.first + len(warm.multipliers)] = warm.h, warm.multipliers
             solver.warm_start(x, y)
         result = solver.solve(raise_error=False)
-        words = {"solved": "optimal", "primal infeasible": "infeasible", "dual infeasible": "unbounded"}
-        word = words.get(result.info.status, f"failed: {result.info.status}")
-        y = result.prim_inf_cert if word == "infeasible" else result.y
-        return QPResult(_filled(result.x, len(qp.q)), _filled(y, len(qp.l)), word)
+        words = {"solved": Status.OPTIMAL, "primal infeasible": Status.INFEASIBLE, "dual infeasible": Status.UNBOUNDED}
+        word = words.get(result.info.status, Status.FAILED)
+        why = str(result.info.status) if word is Status.FAILED else ""
+        y = result.prim_inf_cert if word is Status.INFEASIBLE else result.y
+        return QPResult(_filled(result.x, len(qp.q)), _filled(y, len(qp.l)), word, why)
 
 
 def _filled(values: Array | None, size: int) -> Array:

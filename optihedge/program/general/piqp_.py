@@ -12,8 +12,10 @@ import scipy.sparse as sp
 from optihedge.program.general.sparse_form import SparseQP
 from optihedge.program.general.sparse_qp import QPResult, SparseSolver
 from optihedge.program.program import Array, Candidate
+from optihedge.program.status import Status
 
 _UNSTOPPABLE = 1_000_000  # entries from which PIQP takes seconds, and it knows no time limit
+_ENDLESS = "it could not be stopped in time"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Piqp(SparseSolver):
     def _run(self, qp: SparseQP, deadline: float | None, warm: Candidate | None) -> QPResult:
         piqp = import_module("piqp")
         if deadline is not None and qp.A.nnz > _UNSTOPPABLE:
-            return QPResult(np.zeros(len(qp.q)), np.zeros(len(qp.l)), "declined: it could not be stopped in time")
+            return QPResult(np.zeros(len(qp.q)), np.zeros(len(qp.l)), Status.DECLINED, _ENDLESS)
         rows = qp.A.tocsr()
         bounds, own, other = _single_variable_rows(qp, rows)
         other = other[np.isfinite(qp.l[other]) | np.isfinite(qp.u[other])]
@@ -46,9 +48,10 @@ class Piqp(SparseSolver):
         y[equal] = result.y
         y[band] = result.z_u - result.z_l
         y[bounds] = (result.z_bu - result.z_bl)[own]
-        words = {piqp.PIQP_SOLVED: "optimal", piqp.PIQP_PRIMAL_INFEASIBLE: "infeasible",
-                 piqp.PIQP_DUAL_INFEASIBLE: "unbounded"}  # fmt: skip
-        return QPResult(np.array(result.x), y, words.get(word, f"failed: {word}"))
+        words = {piqp.PIQP_SOLVED: Status.OPTIMAL, piqp.PIQP_PRIMAL_INFEASIBLE: Status.INFEASIBLE,
+                 piqp.PIQP_DUAL_INFEASIBLE: Status.UNBOUNDED}  # fmt: skip
+        status = words.get(word, Status.FAILED)
+        return QPResult(np.array(result.x), y, status, str(word) if status is Status.FAILED else "")
 
 
 def _single_variable_rows(qp: SparseQP, rows: sp.csr_array) -> tuple[Array, Array, Array]:

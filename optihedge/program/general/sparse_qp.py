@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from optihedge.program.general.scaling import column_scale, normalise
 from optihedge.program.general.sparse_form import SparseQP, assemble
 from optihedge.program.program import Array, Candidate, Program
+from optihedge.program.status import Status
 
 INFINITE = 1e20  # a bound this large is none
 CHECKED = 1e-6  # relative residual up to which a claimed solution is believed
@@ -22,11 +23,12 @@ RAY = 1e-9  # residual per unit of promise up to which a claimed ray is
 
 @dataclass(frozen=True, eq=False)
 class QPResult:
-    """x, row multipliers y (> 0 pushes on u, < 0 on l) and `optimal`, `infeasible`, `unbounded` or `failed: why`."""
+    """x, row multipliers y (> 0 pushes on u, < 0 on l), the solver's word and why."""
 
     x: Array
     y: Array
-    status: str
+    status: Status
+    why: str = ""
 
 
 def residuals(P: sp.csc_array, q: Array, A: sp.csc_array, l: Array, u: Array, x: Array, y: Array) -> Array:  # noqa: E741
@@ -52,7 +54,7 @@ def _ray_residual(
     P: sp.csc_array, q: Array, A: sp.csc_array, l: Array, u: Array, claim: QPResult,  # noqa: E741
 ) -> float:  # fmt: skip
     """How far the claim's ray is from a proof: y with A'y = 0, limits'y < 0; or x with P x = 0, q'x < 0, A x inside."""
-    if claim.status == "infeasible":
+    if claim.status is Status.INFEASIBLE:
         y = np.where(np.isinf(u), np.minimum(claim.y, 0), claim.y)
         y = np.where(np.isinf(l), np.maximum(y, 0), y)
         promise = -float(np.where(y > 0, u, np.where(y < 0, l, 0.0)) @ y)
@@ -91,22 +93,22 @@ class SparseSolver:
         none = sp.csc_array((0, len(q)))
         found = self._run(SparseQP(sp.csc_array(P / money), q / money, sp.csc_array(A), l, u, none, np.zeros(0), 0),
                           deadline, None)  # fmt: skip
-        result = QPResult(found.x, found.y * money, found.status)
-        if result.status.startswith(("failed", "declined")):
+        result = QPResult(found.x, found.y * money, found.status, found.why)
+        if result.status in (Status.FAILED, Status.DECLINED):
             return result
-        if result.status == "optimal":
+        if result.status is Status.OPTIMAL:
             worst, allowed = float(residuals(P, q, A, l, u, result.x, result.y).max()), CHECKED
         else:
             worst, allowed = _ray_residual(P, q, A, l, u, result), RAY
         if worst <= allowed:
             return result
-        return QPResult(result.x, result.y, f"failed: claimed {result.status} with residual {worst:.1e}")
+        return QPResult(result.x, result.y, Status.FAILED, f"claimed {result.status} with residual {worst:.1e}")
 
     def solve(self, program: Program, *, deadline: float | None = None, warm: Candidate | None = None) -> Candidate:
         """A candidate for `certify`, in the Program's own units. `deadline`: seconds from now."""
         n, m = len(program.columns), len(program.row_names)
         if program.cvxpy_terms or program.volatility_limit is not None:
-            return Candidate(program.start, np.zeros(m), "declined: a cone of the user's or a volatility limit")
+            return Candidate.none(program, Status.DECLINED, "a cone of the user's or a volatility limit")
         if program.power.any() and not self.cones:
             return self._by_quadratics(program, deadline)
         scaled, scaling = normalise(program, self.scaling)
@@ -114,7 +116,7 @@ class SparseSolver:
         guess = None if warm is None else scaling.apply(warm)
         result = self._run(qp, deadline, guess)
         multipliers = result.y[qp.first : qp.first + m]
-        return scaling.restore(Candidate(result.x[:n], multipliers, result.status))
+        return scaling.restore(Candidate(result.x[:n], multipliers, result.status, why=result.why))
 
     def _by_quadratics(self, program: Program, deadline: float | None) -> Candidate:
         """A rough candidate without cones: quadratics that touch |x|^(3/2) at the last answer's trades, from above.
@@ -123,17 +125,19 @@ class SparseSolver:
         """
         ends = None if deadline is None else time.perf_counter() + deadline
         unit = column_scale(program)
-        trade, answer = unit, Candidate(program.start, np.zeros(len(program.row_names)), "failed: no time")
+        trade, answer = unit, Candidate.none(program, Status.FAILED, "no time")
         for _ in range(_ROUNDS):
             left = None if ends is None else ends - time.perf_counter()
             if left is not None and left <= 0:
                 break
             curved = program.quadratic + 0.75 * program.power / np.sqrt(trade)
             answer = self.solve(replace(program, power=np.zeros_like(curved), quadratic=curved), deadline=left)
-            if answer.status != "optimal":
+            if answer.status is not Status.OPTIMAL:
                 return answer
             trade = np.maximum(np.abs(answer.h - program.start), _SMALLEST * unit)
-        return replace(answer, status="rough: 3/2 powers by quadratics") if answer.status == "optimal" else answer
+        if answer.status is not Status.OPTIMAL:
+            return answer
+        return replace(answer, status=Status.ROUGH, why="3/2 powers by quadratics")
 
     def _run(self, qp: SparseQP, deadline: float | None, warm: Candidate | None) -> QPResult:
         raise NotImplementedError

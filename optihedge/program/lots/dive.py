@@ -11,6 +11,7 @@ import numpy as np
 from optihedge.program.general.scaling import column_risk
 from optihedge.program.lots.grid import Grid
 from optihedge.program.program import Array, Program, cost_of_holding, cost_of_trading, risk_value
+from optihedge.program.status import Status
 
 _SHARE = 0.15  # of the legs still to be made whole, fixed before the rest is solved again
 _ROUNDS = 8  # solves of the dive; then what is left is rounded: each further one only moves the remainder on
@@ -25,8 +26,8 @@ class Answer(Protocol):
         """Quantities, n contracts."""
 
     @property
-    def status(self) -> str:
-        """The solver's word: optimal, infeasible, or why not."""
+    def status(self) -> Status:
+        """What is proved of them, or claimed."""
 
 
 def dive(
@@ -57,7 +58,7 @@ def dive(
             solves += 1
             told = np.isfinite(answer.h).all()
             if program.cvxpy_terms:  # these stay hard: the lots fixed so far may leave no answer
-                told &= answer.status == "optimal"
+                told &= answer.status is Status.OPTIMAL
             h = np.clip(answer.h, lower, upper) if told else h
     lumpy = np.flatnonzero((grid.lot > 0) & (grid.low <= grid.high))
     h[lumpy] = _snap(grid, h, lumpy)

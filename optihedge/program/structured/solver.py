@@ -15,6 +15,7 @@ import numpy as np
 
 from optihedge.program.certificate import certify
 from optihedge.program.program import RESIDUAL_TOLERANCE, Array, Candidate, Program
+from optihedge.program.status import Status
 from optihedge.program.structured.interior_point import InteriorPoint
 from optihedge.program.structured.newton_polish import PROXIMAL, Point, polish_point, predict
 from optihedge.program.structured.newton_system import NewtonSystem
@@ -42,7 +43,7 @@ class Structured:
     name: ClassVar[str] = "structured"
 
     def solve(self, program: Program, *, deadline: float | None = None, warm: Candidate | None = None) -> Candidate:
-        """A candidate with status optimal, infeasible, 'declined: why' or 'failed: why'. `deadline`: seconds from now.
+        """A candidate that is optimal, infeasible, declined or failed. `deadline`: seconds from now.
 
         Infeasible: the multipliers prove it (Farkas); h is where the search ended. A warm start of other shape or with
         anything not finite is ignored.
@@ -52,30 +53,30 @@ class Structured:
 
 
 def polish(program: Program, candidate: Candidate, *, steps: int = 40, deadline: float | None = None) -> Candidate:
-    """Any candidate, rough as it may be, brought to machine precision from its multipliers; 'failed' if it is not."""
+    """Any candidate, rough as it may be, brought to machine precision from its multipliers; FAILED if it is not."""
     stop = np.inf if deadline is None else time.perf_counter() + deadline
     with np.errstate(all="ignore"):
         why = _declined(program)
         if why:
-            return replace(candidate, status=f"declined: {why}")
+            return replace(candidate, status=Status.DECLINED, why=why)
         form = standard_form(program)
         if not len(form.lower):
             return _without_columns(form)
         if not _usable(program, candidate):
-            return replace(candidate, status="failed: not finite, or of another shape")
+            return replace(candidate, status=Status.FAILED, why="not finite, or of another shape")
         best = _Search(form, stop).polish(*form.coordinates(candidate.h, candidate.multipliers), steps)
-        return _answer(form, best, "failed: not close enough to polish")
+        return _answer(form, best, "not close enough to polish")
 
 
 def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
     why = _declined(program)
     if why:
-        return Candidate(program.start, np.zeros(len(program.row_names)), f"declined: {why}")
+        return Candidate.none(program, Status.DECLINED, why)
     form = standard_form(program)
     if len(form.folded.broken) or not len(form.lower):
         return _without_columns(form)
     if form.work > _LARGEST_WORK:
-        return Candidate(program.start, np.zeros(len(program.row_names)), f"declined: {form.work:.0e} products a step")
+        return Candidate.none(program, Status.DECLINED, f"{form.work:.0e} products a step")
     search = _Search(form, stop)
     best = None
     if warm is not None and _usable(program, warm):
@@ -88,9 +89,9 @@ def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
         return _contradiction(form, cold)
     best = cold if best is None else min(best, cold, key=_badness)
     if best.proof.passes(_ENOUGH) or word == "deadline":
-        return _answer(form, best, "failed: deadline" if word == "deadline" else "failed: gap")
+        return _answer(form, best, "deadline" if word == "deadline" else "gap")
     answer = _least_violation(form, best, stop)
-    if not answer.status.startswith("failed: no convergence"):
+    if answer.status is not Status.FAILED:
         return answer
     rough = best
     for _ in range(_LOOKS):
@@ -98,7 +99,7 @@ def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
         if closer is None:
             break
         found, rough = _answer(form, closer), closer
-        if found.status == "optimal":
+        if found.status is Status.OPTIMAL:
             return found
     finer = standard_form(program, _FINER)
     again, _ = _Search(finer, stop).cold()
@@ -185,7 +186,7 @@ def _least_violation(form: StandardForm, best: Point, stop: float) -> Candidate:
     """Minimise what the hard rows are missed by: proof that no quantities meet them, or a solve inside tolerance."""
     hard = np.isinf(form.penalty) & (form.compliance == 0)
     if not hard.any():
-        return _answer(form, best, "failed: no convergence")
+        return _answer(form, best, "no convergence")
     point, word = _Search(form.elastic(_ELASTIC_RISK), stop).cold(lambda one: ray_gap(form, one.V) > 0)
     if ray_gap(form, point.V) > 0:
         return _contradiction(form, point)
@@ -195,25 +196,25 @@ def _least_violation(form: StandardForm, best: Point, stop: float) -> Candidate:
     low, high = np.where(hard, np.minimum(form.low, r), form.low), np.where(hard, np.maximum(form.high, r), form.high)
     missed = np.maximum(form.low - low, high - form.high)
     if word == "deadline" or not missed.any() or (missed > 0.9 * allowed).any():
-        return _answer(form, best, f"failed: no convergence ({word})")
+        return _answer(form, best, f"no convergence ({word})")
     near = replace(form, low=low, high=high)  # the rows contradict each other by less than their tolerances
     inside, word = _Search(near, stop).cold()
     point = Point(inside.h, inside.V, prove(form, inside.h, inside.V, scale_floor(form)))
-    return _answer(form, min(best, point, key=_badness), f"failed: no convergence ({word})")
+    return _answer(form, min(best, point, key=_badness), f"no convergence ({word})")
 
 
-def _answer(form: StandardForm, point: Point, otherwise: str = "failed: gap") -> Candidate:
+def _answer(form: StandardForm, point: Point, otherwise: str = "gap") -> Candidate:
     """The point as a candidate: optimal where its proof is exact, or holds in the Program's own arithmetic too."""
-    candidate = Candidate(form.quantities(point.h), form.row_multipliers(point.V), "optimal")
+    candidate = Candidate(form.quantities(point.h), form.row_multipliers(point.V), Status.OPTIMAL)
     if point.proof.exact(_EXACT) or (point.proof.passes(_ENOUGH) and certify(form.program, candidate).optimal):
         return candidate
-    return replace(candidate, status=otherwise)
+    return replace(candidate, status=Status.FAILED, why=otherwise)
 
 
 def _contradiction(form: StandardForm, point: Point) -> Candidate:
     """The hard rows' multipliers as a ray: no quantities in the box meet the limits they weigh."""
     V = np.where(np.isinf(form.penalty) & (form.compliance == 0), point.V, 0.0)
-    return Candidate(form.quantities(point.h), form.row_multipliers(V / np.abs(V).max()), "infeasible")
+    return Candidate(form.quantities(point.h), form.row_multipliers(V / np.abs(V).max()), Status.INFEASIBLE)
 
 
 def _without_columns(form: StandardForm) -> Candidate:
@@ -223,4 +224,6 @@ def _without_columns(form: StandardForm) -> Candidate:
     if len(broken):
         multipliers[:] = 0.0
         multipliers[broken[0]] = form.folded.broken_side[0]
-    return Candidate(np.clip(p.start, p.lower, p.upper), multipliers, "infeasible" if len(broken) else "optimal")
+    return Candidate(
+        np.clip(p.start, p.lower, p.upper), multipliers, Status.INFEASIBLE if len(broken) else Status.OPTIMAL
+    )
