@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -143,6 +144,22 @@ def test_help_teaches_with_an_example(command: list[str], capsys: pytest.Capture
     assert f"optihedge {command[0] if command else 'demo'}" in text
 
 
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(["--version"], capsys)
+    assert code == 0 and text.split() == ["optihedge", version("optihedge")]
+
+
+def test_a_file_that_cannot_be_read_is_named_and_no_internal_error(
+    example_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "quotes.csv")
+
+    monkeypatch.setattr("optihedge.market.snapshot.read_market", refused)
+    code, text = run(["check", "beta_hedge", "--data", str(example_folder)], capsys)
+    assert code == 5 and "Permission denied: 'quotes.csv'" in text and "internal" not in text
+
+
 def test_the_demo_hedges_with_every_shipped_model_in_under_a_gigabyte(tmp_path: Path) -> None:
     code = (
         "import resource, sys; from optihedge.cli import main; code = main(['demo', '--out', sys.argv[1]]);"
@@ -200,7 +217,7 @@ def test_an_interrupt_leaves_whole_results_and_says_so(
 
 def test_into_a_pipe_it_prints_no_markup_and_no_progress(example_folder: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "optihedge.cli", "run", "beta_hedge", "market_neutral", "--data", str(example_folder),
+        [sys.executable, "-m", "optihedge", "run", "beta_hedge", "market_neutral", "--data", str(example_folder),
          "--as-of", AS_OF, "--out", str(tmp_path)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip

@@ -1,0 +1,87 @@
+"""Verbs that look and leave no list: explain, evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from optihedge.cli.options import Allow, AsOf, Books, Data, book_paths, load_models
+from optihedge.cli.screen import console_of, print_frame, say
+from optihedge.errors import DataError, OptihedgeError, SpecError
+
+Hedging = Annotated[list[str] | None, typer.Option("--hedge", help="A driver that hedges; repeat. Default: market.")]
+EXPLAIN = "[bold]Example[/bold]\n\noptihedge explain delta_neutral --data data/2026-01-20"
+EVALUATE = "[bold]Example[/bold]\n\noptihedge evaluate --data data/2026-01-20 --hedge SPX --plot risk.png"
+
+
+def explain(
+    model: Annotated[str, typer.Argument(help="Name of a shipped hedging model, or path of a .toml file.")],
+    data: Data,
+    book: Books = None,
+    as_of: AsOf = None,
+    allow: Allow = None,
+) -> None:
+    """Hedge and say why: exposures, what each binding limit costs, baselines, the proof; or what must give way."""
+    from optihedge.batch.books import read_books
+    from optihedge.hedge.explain import explain as sentences
+    from optihedge.market.snapshot import read_market
+    from optihedge.trades.checks import checked
+
+    loaded = load_models([model], allow)
+    market = read_market(data, as_of=as_of)
+    books, failed = read_books(book_paths(data, book), market)
+    if failed:
+        raise DataError("\n".join(failed.values()))
+    console = console_of()
+    code = 0
+    for label, quantities in books.items():
+        console.rule(escape(label))
+        try:
+            hedge, verdict = checked(next(iter(loaded.values())).hedge(market, quantities))
+        except SpecError:
+            raise
+        except OptihedgeError as error:
+            say(console, f"{error.code}: {error}")
+            code = 1
+            continue
+        say(console, hedge)
+        for sentence in sentences(hedge):
+            say(console, f"- {sentence}")
+        for reason in verdict.reasons:
+            say(console, f"HELD: {reason}")
+        code = max(code, int(verdict.held))
+    raise typer.Exit(code)
+
+
+def evaluate(
+    data: Data,
+    hedge: Hedging = None,
+    start: Annotated[int, typer.Option("--start", min=20, help="Rows of history before the first forecast.")] = 252,
+    refit: Annotated[int, typer.Option("--refit", min=1, help="Rows between fits.")] = 5,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Picture to write: .png, .svg or .pdf.")] = None,
+    as_of: AsOf = None,
+) -> None:
+    """Rank risk estimators on the market's own history: forecasts from past rows only, against what came.
+
+    bias 1 is right, above 1 risk was understated; qlike and variances are against the first estimator, lower is better.
+    """
+    from optihedge.backtest.evaluate import evaluate_risk, usual_estimators
+    from optihedge.market.snapshot import read_market
+
+    if plot is not None and not (plot.suffix in (".png", ".svg", ".pdf") and plot.parent.is_dir()):
+        raise typer.BadParameter(f"{plot}: give a .png, .svg or .pdf in a folder that is there", param_hint="--plot")
+    market = read_market(data, as_of=as_of)
+    prices = market.drivers.index[market.drivers["kind"].isin(["price", "fx"])]
+    marked = market.drivers.index[market.drivers["market"].to_numpy(dtype=bool)]
+    result = evaluate_risk(
+        usual_estimators(), market.moves()[prices], start=start, refit=refit, hedges=tuple(hedge or marked),
+    )  # fmt: skip
+    console = console_of()
+    print_frame(console, "estimators, best first", result.ranking())
+    say(console, str(result).splitlines()[-1])
+    if plot is not None:
+        result.plot().savefig(plot)
+        say(console, f"picture in {plot}")

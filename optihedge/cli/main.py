@@ -1,0 +1,76 @@
+"""The command line: its verbs, and what its exit codes say."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Annotated
+
+import typer
+
+from optihedge.cli import look, night, start
+from optihedge.cli.screen import console_of, save_trace, say
+from optihedge.errors import OptihedgeError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help=(
+        "Hedge a book: read a market, solve, prove the answer, and write a trade list that can be executed.\n\n"
+        "A market is a folder of CSV files (market.toml, instruments.csv, quotes.csv, and optionally drivers.csv, "
+        "history.csv, ...), a book is a CSV with the columns instrument and quantity, a hedging model is a TOML file "
+        "or the name of a shipped one. Try [bold]optihedge demo[/bold] first: it writes and hedges all of these.\n\n"
+        "Exit codes: 0 all done; 1 some book failed or was held; 2 wrong usage; 3 nothing usable (data or model files);"
+        " 5 a file or folder that cannot be read or written; 6 internal error (its trace is saved)."
+    ),
+)
+app.command(epilog=night.RUN)(night.run)
+app.command(epilog=start.CHECK)(start.check)
+app.command(epilog=look.EXPLAIN)(look.explain)
+app.command(epilog=look.EVALUATE)(look.evaluate)
+app.command(epilog=start.DEMO)(start.demo)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"optihedge {version('optihedge')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _all(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line and return its exit code."""
+    errors = console_of(stderr=True)
+    stopped = "interrupted; what was finished is whole, run again for the rest"
+    try:
+        code = int(app(args=arguments, prog_name="optihedge", standalone_mode=False) or 0)
+        if code == 130:
+            say(errors, stopped)
+        return code
+    except OptihedgeError as error:
+        say(errors, f"{error.code}: {error}")
+        return 3
+    except OSError as error:
+        say(errors, f"storage: {error}; free the place or give another")
+        return 5
+    except KeyboardInterrupt:
+        say(errors, stopped)
+        return 130
+    except Exception as error:
+        show = getattr(error, "show", None)
+        if callable(show):  # wrong usage, with typer's own message
+            show()
+            return int(getattr(error, "exit_code", 2))
+        save_trace(traceback.format_exc())
+        return 6

@@ -1,0 +1,75 @@
+"""Verbs to start with: demo, check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from optihedge.cli.night import probed, run_books
+from optihedge.cli.options import Allow, AsOf, Books, Data, Models, book_paths, load_models
+from optihedge.cli.screen import console_of, print_suspects, print_table, say
+from optihedge.errors import DataError, OptihedgeError, SpecError
+
+DEMO = "[bold]Example[/bold]\n\noptihedge demo --out demo"
+CHECK = "[bold]Example[/bold]\n\noptihedge check delta_neutral --data data/2026-01-20"
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the example market and its results.")] = Path("out"),
+) -> None:
+    """Hedge the embedded example: a long-short stock book with short index options, on real prices of 2016."""
+    from optihedge.example import AS_OF, write_example
+    from optihedge.hedge.modelfile import load_model, model_names
+
+    probed(out)
+    data = write_example(out / "example")
+    models = {name: load_model(name) for name in model_names()}
+    say(
+        console_of(),
+        f"Example market written to {data}: real closes of 30 June 2016; spreads, fees, volumes and "
+        "option premiums are assumptions, labelled in instruments.csv.",
+    )
+    send = "optimal_hedge"
+    as_of = AS_OF.strftime("%Y-%m-%dT%H:%M:%SZ")
+    raise typer.Exit(run_books(models, data, [data / "book.csv"], out, send=send, as_of=as_of, show=send))
+
+
+def check(models: Models, data: Data, book: Books = None, as_of: AsOf = None, allow: Allow = None) -> None:
+    """Read and validate the market, the books and the models; build every problem; solve nothing.
+
+    Without --as-of it also says whether run would refuse the quotes as too old.
+    """
+    from optihedge.batch.books import read_books, refuse_unread
+    from optihedge.batch.run import refuse_stale, suspects
+    from optihedge.market.snapshot import read_market
+
+    loaded = load_models(models, allow)
+    market = read_market(data, as_of=as_of)
+    console = console_of()
+    say(console, repr(market))
+    print_suspects(console, suspects(market))
+    books, failed = read_books(book_paths(data, book), market)
+    refuse_unread(books, failed)
+    rows = [(name, "", "failed", why) for name, why in failed.items()]
+    for label, quantities in books.items():
+        for name, model in loaded.items():
+            try:
+                program = model.problem(market, quantities).program
+                n, k, s, m = program.size
+                rows.append((label, name, "ok", f"{n} columns, {k + s} risk rows, {m} limits"))
+            except SpecError as error:
+                rows.append((label, name, "skipped", str(error)))
+            except OptihedgeError as error:
+                rows.append((label, name, "failed", f"{error.code}: {error}"))
+    print_table(console, "checked", ("book", "model", "status", "what"), rows)
+    if as_of is None:
+        try:
+            refuse_stale(market, pd.Timestamp.now("UTC"), books)
+        except DataError as error:
+            say(console, f"run would refuse: {error}")
+    served = {label for label, _, status, _ in rows if status == "ok"}
+    bad = any(status == "failed" for _, _, status, _ in rows) or any(label not in served for label in books)
+    raise typer.Exit(int(bad))
