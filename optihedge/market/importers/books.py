@@ -1,0 +1,73 @@
+"""Order books from messages: whole books and changes of levels, to the last state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import pandas as pd
+
+from optihedge.market.importers.intake import Intake
+
+Level = tuple[float, float]
+Message = tuple[pd.Timestamp, bool, list[Level], list[Level]]
+"""Its time, whether it is a whole book, bids, asks (price, size); in a change a size of 0 takes the level away."""
+
+
+def levels_of(levels: object) -> list[Level]:
+    """Price and size of each level written as [price, size, ...], ['new', price, size] or a mapping; others go."""
+    found = []
+    for level in levels if isinstance(levels, (list, tuple)) else []:
+        if isinstance(level, dict):
+            pair = [level.get("price", level.get("px", level.get("p"))), level.get("size", level.get("sz", level.get(
+                "amount", level.get("qty", level.get("s")))))]  # fmt: skip
+        elif isinstance(level, (list, tuple)) and len(level) == 3 and level[0] in ("new", "change", "delete"):
+            pair = [level[1], 0.0 if level[0] == "delete" else level[2]]
+        else:
+            pair = list(level[:2]) if isinstance(level, (list, tuple)) else []
+        try:
+            price, size = (float(value) for value in pair)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            continue
+        if math.isfinite(price) and math.isfinite(size) and size >= 0:
+            found.append((price, size))
+    return found
+
+
+def last_book(label: str, messages: Iterable[Message], intake: Intake) -> None:
+    """Put the book as it stands after the messages into the intake. Changes before the first whole book are not used."""
+    bids: dict[float, float] = {}
+    asks: dict[float, float] = {}
+    when, started, early = pd.NaT, False, 0
+    for time, whole, new_bids, new_asks in messages:
+        if intake.until is not None and time is not pd.NaT and time > intake.until:
+            break
+        if whole:
+            bids, asks, started = {}, {}, True
+        elif not started:
+            early += 1
+            continue
+        for side, levels in ((bids, new_bids), (asks, new_asks)):
+            for price, size in levels:
+                if size > 0:
+                    side[price] = size
+                else:
+                    side.pop(price, None)
+        when = time
+    if early:
+        intake.reject(f"changes of the book of {label}", "no whole book came before them", count=early)
+    if started:
+        book(label, when, list(bids.items()), list(asks.items()), intake)
+
+
+def book(label: str, time: pd.Timestamp, bids: list[Level], asks: list[Level], intake: Intake) -> None:
+    """A whole book: its levels as depth, its best as a quote; nothing on a side is said as such."""
+    bids = sorted(((p, s) for p, s in bids if s > 0), reverse=True)
+    asks = sorted((p, s) for p, s in asks if s > 0)
+    best = {"bid": bids[:1], "ask": asks[:1]}
+    row: dict[str, object] = {"instrument": label, "time": time}
+    for side, levels in best.items():
+        row[side], row[f"{side}_size"] = levels[0] if levels else (math.nan, math.nan)
+    intake.quotes(pd.DataFrame([row]))
+    rows = [(label, time, side, p, s) for side, levels in (("bid", bids), ("ask", asks)) for p, s in levels]
+    intake.add("depth", pd.DataFrame(rows, columns=["instrument", "time", "side", "price", "size"]))

@@ -1,0 +1,244 @@
+"""A market folder from what was imported: one instant, every contract with a price, books beside it, all of it named.
+
+Nothing is invented: what has no price, no path to the base currency or is expired stays out and is listed; what is
+held stays in the book whatever is missing, so that a hedge of half a book cannot happen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import DataError
+from optihedge.frames import plain_text, some
+from optihedge.market.importers.imported import PARTS, Imported
+from optihedge.market.instruments import TYPES
+
+UNITS = {
+    "quantity, lot, min_quantity, sizes, volume": "contracts",
+    "venue_amount": "what the venue counts for one contract",
+    "price, bid, ask, mark, tick": "price units of the instrument (coin for an inverse option)",
+    "multiplier": "units of the underlying per contract; quote currency for an inverse future",
+    "fee": "one-way, fraction of notional; fee_cap of an option's value; fee_per_contract in its currency",
+    "vol": "decimal",
+    "funding_rate": "per interval of funding_hours, positive: long pays",
+    "time, expiry": "UTC",
+}
+_NO_PRICE = "no price of it in these files"
+
+
+@dataclass(frozen=True, eq=False)
+class MarketFrames:
+    """The frames of one instant as a market takes them, the books, and what stands in the way.
+
+    left       what is not in the market, with the reason, in the columns of `Imported.rejected`
+    problems   sentences about what is held and cannot be valued: `run` would refuse that book
+    """
+
+    instruments: pd.DataFrame
+    quotes: pd.DataFrame
+    depth: pd.DataFrame
+    books: pd.DataFrame
+    base_currency: str
+    as_of: pd.Timestamp
+    left: pd.DataFrame
+    problems: tuple[str, ...] = ()
+
+
+def market_frames(found: Imported, *, base_currency: str = "", as_of: pd.Timestamp | None = None) -> MarketFrames:
+    """The market at `as_of` (default: the last time that a price was seen). Raises DataError where there is none.
+
+    base_currency   by default the money that the source itself reckons in
+    """
+    base = base_currency or found.money
+    if not base:
+        raise DataError("the files say no currency that all is measured in; name one with --base")
+    quotes = quotes_at(found.quotes, as_of)
+    seen = quotes["time"].max()
+    if as_of is None and (seen is pd.NaT or not len(quotes)):
+        raise DataError("the files hold no price with a time: nothing to make a market of; add tickers or order books")
+    as_of = seen if as_of is None else as_of
+    books = books_at(found.books, as_of)
+    instruments = _with_cash(found.instruments, books)
+    left: list[tuple[str, str]] = []
+    keep = _usable(instruments, quotes, as_of, base, left)
+    instruments, quotes = instruments[keep], quotes[quotes["instrument"].isin(instruments["instrument"][keep])]
+    depth = found.depth[found.depth["instrument"].isin(instruments["instrument"]) & ~(found.depth["time"] > as_of)]
+    held = books["instrument"][~books["instrument"].isin(instruments["instrument"])]
+    reasons = dict(left)
+    problems = tuple(f"{name} is held: {reasons.get(name, _NO_PRICE)}" for name in held.unique())
+    return MarketFrames(
+        instruments=_at_price(instruments, quotes), quotes=_uncrossed(quotes, left),
+        depth=depth[["instrument", "side", "price", "size"]], books=books[["book", "instrument", "quantity"]],
+        base_currency=base, as_of=as_of, left=_counted(left), problems=problems,
+    )  # fmt: skip
+
+
+# ---- one instant ---------------------------------------------------------------------------------------------------
+
+
+def quotes_at(quotes: pd.DataFrame, as_of: pd.Timestamp | None) -> pd.DataFrame:
+    """One row per instrument: of every part the last that was said by then; its time the older of quote's and mark's."""
+    known = quotes[quotes["time"].notna()]
+    if as_of is not None:
+        known = known[known["time"] <= as_of]
+    last = known.sort_values("time", kind="stable").drop_duplicates(["instrument", "part"], keep="last")
+    table = pd.DataFrame(index=pd.Index(last["instrument"].unique(), name="instrument"))
+    times = []
+    for part, fields in PARTS.items():
+        rows = last[last["part"] == part].set_index("instrument")
+        table = table.join(rows[list(fields)])
+        if part in ("top", "mark"):
+            times.append(rows["time"].reindex(table.index))
+    table.insert(0, "time", pd.concat(times, axis=1).min(axis=1).fillna(as_of))
+    return table.reset_index()
+
+
+def books_at(books: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    """What each book holds: per scope its last statement by then (one without a time counts as of then)."""
+    known = books[~(books["time"] > as_of)].assign(time=lambda b: b["time"].fillna(as_of))
+    newest = known.groupby(["book", "scope"])["time"].transform("max")
+    known = known[known["time"] == newest].drop_duplicates(["book", "scope", "instrument"], keep="last")
+    summed = known.groupby(["book", "instrument"], sort=False, as_index=False)["quantity"].sum()
+    return summed[summed["quantity"] != 0]
+
+
+def _with_cash(instruments: pd.DataFrame, books: pd.DataFrame) -> pd.DataFrame:
+    """The instruments, and a cash instrument for each currency that is held and is no contract."""
+    monies = [name for name in books["instrument"].unique() if name not in set(instruments["instrument"])]
+    monies = [name for name in monies if name.isalnum() and len(name) <= 6]
+    cash = pd.DataFrame({"instrument": monies, "type": "cash", "underlying": monies, "currency": monies,
+                         "multiplier": 1.0, "symbol": monies})  # fmt: skip
+    return pd.concat([instruments, cash], ignore_index=True) if monies else instruments
+
+
+def _usable(
+    instruments: pd.DataFrame, quotes: pd.DataFrame, as_of: pd.Timestamp, base: str, left: list[tuple[str, str]]
+) -> np.ndarray:
+    """Which instruments have a price, are not expired and have a path to base; the others are listed in `left`."""
+    name = instruments["instrument"]
+    cash = (instruments["type"] == "cash").to_numpy()
+    expired = (instruments["expiry"] <= as_of).fillna(False).to_numpy()
+    quoted = quotes.set_index("instrument")[["bid", "ask", "mark"]].gt(0).any(axis=1)
+    signed = name[instruments["type"] == "future"]
+    quoted |= quotes.set_index("instrument")[["bid", "ask", "mark"]].notna().any(axis=1) & quoted.index.isin(signed)
+    priced = cash | name.map(quoted).fillna(False).to_numpy(dtype=bool)
+    keep = ~expired & priced
+    pathless = _pathless(instruments[keep], base)
+    inverse = instruments["type"].map({t: kind.inverse for t, kind in TYPES.items()}).fillna(False).to_numpy(dtype=bool)
+    stuck = instruments["currency"].isin(pathless).to_numpy() | (instruments["underlying"].isin(pathless) & (
+        cash | inverse)).to_numpy()  # fmt: skip
+    for row in np.flatnonzero(~keep | stuck):
+        money = instruments["currency"].iloc[row]
+        why = "expired" if expired[row] else _NO_PRICE if not priced[row] else (
+            f"no price of {money} in {base} in these files; add a pair that has it")  # fmt: skip
+        left.append((name.iloc[row], why))
+    return keep & ~stuck
+
+
+def _pathless(instruments: pd.DataFrame, base: str) -> set[str]:
+    """Currencies that no chain of index, spot or inverse contracts leads to base from."""
+    links = instruments[instruments["type"] != "cash"]
+    coins = links["type"].isin(["index", "spot"]) | links["type"].astype(str).str.startswith("inverse")
+    edges: dict[str, set[str]] = {}
+    for asset, money in links.loc[coins, ["underlying", "currency"]].drop_duplicates().itertuples(index=False):
+        edges.setdefault(asset, set()).add(money)
+        edges.setdefault(money, set()).add(asset)
+    reached, queue = {base}, [base]
+    while queue:
+        for other in edges.get(queue.pop(), ()):
+            if other not in reached:
+                reached.add(other)
+                queue.append(other)
+    return set(instruments["currency"]) - reached
+
+
+def _uncrossed(quotes: pd.DataFrame, left: list[tuple[str, str]]) -> pd.DataFrame:
+    """The quotes without the sides of crossed ones, which no trade can rely on."""
+    crossed = (quotes["bid"] > quotes["ask"]) & (quotes["ask"] > 0)
+    left.extend((f"bid and ask of {name}", "crossed: the bid is above the ask") for name in quotes["instrument"][crossed])
+    sides = ["bid", "ask", "bid_size", "ask_size"]
+    return quotes.assign(**{side: quotes[side].where(~crossed) for side in sides})
+
+
+def _at_price(instruments: pd.DataFrame, quotes: pd.DataFrame) -> pd.DataFrame:
+    """The tick of each contract at its price, where the venue has steps: [{above_price, tick_size}]."""
+    table = instruments.drop(columns="tick_steps", errors="ignore")
+    if "tick_steps" not in instruments.columns:
+        return table
+    price = quotes.set_index("instrument")[["ask", "mark"]].max(axis=1)
+    ticks = []
+    for name, tick, steps in zip(instruments["instrument"], instruments["tick"], instruments["tick_steps"], strict=True):
+        for step in steps if isinstance(steps, list) else []:
+            if price.get(name, 0.0) > step.get("above_price", np.inf):
+                tick = max(tick, float(step["tick_size"]))
+        ticks.append(tick)
+    return table.assign(tick=ticks)
+
+
+def _counted(left: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """Left contracts as rows: one per reason, the first few named."""
+    rows = pd.DataFrame(list(left), columns=["what", "why"])
+    grouped = rows.groupby("why", sort=False)["what"].agg([lambda names: some(names, 5), "size"])
+    return pd.DataFrame({"file": "", "place": "", "what": grouped.iloc[:, 0], "why": grouped.index,
+                         "count": grouped.iloc[:, 1]}).reset_index(drop=True)  # fmt: skip
+
+
+# ---- writing -------------------------------------------------------------------------------------------------------
+
+
+def write_market(found: Imported, folder: Path | str, frames: MarketFrames, sources: dict[str, str]) -> Path:
+    """Write market.toml, instruments, quotes, depth, book, fills, events, what was left, and import.json; its path.
+
+    sources   file -> SHA-256 of what was read
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    instant = frames.as_of.isoformat().replace("+00:00", "Z")
+    settings = {"base_currency": frames.base_currency, "as_of": instant, "on_missing": "freeze"}
+    _write(folder / "market.toml", "".join(f'{key} = "{value}"\n' for key, value in settings.items()))
+    books = frames.books if (frames.books["book"] != "").any() else frames.books.drop(columns="book")
+    left = pd.concat([found.rejected, frames.left], ignore_index=True)
+    tables = {
+        "instruments": frames.instruments, "quotes": frames.quotes, "depth": frames.depth, "book": books,
+        "fills": found.fills, "events": found.events, "venue_greeks": found.greeks[found.greeks["time"] <= frames.as_of],
+        "left": left,
+    }  # fmt: skip
+    for name, table in tables.items():
+        path = folder / f"{name}.csv"
+        if len(table):
+            _write(path, csv_text(table))
+        else:
+            path.unlink(missing_ok=True)
+    about = {
+        "as_of": instant, "base_currency": frames.base_currency, "files": sources, "units": UNITS,
+        "notes": list(found.notes), "problems": list(frames.problems),
+        "rows": {name: len(table) for name, table in tables.items()},
+    }  # fmt: skip
+    _write(folder / "import.json", json.dumps(about, indent=1, sort_keys=True) + "\n")
+    return folder
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """The table as CSV without its empty columns: UTC instants with Z, no text that a spreadsheet would compute."""
+    filled = table.loc[:, [not ((column.isna() | (column.astype(str) == "")).all()) for _, column in table.items()]]
+    out = {}
+    for name, column in filled.items():
+        if isinstance(column.dtype, pd.DatetimeTZDtype):
+            out[name] = [t.isoformat().replace("+00:00", "Z") if t is not pd.NaT else "" for t in column]
+        elif pd.api.types.is_numeric_dtype(column):
+            out[name] = column
+        else:
+            out[name] = [plain_text(str(v)) if not pd.isna(v) else "" for v in column]
+    return pd.DataFrame(out).to_csv(index=False, lineterminator="\n")
+
+
+def _write(path: Path, text: str) -> None:
+    aside = path.with_name(f".{path.name}.new")
+    aside.write_text(text, encoding="utf-8", newline="")
+    aside.replace(path)

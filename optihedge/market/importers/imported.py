@@ -1,0 +1,59 @@
+"""What an import yields: frames in our words and units, notes, and everything that was left, with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+INSTRUMENTS = (
+    "instrument", "type", "underlying", "currency", "multiplier", "expiry", "strike", "right", "venue", "symbol",
+    "venue_amount", "lot", "tick", "min_quantity", "min_notional", "fee", "fee_cap", "fee_per_contract",
+    "settlement_window",
+)  # fmt: skip
+PARTS = {
+    "top": ("bid", "ask", "bid_size", "ask_size"),
+    "mark": ("mark", "underlying_price", "vol", "rate"),
+    "funding": ("funding_rate", "funding_hours"),
+    "volume": ("volume",),
+    "borrow": ("borrow_rate",),
+}
+QUOTES = ("instrument", "time", "part", *(field for fields in PARTS.values() for field in fields))
+DEPTH = ("instrument", "time", "side", "price", "size")
+BOOKS = ("book", "instrument", "quantity", "time", "scope")
+FILLS = ("fill_id", "order_id", "book", "instrument", "quantity", "price", "fee", "money", "time", "source")
+EVENTS = ("event_id", "time", "known_at", "kind", "instrument", "value", "money", "other")
+GREEKS = ("instrument", "time", "venue_delta", "venue_gamma", "venue_vega", "venue_theta", "venue_rho")
+LEFT = ("file", "place", "what", "why", "count")
+FRAMES = {
+    "instruments": INSTRUMENTS, "quotes": QUOTES, "depth": DEPTH, "books": BOOKS, "fills": FILLS, "events": EVENTS,
+    "greeks": GREEKS, "rejected": LEFT,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """What the files of one source say.
+
+    instruments   one row per contract, fields of a market's instruments, further facts of the source beside them
+    quotes        what was seen when: a row speaks of one `part` (see PARTS) of one instrument at one time
+    depth         the last order book of each instrument (price units, contracts)
+    books         positions and cash by book, cash under its currency's name; `scope` is what a statement speaks of
+                  (the positions of one coin, the balances): a later one of the same scope replaces an earlier one
+    fills         our own executions: signed contracts, price in price units, fee in `money`
+    events        dividends, splits, funding ..., the columns of events.csv
+    greeks        the venue's own, in its units: for comparison, never used
+    rejected      what has no place here or was not understood: file, place, what, why, how often
+    money         the currency that the source itself reckons in, or ''
+    """
+
+    instruments: pd.DataFrame
+    quotes: pd.DataFrame
+    depth: pd.DataFrame
+    books: pd.DataFrame
+    fills: pd.DataFrame
+    events: pd.DataFrame
+    greeks: pd.DataFrame
+    rejected: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    money: str = ""

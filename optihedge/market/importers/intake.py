@@ -1,0 +1,153 @@
+"""Intake: where readers put what they find. Records are told apart by their fields, never by the name of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from optihedge.market.importers.fields import Fields
+from optihedge.market.importers.imported import FRAMES, PARTS, Imported
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A kind of record, known by the fields it has.
+
+    needs, lacks   fields that it has, and that it never has
+    read           puts a frame of such records into an Intake; None: understood, and `why` it has no place here
+    """
+
+    name: str
+    needs: frozenset[str]
+    read: Callable[[Fields, Intake], None] | None = None
+    why: str = ""
+    lacks: frozenset[str] = frozenset()
+
+
+def shape(
+    name: str, needs: str, read: Callable[[Fields, Intake], None] | None = None, why: str = "", lacks: str = ""
+) -> Shape:
+    """A Shape with its fields written as words."""
+    return Shape(name, frozenset(needs.split()), read, why, frozenset(lacks.split()))
+
+
+class Intake:
+    """What the files of one source have said so far.
+
+    until     later observations are not read;  account   the book that positions, cash and fills belong to
+    money     the currency that the source itself reckons in
+    fees      an account's own taker fees, by whatever key the source uses: how (fixed, relative) and how much
+    """
+
+    def __init__(self, until: pd.Timestamp | None = None, account: str = "") -> None:
+        self.until, self.account = until, account
+        self.file = ""
+        self.money = ""
+        self.fees: dict[tuple[str, str], tuple[str, float]] = {}
+        self.notes: list[str] = []
+        self._frames: dict[str, list[pd.DataFrame]] = {name: [] for name in FRAMES}
+
+    def add(self, name: str, frame: pd.DataFrame) -> None:
+        """Rows of one of the frames of `Imported`. Observations without an instrument or after `until` are dropped."""
+        if self.until is not None and "time" in frame.columns:
+            frame = frame[~(frame["time"] > self.until)]
+        if len(frame):
+            self._frames[name].append(_typed(frame))
+
+    def quotes(self, frame: pd.DataFrame) -> None:
+        """Quotes (instrument, time, any fields of QUOTES): split into the parts that their columns speak of."""
+        for part, fields in PARTS.items():
+            spoken = [field for field in fields if field in frame.columns]
+            if spoken:
+                said = frame[["instrument", "time", *spoken]].assign(part=part)
+                self.add("quotes", said[said[spoken].notna().any(axis=1)] if part != "top" else said)
+
+    def reject(self, what: str, why: str, place: str = "", count: int = 1) -> None:
+        """Name something of the file being read that is left aside."""
+        row = {"file": self.file, "place": place, "what": what, "why": why, "count": count}
+        self._frames["rejected"].append(pd.DataFrame([row]))
+
+    def note(self, text: str) -> None:
+        """Say once what was assumed or taken from elsewhere than the files."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def records(self, records: Iterable[tuple[str, dict]], shapes: tuple[Shape, ...]) -> None:
+        """Sort the records of a file by shape and read each kind at once; the first shape that fits has it."""
+        known: dict[frozenset[str], Shape | None] = {}
+        groups: dict[str, list[dict]] = {}
+        places: dict[str, list[str]] = {}
+        by_name = {one.name: one for one in shapes}
+        for place, record in records:
+            keys = frozenset(record)
+            if keys not in known:
+                known[keys] = next((s for s in shapes if s.needs <= keys and not s.lacks & keys), None)
+            fit = known[keys]
+            name = fit.name if fit is not None else "?" + " ".join(sorted(keys)[:6])
+            groups.setdefault(name, []).append(record)
+            places.setdefault(name, []).append(place)
+        for name, rows in groups.items():
+            one = by_name.get(name)
+            if one is None:
+                self.reject(f"record with {name[1:]}", "no shape that is known", places[name][0], len(rows))
+            elif one.read is None:
+                self.reject(one.name, one.why, places[name][0], len(rows))
+            else:
+                one.read(Fields(pd.DataFrame(rows), self.reject, one.name, places[name]), self)
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """All rows so far of one of the frames, its columns first and in order."""
+        columns = list(FRAMES[name])
+        given = self._frames[name] or [pd.DataFrame(columns=columns)]
+        whole = pd.concat(given, ignore_index=True)
+        return _typed(whole.reindex(columns=[*columns, *(c for c in whole.columns if c not in columns)]))
+
+    def imported(self) -> Imported:
+        """Close the intake: one row of facts per instrument, amounts of the venue in contracts."""
+        instruments = self.frame("instruments").drop_duplicates("instrument", keep="last", ignore_index=True)
+        amount = instruments.set_index("instrument")["venue_amount"].astype(float).fillna(1.0)
+        frames = {}
+        for name, columns in (("quotes", ("bid_size", "ask_size", "volume")), ("depth", ("size",)),
+                              ("books", ("quantity",)), ("fills", ("quantity",))):  # fmt: skip
+            table = self.frame(name)
+            per = table["instrument"].map(amount).astype(float).fillna(1.0)
+            for column in columns:
+                table[column] = np.round(table[column] / per, 12)
+            frames[name] = table
+        depth = frames["depth"]
+        frames["depth"] = depth[depth["time"] == depth.groupby("instrument")["time"].transform("max")].copy()
+        rejected = self.frame("rejected")
+        if len(rejected):
+            by = ["file", "what", "why"]
+            rejected = rejected.groupby(by, sort=False, as_index=False).agg(place=("place", "first"), count=("count", "sum"))
+        return Imported(
+            instruments=instruments, greeks=self.frame("greeks"), events=self.frame("events"),
+            rejected=rejected[list(FRAMES["rejected"])], notes=tuple(self.notes), money=self.money, **frames,
+        )  # fmt: skip
+
+
+_TEXT = frozenset({
+    "instrument", "type", "underlying", "currency", "right", "venue", "symbol", "part", "side", "book", "fill_id",
+    "order_id", "money", "source", "event_id", "kind", "other", "scope", "file", "place", "what", "why",
+})  # fmt: skip
+_TIMES = frozenset({"time", "expiry", "known_at"})
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Known columns as text, UTC instants and floats; further facts as they are."""
+    known = {column for columns in FRAMES.values() for column in columns}
+    typed: dict[str, pd.Series] = {}
+    for name in frame.columns:
+        values = frame[name]
+        if name in _TEXT:
+            typed[name] = values if len(values) == 0 else values.where(values.notna(), "").astype(object)
+        elif name in _TIMES and not isinstance(values.dtype, pd.DatetimeTZDtype):
+            typed[name] = pd.to_datetime(values, utc=True).dt.as_unit("ns")
+        elif name in known and name not in _TIMES:
+            typed[name] = pd.to_numeric(values, errors="coerce").astype(float)
+        else:
+            typed[name] = values
+    return pd.DataFrame(typed, columns=frame.columns, index=frame.index)

@@ -1,0 +1,59 @@
+"""Sources: which reader knows whose files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+
+import pandas as pd
+
+from optihedge.errors import DataError, SpecError
+from optihedge.frames import nearest
+from optihedge.market.importers.imported import Imported
+from optihedge.market.importers.intake import Intake
+from optihedge.market.importers.raw import read_file
+
+SOURCES = {
+    "deribit": "Deribit: instruments, tickers, summaries, books, accounts, positions, own trades; recorded tables",
+}
+"""Names of the sources and what each reads; the reader of a source is the module of its name."""
+
+
+def import_files(
+    source: str, files: Iterable[Path | str], *, as_of: pd.Timestamp | None = None, account: str = ""
+) -> Imported:
+    """What the files (or folders of them) of a source say, up to as_of. `account`: the book they belong to.
+
+    Raises SpecError for an unknown source, DataError where there is no file. A file that cannot be read is among the
+    rejected, with the reason.
+    """
+    if source not in SOURCES:
+        raise SpecError(f"source {source!r} is not known{nearest(source, SOURCES)}; there are {', '.join(SOURCES)}")
+    reader = import_module(f"optihedge.market.importers.{source}")
+    intake = Intake(until=as_of, account=account)
+    paths = _paths(files)
+    for path in paths:
+        intake.file = path.name
+        try:
+            reader.read(read_file(path), intake)
+        except DataError as error:
+            intake.reject("the file", str(error))
+    intake.file = ""
+    reader.finish(intake)
+    return intake.imported()
+
+
+def _paths(files: Iterable[Path | str]) -> list[Path]:
+    """The files, those of folders in the order of their names; hidden files are left out."""
+    found: list[Path] = []
+    for given in files:
+        path = Path(given)
+        if path.is_dir():
+            inner = (p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+            found += sorted(inner, key=lambda p: p.as_posix())
+        else:
+            found.append(path)
+    if not found:
+        raise DataError("no file to import; give files, or a folder that holds some")
+    return found
