@@ -26,6 +26,7 @@ _TRUE, _FALSE = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
 _NUMBER = "write a finite number with a decimal point and no thousands separator, or leave it empty"
 _HUGE = 1e100  # no quantity of a market is larger, or smaller than its inverse; squares of both stay finite
 DAY_END = pd.Timedelta(hours=23, minutes=59, seconds=59)  # of a date without a time
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would compute a text that begins so
 _SAME_WORD = 0.85  # likeness of two words above which one is taken for a slip of the other
 _DATE = r"\d{4}-\d{2}-\d{2}"
 _INSTANT = rf"{_DATE}[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?"
@@ -164,6 +165,12 @@ def some(names: Iterable[object], most: int = 1) -> str:
     """'A, B and 3 more': the first `most` of the names, and how many are left out."""
     words = [str(name) for name in names]
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
+def plain_text(text: object) -> str:
+    """A text that no spreadsheet computes: one that looks like a formula gets an apostrophe before it."""
+    word = str(text)
+    return "'" + word if word.startswith(_FORMULA) else word
 
 
 def misspelt(header: pd.Index, schema: Schema, source: str) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from optihedge.display import page_html
+from optihedge.frames import plain_text
 from optihedge.hedge.explain import explain
 from optihedge.hedge.result import Hedge
 from optihedge.trades.checks import Verdict
-from optihedge.trades.tradelist import csv_text, plain_text, trade_list
+from optihedge.trades.tradelist import csv_text, trade_list
 
 _DIGITS = 10  # significant digits in tables
 FIGURES = ("trades", "turnover", "cost", "penalties", "volatility_before", "volatility_after")

@@ -14,12 +14,11 @@ import pandas as pd
 from optihedge.batch.output import discard, folder_name, instant_name, write_file, write_whole
 from optihedge.batch.record import FIGURES, figures, files, significant
 from optihedge.errors import DataError, OptihedgeError, SpecError
-from optihedge.frames import DAY_END, some
+from optihedge.frames import DAY_END, plain_text, some
 from optihedge.hedge.model import HedgeModel
 from optihedge.market.snapshot import Market, read_market
 from optihedge.risk.problems import BREAKS, Thresholds, find_problems
 from optihedge.trades.checks import checked
-from optihedge.trades.tradelist import plain_text
 
 DEFAULT_MAX_AGE = pd.Timedelta("1D")
 _DIGITS = 8  # significant digits of the summary: a coin's figures are small numbers
@@ -129,6 +128,8 @@ def suspects(market: Market) -> pd.DataFrame:
 
     Nothing is mended and nothing refused, for a real move may look like a missing split.
     """
+    if market.history.empty:
+        return pd.DataFrame(columns=["driver", "date", "until", "problem", "detail"])
     kinds = market.drivers["kind"].to_dict()
     found = find_problems(market.history, kinds, thresholds=Thresholds(look_alike=np.inf))
     return found[found["problem"].isin((*BREAKS, "spike"))].reset_index(drop=True)

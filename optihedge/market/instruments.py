@@ -66,6 +66,7 @@ INSTRUMENTS: Schema = {
     "right": Column("text", choices=("", "C", "P")),
     "forward": Column("text"),
     "venue": Column("text"),
+    "venue_amount": Column("number", above=0.0),
     "lot": Column("number", default=1.0, above=0.0),
     "tick": Column("number", default=0.0, least=0.0),
     "min_quantity": Column("number", default=0.0, least=0.0),
@@ -83,6 +84,8 @@ multiplier    units of the underlying per contract (linear), of the quote curren
 underlying    the asset; cash gets its currency, or the coin whose price moves it against base
 currency      of price and settlement, by default the base; for an inverse contract the coin or its quote currency,
               either names it
+venue_amount  what an order of one contract says at the venue: 10 (USD), 0.001 (coin), 1 (contract); by default the
+              multiplier of an inverse contract, 1 of any other
 fee           one-way, fraction of notional (a maker's may be negative); fee_cap: at most this fraction of an option's
               value; fee_per_contract: settlement currency (quote currency for inverse), added
 lot, min_quantity   contracts;  min_notional  base currency;  tick  price units
@@ -192,9 +195,16 @@ def inverse_profit(
     return quantity * multiplier * (1 / entry - 1 / leave)
 
 
+def venue_amounts(instruments: pd.DataFrame) -> np.ndarray:
+    """What an order of one contract says at its venue: as the instrument does, else as its type implies."""
+    implied = np.where(types_of(instruments)["inverse"], instruments["multiplier"], 1.0)
+    given = instruments["venue_amount"].to_numpy(dtype=float)
+    return np.where(np.isnan(given), implied, given)
+
+
 def contracts_of(amount: pd.Series, instruments: pd.DataFrame) -> pd.Series:
-    """Contracts for a venue's amounts (coin for an option, quote currency for an inverse future). Raises DataError."""
+    """Contracts for a venue's amounts, by instrument (see field venue_amount). Raises DataError."""
     unknown = ~amount.index.isin(instruments.index)
     if unknown.any():
         raise DataError(f"venue_amount of {amount.index[unknown][0]}: no such instrument; add it to instruments.csv")
-    return amount / instruments["multiplier"].reindex(amount.index)
+    return amount / venue_amounts(instruments.loc[amount.index])

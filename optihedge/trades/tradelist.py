@@ -7,8 +7,9 @@ import hashlib
 import numpy as np
 import pandas as pd
 
+from optihedge.frames import plain_text
 from optihedge.hedge.result import Hedge
-from optihedge.market.instruments import types_of
+from optihedge.market.instruments import types_of, venue_amounts
 from optihedge.market.snapshot import Market
 from optihedge.program.program import risk_gradient, row_values
 from optihedge.trades.lots import round_to_lots
@@ -19,7 +20,6 @@ COLUMNS = (
 )  # fmt: skip
 _MONEY_DIGITS, _PRICE_DIGITS = 6, 12  # significant; two decimals at least
 _NOISE = 1e-6  # of what a trade takes off risk: a row that it serves by less does not bind
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would compute a text that begins so
 
 
 def trade_list(hedge: Hedge, *, book: str = "") -> pd.DataFrame:
@@ -42,8 +42,8 @@ def trade_table(
 ) -> pd.DataFrame:
     """The list of `trades` (contracts by instrument, positive buys), COLUMNS, in the market's order of instruments.
 
-    quantity      contracts, signed;  venue_amount  what the venue counts: an inverse future's quote currency, an
-                  inverse option's coin, contracts elsewhere, never negative
+    quantity      contracts, signed;  venue_amount  what the venue counts (see market.instruments), never
+                  negative: USD of a Deribit future, coin of its options, contracts elsewhere
     price         reference price, limit_price the far side of the quote rounded outwards to the tick, both in the
                   instrument's price units; a sell's is at least one tick where the price cannot be negative
     notional      base currency;  cost  half-spread and fees expected, base currency; to cents, and below a thousand to
@@ -58,7 +58,7 @@ def trade_table(
     quantity = trades.to_numpy(dtype=float)
     buys = quantity > 0
     exact = [f"{q:.10g}" for q in quantity]
-    kind, multiplier = types_of(instruments), instruments["multiplier"].to_numpy(float)
+    kind = types_of(instruments)
     lot, tick = instruments["lot"].to_numpy(float), instruments["tick"].to_numpy(float)
     price = market.price[names].to_numpy(float)
     far = np.where(buys, quotes["ask"].to_numpy(float), quotes["bid"].to_numpy(float))
@@ -78,7 +78,7 @@ def trade_table(
             "venue": instruments["venue"].to_numpy(),
             "side": np.where(buys, "BUY", "SELL"),
             "quantity": np.round(quantity, 10),
-            "venue_amount": np.round(np.abs(quantity) * np.where(kind["inverse"], multiplier, 1.0), 10),
+            "venue_amount": np.round(np.abs(quantity) * venue_amounts(instruments), 10),
             "lot": lot,
             "price": rounded_to(price, _PRICE_DIGITS),
             "limit_price": limit,
@@ -145,12 +145,6 @@ def rounded_to(values: np.ndarray, digits: int) -> np.ndarray:
     size = np.abs(np.where(np.isfinite(values) & (values != 0), values, 1.0))
     decimals = np.clip(digits - 1 - np.floor(np.log10(size)), 2, 300).astype(int)
     return np.array([round(float(v), int(d)) for v, d in zip(values, decimals, strict=True)], dtype=float) + 0.0
-
-
-def plain_text(text: object) -> str:
-    """A text that no spreadsheet computes: one that looks like a formula gets an apostrophe before it."""
-    word = str(text)
-    return "'" + word if word.startswith(_FORMULA) else word
 
 
 def csv_text(table: pd.DataFrame) -> str:

@@ -35,7 +35,7 @@ def levels_of(levels: object) -> list[Level]:
 
 
 def last_book(label: str, messages: Iterable[Message], intake: Intake) -> None:
-    """Put the book as it stands after the messages into the intake. Changes before the first whole book are not used."""
+    """Put the book as it stands after the messages into the intake. Changes before the first whole book are named."""
     bids: dict[float, float] = {}
     asks: dict[float, float] = {}
     when, started, early = pd.NaT, False, 0

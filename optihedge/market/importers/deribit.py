@@ -130,7 +130,9 @@ def named_contracts(names: pd.Series) -> pd.DataFrame:
     parts = names.astype(str).str.extract(_NAME)
     expiry = pd.to_datetime(parts["day"].str.title(), format="%d%b%y", errors="coerce").dt.tz_localize("UTC")
     known = parts["base"].notna() & (parts["day"].isna() | expiry.notna())
-    kind = np.select([~known, parts["strike"].notna(), parts["perpetual"].notna()], ["", "option", "perpetual"], "future")
+    kind = np.select(
+        [~known, parts["strike"].notna(), parts["perpetual"].notna()], ["", "option", "perpetual"], "future"
+    )
     return pd.DataFrame({
         "base": parts["base"].fillna(""), "money": parts["money"].fillna(""), "kind": kind,
         "expiry": expiry + pd.Timedelta(hours=8), "right": parts["right"].fillna(""),
@@ -166,8 +168,8 @@ def finish(intake: Intake) -> None:
         "fee_cap": np.where(option, FEE_CAP, np.nan), "settlement_currency": parts["base"],
         "price_index": parts["base"].str.lower() + "_usd",
     })  # fmt: skip
-    intake.note(f"{len(rows)} contracts, {rows['instrument'].iloc[0]} first, are in no instrument list: their expiry is "
-                "their name's, contract size, lot, tick and fee are Deribit's published terms of 2026")  # fmt: skip
+    intake.note(f"{len(rows)} contracts, {rows['instrument'].iloc[0]} first, are in no instrument list: their expiry "
+                "is their name's, contract size, lot, tick and fee are Deribit's published terms of 2026")  # fmt: skip
     _add_instruments(rows, intake)
 
 
@@ -295,7 +297,7 @@ def _positions(f: Fields, intake: Intake) -> None:
     rows = {"book": intake.account, "instrument": name, "quantity": signed, "time": time, "scope": "positions " + coin}
     intake.add("books", pd.DataFrame(rows)[~combo])
     mark = f.number("mark_price")
-    intake.quotes(pd.DataFrame({"instrument": name, "time": time, "mark": mark})[~combo & time.notna()])
+    intake.held_marks(name[~combo], time[~combo], mark[~combo])
 
 
 def _accounts(f: Fields, intake: Intake) -> None:
@@ -334,7 +336,6 @@ def _own_trades(f: Fields, intake: Intake) -> None:
         "fee": f.number("fee", needed=True), "money": f.text("fee_currency"), "time": f.time("timestamp", needed=True),
         "source": "deribit",
     }))  # fmt: skip
-
 
 
 SHAPES = (
@@ -435,6 +436,8 @@ def _percent(table: pd.DataFrame, parts: pd.DataFrame, intake: Intake) -> float:
         error[scale] = float(np.nanmedian(np.abs(fair - rows["mark_price"].to_numpy(float))))
     best = min(error, key=error.__getitem__)
     if not error[best] < 1e-3:
-        intake.reject("column of implied vols", "neither percent nor decimals reprice the marks; not used", "", len(table))
+        intake.reject(
+            "column of implied vols", "neither percent nor decimals reprice the marks; not used", "", len(table)
+        )
         return float("nan")
     return best * 100

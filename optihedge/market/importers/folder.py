@@ -16,7 +16,7 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.frames import plain_text, some
-from optihedge.market.importers.imported import PARTS, Imported
+from optihedge.market.importers.imported import HELD, PARTS, Imported
 from optihedge.market.instruments import TYPES
 
 UNITS = {
@@ -83,7 +83,7 @@ def market_frames(found: Imported, *, base_currency: str = "", as_of: pd.Timesta
 
 
 def quotes_at(quotes: pd.DataFrame, as_of: pd.Timestamp | None) -> pd.DataFrame:
-    """One row per instrument: of every part the last that was said by then; its time the older of quote's and mark's."""
+    """One row per instrument: of every part the last said by then; its time is the older of quote's and mark's."""
     known = quotes[quotes["time"].notna()]
     if as_of is not None:
         known = known[known["time"] <= as_of]
@@ -95,7 +95,10 @@ def quotes_at(quotes: pd.DataFrame, as_of: pd.Timestamp | None) -> pd.DataFrame:
         table = table.join(rows[list(fields)])
         if part in ("top", "mark"):
             times.append(rows["time"].reindex(table.index))
-    table.insert(0, "time", pd.concat(times, axis=1).min(axis=1).fillna(as_of))
+    statement = last[last["part"] == HELD].set_index("instrument")
+    table["mark"] = table["mark"].fillna(statement["mark"])
+    time = pd.concat(times, axis=1).min(axis=1)
+    table.insert(0, "time", time.fillna(statement["time"].reindex(table.index)).fillna(as_of))
     return table.reset_index()
 
 
@@ -161,7 +164,9 @@ def _pathless(instruments: pd.DataFrame, base: str) -> set[str]:
 def _uncrossed(quotes: pd.DataFrame, left: list[tuple[str, str]]) -> pd.DataFrame:
     """The quotes without the sides of crossed ones, which no trade can rely on."""
     crossed = (quotes["bid"] > quotes["ask"]) & (quotes["ask"] > 0)
-    left.extend((f"bid and ask of {name}", "crossed: the bid is above the ask") for name in quotes["instrument"][crossed])
+    left.extend(
+        (f"bid and ask of {name}", "crossed: the bid is above the ask") for name in quotes["instrument"][crossed]
+    )
     sides = ["bid", "ask", "bid_size", "ask_size"]
     return quotes.assign(**{side: quotes[side].where(~crossed) for side in sides})
 
@@ -173,7 +178,9 @@ def _at_price(instruments: pd.DataFrame, quotes: pd.DataFrame) -> pd.DataFrame:
         return table
     price = quotes.set_index("instrument")[["ask", "mark"]].max(axis=1)
     ticks = []
-    for name, tick, steps in zip(instruments["instrument"], instruments["tick"], instruments["tick_steps"], strict=True):
+    for name, tick, steps in zip(
+        instruments["instrument"], instruments["tick"], instruments["tick_steps"], strict=True
+    ):
         for step in steps if isinstance(steps, list) else []:
             if price.get(name, 0.0) > step.get("above_price", np.inf):
                 tick = max(tick, float(step["tick_size"]))
@@ -206,8 +213,8 @@ def write_market(found: Imported, folder: Path | str, frames: MarketFrames, sour
     left = pd.concat([found.rejected, frames.left], ignore_index=True)
     tables = {
         "instruments": frames.instruments, "quotes": frames.quotes, "depth": frames.depth, "book": books,
-        "fills": found.fills, "events": found.events, "venue_greeks": found.greeks[found.greeks["time"] <= frames.as_of],
-        "left": left,
+        "fills": found.fills, "events": found.events, "left": left,
+        "venue_greeks": found.greeks[found.greeks["time"] <= frames.as_of],
     }  # fmt: skip
     for name, table in tables.items():
         path = folder / f"{name}.csv"

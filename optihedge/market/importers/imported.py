@@ -18,6 +18,7 @@ PARTS = {
     "volume": ("volume",),
     "borrow": ("borrow_rate",),
 }
+HELD = "held"  # the part of marks that a statement of positions gives: they stand in where no market data has one
 QUOTES = ("instrument", "time", "part", *(field for fields in PARTS.values() for field in fields))
 DEPTH = ("instrument", "time", "side", "price", "size")
 BOOKS = ("book", "instrument", "quantity", "time", "scope")

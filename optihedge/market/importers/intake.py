@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.market.importers.fields import Fields
-from optihedge.market.importers.imported import FRAMES, PARTS, Imported
+from optihedge.market.importers.imported import FRAMES, HELD, PARTS, Imported
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,11 @@ class Intake:
                 said = frame[["instrument", "time", *spoken]].assign(part=part)
                 self.add("quotes", said[said[spoken].notna().any(axis=1)] if part != "top" else said)
 
+    def held_marks(self, instrument: pd.Series, time: pd.Series, mark: pd.Series) -> None:
+        """Marks that a statement of positions gives: used where no market data has one."""
+        rows = pd.DataFrame({"instrument": instrument, "time": time, "mark": mark, "part": HELD})
+        self.add("quotes", rows[rows["mark"].notna() & rows["time"].notna()])
+
     def reject(self, what: str, why: str, place: str = "", count: int = 1) -> None:
         """Name something of the file being read that is left aside."""
         row = {"file": self.file, "place": place, "what": what, "why": why, "count": count}
@@ -101,7 +106,9 @@ class Intake:
     def frame(self, name: str) -> pd.DataFrame:
         """All rows so far of one of the frames, its columns first and in order."""
         columns = list(FRAMES[name])
-        given = self._frames[name] or [pd.DataFrame(columns=columns)]
+        given = self._frames[name]
+        if not given:
+            return _EMPTY[name].copy()
         whole = pd.concat(given, ignore_index=True)
         return _typed(whole.reindex(columns=[*columns, *(c for c in whole.columns if c not in columns)]))
 
@@ -122,7 +129,9 @@ class Intake:
         rejected = self.frame("rejected")
         if len(rejected):
             by = ["file", "what", "why"]
-            rejected = rejected.groupby(by, sort=False, as_index=False).agg(place=("place", "first"), count=("count", "sum"))
+            rejected = rejected.groupby(by, sort=False, as_index=False).agg(
+                place=("place", "first"), count=("count", "sum")
+            )
         return Imported(
             instruments=instruments, greeks=self.frame("greeks"), events=self.frame("events"),
             rejected=rejected[list(FRAMES["rejected"])], notes=tuple(self.notes), money=self.money, **frames,
@@ -151,3 +160,6 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
         else:
             typed[name] = values
     return pd.DataFrame(typed, columns=frame.columns, index=frame.index)
+
+
+_EMPTY = {name: _typed(pd.DataFrame(columns=list(columns))) for name, columns in FRAMES.items()}

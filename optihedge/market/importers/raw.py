@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
-import pandas as pd
-
 from optihedge.errors import DataError
 from optihedge.frames import read_raw
 

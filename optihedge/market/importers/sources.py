@@ -32,7 +32,7 @@ def import_files(
         raise SpecError(f"source {source!r} is not known{nearest(source, SOURCES)}; there are {', '.join(SOURCES)}")
     reader = import_module(f"optihedge.market.importers.{source}")
     intake = Intake(until=as_of, account=account)
-    paths = _paths(files)
+    paths = paths_of(files)
     for path in paths:
         intake.file = path.name
         try:
@@ -44,7 +44,7 @@ def import_files(
     return intake.imported()
 
 
-def _paths(files: Iterable[Path | str]) -> list[Path]:
+def paths_of(files: Iterable[Path | str]) -> list[Path]:
     """The files, those of folders in the order of their names; hidden files are left out."""
     found: list[Path] = []
     for given in files:

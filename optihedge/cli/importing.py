@@ -1,0 +1,62 @@
+"""The verb import: what venues, brokers and vendors write, to a market folder."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optihedge.cli.options import AsOf
+from optihedge.cli.screen import console_of, print_table, say
+from optihedge.errors import OptihedgeError
+from optihedge.frames import instant
+
+IMPORT = (
+    "[bold]Examples[/bold]\n\n"
+    "optihedge import deribit instruments.json tickers.json positions.json account.json --to today\n\n"
+    "optihedge run optimal_hedge --data today\n\n"
+    "What was left aside is listed in left.csv with the reason, what was assumed in import.json. Exit code 1: what is "
+    "held cannot be valued."
+)
+Files = Annotated[list[Path], typer.Argument(help="Files of the source, or folders of them; .gz too.")]
+_SHOWN = 12  # rows of what was left aside that the screen shows
+
+
+def import_(
+    source: Annotated[str, typer.Argument(help="Whose files they are: deribit ...")],
+    files: Files,
+    to: Annotated[Path, typer.Option("--to", help="Folder of the market to write.")],
+    base: Annotated[str | None, typer.Option("--base", help="Currency to measure in; default: the source's.")] = None,
+    account: Annotated[str, typer.Option("--account", help="Name of the book that positions belong to.")] = "",
+    as_of: AsOf = None,
+) -> None:
+    """Turn raw files of a venue, a broker or a vendor into a market folder with its book, units converted and named."""
+    from optihedge.market.importers.folder import market_frames, write_market
+    from optihedge.market.importers.sources import import_files, paths_of
+    from optihedge.market.snapshot import read_market
+
+    until = None if as_of is None else instant(as_of, "--as-of")
+    paths = paths_of(files)
+    found = import_files(source, paths, as_of=until, account=account)
+    frames = market_frames(found, base_currency=base or "", as_of=until)
+    sources = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
+    write_market(found, to, frames, sources)
+    console = console_of()
+    left = frames.left if found.rejected.empty else found.rejected
+    rows = [(str(r.file), str(r.what), str(r.why), f"{r.count:.0f}") for r in left.head(_SHOWN).itertuples()]
+    if rows:
+        print_table(console, f"left aside ({to / 'left.csv'} has all)", ("file", "what", "why", "rows"), rows)
+    for note in found.notes:
+        say(console, f"note: {note}")
+    for problem in frames.problems:
+        say(console, f"PROBLEM: {problem}")
+    counts = f"{len(frames.instruments)} instruments, {len(frames.books)} positions, {len(found.fills)} fills"
+    say(console, f"{to}: {counts}, in {frames.base_currency} as of {frames.as_of:%Y-%m-%d %H:%M:%S} UTC")
+    try:
+        read_market(to)
+    except OptihedgeError as error:
+        say(console, f"PROBLEM: {error}")
+        raise typer.Exit(1) from None
+    raise typer.Exit(int(bool(frames.problems)))
