@@ -7,8 +7,8 @@ import pytest
 from programs import random_program
 from scipy.optimize import minimize_scalar
 
-from optihedge.program.certificate import certify, column_minimiser, snap
-from optihedge.program.program import Candidate, Depth, Program, cost_of_holding, cost_of_trading, objective
+from optihedge.program.certificate import certify, snap
+from optihedge.program.program import Candidate, Depth, Program, objective
 
 EXACT = 1e-12
 
@@ -108,11 +108,11 @@ def test_the_closed_form_minimum_of_a_column_is_the_minimum(seed):
         p = replace(p, depth=Depth(**{name: np.append(getattr(d, name), values) for name, values in more.items()}))
     slope, curvature = rng.normal(size=6) * (p.buy + 1e-3), p.diagonal * rng.random(6)
     sizes, trades = rng.random(6) * p.buy, rng.random(6) * p.buy
-    best = column_minimiser(p, slope, curvature, sizes, trades)
+    best = p.with_sizes(trades, sizes).minimiser(p.start, slope, curvature, p.lower, p.upper)
 
     def value(t: np.ndarray) -> np.ndarray:
         return (slope * t + curvature / 2 * t**2 + sizes * np.abs(t) + trades * np.abs(t - p.start)
-                + cost_of_trading(p, t - p.start) + cost_of_holding(p, t))  # fmt: skip
+                + p.trading(t - p.start) + p.holding(t))  # fmt: skip
 
     assert ((p.lower <= best) & (best <= p.upper)).all()
     for i in np.flatnonzero(p.lower < p.upper):

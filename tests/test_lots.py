@@ -18,7 +18,7 @@ from optihedge.program.chain import solve as certified
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.local_search import Moves, Neighbourhood
 from optihedge.program.lots.rounding import round_program
-from optihedge.program.program import Candidate, Program, cost_of_trading, objective, row_violations
+from optihedge.program.program import Candidate, Program, objective, row_violations
 
 BAND_TOLERANCE = 1e-7  # of a row's limit
 
@@ -307,7 +307,7 @@ def test_leg_costs_agree_with_the_program_including_depth() -> None:
                 depth=depth)  # fmt: skip
     around = Neighbourhood(p, Grid.of(p))
     for x in np.array([[3.0, 4.0], [-3.0, 1.5], [0.0, -2.0]]):
-        assert around.leg_cost(np.arange(2), x) == pytest.approx(cost_of_trading(p, x))
+        assert around.leg_cost(np.arange(2), x) == pytest.approx(p.trading(x))
 
 
 def example_hedge(folder: Path, **changes: object) -> oh.Hedge:

@@ -11,8 +11,6 @@ from optihedge.program.program import (
     Depth,
     Program,
     VolatilityLimit,
-    cost_of_holding,
-    cost_of_trading,
     objective,
     row_violations,
 )
@@ -77,8 +75,8 @@ def test_nothing_in_a_program_can_be_written_and_what_it_was_made_of_is_not_shar
 def test_costs_are_what_the_book_pays():
     depth = Depth(column=np.array([0]), side=np.array([1]), beyond=np.array([2.0]), slope=np.array([10.0]))
     p = Program(**BASE, buy=[1, 0], sell=[2, 3], quadratic=[0.5, 0], power=[0, 4.0], short=[0, 7.0], depth=depth)
-    np.testing.assert_allclose(cost_of_trading(p, np.array([3.0, -4.0])), [3 + 4.5 + 10, 12 + 4 * 8])
-    np.testing.assert_allclose(cost_of_holding(p, np.array([3.0, -4.0])), [0, 28])
+    np.testing.assert_allclose(p.trading(np.array([3.0, -4.0])), [3 + 4.5 + 10, 12 + 4 * 8])
+    np.testing.assert_allclose(p.holding(np.array([3.0, -4.0])), [0, 28])
 
 
 def test_a_soft_row_pays_its_penalty_and_a_hard_one_only_reports():

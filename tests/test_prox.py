@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from optihedge.program.program import Depth, Program, cost_of_holding, cost_of_trading
+from optihedge.program.program import Depth, Program
 from optihedge.program.structured.prox import cost, minimiser, response
 from optihedge.program.structured.standard_form import StandardForm, standard_form
 
@@ -30,7 +30,7 @@ def best(form: StandardForm) -> np.ndarray:
 
 
 def value(p: Program, h: np.ndarray) -> np.ndarray:
-    return p.linear * h + 0.5 * p.diagonal * h**2 + cost_of_trading(p, h - p.start) + cost_of_holding(p, h)
+    return p.linear * h + 0.5 * p.diagonal * h**2 + p.trading(h - p.start) + p.holding(h)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -19,7 +19,6 @@ from optihedge.program.certificate import (
     Certificate,
     bare,
     clip_multipliers,
-    column_minimiser,
     dual_gap,
     limit_tolerance,
 )
@@ -201,8 +200,7 @@ def _at_default_text(problem: Problem, relaxation: Relaxation) -> list[str]:
     """A sentence where the proof of the conflict rests on default trade limits, which no one set."""
     p, m, mu = bare(problem.program), relaxation.multipliers, relaxation.limit_multiplier
     gap = dual_gap(p, relaxation.h, clip_multipliers(p, m), mu)
-    at = column_minimiser(p, gap.slope, gap.curvature, gap.on_holdings, gap.on_trades)
-    price = bound_prices(p, at, m, mu)
+    price = bound_prices(p, gap.best, m, mu)
     used = (price < 0) & problem.default_upper | (price > 0) & problem.default_lower
     rests = used & (np.abs(price) * (p.upper - p.lower) > _RESTS * (np.abs(m) @ row_scale(p)))
     names = [name for name, one in zip(p.columns, rests, strict=True) if one]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ import scipy.sparse as sp
 from optihedge.errors import OptihedgeError, SpecError
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.problem import Problem
-from optihedge.program.program import RESIDUAL_TOLERANCE, Depth, Program, VolatilityLimit, fewest_rows
+from optihedge.program.costs import Costs
+from optihedge.program.program import RESIDUAL_TOLERANCE, Program, VolatilityLimit, fewest_rows
 
 Array = np.ndarray
 
@@ -28,7 +30,7 @@ def assemble(b: ProgramBuilder) -> Problem:
     lower, upper, default_lower, default_upper = (box[free] for box in b.boxes(notes))
     rows = _fold_rows(b, free, len(extra))
     quadratic = _fold_risk(b, free, fixed, held, len(extra))
-    charges, depth, constant = _fold_costs(b, free, fixed, held, len(extra))
+    charges, constant = _fold_costs(b, free, fixed, len(extra))
     aux = {name: _joined(getattr(x, name) for x in b.auxiliaries_) for name in ("lower", "upper", "cost")}
     pad = lambda v, tail: np.concatenate([v, tail])  # noqa: E731
     none = np.zeros(len(extra), bool)
@@ -41,7 +43,6 @@ def assemble(b: ProgramBuilder) -> Problem:
         upper=pad(upper, aux["upper"]),
         lot=pad(_lots(b, free), np.zeros(len(extra))),
         constant=constant + risk_constant,
-        depth=depth,
         volatility_limit=_fold_limit(b, free, fixed, held, len(extra)),
         cvxpy_terms=tuple(_over_columns(b, *own, free, len(extra)) for own in b.cvxpy_),
         **quadratic,
@@ -172,24 +173,10 @@ def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra:
     }
 
 
-def _fold_costs(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> tuple[dict, Depth, float]:
-    kinds = ("buy", "sell", "quadratic", "power", "long", "short", "linear")
-    total = {kind: np.zeros(len(b.names)) for kind in kinds}
-    for cost in b.costs_.values():
-        for kind in kinds:
-            total[kind] = total[kind] + getattr(cost, kind)
-    constant = float(
-        total["linear"][fixed] @ held + total["long"][fixed] @ np.maximum(held, 0)
-        + total["short"][fixed] @ np.maximum(-held, 0)
-    )  # fmt: skip
-    column_of = np.full(len(b.names), -1)
-    column_of[free] = np.arange(len(free))
-    depths = [Depth.none(), *(cost.depth for cost in b.costs_.values())]
-    hinges = {f.name: np.concatenate([getattr(depth, f.name) for depth in depths]) for f in fields(Depth)}
-    hinges["column"] = column_of[hinges["column"].astype(int)]
-    live = hinges["column"] >= 0
-    depth = Depth(**{name: values[live] for name, values in hinges.items()})
-    return {kind: np.concatenate([values[free], np.zeros(extra)]) for kind, values in total.items()}, depth, constant
+def _fold_costs(b: ProgramBuilder, free: Array, fixed: Array, extra: int) -> tuple[dict[str, Any], float]:
+    """What all terms charge over the columns, by name of piece, and what holding fixed contracts costs."""
+    total = reduce(Costs.plus, b.costs_.values(), Costs.of(len(b.names)))
+    return total.over(free, len(free) + extra).pieces, float(total.by_contract(b.start, b.start)[fixed].sum())
 
 
 def _fold_limit(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> VolatilityLimit | None:

@@ -14,10 +14,10 @@ import scipy.sparse as sp
 from optihedge.errors import DataError, InfeasibleError, SpecError
 from optihedge.frames import nearest, some
 from optihedge.hedge.horizon import Horizon
-from optihedge.hedge.problem import TermCost
 from optihedge.hedge.variance import VarianceForm, variance_form
 from optihedge.market.pricing import SECONDS_PER_YEAR
 from optihedge.market.snapshot import Market
+from optihedge.program.costs import Costs, Depth
 from optihedge.risk.root import Risk
 
 Array = np.ndarray
@@ -88,7 +88,7 @@ class ProgramBuilder:
         self.upper = np.where(self.can_buy, np.inf, self.start)
         self.rows_: list[RowBlock] = []
         self.auxiliaries_: list[Auxiliary] = []
-        self.costs_: dict[str, TermCost] = {}
+        self.costs_: dict[str, Costs] = {}
         self.risk_dense_: list[tuple[Array, Array]] = []
         self.risk_sparse_: list[tuple[sp.csr_array, Array]] = []
         self.diagonal_ = np.zeros(len(self.names))
@@ -356,14 +356,15 @@ class ProgramBuilder:
     ) -> None:
         """Trading, holding and linear costs: base currency per contract (quadratic: squared; power: to the 3/2)."""
         v = self._vector
-        self._charge(TermCost(
+        self._charge(Costs.of(
+            len(self.names),
             buy=v("buy", buy), sell=v("sell", sell), quadratic=v("quadratic", quadratic), power=v("power", power),
             long=v("long", long), short=v("short", short), linear=v("linear", linear),
         ))  # fmt: skip
 
     def hinges(self, column: Array, side: Array, beyond: Array, slope: Array) -> None:
         """Depth: slope x max(side x trade - beyond, 0) for each hinge; column counts contracts in play."""
-        self._charge(TermCost.hinges(len(self.names), column, side, beyond, slope))
+        self._charge(Costs.of(len(self.names), depth=Depth(column=column, side=side, beyond=beyond, slope=slope)))
 
     def risk_rows(self, rows: Array | sp.sparray, offset: Values = 0.0) -> None:
         """Add 1/2 |rows q + offset|^2 to the objective: rows r x N, dense or sparse."""
@@ -414,7 +415,7 @@ class ProgramBuilder:
         """function(h, p) -> CVXPY expression, constraint or list; h: quantities after over p.names."""
         self.cvxpy_.append((self._term, function))
 
-    def _charge(self, cost: TermCost) -> None:
+    def _charge(self, cost: Costs) -> None:
         earlier = self.costs_.get(self._term)
         self.costs_[self._term] = cost if earlier is None else earlier.plus(cost)
 

@@ -3,49 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from optihedge.hedge.variance import VarianceForm
-from optihedge.program.program import Depth, Program, cost_of_holding, cost_of_trading
+from optihedge.program.costs import Costs
+from optihedge.program.program import Program
 
 Array = np.ndarray
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class TermCost:
-    """What one term charges over N contracts in play: the cost fields of Program, under the same names."""
-
-    buy: Array
-    sell: Array
-    quadratic: Array
-    power: Array
-    long: Array
-    short: Array
-    linear: Array
-    depth: Depth = field(default_factory=Depth.none)
-
-    @classmethod
-    def hinges(cls, size: int, column: Array, side: Array, beyond: Array, slope: Array) -> TermCost:
-        """A cost of depth only."""
-        zero = np.zeros(size)
-        depth = Depth(column=column, side=side, beyond=beyond, slope=slope)
-        return cls(buy=zero, sell=zero, quadratic=zero, power=zero, long=zero, short=zero, linear=zero, depth=depth)
-
-    def plus(self, other: TermCost) -> TermCost:
-        """Both charges."""
-        depth = Depth(**{f.name: np.concatenate([getattr(self.depth, f.name), getattr(other.depth, f.name)])
-                         for f in fields(Depth)})  # fmt: skip
-        sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(TermCost) if f.name != "depth"}
-        return TermCost(**sums, depth=depth)
-
-    def by_contract(self, before: Array, after: Array) -> Array:
-        """Cost of going from quantities before to after and holding them, base currency, per contract."""
-        traded = cost_of_trading(self, after - before)  # type: ignore[arg-type]  # the cost fields of a Program
-        held = cost_of_holding(self, after)  # type: ignore[arg-type]
-        return traded + held + self.linear * after
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -59,7 +26,7 @@ class Problem:
     tradable: Array  # N booleans
     default_lower: Array  # n booleans: the bound is a default box, not a limit that someone set
     default_upper: Array
-    costs: dict[str, TermCost]
+    costs: dict[str, Costs]
     auxiliary_costs: dict[str, Array]  # by term, over n columns: base currency per unit
     variance: VarianceForm | None
     risk_terms: frozenset[str]  # the terms that speak of risk, and what fixed positions cost under them

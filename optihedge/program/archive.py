@@ -10,7 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import SpecError
-from optihedge.program.program import Array, Depth, Program, VolatilityLimit
+from optihedge.program.costs import Depth
+from optihedge.program.program import Array, Program, VolatilityLimit
 
 
 def save_program(program: Program, file: str | Path | IO[bytes]) -> None:

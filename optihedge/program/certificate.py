@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from optihedge.program.costs import Costs
 from optihedge.program.program import (
     RESIDUAL_TOLERANCE,
     Array,
     Candidate,
     Program,
-    cost_of_holding,
-    cost_of_trading,
     objective,
     risk_value,
     row_values,
@@ -79,8 +78,8 @@ class DualGap:
     limit: float
     slope: Array  # n, of the smooth linear part
     curvature: Array  # n
-    on_holdings: Array  # n, weight of |h|
-    on_trades: Array  # n, weight of |h - h0|
+    costs: Costs  # the Program's, with the weights that the rows' multipliers put on |trade| and |quantity|
+    best: Array  # n, in the box: where each column's part of the Lagrangian is least
 
     @property
     def total(self) -> float:
@@ -106,79 +105,30 @@ def dual_gap(p: Program, h: Array, m: Array, mu: float = 0.0) -> DualGap:
         slope = slope + mu * (v.specifics.T @ (v.specifics @ h + v.specific_offset))
         curvature = curvature + mu * v.diagonal
         limit = 0.5 * mu * (v.limit**2 - v.volatility(h) ** 2)
-    on_holdings, on_trades = _transposed(p.rows_on_holdings, m), _transposed(p.rows_on_trades, m)
-
-    best = column_minimiser(p, slope, curvature, on_holdings, on_trades)
+    costs = p.with_sizes(_transposed(p.rows_on_trades, m), _transposed(p.rows_on_holdings, m))
+    best = costs.minimiser(p.start, slope, curvature, p.lower, p.upper)
     columns = (
         (slope + 0.5 * curvature * (h + best)) * (h - best)
-        + on_holdings * (np.abs(h) - np.abs(best))
-        + on_trades * (np.abs(h - p.start) - np.abs(best - p.start))
-        + (cost_of_trading(p, h - p.start) - cost_of_trading(p, best - p.start))
-        + (cost_of_holding(p, h) - cost_of_holding(p, best))
+        + (costs.trading(h - p.start) - costs.trading(best - p.start))
+        + (costs.holding(h) - costs.holding(best))
     )
     values = row_values(p, h)
     bound = np.where(m > 0, p.row_upper, np.where(m < 0, p.row_lower, values))
     soft = np.isfinite(p.row_penalty)
     rows = m * (bound - values)
     rows[soft] += p.row_penalty[soft] * row_violations(p, h)[soft]
-    return DualGap(np.maximum(columns, 0), rows, limit, slope, curvature, on_holdings, on_trades)
-
-
-def column_minimiser(p: Program, slope: Array, curvature: Array, on_holdings: Array, on_trades: Array) -> Array:
-    """Per column, the t in [lower, upper] with the least of
-
-    slope t + curvature/2 t^2 + on_holdings |t| + on_trades |t - start| + its costs of trading and holding.
-
-    Convex, so its slope only rises: find the piece between two kinks on which it passes zero.
-    """
-    at, jump = _kinks(p, on_holdings, on_trades)
-    left = slope - on_holdings - on_trades - p.short - p.sell
-    selling = p.depth.side < 0
-    left -= np.bincount(p.depth.column[selling], p.depth.slope[selling], len(left))
-    slopes = left + np.vstack([np.zeros_like(left), np.cumsum(jump, axis=0)])
-    still = _stationary(p, slopes, curvature)
-    piece = np.argmax(still <= np.vstack([at, np.full_like(left, np.inf)]), axis=0)
-    column = np.arange(len(left))
-    before = np.vstack([np.full_like(left, -np.inf), at])[piece, column]
-    return np.clip(np.maximum(still[piece, column], before), p.lower, p.upper)
-
-
-def _kinks(p: Program, on_holdings: Array, on_trades: Array) -> tuple[Array, Array]:
-    """Per column (second axis), sorted: where the slope jumps, and by how much. Padded with inf, 0."""
-    n, d = len(p.columns), p.depth
-    width = int(np.bincount(d.column, minlength=1).max()) if len(d.column) else 0
-    at, jump = np.full((2 + width, n), np.inf), np.zeros((2 + width, n))
-    at[0], jump[0] = 0.0, 2 * on_holdings + p.long + p.short
-    at[1], jump[1] = p.start, 2 * on_trades + p.buy + p.sell
-    if width:
-        order = np.argsort(d.column, kind="stable")
-        column = d.column[order]
-        place = 2 + np.arange(len(column)) - np.searchsorted(column, column)
-        at[place, column] = p.start[column] + (d.side * d.beyond)[order]
-        jump[place, column] = d.slope[order]
-    order = np.argsort(at, axis=0, kind="stable")
-    return np.take_along_axis(at, order, axis=0), np.take_along_axis(jump, order, axis=0)
-
-
-def _stationary(p: Program, slope: Array, curvature: Array) -> Array:
-    """The t where slope + curvature t + d/dt(quadratic x^2 + power |x|^(3/2)) = 0, x = t - start; -+inf if none."""
-    push = slope + curvature * p.start
-    bend = curvature + 2 * p.quadratic
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        root = 2 * np.abs(push) / (1.5 * p.power + np.sqrt(2.25 * p.power**2 + 4 * bend * np.abs(push)))
-        trade = np.where(p.power > 0, -np.sign(push) * root**2, -push / bend)
-    return p.start + np.where(push == 0, np.where(bend > 0, 0.0, -np.inf), trade)
+    return DualGap(np.maximum(columns, 0), rows, limit, slope, curvature, costs, best)
 
 
 def scale_of(p: Program, h: Array) -> float:
     """What a gap is measured against: risk before, risk, cost and penalty at h, the cheapest lot's cost."""
     soft = np.isfinite(p.row_penalty)
     penalty = p.row_penalty[soft] @ row_violations(p, h)[soft] if soft.any() else 0.0
-    cost = cost_of_trading(p, h - p.start).sum() + cost_of_holding(p, h).sum() + p.linear @ h
+    cost = p.by_contract(p.start, h).sum()
     tradable = (p.lot > 0) & (p.lower < p.upper)
     cheapest = 0.0
     if tradable.any():
-        lots = np.minimum(np.abs(cost_of_trading(p, p.lot)), np.abs(cost_of_trading(p, -p.lot)))
+        lots = np.minimum(np.abs(p.trading(p.lot)), np.abs(p.trading(-p.lot)))
         cheapest = (lots + np.abs(p.linear) * p.lot)[tradable].min()
     return float(risk_value(p, np.clip(p.start, p.lower, p.upper)) + risk_value(p, h) + abs(cost) + penalty + cheapest)
 
@@ -339,17 +289,9 @@ def proves_infeasible(p: Program, h: Array, m: Array, mu: float = 0.0) -> bool:
 
 def column_slopes(p: Program, gap: DualGap, at: Array) -> tuple[Array, Array]:
     """Slopes of each column's part of the Lagrangian just below and just above quantities `at`, per contract."""
-    x, d = at - p.start, p.depth
-    smooth = gap.slope + gap.curvature * at + 2 * p.quadratic * x + 1.5 * p.power * np.sign(x) * np.sqrt(np.abs(x))
-    beyond = d.side * x[d.column] - d.beyond
-
-    def side(buying: Array, long: Array, reached: Array) -> Array:
-        kinks = np.where(buying, gap.on_trades + p.buy, -gap.on_trades - p.sell)
-        kinks = kinks + np.where(long, gap.on_holdings + p.long, -gap.on_holdings - p.short)
-        return smooth + kinks + np.bincount(d.column[reached], (d.side * d.slope)[reached], len(x))
-
-    below = side(x > 0, at > 0, (beyond > 0) | ((beyond == 0) & (d.side < 0)))
-    return below, side(x >= 0, at >= 0, (beyond > 0) | ((beyond == 0) & (d.side > 0)))
+    smooth = gap.slope + gap.curvature * at
+    below, above = gap.costs.slopes(p.start, at)
+    return smooth + below, smooth + above
 
 
 def snap(p: Program, candidate: Candidate) -> Candidate:

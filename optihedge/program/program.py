@@ -23,35 +23,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import SpecError
+from optihedge.program.arrays import Array, dense, sparse, vector
+from optihedge.program.costs import PIECES, Costs, Depth
 from optihedge.program.status import Status
 
-Array = np.ndarray
 RESIDUAL_TOLERANCE = 1e-9  # of a row's size: how far it may be from its limits
 VOLATILITY_UNIT = "base currency per day"
 _ABSENT: Any = None  # made zeros of the right shape when the Program is built
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Depth:
-    """Convex piecewise-linear cost of trading: hinge j costs slope_j x max(side_j x trade - beyond_j, 0).
-
-    column  p integers, side +1 (buying) or -1 (selling), beyond >= 0 contracts, slope >= 0 base currency per contract
-    """
-
-    column: Array
-    side: Array
-    beyond: Array
-    slope: Array
-
-    @classmethod
-    def none(cls) -> Depth:
-        """No hinges."""
-        nothing = np.zeros(0)
-        return cls(column=nothing, side=nothing, beyond=nothing, slope=nothing)
-
-    def __post_init__(self) -> None:
-        for name, kind in (("column", int), ("side", float), ("beyond", float), ("slope", float)):
-            object.__setattr__(self, name, _frozen(np.array(getattr(self, name), dtype=kind)))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -70,11 +48,11 @@ class VolatilityLimit:
         n = np.shape(self.factors)[-1]
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
 
-        put("factors", _dense("volatility_limit.factors", self.factors, n))
-        put("specifics", _sparse("volatility_limit.specifics", self.specifics, None, n))
+        put("factors", dense("volatility_limit.factors", self.factors, n))
+        put("specifics", sparse("volatility_limit.specifics", self.specifics, None, n))
         sizes = {"factor_offset": len(self.factors), "specific_offset": self.specifics.shape[0], "diagonal": n}
         for name, size in sizes.items():
-            put(name, _vector(f"volatility_limit.{name}", getattr(self, name), size, 0.0))
+            put(name, vector(f"volatility_limit.{name}", getattr(self, name), size, 0.0))
 
     def volatility(self, h: Array) -> float:
         """The limited volatility at quantities h."""
@@ -83,8 +61,10 @@ class VolatilityLimit:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Program:
-    """See the module's docstring. Everything but columns, start, lower and upper may be left out (zero, none).
+class Program(Costs):
+    """See the module's docstring; what trading and holding costs are the fields of Costs, over n columns.
+
+    Everything but columns, start, lower and upper may be left out (zero, none).
 
     Units: objective in base currency; h, start, bounds and lot in contracts; rows in the desk unit of their exposure.
     Invalid arrays raise SpecError: shapes, NaN anywhere, infinite bounds, negative variance, non-convex costs.
@@ -100,15 +80,7 @@ class Program:
     specifics: sp.csr_array = _ABSENT  # S, s x n
     specific_offset: Array = _ABSENT  # s
     diagonal: Array = _ABSENT  # d, n
-    linear: Array = _ABSENT  # g, n
     constant: float = 0.0
-    buy: Array = _ABSENT
-    sell: Array = _ABSENT
-    quadratic: Array = _ABSENT
-    power: Array = _ABSENT
-    depth: Depth = _ABSENT
-    long: Array = _ABSENT
-    short: Array = _ABSENT
     row_names: tuple[str, ...] = ()
     rows: sp.csr_array = _ABSENT  # A, m x n
     rows_on_holdings: sp.csr_array = _ABSENT  # P, m x n
@@ -125,18 +97,17 @@ class Program:
         n, m = len(self.columns), len(self.row_names)
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
 
-        for name in ("start", "lower", "upper", "lot", "diagonal", "linear", "buy", "sell", "quadratic", "power",
-                     "long", "short"):  # fmt: skip
-            put(name, _vector(name, getattr(self, name), n, 0.0))
+        for name in ("start", "lower", "upper", "lot", "diagonal", *PIECES):
+            put(name, vector(name, getattr(self, name), n, 0.0))
         for name, default in (("row_lower", -np.inf), ("row_upper", np.inf), ("row_penalty", np.inf),
                               ("row_tier", 0.0), ("row_fixed", 0.0)):  # fmt: skip
-            put(name, _vector(name, getattr(self, name), m, default))
-        put("factors", _dense("factors", self.factors, n))
-        put("factor_offset", _vector("factor_offset", self.factor_offset, len(self.factors), 0.0))
-        put("specifics", _sparse("specifics", self.specifics, None, n))
-        put("specific_offset", _vector("specific_offset", self.specific_offset, self.specifics.shape[0], 0.0))
+            put(name, vector(name, getattr(self, name), m, default))
+        put("factors", dense("factors", self.factors, n))
+        put("factor_offset", vector("factor_offset", self.factor_offset, len(self.factors), 0.0))
+        put("specifics", sparse("specifics", self.specifics, None, n))
+        put("specific_offset", vector("specific_offset", self.specific_offset, self.specifics.shape[0], 0.0))
         for name in ("rows", "rows_on_holdings", "rows_on_trades"):
-            put(name, _sparse(name, getattr(self, name), m, n))
+            put(name, sparse(name, getattr(self, name), m, n))
         if self.depth is None:
             put("depth", Depth.none())
         _check(self)
@@ -152,47 +123,12 @@ class Program:
         return len(self.columns), len(self.factors), self.specifics.shape[0], len(self.row_names)
 
 
-def _vector(name: str, value: Array | None, length: int, default: float) -> Array:
-    vector = np.full(length, default) if value is None else np.array(value, dtype=float)
-    if vector.shape != (length,):
-        raise SpecError(f"Program.{name} has shape {vector.shape}; it needs {length} entries")
-    if np.isnan(vector).any():
-        at = np.flatnonzero(np.isnan(vector))[0]
-        raise SpecError(f"Program.{name}[{at}] is NaN; a bound or cost must be a number")
-    return _frozen(vector)
-
-
-def _dense(name: str, value: Array | None, n: int) -> Array:
-    matrix = np.zeros((0, n)) if value is None else np.array(value, dtype=float, ndmin=2)
-    if matrix.shape[1] != n or not np.isfinite(matrix).all():
-        raise SpecError(f"Program.{name} is {matrix.shape} for {n} columns, or not finite")
-    return _frozen(matrix)
-
-
-def _sparse(name: str, value: sp.sparray | Array | None, m: int | None, n: int) -> sp.csr_array:
-    matrix = sp.csr_array((m or 0, n)) if value is None else sp.csr_array(value, dtype=float)
-    if matrix.shape != (matrix.shape[0] if m is None else m, n) or not np.isfinite(matrix.data).all():
-        raise SpecError(f"Program.{name} is {matrix.shape}, expected {m if m is not None else 'any'} x {n} and finite")
-    if any(part.flags.writeable for part in (matrix.data, matrix.indices, matrix.indptr)):
-        matrix = matrix.copy()
-        matrix.sum_duplicates()
-        for part in (matrix.data, matrix.indices, matrix.indptr):
-            _frozen(part)
-    return matrix
-
-
-def _frozen(array: Array) -> Array:
-    array.setflags(write=False)
-    return array
-
-
 def _check(p: Program) -> None:
     def first(bad: Array, what: str, labels: tuple[str, ...]) -> None:
         if bad.any():
             raise SpecError(f"{labels[int(np.flatnonzero(bad)[0])]}: {what}")
 
-    for name in ("start", "lower", "upper", "lot", "diagonal", "linear", "buy", "sell", "quadratic", "power", "long",
-                 "short"):  # fmt: skip
+    for name in ("start", "lower", "upper", "lot", "diagonal", *PIECES):
         first(~np.isfinite(getattr(p, name)), f"{name} is not finite; every tradable needs a finite number", p.columns)
     for name in ("factor_offset", "specific_offset"):
         if not np.isfinite(getattr(p, name)).all():
@@ -234,21 +170,6 @@ def fewest_rows(rows: Array, offset: Array) -> tuple[Array, Array]:
     return triangle[:, :-1], triangle[:, -1]
 
 
-def cost_of_trading(p: Program, x: Array) -> Array:
-    """Cost of each column's trade x (contracts), base currency."""
-    size = np.abs(x)
-    cost = p.buy * np.maximum(x, 0) + p.sell * np.maximum(-x, 0) + p.quadratic * x**2 + p.power * size**1.5
-    d = p.depth
-    if len(d.column):
-        cost += np.bincount(d.column, d.slope * np.maximum(d.side * x[d.column] - d.beyond, 0), len(x))
-    return cost
-
-
-def cost_of_holding(p: Program, h: Array) -> Array:
-    """Cost of holding each column's quantity h over the horizon, base currency."""
-    return p.long * np.maximum(h, 0) + p.short * np.maximum(-h, 0)
-
-
 def row_values(p: Program, h: Array) -> Array:
     """A h + P |h| + W |h - h0|, one value per row in its desk unit."""
     return p.rows @ h + p.rows_on_holdings @ np.abs(h) + p.rows_on_trades @ np.abs(h - p.start)
@@ -270,8 +191,7 @@ def objective(p: Program, h: Array) -> float:
     """The whole objective at quantities h, base currency, soft penalties included."""
     soft = np.isfinite(p.row_penalty)
     penalty = p.row_penalty[soft] @ row_violations(p, h)[soft]
-    costs = cost_of_trading(p, h - p.start).sum() + cost_of_holding(p, h).sum()
-    return float(p.constant + risk_value(p, h) + p.linear @ h + costs + penalty)
+    return float(p.constant + risk_value(p, h) + p.by_contract(p.start, h).sum() + penalty)
 
 
 @dataclass(frozen=True, eq=False)

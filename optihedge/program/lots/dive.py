@@ -10,7 +10,7 @@ import numpy as np
 
 from optihedge.program.general.scaling import column_risk
 from optihedge.program.lots.grid import Grid
-from optihedge.program.program import Array, Program, cost_of_holding, cost_of_trading, risk_value
+from optihedge.program.program import Array, Program, risk_value
 from optihedge.program.status import Status
 
 _SHARE = 0.15  # of the legs still to be made whole, fixed before the rest is solved again
@@ -84,7 +84,7 @@ def _penalties(program: Program, h: Array, grid: Grid, multipliers: Array | None
     weights = np.abs(program.rows.toarray()) + program.rows_on_holdings.toarray() + program.rows_on_trades.toarray()
     coarsest = (weights * grid.lot).max(axis=1, initial=0.0)
     scale = risk_value(program, program.start) + risk_value(program, h)
-    scale += np.abs(cost_of_trading(program, h - program.start)).sum() + np.abs(cost_of_holding(program, h)).sum()
+    scale += np.abs(program.trading(h - program.start)).sum() + np.abs(program.holding(h)).sum()
     floor = max(scale, 1e-6) / np.where(coarsest > 0, coarsest, 1.0)
     held = np.abs(multipliers) * _PENALTY if multipliers is not None else 0.0
     return np.where(np.isfinite(program.row_penalty), program.row_penalty, np.maximum(held, floor))

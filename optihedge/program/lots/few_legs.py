@@ -125,7 +125,7 @@ class LotProgram:
         self._add({"lots": -eye[sized], "bought": np.diag(least)[sized], "sold": floor[sized]}, np.zeros(sized.sum()))
         self._add({"bought": eye[sized], "sold": eye[sized]}, np.ones(sized.sum()))
 
-        side, beyond, _ = around.hinges
+        side, beyond, _ = p.hinge_table
         kinks = np.hstack([np.zeros((n, 1)), -(p.start[legs] / lot)[:, None], wanted[:, None],
                            side[legs] * beyond[legs] / lot[:, None]])  # fmt: skip
         places = np.floor(kinks)[:, :, None] + np.array([-1.0, 0.0, 1.0])

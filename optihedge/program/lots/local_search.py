@@ -85,7 +85,6 @@ class Neighbourhood:
         self.root = np.vstack([program.factors, program.specifics.toarray()])
         self.offset = np.concatenate([program.factor_offset, program.specific_offset])
         self.curvature = (self.root**2).sum(axis=0) + program.diagonal
-        self.hinges = _padded_hinges(program)
         limit = program.volatility_limit
         self.volatility = None if limit is None else Volatility.of(limit)
 
@@ -103,14 +102,8 @@ class Neighbourhood:
 
     def leg_cost(self, i: Array, x: Array) -> Array:
         """Cost of trading x of column i and of holding what results, base currency."""
-        p, size = self.program, np.abs(x)
-        h = p.start[i] + x
-        cost = p.buy[i] * np.maximum(x, 0) + p.sell[i] * np.maximum(-x, 0) + p.quadratic[i] * x**2
-        cost = cost + p.power[i] * size**1.5 + p.long[i] * np.maximum(h, 0) + p.short[i] * np.maximum(-h, 0)
-        side, beyond, slope = self.hinges
-        if slope.shape[1]:
-            cost = cost + (slope[i] * np.maximum(side[i] * x[..., None] - beyond[i], 0)).sum(axis=-1)
-        return cost
+        p = self.program
+        return p.trading(x, i) + p.holding(p.start[i] + x, i)
 
     def excess(self, values: Array, room: Array) -> Array:
         """Sum over hard rows of the distance beyond band and room, in row units. values m x M."""
@@ -241,18 +234,3 @@ def _ladder(around: Neighbourhood, lots: Array) -> list[tuple[int, int]]:
             if len(legs):
                 pairs.append((int(row), int(legs[among[legs].argmin()])))
     return list(dict.fromkeys(pairs))
-
-
-def _padded_hinges(p: Program) -> tuple[Array, Array, Array]:
-    """The depth hinges of each column side by side, n x (most hinges of a column): side, beyond, slope."""
-    d, n = p.depth, len(p.columns)
-    order = np.argsort(d.column, kind="stable")
-    column = d.column[order]
-    place = np.arange(len(column)) - np.searchsorted(column, column)
-    shape = (n, int(place.max(initial=-1)) + 1)
-    padded = []
-    for values in (d.side, d.beyond, d.slope):
-        table = np.zeros(shape)
-        table[column, place] = np.asarray(values, dtype=float)[order]
-        padded.append(table)
-    return padded[0], padded[1], padded[2]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optihedge.program.program import RESIDUAL_TOLERANCE, cost_of_holding, cost_of_trading, risk_value
+from optihedge.program.program import RESIDUAL_TOLERANCE, risk_value
 from optihedge.program.structured.prox import cost, minimiser
 from optihedge.program.structured.standard_form import StandardForm
 
@@ -46,10 +46,8 @@ class Proof:
 def scale_floor(form: StandardForm) -> float:
     """Risk at the start plus the cost of one cheapest lot, in the form's units."""
     p = form.program
-    tradable = (p.lot > 0) & (p.upper > p.lower)
-    lot = p.lot[tradable]
-    one = np.minimum(p.buy, p.sell)[tradable] * lot + p.quadratic[tradable] * lot**2 + p.power[tradable] * lot**1.5
-    cheapest = max(one.min(), 0.0) if len(one) else 0.0
+    lots = np.minimum(p.trading(p.lot), p.trading(-p.lot))[(p.lot > 0) & (p.upper > p.lower)]
+    cheapest = max(lots.min(), 0.0) if len(lots) else 0.0
     return (risk_value(p, np.clip(p.start, p.lower, p.upper)) + cheapest) / form.value_scale
 
 
@@ -91,8 +89,7 @@ def row_sizes(form: StandardForm, h: Array) -> Array:
 def _size(form: StandardForm, h: Array) -> float:
     """|risk| + |cost| at h, in the form's units."""
     p, quantities = form.program, form.quantities(h)
-    trading, holding = cost_of_trading(p, quantities - p.start), cost_of_holding(p, quantities)
-    return (risk_value(p, quantities) + abs(trading.sum() + holding.sum() + p.linear @ quantities)) / form.value_scale
+    return (risk_value(p, quantities) + abs(p.by_contract(p.start, quantities).sum())) / form.value_scale
 
 
 def ray_gap(form: StandardForm, V: Array) -> float:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from optihedge.program.costs import resting_trade
 from optihedge.program.structured.standard_form import StandardForm
 
 Array = np.ndarray
@@ -34,13 +35,11 @@ def minimiser(form: StandardForm, slope: Array, hinge_slopes: Array, curvature: 
 
 
 def _stationary(form: StandardForm, slope: Array, curvature: Array) -> Array:
-    """Where slope + curvature t + d/dt power |t - start|^(3/2) is zero: a quadratic in sqrt|t - start|."""
+    """Where slope + curvature t + d/dt power |t - start|^(3/2) is zero."""
     if not form.powered:
         return -slope / curvature
-    power, at_start = 1.5 * form.power, slope + curvature * form.start
-    size = np.abs(at_start)
-    root = 2 * size / (power + np.sqrt(power**2 + 4 * curvature * size) + _TINY)
-    return np.where(form.power > 0, form.start - np.sign(at_start) * root**2, -slope / curvature)
+    trade = resting_trade(slope + curvature * form.start, curvature, form.power)
+    return np.where(form.power > 0, form.start + trade, -slope / curvature)
 
 
 def cost(form: StandardForm, t: Array, slope: Array, hinge_slopes: Array, curvature: Array) -> Array:

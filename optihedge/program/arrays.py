@@ -1,0 +1,48 @@
+"""Arrays at the door of a frozen value: copied, read-only, of the right shape, without NaN."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from optihedge.errors import SpecError
+
+Array = np.ndarray
+
+
+def vector(name: str, value: Array | None, length: int, default: float) -> Array:
+    """A read-only copy of that length; `default` everywhere where None. Raises SpecError."""
+    out = np.full(length, default) if value is None else np.array(value, dtype=float)
+    if out.shape != (length,):
+        raise SpecError(f"Program.{name} has shape {out.shape}; it needs {length} entries")
+    if np.isnan(out).any():
+        at = np.flatnonzero(np.isnan(out))[0]
+        raise SpecError(f"Program.{name}[{at}] is NaN; a bound or cost must be a number")
+    return frozen(out)
+
+
+def dense(name: str, value: Array | None, n: int) -> Array:
+    """A read-only copy with n columns, finite. Raises SpecError."""
+    matrix = np.zeros((0, n)) if value is None else np.array(value, dtype=float, ndmin=2)
+    if matrix.shape[1] != n or not np.isfinite(matrix).all():
+        raise SpecError(f"Program.{name} is {matrix.shape} for {n} columns, or not finite")
+    return frozen(matrix)
+
+
+def sparse(name: str, value: sp.sparray | Array | None, m: int | None, n: int) -> sp.csr_array:
+    """A read-only copy of m rows (None: any) and n columns, finite. Raises SpecError."""
+    matrix = sp.csr_array((m or 0, n)) if value is None else sp.csr_array(value, dtype=float)
+    if matrix.shape != (matrix.shape[0] if m is None else m, n) or not np.isfinite(matrix.data).all():
+        raise SpecError(f"Program.{name} is {matrix.shape}, expected {m if m is not None else 'any'} x {n} and finite")
+    if any(part.flags.writeable for part in (matrix.data, matrix.indices, matrix.indptr)):
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+        for part in (matrix.data, matrix.indices, matrix.indptr):
+            frozen(part)
+    return matrix
+
+
+def frozen(array: Array) -> Array:
+    """The same array, from now on read-only."""
+    array.setflags(write=False)
+    return array
