@@ -11,7 +11,7 @@ STEP = 1e-6
 
 def pieces(seed: int, n: int = 5) -> Costs:
     r = np.random.default_rng(seed)
-    depth = Depth(column=r.integers(0, n - 1, 7), side=r.choice([-1, 1], 7), beyond=r.uniform(0, 2, 7),
+    depth = Depth(column=r.integers(0, n - 1, 7), side=r.choice([-1, 1], 7), beyond=r.integers(0, 16, 7) / 8,
                   slope=r.uniform(0, 1, 7))  # fmt: skip
     return Costs.of(n, buy=r.uniform(0, 1, n), sell=r.uniform(0, 1, n), quadratic=r.uniform(0, 1, n),
                     power=r.uniform(0, 1, n) * (r.random(n) < 0.5), long=r.uniform(0, 1, n), short=r.uniform(0, 1, n),
@@ -42,7 +42,7 @@ def test_a_cost_is_what_the_formula_says(seed):
 @pytest.mark.parametrize("seed", range(10))
 def test_slopes_are_the_one_sided_differences(seed):
     c, r = pieces(seed), np.random.default_rng(seed + 200)
-    before = r.normal(size=5) * 3
+    before = r.integers(-16, 16, 5) / 8  # so that kinks are hit exactly
     kinks = np.array([before, np.zeros(5), r.normal(size=5)])
     kinks[2, c.depth.column[0]] = before[c.depth.column[0]] + c.depth.side[0] * c.depth.beyond[0]
     for at in kinks:
