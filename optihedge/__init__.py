@@ -41,6 +41,10 @@ _HOME = {
     "optihedge.risk.problems": ("find_problems",),
     "optihedge.risk.relations": ("basis_drivers", "cointegrated_pairs", "cointegration", "funding_driver", "lead_lag"),
     "optihedge.risk.smile": ("draw_shocks", "smile_history", "smile_noise"),
+    "optihedge.risk.contract_risk": ("ContractRisk",),
+    "optihedge.risk.smile_law": ("SmilePrior",),
+    "optihedge.risk.smile_risk": ("SmileRisk",),
+    "optihedge.risk.smile_table": ("smile_rows", "smile_table"),
     "optihedge.risk.hedge_ratio": (
         "beta_weighted_delta", "contracts_for_beta", "contracts_for_duration", "dollar_offset", "effectiveness",
         "futures_contracts", "minimum_variance_hedge", "minimum_variance_ratio", "r_squared",

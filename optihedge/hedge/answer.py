@@ -26,6 +26,7 @@ from optihedge.program.chain import Solution, solve
 from optihedge.program.infeasible import MARGIN, Relaxation, conflict, give_way, relax, row_scale
 from optihedge.program.program import VOLATILITY_UNIT, Array, Candidate, Program
 from optihedge.program.status import Status
+from optihedge.risk.contract_risk import ContractRisk
 from optihedge.risk.root import Risk
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _RESTS = 1e-7  # of a proof's size: what a contract's bound adds to it beyond ro
 def settle(
     model: HedgeModel,
     market: Market,
-    risk: Risk | None,
+    risk: Risk | ContractRisk | None,
     problem: Problem,
     *,
     warm: Hedge | None = None,

@@ -18,6 +18,7 @@ from optihedge.hedge.variance import VarianceForm, variance_form
 from optihedge.market.pricing import SECONDS_PER_YEAR
 from optihedge.market.snapshot import Market
 from optihedge.program.costs import Costs, Depth
+from optihedge.risk.contract_risk import ContractRisk
 from optihedge.risk.root import Risk
 
 Array = np.ndarray
@@ -61,7 +62,7 @@ class ProgramBuilder:
 
     market     the Market, betas included                positions  N integers into market.names: contracts in play
     start      N quantities before (contracts)           tradable   N booleans; the others keep their quantity
-    risk       Risk over drivers, or None                horizon    in periods of the drivers, days and years
+    risk       Risk, ContractRisk, or None               horizon    in periods of the drivers, days and years
     capital    base currency, for default boxes
     """
 
@@ -72,7 +73,7 @@ class ProgramBuilder:
         tradable: Array,
         *,
         positions: Array,
-        risk: Risk | None = None,
+        risk: Risk | ContractRisk | None = None,
         horizon: Horizon,
         capital: float = 0.0,
     ) -> None:

@@ -45,7 +45,9 @@ def variance_by_contract(form: VarianceForm, quantities: Array) -> Array:
 
 
 def variance_by_factor(form: VarianceForm, quantities: Array) -> pd.Series:
-    """Variance of each factor (in the risk's order), and of what is no factor; they sum to the variance."""
+    """Variance of each factor (in the risk's order) or source, and of what is no factor; they sum to the variance."""
+    if form.sources is not None:
+        return pd.Series(form.parts(quantities), dtype=float).rename("variance")
     squares = (form.factors @ quantities) ** 2
     parts = form.parts(quantities)
     names = [f"factor {j + 1}" for j in range(len(squares))]

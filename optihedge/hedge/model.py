@@ -25,6 +25,7 @@ from optihedge.hedge.terms.objective import Variance
 from optihedge.hedge.universe import Universe
 from optihedge.market.book import Book, book_quantities
 from optihedge.market.snapshot import Market
+from optihedge.risk.contract_risk import ContractRisk
 from optihedge.risk.root import Risk
 
 Array = np.ndarray
@@ -35,7 +36,8 @@ _POLICIES = ("error", "relax")
 class HedgeModel:
     """How to hedge any book in any market. `dataclasses.replace` is the tool for sweeps.
 
-    risk           an estimator of the drivers' moves (scikit-learn's manners, learns `risk_`), a Risk, or None
+    risk           an estimator of the drivers' moves or of contracts (scikit-learn's manners, learns `risk_`), what it
+                   learns (Risk, ContractRisk), or None
     objective      terms to minimise;  constraints  terms to keep; one term, or several
     betas          an estimator that learns `betas_`, D x m: adds the exposures beta:<market driver>
     horizon        expected time until the next rebalance: '1d', '8h', '5d'. A day is one trading day where the risk's
@@ -133,18 +135,19 @@ class HedgeModel:
             hedges.append(settle(model, market, risk, priced, warm=hedges[-1] if hedges else None))
         return tuple(hedges)
 
-    def _state(self, market: Market, book: Book) -> tuple[HedgeModel, Market, Risk | None, Problem]:
+    def _state(self, market: Market, book: Book) -> tuple[HedgeModel, Market, Risk | ContractRisk | None, Problem]:
         market = self._with_betas(market)
         before = book_quantities(book, market)
-        risk = self._fitted_risk(market)
-        horizon = parse_horizon(self.horizon, market.periods_per_year if risk is None else risk.periods_per_year)
+        risk, horizon = self._fitted_risk(market)
         builder = self._builder(market, before, risk, horizon)
         for term in sorted(self.terms, key=lambda term: term.reads_boxes):
             builder.begin(term.label)
             term.contribute(builder)
         return self, market, risk, assemble(builder)
 
-    def _builder(self, market: Market, before: Array, risk: Risk | None, horizon: Horizon) -> ProgramBuilder:
+    def _builder(
+        self, market: Market, before: Array, risk: Risk | ContractRisk | None, horizon: Horizon
+    ) -> ProgramBuilder:
         universe = self.universe if isinstance(self.universe, Universe) else Universe()
         chosen, notes = universe.tradable(market, pd.Series(before, index=market.names), horizon.years)
         sides = np.isfinite(market.trade_cost.to_numpy(dtype=float)).any(axis=1)
@@ -157,15 +160,24 @@ class HedgeModel:
             positions=positions, risk=risk, horizon=horizon, capital=self.capital,
         )  # fmt: skip
         bare = market.unmodelled["vega"].reindex(builder.names).fillna(0.0)
-        if risk is not None and (bare != 0).any():
+        if isinstance(risk, ContractRisk):
+            notes.extend(risk.notes)
+        elif risk is not None and (bare != 0).any():
             notes.append(f"vega of {int((bare != 0).sum())} contracts in play has no vol driver; no risk speaks for it")
         builder.notes.extend(notes)
         return builder
 
-    def _fitted_risk(self, market: Market) -> Risk | None:
-        if self.risk is None or isinstance(self.risk, Risk):
-            return self.risk
-        return _fitted(self.risk, market, "risk").risk_
+    def _fitted_risk(self, market: Market) -> tuple[Risk | ContractRisk | None, Horizon]:
+        from sklearn.base import clone
+
+        from optihedge.risk.estimator import ContractRiskEstimator
+
+        if isinstance(self.risk, ContractRiskEstimator):
+            horizon = parse_horizon(self.horizon, market.periods_per_year)
+            return clone(self.risk).fit(market, horizon.periods).risk_, horizon
+        known = self.risk is None or isinstance(self.risk, (Risk, ContractRisk))
+        risk = self.risk if known else _fitted(self.risk, market, "risk").risk_
+        return risk, parse_horizon(self.horizon, market.periods_per_year if risk is None else risk.periods_per_year)
 
     def _with_betas(self, market: Market) -> Market:
         """The market with exposures beta:<driver>, the sum over price drivers of cash delta x beta, and their errors.

@@ -32,6 +32,7 @@ _TYPES = {  # names of this library's own classes, by the table that may hold th
     "risk": (
         "SampleRisk", "GivenRisk", "EwmaRisk", "FactorRisk", "StackedRisk", "AdaptiveRisk", "BetaRisk",
         "CombinedEwmaRisk", "ObservedFactorRisk", "FundamentalRisk", "GarchRisk", "RegimeRisk",
+        "SmileRisk",
     ),
     "betas": ("Beta",),
 }  # fmt: skip

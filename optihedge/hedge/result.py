@@ -17,6 +17,7 @@ from optihedge.hedge.terms.objective import Variance
 from optihedge.market.snapshot import Market
 from optihedge.program.certificate import Certificate
 from optihedge.program.program import VOLATILITY_UNIT, Program, row_values, row_violations
+from optihedge.risk.contract_risk import ContractRisk
 from optihedge.risk.root import Risk
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Hedge:
 
     model: HedgeModel
     market: Market
-    risk_model: Risk | None
+    risk_model: Risk | ContractRisk | None
     problem: Problem
     h: Array
     multipliers: Array

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
-from optihedge.errors import DataError
+from optihedge.errors import DataError, SpecError
 from optihedge.market.snapshot import Market
+from optihedge.risk.contract_risk import GAMMA, ContractRisk
 from optihedge.risk.root import Risk
 
 Array = np.ndarray
@@ -19,7 +21,9 @@ class VarianceForm:
     """Variance over the horizon of quantities q (N contracts), base currency squared:
 
     |factors q|^2 + |specifics q|^2 + sum own q^2        first order
-    + |gamma q|^2 + |gamma_specifics q|^2                the gamma of normal moves, 1/2 v'(C o C)v
+    + |gamma q|^2 + |gamma_specifics q|^2                the gamma of normal moves, 1/2 v'(C o C)v; or by revaluation
+
+    sources  what the rows of factors and specifics speak of, where they come from a ContractRisk
     """
 
     factors: Array  # k x N
@@ -27,10 +31,22 @@ class VarianceForm:
     own: Array  # N, base currency squared per contract squared
     gamma: Array  # g x N
     gamma_specifics: sp.csr_array  # u x N
+    sources: tuple[tuple[str, ...], tuple[str, ...]] | None = None  # k and s labels
 
     def parts(self, quantities: Array) -> dict[str, float]:
-        """Variance by source: shared factors, drivers' specific, contracts' own, gamma. They sum to the whole."""
+        """Variance by source; they sum to the whole.
+
+        Of a Risk: shared factors, drivers' specific, contracts' own, gamma. Of a ContractRisk: its sources, the
+        contracts' own noise, gamma.
+        """
         square = lambda rows: float(np.sum((rows @ quantities) ** 2))  # noqa: E731
+        if self.sources is not None:
+            squares = np.concatenate([(self.factors @ quantities) ** 2, (self.specifics @ quantities) ** 2])
+            by_source: dict[str, float] = {}
+            for source, part in zip((*self.sources[0], *self.sources[1]), squares, strict=True):
+                by_source[source] = by_source.get(source, 0.0) + float(part)
+            rest = square(self.gamma) + square(self.gamma_specifics)
+            return {**by_source, "gamma": rest, "noise": float(self.own @ quantities**2)}
         return {
             "factors": square(self.factors),
             "specific": square(self.specifics),
@@ -47,11 +63,13 @@ class VarianceForm:
         return float(np.sqrt(sum(self.parts(quantities).values())))
 
 
-def variance_form(market: Market, positions: Array, risk: Risk, periods: float) -> VarianceForm:
+def variance_form(market: Market, positions: Array, risk: Risk | ContractRisk, periods: float) -> VarianceForm:
     """The form over the contracts at `positions` of market.names. Linear variance scales with H, gamma's with H^2.
 
-    Raises DataError where the risk does not know a driver that one of these contracts loads on.
+    Raises DataError where the risk does not know a driver that one of these contracts loads on, or a contract.
     """
+    if isinstance(risk, ContractRisk):
+        return _contract_form(market.names[positions], risk, periods)
     loadings = sp.csc_array(market.loadings.matrix)[:, positions].tocsr()
     active = np.flatnonzero(np.diff(loadings.indptr))
     known = risk.drivers.get_indexer(market.loadings.drivers[active])
@@ -75,6 +93,30 @@ def variance_form(market: Market, positions: Array, risk: Risk, periods: float) 
         gamma=gamma,
         gamma_specifics=gamma_specifics,
     )
+
+
+def _contract_form(names: pd.Index, risk: ContractRisk, periods: float) -> VarianceForm:
+    """A ContractRisk's rows over these contracts. Raises DataError for a contract it does not know."""
+    at = risk.names.get_indexer(names)
+    if (at < 0).any():
+        raise DataError(f"the risk does not know {names[at < 0][0]}; fit it on this market")
+    for name in names.intersection(pd.Index(list(risk.unknown))):
+        raise DataError(
+            f"{name} moves with driver {risk.unknown[name]}, of which the risk knows neither history nor chain; "
+            "add its history"
+        )
+    if not np.isclose(periods, risk.periods, rtol=1e-9):
+        raise SpecError(
+            f"the risk is fitted over {risk.periods:g} periods, the horizon has {periods:g}; fit it on that"
+        )
+    dense, few = (np.array(kind, dtype=object) == GAMMA for kind in (risk.sources, risk.specific_sources))
+    root, specifics = risk.root[:, at], sp.csr_array(risk.specifics[:, at])
+    label = lambda kind, gamma: tuple(str(name) for name, g in zip(kind, gamma, strict=True) if not g)  # noqa: E731
+    return VarianceForm(
+        factors=root[~dense], specifics=specifics[np.flatnonzero(~few)], own=risk.own[at] ** 2,
+        gamma=root[dense], gamma_specifics=specifics[np.flatnonzero(few)],
+        sources=(label(risk.sources, dense), label(risk.specific_sources, few)),
+    )  # fmt: skip
 
 
 def _gamma_rows(market: Market, positions: Array, risk: Risk, periods: float) -> tuple[Array, sp.csr_array]:

@@ -12,6 +12,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from optihedge.errors import DataError, SpecError
+from optihedge.market.snapshot import Market
+from optihedge.risk.contract_risk import ContractRisk
 from optihedge.risk.root import Risk
 
 Moves: TypeAlias = pd.DataFrame | np.ndarray
@@ -95,6 +97,18 @@ class OnlineRiskEstimator(RiskEstimator):
 
     def _update(self, moves: Moves, *, fresh: bool) -> Self:
         """`fit` (fresh) or `partial_fit`; replaces the learned arrays, never writes into them."""
+        raise NotImplementedError
+
+
+class ContractRiskEstimator(BaseEstimator):
+    """Base of the estimators that read a whole Market (chain, drivers, history) and learn a ContractRisk, `risk_`.
+
+    A subclass has `fit(market, periods=1.0)`, periods the horizon in periods of the drivers.
+    """
+
+    risk_: ContractRisk
+
+    def fit(self, market: Market, periods: float = 1.0) -> Self:
         raise NotImplementedError
 
 
