@@ -150,7 +150,7 @@ def compressed(rows: Array, most: int, size: Array) -> tuple[Array, Array]:
     return kept[:count], np.maximum(left[count - 1], 0.0)
 
 
-def own_variance(market: Market, noise: float, periods: float) -> Array:
+def own_variance(market: Market, noise: float | Array, periods: float) -> Array:
     """N variances of each option's own P&L over the periods, base currency squared; 0 for what is no option."""
     c, option = market.contracts, market.contracts.option
     life = np.where(option, np.maximum(c.years, DAY), 1.0)

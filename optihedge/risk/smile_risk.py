@@ -125,7 +125,7 @@ class SmileRisk(ContractRiskEstimator):
         """Coefficients of the linear part (4U x N), rows of the rest (dense, sparse), variance that was lost (N)."""
         count, size = len(words.names), len(market.names)
         coefficients, lost = np.zeros((4 * count, size)), np.zeros(size)
-        tails = past.radii() if self.tails == "own" else self.tails
+        tails = past.radii() if isinstance(self.tails, str) else self.tails
         blocks = []
         for first in range(0, count, _TOGETHER):
             chosen = np.arange(first, min(first + _TOGETHER, count))
