@@ -10,6 +10,7 @@ from optihedge.market.book import Book, book_quantities
 from optihedge.market.costs import trading_costs
 from optihedge.market.drivers import RETURNS
 from optihedge.market.exposures import Contracts
+from optihedge.market.fate import Fate
 from optihedge.market.instruments import HOURS_PER_YEAR, types_of
 from optihedge.market.snapshot import Market
 from optihedge.market.valuation import underlying_drivers
@@ -92,7 +93,7 @@ def explain_pnl(start: Market, end: Market, quantities: Book, trades: Book | Non
     earned, funding = (part.iloc[at] for part in _earned_parts(start, end))
     _refuse_unknown(start, end, (earned + funding)[quantity != 0])
     earned, funding = (part.where(quantity != 0, 0.0) for part in (earned, funding))
-    parts = {name: quantity * part[at] for name, part in _explained(start, end).items()}
+    parts = {name: quantity * part[at] for name, part in greek_parts(start, end, Fate.of(start, end)).items()}
     parts["funding"] = quantity * funding.to_numpy()
     parts["fees"] = 0.0 - each_cost(start, traded.reindex(names, fill_value=0.0)).to_numpy()
     frame = pd.DataFrame(parts, index=names)
@@ -115,33 +116,39 @@ def _by_name(book: Book, market: Market, what: str) -> pd.Series:
     return whole.reindex(pd.Index(list(book.keys()), dtype=object))
 
 
-def _explained(start: Market, end: Market) -> dict[str, np.ndarray]:
-    """Greek by Greek, base currency per contract of `start`; an expired option has no change of vol."""
+def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]:
+    """Greek by Greek (PARTS from delta to currency), base currency per contract of `start`, of which `fate` says what
+    became; what ended is followed to the level or price at which it did, an expired option without a change of vol.
+    """
     s, c, kinds = start.sensitivities, start.contracts, types_of(start.instruments)
-    place = end.names.get_indexer(start.names)
+    place = fate.place
 
     def later(values: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
         found = np.where(place >= 0, values[place], otherwise)
         return np.where(np.isfinite(found), found, otherwise)
 
     drivers = start.drivers
-    change = end.levels.reindex(drivers.index) / start.levels - 1
+    change = pd.Series(fate.levels, drivers.index) / start.levels - 1
     moving = drivers["kind"].isin(RETURNS)
     change = change.where(moving, 0.0).fillna(0.0).to_numpy()
     driver = start.paths.driver
     of_spot = np.where(driver >= 0, change[driver] if len(change) else 0.0, 0.0)
+    of_spot = np.where(np.isfinite(fate.level), fate.level / c.spot - 1, of_spot)
     spot = c.spot * (1 + of_spot)
-    forward = later(end.contracts.forward, spot)
+    forward = later(end.contracts.forward, spot / fate.scale) * fate.scale
     linear = kinds["option"] & ~kinds["inverse"]
     followed = linear & (c.power == 0)  # on its forward: the spot's print may lag the quotes
     itself = ~kinds["option"] & ~kinds["margined"] & ~c.constant
-    own = np.where(itself, later(end.contracts.price, spot) / np.where(c.price == 0, 1.0, c.price) - 1, of_spot)
+    price = later(end.contracts.price, (spot - fate.received) / fate.scale) * fate.scale + fate.received
+    price = np.where(np.isfinite(fate.paid), fate.paid, price)
+    own = np.where(itself, price / np.where(c.price == 0, 1.0, c.price) - 1, of_spot)
     with np.errstate(invalid="ignore", divide="ignore"):
         move = np.where(followed, forward / c.forward - 1, own)
         lean = np.log((forward / spot) / (c.forward / c.spot))
     lean = np.where(np.isfinite(lean) & (kinds["margined"] | kinds["option"]), lean, 0.0)
     stop = start.instruments["expiry"].where(start.instruments["expiry"] < end.as_of, end.as_of)
-    stop = end.quotes["time"].reindex(start.names).fillna(stop)
+    there = pd.Series(end.quotes["time"].array[place], start.names).where(place >= 0)
+    stop = there.fillna(stop)
     years = (stop - start.quotes["time"]).dt.total_seconds().to_numpy() / (3600 * HOURS_PER_YEAR)
     vol = np.where(kinds["option"], later(end.quotes["vol"].to_numpy(), c.vol) - c.vol, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):

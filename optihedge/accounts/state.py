@@ -1,0 +1,241 @@
+"""State: all that one book carries from night to night, as plain frozen values with one canonical text and hash.
+
+Accounts are `book` (the client's) and `hedge` (ours). A State holds no clock and no path: equal content, equal hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optihedge.content import canonical_text
+from optihedge.errors import DataError
+from optihedge.frames import instant
+
+ACCOUNTS = ("book", "hedge")
+VERDICTS = ("filled", "cancelled", "rejected", "expired")
+DUST = 1e-9  # of a quantity: what is left of it by rounding
+
+
+@dataclass(frozen=True)
+class Lot:
+    """Contracts bought (above 0) or sold at one price (the instrument's price units), at one time, by one order."""
+
+    quantity: float
+    price: float
+    time: pd.Timestamp
+    order_id: str = ""
+
+    def __post_init__(self) -> None:
+        _settle_fields(self, f"lot of {self.order_id or 'the opening'}", ("quantity", "price"), ("time",))
+
+
+@dataclass(frozen=True)
+class Order:
+    """A line that was sent: contracts wanted and left (signed), its limit price (NaN: none), when and by which list."""
+
+    order_id: str
+    instrument: str
+    quantity: float
+    left: float
+    limit: float
+    made: pd.Timestamp
+    list_id: str = ""
+
+    def __post_init__(self) -> None:
+        _settle_fields(self, f"order {self.order_id}", ("quantity", "left"), ("made",))
+
+
+@dataclass(frozen=True)
+class Fill:
+    """What was traded: contracts (signed), price (price units), fee paid (above 0) in `money`, and when.
+
+    order_id   the order it belongs to; '' for one made by hand;  source   who said so
+    Raises DataError for a number that is not finite, a quantity of 0 and a missing id.
+    """
+
+    fill_id: str
+    order_id: str
+    instrument: str
+    quantity: float
+    price: float
+    time: pd.Timestamp
+    fee: float = 0.0
+    money: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.fill_id or not self.instrument:
+            raise DataError(f"fill {self.fill_id!r} of {self.instrument!r}: it needs a fill_id and an instrument")
+        _settle_fields(self, f"fill {self.fill_id}", ("quantity", "price", "fee"), ("time",))
+        if self.quantity == 0:
+            raise DataError(f"fill {self.fill_id}: its quantity is 0; leave it out")
+        if self.fee and not self.money:
+            raise DataError(f"fill {self.fill_id}: money is empty; name the currency of its fee")
+
+
+@dataclass(frozen=True)
+class Report:
+    """The final word on an order: filled, cancelled, rejected or expired; nothing more of it will be filled."""
+
+    order_id: str
+    time: pd.Timestamp
+    verdict: str
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        _settle_fields(self, f"report of {self.order_id}", (), ("time",))
+        if self.verdict not in VERDICTS:
+            raise DataError(f"report of {self.order_id}: verdict {self.verdict!r}; write one of {', '.join(VERDICTS)}")
+
+
+Lots = Mapping[str, tuple[Lot, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What one book carries.
+
+    book, seq   its name, and the number of steps behind it
+    as_of       UTC instant to which it has been advanced;  snapshot  hash of the market it is marked on
+    before      hash of the state before it, '' for the first
+    positions   account -> instrument -> lots, oldest first, of one sign
+    cash        account -> currency -> balance;  accrued  the same of interest not yet paid
+    rates       currency -> yearly simple rate that cash earns (debt costs), from the interest events
+    orders      open orders
+    memory      what the policy remembers: plain values
+    decided, traded   when a policy last decided, and when a list last left
+    applied     fills applied, of the last 31 days: one that comes again is known, and a bust finds its fill
+    carried     held contracts that the market no longer lists: label -> their terms and last mark
+    """
+
+    book: str
+    seq: int
+    as_of: pd.Timestamp
+    snapshot: str = ""
+    before: str = ""
+    positions: Mapping[str, Lots] = field(default_factory=dict)
+    cash: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    accrued: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
+    orders: tuple[Order, ...] = ()
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    decided: pd.Timestamp | None = None
+    traded: pd.Timestamp | None = None
+    applied: tuple[Fill, ...] = ()
+    carried: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "as_of", instant(self.as_of, "state: as_of"))
+        for account, lots in self.positions.items():
+            if account not in ACCOUNTS:
+                raise DataError(f"state: account {account!r} is not known; there are {', '.join(ACCOUNTS)}")
+            for name, held in lots.items():
+                if len({np.sign(lot.quantity) for lot in held}) != 1:
+                    raise DataError(f"state: the lots of {name} in account {account} are not of one sign")
+
+    @cached_property
+    def text(self) -> str:
+        """The state as JSON: sorted keys, exact floats."""
+        return canonical_text(self)
+
+    @cached_property
+    def hash(self) -> str:
+        """sha256 of `text`."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @classmethod
+    def from_text(cls, text: str) -> State:
+        """The state of a `text`. Raises DataError for anything else."""
+        try:
+            plain = json.loads(text)
+            positions = {
+                account: {name: tuple(Lot(**lot) for lot in lots) for name, lots in held.items()}
+                for account, held in plain.pop("positions").items()
+            }
+            orders = tuple(Order(**order) for order in plain.pop("orders"))
+            applied = tuple(Fill(**fill) for fill in plain.pop("applied"))
+            times = {name: _time(plain.pop(name)) for name in ("as_of", "decided", "traded")}
+            return cls(positions=positions, orders=orders, applied=applied, **times, **plain)
+        except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
+            raise DataError(f"state: this is no state's text ({error}); give what State.text wrote") from None
+
+    @classmethod
+    def opening(
+        cls,
+        book: str,
+        as_of: pd.Timestamp | str,
+        quantities: Mapping[str, float] | pd.Series | None = None,
+        prices: Mapping[str, float] | pd.Series | None = None,
+        *,
+        cash: Mapping[str, float] | None = None,
+        hedge_cash: Mapping[str, float] | None = None,
+    ) -> State:
+        """A book's first state: the client's quantities at opening prices (price units), and both accounts' cash."""
+        time = instant(as_of, "state: as_of")
+        lots = {str(name): (Lot(q, (prices or {})[name], time),) for name, q in (quantities or {}).items() if q != 0}
+        money = {"book": dict(cash or {}), "hedge": dict(hedge_cash or {})}
+        return cls(
+            book=book, seq=0, as_of=time, positions={"book": lots} if lots else {},
+            cash={account: held for account, held in money.items() if held},
+        )  # fmt: skip
+
+    def quantities(self, account: str | None = None) -> pd.Series:
+        """Contracts by instrument, of one account or of both together."""
+        total: dict[str, float] = {}
+        for one in ACCOUNTS if account is None else (account,):
+            for name, lots in self.positions.get(one, {}).items():
+                total[name] = total.get(name, 0.0) + sum(lot.quantity for lot in lots)
+        kept = {name: q for name, q in sorted(total.items()) if q != 0}
+        return pd.Series(kept, dtype=float, index=pd.Index(list(kept), dtype=object))
+
+    def lots(self) -> pd.DataFrame:
+        """Every open lot: account, instrument, quantity, price, time, order_id."""
+        rows = [
+            (account, name, lot.quantity, lot.price, lot.time, lot.order_id)
+            for account, held in sorted(self.positions.items())
+            for name, lots in sorted(held.items())
+            for lot in lots
+        ]
+        return pd.DataFrame(rows, columns=["account", "instrument", "quantity", "price", "time", "order_id"])
+
+    def relabelled(self, names: Mapping[str, str]) -> State:
+        """The same state with instruments under other labels."""
+        def new(name: str) -> str:
+            return names.get(name, name)
+
+        return replace(
+            self,
+            positions={a: {new(n): lots for n, lots in held.items()} for a, held in self.positions.items()},
+            orders=tuple(replace(order, instrument=new(order.instrument)) for order in self.orders),
+            applied=tuple(replace(fill, instrument=new(fill.instrument)) for fill in self.applied),
+            carried={new(n): terms for n, terms in self.carried.items()},
+        )
+
+
+def fills_frame(fills: Iterable[Fill]) -> pd.DataFrame:
+    """Fills as a table, one row each, in order of time and id."""
+    columns = ["fill_id", "order_id", "instrument", "quantity", "price", "fee", "money", "time", "source"]
+    rows = [[getattr(fill, name) for name in columns] for fill in sorted(fills, key=lambda f: (f.time, f.fill_id))]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _settle_fields(value: Any, what: str, numbers: tuple[str, ...], times: tuple[str, ...]) -> None:
+    for name in numbers:
+        number = float(getattr(value, name))
+        if not np.isfinite(number):
+            raise DataError(f"{what}: {name} is {number}; give a finite number")
+        object.__setattr__(value, name, number + 0.0)
+    for name in times:
+        object.__setattr__(value, name, instant(getattr(value, name), f"{what}: {name}"))
+
+
+def _time(text: str | None) -> pd.Timestamp | None:
+    return None if text is None else pd.Timestamp(text)

@@ -1,0 +1,185 @@
+"""What became of the contracts of one market by the next: which carry on, under what name and in what units, which end.
+
+A corporate action between two snapshots changes labels, units and strikes; a settlement ends a contract at a level of
+its own. `Fate` says it per contract of the first market, so that a P&L can compare like with like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import DataError
+from optihedge.market.drivers import RETURNS, currency_paths
+from optihedge.market.events import Event
+from optihedge.market.instruments import types_of
+from optihedge.market.snapshot import Market
+from optihedge.market.valuation import underlying_drivers
+
+Array = np.ndarray
+_SAME_STRIKE = 1e-6  # relative: venues round adjusted strikes
+CORPORATE = ("split", "spin_off", "merger", "rename")
+
+
+@dataclass(frozen=True, eq=False)
+class Fate:
+    """Per contract of `start` (N), what it is at `end`.
+
+    became     its label then ('' where it ended)
+    units      contracts of that for one of the start's
+    place      position of that in `end`, -1 where it is not there
+    scale      prices then are per new unit: times scale they are per unit of the start's contract
+    received   price units per unit, worth at the end of what else was received (a spin-off)
+    level      level of the underlying at which it settled, NaN where it did not
+    paid       price at which it was delisted or paid out, NaN where it was not
+    levels     D: the drivers' levels at the end in the start's units, NaN where unknown
+    assumed    labels settled at the end's level for want of a settlement event
+    """
+
+    names: pd.Index
+    became: Array
+    units: Array
+    place: Array
+    scale: Array
+    received: Array
+    level: Array
+    paid: Array
+    levels: Array
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> Array:
+        """Contracts that settled, expired or were paid out."""
+        return np.isfinite(self.level) | np.isfinite(self.paid)
+
+    @classmethod
+    def of(cls, start: Market, end: Market, events: Iterable[Event] = ()) -> Fate:
+        """The fates by the events of the period. Raises DataError for a contract received that is nowhere quoted."""
+        trail = _Trail(start, end)
+        for event in sorted(events, key=lambda one: (one.time, one.event_id)):
+            trail.follow(event)
+        return trail.fate()
+
+
+class _Trail:
+    """Contracts of the start as they are renamed, split, paid out and settled, event by event."""
+
+    def __init__(self, start: Market, end: Market) -> None:
+        self.start, self.end = start, end
+        self.became = start.names.to_numpy(dtype=object, copy=True)
+        size = len(self.became)
+        self.units, self.received = np.ones(size), np.zeros(size)
+        self.level, self.paid = np.full(size, np.nan), np.full(size, np.nan)
+        self.driver_units = np.ones(len(start.drivers))
+        self.driver_names = start.drivers.index.to_numpy(dtype=object, copy=True)
+        self.spun: list[tuple[Array, str, Array]] = []  # rows, label received, units for one of the start's
+        self.driver = underlying_drivers(start.instruments, start.drivers)
+        self.own_price = ~types_of(start.instruments)["option"] & ~types_of(start.instruments)["margined"]
+
+    def follow(self, event: Event) -> None:
+        rows = np.flatnonzero(self.became == event.instrument)
+        if event.kind == "split":
+            self._split(rows, event)
+        elif event.kind in ("rename", "merger") and event.other:
+            self.units[rows] *= event.value
+            self.became[rows] = event.other
+            self._move_driver(rows, event.value, event.other)
+            self.spun = [(r, event.other if name == event.instrument else name,
+                          units * event.value if name == event.instrument else units)
+                         for r, name, units in self.spun]  # fmt: skip
+        elif event.kind == "spin_off":
+            self.spun.append((rows, event.other, self.units[rows] * event.value))
+        elif event.kind in ("delisting", "merger"):
+            self.paid[rows] = event.value * self.units[rows]
+        elif event.kind == "settlement":
+            self.level[rows] = event.value
+
+    def _split(self, rows: Array, event: Event) -> None:
+        self.units[rows] *= event.value
+        self._move_driver(rows, event.value, "")
+        self.spun = [(r, name, units * event.value if name == event.instrument else units)
+                     for r, name, units in self.spun]  # fmt: skip
+        if rows.size and self.own_price[rows[0]]:
+            self._adjust_options(rows[0], event.value)
+
+    def _move_driver(self, rows: Array, ratio: float, renamed: str) -> None:
+        """A plain instrument that splits or merges takes the driver that is its own price with it."""
+        for row in rows[self.own_price[rows] & (self.driver[rows] >= 0)]:
+            self.driver_units[self.driver[row]] *= ratio
+            if renamed and renamed in self.end.names:
+                ends = underlying_drivers(self.end.instruments.loc[[renamed]], self.end.drivers)
+                self.driver_names[self.driver[row]] = self.end.drivers.index[ends[0]]
+
+    def _adjust_options(self, of: int, ratio: float) -> None:
+        """Options on a stock that split: the contract of the end with their expiry, right and strike / ratio.
+
+        With the same multiplier there are `ratio` of it (a whole split), with `ratio` times the multiplier one.
+        """
+        table, later = self.start.instruments, self.end.instruments
+        on = (table["underlying"] == table["underlying"].iat[of]).to_numpy()
+        mine = np.flatnonzero(on & types_of(table)["option"] & (self.became == self.start.names))
+        if not mine.size:
+            return
+        options = later[types_of(later)["option"] & (later["underlying"] == table["underlying"].iat[of]).to_numpy()]
+        for row in mine:
+            terms = table.iloc[row]
+            same = options[(options["expiry"] == terms["expiry"]) & (options["right"] == terms["right"])]
+            same = same[np.isclose(same["strike"], terms["strike"] / ratio, rtol=_SAME_STRIKE, atol=0.005)]
+            for multiplier, units in ((terms["multiplier"], ratio), (terms["multiplier"] * ratio, 1.0)):
+                found = same.index[np.isclose(same["multiplier"], multiplier)]
+                if len(found):
+                    self.became[row], self.units[row] = found[0], units
+                    break
+
+    def fate(self) -> Fate:
+        place = self.end.names.get_indexer(pd.Index(self.became))
+        here = place >= 0
+        after = np.where(here, self.end.contracts.multiplier[place], self.start.contracts.multiplier)
+        scale = self.units * after / self.start.contracts.multiplier
+        for rows, name, units in self.spun:
+            if rows.size:
+                self.received[rows] += units * _worth(self.end, name) / self.start.contracts.multiplier[rows]
+        levels = self.end.levels.reindex(pd.Index(self.driver_names)).to_numpy(dtype=float) * self.driver_units
+        moving = self.start.drivers["kind"].isin(RETURNS).to_numpy()
+        levels = np.where(moving, levels, self.end.levels.reindex(self.start.drivers.index).to_numpy(dtype=float))
+        level, assumed = self._settled(levels, here)
+        gone = np.isfinite(level) | np.isfinite(self.paid)
+        return Fate(
+            names=self.start.names, became=np.where(gone, "", self.became), units=self.units,
+            place=np.where(gone, -1, place), scale=scale, received=self.received, level=level, paid=self.paid,
+            levels=levels, assumed=assumed,
+        )  # fmt: skip
+
+    def _settled(self, levels: Array, here: Array) -> tuple[Array, tuple[str, ...]]:
+        """Settlement levels; what expired without an event settles at the next level of its underlying."""
+        due = (self.start.instruments["expiry"] <= self.end.as_of).to_numpy() & ~here
+        silent = due & ~np.isfinite(self.level) & ~np.isfinite(self.paid)
+        known = np.where(self.driver >= 0, levels[self.driver], np.nan) if len(levels) else np.full(len(due), np.nan)
+        was = np.where(self.driver >= 0, self.start.levels.to_numpy()[self.driver], np.nan) if len(levels) else known
+        spot = self.start.contracts.spot * known / was
+        return np.where(silent, spot, self.level), tuple(self.start.names[silent])
+
+
+def _worth(market: Market, name: str) -> float:
+    """Price times multiplier of one contract that was received, in its currency."""
+    at = market.names.get_indexer(pd.Index([name]))[0]
+    if at < 0:
+        raise DataError(f"events: {name} was received but is not in the market of {market.as_of}; quote it there")
+    return float(market.contracts.price[at] * market.contracts.multiplier[at])
+
+
+def money_rate(market: Market, currency: str) -> float:
+    """Base currency for one unit of a currency or coin. Raises DataError for one without a quoted path to base."""
+    if currency == market.base_currency:
+        return 1.0
+    rate, _ = currency_paths(pd.Index([currency]), market.drivers, market.levels.to_numpy(), market.base_currency)
+    return float(rate[0])
+
+
+def settle_currencies(instruments: pd.DataFrame) -> Array:
+    """N currencies in which contracts pay: the coin of an inverse contract, else the contract's own."""
+    inverse = types_of(instruments)["inverse"]
+    return np.where(inverse, instruments["underlying"], instruments["currency"]).astype(object)
