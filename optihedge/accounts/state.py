@@ -167,26 +167,6 @@ class State:
         except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"state: this is no state's text ({error}); give what State.text wrote") from None
 
-    @classmethod
-    def opening(
-        cls,
-        book: str,
-        as_of: pd.Timestamp | str,
-        quantities: Mapping[str, float] | pd.Series | None = None,
-        prices: Mapping[str, float] | pd.Series | None = None,
-        *,
-        cash: Mapping[str, float] | None = None,
-        hedge_cash: Mapping[str, float] | None = None,
-    ) -> State:
-        """A book's first state: the client's quantities at opening prices (price units), and both accounts' cash."""
-        time = instant(as_of, "state: as_of")
-        lots = {str(name): (Lot(q, (prices or {})[name], time),) for name, q in (quantities or {}).items() if q != 0}
-        money = {"book": dict(cash or {}), "hedge": dict(hedge_cash or {})}
-        return cls(
-            book=book, seq=0, as_of=time, positions={"book": lots} if lots else {},
-            cash={account: held for account, held in money.items() if held},
-        )  # fmt: skip
-
     def quantities(self, account: str | None = None) -> pd.Series:
         """Contracts by instrument, of one account or of both together."""
         total: dict[str, float] = {}
@@ -208,6 +188,7 @@ class State:
 
     def relabelled(self, names: Mapping[str, str]) -> State:
         """The same state with instruments under other labels."""
+
         def new(name: str) -> str:
             return names.get(name, name)
 

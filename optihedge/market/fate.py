@@ -6,8 +6,8 @@ its own. `Fate` says it per contract of the first market, so that a P&L can comp
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,52 @@ from optihedge.market.snapshot import Market
 from optihedge.market.valuation import underlying_drivers
 
 Array = np.ndarray
-_SAME_STRIKE = 1e-6  # relative: venues round adjusted strikes
-CORPORATE = ("split", "spin_off", "merger", "rename")
+_SAME_STRIKE, _CENT = 1e-6, 0.0051  # relative, or price units: venues round adjusted strikes to a cent
+ORDER = (
+    "split", "spin_off", "merger", "rename", "dividend", "funding", "fill", "bust", "exercise", "assignment",
+    "settlement", "delisting", "margin", "interest",
+)  # fmt: skip
+"""What comes first of what happens at one instant."""
+
+
+def in_order(event: Event) -> tuple[pd.Timestamp, int, str]:
+    """The order in which events are followed: time, ORDER of its kind, id."""
+    return event.time, ORDER.index(event.kind), event.event_id
+
+
+def with_option_splits(start: Market, end: Market, events: Iterable[Event]) -> list[Event]:
+    """The events, and for each split of a stock those of its options that no event of their own speaks for.
+
+    An option becomes the contract of `end` with its expiry and right and its strike / ratio: `ratio` contracts where
+    the multiplier is the same (a whole split), one where it is `ratio` times as large.
+    """
+    given = sorted(events, key=in_order)
+    spoken = {event.instrument for event in given if event.kind in ("split", "rename", "merger")}
+    more = []
+    for event in given:
+        if event.kind == "split" and event.instrument in start.names:
+            more += [one for one in _adjusted(start, end, event) if one.instrument not in spoken]
+    return sorted(given + more, key=in_order)
+
+
+def _adjusted(start: Market, end: Market, split: Event) -> Iterator[Event]:
+    """Renames (or splits, where the label stays) of the options on a stock that split."""
+    table, later = start.instruments, end.instruments
+    stock = table["underlying"].at[split.instrument]
+    mine = table[types_of(table)["option"] & (table["underlying"] == stock).to_numpy()]
+    theirs = later[types_of(later)["option"] & (later["underlying"] == stock).to_numpy()]
+    if types_of(table.loc[[split.instrument]])["option"][0] or theirs.empty:
+        return
+    for name, terms in mine.iterrows():
+        same = theirs[(theirs["expiry"] == terms["expiry"]) & (theirs["right"] == terms["right"])]
+        same = same[np.isclose(same["strike"], terms["strike"] / split.value, rtol=_SAME_STRIKE, atol=_CENT)]
+        for units, multiplier in ((split.value, 1.0), (1.0, split.value)):
+            found = same.index[np.isclose(same["multiplier"], terms["multiplier"] * multiplier)]
+            if len(found):
+                kind, other = ("split", "") if found[0] == name else ("rename", str(found[0]))
+                yield replace(split, event_id=f"{split.event_id}/{name}", kind=kind, instrument=str(name),
+                              value=units, other=other)  # fmt: skip
+                break
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +103,7 @@ class Fate:
     def of(cls, start: Market, end: Market, events: Iterable[Event] = ()) -> Fate:
         """The fates by the events of the period. Raises DataError for a contract received that is nowhere quoted."""
         trail = _Trail(start, end)
-        for event in sorted(events, key=lambda one: (one.time, one.event_id)):
+        for event in sorted(events, key=in_order):
             trail.follow(event)
         return trail.fate()
 
@@ -102,8 +146,6 @@ class _Trail:
         self._move_driver(rows, event.value, "")
         self.spun = [(r, name, units * event.value if name == event.instrument else units)
                      for r, name, units in self.spun]  # fmt: skip
-        if rows.size and self.own_price[rows[0]]:
-            self._adjust_options(rows[0], event.value)
 
     def _move_driver(self, rows: Array, ratio: float, renamed: str) -> None:
         """A plain instrument that splits or merges takes the driver that is its own price with it."""
@@ -112,27 +154,6 @@ class _Trail:
             if renamed and renamed in self.end.names:
                 ends = underlying_drivers(self.end.instruments.loc[[renamed]], self.end.drivers)
                 self.driver_names[self.driver[row]] = self.end.drivers.index[ends[0]]
-
-    def _adjust_options(self, of: int, ratio: float) -> None:
-        """Options on a stock that split: the contract of the end with their expiry, right and strike / ratio.
-
-        With the same multiplier there are `ratio` of it (a whole split), with `ratio` times the multiplier one.
-        """
-        table, later = self.start.instruments, self.end.instruments
-        on = (table["underlying"] == table["underlying"].iat[of]).to_numpy()
-        mine = np.flatnonzero(on & types_of(table)["option"] & (self.became == self.start.names))
-        if not mine.size:
-            return
-        options = later[types_of(later)["option"] & (later["underlying"] == table["underlying"].iat[of]).to_numpy()]
-        for row in mine:
-            terms = table.iloc[row]
-            same = options[(options["expiry"] == terms["expiry"]) & (options["right"] == terms["right"])]
-            same = same[np.isclose(same["strike"], terms["strike"] / ratio, rtol=_SAME_STRIKE, atol=0.005)]
-            for multiplier, units in ((terms["multiplier"], ratio), (terms["multiplier"] * ratio, 1.0)):
-                found = same.index[np.isclose(same["multiplier"], multiplier)]
-                if len(found):
-                    self.became[row], self.units[row] = found[0], units
-                    break
 
     def fate(self) -> Fate:
         place = self.end.names.get_indexer(pd.Index(self.became))

@@ -1,0 +1,202 @@
+"""advance: what happened to a book between two markets, in order of time, and where the money came from."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from optihedge.accounts.explain import PARTS, explained_period
+from optihedge.accounts.holdings import Holdings
+from optihedge.accounts.settle import Terms, terms_of
+from optihedge.accounts.state import DUST, Fill, Order, Report, State
+from optihedge.accounts.timeline import Timeline
+from optihedge.accounts.valuation import valued
+from optihedge.errors import DataError
+from optihedge.market.events import Event
+from optihedge.market.fate import Fate, money_rate, with_option_splits
+from optihedge.market.snapshot import Market
+
+REMEMBERED = pd.Timedelta(days=31)
+CLOSES = 1e-9  # of the money that moved
+
+
+@dataclass(frozen=True, eq=False)
+class Advance:
+    """A state brought to a market, and what it gained on the way; money in base currency.
+
+    state        as of the market, orders and reports applied; its hash of before and memory are the step's to set
+    explained    (account, instrument) x PARTS and total; cash rows carry their currency
+    equity       of the state now;  change  since the start, transfers included
+    closed       lots that were closed: account, instrument, quantity, entry, leave, opened, closed, order_id, money,
+                 gain (in money)
+    notes        assumptions that were made
+    """
+
+    state: State
+    explained: pd.DataFrame
+    equity: float
+    change: float
+    closed: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def advance(
+    state: State,
+    before: Market,
+    market: Market,
+    fills: Iterable[Fill] = (),
+    reports: Iterable[Report] = (),
+    events: Iterable[Event] = (),
+    *,
+    client: pd.Series | None = None,
+) -> Advance:
+    """Bring a state from the market `before`, at which it stands, to `market`.
+
+    fills     applied once by fill_id; one from before the state is booked as `late`
+    reports   the final words on orders
+    events    those that took effect, or became known, in (state.as_of, market.as_of]; others are left out
+    client    what the client now holds (contracts by instrument): the difference is a transfer, no P&L; None: no change
+
+    Changes of equity are the sum of their parts to 1e-9, or a DataError of this book. Raises DataError too for markets
+    out of order, fills of unknown contracts or beyond their order, and held contracts without a price.
+    """
+    _check_order(state, before, market)
+    due = with_option_splits(before, market, _due(state, market, events))
+    fate = Fate.of(before, market, due)
+    line = Timeline(state, before, market, fate)
+    line.follow(due, new := _new_fills(state, market, fills))
+    explained, notes = explained_period(line)
+    orders = _orders(state.orders, new, reports)
+    positions = line.holdings.frozen()
+    kept = tuple(sorted((f for f in (*state.applied, *new) if f.time > market.as_of - REMEMBERED), key=_by_time))
+    moved = replace(state, as_of=market.as_of, snapshot=market.hash, orders=orders, applied=kept, **positions)
+    if client is not None:
+        moved, transfer = _transferred(moved, market, client)
+        explained = _with_transfer(explained, transfer)
+    worth, was = valued(moved, market)["base"], valued(state, before)["base"]
+    change = float(worth.sum() - was.sum())
+    _close(state, change, explained, float(worth.abs().sum() + was.abs().sum()))
+    closed = pd.DataFrame([vars(one) for one in line.holdings.closed])
+    return Advance(moved, explained, float(worth.sum()), change, closed, tuple(notes))
+
+
+def _check_order(state: State, before: Market, market: Market) -> None:
+    if state.as_of != before.as_of:
+        raise DataError(f"{state.book}: the state is as of {state.as_of}, its market of {before.as_of}; give its own")
+    if market.as_of <= before.as_of:
+        raise DataError(f"{state.book}: the market {market.as_of} is not after {before.as_of}; give a later one")
+    if market.base_currency != before.base_currency:
+        raise DataError(
+            f"{state.book}: the base currency was {before.base_currency} and is {market.base_currency}; keep one"
+        )
+
+
+def _due(state: State, market: Market, events: Iterable[Event]) -> list[Event]:
+    """Events that took effect or became known in the period, each id once. Raises DataError for two of one id."""
+    by_id: dict[str, Event] = {}
+    for event in events:
+        if by_id.setdefault(event.event_id, event) != event:
+            raise DataError(
+                f"{state.book}: event {event.event_id} is given twice and differs; give a restatement an id"
+            )
+    return [one for one in by_id.values() if state.as_of < max(one.time, one.known_at) <= market.as_of]
+
+
+def _new_fills(state: State, market: Market, fills: Iterable[Fill]) -> list[Fill]:
+    known = {fill.fill_id: fill for fill in state.applied}
+    new: dict[str, Fill] = {}
+    for fill in fills:
+        seen = known.get(fill.fill_id) or new.get(fill.fill_id)
+        if seen is not None:
+            if seen != fill:
+                raise DataError(
+                    f"{state.book}: fill {fill.fill_id} came before with other figures ({seen.quantity:g} "
+                    f"{seen.instrument} at {seen.price:g}); send a bust of it and a new fill"
+                )
+            continue
+        if fill.time > market.as_of:
+            raise DataError(f"{state.book}: fill {fill.fill_id} of {fill.time} is after the market of {market.as_of}")
+        if fill.time <= state.as_of - REMEMBERED:
+            raise DataError(
+                f"{state.book}: fill {fill.fill_id} of {fill.time} is older than {REMEMBERED.days} days; the state no "
+                "longer knows whether it was applied: book it by hand under a new id and today's time"
+            )
+        new[fill.fill_id] = fill
+    return sorted(new.values(), key=_by_time)
+
+
+def _by_time(fill: Fill) -> tuple[pd.Timestamp, str]:
+    return fill.time, fill.fill_id
+
+
+def _orders(orders: tuple[Order, ...], fills: list[Fill], reports: Iterable[Report]) -> tuple[Order, ...]:
+    """Open orders after fills and final words. Raises DataError for fills beyond their order."""
+    done = {report.order_id for report in reports}
+    filled: dict[str, float] = defaultdict(float)
+    for fill in fills:
+        filled[fill.order_id] += fill.quantity
+    left = []
+    for order in orders:
+        rest = order.left - filled[order.order_id]
+        if rest * order.quantity < -DUST * order.quantity**2:
+            raise DataError(
+                f"order {order.order_id}: {order.left - rest:g} {order.instrument} were filled of {order.left:g} that "
+                "were left; check the fills"
+            )
+        if abs(rest) > DUST * abs(order.quantity) and order.order_id not in done:
+            left.append(replace(order, left=rest))
+    return tuple(left)
+
+
+def _transferred(state: State, market: Market, client: pd.Series) -> tuple[State, pd.Series]:
+    """The state with what the client now holds, and the value that came (above 0) or went, base currency."""
+    held = state.quantities("book")
+    names = held.index.union(client.index, sort=False)
+    unknown = names[~names.isin(market.names)]
+    if len(unknown):
+        raise DataError(f"{state.book}: {unknown[0]} of the client's book is not in the market of {market.as_of}")
+    difference = client.reindex(names, fill_value=0.0) - held.reindex(names, fill_value=0.0)
+    holdings, terms, value = Holdings(state), terms_of(market, names), {}
+    for name, quantity in difference[difference != 0].items():
+        one, price = terms[str(name)], float(market.price[name])
+        if one.cash:
+            balance = state.cash.get("book", {}).get(one.money, 0.0)
+            quantity, price = client[name] - balance if name in client.index else 0.0, 1.0
+            holdings.cash["book"][one.money] += quantity
+        else:
+            holdings.trade("book", one, quantity, price, market.as_of, "transfer")
+            holdings.cash["book"][one.money] += one.worth(quantity, price)
+        value[name] = (one, quantity * price * one.multiplier if one.cash else one.worth(quantity, price))
+    moved = replace(state, **holdings.frozen())
+    return moved, _in_base(market, value)
+
+
+def _in_base(market: Market, value: dict[str, tuple[Terms, float]]) -> pd.Series:
+    return pd.Series(
+        {name: amount * money_rate(market, one.money) for name, (one, amount) in value.items()}, dtype=float
+    )
+
+
+def _with_transfer(explained: pd.DataFrame, transfer: pd.Series) -> pd.DataFrame:
+    moved = transfer[transfer != 0]
+    if moved.empty:
+        return explained
+    keys = pd.MultiIndex.from_product([["book"], moved.index], names=explained.index.names)
+    frame = explained.reindex(explained.index.union(keys), fill_value=0.0)
+    frame.loc[keys, "transfer"] += moved.to_numpy()
+    frame.loc[keys, "total"] += moved.to_numpy()
+    return frame
+
+
+def _close(state: State, change: float, explained: pd.DataFrame, size: float) -> None:
+    parts = explained[list(PARTS)].to_numpy().sum()
+    moved = size + np.abs(explained[list(PARTS)].to_numpy()).sum()
+    if not abs(change - parts) <= CLOSES * (1.0 + moved):
+        raise DataError(
+            f"{state.book}: equity changed by {change:,.9g} and its parts sum to {parts:,.9g}; a contract's terms or "
+            "currency changed without an event"
+        )

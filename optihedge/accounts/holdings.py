@@ -1,0 +1,130 @@
+"""Holdings: the lots and balances of a book's accounts while a period is worked through, first in first out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from optihedge.accounts.settle import Terms
+from optihedge.accounts.state import ACCOUNTS, DUST, Lot, State
+from optihedge.market.instruments import HOURS_PER_YEAR
+
+_YEAR = pd.Timedelta(hours=HOURS_PER_YEAR)
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A lot, or a part of one, that was closed: what it gained in its money."""
+
+    account: str
+    instrument: str
+    quantity: float
+    entry: float
+    leave: float
+    opened: pd.Timestamp
+    closed: pd.Timestamp
+    order_id: str
+    money: str
+    gain: float
+
+
+class Holdings:
+    """The mutable side of a State, inside one `advance`."""
+
+    def __init__(self, state: State) -> None:
+        self.lots = {a: {n: list(lots) for n, lots in state.positions.get(a, {}).items()} for a in ACCOUNTS}
+        self.cash = {a: defaultdict(float, state.cash.get(a, {})) for a in ACCOUNTS}
+        self.accrued = {a: defaultdict(float, state.accrued.get(a, {})) for a in ACCOUNTS}
+        self.rates = dict(state.rates)
+        self.clock = state.as_of
+        self.closed: list[Closed] = []
+
+    def held(self, account: str, name: str) -> float:
+        """Contracts held now."""
+        return sum(lot.quantity for lot in self.lots[account].get(name, ()))
+
+    def holders(self, name: str) -> Iterator[tuple[str, float]]:
+        """Accounts that hold a contract, and how many."""
+        for account in ACCOUNTS:
+            quantity = self.held(account, name)
+            if quantity:
+                yield account, quantity
+
+    def trade(
+        self, account: str, terms: Terms, quantity: float, price: float, time: pd.Timestamp, order_id: str = ""
+    ) -> None:
+        """Buy (sell) at a price: close lots of the other sign oldest first, open the rest, move the money."""
+        self.cash[account][terms.money] -= terms.worth(quantity, price)
+        lots = self.lots[account].setdefault(terms.name, [])
+        left, size = quantity, abs(quantity)
+        while lots and left * lots[0].quantity < 0:
+            lot = lots[0]
+            part = max(-lot.quantity, left) if left < 0 else min(-lot.quantity, left)
+            self._close(account, terms, lot, -part, price, time)
+            rest = lot.quantity + part
+            lots[0] = replace(lot, quantity=rest)
+            if abs(rest) <= DUST * abs(lot.quantity):
+                lots.pop(0)
+            left -= part
+            if abs(left) <= DUST * size:
+                left = 0.0
+        if left:
+            last = lots[-1] if lots else None
+            if last and (last.price, last.time, last.order_id) == (price, time, order_id):
+                lots[-1] = replace(last, quantity=last.quantity + left)
+            else:
+                lots.append(Lot(left, price, time, order_id))
+        if not lots:
+            del self.lots[account][terms.name]
+
+    def _close(self, account: str, terms: Terms, lot: Lot, quantity: float, price: float, time: pd.Timestamp) -> None:
+        gain = terms.gain(quantity, lot.price, price)
+        if terms.margined:
+            self.cash[account][terms.money] += gain
+        self.closed.append(
+            Closed(account, terms.name, quantity, lot.price, price, lot.time, time, lot.order_id, terms.money, gain)
+        )
+
+    def convert(self, old: Terms, new: Terms, units: float) -> None:
+        """Every lot of one contract becomes `units` of another: what was paid for it stays."""
+        scale = old.multiplier / (units * new.multiplier)
+        for account in ACCOUNTS:
+            lots = self.lots[account].pop(old.name, [])
+            if lots:
+                turned = [replace(lot, quantity=lot.quantity * units, price=lot.price * scale) for lot in lots]
+                joined = [*self.lots[account].get(new.name, []), *turned]
+                self.lots[account][new.name] = sorted(joined, key=lambda lot: lot.time)
+
+    def accrue(self, time: pd.Timestamp) -> dict[tuple[str, str], float]:
+        """Interest on every balance up to `time`, simple; by account and currency what has accrued."""
+        years = max((time - self.clock) / _YEAR, 0.0)
+        self.clock = max(time, self.clock)
+        gained = {}
+        for money, rate in self.rates.items():
+            for account in ACCOUNTS:
+                amount = self.cash[account].get(money, 0.0) * rate * years
+                if amount:
+                    self.accrued[account][money] += amount
+                    gained[account, money] = amount
+        return gained
+
+    def pay_interest(self, money: str, rate: float) -> None:
+        """What has accrued goes to cash, and the balance earns another rate from now on."""
+        for account in ACCOUNTS:
+            if self.accrued[account].get(money):
+                self.cash[account][money] += self.accrued[account].pop(money)
+        self.rates[money] = rate
+
+    def frozen(self) -> dict[str, dict[str, dict]]:
+        """positions, cash, accrued and rates as a State holds them: nothing empty, nothing zero."""
+        positions = {a: {n: tuple(lots) for n, lots in sorted(held.items()) if lots} for a, held in self.lots.items()}
+        money = {
+            name: {a: {c: v for c, v in sorted(balances.items()) if v} for a, balances in getattr(self, name).items()}
+            for name in ("cash", "accrued")
+        }
+        full = {"positions": positions, **money}
+        kept = {name: {a: held for a, held in by.items() if held} for name, by in full.items()}
+        return {**kept, "rates": dict(self.rates)}

@@ -1,0 +1,107 @@
+"""What a state is worth in a market: positions at their marks, unrealised gains, and cash, in base currency."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from optihedge.accounts.settle import terms_of
+from optihedge.accounts.state import ACCOUNTS, Lot, State
+from optihedge.errors import DataError
+from optihedge.frames import some
+from optihedge.market.book import Book, book_quantities
+from optihedge.market.fate import money_rate
+from optihedge.market.snapshot import Market
+
+COLUMNS = ["account", "instrument", "quantity", "price", "money", "value", "unrealised", "base"]
+
+
+def opening(book: str, market: Market, client: Book | None = None, *, hedge: Book | None = None) -> State:
+    """A book's first state: what the client holds and what of ours hedges it, at the market's marks.
+
+    Contracts by instrument; cash instruments become balances. Raises DataError for an unknown instrument.
+    """
+    positions, cash = {}, {}
+    for account, given in (("book", client), ("hedge", hedge)):
+        quantities = pd.Series(book_quantities({} if given is None else given, market), market.names)
+        quantities = quantities[quantities != 0]
+        terms, price = terms_of(market, quantities.index), market.price
+        lots = {
+            str(n): (Lot(q, float(price[n]), market.as_of),) for n, q in quantities.items() if not terms[str(n)].cash
+        }
+        money = {terms[str(n)].money: float(q) for n, q in quantities.items() if terms[str(n)].cash}
+        positions |= {account: lots} if lots else {}
+        cash |= {account: money} if money else {}
+    return State(book=book, seq=0, as_of=market.as_of, snapshot=market.hash, positions=positions, cash=cash)
+
+
+def valued(state: State, market: Market) -> pd.DataFrame:
+    """Positions and balances, one row each.
+
+    value        in `money`, the currency it settles in: of a contract paid by variation margin its unrealised gain
+    unrealised   gain of the open lots since their prices, in `money`
+    base         value in base currency;  the sum of it is the book's equity
+    Cash rows carry the currency as instrument, accrued interest included. Raises DataError for a contract that the
+    market does not list, or a currency without a path to base.
+    """
+    names = pd.Index(sorted({n for held in state.positions.values() for n in held}), dtype=object)
+    missing = names[~names.isin(market.names)]
+    if len(missing):
+        raise DataError(f"{state.book}: {some(missing)} held but not in the market of {market.as_of}; quote it there")
+    terms, price = terms_of(market, names), market.price
+    rows = []
+    for account in ACCOUNTS:
+        for name, lots in sorted(state.positions.get(account, {}).items()):
+            one, mark = terms[name], float(price[name])
+            quantity = sum(lot.quantity for lot in lots)
+            unrealised = sum(one.gain(lot.quantity, lot.price, mark) for lot in lots)
+            value = unrealised if one.margined else one.worth(quantity, mark)
+            rows.append((account, name, quantity, mark, one.money, value, unrealised))
+        balances = {**state.cash.get(account, {})}
+        for money, amount in state.accrued.get(account, {}).items():
+            balances[money] = balances.get(money, 0.0) + amount
+        rows += [(account, money, amount, 1.0, money, amount, 0.0) for money, amount in sorted(balances.items())]
+    frame = pd.DataFrame(rows, columns=COLUMNS[:-1])
+    rates = {money: money_rate(market, money) for money in frame["money"].unique()}
+    return frame.assign(base=frame["value"] * frame["money"].map(rates).astype(float))
+
+
+def equity(state: State, market: Market) -> float:
+    """Base currency: positions at their marks, unrealised gains and cash of both accounts."""
+    return float(valued(state, market)["base"].sum())
+
+
+def balances(state: State, market: Market) -> pd.Series:
+    """Currency -> cash plus accrued plus unrealised gains of contracts paid by variation margin, both accounts.
+
+    It is the cash that the balance would be if everything were closed at its mark: what moves with the currency.
+    """
+    frame = valued(state, market)
+    like_cash = (frame["instrument"] == frame["money"]) | frame["instrument"].map(_margined(market)).fillna(False)
+    return frame[like_cash].groupby("money")["value"].sum()
+
+
+def _margined(market: Market) -> dict[str, bool]:
+    return dict(zip(market.names, market.contracts.margined.tolist(), strict=True))
+
+
+def model_book(state: State, market: Market) -> pd.Series:
+    """What a hedging model sees: contracts of both accounts, and foreign balances as the market's cash instruments.
+
+    A balance in base currency moves with nothing and is left out. Raises DataError for a foreign balance that the
+    market has no cash instrument for.
+    """
+    book = state.quantities()
+    held = balances(state, market)
+    table = market.instruments
+    cash = table.index[table["type"] == "cash"]
+    named = {table.at[name, "currency"]: name for name in cash}
+    for money, amount in held.items():
+        if money == market.base_currency or amount == 0:
+            continue
+        if money not in named:
+            raise DataError(
+                f"{state.book}: a balance of {amount:,.6g} {money} moves with {money}, but the market of "
+                f"{market.as_of} has no cash instrument of it; add one (type cash, currency {money})"
+            )
+        book.loc[named[money]] = book.get(named[money], 0.0) + amount
+    return book.astype(float)

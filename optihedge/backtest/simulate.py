@@ -1,0 +1,103 @@
+"""run_backtest: the step of every night over markets of the past, with simulated fills, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeAlias
+
+import pandas as pd
+
+from optihedge.accounts.valuation import opening
+from optihedge.backtest.result import Backtest
+from optihedge.errors import DataError, SpecError
+from optihedge.market.book import Book, book_quantities
+from optihedge.market.events import Event
+from optihedge.market.snapshot import Market
+from optihedge.step.broker import AtQuote, Broker
+from optihedge.step.orderlist import Hedger
+from optihedge.step.policies.base import Policy
+from optihedge.step.step import Step, step
+from optihedge.trades.checks import Checks
+
+Books: TypeAlias = Book | Mapping[pd.Timestamp, Book] | Callable[[Market], Book]
+
+
+def run_backtest(
+    model: Hedger,
+    markets: Iterable[Market],
+    book: Books,
+    *,
+    policy: Policy | None = None,
+    broker: Broker | None = None,
+    events: Iterable[Event] = (),
+    checks: Checks | None = None,
+    name: str = "book",
+    progress: Callable[[int, pd.Timestamp], None] | None = None,
+) -> Backtest:
+    """Take a book through markets of the past, one step at each, as its nights would have gone.
+
+    markets   in strictly increasing as_of; an iterator will do: only two are held at a time
+    book      contracts by instrument at the first market, which then live on by themselves; or what the client holds
+              at each market, by as_of or as a function of the market: differences are transfers, without P&L
+    policy    when to act (default: at every market);  broker   what becomes of orders (default: AtQuote)
+    events    fundings, dividends, settlements ... of the whole span, in any order;  checks   None: the model's
+    progress  called after each step with the number done and its as_of
+
+    The model sees one market at a time, which holds nothing after its as_of; the first k steps are the backtest of the
+    first k markets. Raises DataError for markets out of order and accounts that do not add up, SpecError for fewer
+    than two markets.
+    """
+    steps = walk(model, markets, book, policy=policy, broker=broker, events=events, checks=checks, name=name)
+    taken = []
+    for market, one in steps:
+        taken.append((market.as_of, one))
+        base = market.base_currency
+        if progress is not None:
+            progress(len(taken), market.as_of)
+    if len(taken) < 2:
+        raise SpecError("run_backtest: it needs at least two markets, a step and what came of it")
+    return Backtest.of(taken, base)
+
+
+def walk(
+    model: Hedger,
+    markets: Iterable[Market],
+    book: Books,
+    *,
+    policy: Policy | None = None,
+    broker: Broker | None = None,
+    events: Iterable[Event] = (),
+    checks: Checks | None = None,
+    name: str = "book",
+) -> Iterator[tuple[Market, Step]]:
+    """Market and step, one after the other."""
+    broker = AtQuote() if broker is None else broker
+    known = sorted(events, key=lambda event: max(event.time, event.known_at))
+    stated = callable(book) or (isinstance(book, Mapping) and any(isinstance(key, pd.Timestamp) for key in book))
+    state, before = None, None
+    for market in markets:
+        client = _client(book, market) if stated else None
+        if state is None or before is None:
+            first = opening(name, market, client if stated else book)  # type: ignore[arg-type]
+            done = step(first, None, market, model, policy, checks=checks)
+        else:
+            if market.as_of <= before.as_of:
+                raise DataError(f"run_backtest: market {market.as_of} is not after {before.as_of}; sort the markets")
+            fills, reports = broker.execute(state.orders, before, market)
+            due = [e for e in known if before.as_of < max(e.time, e.known_at) <= market.as_of]
+            done = step(
+                state, before, market, model, policy,
+                fills=fills, reports=reports, events=due, client=client, checks=checks,
+            )  # fmt: skip
+        state, before = done.state, market
+        yield market, done
+
+
+def _client(book: Books, market: Market) -> pd.Series:
+    if callable(book):
+        found = book(market)
+    else:
+        if market.as_of not in book:
+            raise DataError(f"run_backtest: no book for {market.as_of}; give one per market")
+        found = book[market.as_of]  # type: ignore[index]
+    return pd.Series(book_quantities(found, market), index=market.names)

@@ -1,0 +1,153 @@
+"""step: one night of one book: what happened, whether to act, and the list; night, backtest and monitor call it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optihedge.accounts.advance import Advance, advance
+from optihedge.accounts.explain import PARTS
+from optihedge.accounts.state import Fill, Order, Report, State
+from optihedge.accounts.valuation import equity
+from optihedge.errors import InfeasibleError, SolverError, SpecError
+from optihedge.frames import some
+from optihedge.market.events import Event
+from optihedge.market.snapshot import Market
+from optihedge.step.orderlist import HasTrades, Hedger, OrderList, order_list
+from optihedge.step.policies.base import Always, Decision, Policy, View
+from optihedge.trades.checks import Checks
+
+STATUSES = ("first", "idle", "solved", "empty", "held", "blocked", "failed")
+OPEN_ORDERS = ("block", "cancel")
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step of one book; money in base currency.
+
+    state      to carry on from;  trades  the list, None where none was made
+    status     first (a list at the first market), idle (the policy waits), solved (a list), empty (nothing to trade),
+               held (a list that must not be sent), blocked (open orders), failed (no hedge: the accounting stands)
+    why        in words;  decision  of the policy
+    explained  (account, instrument) x PARTS and total of what happened since the last step
+    equity, change   of the book now, and since the last step;  closed  lots that were closed
+    answer     what the model said, None where it was not asked
+    """
+
+    state: State
+    trades: OrderList | None
+    why: str
+    status: str
+    explained: pd.DataFrame
+    equity: float
+    change: float
+    closed: pd.DataFrame
+    notes: tuple[str, ...]
+    decision: Decision | None = None
+    answer: HasTrades | None = None
+
+    @property
+    def parts(self) -> pd.DataFrame:
+        """account x PARTS and total."""
+        return self.explained.groupby(level="account").sum()
+
+
+def step(
+    state: State,
+    before: Market | None,
+    market: Market,
+    model: Hedger,
+    policy: Policy | None = None,
+    *,
+    fills: Iterable[Fill] = (),
+    reports: Iterable[Report] = (),
+    events: Iterable[Event] = (),
+    client: pd.Series | None = None,
+    checks: Checks | None = None,
+    on_open_orders: str = "block",
+    ask: bool = True,
+) -> Step:
+    """Advance a book's state to `market`, ask the policy, and make a list where it says so.
+
+    state, before   where the book stands, and the market it stands in; before is None for an opening state
+    client          what the client holds now; None: as before, with what happened to it
+    checks          None: the model's own
+    on_open_orders  without a final word on an order: "block" makes no list, "cancel" counts it as cancelled
+    ask             False: bring the accounts up to the market and stop
+
+    A failure of the model is a step of status failed, whose accounting stands. Raises DataError where what happened
+    does not add up (see `advance`), SpecError for a policy that cannot work with this model.
+    """
+    policy = Always() if policy is None else policy
+    if on_open_orders not in OPEN_ORDERS:
+        raise SpecError(f"on_open_orders is {on_open_orders!r}; write block or cancel")
+    if before is None:
+        moved = Advance(state, _nothing(), equity(state, market), 0.0, pd.DataFrame(), ())
+        if state.as_of != market.as_of:
+            raise SpecError(f"{state.book}: an opening state is as of its market; give the market before")
+    else:
+        moved = advance(state, before, market, fills, reports, events, client=client)
+    now = replace(moved.state, seq=state.seq + 1, before=state.hash)
+    notes = [*moved.notes]
+    if now.orders and on_open_orders == "cancel":
+        notes.append(f"cancelled: {some([o.order_id for o in now.orders], 3)}")
+        now = replace(now, orders=())
+    done = _Outcome(moved, now, notes)
+    if not ask:
+        return done.of("idle", "not asked")
+    if now.orders:
+        return done.of("blocked", f"no final word on {some([order.order_id for order in now.orders], 3)}")
+    view = View(now, before, market, model, moved)
+    decision = policy.decide(view, dict(now.memory))
+    memory: dict[str, Any] = {**now.memory, **decision.memory}
+    done.state = now = replace(now, memory=memory, decided=market.as_of)
+    if not decision.act:
+        return done.of("idle", decision.why, decision)
+    try:
+        answer = view.hedge
+        trades = order_list(answer, market, state.book, checks)
+    except (InfeasibleError, SolverError) as error:
+        return done.of("failed", f"{error.code}: {error}", decision)
+    if trades.held:
+        return done.of("held", "; ".join(trades.reasons), decision, answer, trades)
+    sent = {**memory, **decision.on_sent}
+    if trades.table.empty:
+        done.state = replace(now, memory=sent)
+        return done.of("empty", decision.why, decision, answer, trades)
+    orders = _orders(trades, market)
+    done.state = replace(now, memory=sent, orders=orders, traded=market.as_of)
+    return done.of("first" if before is None else "solved", decision.why, decision, answer, trades)
+
+
+class _Outcome:
+    """What a step hands back, whatever it comes to."""
+
+    def __init__(self, moved: Advance, state: State, notes: list[str]) -> None:
+        self.moved, self.state, self.notes = moved, state, notes
+
+    def of(
+        self, status: str, why: str, decision: Decision | None = None, answer: HasTrades | None = None,
+        trades: OrderList | None = None,
+    ) -> Step:  # fmt: skip
+        moved = self.moved
+        return Step(
+            self.state, trades, why, status, moved.explained, moved.equity, moved.change, moved.closed,
+            (*self.notes, *(() if trades is None else trades.notes)), decision, answer,
+        )  # fmt: skip
+
+
+def _orders(trades: OrderList, market: Market) -> tuple[Order, ...]:
+    table, list_id = trades.table, trades.sha256
+    return tuple(
+        Order(line.order_id, line.instrument, line.quantity, line.quantity, line.limit_price, market.as_of, list_id)
+        for line in table.itertuples(index=False)
+    )
+
+
+def _nothing() -> pd.DataFrame:
+    index = pd.MultiIndex.from_arrays([[], []], names=["account", "instrument"])
+    return pd.DataFrame(np.zeros((0, len(PARTS) + 1)), index, [*PARTS, "total"])
