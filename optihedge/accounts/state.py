@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -199,13 +199,6 @@ class State:
             applied=tuple(replace(fill, instrument=new(fill.instrument)) for fill in self.applied),
             carried={new(n): terms for n, terms in self.carried.items()},
         )
-
-
-def fills_frame(fills: Iterable[Fill]) -> pd.DataFrame:
-    """Fills as a table, one row each, in order of time and id."""
-    columns = ["fill_id", "order_id", "instrument", "quantity", "price", "fee", "money", "time", "source"]
-    rows = [[getattr(fill, name) for name in columns] for fill in sorted(fills, key=lambda f: (f.time, f.fill_id))]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def _settle_fields(value: Any, what: str, numbers: tuple[str, ...], times: tuple[str, ...]) -> None:

@@ -1,0 +1,94 @@
+"""A backtest is its nights: the same step, the same state, the same bytes; and it sees nothing of the future."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+from nights import DeltaRule, coin_markets, fundings, path
+
+from optihedge.accounts.fills import fills_frame, read_fills
+from optihedge.accounts.state import State
+from optihedge.accounts.valuation import opening
+from optihedge.backtest.simulate import run_backtest
+from optihedge.step.broker import AtQuote, Delayed, Partial, Reject
+from optihedge.step.step import step
+
+BOOK = {"C0": -3.0, "P0": -2.0, "C1": 4.0, "COIN": 2.0}
+BROKERS = {
+    "at quote": AtQuote(), "delayed": Delayed(), "partial": Partial(0.5), "partly rejected": Reject(0.4),
+    "all at once": Reject(0.3, Partial(0.6, Delayed())),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TwoLegs:
+    """Half of the delta with each of two contracts, so that one may be rejected and the other not."""
+
+    def hedge(self, market, book):
+        first, second = (DeltaRule(name).hedge(market, book).trades for name in ("PERP", "LIN"))
+        return type("Answer", (), {"trades": pd.concat([first, second]) / 2})
+
+
+def nights(markets, events, broker, folder, skipped=()):
+    """The desk's way: each night the state is read from a file, fills from a table, and the state is written back."""
+    before, states, lists = None, [], []
+    for number, market in enumerate(markets):
+        if number in skipped:
+            continue
+        if before is None:
+            night = step(opening("book", market, BOOK), None, market, TwoLegs())
+        else:
+            state = State.from_text((folder / "state.json").read_text())
+            fills, reports = broker.execute(state.orders, before, market)
+            fills_frame(fills).to_csv(folder / "fills.csv", index=False)
+            imported = read_fills(folder / "fills.csv")
+            due = [e for e in events if before.as_of < e.time <= market.as_of]
+            night = step(state, before, market, TwoLegs(), fills=imported, reports=reports, events=due)
+        (folder / "state.json").write_text(night.state.text)
+        before = market
+        states.append(night.state.hash)
+        lists.append("" if night.trades is None else night.trades.sha256)
+    return states, lists
+
+
+@pytest.fixture(scope="module")
+def desk():
+    spots = path(7)
+    return coin_markets(spots), fundings(spots)
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_nights_are_the_backtest_byte_for_byte(broker, desk, tmp_path):
+    markets, events = desk
+    skipped = (2, 4) if broker == "all at once" else ()
+    broker = BROKERS[broker]
+    kept = [market for number, market in enumerate(markets) if number not in skipped]
+    walk = run_backtest(TwoLegs(), kept, BOOK, broker=broker, events=events)
+    states, lists = nights(markets, events, broker, tmp_path, skipped)
+    assert walk.steps["state"].tolist() == states
+    assert walk.steps["sha256"].tolist() == lists
+    assert (walk.steps["lines"] > 0).sum() >= 2
+
+
+def test_every_change_of_equity_is_the_sum_of_its_parts():
+    spots = path(7, seed=3)
+    for base in ("USD", "BTC"):
+        walk = run_backtest(TwoLegs(), coin_markets(spots, base), BOOK, broker=Partial(0.7, Delayed()),
+                            events=fundings(spots))  # fmt: skip
+        parts = walk.explained.drop(columns="total").sum(axis=1).groupby("time").sum()
+        change = walk.steps["change"].iloc[1:]
+        scale = walk.steps["equity"].abs().max()
+        np.testing.assert_allclose(parts.reindex(change.index), change, rtol=0, atol=1e-9 * scale)
+        np.testing.assert_allclose(walk.steps["equity"].diff().iloc[1:], change, rtol=0, atol=1e-9 * scale)
+        assert (walk.explained[["funding", "fill", "delta", "gamma"]].abs().sum() > 0).all()
+
+
+@pytest.mark.parametrize("cut", [2, 3])
+def test_the_first_steps_are_the_backtest_of_the_first_markets_whatever_the_future(cut):
+    spots = path(6)
+    changed = spots.copy()
+    changed[cut + 1 :] *= np.linspace(1.3, 0.6, len(spots) - cut - 1)
+    first, second = (run_backtest(TwoLegs(), coin_markets(s), BOOK, events=fundings(s)) for s in (spots, changed))
+    pd.testing.assert_frame_equal(first.steps.iloc[: cut + 1], second.steps.iloc[: cut + 1], check_exact=True)
+    assert first.steps["state"].iloc[cut + 1] != second.steps["state"].iloc[cut + 1]
