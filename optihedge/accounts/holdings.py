@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
@@ -118,13 +119,13 @@ class Holdings:
                 self.cash[account][money] += self.accrued[account].pop(money)
         self.rates[money] = rate
 
-    def frozen(self) -> dict[str, dict[str, dict]]:
+    def frozen(self) -> dict[str, Any]:
         """positions, cash, accrued and rates as a State holds them: nothing empty, nothing zero."""
         positions = {a: {n: tuple(lots) for n, lots in sorted(held.items()) if lots} for a, held in self.lots.items()}
         money = {
             name: {a: {c: v for c, v in sorted(balances.items()) if v} for a, balances in getattr(self, name).items()}
             for name in ("cash", "accrued")
         }
-        full = {"positions": positions, **money}
+        full: dict[str, Any] = {"positions": positions, **money}
         kept = {name: {a: held for a, held in by.items() if held} for name, by in full.items()}
         return {**kept, "rates": dict(self.rates)}

@@ -162,7 +162,7 @@ class State:
             }
             orders = tuple(Order(**order) for order in plain.pop("orders"))
             applied = tuple(Fill(**fill) for fill in plain.pop("applied"))
-            times = {name: _time(plain.pop(name)) for name in ("as_of", "decided", "traded")}
+            times: dict[str, Any] = {name: _time(plain.pop(name)) for name in ("as_of", "decided", "traded")}
             return cls(positions=positions, orders=orders, applied=applied, **times, **plain)
         except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"state: this is no state's text ({error}); give what State.text wrote") from None

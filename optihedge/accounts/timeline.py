@@ -69,7 +69,9 @@ class Timeline:
 
     def follow(self, events: Iterable[Event], fills: Iterable[Fill]) -> None:
         """Apply what happened, then settle what has expired and pay borrow to the end."""
-        due = [(e.time, ORDER.index(e.kind), e.event_id, e) for e in events]
+        due: list[tuple[pd.Timestamp, int, str, Event | Fill]] = [
+            (e.time, ORDER.index(e.kind), e.event_id, e) for e in events
+        ]
         due += [(f.time, ORDER.index("fill"), f.fill_id, f) for f in fills]
         for time, _, _, one in sorted(due, key=lambda entry: entry[:3]):
             self._accrue(min(time, self.market.as_of))

@@ -20,7 +20,8 @@ def opening(book: str, market: Market, client: Book | None = None, *, hedge: Boo
 
     Contracts by instrument; cash instruments become balances. Raises DataError for an unknown instrument.
     """
-    positions, cash = {}, {}
+    positions: dict[str, dict[str, tuple[Lot, ...]]] = {}
+    cash: dict[str, dict[str, float]] = {}
     for account, given in (("book", client), ("hedge", hedge)):
         quantities = pd.Series(book_quantities({} if given is None else given, market), market.names)
         quantities = quantities[quantities != 0]

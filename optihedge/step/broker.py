@@ -54,7 +54,8 @@ class WalkDepth:
 
     def execute(self, orders: Sequence[Order], made: Market, later: Market) -> Outcome:
         """Fills a second after the market the orders were made in, one per level."""
-        fills, reports = [], []
+        fills: list[Fill] = []
+        reports: list[Report] = []
         time, depth = made.as_of + LATENCY, made.depth
         for order in orders:
             side = "ask" if order.left > 0 else "bid"
