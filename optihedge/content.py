@@ -81,28 +81,25 @@ def _instant_text(stamp: pd.Timestamp) -> str:
 
 
 def _table_hash(table: pd.DataFrame | pd.Series | pd.Index | np.ndarray) -> str:
-    """Shape, axes and columns, each part preceded by its kind and length, so that no two tables run together."""
-    total = hashlib.sha256()
-
-    def take(what: str, values: pd.Series | pd.Index | np.ndarray) -> None:
-        kind, body = _column_bytes(values)
-        total.update(f"{what}:{kind}:{len(values)}:{len(body)};".encode() + body)
-
+    """sha256 of a header (shape, names, and kind and length of every part), then the values of axes and columns."""
     if isinstance(table, np.ndarray):
-        total.update(f"array:{table.shape};".encode())
-        take("values", table.ravel())
-        return total.hexdigest()
+        kind, body = _column_bytes(table.ravel())
+        return hashlib.sha256(f"array:{table.shape}:{kind};".encode() + body).hexdigest()
     if isinstance(table, pd.Index):
         table = pd.Series(np.arange(len(table)), index=table)
     if isinstance(table, pd.Series):
         table = table.to_frame()
-    for axis in (table.index, table.columns):
-        total.update(canonical_text([None if name is None else str(name) for name in axis.names]).encode())
-        for level in range(axis.nlevels):
-            take("axis", axis.get_level_values(level))
-    for position in range(table.shape[1]):
-        take("column", table.iloc[:, position])
-    return total.hexdigest()
+    axes = (table.index, table.columns)
+    labels = [_column_bytes(axis.get_level_values(level)) for axis in axes for level in range(axis.nlevels)]
+    if all(isinstance(dtype, np.dtype) and dtype.kind == "f" for dtype in table.dtypes):  # at once, the same bytes
+        columns = [_column_bytes(table.to_numpy().T.ravel())]
+        kinds = [columns[0][0]] * table.shape[1]
+    else:
+        columns = [_column_bytes(table.iloc[:, position]) for position in range(table.shape[1])]
+        kinds = [kind for kind, _ in columns]
+    names = [[None if name is None else str(name) for name in axis.names] for axis in axes]
+    header = canonical_text([list(table.shape), names, [kind for kind, _ in labels], kinds])
+    return hashlib.sha256(b"".join([header.encode(), *(body for _, body in labels + columns)])).hexdigest()
 
 
 def _column_bytes(values: pd.Series | pd.Index | np.ndarray) -> tuple[str, bytes]:

@@ -134,6 +134,15 @@ def test_arrays_count_their_shape_and_mixed_columns_their_types():
     assert content_hash(pd.DataFrame()) != content_hash(pd.DataFrame(index=[0]))
 
 
+def test_a_table_of_numbers_alone_is_hashed_as_one_with_text_beside_it_would_be():
+    numbers = pd.DataFrame({"x": [1.0, np.nan], "y": [-0.0, 2.5]})
+    parts = [np.array(v, dtype="<f8").tobytes() for v in ([1.0, np.nan], [0.0, 2.5])]
+    labels = np.arange(2, dtype="<i8").tobytes() + np.array([1, 1], dtype="<i8").tobytes() + b"xy"
+    header = canonical_text([[2, 2], [[None], [None]], ["whole", "text"], ["number", "number"]])
+    assert content_hash(numbers) == hashlib.sha256(header.encode() + labels + b"".join(parts)).hexdigest()
+    assert content_hash(numbers.astype({"y": "float32"})) == content_hash(numbers)
+
+
 def test_a_table_inside_a_plain_value_stands_as_its_hash():
     assert content_hash({"table": frame()}) == content_hash({"table": content_hash(frame())})
 

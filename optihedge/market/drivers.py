@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -202,6 +203,13 @@ def known_history(levels: pd.DataFrame, dates: bool, drivers: pd.DataFrame, as_o
     known_frame = known_frame[~np.isnan(known).all(axis=1)] if known.size else known_frame
     known_frame.attrs = {**levels.attrs, "dates": True}
     return known_frame
+
+
+def by_month(levels: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each calendar month (UTC) that has any, by its name such as 2026-01."""
+    months = levels.index.strftime("%Y-%m")
+    for month in months.unique():
+        yield str(month), levels[months == month]
 
 
 def close_times(days: pd.DatetimeIndex, rule: str) -> pd.DatetimeIndex:

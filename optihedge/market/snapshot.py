@@ -122,11 +122,18 @@ class Market:
             object.__setattr__(self, name, value)
 
     @cached_property
+    def manifest(self) -> dict[str, object]:
+        """What this market consists of: its settings, and the content hash of every table (of history by month)."""
+        stated = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
+        tables = {name: content_hash(table) for name, table in stated.items() if isinstance(table, pd.DataFrame)}
+        history = {month: content_hash(rows) for month, rows in _drivers.by_month(self.history)}
+        units = {} if self.own_exposures is None else self.own_exposures.attrs.get("unit", {})
+        return {**stated, **tables, "history": history, "dates": self.history.attrs["dates"], "units": units}
+
+    @cached_property
     def hash(self) -> str:
         """The content of this market, 64 hexadecimal digits: equal for equal markets, whatever files they came from."""
-        dates = bool(self.history.attrs.get("dates", False))
-        stated = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
-        return content_hash({**stated, "dates": dates})
+        return content_hash(self.manifest)
 
     # ---- per contract ----------------------------------------------------------------------------------------------
 
