@@ -90,7 +90,7 @@ def test_an_instant_opens_the_latest_market_at_or_before_it(store):
     assert store.open(MIDNIGHT + pd.Timedelta("36h")).hash == names[1]
     assert [m.hash for m in store.markets()] == names
     assert [m.hash for m in store.markets("2026-01-06", "2026-01-06")] == names[1:2]
-    with pytest.raises(DataError, match="no market at or before 2026-01-04.*the first is of 2026-01-05"):
+    with pytest.raises(DataError, match=r"no market at or before 2026-01-04.*the first is of 2026-01-05"):
         store.open("2026-01-04")
 
 

@@ -38,8 +38,8 @@ def _quote_of(market: Market) -> pd.Series:
 def compare_venues(prices: pd.DataFrame) -> list[str]:
     """What is odd about the rows of `venue_prices` so far, as sentences: a level apart now, a venue that lags.
 
-    Level: the farthest of tonight's prices is more than 2 % from the median of the others. Lag: over the past nights one venue's moves
-    follow another's a night late more closely than on the night.
+    Level: the farthest of tonight's prices is more than 2 % from the median of the others. Lag: over the past nights
+    one venue's moves follow another's a night late more closely than on the night.
     """
     found = []
     for name, rows in prices.groupby("underlying", sort=True):
