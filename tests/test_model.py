@@ -297,9 +297,6 @@ def test_what_the_market_lacks_is_the_models_to_say():
         model.hedge(market, {"S0": 1.0})
     with pytest.raises(SpecError, match="quotes have no volume for any tradable contract"):
         simple(market, universe=None, objective=(ImpactCost(),)).hedge(market, {"S0": 1.0})
-    bare = replace(market, history=None)
-    with pytest.raises(SpecError, match="risk: the market has no history"):
-        HedgeModel(risk=EwmaRisk()).hedge(bare, {"S0": 1.0})
 
 
 def test_a_fingerprint_says_everything_that_decides_and_nothing_else():

@@ -26,6 +26,7 @@ from optihedge.hedge.universe import Universe
 from optihedge.market.book import Book, book_quantities
 from optihedge.market.snapshot import Market
 from optihedge.risk.contract_risk import ContractRisk
+from optihedge.risk.prior import fitted_betas, fitted_risk
 from optihedge.risk.root import Risk
 
 Array = np.ndarray
@@ -136,10 +137,11 @@ class HedgeModel:
         return tuple(hedges)
 
     def _state(self, market: Market, book: Book) -> tuple[HedgeModel, Market, Risk | ContractRisk | None, Problem]:
-        market = self._with_betas(market)
+        market, notes = self._with_betas(market)
         before = book_quantities(book, market)
         risk, horizon = self._fitted_risk(market)
         builder = self._builder(market, before, risk, horizon)
+        builder.notes.extend(notes)
         for term in sorted(self.terms, key=lambda term: term.reads_boxes):
             builder.begin(term.label)
             term.contribute(builder)
@@ -160,11 +162,9 @@ class HedgeModel:
             positions=positions, risk=risk, horizon=horizon, capital=self.capital,
         )  # fmt: skip
         bare = market.unmodelled["vega"].reindex(builder.names).fillna(0.0)
-        if isinstance(risk, ContractRisk):
-            notes.extend(risk.notes)
-        elif risk is not None and (bare != 0).any():
+        if isinstance(risk, Risk) and (bare != 0).any():
             notes.append(f"vega of {int((bare != 0).sum())} contracts in play has no vol driver; no risk speaks for it")
-        builder.notes.extend(notes)
+        builder.notes.extend((*notes, *(() if risk is None else risk.notes)))
         return builder
 
     def _fitted_risk(self, market: Market) -> tuple[Risk | ContractRisk | None, Horizon]:
@@ -176,23 +176,23 @@ class HedgeModel:
             horizon = parse_horizon(self.horizon, market.periods_per_year)
             return clone(self.risk).fit(market, horizon.periods).risk_, horizon
         known = self.risk is None or isinstance(self.risk, (Risk, ContractRisk))
-        risk = self.risk if known else _fitted(self.risk, market, "risk").risk_
+        risk = self.risk if known else fitted_risk(self.risk, market)
         return risk, parse_horizon(self.horizon, market.periods_per_year if risk is None else risk.periods_per_year)
 
-    def _with_betas(self, market: Market) -> Market:
-        """The market with exposures beta:<driver>, the sum over price drivers of cash delta x beta, and their errors.
+    def _with_betas(self, market: Market) -> tuple[Market, tuple[str, ...]]:
+        """The market with exposures beta:<driver>, the sum over price drivers of cash delta x beta, and their errors;
+        notes on betas that are a prior.
 
         beta_gamma:<driver> is cash gamma per 1 % of the market: it scales with the square of beta.
         """
         if self.betas is None:
-            return market
-        fitted = _fitted(self.betas, market, "betas")
+            return market, ()
+        learnt, errors, notes = fitted_betas(self.betas, market)
         delta = sp.csr_array(market.price_delta.T)
-        betas = fitted.betas_.reindex(market.price_drivers).fillna(0.0)
+        betas = learnt.reindex(market.price_drivers).fillna(0.0)
         names = [f"beta:{market}" for market in betas.columns]
         unit = "base currency, cash delta x beta"
         frame = pd.DataFrame(delta @ betas.to_numpy(), index=market.names, columns=names)
-        errors = getattr(fitted, "standard_errors_", None)
         if errors is not None:
             of = errors.reindex(market.price_drivers).fillna(0.0).to_numpy()
             frame[[name + ERROR_SUFFIX for name in names]] = abs(delta) @ of
@@ -202,20 +202,7 @@ class HedgeModel:
             squared = [f"beta_gamma:{driver}" for driver in betas.columns]
             frame[squared] = gamma
             frame.attrs["unit"] |= dict.fromkeys(squared, "base currency, change of beta delta for +1 % of the market")
-        return market.with_exposures(frame)
-
-
-def _fitted(estimator: Any, market: Market, purpose: str) -> Any:
-    """A clone of the estimator that has learnt from the market's moves. Raises SpecError where it refuses."""
-    from sklearn.base import clone
-
-    if market.history.empty:
-        raise SpecError(f"{purpose}: the market has no history to estimate from; add history.csv, or give a Risk")
-    moves = market.moves()
-    try:
-        return clone(estimator).fit(moves)
-    except (TypeError, ValueError) as error:
-        raise SpecError(f"{purpose}: {type(estimator).__name__} could not be fitted: {error}") from error
+        return market.with_exposures(frame), notes
 
 
 def canonical(value: Any) -> str:

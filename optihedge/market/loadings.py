@@ -63,7 +63,7 @@ class Shares:
     """How much of each driver's move reaches each contract, D x N, in [0, 1]: vols, rates and bases.
 
     Vol and rate: linear between the tenors of the underlying (of the currency). Basis: the driver of its expiry's date,
-    or of the perpetual; else linear between tenors.
+    or of the perpetual, on its own venue where there is one; else linear between tenors.
     """
 
     vol: sp.csr_array
@@ -112,7 +112,8 @@ def _basis_shares(instruments: pd.DataFrame, years: np.ndarray, drivers: pd.Data
         mine = (instruments["underlying"] == name).to_numpy() & free
         spoken = np.zeros(len(instruments), dtype=bool)
         floating, tenors = [], []
-        for label, tenor in rows["tenor"].items():
+        rows = rows.sort_values("venue", key=lambda v: v == "", kind="stable")  # those of one venue speak first
+        for label, tenor, venue in zip(rows.index, rows["tenor"], rows["venue"], strict=True):
             position = drivers.index.get_loc(label)
             when = tenor_years(tenor) if tenor not in ("", "perpetual") else None
             if isinstance(when, float):
@@ -120,6 +121,8 @@ def _basis_shares(instruments: pd.DataFrame, years: np.ndarray, drivers: pd.Data
                 tenors.append(when)
                 continue
             chosen = mine if tenor == "" else mine & (undated if when is None else (day == when).to_numpy())
+            if venue:
+                chosen = chosen & (instruments["venue"] == venue).to_numpy()
             at = np.flatnonzero(chosen & ~spoken)
             triplets.append((np.full(at.size, position), at, np.ones(at.size)))
             spoken[at] = True

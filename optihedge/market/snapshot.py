@@ -266,17 +266,22 @@ class Market:
         """U x N: cash delta by price driver, base currency."""
         return self.loadings.matrix[self._convexity[0]]
 
-    def moves(self, rows: int | None = None) -> pd.DataFrame:
-        """The last `rows` moves of the drivers, T x D; all complete ones by default. Raises DataError if too few.
+    def moves(
+        self, rows: int | None = None, *, drivers: pd.Index | None = None, ragged: bool | None = None
+    ) -> pd.DataFrame:
+        """The last `rows` moves of the drivers (all, or these), T x D; all complete ones by default. Raises DataError
+        if too few.
 
-        Under on_missing "freeze" all rows count, and a move next to a missing level is missing: late listings, gaps and
-        delistings stay what they are, for estimators that leave them out.
+        `ragged`, by default where on_missing is "freeze": all rows count, and a move next to a missing level is
+        missing; late listings, gaps and delistings stay what they are, for estimators that leave them out.
         attrs: periods_per_year, kinds (driver -> kind), and markets (the drivers marked market).
         """
-        moves = _drivers.moves_of(self.history, self.drivers, rows, ragged=self.on_missing == "freeze")
-        markets = tuple(self.drivers.index[self.drivers["market"].astype(bool)])
+        chosen = self.drivers if drivers is None else self.drivers.loc[drivers]
+        gaps = self.on_missing == "freeze" if ragged is None else ragged
+        moves = _drivers.moves_of(self.history[chosen.index], chosen, rows, ragged=gaps)
+        markets = tuple(chosen.index[chosen["market"].astype(bool)])
         moves.attrs = {
-            "periods_per_year": self.periods_per_year, "kinds": self.drivers["kind"].to_dict(), "markets": markets,
+            "periods_per_year": self.periods_per_year, "kinds": chosen["kind"].to_dict(), "markets": markets,
         }  # fmt: skip
         return moves
 

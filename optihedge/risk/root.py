@@ -24,6 +24,7 @@ class Risk:
     specific  D, standard deviation of each driver's own move, shared by every contract on the driver
     drivers   D labels, unique
     periods_per_year   how many periods make a year (252 business days, 365 days, 1095 of 8 hours)
+    notes     what was assumed where no history speaks, in sentences
 
     Positive semidefinite by construction. A full covariance has k = D and specific = 0. Raises DataError.
     """
@@ -32,6 +33,7 @@ class Risk:
     specific: np.ndarray
     drivers: pd.Index
     periods_per_year: float = 252.0
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         drivers = pd.Index(self.drivers, name="driver")
