@@ -8,11 +8,12 @@ from programs import hostile_fields, planted_conflict, random_program, with_rows
 
 from optihedge.errors import SpecError
 from optihedge.program.certificate import row_tolerances
-from optihedge.program.chain import default_chain, solve, solver_named
+from optihedge.program.chain import solve
 from optihedge.program.general.clarabel_ import Clarabel
 from optihedge.program.general.osqp_ import Osqp
 from optihedge.program.infeasible import relax
 from optihedge.program.program import Candidate, Program, objective, row_violations
+from optihedge.program.solvers import default_chain, solver_named
 from optihedge.program.volatility_limit import fold_limit
 
 GENERAL = ("clarabel", "piqp", "clarabel:box")

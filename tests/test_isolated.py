@@ -10,10 +10,11 @@ from programs import random_program, with_volatility_limit
 
 from optihedge.errors import SpecError
 from optihedge.program.archive import load_program, save_program
-from optihedge.program.chain import solve, solver_named
+from optihedge.program.chain import solve
 from optihedge.program.general import isolated
 from optihedge.program.general.isolated import Isolated
 from optihedge.program.program import Program, objective
+from optihedge.program.solvers import solver_named
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -68,3 +68,12 @@ def test_market_and_program_import_no_modelling_or_learning_library() -> None:
             f" print([m for m in {HEAVY!r} if m in sys.modules])")  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_only_one_file_of_the_kernel_calls_solvers() -> None:
+    callers = {"clarabel_", "piqp_", "osqp_", "highs_", "cvxpy_", "isolated"}
+    for path in (PACKAGE / "program").rglob("*.py"):
+        if path.parent.name != "general":
+            used = {module.rsplit(".", 1)[1] for _, module in imports_of(path)}
+            allowed = {"cvxpy_"} if path.name == "cone_limits.py" else set()  # it values a user's own terms
+            assert not used & callers - allowed, f"{path.name} imports {used & callers}; call solvers.propose"

@@ -10,8 +10,9 @@ from programs import random_program, with_rows
 import optihedge as oh
 from optihedge.example import write_example
 from optihedge.program.certificate import certify
-from optihedge.program.chain import Solution, solve, solver_named
+from optihedge.program.chain import Solution, solve
 from optihedge.program.program import Depth, Program, objective, row_violations
+from optihedge.program.solvers import solver_named
 
 SOLVERS = ("structured", "clarabel", "piqp", "osqp", "cvxpy")
 SLACK = 1e-9  # of the scale: rounding of the objective itself

@@ -26,11 +26,11 @@ def test_only_an_optimum_and_a_proof_of_none_settle_the_question():
     assert {status for status in Status if status.proved} == {Status.OPTIMAL, Status.INFEASIBLE}
 
 
-def test_no_candidate_is_the_start_and_says_why():
+def test_no_candidate_has_no_quantities_and_says_why():
     p = random_program(np.random.default_rng(0), n=5)
     none = Candidate.none(p, Status.DECLINED, "too large")
     assert (none.status, none.why) == (Status.DECLINED, "too large")
-    assert (none.h == p.start).all() and not none.multipliers.any()
+    assert np.isnan(none.h).all() and not none.multipliers.any()
 
 
 def test_the_verdict_does_not_read_what_a_solver_says():

@@ -18,7 +18,7 @@ from optihedge.frames import nearest
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.base import Term
 from optihedge.hedge.universe import Universe
-from optihedge.program.chain import solver_named
+from optihedge.program.solvers import solver_named
 
 _TYPES = {  # names of this library's own classes, by the table that may hold them
     "objective": (

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 
 import numpy as np
 
-from optihedge.errors import OptihedgeError, SolverError, SpecError
+from optihedge.errors import OptihedgeError
 from optihedge.program.certificate import (
     GAP_TOLERANCE,
     Certificate,
@@ -21,22 +19,10 @@ from optihedge.program.certificate import (
 )
 from optihedge.program.infeasible import relax, unreachable_row
 from optihedge.program.program import Array, Candidate, Program, Solver, row_violations
+from optihedge.program.solvers import Named, attempt, many_auxiliaries, polished, solvers_of
 from optihedge.program.status import Status, told
-from optihedge.program.structured.solver import polish
-from optihedge.program.volatility_limit import within_limit
 
-_HOME = {
-    "structured": ("structured.solver", "Structured", {}),
-    "clarabel": ("general.clarabel_", "Clarabel", {}),
-    "clarabel:box": ("general.clarabel_", "Clarabel", {"scaling": "box"}),
-    "piqp": ("general.piqp_", "Piqp", {}),
-    "piqp:box": ("general.piqp_", "Piqp", {"scaling": "box"}),
-    "osqp": ("general.osqp_", "Osqp", {}),
-    "cvxpy": ("general.cvxpy_", "Modelled", {}),
-    "modelled": ("general.cvxpy_", "Modelled", {}),  # its earlier name
-}
 _TINY = 1e-300
-_AUXILIARIES = 10  # columns without risk or lot from which general solvers go first
 _EASE = 0.9  # of the rows' tolerances
 _NO_TIME = "deadline: no time left"
 _EASED = "limits contradict each other by less than their tolerances, within which they are met"
@@ -57,47 +43,10 @@ class Solution:
         return Candidate(self.h, self.multipliers, self.certificate.status, self.limit_multiplier)
 
 
-def solver_named(name: str) -> Solver:
-    """The solver of that name; "cvxpy:SCS" is CVXPY with SCS, "isolated:piqp" is PIQP in a process of its own.
-
-    Raises SpecError with the nearest right name.
-    """
-    key, _, option = name.partition(":")
-    if name in _HOME:
-        module, kind, options = _HOME[name]
-    elif key in ("cvxpy", "modelled") and option:
-        module, kind, options = "general.cvxpy_", "Modelled", {"solver": option.upper()}
-    elif key == "isolated" and solver_named(option):
-        module, kind, options = "general.isolated", "Isolated", {"solver": option}
-    else:
-        near = difflib.get_close_matches(name, _HOME, 1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_HOME)} cvxpy:NAME and isolated:NAME"
-        raise SpecError(f"there is no solver {name!r}; {hint}")
-    return getattr(import_module(f"optihedge.program.{module}"), kind)(**options)
-
-
-def default_chain(program: Program) -> tuple[str, ...]:
-    """Solvers in the order that measurement favours for a Program of this shape and size."""
-    if program.cvxpy_terms:
-        return ("cvxpy",)
-    if _many_auxiliaries(program):
-        return ("clarabel", "piqp", "clarabel:box", "piqp:box", "structured")
-    return ("structured", "clarabel", "piqp", "clarabel:box", "piqp:box")
-
-
-def _many_auxiliaries(program: Program) -> bool:
-    """Whether rows of scenarios with a column each prevail: sparse general solvers are 2 to 20 times faster there."""
-    some = np.flatnonzero(program.lot == 0)
-    if len(some) < _AUXILIARIES:
-        return False
-    idle = ~(program.factors[:, some].any(axis=0) | (program.diagonal[some] > 0))
-    return int(idle.sum()) >= _AUXILIARIES
-
-
 def solve(
     program: Program,
     *,
-    solver: str | Solver | Sequence[str | Solver] = "auto",
+    solver: Named = "auto",
     deadline: float | None = None,
     warm: Candidate | None = None,
     tolerance: float = GAP_TOLERANCE,
@@ -108,9 +57,7 @@ def solve(
     deadline  seconds for all of it
     Never raises for what a solver does. Raises SpecError for a solver that does not exist.
     """
-    named: Sequence[str | Solver] = (solver,) if isinstance(solver, str) or not isinstance(solver, Sequence) else solver
-    named = default_chain(program) if solver == "auto" else named
-    solvers = [solver_named(one) if isinstance(one, str) else one for one in named]
+    solvers = solvers_of(program, solver)
     walk = _Walk(program, tolerance, deadline)
     _ = _without_a_solver(walk) or _by_solvers(walk, solvers, warm) or _by_relaxation(walk, solvers)
     return walk.solution()
@@ -165,30 +112,18 @@ class _Walk:
 
     def attempt(self, solver: Solver, warm: Candidate | None, program: Program | None = None) -> Candidate | None:
         """The solver's candidate, or None with the reason in the chain."""
-        p = program or self.program
-        if p.volatility_limit is not None and not getattr(solver, "takes_limit", False):
-            return self.guarded(solver.name, lambda: within_limit(p, solver, self.left, warm, self.tolerance))
-        return self.guarded(solver.name, lambda: solver.solve(p, deadline=self.left(), warm=warm))
+        return self._taken(solver.name, attempt(solver, program or self.program, self.left, warm, self.tolerance))
 
-    def guarded(self, name: str, propose: Callable[[], Candidate]) -> Candidate | None:
-        """What `propose` gives, if it is a candidate at all: whatever it raises is its failure, not ours.
+    def polished(self, name: str, candidate: Candidate) -> Candidate | None:
+        """The candidate after Newton steps from its multipliers, or None with the reason in the chain."""
+        return self._taken(name, polished(self.program, candidate, self.left))
 
-        Raises SpecError of a user's own CVXPY term.
-        """
-        try:
-            candidate = propose()
-            shapes = np.shape(candidate.h) == self.program.start.shape
-            if not shapes or np.shape(candidate.multipliers) != self.program.row_upper.shape:
-                raise SolverError("its answer has the wrong shape")
-        except Exception as error:
-            if isinstance(error, SpecError) and self.program.cvxpy_terms:
-                raise
-            self.chain.append(f"{name}: failed: {type(error).__name__}: {str(error)[:200]}")
-            return None
-        if candidate.status is Status.DECLINED:
-            self.chain.append(f"{name}: {told(candidate.status, candidate.why)}")
-            return None
-        return candidate
+    def _taken(self, name: str, candidate: Candidate) -> Candidate | None:
+        nothing = candidate.status is Status.FAILED and not np.isfinite(candidate.h).all()
+        if candidate.status is not Status.DECLINED and not nothing:
+            return candidate
+        self.chain.append(f"{name}: {told(candidate.status, candidate.why)}")
+        return None
 
     def proved(self, name: str, candidate: Candidate, eased: Program | None = None) -> bool:
         """Certify; keep the better of what is known. True when optimal or infeasible is proved.
@@ -218,10 +153,10 @@ class _Walk:
 
 def _polished(walk: _Walk, name: str, candidate: Candidate) -> bool:
     """Whether Newton steps from a rough candidate's multipliers end certified."""
-    final = name == "structured" or candidate.status is Status.INFEASIBLE or _many_auxiliaries(walk.program)
+    final = name == "structured" or candidate.status is Status.INFEASIBLE or many_auxiliaries(walk.program)
     if final or walk.program.cvxpy_terms or walk.program.volatility_limit is not None:
         return False
-    better = walk.guarded(f"{name} polished", lambda: polish(walk.program, candidate, deadline=walk.left()))
+    better = walk.polished(f"{name} polished", candidate)
     return better is not None and walk.proved(f"{name} polished", better)
 
 

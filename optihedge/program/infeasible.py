@@ -12,21 +12,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
-from scipy.optimize import linprog
 
-from optihedge.errors import SolverError, SpecError
+from optihedge.errors import SolverError
 from optihedge.program.certificate import bare, limit_tolerance, proves_infeasible, row_tolerances
-from optihedge.program.general.clarabel_ import Clarabel
-from optihedge.program.general.scaling import normalise, row_reach
-from optihedge.program.general.sparse_form import SparseQP, assemble
+from optihedge.program.general.scaling import row_reach
 from optihedge.program.program import Array, Program, VolatilityLimit, row_values, row_violations
-from optihedge.program.status import told
+from optihedge.program.solvers import propose
+from optihedge.program.status import Status, told
+from optihedge.program.volatility_limit import least_volatility
 
 MARGIN = 1e-4  # of a limit's change: how much further it is moved so that a solver can work inside it
 _LEAST = 1e-4  # of a row's reach: what a smaller change counts as for the margin
 PRIORITY = 1e-6  # of a row's reach: what a higher priority may lose to a lower one
-_SIMPLEX = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +90,7 @@ def relax(p: Program, order: Sequence[int] | None = None, *, deadline: float | N
         moved = _moved(moved, h, hard & (tiers == tier), np.where(broken, PRIORITY * row_scale(moved), 0.0))
     if p.volatility_limit is not None and p.volatility_limit.volatility(h) > p.volatility_limit.limit:
         broken = _broken(p, h)
-        h, multipliers = least_volatility(_moved(p, h, broken, _room(p, h, MARGIN)))
+        h, multipliers = least_volatility(_moved(p, h, broken, _room(p, h, MARGIN)), propose)
         if not broken.any():
             proof, mu = multipliers, 1.0
     return _relaxation(p, h, scale, proof, mu)
@@ -161,7 +158,7 @@ def _conflicting(p: Program, active: Array, with_limit: bool, ends: float | None
         p, row_lower=np.where(there, p.row_lower, -np.inf), row_upper=np.where(there, p.row_upper, np.inf),
         volatility_limit=p.volatility_limit if with_limit else None,
     )  # fmt: skip
-    h, multipliers = least_volatility(only) if with_limit else _least_violation(only, active, defines, ends)
+    h, multipliers = least_volatility(only, propose) if with_limit else _least_violation(only, active, defines, ends)
     if not proves_infeasible(only, h, multipliers, float(with_limit)):
         return None
     weight = np.abs(multipliers) * row_scale(p)
@@ -182,51 +179,11 @@ def _least_violation(p: Program, active: Array, kept: Array, ends: float | None)
         bare(p), row_lower=np.where(hard, p.row_lower, -np.inf), row_upper=np.where(hard, p.row_upper, np.inf),
         row_penalty=np.where(active, 1 / row_scale(p), np.inf), volatility_limit=None,
     )  # fmt: skip
-    scaled, scaling = normalise(elastic, "box")
-    x, y = _simplex(assemble(scaled), len(hard), ends)
-    return np.clip(scaling.column * x[: len(p.columns)], p.lower, p.upper), y * scaling.money / scaling.row
-
-
-def _simplex(qp: SparseQP, m: int, ends: float | None) -> tuple[Array, Array]:
-    """x and the multipliers of the m rows of a linear program, at a vertex: a vertex misses the fewest rows."""
-    rows, last = qp.A.tocsr(), qp.first + m  # the rows from `last` on only bound one variable each
-    low, high = np.full(len(qp.q), -np.inf), np.full(len(qp.q), np.inf)
-    boxed = rows[last:].indices
-    low[boxed], high[boxed] = qp.l[last:], qp.u[last:]
-    l, u = qp.l[:last], qp.u[:last]  # noqa: E741
-    equal = np.flatnonzero(l == u)
-    above, below = np.flatnonzero((l != u) & np.isfinite(u)), np.flatnonzero((l != u) & np.isfinite(l))
-    options = _SIMPLEX if ends is None else _SIMPLEX | {"time_limit": max(ends - time.perf_counter(), 0.01)}
-    found = linprog(
-        qp.q, A_ub=sp.vstack([rows[above], -rows[below]]), b_ub=np.concatenate([u[above], -l[below]]),
-        A_eq=rows[equal], b_eq=u[equal], bounds=np.column_stack([low, high]), method="highs-ds", options=options,
-    )  # fmt: skip
-    if found.status != 0:
-        raise SolverError(f"the least relaxation was not found: {found.message}")
-    y = np.zeros(last)
-    y[equal] = -found.eqlin.marginals
-    y[above] -= found.ineqlin.marginals[: len(above)]
-    y[below] += found.ineqlin.marginals[len(above) :]
-    return found.x, y[qp.first :]
-
-
-def least_volatility(p: Program) -> tuple[Array, Array]:
-    """Quantities of the least limited volatility that meet the rows, and the rows' multipliers."""
-    v = p.volatility_limit
-    if v is None:
-        raise SpecError("the Program has no volatility limit")
-    if not p.columns:
-        return np.zeros(0), np.zeros(len(p.row_names))
-    least = replace(
-        bare(p), volatility_limit=None, factors=v.factors, factor_offset=v.factor_offset, specifics=v.specifics,
-        specific_offset=v.specific_offset, diagonal=v.diagonal,
-    )  # fmt: skip
-    candidate = Clarabel().solve(least)
-    if not np.isfinite(candidate.h).all():
-        raise SolverError(
-            f"the least volatility within the limits was not found: {told(candidate.status, candidate.why)}"
-        )
-    return np.clip(candidate.h, p.lower, p.upper), candidate.multipliers
+    left = None if ends is None else ends - time.perf_counter()
+    found = propose(elastic, solver="highs", deadline=left)  # at a vertex, which misses the fewest rows
+    if found.status is not Status.OPTIMAL:
+        raise SolverError(f"the least relaxation was not found: {told(found.status, found.why)}")
+    return np.clip(found.h, p.lower, p.upper), found.multipliers
 
 
 def _broken(p: Program, h: Array) -> Array:

@@ -118,6 +118,12 @@ class Program(Costs):
         return np.maximum(np.abs(self.lower), np.abs(self.upper))
 
     @property
+    def curved(self) -> bool:
+        """Whether anything in the objective is not piecewise linear."""
+        parts = (self.factors, self.specifics.data, self.diagonal, self.quadratic, self.power)
+        return any(part.any() for part in parts)
+
+    @property
     def size(self) -> tuple[int, int, int, int]:
         """n columns, k dense factors, s sparse risk rows, m rows."""
         return len(self.columns), len(self.factors), self.specifics.shape[0], len(self.row_names)
@@ -218,8 +224,8 @@ class Candidate:
 
     @classmethod
     def none(cls, program: Program, status: Status, why: str) -> Candidate:
-        """No proposal, and why: the start, multipliers of zero."""
-        return cls(program.start, np.zeros(len(program.row_names)), status, why=why)
+        """No proposal, and why: quantities that are not numbers, multipliers of zero."""
+        return cls(np.full(len(program.columns), np.nan), np.zeros(len(program.row_names)), status, why=why)
 
 
 class Solver(Protocol):

@@ -8,17 +8,17 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.program.certificate import judge, judge_clean, scale_of
-from optihedge.program.infeasible import least_volatility
-from optihedge.program.program import Candidate, Program, Solver
-from optihedge.program.status import Status
-from optihedge.program.structured.solver import polish
+from optihedge.errors import SolverError, SpecError
+from optihedge.program.arrays import Array
+from optihedge.program.certificate import bare, judge_clean, scale_of
+from optihedge.program.program import Candidate, Program
+from optihedge.program.status import Status, told
 
 _FOLDS = 40  # solves at most
 _RISING = 6  # of them in which the price may only rise before the least volatility is asked for
 _INSIDE = 1e-8  # how far inside its limit the volatility is aimed, relative
 _TINY = 1e-300
-_SETTLED = (Status.DECLINED, Status.INFEASIBLE)  # no price of variance changes these
+SETTLED = (Status.DECLINED, Status.INFEASIBLE)  # no price of variance changes these
 
 
 def fold_limit(program: Program, mu: float) -> Program:
@@ -35,31 +35,46 @@ def fold_limit(program: Program, mu: float) -> Program:
     )  # fmt: skip
 
 
-def _sharp(
-    solver: Solver, program: Program, left: Callable[[], float | None], warm: Candidate | None, tolerance: float
-) -> Candidate:
-    """The solver's candidate, after Newton steps where it could not be certified as it stands and then can."""
-    candidate = solver.solve(program, deadline=left(), warm=warm)
-    final = solver.name == "structured" or candidate.status in _SETTLED
-    if final or judge(program, candidate, tolerance).status is Status.OPTIMAL:
-        return candidate
-    better = polish(program, candidate, deadline=left())
-    return better if judge(program, better, tolerance).status is Status.OPTIMAL else candidate
+def least_volatility(program: Program, solve: Callable[..., Candidate]) -> tuple[Array, Array]:
+    """Quantities of the least limited volatility that meet the rows, and the rows' multipliers. Raises SolverError.
+
+    solve  takes a Program and `solver`, its name, and gives a candidate
+    """
+    v = program.volatility_limit
+    if v is None:
+        raise SpecError("the Program has no volatility limit")
+    if not program.columns:
+        return np.zeros(0), np.zeros(len(program.row_names))
+    least = replace(
+        bare(program), volatility_limit=None, factors=v.factors, factor_offset=v.factor_offset, specifics=v.specifics,
+        specific_offset=v.specific_offset, diagonal=v.diagonal,
+    )  # fmt: skip
+    candidate = solve(least, solver="clarabel")
+    if not np.isfinite(candidate.h).all():
+        why = told(candidate.status, candidate.why)
+        raise SolverError(f"the least volatility within the limits was not found: {why}")
+    return np.clip(candidate.h, program.lower, program.upper), candidate.multipliers
 
 
 def within_limit(
-    program: Program, solver: Solver, left: Callable[[], float | None], warm: Candidate | None, tolerance: float
+    program: Program,
+    inner: Callable[[Program, Candidate | None], Candidate],
+    solve: Callable[..., Candidate],
+    left: Callable[[], float | None],
+    warm: Candidate | None,
+    tolerance: float,
 ) -> Candidate:
-    """The solver's candidate under the volatility limit: the price mu of variance at which the limit just holds.
+    """A candidate under the volatility limit: the price mu of variance at which the limit just holds.
 
+    inner  takes a Program without the limit and an earlier candidate or None; `solve` as in `least_volatility`
     Volatility falls continuously in mu; the root is found on logarithms by the Illinois form of the secant method.
     """
     limit = program.volatility_limit
     if limit is None:
-        return solver.solve(program, deadline=left(), warm=warm)
+        return inner(program, warm)
     target = limit.limit * (1 - _INSIDE)
-    candidate = _sharp(solver, fold_limit(program, 0.0), left, warm, tolerance)
-    if not np.isfinite(candidate.h).all() or candidate.status in _SETTLED:
+    candidate = inner(fold_limit(program, 0.0), warm)
+    if not np.isfinite(candidate.h).all() or candidate.status in SETTLED:
         return candidate
     if limit.volatility(np.clip(candidate.h, program.lower, program.upper)) <= limit.limit:
         return replace(candidate, limit_multiplier=0.0)
@@ -70,10 +85,10 @@ def within_limit(
     low, high, was_above = None, None, None  # log mu and log(volatility / target) of the nearest above and below
     for fold in range(_FOLDS):
         if fold == _RISING and high is None:  # no price seems high enough: can the limit be met at all?
-            h, multipliers = least_volatility(program)
+            h, multipliers = least_volatility(program, solve)
             if limit.volatility(h) > limit.limit:
                 return Candidate(h, multipliers, Status.INFEASIBLE, 1.0)
-        answer = _sharp(solver, fold_limit(program, mu), left, candidate, tolerance)
+        answer = inner(fold_limit(program, mu), candidate)
         if not np.isfinite(answer.h).all():
             break
         candidate, verdict = judge_clean(program, replace(answer, limit_multiplier=mu), tolerance)

@@ -61,7 +61,7 @@ class Modelled:
             return nothing
         proof = ConeProof.read(data, raw, scaling.money, self.solver) if program.cvxpy_terms else None
         if problem.status == cp.INFEASIBLE:
-            return ConeCandidate(nothing.h, nothing.multipliers, Status.INFEASIBLE, proof=proof)
+            return ConeCandidate(program.start, nothing.multipliers, Status.INFEASIBLE, proof=proof)
         multipliers = np.zeros(len(program.row_names))
         for side, index, constraint in zip((1, 1, -1), _sides(scaled), rows, strict=True):
             multipliers[index] += side * np.atleast_1d(constraint.dual_value)

@@ -11,6 +11,7 @@ import numpy as np
 
 from optihedge.program.archive import load_program, save_program
 from optihedge.program.program import Candidate, Program
+from optihedge.program.solvers import solver_named
 from optihedge.program.status import Status
 
 _GRACE = 5.0  # seconds to start Python and read the Program, on top of the solver's own
@@ -52,8 +53,6 @@ class Isolated:
 
 def main(solver: str, seconds: float) -> None:
     """Read a Program from standard input, write the solver's candidate to standard output."""
-    from optihedge.program.chain import solver_named
-
     program = load_program(io.BytesIO(sys.stdin.buffer.read()))
     candidate = solver_named(solver).solve(program, deadline=seconds)
     answer = io.BytesIO()

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.program.general.sparse_form import SparseQP
+from optihedge.program.general.sparse_form import SparseQP, single_variable_rows
 from optihedge.program.general.sparse_qp import QPResult, SparseSolver
-from optihedge.program.program import Array, Candidate
+from optihedge.program.program import Candidate
 from optihedge.program.status import Status
 
 _UNSTOPPABLE = 1_000_000  # entries from which PIQP takes seconds, and it knows no time limit
@@ -30,7 +30,7 @@ class Piqp(SparseSolver):
         if deadline is not None and qp.A.nnz > _UNSTOPPABLE:
             return QPResult(np.zeros(len(qp.q)), np.zeros(len(qp.l)), Status.DECLINED, _ENDLESS)
         rows = qp.A.tocsr()
-        bounds, own, other = _single_variable_rows(qp, rows)
+        bounds, own, other = single_variable_rows(qp, rows)
         other = other[np.isfinite(qp.l[other]) | np.isfinite(qp.u[other])]
         equal, band = other[qp.l[other] == qp.u[other]], other[qp.l[other] != qp.u[other]]
         solver = piqp.SparseSolver()
@@ -52,12 +52,3 @@ class Piqp(SparseSolver):
                  piqp.PIQP_DUAL_INFEASIBLE: Status.UNBOUNDED}  # fmt: skip
         status = words.get(word, Status.FAILED)
         return QPResult(np.array(result.x), y, status, str(word) if status is Status.FAILED else "")
-
-
-def _single_variable_rows(qp: SparseQP, rows: sp.csr_array) -> tuple[Array, Array, Array]:
-    """Rows that only bound one variable with coefficient 1 (the first such row of each); the variables; the rest."""
-    single = np.flatnonzero(np.diff(rows.indptr) == 1)
-    single = single[(rows.data[rows.indptr[single]] == 1.0) & (qp.l[single] < qp.u[single])]
-    own, place = np.unique(rows.indices[rows.indptr[single]], return_index=True)
-    bounds = single[place]
-    return bounds, own, np.setdiff1d(np.arange(len(qp.l)), bounds)

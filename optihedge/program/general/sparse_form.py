@@ -35,7 +35,11 @@ class SparseQP:
 def assemble(p: Program) -> SparseQP:
     """The Program's sparse form. Nothing is scaled here: normalise first."""
     factors, offset = fewest_rows(p.factors, p.factor_offset)
-    p = replace(p, factors=factors, factor_offset=offset)
+    some, own = factors.any(axis=1), np.flatnonzero(abs(p.specifics).sum(axis=1))  # rows of zeros are constants
+    p = replace(
+        p, factors=factors[some], factor_offset=offset[some], specifics=p.specifics[own],
+        specific_offset=p.specific_offset[own],
+    )  # fmt: skip
     n, k, shared = len(p.columns), len(p.factors), p.specifics.shape[0]
     d, penalised = p.depth, np.flatnonzero(np.isfinite(p.row_penalty))
     on_trades, on_holdings = _columns_of(p.rows_on_trades), _columns_of(p.rows_on_holdings)
@@ -107,6 +111,15 @@ def assemble(p: Program) -> SparseQP:
         A=sp.csc_array((value, (row, column)), shape=(count, size)), l=np.concatenate(low), u=np.concatenate(high),
         cone=cone, cone_offset=offset, first=first,
     )  # fmt: skip
+
+
+def single_variable_rows(qp: SparseQP, rows: sp.csr_array) -> tuple[Array, Array, Array]:
+    """Rows that only bound one variable with coefficient 1 (the first such row of each); the variables; the rest."""
+    single = np.flatnonzero(np.diff(rows.indptr) == 1)
+    single = single[(rows.data[rows.indptr[single]] == 1.0) & (qp.l[single] < qp.u[single])]
+    own, place = np.unique(rows.indices[rows.indptr[single]], return_index=True)
+    bounds = single[place]
+    return bounds, own, np.setdiff1d(np.arange(len(qp.l)), bounds)
 
 
 def _columns_of(matrix: sp.csr_array) -> Array:

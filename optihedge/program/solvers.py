@@ -1,0 +1,142 @@
+"""Solvers by name, and what they propose: the one place where a solver is called. Nothing is proved here."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+import numpy as np
+
+from optihedge.errors import SolverError, SpecError
+from optihedge.program.certificate import GAP_TOLERANCE, judge
+from optihedge.program.program import Candidate, Program, Solver
+from optihedge.program.status import Status
+from optihedge.program.structured.solver import polish
+from optihedge.program.volatility_limit import SETTLED, within_limit
+
+_HOME = {
+    "structured": ("structured.solver", "Structured", {}),
+    "clarabel": ("general.clarabel_", "Clarabel", {}),
+    "clarabel:box": ("general.clarabel_", "Clarabel", {"scaling": "box"}),
+    "piqp": ("general.piqp_", "Piqp", {}),
+    "piqp:box": ("general.piqp_", "Piqp", {"scaling": "box"}),
+    "osqp": ("general.osqp_", "Osqp", {}),
+    "highs": ("general.highs_", "Highs", {}),
+    "cvxpy": ("general.cvxpy_", "Modelled", {}),
+    "modelled": ("general.cvxpy_", "Modelled", {}),  # its earlier name
+}
+_AUXILIARIES = 10  # columns without risk or lot from which general solvers go first
+
+Named = str | Solver | Sequence[str | Solver]
+
+
+def solver_named(name: str) -> Solver:
+    """The solver of that name; "cvxpy:SCS" is CVXPY with SCS, "isolated:piqp" is PIQP in a process of its own.
+
+    Raises SpecError with the nearest right name.
+    """
+    key, _, option = name.partition(":")
+    if name in _HOME:
+        module, kind, options = _HOME[name]
+    elif key in ("cvxpy", "modelled") and option:
+        module, kind, options = "general.cvxpy_", "Modelled", {"solver": option.upper()}
+    elif key == "isolated" and solver_named(option):
+        module, kind, options = "general.isolated", "Isolated", {"solver": option}
+    else:
+        near = difflib.get_close_matches(name, _HOME, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_HOME)} cvxpy:NAME and isolated:NAME"
+        raise SpecError(f"there is no solver {name!r}; {hint}")
+    return getattr(import_module(f"optihedge.program.{module}"), kind)(**options)
+
+
+def solvers_of(program: Program, named: Named) -> list[Solver]:
+    """The named solvers in order; "auto": those that measurement favours. Raises SpecError for an unknown one."""
+    several = (named,) if isinstance(named, str) or not isinstance(named, Sequence) else named
+    several = default_chain(program) if several == ("auto",) else several
+    return [solver_named(one) if isinstance(one, str) else one for one in several]
+
+
+def default_chain(program: Program) -> tuple[str, ...]:
+    """Solvers in the order that measurement favours for a Program of this shape and size."""
+    if program.cvxpy_terms:
+        return ("cvxpy",)
+    last = () if program.curved else ("highs",)
+    if many_auxiliaries(program):
+        return ("clarabel", "piqp", "clarabel:box", "piqp:box", "structured", *last)
+    return ("structured", "clarabel", "piqp", "clarabel:box", "piqp:box", *last)
+
+
+def many_auxiliaries(program: Program) -> bool:
+    """Whether rows of scenarios with a column each prevail: sparse general solvers are 2 to 20 times faster there."""
+    some = np.flatnonzero(program.lot == 0)
+    if len(some) < _AUXILIARIES:
+        return False
+    idle = ~(program.factors[:, some].any(axis=0) | (program.diagonal[some] > 0))
+    return int(idle.sum()) >= _AUXILIARIES
+
+
+def propose(
+    program: Program, *, solver: Named = "auto", deadline: float | None = None, warm: Candidate | None = None
+) -> Candidate:  # fmt: skip
+    """The first candidate that a solver claims to be optimal or infeasible, unproved; else the last one's word.
+
+    For a solve inside another whose answer is proved as a whole. `deadline`: seconds from now, for all solvers.
+    """
+    ends = None if deadline is None else time.perf_counter() + deadline
+    left = lambda: None if ends is None else ends - time.perf_counter()  # noqa: E731
+    candidate = Candidate.none(program, Status.FAILED, "no time left")
+    for one in solvers_of(program, solver):
+        rest = left()
+        if rest is not None and rest <= 0:
+            break
+        candidate = attempt(one, program, left, warm)
+        if candidate.status.proved:
+            break
+    return candidate
+
+
+def attempt(
+    solver: Solver, program: Program, left: Callable[[], float | None], warm: Candidate | None = None,
+    tolerance: float = GAP_TOLERANCE,
+) -> Candidate:  # fmt: skip
+    """The solver's candidate within `left` seconds: whatever it raises is its failure, not ours.
+
+    A volatility limit is priced where the solver does not take it. Raises SpecError of a user's own CVXPY term.
+    """
+    if program.volatility_limit is None or getattr(solver, "takes_limit", False):
+        return guarded(program, lambda: solver.solve(program, deadline=left(), warm=warm))
+    inner = lambda p, last: _sharp(solver, p, left, last, tolerance)  # noqa: E731
+    return guarded(program, lambda: within_limit(program, inner, propose, left, warm, tolerance))
+
+
+def polished(program: Program, candidate: Candidate, left: Callable[[], float | None]) -> Candidate:
+    """Newton steps from a rough candidate's multipliers."""
+    return guarded(program, lambda: polish(program, candidate, deadline=left()))
+
+
+def guarded(program: Program, act: Callable[[], Candidate]) -> Candidate:
+    """What `act` gives if it is a candidate at all; else none, and why."""
+    try:
+        candidate = act()
+        right = np.shape(candidate.h) == program.start.shape
+        if not right or np.shape(candidate.multipliers) != program.row_upper.shape:
+            raise SolverError("its answer has the wrong shape")
+    except Exception as error:
+        if isinstance(error, SpecError) and program.cvxpy_terms:
+            raise
+        return Candidate.none(program, Status.FAILED, f"{type(error).__name__}: {str(error)[:200]}")
+    return candidate
+
+
+def _sharp(
+    solver: Solver, program: Program, left: Callable[[], float | None], warm: Candidate | None, tolerance: float
+) -> Candidate:
+    """The solver's candidate, after Newton steps where it could not be certified as it stands and then can."""
+    candidate = solver.solve(program, deadline=left(), warm=warm)
+    final = solver.name == "structured" or candidate.status in SETTLED
+    if final or judge(program, candidate, tolerance).status is Status.OPTIMAL:
+        return candidate
+    better = polish(program, candidate, deadline=left())
+    return better if judge(program, better, tolerance).status is Status.OPTIMAL else candidate
