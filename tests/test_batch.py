@@ -1,21 +1,27 @@
 """Batches: one failure does not stop the rest, a result is whole or absent, the bytes depend on the inputs alone."""
 
+import hashlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from optihedge.batch.books import read_books, refuse_unread
-from optihedge.batch.output import MANIFEST, clear_leftovers, folder_name, is_whole, write_whole
+from optihedge.batch.job import Outcome, plan
+from optihedge.batch.lock import LOCK, Locked, locked
+from optihedge.batch.output import folder_name, is_whole, result_folder
 from optihedge.batch.record import figures, money
-from optihedge.batch.run import Outcome, exit_code, plan, refuse_future, refuse_stale, run_jobs, write_summary
+from optihedge.batch.refusals import refuse_future, refuse_stale
+from optihedge.batch.run import Ended, run_batch
+from optihedge.batch.stop import Stop
+from optihedge.batch.summary import exit_code, write_summary
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.modelfile import parse_model
@@ -46,113 +52,312 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def test_a_failing_book_is_named_and_the_others_are_whole(example_folder: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def market(example_folder: Path) -> Market:
+    return read_market(example_folder, as_of=AS_OF)
+
+
+@pytest.fixture(scope="module")
+def book(example_folder: Path) -> pd.Series:
+    found = read_book(example_folder / "book.csv")
+    assert isinstance(found, pd.Series)
+    return found
+
+
+def statuses(ended: Ended) -> dict[tuple[str, str], str]:
+    return {(o.book, o.model): o.status for o in ended.outcomes}
+
+
+def notes(ended: Ended) -> dict[str, str]:
+    return {o.book: o.note for o in ended.outcomes}
+
+
+def orders_of(out: Path) -> dict:
+    return json.loads((out / INSTANT / "orders.json").read_text())
+
+
+def test_a_failing_book_is_named_and_the_others_are_whole(market: Market, example_folder: Path, tmp_path: Path) -> None:
     books = scaled_books(example_folder, 4)
     books["B01"] = pd.Series({"NOSUCH": 5.0})
     books["B03"] = books["B03"] * float("nan")
-    outcomes = run_jobs(plan(example_folder, books, {"vega": model("vega")}, tmp_path, as_of=AS_OF))
-    assert [o.status for o in outcomes] == ["done", "failed", "done", "failed"]
-    assert "NOSUCH is not in the market" in outcomes[1].note and "not finite" in outcomes[3].note
-    assert exit_code(outcomes) == 1
+    ended = run_batch(market, books, {"vega": model("vega")}, tmp_path)
+    assert list(statuses(ended).values()) == ["done", "failed", "done", "failed"]
+    assert "NOSUCH is not in the market" in notes(ended)["B01"] and "not finite" in notes(ended)["B03"]
+    assert ended.exit_code == 1
     for name in ("B00", "B02"):
-        folder = tmp_path / INSTANT / name / "vega"
+        folder = result_folder(tmp_path, market.as_of, name, "vega")
         assert is_whole(folder) and (folder / "trades.csv").is_file()
-    assert not (tmp_path / INSTANT / "B01").exists()
+    assert not (tmp_path / INSTANT / folder_name("B01")).exists()
 
 
-def test_workers_and_order_do_not_change_a_byte(example_folder: Path, tmp_path: Path) -> None:
-    books = scaled_books(example_folder, 3)
-    models = {"vega": model("vega")}
-    for name, workers, jobs in (("one", 1, list(books)), ("two", 2, list(books)[::-1])):
-        ordered = {book: books[book] for book in jobs}
-        run_jobs(plan(example_folder, ordered, models, tmp_path / name, as_of=AS_OF), workers=workers)
+def test_workers_and_order_do_not_change_a_byte(market: Market, example_folder: Path, tmp_path: Path) -> None:
+    books, models = scaled_books(example_folder, 3), {"vega": model("vega")}
+    run_batch(market, books, models, tmp_path / "one")
+    backwards = dict(reversed(books.items()))
+    run_batch(market, backwards, models, tmp_path / "two", workers=2, deadline=600.0)
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
 
 
-def test_several_models_are_a_comparison_unless_one_is_sent(example_folder: Path, tmp_path: Path) -> None:
-    books = {"main": read_book(example_folder / "book.csv")}
+def test_several_models_are_a_comparison_unless_one_is_sent(market: Market, book: pd.Series, tmp_path: Path) -> None:
     models = {"vega": model("vega"), "gamma": model("gamma", "gamma")}
-    run_jobs(plan(example_folder, books, models, tmp_path / "none", as_of=AS_OF))
-    run_jobs(plan(example_folder, books, models, tmp_path / "sent", as_of=AS_OF, send="gamma"))
+    compared = run_batch(market, {"main": book}, models, tmp_path / "none")
+    sent = run_batch(market, {"main": book}, models, tmp_path / "sent", send="gamma")
     lists = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.csv") if p.stem in ("trades", "ALTERNATIVE")}
     base = f"{INSTANT}/main"
     assert lists == {
         f"none/{base}/vega/ALTERNATIVE.csv", f"none/{base}/gamma/ALTERNATIVE.csv",
         f"sent/{base}/vega/ALTERNATIVE.csv", f"sent/{base}/gamma/trades.csv",
     }  # fmt: skip
+    assert (compared.exit_code, sent.exit_code) == (0, 0)
+    assert orders_of(tmp_path / "none")["lists"] == []
     with pytest.raises(SpecError, match=r"--send delta: not among the models of this run \(vega, gamma\)"):
-        plan(example_folder, books, models, tmp_path, send="delta")
+        plan({"main": book}, models, send="delta")
 
 
-def test_a_model_that_does_not_apply_is_skipped_with_the_reason(example_folder: Path, tmp_path: Path) -> None:
-    books = {"main": read_book(example_folder / "book.csv")}
+def test_a_model_that_does_not_apply_is_skipped_with_the_reason(
+    market: Market, book: pd.Series, tmp_path: Path
+) -> None:
     models = {"vega": model("vega"), "liquidity": model("liquidity", "open_interest")}
-    outcomes = run_jobs(plan(example_folder, books, models, tmp_path, as_of=AS_OF))
-    assert [o.status for o in outcomes] == ["done", "skipped"]
-    assert "no exposure 'open_interest'" in outcomes[1].note
-    assert exit_code(outcomes) == 0
-    assert exit_code(outcomes[1:]) == 1, "a book that no model serves is not done"
+    ended = run_batch(market, {"main": book}, models, tmp_path)
+    assert list(statuses(ended).values()) == ["done", "skipped"]
+    assert "no exposure 'open_interest'" in ended.outcomes[1].note
+    assert ended.exit_code == 0, "an alternative that does not apply is no promise"
+    assert exit_code(ended.outcomes[1:], []) == 1, "a book that no model serves is not done"
 
 
-def test_a_held_list_is_no_trade_list(example_folder: Path, tmp_path: Path) -> None:
-    books = {"main": read_book(example_folder / "book.csv")}
+def test_a_model_to_send_that_was_not_done_is_no_success(market: Market, book: pd.Series, tmp_path: Path) -> None:
+    models = {"vega": model("vega"), "liquidity": model("liquidity", "open_interest")}
+    ended = run_batch(market, {"main": book}, models, tmp_path, send="liquidity")
+    assert list(statuses(ended).values()) == ["done", "skipped"] and ended.exit_code == 1
+    assert not list(tmp_path.rglob("trades.csv"))
+    (promised,) = orders_of(tmp_path)["lists"]
+    assert (promised["model"], promised["status"], promised["path"]) == ("liquidity", "skipped", None)
+
+
+def test_a_held_list_is_no_trade_list(market: Market, book: pd.Series, tmp_path: Path) -> None:
     held = parse_model(MODEL.replace("EXPOSURE", "vega") + "checks = { total_notional = 1.0 }\n", name="held")
-    outcomes = run_jobs(plan(example_folder, books, {"held": held}, tmp_path, as_of=AS_OF))
+    ended = run_batch(market, {"main": book}, {"held": held}, tmp_path)
     folder = tmp_path / INSTANT / "main" / "held"
-    assert outcomes[0].status == "held" and "total_notional" in outcomes[0].note
+    assert statuses(ended) == {("main", "held"): "held"} and "total_notional" in notes(ended)["main"]
     assert (folder / "held.csv").is_file() and not (folder / "trades.csv").exists()
     assert "above total_notional" in json.loads((folder / "result.json").read_text())["reasons"][0]
-    assert exit_code(outcomes) == 1
+    assert ended.exit_code == 1
+    assert [(o["status"], o["path"]) for o in orders_of(tmp_path)["lists"]] == [("held", None)]
 
 
-def test_the_note_of_a_held_list_says_each_limit_once(example_folder: Path, tmp_path: Path) -> None:
-    books = {"main": read_book(example_folder / "book.csv")}
+def test_the_note_of_a_held_list_says_each_limit_once(market: Market, book: pd.Series, tmp_path: Path) -> None:
     tight = parse_model(MODEL.replace("EXPOSURE", "vega") + "checks = { volume = 1e-6 }\n", name="tight")
-    outcome = run_jobs(plan(example_folder, books, {"tight": tight}, tmp_path, as_of=AS_OF))[0]
+    ended = run_batch(market, {"main": book}, {"tight": tight}, tmp_path)
+    (outcome,) = ended.outcomes
     assert outcome.status == "held" and "no hedge meets the limits with" in outcome.note
     limited = [part.split(" limited to")[0].split()[-1] for part in outcome.note.split("; ")]
     assert len(limited) == len(set(limited)) > 0
 
 
-def test_a_failing_run_takes_an_earlier_list_away(example_folder: Path, tmp_path: Path) -> None:
-    book = read_book(example_folder / "book.csv")
-    for quantities, there in ((book, True), (book * float("nan"), False)):
-        run_jobs(plan(example_folder, {"main": quantities}, {"vega": model("vega")}, tmp_path, as_of=AS_OF))
-        assert (tmp_path / INSTANT / "main" / "vega" / "trades.csv").exists() == there
+class Fake:
+    """A model that does what a test needs in place of hedging."""
 
-
-def test_an_internal_error_keeps_its_trace_and_its_own_exit_code(example_folder: Path, tmp_path: Path) -> None:
-    class Broken:
-        name = "broken"
-        checks = lots = None
-
-        def hedge(self, market: object, book: object) -> None:
-            raise ZeroDivisionError("a bug")
-
-    books = scaled_books(example_folder, 1)
-    outcomes = run_jobs(plan(example_folder, books, {"broken": Broken()}, tmp_path, as_of=AS_OF))  # type: ignore[dict-item]
-    assert outcomes[0].status == "failed" and "a bug" in outcomes[0].note and "ZeroDivisionError" in outcomes[0].trace
-    assert exit_code(outcomes) == 6
-
-
-class Dying:
-    """A model that takes its worker process with it."""
-
-    name = "dying"
     checks = lots = None
 
-    def hedge(self, market: object, book: object) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def hedge(self, market: Market, book: pd.Series, *, deadline: float | None = None) -> None:
+        if self.name == "broken":
+            raise ZeroDivisionError("a bug")
+        if self.name == "dying":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(3600)
 
 
-def test_a_worker_that_dies_takes_no_other_book_with_it(example_folder: Path, tmp_path: Path) -> None:
-    books = scaled_books(example_folder, 2)
-    models = {"vega": model("vega"), "dying": Dying()}
-    outcomes = run_jobs(plan(example_folder, books, models, tmp_path, as_of=AS_OF), workers=2)  # type: ignore[arg-type]
-    assert [(o.model, o.status) for o in outcomes] == [
-        ("vega", "done"), ("dying", "failed"), ("vega", "done"), ("dying", "failed"),
-    ]  # fmt: skip
-    assert "worker process died" in outcomes[1].note
+def fake(name: str) -> HedgeModel:
+    return Fake(name)  # type: ignore[return-value]
+
+
+def test_an_internal_error_keeps_its_trace_and_its_own_exit_code(
+    market: Market, book: pd.Series, tmp_path: Path
+) -> None:
+    ended = run_batch(market, {"main": book}, {"broken": fake("broken")}, tmp_path)
+    (outcome,) = ended.outcomes
+    assert outcome.status == "failed" and "a bug" in outcome.note and "ZeroDivisionError" in outcome.trace
+    assert ended.exit_code == 6
+
+
+def test_workers_that_die_or_hang_take_no_other_book_with_them(
+    market: Market, book: pd.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optihedge.batch.pool._GRACE", (1.0, 0.5))
+    models = {"vega": model("vega"), "dying": fake("dying"), "hanging": fake("hanging")}
+    ended = run_batch(market, {"main": book}, models, tmp_path, workers=2, send="vega", deadline=5.0)
+    found = {o.model: o for o in ended.outcomes}
+    assert [found[name].status for name in models] == ["done", "failed", "failed"]
+    assert "worker process died twice" in found["dying"].note
+    assert "still at work after its deadline of 5 s" in found["hanging"].note
+    assert ended.exit_code == 0, "the promised list stands"
+
+
+# ---- one run, one picture ------------------------------------------------------------------------------------------
+
+
+def test_the_index_names_each_list_with_its_bytes(market: Market, book: pd.Series, tmp_path: Path) -> None:
+    ended = run_batch(market, {"main": book}, {"vega": model("vega")}, tmp_path, data="d1")
+    orders = orders_of(tmp_path)
+    (order,) = orders["lists"]
+    listed = tmp_path / INSTANT / order["path"]
+    assert listed == tmp_path / INSTANT / "main" / "vega" / "trades.csv"
+    assert order["sha256"] == hashlib.sha256(listed.read_bytes()).hexdigest()
+    assert order["lines"] == len(pd.read_csv(listed)) > 0
+    assert (order["book"], order["model"], order["status"]) == ("main", "vega", "done")
+    assert (orders["instant"], orders["complete"], orders["withdrawn"]) == (AS_OF, True, [])
+    assert (orders["data_sha256"], orders["market_hash"]) == ("d1", market.hash)
+    status = json.loads((tmp_path / "STATUS.json").read_text())
+    assert status == {"status": "finished", "instant": AS_OF, "exit_code": 0, "why": ""} and ended.exit_code == 0
+
+
+def test_a_later_run_withdraws_every_list_of_its_instant_and_says_so_first(
+    market: Market, book: pd.Series, tmp_path: Path
+) -> None:
+    run_batch(market, {"main": book, "other": book * 2}, {"vega": model("vega")}, tmp_path)
+    before = {order["book"]: order for order in orders_of(tmp_path)["lists"]}
+    heard: list[tuple[str, int]] = []
+    ended = run_batch(
+        market, {"main": book}, {"gamma": model("gamma", "gamma")}, tmp_path,
+        say=lambda text: heard.append((text, len(list(tmp_path.rglob("trades.csv"))))),
+    )  # fmt: skip
+    (said,) = heard
+    assert said[1] == 2, "it is said before anything is taken away"
+    assert all(f"{name} by vega ({before[name]['lines']} lines" in said[0] for name in before)
+    assert [p.parent.name for p in tmp_path.rglob("trades.csv")] == ["gamma"]
+    orders = orders_of(tmp_path)
+    assert [(o["book"], o["model"], o["sha256"]) for o in orders["withdrawn"]] == [
+        (name, "vega", before[name]["sha256"]) for name in ("main", "other")
+    ]
+    rows = ended.table.set_index(["book", "model"])["status"]
+    assert rows.to_dict() == {("main", "gamma"): "done", ("main", "vega"): "withdrawn", ("other", "vega"): "withdrawn"}
+    assert ended.exit_code == 0
+
+
+def test_the_same_run_again_leaves_the_same_bytes_and_withdraws_nothing_for_good(
+    market: Market, book: pd.Series, tmp_path: Path
+) -> None:
+    run_batch(market, {"main": book}, {"vega": model("vega")}, tmp_path)
+    first = bytes_of(tmp_path)
+    run_batch(market, {"main": book}, {"vega": model("vega")}, tmp_path)
+    assert bytes_of(tmp_path) == first
+
+
+def test_a_failing_run_takes_an_earlier_list_away(market: Market, book: pd.Series, tmp_path: Path) -> None:
+    for quantities, there in ((book, True), (book * float("nan"), False)):
+        run_batch(market, {"main": quantities}, {"vega": model("vega")}, tmp_path)
+        assert (tmp_path / INSTANT / "main" / "vega" / "trades.csv").exists() == there
+    assert [o["status"] for o in orders_of(tmp_path)["withdrawn"]] == ["withdrawn"]
+
+
+def test_an_old_result_that_cannot_be_taken_away_fails_its_book_alone(
+    market: Market, book: pd.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books, models = {"main": book, "other": book}, {"vega": model("vega")}
+    run_batch(market, books, models, tmp_path)
+
+    def stuck(folder: Path) -> None:
+        if folder.parent.name == "main":
+            raise PermissionError(f"{folder} is in use")
+
+    monkeypatch.setattr("optihedge.batch.withdraw.discard", stuck)
+    ended = run_batch(market, books, models, tmp_path)
+    assert statuses(ended) == {("main", "vega"): "failed", ("other", "vega"): "done"} and ended.exit_code == 1
+    assert "an earlier result of it is still there" in notes(ended)["main"]
+    assert [(o["book"], o["status"]) for o in orders_of(tmp_path)["lists"]] == [("main", "failed"), ("other", "done")]
+    ended = run_batch(market, {"other": book}, models, tmp_path)
+    assert ended.exit_code == 1, "a list that should be gone is no success, whosever it is"
+
+
+def test_a_result_that_was_changed_meanwhile_is_not_done(market: Market, book: pd.Series, tmp_path: Path) -> None:
+    books = {"a": book, "b": book, "c": book}
+    folder = tmp_path / INSTANT
+
+    def meddle() -> None:
+        if (folder / "b").is_dir():
+            (folder / "a" / "vega" / "trades.csv").write_text("torn")
+            (folder / "b" / "mine").mkdir(exist_ok=True)
+            (folder / "b" / "mine" / "trades.csv").write_text("a second list")
+
+    ended = run_batch(market, books, {"vega": model("vega")}, tmp_path, each=meddle)
+    assert statuses(ended) == {("a", "vega"): "failed", ("b", "vega"): "failed", ("c", "vega"): "done"}
+    assert ended.exit_code == 1 and "changed after" in notes(ended)["a"]
+    assert [o["status"] for o in orders_of(tmp_path)["lists"]] == ["failed", "failed", "done"]
+
+
+def test_a_result_that_cannot_be_written_is_named_and_the_others_are(
+    market: Market, book: pd.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from optihedge.batch import run
+
+    def full(folder: Path, *args: object) -> None:
+        if folder.parent.name == "a":
+            raise OSError(28, "No space left on device", str(folder))
+        write(folder, *args)  # type: ignore[arg-type]
+
+    write = run.write_whole
+    monkeypatch.setattr(run, "write_whole", full)
+    ended = run_batch(market, {"a": book, "b": book}, {"vega": model("vega")}, tmp_path)
+    assert statuses(ended) == {("a", "vega"): "failed", ("b", "vega"): "done"} and ended.exit_code == 1
+    assert "No space left on device" in notes(ended)["a"]
+
+
+def test_a_book_without_rows_is_held_unless_allowed(market: Market, book: pd.Series, tmp_path: Path) -> None:
+    books = {"empty": book.iloc[:0], "full": book}
+    ended = run_batch(market, books, {"vega": model("vega")}, tmp_path)
+    assert statuses(ended) == {("empty", "vega"): "held", ("full", "vega"): "done"} and ended.exit_code == 1
+    assert "--allow-empty" in notes(ended)["empty"]
+    allowed = run_batch(market, books, {"vega": model("vega")}, tmp_path, allow_empty=True)
+    assert statuses(allowed) == {("empty", "vega"): "done", ("full", "vega"): "done"} and allowed.exit_code == 0
+
+
+def test_books_whose_names_differ_by_case_or_spelling_have_a_list_each(
+    market: Market, book: pd.Series, tmp_path: Path
+) -> None:
+    names = ["desk", "Desk", "DESK", "café", "cafe\u0301"]
+    ended = run_batch(market, dict.fromkeys(names, book), {"vega": model("vega")}, tmp_path)
+    assert set(statuses(ended).values()) == {"done"}
+    folders = {order["path"].split("/")[0] for order in orders_of(tmp_path)["lists"]}
+    assert len({unicodedata.normalize("NFC", folder).casefold() for folder in folders}) == len(names)
+
+
+def test_a_run_whose_lock_was_taken_away_writes_no_more(market: Market, book: pd.Series, tmp_path: Path) -> None:
+    def meddle() -> None:
+        (tmp_path / INSTANT / LOCK).unlink(missing_ok=True)
+
+    with pytest.raises(Locked, match="was taken away while the run went on"):
+        run_batch(market, {"a": book, "b": book}, {"vega": model("vega")}, tmp_path, each=meddle)
+    assert [p.parent.parent.name for p in tmp_path.rglob("trades.csv")] == ["a"]
+
+
+def test_another_run_at_the_same_instant_is_refused_and_changes_nothing(
+    market: Market, book: pd.Series, tmp_path: Path
+) -> None:
+    models = {"vega": model("vega")}
+    run_batch(market, {"main": book}, models, tmp_path)
+    before = bytes_of(tmp_path)
+    held = rf"another run \(process {os.getpid()}\) writes to .*{INSTANT}; wait"
+    with locked(tmp_path / INSTANT), pytest.raises(Locked, match=held):
+        run_batch(market, {"main": book}, models, tmp_path)
+    assert bytes_of(tmp_path) == before
+
+
+def test_a_run_that_is_stopped_says_what_became_of_each_book(market: Market, book: pd.Series, tmp_path: Path) -> None:
+    with Stop() as stop:
+        ended = run_batch(
+            market, {"a": book, "b": book}, {"vega": model("vega")}, tmp_path, stop=stop,
+            each=lambda: os.kill(os.getpid(), signal.SIGTERM),
+        )  # fmt: skip
+    assert statuses(ended) == {("a", "vega"): "done", ("b", "vega"): "failed"} and ended.exit_code == 143
+    assert "stopped by SIGTERM" in notes(ended)["b"]
+    summary = pd.read_csv(tmp_path / INSTANT / "summary.csv").set_index("book")["status"]
+    assert summary.to_dict() == {"a": "done", "b": "failed"}
+    assert [o["status"] for o in orders_of(tmp_path)["lists"]] == ["done", "failed"]
+    assert not orders_of(tmp_path)["complete"]
+    assert json.loads((tmp_path / "STATUS.json").read_text())["exit_code"] == 143
 
 
 def test_the_summary_is_sorted_and_says_what_became_of_each(tmp_path: Path) -> None:
@@ -216,59 +421,9 @@ def test_an_as_of_after_now_is_refused_and_todays_date_is_not(example_folder: Pa
         refuse_future(read_market(example_folder), pd.Timestamp("2016-06-30T19:59:00Z"))
 
 
-# ---- what lies on disk ---------------------------------------------------------------------------------------------
-
-
-def test_a_result_is_replaced_whole_and_left_alone_when_equal(tmp_path: Path) -> None:
-    folder = tmp_path / "book" / "model"
-    write_whole(folder, {"a.csv": "1\n", "b.csv": "2\n"}, {"status": "done"})
-    assert is_whole(folder)
-    before = (folder / "a.csv").stat().st_mtime_ns
-    write_whole(folder, {"a.csv": "1\n", "b.csv": "2\n"}, {"status": "done"})
-    assert (folder / "a.csv").stat().st_mtime_ns == before
-    write_whole(folder, {"a.csv": "3\n"}, {"status": "held"})
-    assert bytes_of(folder).keys() == {"a.csv", MANIFEST} and (folder / "a.csv").read_text() == "3\n"
-    assert [p.name for p in folder.parent.iterdir()] == ["model"]
-
-
-def test_a_torn_result_is_not_whole_and_leftovers_are_cleared(tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    write_whole(folder, {"a.csv": "12345\n"}, {})
-    (folder / "a.csv").write_text("123")
-    assert not is_whole(folder)
-    write_whole(folder, {"a.csv": "12345\n"}, {})
-    assert is_whole(folder)
-    os.replace(folder, tmp_path / ".model.old")  # as if killed between the two renames
-    (tmp_path / ".model.new").mkdir()
-    clear_leftovers(folder)
-    assert is_whole(folder) and [p.name for p in tmp_path.iterdir()] == ["model"]
-
-
-@pytest.mark.parametrize("label", ["../../etc", "..", "a/b", "Ü 1", "", ".hidden", "manifest\n"])
-def test_a_books_name_never_leaves_the_output_folder(label: str, tmp_path: Path) -> None:
-    made = folder_name(label)
-    assert (tmp_path / made).resolve().parent == tmp_path.resolve() and not made.startswith(".")
-
-
-def test_a_book_of_a_very_long_name_is_hedged(example_folder: Path, tmp_path: Path) -> None:
-    long = "desk" * 75
-    assert len(folder_name(long)) < 100 and folder_name(long) != folder_name(long + "s")
-    books = {long: read_book(example_folder / "book.csv")}
-    outcomes = run_jobs(plan(example_folder, books, {"vega": model("vega")}, tmp_path, as_of=AS_OF))
-    assert [o.status for o in outcomes] == ["done"], outcomes[0].note
-
-
-def test_an_old_result_that_cannot_be_taken_away_stops_nothing(
-    example_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stuck(folder: Path) -> None:
-        raise PermissionError(f"{folder} is in use")
-
-    monkeypatch.setattr("optihedge.batch.run.discard", stuck)
-    books = {"bad": pd.Series({"NOSUCH": 5.0}), "good": read_book(example_folder / "book.csv")}
-    outcomes = run_jobs(plan(example_folder, books, {"vega": model("vega")}, tmp_path, as_of=AS_OF))
-    assert [o.status for o in outcomes] == ["failed", "done"]
-    assert "NOSUCH" in outcomes[0].note and "earlier result is still there" in outcomes[0].note
+def test_a_book_of_a_very_long_name_is_hedged(market: Market, book: pd.Series, tmp_path: Path) -> None:
+    ended = run_batch(market, {"desk" * 75: book}, {"vega": model("vega")}, tmp_path)
+    assert ended.exit_code == 0, ended.outcomes[0].note
 
 
 def test_penalties_of_soft_limits_are_no_cost(example_folder: Path, tmp_path: Path) -> None:
@@ -282,11 +437,6 @@ def test_penalties_of_soft_limits_are_no_cost(example_folder: Path, tmp_path: Pa
 def test_amounts_of_a_proof_keep_their_digits_in_coin() -> None:
     assert (money(39_760.8712, 39_760.8712), money(0.6512, 39_760.8712)) == ("39,760.87", "0.65")
     assert (money(0.00123456789, 0.0012), money(0.0, 0.0)) == ("0.00123457", "0.00")
-
-
-def test_two_books_never_share_a_folder() -> None:
-    assert folder_name("desk-1.A") == "desk-1.A"
-    assert len({folder_name(label) for label in ("a/b", "a_b", "a b", "a:b")}) == 4
 
 
 # ---- the long evidence ---------------------------------------------------------------------------------------------
@@ -307,7 +457,7 @@ def write_sixty(example: Path, folder: Path) -> list[Path]:
 
 def command(example: Path, books: list[Path], models: list[Path | str], out: Path, workers: int = 2) -> list[str]:
     given = [part for path in books for part in ("--book", str(path))]
-    return [sys.executable, "-m", "optihedge.cli", "run", *map(str, models), "--data", str(example), "--out", str(out),
+    return [sys.executable, "-m", "optihedge", "run", *map(str, models), "--data", str(example), "--out", str(out),
             "--as-of", AS_OF, "--workers", str(workers), *given]  # fmt: skip
 
 
@@ -324,44 +474,6 @@ def test_sixty_books_under_every_model_four_broken_give_fifty_six_whole(example_
     whole = by_book.drop(list(_BROKEN))
     assert all(statuses <= {"done", "skipped"} and "done" in statuses for statuses in whole) and len(whole) == 56
     for row in summary[summary["status"] == "done"].itertuples():
-        assert is_whole(tmp_path / "out" / INSTANT / row.book / row.model)
+        assert is_whole(tmp_path / "out" / INSTANT / folder_name(row.book) / row.model)
     for name in _BROKEN:
         assert summary.loc[summary["book"] == name, "note"].notna().all()
-
-
-@pytest.mark.slow
-def test_killed_at_thirty_random_points_and_run_again_nothing_is_lost_or_torn(
-    example_folder: Path, tmp_path: Path
-) -> None:
-    books = []
-    for name, quantities in scaled_books(example_folder, 8).items():
-        path = tmp_path / f"{name}.csv"
-        path.write_text("instrument,quantity\n" + "".join(f"{i},{q:g}\n" for i, q in quantities.items()))
-        books.append(path)
-    files = []
-    for name in ("vega", "gamma"):
-        files.append(tmp_path / f"{name}.toml")
-        files[-1].write_text(MODEL.replace("EXPOSURE", name))
-    begin = time.monotonic()
-    subprocess.run(command(example_folder, books, files, tmp_path / "calm", 1), check=True, capture_output=True)
-    seconds = time.monotonic() - begin
-    calm = bytes_of(tmp_path / "calm")
-    generator = random.Random(0)
-    interrupted = 0
-    for attempt in range(90):  # a run that ended before its kill does not count
-        if interrupted == 30:
-            break
-        out = tmp_path / f"killed{attempt % 3}"  # some attempts meet what an earlier one left
-        process = subprocess.Popen(command(example_folder, books, files, out, 1), stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)  # fmt: skip
-        time.sleep(generator.uniform(0.1, 0.9) * seconds)
-        process.kill()
-        interrupted += process.wait() == -signal.SIGKILL
-        for folder in out.glob(f"{INSTANT}/*/*"):
-            if not folder.name.startswith(".") and folder.is_dir():
-                assert is_whole(folder), f"{folder} is torn"
-    assert interrupted == 30
-    for attempt in range(3):
-        out = tmp_path / f"killed{attempt}"
-        subprocess.run(command(example_folder, books, files, out, 1), check=True, capture_output=True)
-        assert bytes_of(out) == calm

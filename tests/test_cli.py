@@ -1,7 +1,9 @@
 """The command line: what each command prints and leaves, and the exit codes a scheduler relies on."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -10,7 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from optihedge.batch.lock import locked
+from optihedge.batch.read import read_once
 from optihedge.cli import main
+from optihedge.errors import DataError
+from optihedge.market.snapshot import Market, read_market
 
 AS_OF = "2016-06-30T20:00:00Z"
 INSTANT = "2016-06-30T200000Z"
@@ -47,27 +53,38 @@ def test_without_as_of_old_quotes_are_refused_with_the_remedy(
 ) -> None:
     code, text = run(["run", "beta_hedge", "--data", str(example_folder), "--out", str(tmp_path)], capsys)
     assert code == 3 and "older than max_age" in text and "--as-of" in text
-    assert not list(tmp_path.iterdir())
+    assert [p.name for p in tmp_path.iterdir()] == ["STATUS.json"]
+    status = json.loads((tmp_path / "STATUS.json").read_text())
+    assert (status["status"], status["exit_code"], status["instant"]) == ("refused", 3, AS_OF)
+    assert "older than max_age" in status["why"]
 
 
 def test_a_missing_market_or_model_is_exit_code_3_and_named(
     example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, text = run(["run", "beta_hedge", "--data", str(tmp_path / "nowhere")], capsys)
+    out = ["--out", str(tmp_path / "out")]
+    code, text = run(["run", "beta_hedge", "--data", str(tmp_path / "nowhere"), *out], capsys)
     assert code == 3 and "is no folder" in text
-    code, text = run(["run", "beta_hegde", "--data", str(example_folder)], capsys)
+    code, text = run(["run", "beta_hegde", "--data", str(example_folder), *out], capsys)
     assert code == 3 and "did you mean beta_hedge?" in text
+    assert "did you mean beta_hedge?" in json.loads((tmp_path / "out" / "STATUS.json").read_text())["why"]
     bad = tmp_path / "bad.toml"
     bad.write_text('description = "x"\n[checks]\nvolum = 0.1\n')
     code, text = run(["check", str(bad), "nosuch", "--data", str(example_folder)], capsys)
     assert code == 3 and "did you mean volume?" in text and "'nosuch'" in text, "all mistakes at once"
 
 
-def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begin = ["run", "beta_hedge", "--data", "x", "--out", str(tmp_path)]
     assert run(["run"], capsys)[0] == 2
     assert run(["nonsense"], capsys)[0] == 2
-    assert run(["run", "beta_hedge", "--data", "x", "--workers", "0"], capsys)[0] == 2
-    code, text = run(["run", "beta_hedge", "--data", "x", "--send", "delta"], capsys)
+    assert run([*begin, "--workers", "0"], capsys)[0] == 2
+    code, text = run([*begin, "--workers", "100000"], capsys)
+    assert code == 2 and "100000 is more than this machine serves; give at most" in text
+    code, text = run([*begin, "--deadline", "5"], capsys)
+    assert code == 2 and "write a unit: 5m, 90s" in text
+    assert run([*begin, "--deadline", "soon"], capsys)[0] == 2
+    code, text = run([*begin, "--send", "delta"], capsys)
     assert code == 2 and "delta is not among the models of this run (beta_hedge)" in text
 
 
@@ -98,14 +115,72 @@ def test_a_broken_book_is_named_the_others_are_hedged_and_the_exit_code_is_1(
     assert [(row["book"], row["status"]) for row in summary] == [("good", "done"), ("odd", "failed")]
 
 
-def test_an_empty_book_is_an_empty_list(
+def test_a_book_without_rows_is_held_unless_allowed(
     example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "empty.csv").write_text("instrument,quantity\n")
-    code, text = run(["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path),
-                      "--book", str(tmp_path / "empty.csv")], capsys)  # fmt: skip
-    assert code == 0, text
-    assert pd.read_csv(tmp_path / INSTANT / "empty" / "beta_hedge" / "trades.csv").empty
+    for name, header in (("empty", "instrument,quantity\n"), ("named", "book,instrument,quantity\n")):
+        (tmp_path / f"{name}.csv").write_text(header)
+        arguments = ["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path),
+                     "--book", str(tmp_path / f"{name}.csv")]  # fmt: skip
+        code, text = run(arguments, capsys)
+        assert code == 1 and "a header and no rows" in " ".join(text.split())
+        code, text = run([*arguments, "--allow-empty"], capsys)
+        assert code == 0, text
+        assert pd.read_csv(tmp_path / INSTANT / name / "beta_hedge" / "trades.csv").empty
+
+
+def test_a_second_run_of_one_process_trades_on_the_new_prices(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(example_folder, data)
+    lists = []
+    for factor in (1.0, 0.95):
+        quotes = pd.read_csv(data / "quotes.csv")
+        quotes.loc[quotes["instrument"] == "ES-SEP16", ["bid", "ask"]] *= factor
+        quotes.to_csv(data / "quotes.csv", index=False)
+        out = tmp_path / str(factor)
+        assert run(["run", "beta_hedge", "--data", str(data), "--as-of", AS_OF, "--out", str(out)], capsys)[0] == 0
+        lists.append(pd.read_csv(next(out.rglob("trades.csv"))).set_index("instrument").loc["ES-SEP16", "limit_price"])
+    assert lists[1] == pytest.approx(0.95 * lists[0], rel=1e-3)
+
+
+def test_a_folder_that_changes_while_it_is_read_is_read_again_or_refused(
+    example_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(example_folder, data)
+    reads = []
+
+    def meddled(folder: Path, *, as_of: str | None) -> Market:
+        market = read_market(folder, as_of=as_of)
+        reads.append(market)
+        if len(reads) < changes:
+            text = (folder / "quotes.csv").read_text()
+            (folder / "quotes.csv").write_text(text + "\n")  # a blank line: what it says is the same
+            os.utime(folder / "quotes.csv", ns=(len(reads), len(reads)))
+        return market
+
+    monkeypatch.setattr("optihedge.batch.read.read_market", meddled)
+    changes = 2
+    market, digest = read_once(data, AS_OF)
+    assert len(reads) == 2 and market is reads[1] and digest == read_once(data, AS_OF)[1]
+    changes = 100
+    with pytest.raises(DataError, match="changed while it was read, 3 times"):
+        read_once(data, AS_OF)
+
+
+def test_another_run_at_the_same_instant_is_exit_code_75(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / INSTANT).mkdir()
+    with locked(tmp_path / INSTANT):
+        code, text = run(
+            ["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path)], capsys
+        )
+    assert code == 75 and "another run (process" in text
+    status = json.loads((tmp_path / "STATUS.json").read_text())
+    assert (status["status"], status["exit_code"], status["instant"]) == ("refused", 75, AS_OF)
 
 
 def test_check_reads_everything_and_solves_nothing(
@@ -208,11 +283,23 @@ def test_an_interrupt_leaves_whole_results_and_says_so(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("optihedge.batch.run.hedge_one", interrupted)
+    monkeypatch.setattr("optihedge.batch.pool.hedge_one", interrupted)
     arguments = ["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path)]
     code, text = run(arguments, capsys)
-    assert code == 130 and "run again for the rest" in text
-    assert not list(tmp_path.rglob("*.csv"))
+    assert code == 130 and "run again" in text
+    assert not list(tmp_path.rglob("trades.csv"))
+    rows = json.loads((tmp_path / INSTANT / "summary.json").read_text())
+    assert [(row["status"], "stopped by SIGINT" in row["note"]) for row in rows] == [("failed", True)]
+    assert json.loads((tmp_path / "STATUS.json").read_text())["status"] == "stopped"
+
+
+def test_a_stop_before_anything_is_hedged_leaves_its_status(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optihedge.batch.read.read_market", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    arguments = ["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path)]
+    assert run(arguments, capsys)[0] == 143
+    assert json.loads((tmp_path / "STATUS.json").read_text())["exit_code"] == 143
 
 
 def test_into_a_pipe_it_prints_no_markup_and_no_progress(example_folder: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def read_books(paths: Sequence[Path], market: Market) -> tuple[dict[str, pd.Seri
     for path in paths:
         try:
             parts = _parts(path)
-        except DataError as error:
+        except (DataError, OSError) as error:
             failed[path.stem] = str(error)
             continue
         for name, frame in parts.items():
@@ -32,7 +32,7 @@ def read_books(paths: Sequence[Path], market: Market) -> tuple[dict[str, pd.Seri
                 books.pop(name, None)
                 continue
             try:
-                found = read_book(path if len(parts) == 1 else frame, market)
+                found = read_book(frame, market)
                 books[name] = found if isinstance(found, pd.Series) else found[name]
             except DataError as error:
                 failed[name] = str(error) if len(parts) == 1 else f"{path.name}, rows of {name} only: {error}"
@@ -46,9 +46,14 @@ def refuse_unread(books: Mapping[str, pd.Series], failed: Mapping[str, str]) -> 
 
 
 def _parts(path: Path) -> dict[str, pd.DataFrame]:
-    """The raw rows of each book in a file."""
+    """The raw rows of each book in a file, which is read once; one with a header alone is an empty book."""
     frame = read_frame(path, {})
-    if "book" not in frame.columns:
-        return {path.stem: frame}
-    labels = frame["book"].astype(str)
-    return {name: frame[(labels == name).to_numpy()].reset_index(drop=True) for name in labels.unique()}
+    labels = frame["book"].astype(str) if "book" in frame.columns else pd.Series(path.stem, frame.index)
+    if frame.empty:
+        return {path.stem: frame.drop(columns="book", errors="ignore")}
+    if labels.nunique() == 1:
+        return {labels.iloc[0]: frame}
+    parts = {name: frame[(labels == name).to_numpy()].reset_index(drop=True) for name in labels.unique()}
+    for part in parts.values():
+        part.attrs.clear()  # its rows are not those of the file
+    return parts

@@ -18,14 +18,20 @@ from optihedge.errors import DataError
 
 MANIFEST = "manifest.json"
 _LONGEST = 80  # characters of a label in a folder's name: with its hash and a suffix, far below the usual 255 bytes
+_PLAIN = re.compile(rf"(?!.*-[0-9a-f]{{10}}$)[a-z0-9][a-z0-9_-]{{0,{_LONGEST - 1}}}")
 
 
 def folder_name(text: object) -> str:
-    """A label as the name of one folder, never a path. One with other characters than letters, digits and . _ -, or
-    longer than 80, gets a hash at its end, so that two labels never share a folder.
+    """A label as the name of one folder, never a path, never that of another label or of a file of ours.
+
+    A label of small letters, digits, _ and - is its own folder. Any other gets a hash of itself at its end: a disk may
+    take names that differ by case, or by how an accent is spelled, for the same.
     """
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", str(text)).lstrip(".")[:_LONGEST]
-    return name if name and name == str(text) else f"{name}-{_digest(str(text))[:6]}"
+    label = str(text)
+    if _PLAIN.fullmatch(label):
+        return label
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", label).lstrip(".")[:_LONGEST]
+    return f"{name}-{sha256_of(label)[:10]}"
 
 
 def instant_name(as_of: pd.Timestamp) -> str:
@@ -33,40 +39,41 @@ def instant_name(as_of: pd.Timestamp) -> str:
     return as_of.tz_convert("UTC").strftime("%Y-%m-%dT%H%M%SZ")
 
 
+def result_folder(out: Path, as_of: pd.Timestamp, book: str, model: str) -> Path:
+    """out/AS_OF/BOOK/MODEL."""
+    return out / instant_name(as_of) / folder_name(book) / folder_name(model)
+
+
 def write_whole(folder: Path, files: Mapping[str, str], about: Mapping[str, object]) -> None:
     """Put `files` (name -> text) into `folder`, with a manifest of their sizes and SHA-256, all or nothing.
 
     about   what else the manifest says (no clock: equal inputs give equal bytes)
 
-    A result already there with the same manifest is left as it is; another one is replaced. Leftovers of a killed run
-    are cleared. Concurrent writers of one folder are not supported.
+    What was there goes first: a run that is killed leaves the new result or none, never the old one.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    clear_leftovers(folder)
-    listed = {name: {"bytes": len(text.encode()), "sha256": _digest(text)} for name, text in sorted(files.items())}
+    discard(folder)
+    listed = {name: {"bytes": len(text.encode()), "sha256": sha256_of(text)} for name, text in sorted(files.items())}
     manifest = json.dumps({**about, "files": listed}, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    if is_whole(folder) and (folder / MANIFEST).read_text(encoding="utf-8") == manifest:
-        return
     aside = _beside(folder, "new")
     aside.mkdir()
     for name, text in files.items():
         _write(aside / name, text)
     _write(aside / MANIFEST, manifest)
     _flush_folder(aside)
-    old = _beside(folder, "old")
-    if folder.exists():
-        os.replace(folder, old)
     os.replace(aside, folder)
     _flush_folder(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def discard(folder: Path) -> None:
-    """Take away a result and what a killed run left beside it: an old list must not pass for today's."""
-    clear_leftovers(folder)
+    """Take away a result, in one step, and what a killed run left beside it; nothing of it ever comes back."""
+    old, new = _beside(folder, "old"), _beside(folder, "new")
+    for left in (old, new):
+        if left.exists():
+            shutil.rmtree(left)
     if folder.exists():
-        old = _beside(folder, "old")
         os.replace(folder, old)
+        _flush_folder(folder.parent)
         shutil.rmtree(old)
 
 
@@ -83,9 +90,12 @@ def probe(folder: Path) -> None:
 def write_file(path: Path, text: str) -> None:
     """One file, whole or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.new")
-    _write(aside, text)
-    os.replace(aside, path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        _write(aside, text)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
     _flush_folder(path.parent)
 
 
@@ -93,26 +103,18 @@ def is_whole(folder: Path) -> bool:
     """Whether a folder's manifest is there and every file it lists has the listed bytes."""
     try:
         listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        return all(_digest((folder / name).read_bytes()) == file["sha256"] for name, file in listed.items())
-    except (OSError, ValueError, KeyError, TypeError):
+        return all(sha256_of((folder / name).read_bytes()) == file["sha256"] for name, file in listed.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
-def clear_leftovers(folder: Path) -> None:
-    """Remove what a killed run left beside `folder`; an old whole result that lost its place gets it back."""
-    old, new = _beside(folder, "old"), _beside(folder, "new")
-    if old.exists() and not folder.exists():
-        os.replace(old, folder)
-    for path in (old, new):
-        shutil.rmtree(path, ignore_errors=True)
+def sha256_of(content: str | bytes) -> str:
+    """Of bytes, or of a text's UTF-8."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
 
 
 def _beside(folder: Path, what: str) -> Path:
     return folder.with_name(f".{folder.name}.{what}")
-
-
-def _digest(content: str | bytes) -> str:
-    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,248 +1,194 @@
-"""Many books under many hedging models: isolated, in workers, each leaving a whole result or none."""
+"""Many books under many hedging models at one instant: one run at a time, and what lies there is that run's alone."""
 
 from __future__ import annotations
 
-import functools
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from signal import SIGINT
 
-import numpy as np
 import pandas as pd
 
-from optihedge.batch.output import discard, folder_name, instant_name, write_file, write_whole
-from optihedge.batch.record import FIGURES, figures, files, significant
-from optihedge.errors import DataError, OptihedgeError, SpecError
-from optihedge.frames import DAY_END, plain_text, some
+from optihedge.batch.job import Job, Outcome, Result, plan
+from optihedge.batch.lock import Lock, locked
+from optihedge.batch.orders import DONE, Order, Orders, merged, withdrawn_before
+from optihedge.batch.output import discard, instant_name, is_whole, result_folder, sha256_of, write_whole
+from optihedge.batch.pool import results
+from optihedge.batch.stop import Stop, Stopped
+from optihedge.batch.summary import SUMMARIES, SUSPECTS, exit_code, write_status, write_summary, write_suspects
+from optihedge.batch.withdraw import SENT, Earlier, earlier_results, take_away
+from optihedge.frames import some
 from optihedge.hedge.model import HedgeModel
-from optihedge.market.snapshot import Market, read_market
-from optihedge.risk.problems import BREAKS, Thresholds, find_problems
-from optihedge.trades.checks import checked
+from optihedge.market.snapshot import Market
 
-DEFAULT_MAX_AGE = pd.Timedelta("1D")
-_DIGITS = 8  # significant digits of the summary: a coin's figures are small numbers
-_DUST = 1e-12  # of a row's largest figure: nothing but rounding
-_NAMED = 5  # old quotes that a message lists
+_NAMED = 5  # withdrawn lists that a sentence names
+_EMPTY = "its file has a header and no rows; --allow-empty hedges it as a book that holds nothing"
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
-    """One book under one hedging model. `list_name` is the file its trades go to: trades.csv or ALTERNATIVE.csv."""
+class Ended:
+    """A run that is over: what became of each book and model, where, and the exit code.
 
-    data: Path
-    as_of: str | None
-    out: Path
-    book: str
-    quantities: pd.Series
-    model_name: str
-    model: HedgeModel
-    list_name: str
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What became of one book under one model.
-
-    status   done (a list was written), held (a check failed: no list), skipped (the model does not apply), failed
-    note     why, for the last three; else what to know
-    figures  trades (lines), turnover, cost, penalties, volatility before and after (base currency per day)
-    trace    of an internal error
+    table     the summary, with the withdrawn lists;  stopped  by what, where a signal ended it, else empty
     """
 
-    book: str
-    model: str
-    status: str
-    note: str = ""
-    list_name: str = ""
-    figures: Mapping[str, float] = field(default_factory=dict)
-    trace: str = ""
+    outcomes: tuple[Outcome, ...]
+    folder: Path
+    table: pd.DataFrame
+    exit_code: int
+    stopped: str
 
 
-def plan(
-    data: Path,
+def run_batch(
+    market: Market,
     books: Mapping[str, pd.Series],
     models: Mapping[str, HedgeModel],
     out: Path,
     *,
     send: str | None = None,
-    as_of: str | None = None,
-) -> list[Job]:
-    """The jobs of every book under every model. Several models for a book are a comparison: their lists are called
-    ALTERNATIVE.csv, but for the one to `send`. Raises SpecError where `send` is no model of the run.
+    unread: Mapping[str, str] | None = None,
+    allow_empty: bool = False,
+    workers: int = 1,
+    deadline: float | None = None,
+    data: str = "",
+    suspect: pd.DataFrame | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    each: Callable[[], None] = lambda: None,
+    stop: Stop | None = None,
+) -> Ended:
+    """Hedge every book under every model and write out/AS_OF, after taking away what earlier runs left there.
+
+    send      the model whose lists are sent; by default that of a single one, else all lists are alternatives
+    unread    by book why it could not be read;  data  sha256 of the market's files;  suspect  moves to list
+    deadline  seconds for each book under each model
+    say       is told what is withdrawn, before it is;  each  is called as each job ends
+
+    One book that fails does not stop the rest. Raises Locked where another run writes there, SpecError where `send` is
+    no model of the run, OSError where the folder cannot be written.
     """
-    if send is not None and send not in models:
-        raise SpecError(f"--send {send}: not among the models of this run ({', '.join(models)})")
-    jobs = []
-    for book, quantities in books.items():
-        for name, model in models.items():
-            sent = name == send if send is not None else len(models) == 1
-            list_name = "trades.csv" if sent else "ALTERNATIVE.csv"
-            jobs.append(Job(data, as_of, out, book, quantities, name, model, list_name))
-    return jobs
+    jobs = plan(books, models, send=send, deadline=deadline)
+    folder = out / instant_name(market.as_of)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder) as lock:
+        sent = send if send is not None or len(models) != 1 else next(iter(models))
+        promised = {book: Order(book, sent) for book in (*books, *(unread or {})) if sent is not None}
+        orders = Orders(folder, f"{market.as_of:%Y-%m-%dT%H:%M:%SZ}", data, market.hash, promised)
+        earlier = earlier_results(folder)
+        run = _Run(out, market.as_of, lock, orders, _withdraw(orders, earlier, say))
+        refused = _refused(books, unread or {}, run.stuck, allow_empty)
+        for book, (status, why) in refused.items():
+            for model in models:
+                run.settle(Outcome(book, model, status, why))
+        rest = [job for job in jobs if job.book not in refused]
+        stopped = None
+        try:
+            with contextlib.closing(results(market, rest, workers, stop or Stop())) as found:
+                for number, result in found:
+                    run.commit(result, rest[number])
+                    each()
+        except (Stopped, KeyboardInterrupt) as signal:
+            stopped = signal if isinstance(signal, Stopped) else Stopped(SIGINT)
+        for job in rest:
+            if (job.book, job.model_name) not in run.outcomes:
+                why = f"stopped by {stopped} before it was done; run again"
+                run.settle(Outcome(job.book, job.model_name, "failed", why))
+        return run.ended(stopped, earlier, suspect)
 
 
-def run_jobs(jobs: Sequence[Job], *, workers: int = 1, each: Callable[[Outcome], None] | None = None) -> list[Outcome]:
-    """Every job's outcome, in the order of `jobs`; one that fails does not stop the rest. `each` sees them as they end.
+@dataclass(eq=False)
+class _Run:
+    """A run that holds the lock of its folder. stuck: by book and model, why an earlier result is still there."""
 
-    Jobs run cold and share nothing, so that their bytes do not depend on workers or order. A job whose worker dies is
-    tried once more alone, then named.
-    """
-    outcomes: dict[int, Outcome] = {}
-    for number, outcome in _outcomes(jobs, workers):
-        outcomes[number] = outcome
-        if each is not None:
-            each(outcome)
-    return [outcomes[number] for number in range(len(jobs))]
+    out: Path
+    as_of: pd.Timestamp
+    lock: Lock
+    orders: Orders
+    stuck: Mapping[tuple[str, str], str]
+    outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
 
+    def settle(self, outcome: Outcome, order: Order | None = None) -> None:
+        """Keep an outcome; where its list was promised, say in the index what became of it."""
+        self.outcomes[outcome.book, outcome.model] = outcome
+        promised = self.orders.lists.get(outcome.book)
+        if promised is not None and promised.model == outcome.model:
+            self.orders.settle(order or Order(outcome.book, outcome.model, outcome.status, why=outcome.note))
 
-def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """summary.csv and summary.json in `folder`, one row per book and model, sorted; returns the table."""
-    rows = [
-        {"book": o.book, "model": o.model, "status": o.status, "list": o.list_name, "note": o.note, **o.figures}
-        for o in outcomes
-    ]
-    table = pd.DataFrame(rows, columns=["book", "model", "status", "list", *FIGURES, "note"])
-    table = table.sort_values(["book", "model"], kind="stable", ignore_index=True)
-    money = table[list(FIGURES[1:])].apply(pd.to_numeric)
-    money = money.mask(money.abs().le(_DUST * money.abs().max(axis=1), axis=0), 0.0)
-    for name in money.columns:
-        table[name] = [significant(value, _DIGITS) for value in money[name]]
-    safe = table.assign(**{name: table[name].map(plain_text) for name in ("book", "model", "note")})
-    write_file(folder / "summary.csv", safe.to_csv(index=False, lineterminator="\n"))
-    write_file(folder / "summary.json", table.to_json(orient="records", indent=1) + "\n")
-    return table
+    def commit(self, result: Result, job: Job) -> None:
+        """Write the files of a result, then its list into the index."""
+        outcome = result.outcome
+        folder = result_folder(self.out, self.as_of, job.book, job.model_name)
+        if not result.files:
+            return self.settle(outcome)
+        self.lock.still_held()
+        try:
+            write_whole(folder, result.files, {"book": job.book, "model": job.model_name, "status": outcome.status})
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                discard(folder)
+            return self.settle(Outcome(job.book, job.model_name, "failed", f"cannot be written: {error}"))
+        if outcome.status != DONE or not job.sent:
+            return self.settle(outcome)
+        path = (folder / SENT).relative_to(self.orders.folder).as_posix()
+        sha256, lines = sha256_of(result.files[SENT]), int(outcome.figures["trades"])
+        return self.settle(outcome, Order(job.book, job.model_name, DONE, path, sha256, lines))
 
+    def verified(self, outcome: Outcome) -> bool:
+        """Whether a result lies there as it was written, and its list is the one of its book and of the index."""
+        folder = result_folder(self.out, self.as_of, outcome.book, outcome.model)
+        order = self.orders.lists.get(outcome.book)
+        if not is_whole(folder) or order is None or order.model != outcome.model:
+            return is_whole(folder)
+        alone = list(folder.parent.glob(f"*/{SENT}")) == [folder / SENT]
+        return alone and sha256_of((folder / SENT).read_bytes()) == order.sha256
 
-def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """0 all done, 1 some book failed or was held (or no model applied to it), 6 an internal error among them."""
-    if any(o.trace for o in outcomes):
-        return 6
-    done = {o.book for o in outcomes if o.status == "done"}
-    unserved = any(o.book not in done for o in outcomes)
-    return int(unserved or any(o.status in ("failed", "held") for o in outcomes))
-
-
-def suspects(market: Market) -> pd.DataFrame:
-    """What looks wrong in the history and would change its risk: driver, date, until, problem, detail.
-
-    Nothing is mended and nothing refused, for a real move may look like a missing split.
-    """
-    if market.history.empty:
-        return pd.DataFrame(columns=["driver", "date", "until", "problem", "detail"])
-    kinds = market.drivers["kind"].to_dict()
-    found = find_problems(market.history, kinds, thresholds=Thresholds(look_alike=np.inf))
-    return found[found["problem"].isin((*BREAKS, "spike"))].reset_index(drop=True)
-
-
-def write_suspects(folder: Path, found: pd.DataFrame) -> None:
-    """suspect_moves.csv in `folder`, or none where nothing is found."""
-    if len(found):
-        safe = found.assign(driver=found["driver"].map(plain_text))
-        write_file(folder / "suspect_moves.csv", safe.to_csv(index=False, lineterminator="\n"))
-    else:
-        (folder / "suspect_moves.csv").unlink(missing_ok=True)
-
-
-def refuse_future(market: Market, now: pd.Timestamp) -> None:
-    """Raise DataError where as_of is after now; today's date, which is the end of the day, passes."""
-    if market.as_of > now and market.as_of != now.normalize() + DAY_END:
-        raise DataError(f"as_of {market.as_of:%Y-%m-%d %H:%M} UTC is after now; say an instant that has been")
-
-
-def refuse_stale(market: Market, now: pd.Timestamp, books: Mapping[str, pd.Series]) -> None:
-    """Raise DataError where the quote of a contract that a book holds, or that may be traded, is older than max_age
-    (default 1 day) by the clock; one without a time is as old as as_of. What on_missing "freeze" has frozen passes.
-    """
-    quoted = market.trade_cost.notna().any(axis=1)
-    held = [name for quantities in books.values() for name in quantities.index[quantities != 0]]
-    in_play = market.instruments["hedge"] & quoted
-    in_play |= market.names.isin(held) & (quoted | (market.on_missing != "freeze"))
-    max_age = market.max_age if market.max_age is not None else DEFAULT_MAX_AGE
-    times = market.quotes.loc[in_play, "time"]
-    old = times[now - times > max_age].sort_values(kind="stable")
-    if len(old):
-        listed = some((f"{name} ({time:%Y-%m-%d %H:%M} UTC)" for name, time in old.items()), _NAMED)
-        raise DataError(
-            f"{len(old)} of {len(times)} quotes in play are older than max_age {max_age} now: {listed}; "
-            "renew quotes.csv, set max_age in market.toml, or say --as-of to hedge at a past instant"
-        )
+    def ended(self, stopped: Stopped | None, earlier: Sequence[Earlier], suspect: pd.DataFrame | None) -> Ended:
+        """Look at every result once more, then write what became of the run."""
+        for outcome in list(self.outcomes.values()):
+            if outcome.status == DONE and not self.verified(outcome):
+                why = "its files were changed after they were written; run again"
+                self.settle(replace(outcome, status="failed", list_name="", note=why))
+        for key, why in self.stuck.items():
+            self.outcomes[key] = Outcome(*key, "failed", why)
+        folder, outcomes = self.orders.folder, tuple(self.outcomes.values())
+        promised = [(order.book, order.model) for order in self.orders.lists.values()]
+        self.orders.end(complete=stopped is None)
+        rows = [
+            Outcome(order.book, order.model, order.status, f"{order.lines} lines, sha256 {order.sha256}")
+            for order in (result.order for result in earlier)
+            if order is not None and order in self.orders.withdrawn
+        ]
+        if suspect is not None:
+            write_suspects(folder, suspect)
+        table = write_summary(folder, [*outcomes, *rows])
+        code = stopped.exit_code if stopped is not None else exit_code(outcomes, [*promised, *self.stuck])
+        why = "" if stopped is None else f"stopped by {stopped}; what is done is whole, run again for the rest"
+        write_status(self.out, "finished" if not why else "stopped", as_of=self.as_of, exit_code=code, why=why)
+        return Ended(outcomes, folder, table, code, why)
 
 
-def result_folder(out: Path, as_of: pd.Timestamp, book: str, model: str) -> Path:
-    """out/AS_OF/BOOK/MODEL."""
-    return out / instant_name(as_of) / folder_name(book) / folder_name(model)
+def _withdraw(orders: Orders, earlier: Sequence[Earlier], say: Callable[[str], None]) -> dict[tuple[str, str], str]:
+    """Say what is withdrawn, put it into the index, take it away; by book and model why a result is still there."""
+    lists = [result.order for result in earlier if result.order is not None]
+    orders.withdrawn = merged([*withdrawn_before(orders.folder), *lists])
+    if lists:
+        named = (f"{o.book} by {o.model} ({o.lines} lines, sha256 {(o.sha256 or '')[:12]})" for o in lists)
+        say(f"withdrawn, for this run writes {orders.folder} anew: the list of {some(named, _NAMED)}")
+    orders.write()
+    for name in (*SUMMARIES, SUSPECTS):
+        (orders.folder / name).unlink(missing_ok=True)
+    stuck = take_away(orders.folder, earlier)
+    return {
+        (result.book, result.model): f"an earlier result of it is still there: {stuck[result.folder]}"
+        for result in earlier
+        if result.folder in stuck
+    }
 
 
-def hedge_one(job: Job) -> Outcome:
-    """Hedge one book under one model, check its list and write its folder; without a list an earlier one goes."""
-    outcome = Outcome(job.book, job.model_name, "failed")
-    try:
-        market = _market(job.data, job.as_of)
-    except OptihedgeError as error:
-        return replace(outcome, note=f"{error.code}: {error}")
-    folder = result_folder(job.out, market.as_of, job.book, job.model_name)
-    try:
-        hedge, verdict = checked(job.model.hedge(market, job.quantities))
-        listed = files(hedge, verdict, book=job.book, model=job.model_name, list_name=job.list_name)
-        status = "held" if verdict.held else "done"
-        write_whole(folder, listed, {"book": job.book, "model": job.model_name, "status": status})
-        name = "held.csv" if verdict.held else job.list_name
-        note = "; ".join(verdict.reasons + verdict.notes)
-        return replace(outcome, status=status, note=note, list_name=name, figures=figures(hedge))
-    except SpecError as error:
-        outcome = replace(outcome, status="skipped", note=str(error))
-    except OptihedgeError as error:
-        outcome = replace(outcome, note=f"{error.code}: {error}")
-    except OSError as error:
-        outcome = replace(outcome, note=f"cannot be written: {error}")
-    except Exception as error:  # the rest of the batch goes on; the trace is saved and reported
-        outcome = replace(outcome, note=f"internal error: {error!r}", trace=traceback.format_exc())
-    return without_list(outcome, folder)
-
-
-def without_list(outcome: Outcome, folder: Path) -> Outcome:
-    """The outcome, an earlier result of it taken away; where that fails its note says so."""
-    try:
-        discard(folder)
-    except OSError as error:
-        return replace(outcome, note=f"{outcome.note}; an earlier result is still there: {error}")
-    return outcome
-
-
-@functools.lru_cache(maxsize=2)
-def _market(data: Path, as_of: str | None) -> Market:
-    return read_market(data, as_of=as_of)
-
-
-def _numbered(number: int, job: Job) -> tuple[int, Outcome]:
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1):
-        return number, hedge_one(job)
-
-
-def _outcomes(jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Outcome]]:
-    waiting = dict(enumerate(jobs))
-    if workers > 1 and len(jobs) > 1:
-        for number, outcome in _in_pool(waiting, workers):
-            del waiting[number]
-            yield number, outcome
-        for number, job in sorted(waiting.items()):  # a worker died: alone, so that it takes no other with it
-            alone = list(_in_pool({number: job}, 2))
-            died = Outcome(job.book, job.model_name, "failed", "its worker process died twice (out of memory?)")
-            yield alone[0] if alone else (number, died)
-        return
-    for number, job in waiting.items():
-        yield _numbered(number, job)
-
-
-def _in_pool(jobs: Mapping[int, Job], workers: int) -> Iterator[tuple[int, Outcome]]:
-    from joblib import Parallel, delayed
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
-    pool = Parallel(n_jobs=workers, return_as="generator_unordered", backend="loky")
-    try:
-        yield from pool(delayed(_numbered)(number, job) for number, job in list(jobs.items()))
-    except BrokenProcessPool:
-        return
+def _refused(
+    books: Mapping[str, pd.Series], unread: Mapping[str, str], stuck: Mapping[tuple[str, str], str], allow_empty: bool
+) -> dict[str, tuple[str, str]]:
+    """By book that is not hedged: its status, and why."""
+    found = {book: ("failed", why) for book, why in unread.items()}
+    found |= {book: ("held", _EMPTY) for book, held in books.items() if not len(held) and not allow_empty}
+    return found | {book: ("failed", why) for (book, _), why in stuck.items() if book in books}

@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from optihedge.batch.stop import Stopped
 from optihedge.cli import importing, look, night, start
+from optihedge.cli.codes import INTERNAL, code_of
 from optihedge.cli.screen import console_of, save_trace, say
 from optihedge.errors import OptihedgeError
+
+_STOPPED = "stopped; what was finished is whole, run again for the rest"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,8 +25,9 @@ app = typer.Typer(
         "A market is a folder of CSV files (market.toml, instruments.csv, quotes.csv, and optionally drivers.csv, "
         "history.csv, ...), a book is a CSV with the columns instrument and quantity, a hedging model is a TOML file "
         "or the name of a shipped one. Try [bold]optihedge demo[/bold] first: it writes and hedges all of these.\n\n"
-        "Exit codes: 0 all done; 1 some book failed or was held; 2 wrong usage; 3 nothing usable (data or model files);"
-        " 5 a file or folder that cannot be read or written; 6 internal error (its trace is saved)."
+        "Exit codes: 0 every promised list stands (each book's single or sent model; without one, all is done); 1 one "
+        "does not; 2 wrong usage; 3 nothing usable (data or model files); 5 a file or folder that cannot be read or "
+        "written; 6 internal error (its trace is saved); 75 another run writes there; 130, 143 interrupted, terminated."
     ),
 )
 app.command(epilog=night.RUN)(night.run)
@@ -53,25 +58,24 @@ def _all(
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     errors = console_of(stderr=True)
-    stopped = "interrupted; what was finished is whole, run again for the rest"
     try:
         code = int(app(args=arguments, prog_name="optihedge", standalone_mode=False) or 0)
         if code == 130:
-            say(errors, stopped)
+            say(errors, _STOPPED)
         return code
     except OptihedgeError as error:
         say(errors, f"{error.code}: {error}")
-        return 3
+        return code_of(error)
     except OSError as error:
         say(errors, f"storage: {error}; free the place or give another")
-        return 5
-    except KeyboardInterrupt:
-        say(errors, stopped)
-        return 130
+        return code_of(error)
+    except (Stopped, KeyboardInterrupt) as error:
+        say(errors, _STOPPED)
+        return code_of(error)
     except Exception as error:
         show = getattr(error, "show", None)
         if callable(show):  # wrong usage, with typer's own message
             show()
             return int(getattr(error, "exit_code", 2))
         save_trace(traceback.format_exc())
-        return 6
+        return INTERNAL

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pandas as pd
 import typer
 from rich.console import Console
 
+from optihedge.cli.codes import code_of, status_of
 from optihedge.cli.options import Allow, AsOf, Books, Data, Models, book_paths, load_models
 from optihedge.cli.screen import console_of, print_frame, print_suspects, save_trace, say
 from optihedge.errors import DataError
+from optihedge.frames import duration
 
 if TYPE_CHECKING:
-    from optihedge.batch.run import Job, Outcome
+    from optihedge.batch.stop import Stop
     from optihedge.hedge.model import HedgeModel
 
 _UNSHOWN = ("as_of", "book", "order_id", "venue_amount", "lot", "model", "model_hash")
+_LEAST = 0.1  # seconds of a deadline: a number without a unit would be nanoseconds
 _TOTALS = ("delta", "gamma", "vega", "theta")
 RUN = (
     "[bold]Examples[/bold]\n\n"
@@ -27,7 +32,8 @@ RUN = (
     "optihedge run delta_neutral my_model.toml --data data/2026-01-20 --send delta_neutral --workers 4\n\n"
     "Results lie in OUT/AS_OF/BOOK/MODEL: trades.csv, exposures.csv, limits.csv, costs.csv, report.html ..., a "
     "manifest.json last. With several models the lists are called ALTERNATIVE.csv but for the one to --send. A list "
-    "that fails a check is held.csv. OUT/AS_OF/summary.csv and summary.json say what became of each."
+    "that fails a check is held.csv. OUT/AS_OF/summary.csv and summary.json say what became of each, orders.json which "
+    "lists may be sent. A run takes away what earlier runs left in OUT/AS_OF, and says so first."
 )
 
 
@@ -39,71 +45,98 @@ def run(
     send: Annotated[str | None, typer.Option("--send", help="With several models: the one whose list is sent.")] = None,
     as_of: AsOf = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes side by side.")] = 1,
+    deadline: Annotated[str | None, typer.Option("--deadline", help="For each book under each model: 5m, 90s.")] = None,
+    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Hedge a book without rows, too.")] = False,
     allow: Allow = None,
 ) -> None:
     """Hedge every book under every model and write trade lists.
 
     Without --as-of, quotes older than max_age (market.toml, default 1 day) by the clock are refused.
     """
-    loaded = load_models(models, allow)
-    if send is not None and send not in loaded:
-        known = ", ".join(loaded)
-        raise typer.BadParameter(f"{send} is not among the models of this run ({known})", param_hint="--send")
-    raise typer.Exit(run_books(loaded, data, book_paths(data, book), out, send=send, as_of=as_of, workers=workers))
+    from optihedge.batch.pool import most_workers
+    from optihedge.batch.stop import Stop
+
+    seconds = _seconds(deadline)
+    if workers > most_workers():
+        most = f"{workers} is more than this machine serves; give at most {most_workers()}"
+        raise typer.BadParameter(most, param_hint="--workers")
+    probed(out)
+    with Stop() as stop, told(out) as status:
+        with stop.interruptible():
+            loaded = load_models(models, allow)
+        if send is not None and send not in loaded:
+            known = ", ".join(loaded)
+            raise typer.BadParameter(f"{send} is not among the models of this run ({known})", param_hint="--send")
+        paths = book_paths(data, book)
+        options: dict[str, Any] = {"workers": workers, "deadline": seconds, "allow_empty": allow_empty}
+        raise typer.Exit(run_books(loaded, data, paths, out, as_of=as_of, stop=stop, told=status, send=send, **options))
 
 
 def run_books(
-    models: Mapping[str, HedgeModel], data: Path, books: Sequence[Path], out: Path, *, send: str | None,
-    as_of: str | None, workers: int = 1, show: str | None = None,
+    models: Mapping[str, HedgeModel], data: Path, books: Sequence[Path], out: Path, *, as_of: str | None, stop: Stop,
+    told: Told, show: str | None = None, **options: Any,
 ) -> int:  # fmt: skip
-    """Run and print; the exit code. show: the model whose result is printed, by default that of a single one."""
-    from optihedge.batch.books import read_books, refuse_unread
-    from optihedge.batch.output import instant_name
-    from optihedge.batch.run import (
-        Outcome,
-        exit_code,
-        plan,
-        refuse_future,
-        refuse_stale,
-        result_folder,
-        suspects,
-        without_list,
-        write_summary,
-        write_suspects,
-    )
-    from optihedge.market.snapshot import read_market
+    """Read, run and print; the exit code.
 
-    market, now = read_market(data, as_of=as_of), pd.Timestamp.now("UTC")
-    refuse_future(market, now)
-    readable, broken = read_books(books, market)
-    if as_of is None:
-        refuse_stale(market, now, readable)
-    folder = out / instant_name(market.as_of)
-    probed(folder)
-    failed = [
-        without_list(Outcome(name, model, "failed", why), result_folder(out, market.as_of, name, model))
-        for name, why in broken.items()
-        for model in models
-    ]
-    if failed and not readable:
-        write_summary(folder, failed)
-    refuse_unread(readable, broken)
-    jobs = plan(data, readable, models, out, send=send, as_of=as_of)
+    show: the model whose result is printed, by default that of a single one;  options: those of `run_batch`
+    """
+    from optihedge.batch.books import read_books, refuse_unread
+    from optihedge.batch.read import read_once
+    from optihedge.batch.refusals import refuse_future, refuse_stale, suspects
+    from optihedge.batch.run import result_folder, run_batch
+
+    with stop.interruptible():
+        (market, digest), now = read_once(data, as_of), pd.Timestamp.now("UTC")
+        told.as_of = market.as_of
+        refuse_future(market, now)
+        readable, broken = read_books(books, market)
+        if as_of is None:
+            refuse_stale(market, now, readable)
+        found = suspects(market)
     console = console_of()
-    found = suspects(market)
     print_suspects(console, found)
-    outcomes = [*failed, *_with_progress(console, jobs, workers)]
-    write_suspects(folder, found)
-    table = write_summary(folder, outcomes)
-    shown = show if show is not None else (next(iter(models)) if len(jobs) == 1 else None)
-    for outcome in outcomes:
-        if outcome.model == shown and outcome.status in ("done", "held"):
+    count = len(readable) * len(models)
+    with _progress(console, count) as each:
+        ended = run_batch(
+            market, readable, models, out, unread=broken, data=digest, suspect=found,
+            say=lambda text: say(console, text), each=each, stop=stop, **options,
+        )  # fmt: skip
+    refuse_unread(readable, broken)
+    shown = show if show is not None else (next(iter(models)) if count == 1 else None)
+    for outcome in ended.outcomes:
+        if outcome.model == shown and outcome.list_name:
             _print_result(console, result_folder(out, market.as_of, outcome.book, outcome.model))
-    print_frame(console, f"{len(outcomes)} results in {folder}", table.set_index("book"))
-    for outcome in outcomes:
+    print_frame(console, f"{len(ended.outcomes)} results in {ended.folder}", ended.table.set_index("book"))
+    for outcome in ended.outcomes:
         if outcome.trace:
-            save_trace(outcome.trace, folder)
-    return exit_code(outcomes)
+            save_trace(outcome.trace, ended.folder)
+    if ended.stopped:
+        say(console_of(stderr=True), ended.stopped)
+    return ended.exit_code
+
+
+@dataclass
+class Told:
+    """What STATUS.json can say of a run that is refused."""
+
+    as_of: pd.Timestamp | None = None
+
+
+@contextlib.contextmanager
+def told(out: Path) -> Iterator[Told]:
+    """A run that ends before it hedges anything leaves STATUS.json in `out`: what was refused, and why."""
+    from optihedge.batch.summary import write_status
+
+    status = Told()
+    try:
+        yield status
+    except typer.Exit:
+        raise
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            why = str(error) or repr(error)
+            write_status(out, status_of(error), as_of=status.as_of, exit_code=code_of(error), why=why)
+        raise
 
 
 def probed(out: Path) -> None:
@@ -116,16 +149,27 @@ def probed(out: Path) -> None:
         raise typer.BadParameter(str(error), param_hint="--out") from None
 
 
-def _with_progress(console: Console, jobs: Sequence[Job], workers: int) -> list[Outcome]:
-    from optihedge.batch.run import run_jobs
+def _seconds(deadline: str | None) -> float | None:
+    try:
+        seconds = None if deadline is None else duration(deadline, "--deadline").total_seconds()
+    except DataError as error:
+        raise typer.BadParameter(str(error), param_hint="--deadline") from None
+    if seconds is not None and seconds < _LEAST:
+        raise typer.BadParameter(f"{deadline} is less than {_LEAST} s; write a unit: 5m, 90s", param_hint="--deadline")
+    return seconds
 
-    if not console.is_terminal or len(jobs) < 2:
-        return run_jobs(jobs, workers=workers)
+
+@contextlib.contextmanager
+def _progress(console: Console, count: int) -> Iterator[Callable[[], None]]:
+    """A bar where somebody watches several; what it gives is called as each job ends."""
+    if not console.is_terminal or count < 2:
+        yield lambda: None
+        return
     from rich.progress import Progress
 
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("hedging", total=len(jobs))
-        return run_jobs(jobs, workers=workers, each=lambda _: progress.advance(task))
+        task = progress.add_task("hedging", total=count)
+        yield lambda: progress.advance(task)
 
 
 def _print_result(console: Console, folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from optihedge.cli.night import probed, run_books
+from optihedge.cli.night import probed, run_books, told
 from optihedge.cli.options import Allow, AsOf, Books, Data, Models, book_paths, load_models
 from optihedge.cli.screen import console_of, print_suspects, print_table, say
 from optihedge.errors import DataError, OptihedgeError, SpecError
@@ -21,6 +21,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the example market and its results.")] = Path("out"),
 ) -> None:
     """Hedge the embedded example: a long-short stock book with short index options, on real prices of 2016."""
+    from optihedge.batch.stop import Stop
     from optihedge.example import AS_OF, write_example
     from optihedge.hedge.modelfile import load_model, model_names
 
@@ -34,7 +35,10 @@ def demo(
     )
     send = "optimal_hedge"
     as_of = AS_OF.strftime("%Y-%m-%dT%H:%M:%SZ")
-    raise typer.Exit(run_books(models, data, [data / "book.csv"], out, send=send, as_of=as_of, show=send))
+    book = data / "book.csv"
+    with Stop() as stop, told(out) as status:
+        code = run_books(models, data, [book], out, as_of=as_of, stop=stop, told=status, show=send, send=send)
+        raise typer.Exit(code)
 
 
 def check(models: Models, data: Data, book: Books = None, as_of: AsOf = None, allow: Allow = None) -> None:
@@ -43,7 +47,7 @@ def check(models: Models, data: Data, book: Books = None, as_of: AsOf = None, al
     Without --as-of it also says whether run would refuse the quotes as too old.
     """
     from optihedge.batch.books import read_books, refuse_unread
-    from optihedge.batch.run import refuse_stale, suspects
+    from optihedge.batch.refusals import refuse_stale, suspects
     from optihedge.market.snapshot import read_market
 
     loaded = load_models(models, allow)

@@ -27,7 +27,7 @@ def read_book(
     future) in its place. With a market, every instrument must be in it.
     """
     if isinstance(source, pd.DataFrame):
-        frame, name = source, "book"
+        frame, name = source, str(source.attrs.get("source", "book"))
     elif isinstance(source, (pd.Series, dict)):
         series = pd.Series(source, dtype=object)
         frame, name = pd.DataFrame({"instrument": series.index.astype(str), "quantity": series.to_numpy()}), "book"

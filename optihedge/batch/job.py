@@ -1,0 +1,114 @@
+"""One book under one hedging model: what is asked, and what becomes of it. No file is read or written here."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from optihedge.batch.record import figures, files
+from optihedge.batch.withdraw import ALTERNATIVE, HELD, SENT
+from optihedge.errors import OptihedgeError, SpecError
+from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.result import Hedge
+from optihedge.market.snapshot import Market
+from optihedge.trades.checks import Verdict, checked
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One book under one hedging model.
+
+    sent      whether its list is the one of the book that may be sent, or an alternative to look at
+    deadline  seconds for hedge, rounding and checks together; None: none
+    """
+
+    book: str
+    quantities: pd.Series
+    model_name: str
+    model: HedgeModel
+    sent: bool
+    deadline: float | None = None
+
+    @property
+    def list_name(self) -> str:
+        """The file its trades go to."""
+        return SENT if self.sent else ALTERNATIVE
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What became of one book under one model.
+
+    status   done (a list was written), held (a check failed: no list), skipped (the model does not apply), failed,
+             withdrawn (a list of an earlier run that this one took away)
+    note     why, for all but the first; else what to know
+    figures  trades (lines), turnover, cost, penalties, volatility before and after (base currency per day)
+    trace    of an internal error
+    """
+
+    book: str
+    model: str
+    status: str
+    note: str = ""
+    list_name: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    trace: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """An outcome and the files to write for it, name -> text; none where there is nothing to show."""
+
+    outcome: Outcome
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan(
+    books: Mapping[str, pd.Series],
+    models: Mapping[str, HedgeModel],
+    *,
+    send: str | None = None,
+    deadline: float | None = None,
+) -> list[Job]:
+    """The jobs of every book under every model; the list of a single model, or of the one to `send`, is the sent one.
+
+    Raises SpecError where `send` is no model of the run.
+    """
+    if send is not None and send not in models:
+        raise SpecError(f"--send {send}: not among the models of this run ({', '.join(models)})")
+    chosen = send if send is not None or len(models) != 1 else next(iter(models))
+    return [
+        Job(book, quantities, name, model, name == chosen, deadline)
+        for book, quantities in books.items()
+        for name, model in models.items()
+    ]
+
+
+def hedge_one(market: Market, job: Job) -> Result:
+    """Hedge one book under one model and check its list; every failure becomes an outcome."""
+    outcome = Outcome(job.book, job.model_name, "failed")
+    try:
+        hedge, verdict = _listed(market, job)
+        written = files(hedge, verdict, book=job.book, model=job.model_name, list_name=job.list_name)
+        status, name = ("held", HELD) if verdict.held else ("done", job.list_name)
+        note = "; ".join(verdict.reasons + verdict.notes)
+        return Result(replace(outcome, status=status, note=note, list_name=name, figures=figures(hedge)), written)
+    except SpecError as error:
+        return Result(replace(outcome, status="skipped", note=str(error)))
+    except OptihedgeError as error:
+        return Result(replace(outcome, note=f"{error.code}: {error}"))
+    except Exception as error:  # the rest of the batch goes on; the trace is saved and reported
+        note = f"internal error: {error!r}"
+        return Result(replace(outcome, note=note, trace=traceback.format_exc()))
+
+
+def _listed(market: Market, job: Job) -> tuple[Hedge, Verdict]:
+    begun = time.monotonic()
+    hedge = job.model.hedge(market, job.quantities, deadline=job.deadline)
+    if job.deadline is not None and time.monotonic() - begun > job.deadline:
+        raise OptihedgeError("its deadline passed before its list was checked; give it longer")
+    return checked(hedge)

@@ -1,0 +1,72 @@
+"""What became of each book and model, of the run, and what a scheduler is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from optihedge.batch.job import Outcome
+from optihedge.batch.output import write_file
+from optihedge.batch.record import FIGURES, significant
+from optihedge.frames import plain_text
+
+STATUS = "STATUS.json"
+SUMMARIES = ("summary.csv", "summary.json")
+SUSPECTS = "suspect_moves.csv"
+_DIGITS = 8  # significant digits of the summary: a coin's figures are small numbers
+_DUST = 1e-12  # of a row's largest figure: nothing but rounding
+
+
+def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """summary.csv and summary.json in `folder`, one row per book and model, sorted; returns the table."""
+    rows = [
+        {"book": o.book, "model": o.model, "status": o.status, "list": o.list_name, "note": o.note, **o.figures}
+        for o in outcomes
+    ]
+    table = pd.DataFrame(rows, columns=["book", "model", "status", "list", *FIGURES, "note"])
+    table = table.sort_values(["book", "model"], kind="stable", ignore_index=True)
+    money = table[list(FIGURES[1:])].apply(pd.to_numeric)
+    money = money.mask(money.abs().le(_DUST * money.abs().max(axis=1), axis=0), 0.0)
+    for name in money.columns:
+        table[name] = [significant(value, _DIGITS) for value in money[name]]
+    safe = table.assign(**{name: table[name].map(plain_text) for name in ("book", "model", "note")})
+    write_file(folder / SUMMARIES[0], safe.to_csv(index=False, lineterminator="\n"))
+    write_file(folder / SUMMARIES[1], table.to_json(orient="records", indent=1) + "\n")
+    return table
+
+
+def write_suspects(folder: Path, found: pd.DataFrame) -> None:
+    """suspect_moves.csv in `folder`, or none where nothing is found."""
+    if len(found):
+        safe = found.assign(driver=found["driver"].map(plain_text))
+        write_file(folder / SUSPECTS, safe.to_csv(index=False, lineterminator="\n"))
+    else:
+        (folder / SUSPECTS).unlink(missing_ok=True)
+
+
+def write_status(out: Path, status: str, *, as_of: pd.Timestamp | None, exit_code: int, why: str = "") -> None:
+    """STATUS.json in `out`: how its last run ended, of which instant. No clock: equal runs leave equal bytes.
+
+    status   finished (see that instant's summary), stopped (by a signal, likewise), refused (nothing was hedged: why)
+    """
+    instant = None if as_of is None else as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
+    body = {"status": status, "instant": instant, "exit_code": exit_code, "why": why}
+    write_file(out / STATUS, json.dumps(body, indent=1, allow_nan=False) + "\n")
+
+
+def exit_code(outcomes: Sequence[Outcome], promised: Sequence[tuple[str, str]]) -> int:
+    """0 where every promised list stands, 1 where one does not, 6 where there was an internal error.
+
+    promised   book and model of each list to send; without any, the lists are alternatives to look at, and all is well
+               where none failed or was held and every book has one
+    """
+    if any(o.trace for o in outcomes):
+        return 6
+    done = {(o.book, o.model) for o in outcomes if o.status == "done"}
+    if promised:
+        return int(not done.issuperset(promised))
+    unserved = {o.book for o in outcomes if o.status != "withdrawn"} - {book for book, _ in done}
+    return int(bool(unserved) or any(o.status in ("failed", "held") for o in outcomes))
