@@ -46,6 +46,8 @@ def suspects(market: Market) -> pd.DataFrame:
 
     Nothing is mended and nothing refused, for a real move may look like a missing split.
     """
+    if market.history.empty:
+        return pd.DataFrame(columns=["driver", "date", "until", "problem", "detail"])
     kinds = market.drivers["kind"].to_dict()
     found = find_problems(market.history, kinds, thresholds=Thresholds(look_alike=np.inf))
     return found[found["problem"].isin((*BREAKS, "spike"))].reset_index(drop=True)
