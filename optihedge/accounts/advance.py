@@ -11,13 +11,14 @@ import pandas as pd
 
 from optihedge.accounts.explain import PARTS, explained_period
 from optihedge.accounts.holdings import Holdings
-from optihedge.accounts.settle import Terms, terms_of
+from optihedge.accounts.quoted import quoted
+from optihedge.accounts.settle import Terms
 from optihedge.accounts.state import DUST, Fill, Order, Report, State
 from optihedge.accounts.timeline import Timeline
 from optihedge.accounts.valuation import valued
 from optihedge.errors import DataError
 from optihedge.market.events import Event
-from optihedge.market.fate import Fate, money_rate, with_option_splits
+from optihedge.market.fate import Fate, with_option_splits
 from optihedge.market.snapshot import Market
 
 REMEMBERED = pd.Timedelta(days=31)
@@ -160,9 +161,9 @@ def _transferred(state: State, market: Market, client: pd.Series) -> tuple[State
     if len(unknown):
         raise DataError(f"{state.book}: {unknown[0]} of the client's book is not in the market of {market.as_of}")
     difference = client.reindex(names, fill_value=0.0) - held.reindex(names, fill_value=0.0)
-    holdings, terms, value = Holdings(state), terms_of(market, names), {}
+    holdings, facts, value = Holdings(state), quoted(market), {}
     for name, quantity in difference[difference != 0].items():
-        one, price = terms[str(name)], float(market.price[name])
+        one, price = facts.terms(str(name)), facts.price(str(name))
         if one.cash:
             balance = state.cash.get("book", {}).get(one.money, 0.0)
             quantity, price = client[name] - balance if name in client.index else 0.0, 1.0
@@ -177,7 +178,7 @@ def _transferred(state: State, market: Market, client: pd.Series) -> tuple[State
 
 def _in_base(market: Market, value: dict[str, tuple[Terms, float]]) -> pd.Series:
     return pd.Series(
-        {name: amount * money_rate(market, one.money) for name, (one, amount) in value.items()}, dtype=float
+        {name: amount * quoted(market).rate(one.money) for name, (one, amount) in value.items()}, dtype=float
     )
 
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.market.fate import settle_currencies
-from optihedge.market.instruments import types_of
-from optihedge.market.snapshot import Market
 
 
 @dataclass(frozen=True)
@@ -56,31 +52,3 @@ class Terms:
             return level
         payoff = max(self.right * (level - self.strike), 0.0)
         return payoff / level if self.inverse else payoff
-
-
-def terms_of(market: Market, names: pd.Index) -> dict[str, Terms]:
-    """The terms of contracts that a market lists; others are left out."""
-    table = market.instruments.loc[market.names[market.names.isin(names)]]
-    kinds, money = types_of(table), settle_currencies(table)
-    return {
-        str(name): Terms(
-            name=str(name), underlying=str(row.underlying), money=str(money[i]), multiplier=float(row.multiplier),
-            option=bool(kinds["option"][i]), inverse=bool(kinds["inverse"][i]), margined=bool(kinds["margined"][i]),
-            cash=row.type == "cash", strike=float(row.strike), right=-1.0 if row.right == "P" else 1.0,
-            expiry=row.expiry,
-        )
-        for i, (name, row) in enumerate(zip(table.index, table.itertuples(index=False), strict=True))
-    }  # fmt: skip
-
-
-def deliverable(market: Market, terms: Terms) -> str:
-    """The instrument that an option or future delivers: the stock or spot of its underlying. Raises DataError."""
-    table = market.instruments
-    plain = table.index[table["type"].isin(("equity", "spot")) & (table["underlying"] == terms.underlying)]
-    if not len(plain):
-        raise DataError(
-            f"{terms.name} delivers {terms.underlying}, which the market of {market.as_of} does not list as equity or "
-            "spot; add it, or settle the contract in cash"
-        )
-    own = table.loc[plain, "currency"] == terms.money
-    return str(plain[np.argmax(own.to_numpy())])

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from optihedge.accounts.holdings import Holdings
-from optihedge.accounts.settle import Terms, deliverable, terms_of
+from optihedge.accounts.quoted import quoted
+from optihedge.accounts.settle import Terms
 from optihedge.accounts.state import ACCOUNTS, Fill, State
 from optihedge.errors import DataError
 from optihedge.frames import nearest
@@ -56,6 +57,7 @@ class Timeline:
 
     def __init__(self, state: State, before: Market, market: Market, fate: Fate) -> None:
         self.state, self.before, self.market, self.fate = state, before, market, fate
+        self.then, self.now = quoted(before), quoted(market)
         self.holdings = Holdings(state)
         self.flows: list[Flow] = []
         self.deliveries: list[Delivery] = []
@@ -88,16 +90,13 @@ class Timeline:
     def known(self, name: str) -> Terms:
         """The terms of a contract as they are now in the timeline. Raises DataError for an unknown one."""
         if name not in self.terms:
-            for market in (self.before, self.market):
-                found = terms_of(market, pd.Index([name]))
-                if found:
-                    self.terms[name] = found[name]
-                    break
-            else:
+            found = next((facts for facts in (self.then, self.now) if name in facts), None)
+            if found is None:
                 raise DataError(
                     f"{self.state.book}: {name} is in neither market of the period"
                     f"{nearest(name, self.market.names)}; add it to instruments, or mend the label"
                 )
+            self.terms[name] = found.terms(name)
         return self.terms[name]
 
     def at_start(self, name: str) -> tuple[str, float]:
@@ -121,13 +120,13 @@ class Timeline:
         name, units = self.at_start(terms.name)
         part = part or ("late" if fill.time <= self.state.as_of else "fill")
         self.holdings.trade("hedge", terms, fill.quantity, fill.price, fill.time, fill.order_id)
-        if name in self.before.names:
+        if name in self.then:
             scale = self.known(name).multiplier / (units * terms.multiplier)
-            mark = float(self.before.price[name]) * scale
+            mark = self.then.price(name) * scale
             self.carried["hedge", name] += fill.quantity / units
             self.bought["hedge", terms.money] += terms.worth(fill.quantity, mark)
         else:  # received or listed in the period: no mark at the start
-            mark = float(self.market.price[terms.name])
+            mark = self.now.price(terms.name)
         self.flows.append(Flow("hedge", name, part, terms.money, terms.gain(fill.quantity, fill.price, mark)))
         if fill.fee:
             self._flow("hedge", terms.name, part, fill.money, -fill.fee)
@@ -187,14 +186,14 @@ class Timeline:
             self._delisting(event)
 
     def _become(self, event: Event, label: str) -> None:
-        if not any(True for _ in self.holdings.holders(event.instrument)) and event.instrument not in self.before.names:
+        if not any(True for _ in self.holdings.holders(event.instrument)) and event.instrument not in self.then:
             return
         old = self.known(event.instrument)
         name, units = self.at_start(old.name)
-        later = terms_of(self.market, pd.Index([label])).get(label, replace(old, name=label))
+        later = self.now.terms(label) if label in self.now else replace(old, name=label)
         self.terms[label] = later
         self.holdings.convert(old, later, event.value)
-        if label not in self.before.names or label == name:
+        if label not in self.then or label == name:
             self.origin[label] = (name, units * event.value)
         for one in self.deliveries:
             if one.instrument == old.name:
@@ -206,8 +205,7 @@ class Timeline:
         if not holders:
             return
         parent, child = self.known(event.instrument), self.known(event.other)
-        after = [float(self.market.price[one.name]) * one.multiplier if one.name in self.market.names else 0.0
-                 for one in (parent, child)]  # fmt: skip
+        after = [self.now.price(one.name) * one.multiplier if one.name in self.now else 0.0 for one in (parent, child)]
         part = event.value * after[1] / (after[0] + event.value * after[1])
         for account, _ in holders:
             lots = self.holdings.lots[account][parent.name]
@@ -244,7 +242,7 @@ class Timeline:
 
     def _deliver(self, account: str, terms: Terms, quantity: float, price: float, time: pd.Timestamp) -> None:
         """Contracts end against their underlying, bought (a put: sold) at `price`."""
-        stock = self.known(deliverable(self.market, terms))
+        stock = self.known(self.now.deliverable(terms))
         name, units = self.at_start(terms.name)
         self.holdings.trade(account, terms, -quantity, 0.0 if terms.option else price, time)
         size = quantity * terms.multiplier * (terms.right if terms.option else 1.0) / stock.multiplier
@@ -281,6 +279,6 @@ class Timeline:
         for (account, name), quantity in self.carried.items():
             if quantity < 0 and name in rates.index and rates[name] > 0:
                 terms = self.known(name)
-                owed = terms.worth(-quantity, float(self.before.price[name])) * rates[name] * years
+                owed = terms.worth(-quantity, self.then.price(name)) * rates[name] * years
                 if owed:
                     self._flow(account, name, "borrow", terms.money, -owed)

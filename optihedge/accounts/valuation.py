@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
-from optihedge.accounts.settle import terms_of
+from optihedge.accounts.quoted import quoted
 from optihedge.accounts.state import ACCOUNTS, Lot, State
 from optihedge.errors import DataError
 from optihedge.frames import some
 from optihedge.market.book import Book, book_quantities
-from optihedge.market.fate import money_rate
 from optihedge.market.snapshot import Market
 
 COLUMNS = ["account", "instrument", "quantity", "price", "money", "value", "unrealised", "base"]
@@ -22,14 +22,16 @@ def opening(book: str, market: Market, client: Book | None = None, *, hedge: Boo
     """
     positions: dict[str, dict[str, tuple[Lot, ...]]] = {}
     cash: dict[str, dict[str, float]] = {}
+    facts = quoted(market)
     for account, given in (("book", client), ("hedge", hedge)):
         quantities = pd.Series(book_quantities({} if given is None else given, market), market.names)
         quantities = quantities[quantities != 0]
-        terms, price = terms_of(market, quantities.index), market.price
-        lots = {
-            str(n): (Lot(q, float(price[n]), market.as_of),) for n, q in quantities.items() if not terms[str(n)].cash
+        held = {str(name): float(quantity) for name, quantity in quantities.items()}
+        terms = {name: facts.terms(name) for name in held}
+        lots: dict[str, tuple[Lot, ...]] = {
+            n: (Lot(q, facts.price(n), market.as_of),) for n, q in held.items() if not terms[n].cash
         }
-        money = {terms[str(n)].money: float(q) for n, q in quantities.items() if terms[str(n)].cash}
+        money = {terms[n].money: q for n, q in held.items() if terms[n].cash}
         positions |= {account: lots} if lots else {}
         cash |= {account: money} if money else {}
     return State(book=book, seq=0, as_of=market.as_of, snapshot=market.hash, positions=positions, cash=cash)
@@ -48,11 +50,10 @@ def valued(state: State, market: Market) -> pd.DataFrame:
     missing = names[~names.isin(market.names)]
     if len(missing):
         raise DataError(f"{state.book}: {some(missing)} held but not in the market of {market.as_of}; quote it there")
-    terms, price = terms_of(market, names), market.price
-    rows = []
+    facts, rows = quoted(market), []
     for account in ACCOUNTS:
         for name, lots in sorted(state.positions.get(account, {}).items()):
-            one, mark = terms[name], float(price[name])
+            one, mark = facts.terms(name), facts.price(name)
             quantity = sum(lot.quantity for lot in lots)
             unrealised = sum(one.gain(lot.quantity, lot.price, mark) for lot in lots)
             value = unrealised if one.margined else one.worth(quantity, mark)
@@ -62,8 +63,8 @@ def valued(state: State, market: Market) -> pd.DataFrame:
             balances[money] = balances.get(money, 0.0) + amount
         rows += [(account, money, amount, 1.0, money, amount, 0.0) for money, amount in sorted(balances.items())]
     frame = pd.DataFrame(rows, columns=COLUMNS[:-1])
-    rates = {money: money_rate(market, money) for money in frame["money"].unique()}
-    return frame.assign(base=frame["value"] * frame["money"].map(rates).astype(float))
+    rates = [facts.rate(money) for money in frame["money"]]
+    return frame.assign(base=frame["value"] * np.array(rates, dtype=float))
 
 
 def equity(state: State, market: Market) -> float:
@@ -71,18 +72,15 @@ def equity(state: State, market: Market) -> float:
     return float(valued(state, market)["base"].sum())
 
 
-def balances(state: State, market: Market) -> pd.Series:
+def balances(state: State, market: Market, by: str | list[str] = "money") -> pd.Series:
     """Currency -> cash plus accrued plus unrealised gains of contracts paid by variation margin, both accounts.
 
     It is the cash that the balance would be if everything were closed at its mark: what moves with the currency.
+    by   "money", or ["account", "money"]
     """
-    frame = valued(state, market)
-    like_cash = (frame["instrument"] == frame["money"]) | frame["instrument"].map(_margined(market)).fillna(False)
-    return frame[like_cash].groupby("money")["value"].sum()
-
-
-def _margined(market: Market) -> dict[str, bool]:
-    return dict(zip(market.names, market.contracts.margined.tolist(), strict=True))
+    frame, facts = valued(state, market), quoted(market)
+    like_cash = [m == n or facts.margined(n) for n, m in zip(frame["instrument"], frame["money"], strict=True)]
+    return frame[like_cash].groupby(by)["value"].sum()
 
 
 def model_book(state: State, market: Market) -> pd.Series:
