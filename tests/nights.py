@@ -36,6 +36,8 @@ def _coin_market(spots: np.ndarray, base: str, hours: float, rename) -> Market:
         rows.append((f"FUT{number}", "inverse_future", forward, 1.0, expiry))
         for right, sign, strike in (("C", 1, 95_000.0), ("P", -1, 85_000.0)):
             price = float(black(forward, strike, years, vol, sign)) / forward
+            if price < 1e-12:
+                continue
             options.append((f"{right}{number}", price, expiry, strike, right, forward))
     table = pd.DataFrame([(*r[:2], r[3], r[4]) for r in rows], columns=["instrument", "type", "lot", "expiry"])
     table["multiplier"] = np.where(table["type"].str.startswith("inverse"), 10.0, 1.0)

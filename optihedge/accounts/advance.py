@@ -16,6 +16,7 @@ from optihedge.accounts.settle import Terms
 from optihedge.accounts.state import DUST, Fill, Order, Report, State
 from optihedge.accounts.timeline import Timeline
 from optihedge.accounts.valuation import valued
+from optihedge.accounts.verify import verify
 from optihedge.errors import DataError
 from optihedge.market.events import Event
 from optihedge.market.fate import Fate, with_option_splits
@@ -69,6 +70,7 @@ def advance(
     due = with_option_splits(before, market, _due(state, market, events))
     fate = Fate.of(before, market, due)
     line = Timeline(state, before, market, fate)
+    verify(state.book, _listed(state, before), before, market, fate)
     line.follow(due, new := _new_fills(state, market, fills))
     explained, notes = explained_period(line)
     orders = _orders(state.orders, new, reports)
@@ -83,6 +85,11 @@ def advance(
     _close(state, change, explained, float(worth.abs().sum() + was.abs().sum()))
     closed = pd.DataFrame([vars(one) for one in line.holdings.closed])
     return Advance(moved, explained, float(worth.sum()), change, closed, tuple(notes))
+
+
+def _listed(state: State, before: Market) -> pd.Index:
+    held = {name for lots in state.positions.values() for name in lots}
+    return before.names[before.names.isin(list(held))]
 
 
 def _check_order(state: State, before: Market, market: Market) -> None:

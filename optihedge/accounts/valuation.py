@@ -80,7 +80,7 @@ def balances(state: State, market: Market, by: str | list[str] = "money") -> pd.
     """
     frame, facts = valued(state, market), quoted(market)
     like_cash = [m == n or facts.margined(n) for n, m in zip(frame["instrument"], frame["money"], strict=True)]
-    return frame[like_cash].groupby(by)["value"].sum()
+    return frame[np.array(like_cash, dtype=bool)].groupby(by)["value"].sum()
 
 
 def model_book(state: State, market: Market) -> pd.Series:

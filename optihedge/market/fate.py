@@ -79,7 +79,8 @@ class Fate:
     received   price units per unit, worth at the end of what else was received (a spin-off)
     level      level of the underlying at which it settled, NaN where it did not
     paid       price at which it was delisted or paid out, NaN where it was not
-    levels     D: the drivers' levels at the end in the start's units, NaN where unknown
+    levels     D: the drivers' levels at the end in the start's units, NaN where unknown;  driver_units   D: that factor
+    touched    an event changed its units or label
     assumed    labels settled at the end's level for want of a settlement event
     """
 
@@ -92,6 +93,8 @@ class Fate:
     level: Array
     paid: Array
     levels: Array
+    driver_units: Array
+    touched: Array
     assumed: tuple[str, ...] = ()
 
     @property
@@ -117,6 +120,7 @@ class _Trail:
         size = len(self.became)
         self.units, self.received = np.ones(size), np.zeros(size)
         self.level, self.paid = np.full(size, np.nan), np.full(size, np.nan)
+        self.touched = np.zeros(size, dtype=bool)
         self.driver_units = np.ones(len(start.drivers))
         self.driver_names = start.drivers.index.to_numpy(dtype=object, copy=True)
         self.spun: list[tuple[Array, str, Array]] = []  # rows, label received, units for one of the start's
@@ -125,6 +129,7 @@ class _Trail:
 
     def follow(self, event: Event) -> None:
         rows = np.flatnonzero(self.became == event.instrument)
+        self.touched[rows] |= event.kind in ("split", "rename", "merger")
         if event.kind == "split":
             self._split(rows, event)
         elif event.kind in ("rename", "merger") and event.other:
@@ -171,7 +176,7 @@ class _Trail:
         return Fate(
             names=self.start.names, became=np.where(gone, "", self.became), units=self.units,
             place=np.where(gone, -1, place), scale=scale, received=self.received, level=level, paid=self.paid,
-            levels=levels, assumed=assumed,
+            levels=levels, driver_units=self.driver_units, touched=self.touched, assumed=assumed,
         )  # fmt: skip
 
     def _settled(self, levels: Array, here: Array) -> tuple[Array, tuple[str, ...]]:

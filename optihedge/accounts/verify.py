@@ -1,0 +1,55 @@
+"""Whether two markets speak of the same contracts: terms that changed and histories that were restated, unannounced."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import DataError
+from optihedge.market.drivers import RETURNS
+from optihedge.market.fate import Fate
+from optihedge.market.pnl import TERMS
+from optihedge.market.snapshot import Market
+
+_RESTATED = 1e-3  # of a level: more than a late correction of a close
+
+
+def verify(book: str, names: pd.Index, before: Market, market: Market, fate: Fate) -> None:
+    """Raise a DataError for a held contract whose terms changed, or whose driver's past was restated, without an event.
+
+    names   held contracts that `before` lists
+    """
+    at = before.names.get_indexer(names)
+    place = fate.place[at]
+    kept = (place >= 0) & (fate.became[at] == names.to_numpy()) & ~fate.touched[at]
+    for field in TERMS:
+        was, now = before.instruments[field].array[at[kept]], market.instruments[field].array[place[kept]]
+        differs = np.asarray(was != now) & ~np.asarray(pd.isna(was) & pd.isna(now))
+        if differs.any():
+            i = int(np.argmax(differs))
+            raise DataError(
+                f"{book}: {field} of {names[kept][i]} is {was[i]} on {before.as_of} and {now[i]} on {market.as_of}, "
+                "which is not the same contract; give the event (split, rename, merger), or a new contract a new label"
+            )
+    _same_past(book, np.unique(before.paths.driver[at]), before, market, fate)
+
+
+def _same_past(book: str, drivers: np.ndarray, before: Market, market: Market, fate: Fate) -> None:
+    """Both histories at their last common instant: a split is allowed for, anything else is a restatement."""
+    common = before.history.index.intersection(market.history.index)
+    chosen = [d for d in drivers if d >= 0 and before.drivers["kind"].iat[d] in RETURNS]
+    names = before.drivers.index[chosen]
+    chosen = [d for d, name in zip(chosen, names, strict=True) if name in market.history.columns]
+    if not len(common) or not chosen:
+        return
+    names = before.drivers.index[chosen]
+    was = before.history.loc[common[-1], names].to_numpy(dtype=float)
+    now = market.history.loc[common[-1], names].to_numpy(dtype=float) * fate.driver_units[chosen]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moved = np.abs(now / was - 1) > _RESTATED
+    if moved.any():
+        i = int(np.argmax(moved))
+        raise DataError(
+            f"{book}: the level of {names[i]} at {common[-1]} was {was[i]:.8g} and is now {now[i]:.8g}; a restated "
+            "history needs its split event, or keep the levels as they were"
+        )
