@@ -139,7 +139,7 @@ def implied_vol(
     A price equal to the intrinsic value (to rounding) has vol 0. right: +1 or "C" a call, -1 or "P" a put, any other is
     a DataError.
     """
-    terms = _arrays(price, forward, strike, years, _signs(right), discount)
+    terms = _arrays(price, forward, strike, years, right_signs(right), discount)
     fine = implied_vol_reason(*terms) == ""
     vol = np.full(fine.shape, np.nan)
     paid, ahead, exercise, time, sign, factor = (term[fine] for term in terms)
@@ -162,7 +162,9 @@ def implied_vol_reason(
     Infinite inputs and forwards, strikes or discounts that are not positive count as 'not a number'. A right that is
     neither call (+1, "C") nor put (-1, "P") is a DataError.
     """
-    price, forward, strike, years, right, discount = _arrays(price, forward, strike, years, _signs(right), discount)
+    price, forward, strike, years, right, discount = _arrays(
+        price, forward, strike, years, right_signs(right), discount
+    )
     number = np.isfinite(price) & np.isfinite(years) & np.isfinite(right)
     for positive in (forward, strike, discount):
         number &= np.isfinite(positive) & (positive > 0)
@@ -383,10 +385,10 @@ def _checked(years: ArrayLike, vol: ArrayLike, right: ArrayLike, **positive: Arr
     """Years, vol, right as a sign, then the positive terms in their order, broadcast."""
     vol = np.asarray(vol, dtype=float)
     _refuse(vol < 0, "option", "vol", vol, "give a vol of at least 0, decimal")
-    return _arrays(years, vol, _signs(right), *above_zero("option", **positive))
+    return _arrays(years, vol, right_signs(right), *above_zero("option", **positive))
 
 
-def _signs(right: ArrayLike) -> Floats:
+def right_signs(right: ArrayLike) -> Floats:
     """+1 for a call and -1 for a put, however it was written; NaN where it is missing."""
     given = np.asarray(right)
     if given.dtype.kind in "OTU":
