@@ -11,7 +11,6 @@ from programs import random_program, with_rows
 
 import optihedge as oh
 from optihedge.hedge.explain import (
-    bound_prices,
     explain,
     limit_sentences,
     shares,
@@ -19,6 +18,7 @@ from optihedge.hedge.explain import (
     variance_by_factor,
 )
 from optihedge.hedge.variance import VarianceForm
+from optihedge.program.certificate import bound_prices
 from optihedge.program.chain import solve
 from optihedge.program.program import Program
 

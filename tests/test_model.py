@@ -12,7 +12,8 @@ from sklearn.base import BaseEstimator
 from sklearn.covariance import LedoitWolf
 
 from optihedge.errors import DataError, SpecError
-from optihedge.hedge.model import HedgeModel, canonical
+from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.spec import canonical
 from optihedge.hedge.terms.base import CvxpyTerm, Term
 from optihedge.hedge.terms.limits import PositionLimit, TradeLimit
 from optihedge.hedge.terms.neutrality import Neutral

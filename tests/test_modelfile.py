@@ -10,8 +10,9 @@ import pytest
 from desks import options, stocks
 
 from optihedge.errors import SpecError
-from optihedge.hedge.model import HedgeModel, canonical
+from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.modelfile import load_model, model_names, models_folder, parse_model
+from optihedge.hedge.spec import canonical
 from optihedge.hedge.terms.base import Term
 from optihedge.hedge.terms.limits import PositionLimit, TurnoverLimit
 from optihedge.hedge.terms.neutrality import Neutral

@@ -1,94 +1,132 @@
-"""From a Problem to a Hedge: solve, say what must give way where limits conflict, refuse what is unproved."""
+"""Answer: what is proved of a Problem. One function makes it: first solve, after boxing, relaxation, frontier."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from optihedge.errors import InfeasibleError, SolverError, SpecError
 from optihedge.frames import some
-from optihedge.hedge.builder import DEFAULT_BOX
-from optihedge.hedge.explain import bound_prices
+from optihedge.hedge.conflict_text import conflict_text, default_limit, hopeless_text
 from optihedge.hedge.problem import Problem
-from optihedge.hedge.result import Hedge
-from optihedge.market.snapshot import Market
-from optihedge.program.certificate import (
-    Certificate,
-    bare,
-    clip_multipliers,
-    dual_gap,
-    limit_tolerance,
-)
+from optihedge.program.certificate import Certificate, limit_tolerance
 from optihedge.program.chain import Solution, solve
-from optihedge.program.infeasible import MARGIN, Relaxation, conflict, give_way, relax, row_scale
-from optihedge.program.program import VOLATILITY_UNIT, Array, Candidate, Program
+from optihedge.program.infeasible import MARGIN, Relaxation, conflict, give_way, relax
+from optihedge.program.program import VOLATILITY_UNIT, Array, Candidate, Program, Solver
 from optihedge.program.status import Status
-from optihedge.risk.contract_risk import ContractRisk
-from optihedge.risk.root import Risk
 
-if TYPE_CHECKING:
-    from optihedge.hedge.model import HedgeModel
-
-_PARALLEL = 1e-9  # 1 - |cosine| below which two rows of exposures are proportional
 _CONFLICT_BUDGET = 1.0  # seconds for naming a minimal conflict
 _LONGEST_CONFLICT = 60.0  # seconds, where trades follow from it: so long that equal inputs end equally
-_RESTS = 1e-7  # of a proof's size: what a contract's bound adds to it beyond rounding
 
 
-def settle(
-    model: HedgeModel,
-    market: Market,
-    risk: Risk | ContractRisk | None,
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Answer:
+    """Quantities and what is proved of them.
+
+    asked                  the Problem as the terms said it
+    problem                as it was answered: limits that gave way moved, auxiliaries with a limit of their own at it
+    h, multipliers         n quantities by column, m multipliers by row; `limit_multiplier` of the volatility limit
+    certificate            its status: OPTIMAL, UNBOUNDED (it rests on a box that no one set), ROUNDED, FAILED
+    relaxation             limits that gave way, or None: have (the limit), need (the limit used instead), change
+    """
+
+    asked: Problem
+    problem: Problem
+    h: Array
+    multipliers: Array
+    limit_multiplier: float
+    certificate: Certificate
+    relaxation: pd.DataFrame | None = None
+
+    @property
+    def status(self) -> Status:
+        """What is proved."""
+        return self.certificate.status
+
+    @property
+    def relaxed(self) -> bool:
+        """Whether some limit gave way."""
+        return self.relaxation is not None
+
+    @property
+    def candidate(self) -> Candidate:
+        """For a warm start of another solve."""
+        return Candidate(self.h, self.multipliers, Status.ROUGH, limit_multiplier=self.limit_multiplier)
+
+
+def answer(
     problem: Problem,
     *,
-    warm: Hedge | None = None,
+    solver: str | Solver | Sequence[str | Solver] = "auto",
+    on_infeasible: str = "error",
+    warm: Answer | None = None,
     deadline: float | None = None,
-) -> Hedge:
-    """The Hedge of a Problem. Raises InfeasibleError, SolverError, and SpecError where capital is needed."""
-    relaxed: list[pd.DataFrame] = []
-    hopeless = _hopeless(problem)
-    if len(hopeless):
-        if model.on_infeasible == "error":
-            raise InfeasibleError(_hopeless_text(hopeless, problem.notes), hopeless)
-        need = hopeless["value"]
-        have = hopeless["upper"].where(need > hopeless["upper"], hopeless["lower"])
-        relaxed.append(pd.DataFrame({"have": have, "need": need, "change": need - have}))
+) -> Answer:
+    """The certified optimum of a Problem, or of the least relaxed one; `UNBOUNDED` where only a default box stops it.
+
+    deadline   seconds for all of it
+
+    Raises InfeasibleError with a proof in hand, SolverError where nothing could be proved, and SpecError where a book
+    of nothing needs capital.
+    """
+    ends = None if deadline is None else time.perf_counter() + deadline
+    left = lambda: None if ends is None else max(ends - time.perf_counter(), 0.0)  # noqa: E731
+    asked, gave_way = problem, [rows for rows in [_hopeless(problem)] if len(rows)]
+    if gave_way:
+        if on_infeasible == "error":
+            raise InfeasibleError(hopeless_text(gave_way[0], problem.notes), gave_way[0])
+        gave_way = [_as_they_stand(gave_way[0])]
         if not problem.program.columns:
             problem = replace(problem, program=give_way(problem.program, problem.program.start))
     start = None if warm is None else _warm(warm, problem.program)
-    solution = solve(problem.program, solver=model.solver, deadline=deadline, warm=start)
-    unsized = problem.asks_for_capital(solution.h if solution.certificate.status == "optimal" else None)
+    solution = solve(problem.program, solver=solver, deadline=left(), warm=start)
+    _refuse_without_capital(problem, solution)
+    if solution.certificate.status is Status.FAILED:
+        tried = "; ".join(solution.certificate.chain) or solution.certificate.note
+        raise SolverError(f"no solver returned an answer that could be certified: {tried}")
+    if solution.certificate.status is Status.INFEASIBLE:
+        relaxation = _least_relaxation(problem, on_infeasible)
+        problem, solution = _solve_relaxed(problem, relaxation, solver, left())
+        gave_way.append(_limits_used(whole_book(asked, relaxation), problem))
+    certificate = _bounded(problem, solution)
+    problem, h = _at_own_limits(problem, solution.h)
+    return Answer(
+        asked=asked, problem=problem, h=h, multipliers=solution.multipliers, certificate=certificate,
+        limit_multiplier=solution.limit_multiplier, relaxation=pd.concat(gave_way) if gave_way else None,
+    )  # fmt: skip
+
+
+def _refuse_without_capital(problem: Problem, solution: Solution) -> None:
+    unsized = problem.asks_for_capital(solution.h if solution.certificate.optimal else None)
     if unsized:
         raise SpecError(
             f"the book's gross and the hedging model's capital are both zero, so {unsized} has no natural trade limit; "
             "set capital (base currency), or a TradeLimit"
         )
-    if solution.certificate.status in ("infeasible", "failed"):
-        relaxation = relax(problem.program)
-        if relaxation.feasible and solution.certificate.status == "infeasible":
-            raise InfeasibleError("no quantities meet the CVXPY terms and the other limits together; loosen one")
-        if relaxation.feasible:
-            raise SolverError(
-                "no solver returned an answer that could be certified: "
-                f"{'; '.join(solution.certificate.chain) or solution.certificate.note}"
-            )
-        names = conflict(problem.program, _CONFLICT_BUDGET if model.on_infeasible == "error" else _LONGEST_CONFLICT)
-        relaxation = _sparing_others(problem.program, names, relaxation)
-        witness = _whole_book(problem, relaxation)
-        if model.on_infeasible == "error":
-            raise InfeasibleError(_conflict_text(problem, names, relaxation, witness), relaxation)
-        problem, solution = _solve_relaxed(problem, relaxation, model.solver, deadline)
-        relaxed.append(_limits_used(witness, problem))
-    certificate = _bounded(problem, solution)
-    problem, h = _at_own_limits(problem, solution.h)
-    return Hedge(
-        model=model, market=market, risk_model=risk, problem=problem, h=h, multipliers=solution.multipliers,
-        limit_multiplier=solution.limit_multiplier, certificate=certificate,
-        relaxation=pd.concat(relaxed) if relaxed else None,
-    )  # fmt: skip
+
+
+def _least_relaxation(problem: Problem, on_infeasible: str) -> Relaxation:
+    """What must give way. Raises InfeasibleError, naming it, unless limits may be relaxed."""
+    relaxation = relax(problem.program)
+    if relaxation.feasible:
+        raise InfeasibleError("no quantities meet the CVXPY terms and the other limits together; loosen one")
+    names = conflict(problem.program, _CONFLICT_BUDGET if on_infeasible == "error" else _LONGEST_CONFLICT)
+    relaxation = _sparing_others(problem.program, names, relaxation)
+    if on_infeasible == "error":
+        text = conflict_text(problem, names, relaxation, whole_book(problem, relaxation))
+        raise InfeasibleError(text, relaxation)
+    return relaxation
+
+
+def _as_they_stand(rows: pd.DataFrame) -> pd.DataFrame:
+    """Limits that no tradable moves, as ones that gave way to where they stand."""
+    need = rows["value"]
+    have = rows["upper"].where(need > rows["upper"], rows["lower"])
+    return pd.DataFrame({"have": have, "need": need, "change": need - have})
 
 
 def _hopeless(problem: Problem) -> pd.DataFrame:
@@ -104,7 +142,7 @@ def _hopeless(problem: Problem) -> pd.DataFrame:
 
 
 def _solve_relaxed(
-    problem: Problem, relaxation: Relaxation, solver: Any, deadline: float | None
+    problem: Problem, relaxation: Relaxation, solver: str | Solver | Sequence[str | Solver], deadline: float | None
 ) -> tuple[Problem, Solution]:
     """The problem with the limits that must give way moved as far as they must, and by a margin that can be solved."""
     for margin in (MARGIN, 10 * MARGIN, 100 * MARGIN):
@@ -130,12 +168,12 @@ def _limits_used(witness: pd.DataFrame, problem: Problem) -> pd.DataFrame:
 
 
 def _bounded(problem: Problem, solution: Solution) -> Certificate:
-    """The certificate; `unbounded` where the answer touches a default box, which no one meant as a limit."""
+    """The certificate; UNBOUNDED where the answer touches a default box, which no one meant as a limit."""
     certificate = solution.certificate
-    touched = problem.at_default_box(solution.h) if certificate.status == "optimal" else []
+    touched = problem.at_default_box(solution.h) if certificate.optimal else []
     if not touched:
         return certificate
-    at = f"{some(touched, 5)}: at {_default_limit(problem)}"
+    at = f"{some(touched, 5)}: at {default_limit(problem)}"
     note = f"{at}, which no one set; set a TradeLimit, a cost or an aversion"
     return replace(certificate, status=Status.UNBOUNDED, note=note)
 
@@ -157,37 +195,22 @@ def _at_own_limits(problem: Problem, h: Array) -> tuple[Problem, Array]:
     return replace(problem, program=replace(p, start=start, lower=lower, upper=upper)), np.clip(h, lower, upper)
 
 
-def _warm(hedge: Hedge, program: Program) -> Candidate:
-    """An earlier hedge's quantities and multipliers under this Program's names; what is new starts at its own."""
-    columns = pd.Series(hedge.h, index=pd.Index(hedge.program.columns))
-    rows = pd.Series(hedge.multipliers, index=pd.Index(hedge.program.row_names), dtype=float)
-    if hedge.program.columns == program.columns and hedge.program.row_names == program.row_names:
-        return Candidate(hedge.h, hedge.multipliers, Status.ROUGH, hedge.limit_multiplier)
+def _warm(earlier: Answer, program: Program) -> Candidate:
+    """An earlier answer's quantities and multipliers under this Program's names; what is new starts at its own."""
+    columns = pd.Series(earlier.h, index=pd.Index(earlier.problem.program.columns))
+    rows = pd.Series(earlier.multipliers, index=pd.Index(earlier.problem.program.row_names), dtype=float)
+    if earlier.problem.program.columns == program.columns and earlier.problem.program.row_names == program.row_names:
+        return Candidate(earlier.h, earlier.multipliers, Status.ROUGH, earlier.limit_multiplier)
     h = columns.reindex(list(program.columns)).fillna(pd.Series(program.start, index=list(program.columns)))
     m = rows.reindex(list(program.row_names)).fillna(0.0)
-    return Candidate(h.to_numpy(), m.to_numpy(dtype=float), Status.ROUGH, hedge.limit_multiplier)
+    return Candidate(h.to_numpy(), m.to_numpy(dtype=float), Status.ROUGH, earlier.limit_multiplier)
 
 
-def _whole_book(problem: Problem, relaxation: Relaxation) -> pd.DataFrame:
+def whole_book(problem: Problem, relaxation: Relaxation) -> pd.DataFrame:
     """have, need and change with what fixed positions bring added back."""
     offset = pd.Series(problem.row_offset, index=list(problem.program.row_names), dtype=float)
     brought = offset.reindex(relaxation.frame.index).fillna(0.0)
     return relaxation.frame.assign(have=relaxation.frame["have"] + brought, need=relaxation.frame["need"] + brought)
-
-
-def _hopeless_text(rows: pd.DataFrame, notes: tuple[str, ...]) -> str:
-    lines = [
-        f"  {row.Index} is {row.value:.10g}, allowed {_range(row.lower, row.upper)} {row.unit}".rstrip()
-        for row in rows.itertuples()
-    ]
-    problem = "no tradable contract moves these limits; mark a hedge for each, widen its band or make it soft:"
-    return "\n".join([problem, *lines, *(note for note in notes if ": not traded" in note)])
-
-
-def _range(lower: float, upper: float) -> str:
-    if np.isneginf(lower):
-        return f"at most {upper:.10g}"
-    return f"at least {lower:.10g}" if np.isposinf(upper) else f"{lower:.10g} to {upper:.10g}"
 
 
 def _sparing_others(p: Program, names: tuple[str, ...], least: Relaxation) -> Relaxation:
@@ -195,61 +218,3 @@ def _sparing_others(p: Program, names: tuple[str, ...], least: Relaxation) -> Re
     if not names or least.frame.index.isin(names).all():
         return least
     return relax(p, [2 * int(tier) + (name in names) for tier, name in zip(p.row_tier, p.row_names, strict=True)])
-
-
-def _at_default_text(problem: Problem, relaxation: Relaxation) -> list[str]:
-    """A sentence where the proof of the conflict rests on default trade limits, which no one set."""
-    p, m, mu = bare(problem.program), relaxation.multipliers, relaxation.limit_multiplier
-    gap = dual_gap(p, relaxation.h, clip_multipliers(p, m), mu)
-    price = bound_prices(p, gap.best, m, mu)
-    used = (price < 0) & problem.default_upper | (price > 0) & problem.default_lower
-    rests = used & (np.abs(price) * (p.upper - p.lower) > _RESTS * (np.abs(m) @ row_scale(p)))
-    names = [name for name, one in zip(p.columns, rests, strict=True) if one]
-    if not names:
-        return []
-    return [
-        f"it rests on {_default_limit(problem)} of {some(names, 5)}, which no one set: "
-        "set capital (base currency) or a TradeLimit"
-    ]
-
-
-def _default_limit(problem: Problem) -> str:
-    return f"the default trade limit ({DEFAULT_BOX:g} x the book's gross or capital, {DEFAULT_BOX * problem.size:.6g})"
-
-
-def _conflict_text(problem: Problem, names: tuple[str, ...], relaxation: Relaxation, witness: pd.DataFrame) -> str:
-    units = dict(zip(problem.program.row_names, problem.row_units, strict=True))
-    if problem.program.volatility_limit is not None:
-        units[problem.program.volatility_limit.name] = VOLATILITY_UNIT
-    lines = []
-    for row in witness.itertuples():
-        unit = units.get(row.Index, "")
-        lines.append(
-            f"  {row.Index}: have {row.have:.10g}, need {row.need:.10g}, smallest change {row.change:+.6g}"
-            + (f" ({unit})" if unit else "")
-        )
-    text = [f"no quantities meet every limit; these conflict: {', '.join(names)}"] if names else []
-    text += [*proportional_rows(problem, names), *_at_default_text(problem, relaxation)]
-    return "\n".join([*(text or ["no quantities meet every limit"]), "one way to make it feasible is", *lines])
-
-
-def proportional_rows(problem: Problem, names: tuple[str, ...]) -> list[str]:
-    """A sentence for each pair of conflicting rows whose exposures are proportional over every tradable contract.
-
-    Options of one expiry under a flat vol have proportional gamma and vega (vega = gamma S^2 vol T): no number of them
-    meets both targets.
-    """
-    program = problem.program
-    at = [program.row_names.index(name) for name in names if name in program.row_names]
-    rows = program.rows[at].toarray()
-    size = np.linalg.norm(rows, axis=1)
-    sentences = []
-    for i in range(len(at)):
-        for j in range(i):
-            if size[i] * size[j] > 0 and 1 - abs(rows[i] @ rows[j]) / (size[i] * size[j]) < _PARALLEL:
-                pair = f"{program.row_names[at[j]]} and {program.row_names[at[i]]}"
-                sentences.append(
-                    f"{pair} are jointly infeasible: proportional over every tradable contract (as gamma and vega are "
-                    "for options of one expiry under a flat vol); add a contract of another expiry, or drop one target"
-                )
-    return sentences

@@ -63,7 +63,7 @@ def assemble(b: ProgramBuilder) -> Problem:
         row_targets=rows["targets"],
         row_terms=rows["terms"], row_offset=rows["offset"], decided=rows["decided"], gross=b.gross, capital=b.capital,
         row_measures={block.names[0]: block.value for block in b.rows_ if block.value is not None}, days=b.days,
-        notes=tuple(notes),
+        notes=tuple(notes), covers=dict(b.covers_), borrow=b.borrow_, financing=b.financing_, years=b.years,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import DataError
+from optihedge.hedge.costs import cost_series, told_costs
 from optihedge.hedge.problem import Problem
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
@@ -17,7 +18,7 @@ _PART, _CLOSE = 1e-3, 1e-6  # of a baseline's trade: what must be possible; of t
 
 
 def baselines(market: Market, problem: Problem, after: Array) -> pd.DataFrame:
-    """One row each: volatility per day and cost (base currency), trades as text.
+    """One row each: volatility per day, cost in all (trading and holding, base currency), trades as text.
 
     no trade            the book as it stands
     nearest instrument  the tradable contract (an option only where there is nothing else) most correlated with the
@@ -27,7 +28,8 @@ def baselines(market: Market, problem: Problem, after: Array) -> pd.DataFrame:
     """
     start = problem.start
     candidates = {"no trade": np.zeros(len(start)), **simple_trades(market, problem)}
-    rows = {name: _row(problem, start, start + trade) for name, trade in {**candidates, "hedge": after - start}.items()}
+    traded = {**candidates, "hedge": after - start}
+    rows = {name: _row(market, problem, start, start + trade) for name, trade in traded.items()}
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("baseline")
     frame["trades"] = [_text(problem.names, trade) for trade in candidates.values()] + [
         f"{int(np.count_nonzero(after != start))} contracts"
@@ -66,7 +68,7 @@ def why_no_trade(market: Market, problem: Problem, table: pd.DataFrame, aversion
 def _forbidding(problem: Problem, trade: Array) -> list[str]:
     """The hard limits that a small part of a trade (N) would break, or break further."""
     p = problem.program
-    before, after = (problem.columns(problem.start + part * trade) for part in (0.0, _PART))
+    before, after = (problem.columns.to_columns(problem.start + part * trade) for part in (0.0, _PART))
     near = _CLOSE * np.abs(after - before)
     boxes = (after > before) & (after > p.upper + near) | (after < before) & (after < p.lower - near)
     more = row_violations(p, after) - row_violations(p, before)
@@ -76,10 +78,9 @@ def _forbidding(problem: Problem, trade: Array) -> list[str]:
     return named + [f"bounds of {name}" for name, one in zip(p.columns, boxes, strict=True) if one]
 
 
-def _row(problem: Problem, before: Array, after: Array) -> dict[str, float]:
+def _row(market: Market, problem: Problem, before: Array, after: Array) -> dict[str, float]:
     volatility = np.nan if problem.variance is None else problem.variance.volatility(after) / np.sqrt(problem.days)
-    cost = sum(float(c.by_contract(before, after).sum()) for c in problem.costs.values())
-    return {"volatility": volatility, "cost": cost}
+    return {"volatility": volatility, "cost": float(cost_series(told_costs(market, problem, before, after))["total"])}
 
 
 def _text(names: pd.Index, trade: Array) -> str:

@@ -15,6 +15,7 @@ from optihedge.errors import DataError, InfeasibleError, SpecError
 from optihedge.frames import nearest, some
 from optihedge.hedge.horizon import Horizon
 from optihedge.hedge.variance import VarianceForm, variance_form
+from optihedge.market.costs import holding_costs, unquoted_funding
 from optihedge.market.pricing import SECONDS_PER_YEAR
 from optihedge.market.snapshot import Market
 from optihedge.program.costs import Costs, Depth
@@ -97,6 +98,9 @@ class ProgramBuilder:
         self.volatility_limit_: tuple[str, float, VarianceForm] | None = None
         self.cvxpy_: list[tuple[str, Callable[..., Any]]] = []
         self.notes: list[str] = []
+        self.covers_: dict[str, tuple[str, ...]] = {}
+        self.borrow_ = np.nan_to_num(market.quotes["borrow_rate"].to_numpy(dtype=float)[positions])
+        self.financing_ = 0.0
         self._form: VarianceForm | None = None
         self._term = "model"
 
@@ -216,6 +220,14 @@ class ProgramBuilder:
         roll[on] = -basis[on] * lean * np.minimum(self.years / life[on], 1.0)
         return roll
 
+    def funding(self) -> Array:
+        """What one long contract (N) pays of funding over the horizon at its quoted rate, base currency; 0 unquoted."""
+        silent = unquoted_funding(self.market, self.names)
+        if len(silent):
+            self.notes.append(f"{some(silent)}: no funding_rate, carried at 0")
+        one = pd.Series(1.0, index=self.names)
+        return holding_costs(self.market, one, self.years)["funding"].to_numpy()
+
     def reach(self, matrix: Array | sp.sparray) -> tuple[Array, Array]:
         """Least and greatest value of each row of matrix (m x N) x quantities within the boxes said so far."""
         low, high = self._extent()
@@ -274,9 +286,14 @@ class ProgramBuilder:
 
     # verbs
 
-    def begin(self, label: str) -> None:
-        """What follows is said by the term of this label."""
+    def begin(self, label: str, covers: tuple[str, ...] = ()) -> None:
+        """What follows is said by the term of this label, which charges these real costs (see `Term.covers`)."""
         self._term = label
+        self.covers_[label] = covers
+
+    def assume_rates(self, borrow: Array, financing: float) -> None:
+        """Borrow rate by contract in play (N) and the rate on long market value, decimal per year, for told costs."""
+        self.borrow_, self.financing_ = borrow, financing
 
     def row(
         self,

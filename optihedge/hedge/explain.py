@@ -10,8 +10,8 @@ import pandas as pd
 
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.variance import VarianceForm
-from optihedge.program.certificate import clip_multipliers, column_slopes, dual_gap
-from optihedge.program.program import Program, objective
+from optihedge.program.certificate import bound_prices
+from optihedge.program.program import objective
 
 Array = np.ndarray
 _DUST = 1e-9  # of a limit: a smaller miss is rounding
@@ -65,7 +65,7 @@ def shares(hedge: Hedge) -> Shares:
     """Risk and cost of the hedged book by contract, underlying, factor and term."""
     problem, quantities = hedge.problem, hedge.after.to_numpy()
     form = problem.variance
-    costs = hedge.costs_by_contract.sum(axis=1)
+    costs = hedge.told_costs.sum(axis=1)
     if form is None:
         volatility, by_factor = np.zeros(len(quantities)), pd.Series(dtype=float)
     else:
@@ -74,8 +74,8 @@ def shares(hedge: Hedge) -> Shares:
     contract = pd.DataFrame({"volatility": volatility, "cost": costs}, index=problem.names)
     labels = hedge.market.instruments["underlying"].to_numpy()[problem.positions]
     underlying = contract.groupby(pd.Index(labels, name="underlying"), sort=True).sum()
-    terms = hedge.costs.drop("total")
-    terms["risk"] = objective(hedge.program, hedge.h) - hedge.costs["total"]
+    terms = hedge.charges.drop("total")
+    terms["risk"] = objective(hedge.program, hedge.h) - hedge.charges["total"]
     return Shares(
         contract, underlying, by_factor.rename("volatility").rename_axis("factor").to_frame(),
         terms.rename("objective").rename_axis("term").to_frame(),
@@ -108,20 +108,12 @@ def _limit_sentence(row: Any, price: float, currency: str) -> str:
     return text + (f", a tenth wider at most {abs(price * limit) / 10:,.4g}" if limit else "")
 
 
-def bound_prices(p: Program, h: Array, multipliers: Array, limit_multiplier: float = 0.0) -> Array:
-    """What the objective changes by when the bound that a column rests on moves up by one contract; else 0 (n)."""
-    gap = dual_gap(p, h, clip_multipliers(p, multipliers), limit_multiplier)
-    below, above = column_slopes(p, gap, h)
-    top, bottom = (h >= p.upper) & (p.lower < p.upper), (h <= p.lower) & (p.lower < p.upper)
-    return np.where(top, np.minimum(below, 0), np.where(bottom, np.maximum(above, 0), 0))
-
-
 def bound_sentences(hedge: Hedge) -> list[str]:
     """What one contract more would save where a position or trade limit binds, dearest limit first."""
     p, problem, currency = hedge.program, hedge.problem, hedge.market.base_currency
     price = bound_prices(p, hedge.h, hedge.multipliers, hedge.limit_multiplier)
     price = np.where((price < 0) & problem.default_upper | (price > 0) & problem.default_lower, 0.0, price)
-    price[int(problem.tradable.sum()) :] = 0.0  # auxiliaries are nobody's limit
+    price[problem.columns.traded :] = 0.0  # auxiliaries are nobody's limit
     weight = np.abs(price) * (p.upper - p.lower)
     dear = [i for i in np.argsort(-weight, kind="stable") if weight[i] > _BINDING * hedge.certificate.scale]
     words = {True: ("largest", "more"), False: ("smallest", "less")}

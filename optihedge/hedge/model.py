@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from optihedge.errors import SpecError
+from optihedge.errors import OptihedgeError, SpecError
 from optihedge.frames import some
-from optihedge.hedge.answer import settle
+from optihedge.hedge.answer import Answer, answer
 from optihedge.hedge.assemble import assemble
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.horizon import Horizon, parse_horizon
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.result import Hedge
-from optihedge.hedge.terms.base import Term, check_number
+from optihedge.hedge.spec import HedgeSpec
+from optihedge.hedge.terms.base import Term
 from optihedge.hedge.terms.neutrality import ERROR_SUFFIX
 from optihedge.hedge.terms.objective import Variance
 from optihedge.hedge.universe import Universe
@@ -30,73 +31,10 @@ from optihedge.risk.prior import fitted_betas, fitted_risk
 from optihedge.risk.root import Risk
 
 Array = np.ndarray
-_POLICIES = ("error", "relax")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class HedgeModel:
-    """How to hedge any book in any market. `dataclasses.replace` is the tool for sweeps.
-
-    risk           an estimator of the drivers' moves or of contracts (scikit-learn's manners, learns `risk_`), what it
-                   learns (Risk, ContractRisk), or None
-    objective      terms to minimise;  constraints  terms to keep; one term, or several
-    betas          an estimator that learns `betas_`, D x m: adds the exposures beta:<market driver>
-    horizon        expected time until the next rebalance: '1d', '8h', '5d'. A day is one trading day where the risk's
-                   history has about 252 periods a year (or whole multiples), so that '1d' carries, funds and borrows
-                   for 365/252 calendar days; it is one calendar day where the history has 365 (or whole multiples)
-    capital        base currency: sizes default trade limits and shares where it is above the book's gross
-    universe       a Universe, the names of the tradable contracts, or None for those marked `hedge`
-    solver         a name, a tuple of names (a chain), or an object with `solve`
-    lots, checks   settings of the trade list
-    on_infeasible  'error', or 'relax': hedge within the least relaxed limits and say so
-    """
-
-    risk: Any = None
-    objective: tuple[Term, ...] = ()
-    constraints: tuple[Term, ...] = ()
-    betas: Any = None
-    horizon: str = "1d"
-    capital: float = 0.0
-    universe: Universe | Sequence[str] | None = None
-    solver: Any = "auto"
-    lots: Any = None
-    checks: Any = None
-    on_infeasible: str = "error"
-    name: str = ""
-    description: str = ""
-
-    def __post_init__(self) -> None:
-        for kind in ("objective", "constraints"):
-            given = getattr(self, kind)
-            terms = tuple(given) if isinstance(given, Iterable) else (given,)
-            for term in terms:
-                if not isinstance(term, Term):
-                    raise SpecError(f"{kind}: {term!r} is no Term; subclass optihedge.Term")
-            object.__setattr__(self, kind, terms)
-        labels = pd.Index([term.label for term in self.terms])
-        if labels.has_duplicates:
-            twice = labels[labels.duplicated()][0]
-            raise SpecError(f"two terms are called {twice!r}; give one of them a name of its own")
-        check_number("HedgeModel", "capital", self.capital, 0.0)
-        if self.on_infeasible not in _POLICIES:
-            raise SpecError(f"on_infeasible is {self.on_infeasible!r}; write 'error' or 'relax'")
-        parse_horizon(self.horizon, 252)
-        if isinstance(self.universe, str):
-            raise SpecError(f"universe is {self.universe!r}; give a Universe or a sequence of instrument names")
-        if self.universe is not None and not isinstance(self.universe, Universe):
-            object.__setattr__(self, "universe", Universe(instruments=tuple(self.universe)))
-
-    @property
-    def terms(self) -> tuple[Term, ...]:
-        """Objective terms, then constraints."""
-        return (*self.objective, *self.constraints)
-
-    @property
-    def fingerprint(self) -> str:
-        """Twelve hexadecimal digits of everything that decides an answer, the same in every run."""
-        decides = [f.name for f in fields(self) if f.name not in ("name", "description")]
-        text = "\n".join(f"{name}={canonical(getattr(self, name))}" for name in decides)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+class HedgeModel(HedgeSpec):
+    """A HedgeSpec with verbs: `hedge`, `problem`, `frontier`. See HedgeSpec for what each field says."""
 
     def hedge(
         self,
@@ -111,11 +49,15 @@ class HedgeModel:
         Raises DataError, SpecError, InfeasibleError (naming what must give way), SolverError (nothing could be proved).
         deadline: seconds.
         """
-        return settle(*self._state(market, book), warm=warm, deadline=deadline)
+        began = time.perf_counter()
+        market, risk, problem = self._state(market, book)
+        left = None if deadline is None else max(deadline - (time.perf_counter() - began), 0.0)
+        found = self._answer(problem, None if warm is None else warm.answer, left)
+        return Hedge(model=self, market=market, risk_model=risk, answer=found)
 
     def problem(self, market: Market, book: Book) -> Problem:
         """The optimisation that `hedge` would solve. Raises DataError, SpecError, InfeasibleError for an empty box."""
-        return self._state(market, book)[3]
+        return self._state(market, book)[2]
 
     def frontier(self, market: Market, book: Book, aversions: Sequence[float]) -> tuple[Hedge, ...]:
         """One Hedge per risk aversion, each started from the one before. Raises SpecError without one Variance term."""
@@ -123,7 +65,7 @@ class HedgeModel:
         if len(mine) != 1:
             raise SpecError(f"frontier: the objective has {len(mine)} Variance terms; it needs one to vary")
         (variance,) = mine
-        _, market, risk, problem = self._state(market, book)
+        market, risk, problem = self._state(market, book)
         known = variance.at(problem.size)
         hedges: list[Hedge] = []
         for aversion in aversions:
@@ -132,20 +74,24 @@ class HedgeModel:
             if problem.risk_terms == {variance.label} and known > 0:
                 priced = problem.with_risk_scaled(aversion / known)
             else:
-                priced = replace(model, risk=risk, betas=None)._state(market, book)[3]
-            hedges.append(settle(model, market, risk, priced, warm=hedges[-1] if hedges else None))
+                priced = replace(model, risk=risk, betas=None)._state(market, book)[2]
+            found = model._answer(priced, hedges[-1].answer if hedges else None, None)
+            hedges.append(Hedge(model=model, market=market, risk_model=risk, answer=found))
         return tuple(hedges)
 
-    def _state(self, market: Market, book: Book) -> tuple[HedgeModel, Market, Risk | ContractRisk | None, Problem]:
+    def _state(self, market: Market, book: Book) -> tuple[Market, Risk | ContractRisk | None, Problem]:
         market, notes = self._with_betas(market)
         before = book_quantities(book, market)
         risk, horizon = self._fitted_risk(market)
         builder = self._builder(market, before, risk, horizon)
         builder.notes.extend(notes)
         for term in sorted(self.terms, key=lambda term: term.reads_boxes):
-            builder.begin(term.label)
-            term.contribute(builder)
-        return self, market, risk, assemble(builder)
+            builder.begin(term.label, term.covers)
+            _contribute(term, builder)
+        return market, risk, assemble(builder)
+
+    def _answer(self, problem: Problem, warm: Answer | None, deadline: float | None) -> Answer:
+        return answer(problem, solver=self.solver, on_infeasible=self.on_infeasible, warm=warm, deadline=deadline)
 
     def _builder(
         self, market: Market, before: Array, risk: Risk | ContractRisk | None, horizon: Horizon
@@ -205,25 +151,11 @@ class HedgeModel:
         return market.with_exposures(frame), notes
 
 
-def canonical(value: Any) -> str:
-    """A text that says a value in full and without addresses: terms, estimators, frames, Risks, plain values."""
-    if isinstance(value, (pd.DataFrame, pd.Series, np.ndarray, pd.Index)):
-        plain = pd.DataFrame(value) if isinstance(value, np.ndarray) else value
-        labels = [] if isinstance(plain, pd.Index) else [canonical(pd.Index(plain.index))]
-        labels += [canonical(plain.columns)] if isinstance(plain, pd.DataFrame) else []
-        body = plain.astype(str).to_numpy() if isinstance(plain, pd.Index) else plain.to_numpy()
-        return hashlib.sha256(repr((labels, body.tolist())).encode()).hexdigest()
-    if is_dataclass(value) and not isinstance(value, type):
-        parts = ", ".join(f"{f.name}={canonical(getattr(value, f.name))}" for f in fields(value))
-        return f"{type(value).__qualname__}({parts})"
-    if hasattr(value, "get_params"):
-        parts = ", ".join(f"{name}={canonical(v)}" for name, v in sorted(value.get_params(deep=False).items()))
-        return f"{type(value).__qualname__}({parts})"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{k!r}: {canonical(v)}" for k, v in sorted(value.items())) + "}"
-    if isinstance(value, (tuple, list)):
-        return "(" + ", ".join(map(canonical, value)) + ")"
-    if callable(value):
-        named = value if hasattr(value, "__qualname__") else type(value)
-        return f"{named.__module__}.{named.__qualname__}"
-    return repr(value)
+def _contribute(term: Term, builder: ProgramBuilder) -> None:
+    """What the term says, or a SpecError that names it, whatever goes wrong in it."""
+    try:
+        term.contribute(builder)
+    except OptihedgeError:
+        raise
+    except Exception as error:
+        raise SpecError(f"{term.label}: its contribute failed, {type(error).__name__}: {error}") from error

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from optihedge.errors import InfeasibleError
+from optihedge.hedge.columns import Columns
 from optihedge.hedge.variance import VarianceForm
 from optihedge.program.costs import Costs
 from optihedge.program.program import Program
 
 Array = np.ndarray
+_LOT_ROUNDING = 1e-9  # of a lot
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,7 +44,11 @@ class Problem:
     gross: float
     capital: float
     days: float
+    years: float
     notes: tuple[str, ...]
+    covers: dict[str, tuple[str, ...]]  # by term: the real costs it charges, see `Term.covers`
+    borrow: Array  # N, decimal per year, of what is short
+    financing: float  # decimal per year, of what is long
 
     @property
     def size(self) -> float:
@@ -53,11 +61,10 @@ class Problem:
         p = self.program
         return tuple(np.where(p.row_tier < 0, np.array(self.row_terms, dtype=object), p.row_names))
 
-    def quantities(self, h: Array) -> Array:
-        """Quantities over the N contracts in play, from the Program's columns."""
-        book = self.start.copy()
-        book[self.tradable] = h[: int(self.tradable.sum())]
-        return book
+    @cached_property
+    def columns(self) -> Columns:
+        """The way between the N contracts in play and the Program's n columns."""
+        return Columns.of(self.program, self.tradable, self.start)
 
     def with_risk_scaled(self, factor: float) -> Problem:
         """The same with its terms of risk multiplied: another aversion where `Variance` is the only one."""
@@ -68,12 +75,6 @@ class Problem:
             constant=p.constant + (factor - 1) * self.risk_constant,
         )  # fmt: skip
         return replace(self, program=program, risk_constant=factor * self.risk_constant)
-
-    def columns(self, quantities: Array, auxiliaries: Array | None = None) -> Array:
-        """The Program's columns from N quantities; auxiliaries default to the Program's start."""
-        count = int(self.tradable.sum())
-        rest = self.program.start[count:] if auxiliaries is None else auxiliaries
-        return np.concatenate([quantities[self.tradable], rest])
 
     def asks_for_capital(self, h: Array | None) -> str:
         """Of an empty book without capital: the first contract that has to trade (h: the answer, None: there is none).
@@ -86,6 +87,24 @@ class Problem:
             return ""
         moved = default if h is None else default & (h != self.program.start)
         return self.program.columns[int(np.argmax(moved))] if moved.any() else ""
+
+    def boxed(self, buy: Array, sell: Array) -> Problem:
+        """The same with at most so much bought and sold of each contract (N each, contracts): whole lots of it."""
+        p, columns = self.program, self.columns
+        lot = np.where(p.lot > 0, p.lot, 1.0)
+        most_bought, most_sold = (
+            np.floor(columns.of_limit(limit, np.inf) / lot + _LOT_ROUNDING) * lot for limit in (buy, sell)
+        )
+        lower, upper = np.maximum(p.lower, p.start - most_sold), np.minimum(p.upper, p.start + most_bought)
+        empty = lower > upper
+        if empty.any():
+            name = p.columns[int(np.argmax(empty))]
+            raise InfeasibleError(f"{name}: what it must trade is more than its line may; widen one of the two limits")
+        return replace(
+            self, program=replace(p, lower=lower, upper=upper),
+            default_lower=self.default_lower & (lower == p.lower),
+            default_upper=self.default_upper & (upper == p.upper),
+        )  # fmt: skip
 
     def at_default_box(self, h: Array, tolerance: float = 1e-6) -> list[str]:
         """Contracts whose quantity touches a default bound: the problem is unbounded there."""

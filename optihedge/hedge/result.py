@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from optihedge.hedge.baselines import baselines, why_no_trade
+from optihedge.hedge import report
+from optihedge.hedge.answer import Answer
+from optihedge.hedge.baselines import baselines
+from optihedge.hedge.costs import HOLDING, TRADING, cost_series, told_costs, uncharged
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.rolls import roll_plan
-from optihedge.hedge.terms.objective import Variance
+from optihedge.hedge.spec import HedgeSpec
 from optihedge.market.snapshot import Market
 from optihedge.program.certificate import Certificate
 from optihedge.program.program import VOLATILITY_UNIT, Program, row_values, row_violations
+from optihedge.program.status import Status
 from optihedge.risk.contract_risk import ContractRisk
 from optihedge.risk.root import Risk
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from optihedge.hedge.model import HedgeModel
-
 Array = np.ndarray
 _MATERIAL = 0.1  # share of variance below which a hedge is noise
-_ROWS = 40  # of each table that a report shows
-_DUST = 1e-6  # of a lot, of the largest shadow price: what tables leave out
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,26 +36,53 @@ class Hedge:
 
     model, market      what was asked, betas included in the market's exposures
     risk_model         the Risk that was fitted, or None
-    problem            the Program and the way from its columns back to contracts
-    h, multipliers     quantities by column, multipliers by row; `limit_multiplier` of the volatility limit
-    certificate        what is proved
-    relaxation         limits that gave way, or None: have (the limit), need (the limit used instead), change
+    answer             what is proved of the problem; its parts are at hand here under their own names
     """
 
-    model: HedgeModel
+    model: HedgeSpec
     market: Market
     risk_model: Risk | ContractRisk | None
-    problem: Problem
-    h: Array
-    multipliers: Array
-    limit_multiplier: float
-    certificate: Certificate
-    relaxation: pd.DataFrame | None = None
+    answer: Answer
+
+    @property
+    def problem(self) -> Problem:
+        """The optimisation and the way from its columns back to contracts."""
+        return self.answer.problem
 
     @property
     def program(self) -> Program:
         """What the solver saw."""
-        return self.problem.program
+        return self.answer.problem.program
+
+    @property
+    def h(self) -> Array:
+        """Quantities by column of the Program."""
+        return self.answer.h
+
+    @property
+    def multipliers(self) -> Array:
+        """By row of the Program; a limit's shadow price is minus its multiplier."""
+        return self.answer.multipliers
+
+    @property
+    def limit_multiplier(self) -> float:
+        """Of the volatility limit."""
+        return self.answer.limit_multiplier
+
+    @property
+    def certificate(self) -> Certificate:
+        """What is proved."""
+        return self.answer.certificate
+
+    @property
+    def status(self) -> Status:
+        """What is proved, in a word."""
+        return self.answer.status
+
+    @property
+    def relaxation(self) -> pd.DataFrame | None:
+        """Limits that gave way, or None: have (the limit), need (the limit used instead), change."""
+        return self.answer.relaxation
 
     @cached_property
     def before(self) -> pd.Series:
@@ -66,7 +92,7 @@ class Hedge:
     @cached_property
     def after(self) -> pd.Series:
         """Quantities after, contracts."""
-        return pd.Series(self.problem.quantities(self.h), index=self.problem.names, name="after")
+        return pd.Series(self.problem.columns.to_contracts(self.h), index=self.problem.names, name="after")
 
     @cached_property
     def trades(self) -> pd.Series:
@@ -75,11 +101,12 @@ class Hedge:
 
     def with_quantities(self, h: Array, certificate: Certificate) -> Hedge:
         """The same request answered by other quantities (n columns): whole lots, say. Everything is recomputed."""
-        return replace(self, h=np.asarray(h, dtype=float), certificate=certificate)
+        return replace(self, answer=replace(self.answer, h=np.asarray(h, dtype=float), certificate=certificate))
 
     @cached_property
     def limits(self) -> pd.DataFrame:
-        """Every limit: before, after, target, lower, upper, violation, shadow price (see `shadow_prices`), unit, term.
+        """Every limit: before, after, target, lower, upper, violation, shadow price (see `shadow_prices`), unit, term,
+        and kind: hard or soft, whether a hedge exists, whether it gave way.
 
         One that no tradable contract moves is listed too, as it stands. A limit that gave way is listed as it was
         given, with its violation.
@@ -87,7 +114,7 @@ class Hedge:
         p, offset = self.program, self.problem.row_offset
         live = pd.DataFrame(
             {
-                "before": row_values(p, self.problem.columns(self.problem.start)) + offset,
+                "before": row_values(p, self.problem.columns.to_columns(self.problem.start)) + offset,
                 "after": row_values(p, self.h) + offset,
                 "target": self.problem.row_targets,
                 "lower": p.row_lower + offset,
@@ -96,6 +123,7 @@ class Hedge:
                 "shadow_price": -self.multipliers,
                 "unit": list(self.problem.row_units),
                 "term": list(self.problem.row_terms),
+                "kind": np.where(np.isinf(p.row_penalty), "hard", "soft"),
             },
             index=pd.Index(p.row_names, name="limit", dtype=object),
         )
@@ -105,7 +133,9 @@ class Hedge:
             live.loc[name, ["before", "after", "violation"]] = (measure(self.problem.start), after, missed)
         live = live[p.row_tier >= 0]
         fixed = self.problem.decided
-        stuck = fixed.assign(before=fixed["value"], after=fixed["value"], shadow_price=0.0)[list(live.columns)]
+        kind = np.where(np.isinf(fixed["penalty"]), "hard, no hedge", "soft, no hedge")
+        stuck = fixed.assign(before=fixed["value"], after=fixed["value"], shadow_price=0.0, kind=kind)
+        stuck = stuck[list(live.columns)]
         parts = [part for part in (live, self._volatility_row(live.columns), stuck.rename_axis("limit")) if len(part)]
         return self._as_given(pd.concat(parts) if parts else live)
 
@@ -116,6 +146,7 @@ class Hedge:
         above = moved.index[moved["need"] > moved["have"]]
         below = moved.index.difference(above)
         limits.loc[above, "upper"], limits.loc[below, "lower"] = moved["have"][above], moved["have"][below]
+        limits.loc[moved.index, "kind"] = "hard, gave way"
         of = limits.loc[moved.index]
         beyond = np.maximum(of["lower"] - of["after"], of["after"] - of["upper"])
         limits.loc[moved.index, "violation"] = np.maximum(beyond, 0.0)
@@ -127,10 +158,11 @@ class Hedge:
             return pd.DataFrame(columns=columns)
         after = limit.volatility(self.h)
         row = {
-            "before": limit.volatility(self.problem.columns(self.problem.start)), "after": after, "target": np.nan,
+            "before": limit.volatility(self.problem.columns.to_columns(self.problem.start)), "after": after,
+            "target": np.nan,
             "lower": -np.inf, "upper": limit.limit, "violation": max(after - limit.limit, 0.0),
             "shadow_price": -self.limit_multiplier * limit.limit, "unit": VOLATILITY_UNIT,
-            "term": limit.name,
+            "term": limit.name, "kind": "hard",
         }  # fmt: skip
         return pd.DataFrame([row], index=pd.Index([limit.name], name="limit"))[list(columns)]
 
@@ -175,29 +207,65 @@ class Hedge:
         return not alone > 0 or bool(volatility.min() ** 2 <= (1 - _MATERIAL) * alone**2)
 
     @cached_property
-    def costs_by_contract(self) -> pd.DataFrame:
-        """Cost of each contract under each term, base currency: trading it and holding it over the horizon."""
+    def told_costs(self) -> pd.DataFrame:
+        """What each contract will cost, base currency: see `optihedge.hedge.costs.told_costs`."""
+        return told_costs(self.market, self.problem, self.problem.start, self.after.to_numpy())
+
+    @cached_property
+    def costs(self) -> pd.Series:
+        """What the hedge will cost, all of it, whatever the objective saw: base currency.
+
+        spread, fees, depth, impact, other and their sum `trading`; funding, borrow, financing of the whole book over
+        the horizon and their sum `holding`, where income is below 0; `total` is both. `charges` are the objective's.
+        """
+        return cost_series(self.told_costs)
+
+    @cached_property
+    def charges_by_contract(self) -> pd.DataFrame:
+        """What each term charged each contract in the objective, base currency."""
         before, after = self.problem.start, self.after.to_numpy()
         columns = {label: cost.by_contract(before, after) for label, cost in self.problem.costs.items()}
         return pd.DataFrame(columns, index=self.problem.names)
 
     @cached_property
-    def costs(self) -> pd.Series:
-        """Cost by term, base currency, and their total; soft limits' penalties included."""
-        costs = self.costs_by_contract.sum()
+    def charges(self) -> pd.Series:
+        """What the objective saw beside risk, by term, base currency: costs, views, soft limits' penalties, `total`."""
+        charges = self.charges_by_contract.sum()
         for label, cost in self.problem.auxiliary_costs.items():
             if cost.any():
-                costs[label] = float(cost @ self.h)
+                charges[label] = float(cost @ self.h)
         soft = np.isfinite(self.program.row_penalty)
         if soft.any():
-            costs["penalties"] = float(self.program.row_penalty[soft] @ row_violations(self.program, self.h)[soft])
-        costs["total"] = costs.sum()
-        return costs.astype(float).rename("cost")
+            missed = row_violations(self.program, self.h)[soft]
+            charges["penalties"] = float(self.program.row_penalty[soft] @ missed)
+        charges["total"] = charges.sum()
+        return charges.astype(float).rename("charge")
+
+    @cached_property
+    def cost_table(self) -> pd.DataFrame:
+        """`costs` beside the part of each that the objective saw (`charged`), base currency."""
+        seen = pd.Series(0.0, index=self.costs.index)
+        for label, covers in self.problem.covers.items():
+            if label in self.problem.costs:
+                kinds = [kind for kind in covers if kind in seen.index] or ([] if covers else ["other"])
+                if kinds:
+                    seen[kinds[0]] += float(self.charges_by_contract[label].sum())
+        seen["trading"] = seen[list(TRADING)].sum()
+        seen["holding"] = seen[list(HOLDING)].sum()
+        seen["total"] = seen["trading"] + seen["holding"]
+        table = pd.DataFrame({"cost": self.costs, "charged": seen}).rename_axis("part")
+        sums = table.index.isin(["trading", "holding", "total"])
+        return table[sums | (table != 0).any(axis=1)]
+
+    @cached_property
+    def uncharged(self) -> tuple[str, ...]:
+        """Costs that these contracts have and no term of the model charges, a sentence each."""
+        return uncharged(self.market, self.problem)
 
     @cached_property
     def rolls(self) -> pd.DataFrame:
         """Traded legs that expire before the risk they hedge, and what to roll them into: see `roll_plan`."""
-        return roll_plan(self.market, self.before, self.trades[self.trades.abs() > _DUST])
+        return roll_plan(self.market, self.before, self.trades[self.trades.abs() > report.DUST])
 
     @cached_property
     def shadow_prices(self) -> pd.Series:
@@ -232,82 +300,13 @@ class Hedge:
             title: tuple((greeks[name] * held).groupby(group.to_numpy()).sum() for held in (self.before, self.after))
             for title, (name, group) in panels.items()
         }
-        return plot_hedge(self.baselines, grouped, self.market.base_currency, self._headline()[0])
-
-    def _headline(self) -> list[str]:
-        lines = [f"Hedge {self.model.name}".rstrip() + f" as of {self.market.as_of:%Y-%m-%d %H:%M} UTC, "
-                 f"in {self.market.base_currency}, horizon {self.model.horizon}"]  # fmt: skip
-        if len(self.risk):
-            before, after = self.risk.loc["volatility"]
-            less = f" ({after / before - 1:+.1%})" if before > 0 else ""
-            penalties = self.costs.get("penalties", 0.0)
-            cost = f"cost {self.costs['total'] - penalties:,.6g}"
-            cost += f", penalties {penalties:,.6g}" if penalties > 0 else ""
-            lines.append(f"volatility per day {before:,.6g} -> {after:,.6g}{less}, {cost}")
-            if not self.material:
-                lines.append("nothing material to remove: no hedge here takes a tenth off the book's variance")
-            for term in self.model.objective:
-                if isinstance(term, Variance):
-                    aversion = term.at(self.problem.size)
-                    if self.problem.start.any() and not (self.trades.abs() > _DUST).any():
-                        reason = why_no_trade(self.market, self.problem, self.baselines, aversion)
-                        lines += [reason] if reason else []
-                    horizon = float(np.sqrt(self.risk.loc["variance", "after"]))
-                    lines.append(
-                        f"aversion {aversion:.4g}: one unit less volatility over the horizon is worth "
-                        f"{aversion * horizon:.3g} here; objective = aversion / 2 x variance + cost + carry"
-                    )
-        return lines
-
-    def _tables(self) -> dict[str, pd.DataFrame]:
-        lots = self.market.instruments["lot"].to_numpy(dtype=float)[self.problem.positions]
-        moved = self.trades.abs() > _DUST * lots
-        trades = pd.DataFrame({"before": self.before, "trade": self.trades, "after": self.after})[moved]
-        size = trades["trade"].abs() * self.market.notional.reindex(trades.index)
-        exposures = self.exposures
-        told = exposures["target"].notna() | (exposures[["before", "after"]] != 0).any(axis=1)
-        tables = {
-            "trades": trades.loc[size.sort_values(ascending=False, kind="stable").index],
-            "exposures": exposures[told],
-            "costs": self.costs.to_frame(),
-        }
-        price = self.limits["shadow_price"].abs()
-        binding = self.limits[(price > _DUST * price.max()) | (self.limits["violation"] > 0)]
-        if len(binding):
-            tables["binding limits"] = binding[["after", "lower", "upper", "violation", "shadow_price", "unit"]]
-        if len(self.rolls):
-            tables["to roll"] = self.rolls
-        if self.relaxation is not None:
-            tables["limits that gave way"] = self.relaxation
-        if self.problem.variance is not None:
-            tables["baselines"] = self.baselines
-        return tables
+        return plot_hedge(self.baselines, grouped, self.market.base_currency, report.headline(self)[0])
 
     def __str__(self) -> str:
-        parts = ["\n".join(self._headline())]
-        for name, table in self._tables().items():
-            text = _finite(table.iloc[:_ROWS]).to_string(float_format="{:,.6g}".format, na_rep="")
-            parts.append(f"{name}\n{text}{_more(table)}")
-        notes = "\n".join(f"note: {note}" for note in self.problem.notes)
-        return "\n\n".join([part for part in (*parts, notes, str(self.certificate)) if part])
+        return report.text(self)
 
     def __repr__(self) -> str:
-        return f"<Hedge {self.model.name or self.certificate.status}: {int((self.trades != 0).sum())} trades>"
+        return f"<Hedge {self.model.name or self.status}: {int((self.trades != 0).sum())} trades>"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<p>{escape(line)}</p>" for line in self._headline())
-        tables = ""
-        for name, table in self._tables().items():
-            body = _finite(table.iloc[:_ROWS]).to_html(float_format="{:,.6g}".format, na_rep="", escape=True)
-            tables += f"<h4>{escape(name)}</h4>{body}{_more(table)}"
-        notes = "".join(f"<p>note: {escape(note)}</p>" for note in self.problem.notes)
-        return f"<div>{head}{tables}{notes}<pre>{escape(str(self.certificate))}</pre></div>"
-
-
-def _finite(table: pd.DataFrame) -> pd.DataFrame:
-    """Without infinities, which a report leaves blank."""
-    return table.apply(lambda column: column.where(np.isfinite(column)) if column.dtype.kind == "f" else column)
-
-
-def _more(table: pd.DataFrame) -> str:
-    return f"\n... and {len(table) - _ROWS} more" if len(table) > _ROWS else ""
+        return report.html(self)

@@ -37,7 +37,7 @@ def trading_costs(market: Market, trades: pd.Series) -> pd.DataFrame:
 
 
 def holding_costs(market: Market, quantities: pd.Series, years: float) -> pd.DataFrame:
-    """Cost of holding quantities (contracts by instrument) for a time: HOLDING, base currency; below 0 is income.
+    """Cost of holding quantities (contracts by instrument) for so many years: HOLDING, base currency; < 0 is income.
 
     Funding at the quoted rate x notional (long pays a positive one), borrow on short market value; 0 where unquoted.
     """

@@ -294,6 +294,14 @@ def column_slopes(p: Program, gap: DualGap, at: Array) -> tuple[Array, Array]:
     return smooth + below, smooth + above
 
 
+def bound_prices(p: Program, h: Array, multipliers: Array, limit_multiplier: float = 0.0) -> Array:
+    """What the objective changes by when the bound that a column rests on moves up by one contract; else 0 (n)."""
+    gap = dual_gap(p, h, clip_multipliers(p, multipliers), limit_multiplier)
+    below, above = column_slopes(p, gap, h)
+    top, bottom = (h >= p.upper) & (p.lower < p.upper), (h <= p.lower) & (p.lower < p.upper)
+    return np.where(top, np.minimum(below, 0), np.where(bottom, np.maximum(above, 0), 0))
+
+
 def snap(p: Program, candidate: Candidate) -> Candidate:
     """The candidate with every column left untraded where trading either way would cost: clears solvers' dust."""
     h, m = np.clip(candidate.h, p.lower, p.upper), clip_multipliers(p, candidate.multipliers)

@@ -1,24 +1,23 @@
-"""Checks before a list may be sent: a line beyond its limit is boxed and the book solved again, else all is held."""
+"""Checks before a list may be sent: how much each line may trade, and what holds the whole list."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
 
 from optihedge.errors import SpecError
 from optihedge.frames import duration, nearest
-from optihedge.hedge.problem import Problem
+from optihedge.hedge.answer import Answer
 from optihedge.hedge.result import Hedge
 from optihedge.program.certificate import RESIDUAL_TOLERANCE, row_tolerances
-from optihedge.program.chain import solve
 from optihedge.program.lots.cone_limits import OwnTerms, other_limits
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.local_search import Neighbourhood
-from optihedge.program.program import Array, objective, row_violations
-from optihedge.trades.lots import round_to_lots, smallest_trades
+from optihedge.program.program import Array, Program, objective, row_violations
+from optihedge.trades.lots import smallest_trades
 
 _LOT_ROUNDING = 1e-9  # of a lot
 
@@ -67,51 +66,14 @@ class Checks:
                 raise SpecError(f"checks: there is no {name}{nearest(name, known)}; there are {', '.join(known)}")
         return cls(**{k: None if v is False and k != "worth" else v for k, v in given.items()})  # type: ignore[arg-type]
 
-
-@dataclass(frozen=True, eq=False)
-class Verdict:
-    """Whether a list may be sent.
-
-    reasons  why it is held (empty: it is not);  notes  lines that were boxed, and what the certificate adds
-    lines    per contract in play: most to buy and to sell (contracts, inf: no limit) and which check allows no more
-    """
-
-    reasons: tuple[str, ...]
-    notes: tuple[str, ...]
-    lines: pd.DataFrame
-
-    @property
-    def held(self) -> bool:
-        """The whole list is held."""
-        return bool(self.reasons)
-
-
-def checked(hedge: Hedge, checks: Checks | None = None) -> tuple[Hedge, Verdict]:
-    """The hedge in whole lots with every line within its limits, and whether its list may be sent.
-
-    If a line is beyond its limit, every contract is boxed at its allowed size and the book solved again, once.
-    """
-    limits = checks if checks is not None else Checks.of(hedge.model.checks)
-    lines = line_limits(hedge, limits)
-    rounded = round_to_lots(hedge)
-    trades = rounded.trades
-    most = lines["buy"].where(trades > 0, lines["sell"])
-    notes = [
-        f"{name} limited to {allowed:.10g} contracts ({lines.at[name, 'check']})"
-        for name, allowed in most[trades.abs() > most * (1 + _LOT_ROUNDING)].items()
-    ]
-    if notes:
-        boxed = _boxed(hedge, lines)
-        if boxed is None:
-            return rounded, Verdict((f"no hedge meets the limits with {'; '.join(notes)}",), (), lines)
-        rounded = round_to_lots(boxed)
-    if rounded.certificate.note:
-        notes.append(rounded.certificate.note)
-    return rounded, Verdict(tuple(list_reasons(rounded, limits)), tuple(notes), lines)
+    @classmethod
+    def none(cls) -> Checks:
+        """Every check off: what is proved and the list's own limits remain."""
+        return cls(max_age=None, displayed=None, volume=None, worth=False)
 
 
 def line_limits(hedge: Hedge, checks: Checks) -> pd.DataFrame:
-    """Per contract in play: the most it may buy and sell (contracts), and the check that allows least."""
+    """Per contract in play: the most it may `buy` and `sell` (contracts), and the check that allows no more of each."""
     market, names = hedge.market, hedge.problem.names
     quotes = market.quotes.loc[names]
     limits = {"no limit": np.full((len(names), 2), np.inf)}
@@ -129,19 +91,34 @@ def line_limits(hedge: Hedge, checks: Checks) -> pd.DataFrame:
         most = np.divide(checks.line_notional, notional, out=np.full(len(names), np.inf), where=notional > 0)
         limits[f"{checks.line_notional:,.0f} of notional a line"] = np.stack([most, most], axis=1)
     table = np.stack(list(limits.values()))
-    least = table.min(axis=0)
-    which = table.min(axis=2).argmin(axis=0)
-    return pd.DataFrame({"buy": least[:, 0], "sell": least[:, 1], "check": np.array(list(limits))[which]}, index=names)
+    least, which = table.min(axis=0), np.array(list(limits))[table.argmin(axis=0)]
+    return pd.DataFrame(
+        {"buy": least[:, 0], "sell": least[:, 1], "buy_check": which[:, 0], "sell_check": which[:, 1]}, index=names
+    )
 
 
-def list_reasons(hedge: Hedge, checks: Checks) -> list[str]:
-    """Why the whole list must be held; empty where it may be sent."""
-    reasons = []
-    certificate = hedge.certificate
-    if certificate.status != "rounded":
-        why = certificate.note or "see its certificate"
-        reasons.append(f"the hedge is {certificate.status}, not proved optimal: {why}")
-    reasons += _further_outside(hedge) + _beyond(hedge)
+def over_their_limits(trades: pd.Series, lines: pd.DataFrame) -> list[str]:
+    """A note for each trade (contracts) beyond what its line may: how many it is limited to, and by which check."""
+    buys = trades > 0
+    most = lines["buy"].where(buys, lines["sell"])
+    check = lines["buy_check"].where(buys, lines["sell_check"])
+    return [
+        f"{name} limited to {allowed:.10g} contracts ({check[name]})"
+        for name, allowed in most[trades.abs() > most * (1 + _LOT_ROUNDING)].items()
+    ]
+
+
+def list_reasons(hedge: Hedge, checks: Checks, first: Answer) -> list[str]:
+    """Why the whole list must be held; empty where it may be sent.
+
+    first   the answer before lines were limited: its limits are what the list is judged by
+    """
+    boxed = hedge.answer.asked is not first.asked
+    judge = hedge.program if hedge.answer.relaxed else first.problem.program
+    reasons = _further_outside(hedge, judge) + _beyond(hedge, judge, 0.0)
+    if boxed and hedge.answer.relaxed:  # what gave way for the lines' sake may not leave the book worse than it is
+        asked = hedge.answer.asked.program
+        reasons += _further_outside(hedge, asked) + _beyond(hedge, asked, 1.0)
     program, start = hedge.program, np.clip(hedge.program.start, hedge.program.lower, hedge.program.upper)
     idle_feasible = bool((row_violations(program, start)[np.isinf(program.row_penalty)] <= 0).all())
     idle_feasible &= bool((start == program.start).all()) and _within_volatility(hedge, start)
@@ -158,14 +135,13 @@ def list_reasons(hedge: Hedge, checks: Checks) -> list[str]:
     return reasons
 
 
-def _further_outside(hedge: Hedge) -> list[str]:
+def _further_outside(hedge: Hedge, program: Program) -> list[str]:
     """Hard limits that end further outside their band than before, and than half the finest traded lot explains.
 
     A band as wide as that lot can be met: lots explain less the wider it is, see `Neighbourhood.allowance`.
     """
-    program = hedge.program
-    around = Neighbourhood(program, Grid.of(program, smallest_trades(hedge)))
-    before = row_violations(program, hedge.problem.columns(hedge.problem.start))
+    around = Neighbourhood(program, Grid.of(hedge.program, smallest_trades(hedge)))
+    before = row_violations(program, hedge.problem.columns.to_columns(hedge.problem.start))
     after = row_violations(program, hedge.h)
     allowed = around.allowance(np.round(around.grid.lots(hedge.h)))
     worse = around.hard & (after > np.maximum(before, allowed) + row_tolerances(program, hedge.h))
@@ -176,13 +152,15 @@ def _further_outside(hedge: Hedge) -> list[str]:
     ]
 
 
-def _beyond(hedge: Hedge) -> list[str]:
-    """The volatility limit and the user's own constraints that the list breaks: lots excuse nothing here."""
-    program = hedge.program
+def _beyond(hedge: Hedge, program: Program, forgiven: float) -> list[str]:
+    """The volatility limit and the user's own constraints that the list breaks: lots excuse nothing here.
+
+    forgiven   of what they are broken by before trading, this share
+    """
     own = OwnTerms(program) if program.cvxpy_terms else None
     after = other_limits(program, hedge.h, own)
-    over = after[after["violation"] > RESIDUAL_TOLERANCE * after["scale"]]
-    before = other_limits(program, hedge.problem.columns(hedge.problem.start), own)["violation"]
+    before = other_limits(program, hedge.problem.columns.to_columns(hedge.problem.start), own)["violation"]
+    over = after[after["violation"] > forgiven * before + RESIDUAL_TOLERANCE * after["scale"]]
     return [
         f"{name} would end {row.violation:,.6g} {row.unit} beyond its limit, {before[name]:,.6g} now"
         for name, row in zip(over.index, over.itertuples(), strict=True)
@@ -196,30 +174,3 @@ def _within_volatility(hedge: Hedge, h: Array) -> bool:
 
 def _times(factor: float, size: Array) -> Array:
     return np.where(np.isnan(size), np.inf, factor * size)
-
-
-def _boxed(hedge: Hedge, lines: pd.DataFrame) -> Hedge | None:
-    """The hedge with every trade within `lines` as boxes, solved cold; None where nothing meets the limits."""
-    problem, program = hedge.problem, hedge.program
-    free = np.full(len(program.columns) - int(problem.tradable.sum()), np.inf)
-    lot = np.where(program.lot > 0, program.lot, 1.0)
-    buy, sell = (
-        np.floor(np.concatenate([lines[side].to_numpy()[problem.tradable], free]) / lot + _LOT_ROUNDING) * lot
-        for side in ("buy", "sell")
-    )
-    lower, upper = np.maximum(program.lower, program.start - sell), np.minimum(program.upper, program.start + buy)
-    if (lower > upper).any():
-        return None
-    smaller: Problem = replace(
-        problem,
-        program=replace(program, lower=lower, upper=upper),
-        default_lower=problem.default_lower & (lower == program.lower),
-        default_upper=problem.default_upper & (upper == program.upper),
-    )
-    solution = solve(smaller.program, solver=hedge.model.solver)
-    if solution.certificate.status != "optimal":
-        return None
-    return replace(
-        hedge, problem=smaller, h=solution.h, multipliers=solution.multipliers,
-        limit_multiplier=solution.limit_multiplier, certificate=solution.certificate,
-    )  # fmt: skip

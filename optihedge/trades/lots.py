@@ -68,7 +68,7 @@ def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:
     if hedge.program.volatility_limit is not None:
         units[hedge.program.volatility_limit.name] = VOLATILITY_UNIT
     beyond_band = rounding.rows[over(rounding.rows)]
-    before = row_violations(hedge.program, hedge.problem.columns(hedge.problem.start))
+    before = row_violations(hedge.program, hedge.problem.columns.to_columns(hedge.problem.start))
     outside = dict(zip(hedge.program.row_names, before, strict=True))
     texts = []
     for name, row in zip(beyond_band.index, beyond_band.itertuples(), strict=True):

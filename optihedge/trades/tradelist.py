@@ -1,33 +1,218 @@
-"""The trade list: what to send where, one line per trade, the same bytes for the same inputs."""
+"""TradeList: what may be sent. Every list is made by one function, and only a list that may be sent can be written."""
 
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from optihedge.errors import InfeasibleError, SolverError, SpecError
+from optihedge.files import write_text
 from optihedge.frames import plain_text
+from optihedge.hedge.answer import answer
+from optihedge.hedge.costs import HOLDING, TRADING
+from optihedge.hedge.report import cost_words
 from optihedge.hedge.result import Hedge
+from optihedge.market.costs import trading_costs
 from optihedge.market.instruments import types_of, venue_amounts
 from optihedge.market.snapshot import Market
-from optihedge.program.program import risk_gradient, row_values
+from optihedge.program.status import Status
+from optihedge.trades.checks import Checks, line_limits, list_reasons, over_their_limits
+from optihedge.trades.export import PRICE_DIGITS, csv_text, outward, rounded_to
 from optihedge.trades.lots import round_to_lots
+from optihedge.trades.reasons import reasons
 
 COLUMNS = (
     "as_of", "book", "order_id", "instrument", "venue", "side", "quantity", "venue_amount", "lot", "price",
     "limit_price", "notional", "cost", "reason", "model", "model_hash",
 )  # fmt: skip
-_MONEY_DIGITS, _PRICE_DIGITS = 6, 12  # significant; two decimals at least
-_NOISE = 1e-6  # of what a trade takes off risk: a row that it serves by less does not bind
+_MONEY_DIGITS = 6  # significant; two decimals at least
+_UNCHECKED = "the list's checks were switched off by its caller"
+_PROVED = (Status.OPTIMAL, Status.ROUNDED)
 
 
-def trade_list(hedge: Hedge, *, book: str = "") -> pd.DataFrame:
-    """The list of a hedge, rounded to whole lots where it is not yet: see `trade_table`. `book`: its name."""
-    rounded = round_to_lots(hedge)
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TradeList:
+    """The trades of a hedge as they may be sent, or why they may not. Made by `TradeList.of` alone.
+
+    hedge     the hedge in whole lots, every line within its limits: what the list would bring about
+    book      the book's name;  proposed  its lines (COLUMNS), whether they may be sent or not
+    reasons   why the whole list is held; none: it may be sent
+    notes     lines that were limited and by what, limits that whole lots miss, what was not checked
+    lines     per contract in play the most it may buy and sell (contracts) and the check that allows no more
+    checked   False where the caller switched its checks off
+
+    >>> import optihedge as oh, tempfile
+    >>> folder = oh.write_example(tempfile.mkdtemp())
+    >>> market, book = oh.read_market(folder), oh.read_book(folder / "book.csv")
+    >>> trades = oh.trade_list(oh.load_model("beta_hedge").hedge(market, book))
+    >>> trades.held, list(trades["side"])
+    (False, ['SELL'])
+    """
+
+    hedge: Hedge
+    book: str
+    proposed: pd.DataFrame
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    lines: pd.DataFrame
+    checked: bool
+
+    @classmethod
+    def of(
+        cls,
+        hedge: Hedge,
+        *,
+        book: str = "",
+        checks: Checks | Mapping[str, object] | Literal["model"] | None = "model",
+        deadline: float | None = None,
+    ) -> TradeList:
+        """Round to whole lots, limit each line to what its checks allow, answer again within these, check the list.
+
+        checks    "model": the hedging model's own (else the defaults); a Checks or a table of its fields; None: none,
+                  which the list says on every line
+        deadline  seconds for all of it; a list that is not ready by then is held
+        """
+        ends = None if deadline is None else time.perf_counter() + deadline
+        given = hedge.model.checks if isinstance(checks, str) else checks
+        limits = Checks.none() if checks is None else Checks.of(given)  # type: ignore[arg-type]
+        lines = line_limits(hedge, limits)
+        why, notes = _unproved(hedge), []
+        try:
+            listed = round_to_lots(hedge)
+            over = over_their_limits(listed.trades, lines)
+            if over and not why:
+                notes += over
+                listed = round_to_lots(_within(hedge, lines, ends))
+                why = _unproved(listed)
+            why = why or list_reasons(listed, limits, hedge.answer)
+        except (InfeasibleError, SolverError) as error:
+            listed = hedge if hedge.status is Status.ROUNDED else _unmoved(hedge)
+            limited = "; ".join(notes)
+            why = [f"no hedge meets the limits with {limited}: {error}" if notes else f"{error.code}: {error}"]
+        if ends is not None and time.perf_counter() > ends:
+            why = [*why, f"not ready within its deadline of {deadline:g} s"]
+        notes += [listed.certificate.note] if listed.certificate.note and listed.certificate.note not in why else []
+        notes += [_UNCHECKED] if checks is None else []
+        proposed = _lines(listed, book, checked=checks is not None)
+        return cls(hedge=listed, book=book, proposed=proposed, reasons=tuple(why), notes=tuple(notes), lines=lines,
+                   checked=checks is not None)  # fmt: skip
+
+    @property
+    def held(self) -> bool:
+        """The whole list is held: there are no orders."""
+        return bool(self.reasons)
+
+    @property
+    def verdict(self) -> str:
+        """One word: send, held, or empty where there is nothing to trade."""
+        return "held" if self.held else "send" if len(self.proposed) else "empty"
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The lines to send, COLUMNS; none where the list is held."""
+        return self.proposed.iloc[:0] if self.held else self.proposed
+
+    @cached_property
+    def costs(self) -> pd.Series:
+        """What the list will cost, base currency: see `Hedge.costs`; `trading` is the sum of its lines. Held: 0."""
+        costs = self.hedge.costs.copy()
+        if self.held:
+            costs[[*TRADING]] = 0.0
+        costs["trading"] = float(self.table["cost"].sum())
+        costs["total"] = costs["trading"] + costs[list(HOLDING)].sum()
+        return costs
+
+    def text(self) -> str:
+        """The list as CSV, the same bytes for the same inputs. Raises SpecError where it is held."""
+        if self.held:
+            raise SpecError(f"the list is held, there is nothing to send: {'; '.join(self.reasons)}")
+        return csv_text(self.table)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the bytes of `text`. Raises SpecError where it is held."""
+        return hashlib.sha256(self.text().encode()).hexdigest()
+
+    def to_csv(self, path: str | Path, *, index: bool = False) -> None:
+        """Write the list, whole or not at all. Raises SpecError where it is held, and for an index: it has none."""
+        if index:
+            raise SpecError("a trade list has no index to write; leave index out")
+        write_text(Path(path), self.text())
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, column: str) -> pd.Series:
+        return self.table[column]
+
+    def __str__(self) -> str:
+        head = [f"{self.verdict}: {len(self.proposed)} lines, {cost_words(self.costs)}"]
+        head += [f"HELD: {reason}" for reason in self.reasons] + [f"note: {note}" for note in self.notes]
+        shown = self.proposed.drop(columns=["as_of", "book", "order_id", "model", "model_hash"])
+        return "\n".join([*head, shown.to_string(index=False, float_format="{:,.6g}".format, max_rows=40)])
+
+    def __repr__(self) -> str:
+        return f"<TradeList {self.hedge.model.name}: {self.verdict}, {len(self)} lines>"
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<p>{escape(line)}</p>" for line in str(self).split("\n", 1)[0].splitlines())
+        told = "".join(f"<p>{escape(x)}</p>" for x in (*(f"HELD: {r}" for r in self.reasons), *self.notes))
+        return f"<div>{head}{told}{self.proposed.to_html(index=False, max_rows=40, escape=True)}</div>"
+
+
+def trade_list(
+    hedge: Hedge,
+    *,
+    book: str = "",
+    checks: Checks | Mapping[str, object] | Literal["model"] | None = "model",
+    deadline: float | None = None,
+) -> TradeList:
+    """The list of a hedge: see `TradeList.of`."""
+    return TradeList.of(hedge, book=book, checks=checks, deadline=deadline)
+
+
+def checked(hedge: Hedge, checks: Checks | Mapping[str, object] | None = None) -> tuple[Hedge, TradeList]:
+    """The hedge that the list would bring about, and the list, which says whether it may be sent."""
+    made = TradeList.of(hedge, checks="model" if checks is None else checks)
+    return made.hedge, made
+
+
+def _unproved(hedge: Hedge) -> list[str]:
+    if hedge.status in _PROVED:
+        return []
+    why = hedge.certificate.note or "see its certificate"
+    return [f"the hedge is {hedge.status}, not proved optimal: {why}"]
+
+
+def _within(hedge: Hedge, lines: pd.DataFrame, ends: float | None) -> Hedge:
+    """The hedge with every trade within its line, answered as the first one was, cold."""
+    boxed = hedge.answer.asked.boxed(lines["buy"].to_numpy(float), lines["sell"].to_numpy(float))
+    left = None if ends is None else max(ends - time.perf_counter(), 0.0)
+    model = hedge.model
+    return replace(hedge, answer=answer(boxed, solver=model.solver, on_infeasible=model.on_infeasible, deadline=left))
+
+
+def _unmoved(hedge: Hedge) -> Hedge:
+    """The hedge that trades nothing, for a list that could not be made."""
+    start = np.clip(hedge.program.start, hedge.program.lower, hedge.program.upper)
+    return hedge.with_quantities(start, replace(hedge.certificate, status=Status.FAILED))
+
+
+def _lines(hedge: Hedge, book: str, *, checked: bool) -> pd.DataFrame:
+    why = reasons(hedge)
     return trade_table(
-        rounded.market, rounded.trades, book=book, model=rounded.model.name, model_hash=rounded.model.fingerprint,
-        reasons=reasons(rounded),
+        hedge.market, hedge.trades, book=book, model=hedge.model.name, model_hash=hedge.model.fingerprint,
+        costs=hedge.told_costs[list(TRADING)].sum(axis=1, skipna=False),
+        reasons=why if checked else "NOT CHECKED: " + why.astype(str),
     )  # fmt: skip
 
 
@@ -38,6 +223,7 @@ def trade_table(
     book: str = "",
     model: str = "",
     model_hash: str = "",
+    costs: pd.Series | None = None,
     reasons: pd.Series | None = None,
 ) -> pd.DataFrame:
     """The list of `trades` (contracts by instrument, positive buys), COLUMNS, in the market's order of instruments.
@@ -46,8 +232,8 @@ def trade_table(
                   negative: USD of a Deribit future, coin of its options, contracts elsewhere
     price         reference price, limit_price the far side of the quote rounded outwards to the tick, both in the
                   instrument's price units; a sell's is at least one tick where the price cannot be negative
-    notional      base currency;  cost  half-spread and fees expected, base currency; to cents, and below a thousand to
-                  six significant digits
+    notional      base currency;  cost  what the line will cost to trade, all of it (default: see `trading_costs`),
+                  base currency, to a hundredth of a cent
     reason        what the line serves most (see `reasons`)
     order_id      a letter, then a hash of instant, book, model, instrument, quantity and limit price: the same order
                   has the same id in every run, an order at another price another one; no spreadsheet reads a number
@@ -65,8 +251,7 @@ def trade_table(
     far = np.where(np.isfinite(far), far, price)
     limit, least = outward(far, tick, buys), np.where(buys | kind["signed"], 0.0, tick)
     limit = np.where(least > 0, np.maximum(limit, least), limit)
-    spread = market.trade_cost.loc[names].to_numpy(float)
-    expected = np.abs(quantity) * (np.where(buys, spread[:, 0], spread[:, 1]) + market.fees[names].to_numpy(float))
+    expected = trading_costs(market, trades).sum(axis=1) if costs is None else costs.reindex(names)
     as_of = market.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
     lines = zip(names, exact, map(repr, limit.tolist()), strict=True)
     table = pd.DataFrame(
@@ -80,10 +265,10 @@ def trade_table(
             "quantity": np.round(quantity, 10),
             "venue_amount": np.round(np.abs(quantity) * venue_amounts(instruments), 10),
             "lot": lot,
-            "price": rounded_to(price, _PRICE_DIGITS),
+            "price": rounded_to(price, PRICE_DIGITS),
             "limit_price": limit,
             "notional": rounded_to(np.abs(quantity) * market.notional[names].to_numpy(float), _MONEY_DIGITS),
-            "cost": rounded_to(expected, _MONEY_DIGITS),
+            "cost": rounded_to(expected.to_numpy(float), _MONEY_DIGITS, 4),
             "reason": "" if reasons is None else reasons.reindex(names).fillna("").to_numpy(),
             "model": model,
             "model_hash": model_hash,
@@ -93,63 +278,6 @@ def trade_table(
     for column in ("book", "instrument", "venue", "reason", "model"):
         table[column] = [plain_text(text) for text in table[column]]
     return table
-
-
-def reasons(hedge: Hedge) -> pd.Series:
-    """By traded contract what its trade serves most: a limit's name, or 'risk'; 'rounding' if nothing.
-
-    A trade x serves a row by -multiplier a x, risk by what it takes off 1/2 variance (the mean gradient before and
-    after, so that trades' parts add up), a volatility limit by its multiplier times the same; all in base currency.
-    A trade that serves risk most is still there for a binding row that was outside its limits, if it does a larger
-    part of bringing that row back than of taking risk off. One that serves nothing may do so too; else it may be one of
-    several that take risk off together, as its marginal risk at the answer says.
-    """
-    p, problem = hedge.program, hedge.problem
-    count = int(problem.tradable.sum())
-    trade = hedge.h - p.start
-    rows, middle = p.rows.toarray(), p.start + trade / 2  # a quadratic's mean gradient is that of the middle
-    before = row_values(p, p.start)
-    outside = np.maximum(before - p.row_upper, 0) - np.maximum(p.row_lower - before, 0)
-    back = np.clip(-rows * trade / np.where(outside == 0, np.inf, outside)[:, None], 0, 1)  # part of the way back
-    risk = -risk_gradient(p, middle) * trade
-    served = [risk, *(-hedge.multipliers[:, None] * rows * trade)]
-    labels = np.array(["risk", *problem.row_limits], dtype=object)
-    if p.volatility_limit is not None:
-        served.append(-hedge.limit_multiplier * risk_gradient(p.volatility_limit, middle) * trade)
-        labels = np.append(labels, p.volatility_limit.name)
-    money = np.array(served)
-    best = np.where(money.max(axis=0) > 0, money.argmax(axis=0), -1)
-    binding = money[1 : 1 + len(rows)] > _NOISE * np.abs(risk)
-    part_of_risk = np.divide(risk, risk.sum(), out=np.ones_like(risk), where=risk.sum() > 0)
-    ahead = np.where(best == -1, back, np.where((best == 0) & binding & (back > part_of_risk), back, 0.0))
-    if len(rows):
-        best = np.where(ahead.max(axis=0) > 0, 1 + ahead.argmax(axis=0), best)
-    together = -risk_gradient(p, hedge.h) * trade > 0
-    best = np.where((best == -1) & together, 0, best)
-    named = np.where(best >= 0, labels[best], "rounding")
-    return pd.Series(named[:count], index=problem.names[problem.tradable], dtype=object)[trade[:count] != 0]
-
-
-def outward(price: np.ndarray, tick: np.ndarray, buys: np.ndarray) -> np.ndarray:
-    """Prices rounded to their tick, up for a buy and down for a sell; tick 0 leaves a price as it is."""
-    step = np.where(tick > 0, tick, 1.0)
-    exact = price / step
-    whole = np.round(exact)
-    near = np.abs(exact - whole) <= 1e-9 * np.maximum(np.abs(exact), 1.0)
-    steps = np.where(near, whole, np.where(buys, np.ceil(exact), np.floor(exact)))
-    return rounded_to(np.where(tick > 0, steps * step, price), _PRICE_DIGITS)
-
-
-def rounded_to(values: np.ndarray, digits: int) -> np.ndarray:
-    """Values to so many significant digits, and to two decimals at least."""
-    size = np.abs(np.where(np.isfinite(values) & (values != 0), values, 1.0))
-    decimals = np.clip(digits - 1 - np.floor(np.log10(size)), 2, 300).astype(int)
-    return np.array([round(float(v), int(d)) for v, d in zip(values, decimals, strict=True)], dtype=float) + 0.0
-
-
-def csv_text(table: pd.DataFrame) -> str:
-    """The table as CSV, one way on every machine."""
-    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _order_id(*parts: str) -> str:

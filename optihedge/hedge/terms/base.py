@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from optihedge.errors import SpecError
-
-if TYPE_CHECKING:
-    from optihedge.hedge.builder import ProgramBuilder
+from optihedge.hedge.builder import ProgramBuilder
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,14 @@ class Term:
     def label(self) -> str:
         """The name that reports use; unique within a model."""
         return self.name or self.short_name or type(self).__name__
+
+    @property
+    def covers(self) -> tuple[str, ...]:
+        """Which real costs this term charges: spread, fees, depth, impact, borrow, funding; () where none of these.
+
+        What a term that covers none of them charges on trades is told as `other`.
+        """
+        return ()
 
     def contribute(self, p: ProgramBuilder) -> None:
         """Write this term to the Program under construction."""

@@ -13,7 +13,6 @@ from optihedge.errors import DataError, SpecError
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.terms.base import Term, check_number
 from optihedge.market.costs import depth_hinges, displayed
-from optihedge.market.instruments import annual_funding, types_of
 
 Array = np.ndarray
 
@@ -47,6 +46,10 @@ class Variance(Term):
             return float(self.aversion or 0.0)
         return self.relative / size if size > 0 else 0.0
 
+    @property
+    def covers(self) -> tuple[str, ...]:
+        return ("risk",)
+
     def contribute(self, p: ProgramBuilder) -> None:
         aversion = self.at(p.size)
         form, root = p.variance(), np.sqrt(aversion)
@@ -70,6 +73,10 @@ class SpreadCost(Term):
         super().__post_init__()
         check_number(self.label, "scale", self.scale, 0.0)
 
+    @property
+    def covers(self) -> tuple[str, ...]:
+        return ("spread",)
+
     def contribute(self, p: ProgramBuilder) -> None:
         buy, sell = p.half_spread()
         p.cost(buy=self.scale * buy, sell=self.scale * sell)
@@ -80,6 +87,10 @@ class FeeCost(Term):
     """The venue's one-way fee on each contract traded, its caps applied (a maker's may be negative)."""
 
     short_name: ClassVar[str] = "fees"
+
+    @property
+    def covers(self) -> tuple[str, ...]:
+        return ("fees",)
 
     def contribute(self, p: ProgramBuilder) -> None:
         fee = np.where(p.tradable, p.market.fees.to_numpy(dtype=float)[p.positions], 0.0)
@@ -104,6 +115,10 @@ class ImpactCost(Term):
         check_number(self.label, "coefficient", self.coefficient, 0.0)
         if self.power not in (1.5, 2.0):
             raise SpecError(f"{self.label}: power is {self.power}; the Program knows 2 and 1.5")
+
+    @property
+    def covers(self) -> tuple[str, ...]:
+        return ("impact",)
 
     def contribute(self, p: ProgramBuilder) -> None:
         volume = daily_volume(p, self.volume)
@@ -143,6 +158,10 @@ class DepthCost(Term):
 
     short_name: ClassVar[str] = "depth"
 
+    @property
+    def covers(self) -> tuple[str, ...]:
+        return ("depth",)
+
     def contribute(self, p: ProgramBuilder) -> None:
         if p.market.depth is None:
             raise SpecError(f"{self.label}: the market has no order book; add depth.csv or leave DepthCost out")
@@ -159,10 +178,12 @@ class HoldingCost(Term):
 
     borrow      rate where the quotes have none, decimal per year
     financing   rate paid on long market value, decimal per year
+    funding     also the funding that perpetuals pay at their quoted rate; what they earn is no reason to hold one
     """
 
     borrow: float = 0.0
     financing: float = 0.0
+    funding: bool = False
 
     short_name: ClassVar[str] = "holding"
 
@@ -171,11 +192,20 @@ class HoldingCost(Term):
         check_number(self.label, "borrow", self.borrow, 0.0)
         check_number(self.label, "financing", self.financing)
 
+    @property
+    def covers(self) -> tuple[str, ...]:
+        return ("borrow", "funding") if self.funding else ("borrow",)
+
     def contribute(self, p: ProgramBuilder) -> None:
         rate = p.numbers("borrow_rate", "quotes")
         value = np.maximum(p.market.value.to_numpy(dtype=float)[p.positions], 0.0)
         short = np.where(np.isfinite(rate), rate, self.borrow)
-        p.cost(long=self.financing * value * p.years, short=short * value * p.years)
+        p.assume_rates(short, self.financing)
+        paid = p.funding() if self.funding else np.zeros(len(p.names))
+        p.cost(
+            long=self.financing * value * p.years + np.maximum(paid, 0.0),
+            short=short * value * p.years + np.maximum(-paid, 0.0),
+        )
 
 
 @dataclass(frozen=True)
@@ -196,6 +226,10 @@ class CarryCost(Term):
 
     short_name: ClassVar[str] = "carry"
 
+    @property
+    def covers(self) -> tuple[str, ...]:
+        return ("funding", "carry")
+
     def contribute(self, p: ProgramBuilder) -> None:
         carry = expected_carry(p)
         if self.credit:
@@ -214,14 +248,7 @@ def expected_carry(p: ProgramBuilder) -> Array:
         forecast = p.underlying_volatility()[option] * np.sqrt(p.periods / p.years)
         vega = 100.0 * p.total("vega")[option]
         carry[option] = vega * (forecast**2 - vol**2) / (2 * vol) * np.minimum(p.years / life, 1.0)
-    funding = p.numbers("funding_rate", "quotes")
-    hours = p.numbers("funding_hours", "quotes")
-    kinds = types_of(p.market.instruments)
-    silent = p.names[(kinds["margined"] & ~kinds["dated"])[at] & np.isnan(funding)]
-    if len(silent):
-        p.notes.append(f"{', '.join(map(str, silent))}: no funding_rate, carried at 0")
-    carry -= np.nan_to_num(annual_funding(funding, hours)) * p.years * p.measure("notional")
-    return carry + p.basis_roll()
+    return carry - p.funding() + p.basis_roll()
 
 
 @dataclass(frozen=True)
@@ -232,6 +259,10 @@ class ExpectedReturn(Term):
     scale: float = 1.0
 
     short_name: ClassVar[str] = "expected return"
+
+    @property
+    def covers(self) -> tuple[str, ...]:
+        return ("view",)
 
     def contribute(self, p: ProgramBuilder) -> None:
         rate = np.nan_to_num(p.numbers(self.column))
@@ -254,6 +285,10 @@ class Tracking(Term):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(self.label, "aversion", self.aversion, 0.0)
+
+    @property
+    def covers(self) -> tuple[str, ...]:
+        return ("view",)
 
     def contribute(self, p: ProgramBuilder) -> None:
         goal = self._goal(p)

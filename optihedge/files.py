@@ -1,0 +1,35 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from optihedge.errors import DataError
+
+
+def write_text(path: Path, text: str) -> None:
+    """One file, whole or absent: written aside, flushed, renamed into place. Raises DataError where it cannot be."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+        flush_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise DataError(f"{path} cannot be written ({error.strerror or error}); give another place") from None
+
+
+def flush_folder(folder: Path) -> None:
+    """A folder's own entries to disk, where its file system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

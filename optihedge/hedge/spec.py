@@ -1,0 +1,173 @@
+"""HedgeSpec: what a hedging model says, frozen, with the fingerprint of its content. Data, no verbs."""
+
+from __future__ import annotations
+
+import hashlib
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import SpecError
+from optihedge.hedge.horizon import parse_horizon
+from optihedge.hedge.terms.base import Term, check_number
+from optihedge.hedge.universe import Universe
+from optihedge.program.program import Solver
+
+_POLICIES = ("error", "relax")
+_DIGITS = 10  # significant, of the numbers in arrays: what two machines agree on
+_UNTOLD = ("name", "description")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HedgeSpec:
+    """How to hedge any book in any market. `dataclasses.replace` is the tool for sweeps.
+
+    risk           an estimator of the drivers' moves or of contracts (scikit-learn's manners, learns `risk_`), what it
+                   learns (Risk, ContractRisk), or None
+    objective      terms to minimise;  constraints  terms to keep; one term, or several
+    betas          an estimator that learns `betas_`, D x m: adds the exposures beta:<market driver>
+    horizon        expected time until the next rebalance: '1d', '8h', '5d'. A day is one trading day where the risk's
+                   history has about 252 periods a year (or whole multiples), so that '1d' carries, funds and borrows
+                   for 365/252 calendar days; it is one calendar day where the history has 365 (or whole multiples)
+    capital        base currency: sizes default trade limits and shares where it is above the book's gross
+    universe       a Universe, the names of the tradable contracts, or None for those marked `hedge`
+    solver         a name, a tuple of names (a chain), or an object with `solve`
+    lots, checks   settings of the trade list
+    on_infeasible  'error', or 'relax': hedge within the least relaxed limits and say so
+    """
+
+    risk: object = None
+    objective: tuple[Term, ...] = ()
+    constraints: tuple[Term, ...] = ()
+    betas: object = None
+    horizon: str = "1d"
+    capital: float = 0.0
+    universe: Universe | Sequence[str] | None = None
+    solver: str | Solver | Sequence[str | Solver] = "auto"
+    lots: Mapping[str, float] | None = None
+    checks: Any = None  # a Checks of trades/, or a table of its fields
+    on_infeasible: str = "error"
+    name: str = ""
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        for kind in ("objective", "constraints"):
+            given = getattr(self, kind)
+            terms = tuple(given) if isinstance(given, Iterable) else (given,)
+            for term in terms:
+                if not isinstance(term, Term):
+                    raise SpecError(f"{kind}: {term!r} is no Term; subclass optihedge.Term")
+            object.__setattr__(self, kind, terms)
+        labels = pd.Index([term.label for term in self.terms])
+        if labels.has_duplicates:
+            twice = labels[labels.duplicated()][0]
+            raise SpecError(f"two terms are called {twice!r}; give one of them a name of its own")
+        check_number("HedgeModel", "capital", self.capital, 0.0)
+        if self.on_infeasible not in _POLICIES:
+            raise SpecError(f"on_infeasible is {self.on_infeasible!r}; write 'error' or 'relax'")
+        parse_horizon(self.horizon, 252)
+        if isinstance(self.universe, str):
+            raise SpecError(f"universe is {self.universe!r}; give a Universe or a sequence of instrument names")
+        if self.universe is not None and not isinstance(self.universe, Universe):
+            object.__setattr__(self, "universe", Universe(instruments=tuple(self.universe)))
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Objective terms, then constraints."""
+        return (*self.objective, *self.constraints)
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits of the content that decides an answer, the same in every run.
+
+        Raises SpecError for an unnamed lambda: two of them could not be told apart in a log.
+        """
+        decides = [f.name for f in fields(HedgeSpec) if f.name not in _UNTOLD]
+        text = "\n".join(f"{name}={canonical(getattr(self, name))}" for name in decides)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def canonical(value: object) -> str:
+    """A text of a value's content, without addresses: terms, estimators, frames, arrays, files, functions, numbers."""
+    if isinstance(value, (pd.DataFrame, pd.Series, pd.Index)):
+        return _of_frame(value)
+    if isinstance(value, np.ndarray):
+        return _of_array(value)
+    if isinstance(value, Path):
+        return f"file:{_digest(value.read_bytes())}" if value.is_file() else f"path:{value}"
+    if is_dataclass(value) and not isinstance(value, type):
+        return _of_dataclass(value)
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return _named(value, sorted(value.get_params(deep=False).items()))
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{canonical(k)}: {canonical(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (tuple, list)):
+        return "(" + ", ".join(map(canonical, value)) + ")"
+    if isinstance(value, (set, frozenset)):
+        return "{" + ", ".join(sorted(map(canonical, value))) + "}"
+    if isinstance(value, types.FunctionType):
+        return _of_function(value, named=False)
+    if isinstance(value, types.MethodType):
+        return f"{canonical(value.__self__)}.{_of_function(value.__func__, named=False)}"
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    if callable(value):
+        return f"{type(value).__module__}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
+def _of_dataclass(value: object) -> str:
+    """Field by field; a function in a value that has a name of its own may be a lambda."""
+    named = bool(getattr(value, "name", None))
+    parts = []
+    for f in fields(value):  # type: ignore[arg-type]
+        one = getattr(value, f.name)
+        told = _of_function(one, named=named) if isinstance(one, types.FunctionType) else canonical(one)  # type: ignore[unreachable]
+        parts.append(f"{f.name}={told}")
+    return f"{type(value).__qualname__}({', '.join(parts)})"
+
+
+def _named(value: object, items: Iterable[tuple[str, object]]) -> str:
+    return f"{type(value).__qualname__}({', '.join(f'{name}={canonical(v)}' for name, v in items)})"
+
+
+def _of_frame(value: pd.DataFrame | pd.Series | pd.Index) -> str:
+    if isinstance(value, pd.Index):
+        return _digest("\x1f".join(value.astype(str)).encode())
+    labels = [_of_frame(value.index), *([_of_frame(value.columns)] if isinstance(value, pd.DataFrame) else [])]
+    columns = [value[name] for name in value.columns] if isinstance(value, pd.DataFrame) else [value]
+    return _digest("|".join([*labels, *(_of_array(c.to_numpy()) for c in columns)]).encode())
+
+
+def _of_array(values: np.ndarray) -> str:
+    if values.dtype.kind in "fiub":
+        exact = values.astype(float) + 0.0
+        size = np.where(np.isfinite(exact) & (exact != 0), np.abs(exact), 1.0)
+        decimals = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(size)))
+        with np.errstate(invalid="ignore", over="ignore"):
+            rounded = np.where(np.isfinite(decimals), np.round(exact * decimals) / decimals, exact) + 0.0
+        return _digest(repr(values.shape).encode() + np.ascontiguousarray(rounded).tobytes())
+    return _digest(repr((values.shape, [str(one) for one in values.ravel().tolist()])).encode())
+
+
+def _of_function(value: Any, *, named: bool) -> str:
+    """Module, name and what it does: code, constants, defaults and what it closes over."""
+    if value.__name__ == "<lambda>" and not named:
+        raise SpecError("a lambda has no name of its own; give its term `name=`, or write a function with def")
+    closed = [canonical(cell.cell_contents) for cell in value.__closure__ or ()]
+    content = [_of_code(value.__code__), canonical(value.__defaults__), canonical(value.__kwdefaults__), *closed]
+    return f"{value.__module__}.{value.__qualname__}:{_digest('|'.join(content).encode())[:16]}"
+
+
+def _of_code(code: types.CodeType) -> str:
+    constants = [_of_code(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
+    return "|".join([code.co_code.hex(), *code.co_names, *code.co_varnames, *constants])
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,30 @@
+"""What leaves the house: prices on their tick, numbers to stated digits, tables as text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+PRICE_DIGITS = 12  # significant; two decimals at least
+
+
+def outward(price: np.ndarray, tick: np.ndarray, buys: np.ndarray) -> np.ndarray:
+    """Prices rounded to their tick, up for a buy and down for a sell; tick 0 leaves a price as it is."""
+    step = np.where(tick > 0, tick, 1.0)
+    exact = price / step
+    whole = np.round(exact)
+    near = np.abs(exact - whole) <= 1e-9 * np.maximum(np.abs(exact), 1.0)
+    steps = np.where(near, whole, np.where(buys, np.ceil(exact), np.floor(exact)))
+    return rounded_to(np.where(tick > 0, steps * step, price), PRICE_DIGITS)
+
+
+def rounded_to(values: np.ndarray, digits: int, decimals: int = 2) -> np.ndarray:
+    """Values to so many significant digits, and to so many decimals at least."""
+    size = np.abs(np.where(np.isfinite(values) & (values != 0), values, 1.0))
+    places = np.clip(digits - 1 - np.floor(np.log10(size)), decimals, 300).astype(int)
+    return np.array([round(float(v), int(d)) for v, d in zip(values, places, strict=True)], dtype=float) + 0.0
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """The table as CSV, one way on every machine."""
+    return table.to_csv(index=False, lineterminator="\n")
