@@ -430,7 +430,7 @@ def test_penalties_of_soft_limits_are_no_cost(example_folder: Path, tmp_path: Pa
     text = MODEL.replace("EXPOSURE", "vega").replace("band = 500.0", "band = 0.0, soft = 1e-3")
     hedge = parse_model(text, name="soft").hedge(read_market(example_folder), read_book(example_folder / "book.csv"))
     shown = figures(hedge)
-    assert shown["penalties"] == hedge.costs["penalties"] > 0
+    assert shown["penalties"] == hedge.charges["penalties"] > 0
     assert shown["cost"] == pytest.approx(hedge.costs.drop(["penalties", "total"]).sum())
 
 

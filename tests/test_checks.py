@@ -19,8 +19,9 @@ from optihedge.hedge.terms.objective import SpreadCost, Variance
 from optihedge.market.snapshot import Market
 from optihedge.program.program import objective
 from optihedge.risk.root import Risk
-from optihedge.trades.checks import Checks, checked, line_limits
+from optihedge.trades.checks import Checks, line_limits
 from optihedge.trades.lots import round_to_lots
+from optihedge.trades.tradelist import checked
 
 OFF = Checks(max_age=None, displayed=None, volume=None, worth=False)
 
@@ -82,7 +83,9 @@ def test_a_line_beyond_its_limit_is_boxed_and_the_rest_takes_over(
 
 def test_no_size_no_volume_and_a_fresh_quote_limit_nothing() -> None:
     lines = line_limits(hedge(market()), Checks())
-    assert np.isinf(lines[["buy", "sell"]].to_numpy()).all() and (lines["check"] == "no limit").all()
+    assert np.isinf(lines[["buy", "sell"]].to_numpy()).all() and (lines[["buy_check", "sell_check"]] == "no limit").all(
+        axis=None
+    )
 
 
 def test_sides_have_their_own_displayed_size() -> None:
@@ -160,7 +163,7 @@ def test_a_volatility_limit_that_lots_break_is_named_and_holds_the_list() -> Non
 
 
 def own(function: Callable) -> tuple[CvxpyTerm]:
-    return (CvxpyTerm(function=function),)
+    return (CvxpyTerm(function=function, name="mine"),)
 
 
 def test_a_users_constraint_is_met_by_other_lots_nearby() -> None:

@@ -230,7 +230,7 @@ def test_an_estimator_that_refuses_its_settings_is_named():
 
 
 def test_a_term_without_contribute_says_what_is_missing():
-    with pytest.raises(NotImplementedError, match="needs a contribute"):
+    with pytest.raises(SpecError, match="needs a contribute"):
         HedgeModel(objective=(Term(),)).hedge(stocks(2), {"S0": 1.0})
 
 

@@ -66,9 +66,9 @@ def test_a_soft_band_gives_way_to_a_cost_above_its_penalty():
         hedged(market, book, Neutral("delta", soft=factor * per_dollar), universe=("S1",)) for factor in (0.5, 2.0)
     )
     assert (cheap.trades == 0).all()
-    assert cheap.costs["penalties"] == pytest.approx(0.5 * per_dollar * 100 * market.price["S0"])
+    assert cheap.charges["penalties"] == pytest.approx(0.5 * per_dollar * 100 * market.price["S0"])
     assert dear.exposures.loc["delta", "after"] == pytest.approx(0, abs=1e-6)
-    assert dear.costs["penalties"] == pytest.approx(0, abs=1e-8)
+    assert dear.charges["penalties"] == pytest.approx(0, abs=1e-8)
 
 
 def test_zero_uncertainty_or_zero_error_is_the_point_version_exactly():

@@ -180,7 +180,7 @@ def test_a_call_less_a_put_carries_what_their_future_does():
     risk = Risk(np.array([[0.02]]), np.zeros(1), market.drivers.index, 365.0)
     model = HedgeModel(risk=risk, objective=(CarryCost(),), horizon="7d")
     held = {"U": 1.0, "F": 1.0, "C": 1.0, "P": -1.0}
-    carry = -model.hedge(market, held).costs_by_contract["carry"]
+    carry = -model.hedge(market, held).charges_by_contract["carry"]
     future = -forward * np.log(forward / spot) * 7 / 73
     assert carry["F"] == pytest.approx(future) and carry["U"] == 0
     assert carry["C"] + carry["P"] == pytest.approx(discount * future)

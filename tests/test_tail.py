@@ -60,7 +60,7 @@ def test_shortfall_is_the_mean_of_the_worst_losses_and_its_minimum_the_linear_pr
     losses = np.sort(-(pnl.to_numpy() @ hedge.after.to_numpy()))[::-1]
     worst = round((1 - confidence) * len(losses))
     assert term.value(pnl.to_numpy() @ hedge.after.to_numpy()) == pytest.approx(losses[:worst].mean())
-    assert hedge.costs["shortfall"] == pytest.approx(losses[:worst].mean(), rel=1e-5)
+    assert hedge.charges["shortfall"] == pytest.approx(losses[:worst].mean(), rel=1e-5)
 
 
 def test_shortfall_as_a_limit_binds():
@@ -80,7 +80,7 @@ def test_worst_case_is_the_largest_loss():
     pnl = scenarios(market, 50)
     hedge = hedged(market, book, (WorstCase(pnl), SpreadCost()))
     loss = (-(pnl.to_numpy() @ hedge.after.to_numpy())).max()
-    assert hedge.costs["worst case"] == pytest.approx(loss, rel=1e-6)
+    assert hedge.charges["worst case"] == pytest.approx(loss, rel=1e-6)
     near = Shortfall(pnl, 1 - 1 / 50)  # the worst of fifty
     assert hedge.certificate.primal == pytest.approx(
         hedged(market, book, (near, SpreadCost())).certificate.primal, rel=AGREE
@@ -156,7 +156,7 @@ def test_a_soft_tail_limit_is_paid_for_once_by_what_it_is_missed_by(kind, given)
     hedge = hedged(market, book, (SpreadCost(),), (kind(pnl, limit=limit, soft=0.01, **given), TradeLimit(2000.0)))
     missed = kind(pnl, **given).value(pnl.to_numpy() @ hedge.after.to_numpy()) - limit
     assert missed > 0
-    assert hedge.costs["penalties"] == pytest.approx(0.01 * missed, rel=1e-6)
+    assert hedge.charges["penalties"] == pytest.approx(0.01 * missed, rel=1e-6)
     assert hedge.certificate.violations.index.tolist() == [kind.short_name]
     assert hedge.limits.loc[kind.short_name, "violation"] == pytest.approx(missed, rel=1e-6)
 
@@ -205,7 +205,7 @@ def test_fixed_positions_count_in_every_scenario():
     hedge = hedged(market, book, (WorstCase(pnl), SpreadCost()), universe=("S2",))
     losses = -(pnl[hedge.after.index].to_numpy() @ hedge.after.to_numpy())
     assert list(hedge.after.index) == ["S0", "S2"]
-    assert hedge.costs["worst case"] == pytest.approx(losses.max(), rel=1e-6)
+    assert hedge.charges["worst case"] == pytest.approx(losses.max(), rel=1e-6)
 
 
 def test_a_thousand_scenarios_of_a_hundred_contracts_are_certified():

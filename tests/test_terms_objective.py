@@ -36,7 +36,7 @@ def costs_at(market: Market, term, book: dict, after: dict, **model) -> pd.DataF
     h = hedge.after.copy()
     h.update(pd.Series(after, dtype=float))
     problem = hedge.problem
-    return hedge.with_quantities(problem.columns.to_columns(h.to_numpy()), hedge.certificate).costs_by_contract
+    return hedge.with_quantities(problem.columns.to_columns(h.to_numpy()), hedge.certificate).charges_by_contract
 
 
 def test_variance_alone_removes_all_the_risk_it_can():

@@ -14,15 +14,8 @@ from optihedge.hedge.terms.objective import SpreadCost, Variance
 from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
 from optihedge.risk.ewma import EwmaRisk
-from optihedge.trades.tradelist import (
-    COLUMNS,
-    csv_text,
-    outward,
-    plain_text,
-    rounded_to,
-    trade_list,
-    trade_table,
-)
+from optihedge.trades.export import csv_text, outward, plain_text, rounded_to
+from optihedge.trades.tradelist import COLUMNS, trade_list, trade_table
 
 
 def coin_market() -> Market:
@@ -134,7 +127,7 @@ def test_a_hedges_list_is_in_whole_lots_with_reasons_and_the_same_bytes_twice(
     for _ in range(2):
         market = read_market(example_folder)
         listed = trade_list(model.hedge(market, read_book(example_folder / "book.csv")), book="main")
-        texts.append(csv_text(listed))
+        texts.append(listed.text())
     assert texts[0] == texts[1]
     lots = listed["quantity"] / listed["lot"]
     assert (lots == lots.round()).all() and len(listed)
@@ -166,7 +159,7 @@ def test_where_nothing_can_trade_the_list_is_empty(untraded: str) -> None:
         universe=() if untraded == "no universe" else None,
     )  # fmt: skip
     listed = trade_list(model.hedge(market, {} if untraded == "no book" else {"A": 10.0}))
-    assert csv_text(listed) == ",".join(COLUMNS) + "\n"
+    assert listed.text() == ",".join(COLUMNS) + "\n"
 
 
 def stock_market(base: str = "USD", scale: float = 1.0, **columns: object) -> Market:

@@ -11,23 +11,27 @@ import pandas as pd
 from optihedge.display import page_html
 from optihedge.frames import plain_text
 from optihedge.hedge.explain import explain
+from optihedge.hedge.report import notes
 from optihedge.hedge.result import Hedge
-from optihedge.trades.checks import Verdict
-from optihedge.trades.tradelist import csv_text, trade_list
+from optihedge.trades.export import csv_text
+from optihedge.trades.tradelist import TradeList
 
 _DIGITS = 10  # significant digits in tables
 FIGURES = ("trades", "turnover", "cost", "penalties", "volatility_before", "volatility_after")
 
 
-def figures(hedge: Hedge) -> dict[str, float]:
-    """The summary's FIGURES: lines; turnover, cost, soft limits' penalties (base currency); volatility per day."""
-    penalties = float(hedge.costs.get("penalties", 0.0))
+def figures(listed: TradeList) -> dict[str, float]:
+    """The summary's FIGURES: lines; turnover, cost to trade and to hold, soft limits' penalties (base currency);
+    volatility per day. Of a held list they are what it would have been.
+    """
+    hedge = listed.hedge
+    penalties = float(hedge.charges.get("penalties", 0.0))
     notional = hedge.market.notional[hedge.problem.names]
     volatility = hedge.risk.loc["volatility"] if len(hedge.risk) else {"before": np.nan, "after": np.nan}
     values = (
         int((hedge.trades != 0).sum()),
         float(hedge.trades.abs() @ notional),
-        float(hedge.costs["total"]) - penalties,
+        float(listed.costs["total"] if not listed.held else hedge.costs["total"]),
         penalties,
         float(volatility["before"]),
         float(volatility["after"]),
@@ -47,7 +51,8 @@ def tables(hedge: Hedge) -> dict[str, pd.DataFrame]:
         "exposures": hedge.exposures,
         "limits": hedge.limits,
         "risk": hedge.risk,
-        "costs": hedge.costs.to_frame().rename_axis("term"),
+        "costs": hedge.cost_table,
+        "objective": hedge.charges.to_frame().rename_axis("term"),
         "relaxed": hedge.relaxation if hedge.relaxation is not None else pd.DataFrame(),
     }
     if hedge.problem.variance is not None:
@@ -55,30 +60,29 @@ def tables(hedge: Hedge) -> dict[str, pd.DataFrame]:
     return {name: table for name, table in found.items() if len(table)}
 
 
-def files(hedge: Hedge, verdict: Verdict, *, book: str, model: str, list_name: str) -> dict[str, str]:
-    """The files of one result, name -> text. A held list is called held.csv, and no other list is there."""
-    listed = trade_list(hedge, book=book)
-    written = {"held.csv" if verdict.held else list_name: csv_text(listed)}
-    for name, table in tables(hedge).items():
+def files(listed: TradeList, *, model: str, list_name: str) -> dict[str, str]:
+    """The files of one result, name -> text. What a held list proposed is in held.csv, and no other list is there."""
+    written = {"held.csv": csv_text(listed.proposed)} if listed.held else {list_name: listed.text()}
+    for name, table in tables(listed.hedge).items():
         written[f"{name}.csv"] = csv_text(_plain(table))
-    written["result.json"] = json.dumps(_result(hedge, verdict, book, model), indent=1, allow_nan=False) + "\n"
-    written["report.html"] = report(hedge, verdict, listed, title=f"{book}: {model}", list_name=list_name)
+    written["result.json"] = json.dumps(_result(listed, model), indent=1, allow_nan=False) + "\n"
+    written["report.html"] = report(listed, title=f"{listed.book}: {model}", list_name=list_name)
     return written
 
 
-def report(hedge: Hedge, verdict: Verdict, listed: pd.DataFrame, *, title: str, list_name: str) -> str:
+def report(listed: TradeList, *, title: str, list_name: str) -> str:
     """The result as one HTML page that needs nothing else."""
-    market, certificate = hedge.market, hedge.certificate
-    shown = listed.drop(columns=["as_of", "book", "order_id", "model", "model_hash"])
+    hedge, market, certificate = listed.hedge, listed.hedge.market, listed.hedge.certificate
+    shown = listed.proposed.drop(columns=["as_of", "book", "order_id", "model", "model_hash"])
     body = page_html(title, {
         "": f"as of {market.as_of:%Y-%m-%d %H:%M} UTC, in {market.base_currency}, horizon {hedge.model.horizon}",
-        "list:": "HELD: " + "; ".join(verdict.reasons) if verdict.held else list_name,
+        "list:": "HELD: " + "; ".join(listed.reasons) if listed.held else list_name,
         f"{certificate.status}:": f"objective {money(certificate.primal, certificate.primal)}, no hedge at all can do "
                                   f"better than {money(certificate.dual, certificate.primal)} {market.base_currency}",
         "trades": shown,
         "why": explain(hedge),
         **tables(hedge),
-        "notes": [*hedge.problem.notes, *verdict.notes],
+        "notes": [*notes(hedge), *listed.notes],
     })  # fmt: skip
     style = (
         "body{font:14px sans-serif;margin:2em;color:#33393f}table{border-collapse:collapse;margin:1.5em 0}"
@@ -98,16 +102,16 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
     return flat
 
 
-def _result(hedge: Hedge, verdict: Verdict, book: str, model: str) -> dict[str, object]:
-    certificate = hedge.certificate
+def _result(listed: TradeList, model: str) -> dict[str, object]:
+    hedge, certificate = listed.hedge, listed.hedge.certificate
     return {
         "as_of": hedge.market.as_of.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "base_currency": hedge.market.base_currency,
-        "book": book,
+        "book": listed.book,
         "model": model,
-        "status": "held" if verdict.held else "done",
-        "reasons": list(verdict.reasons),
-        "notes": [*hedge.problem.notes, *verdict.notes],
+        "status": "held" if listed.held else "done",
+        "reasons": list(listed.reasons),
+        "notes": [*notes(hedge), *listed.notes],
         "certificate": {
             "status": certificate.status,
             "objective": _number(certificate.primal),
@@ -115,8 +119,10 @@ def _result(hedge: Hedge, verdict: Verdict, book: str, model: str) -> dict[str, 
             "gap": _number(certificate.gap),
             "scale": _number(certificate.scale),
         },
-        **{name: value if isinstance(value, int) else _number(value) for name, value in figures(hedge).items()},
+        **{name: value if isinstance(value, int) else _number(value) for name, value in figures(listed).items()},
         "costs": {name: _number(value) for name, value in hedge.costs.items()},
+        "charges": {name: _number(value) for name, value in hedge.charges.items()},
+        "sha256": None if listed.held else listed.sha256,
     }
 
 

@@ -28,7 +28,7 @@ def explain(
     from optihedge.batch.books import read_books
     from optihedge.hedge.explain import explain as sentences
     from optihedge.market.snapshot import read_market
-    from optihedge.trades.checks import checked
+    from optihedge.trades.tradelist import trade_list
 
     loaded = load_models([model], allow)
     market = read_market(data, as_of=as_of)
@@ -40,19 +40,19 @@ def explain(
     for label, quantities in books.items():
         console.rule(escape(label))
         try:
-            hedge, verdict = checked(next(iter(loaded.values())).hedge(market, quantities))
+            listed = trade_list(next(iter(loaded.values())).hedge(market, quantities), book=label)
         except SpecError:
             raise
         except OptihedgeError as error:
             say(console, f"{error.code}: {error}")
             code = 1
             continue
-        say(console, hedge)
-        for sentence in sentences(hedge):
+        say(console, listed.hedge)
+        for sentence in sentences(listed.hedge):
             say(console, f"- {sentence}")
-        for reason in verdict.reasons:
+        for reason in listed.reasons:
             say(console, f"HELD: {reason}")
-        code = max(code, int(verdict.held))
+        code = max(code, int(listed.held))
     raise typer.Exit(code)
 
 

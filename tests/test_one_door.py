@@ -1,0 +1,175 @@
+"""One door: whatever a list is asked for by, it is rounded, checked and proved the same way, or there is none."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import optihedge as oh
+from optihedge.hedge.costs import TRADING
+from optihedge.hedge.spec import canonical
+from optihedge.program.status import Status
+
+
+def views(market: oh.Market, **limited: float) -> oh.Market:
+    """Every contract promises half its value a year; no size is shown and no volume but for those named."""
+    quotes = market.quotes.copy()
+    quotes[["bid_size", "ask_size", "volume"]] = np.nan
+    for name, volume in limited.items():
+        quotes.loc[name, "volume"] = volume
+    return replace(market, instruments=market.instruments.assign(alpha=0.5), quotes=quotes)
+
+
+GREEDY = oh.HedgeModel(risk=oh.EwmaRisk(63), objective=(oh.Variance(1e-12), oh.ExpectedReturn("alpha")))
+PLAIN = oh.HedgeModel(name="plain", risk=oh.EwmaRisk(63), objective=(oh.Variance(1e-5), oh.SpreadCost()))
+
+
+@pytest.fixture(scope="module")
+def market(example_folder: Path) -> oh.Market:
+    return oh.read_market(example_folder)
+
+
+@pytest.fixture(scope="module")
+def book(example_folder: Path) -> pd.Series:
+    return oh.read_book(example_folder / "book.csv")
+
+
+@pytest.mark.parametrize("limited", [{}, {"QUAL": 1000.0}, {"QUAL": 0.0}, {"SIZE": 10.0, "ES-SEP16": 1.0}])
+def test_limiting_some_lines_never_turns_an_unbounded_hedge_into_a_list(
+    market: oh.Market, book: pd.Series, limited: dict
+) -> None:
+    hedge = GREEDY.hedge(views(market, **limited), book)
+    assert hedge.status is Status.UNBOUNDED
+    for listed in (oh.trade_list(hedge), oh.trade_list(oh.checked(hedge)[0]), oh.trade_list(oh.round_to_lots(hedge)),
+                   oh.trade_list(hedge, checks=None)):  # fmt: skip
+        assert listed.held and len(listed) == 0 and len(listed.proposed) > 0
+        assert "unbounded" in listed.reasons[0]
+
+
+def test_a_hedge_that_becomes_unbounded_where_its_lines_are_limited_is_held(market: oh.Market, book: pd.Series) -> None:
+    """Two contracts that only differ in where they may go: limiting one sends the other to its default box."""
+    quotes = market.quotes.copy()
+    quotes[["bid_size", "ask_size", "volume"]] = np.nan
+    quotes.loc["ES-SEP16", "volume"] = 10.0
+    table = market.instruments.assign(alpha=np.where(market.names == "ES-DEC16", 1e-9, 0.0))
+    model = oh.HedgeModel(risk=oh.EwmaRisk(63), objective=(oh.ExpectedReturn("alpha"),),
+                          constraints=(oh.Neutral("delta", target=-5e7), oh.TradeLimit({"ES-SEP16": 5000.0})),
+                          universe=("ES-SEP16", "ES-DEC16"))  # fmt: skip
+    listed = oh.trade_list(model.hedge(replace(market, instruments=table, quotes=quotes), book))
+    free = model.hedge(replace(market, instruments=table), book)
+    assert listed.held or np.abs(listed["quantity"]).max() <= 5000
+    assert free.status in (Status.OPTIMAL, Status.UNBOUNDED)
+
+
+def test_a_held_list_has_no_orders_and_cannot_be_written(market: oh.Market, book: pd.Series, tmp_path: Path) -> None:
+    listed = oh.trade_list(GREEDY.hedge(views(market), book))
+    for use in (listed.text, lambda: listed.sha256, lambda: listed.to_csv(tmp_path / "trades.csv")):
+        with pytest.raises(oh.SpecError, match="the list is held, there is nothing to send"):
+            use()
+    assert list(tmp_path.iterdir()) == []
+    assert listed.verdict == "held" and listed.costs["trading"] == 0.0
+
+
+def test_old_quotes_are_not_traded_by_any_door(market: oh.Market, book: pd.Series) -> None:
+    quotes = market.quotes.assign(time=market.as_of - pd.Timedelta("29D"))
+    hedge = PLAIN.hedge(replace(market, quotes=quotes), book)
+    assert (hedge.trades != 0).any()
+    assert len(oh.trade_list(hedge)) == len(oh.trade_list(oh.checked(hedge)[0])) == 0
+
+
+def test_the_cost_told_is_the_lists_sum_whatever_the_objective_charged(market: oh.Market, book: pd.Series) -> None:
+    """Without a FeeCost the fees are paid all the same, and told."""
+    for model in (PLAIN, replace(PLAIN, objective=(oh.Variance(1e-5),)), oh.load_model("quantitative")):
+        hedge = model.hedge(market, book)
+        listed = oh.trade_list(hedge)
+        assert not listed.held and len(listed)
+        assert listed.costs["trading"] == pytest.approx(listed["cost"].sum(), abs=0.005)
+        assert listed.hedge.costs["trading"] == pytest.approx(listed["cost"].sum(), abs=0.005)
+        assert listed.hedge.costs["fees"] > 0
+        assert listed.hedge.costs["total"] == pytest.approx(listed.hedge.costs[[*TRADING, "holding"]].sum(), rel=1e-12)
+
+
+def test_what_no_term_charges_is_named_and_its_part_in_the_objective_told(market: oh.Market, book: pd.Series) -> None:
+    hedge = PLAIN.hedge(market, book)
+    assert any(sentence.startswith("fees of") and "FeeCost" in sentence for sentence in hedge.uncharged)
+    assert hedge.cost_table.loc["fees", "charged"] == 0 < hedge.cost_table.loc["fees", "cost"]
+    assert hedge.cost_table.loc["spread", "charged"] == pytest.approx(hedge.cost_table.loc["spread", "cost"])
+    full = replace(PLAIN, objective=(*PLAIN.objective, oh.FeeCost())).hedge(market, book)
+    assert not any(sentence.startswith("fees of") for sentence in full.uncharged)
+    dear = replace(PLAIN, objective=(oh.Variance(1e-5), oh.SpreadCost(scale=3.0))).hedge(market, book)
+    assert dear.cost_table.loc["spread", "charged"] == pytest.approx(3 * dear.cost_table.loc["spread", "cost"])
+
+
+def test_a_list_without_checks_says_so_on_every_line(market: oh.Market, book: pd.Series) -> None:
+    quotes = market.quotes.assign(time=market.as_of - pd.Timedelta("29D"))
+    listed = oh.trade_list(PLAIN.hedge(replace(market, quotes=quotes), book), checks=None)
+    assert not listed.held and len(listed) and not listed.checked
+    assert listed["reason"].str.startswith("NOT CHECKED: ").all()
+    assert any("switched off" in note for note in listed.notes)
+
+
+def test_the_side_that_is_limited_names_its_own_check(market: oh.Market, book: pd.Series) -> None:
+    quotes = market.quotes.assign(bid_size=1.0, ask_size=1e9, volume=50.0)
+    listed = oh.trade_list(PLAIN.hedge(replace(market, quotes=quotes), book))
+    assert (listed.lines["buy_check"] == "10% of daily volume").all()
+    assert (listed.lines["sell_check"] == "1 x displayed size").all()
+    sold = [note for note in listed.notes if "limited to 1 contracts" in note]
+    assert sold and all("displayed size" in note for note in sold)
+
+
+def test_a_list_past_its_deadline_is_held(market: oh.Market, book: pd.Series) -> None:
+    listed = oh.trade_list(PLAIN.hedge(market, book), deadline=0.0)
+    assert listed.held and any("deadline" in reason for reason in listed.reasons)
+
+
+def test_writing_a_list_leaves_its_bytes_whole(market: oh.Market, book: pd.Series, tmp_path: Path) -> None:
+    listed = oh.trade_list(PLAIN.hedge(market, book), book="main")
+    listed.to_csv(tmp_path / "trades.csv")
+    assert (tmp_path / "trades.csv").read_bytes() == listed.text().encode()
+    assert [p.name for p in tmp_path.iterdir()] == ["trades.csv"]
+    with pytest.raises(oh.DataError, match="cannot be written"):
+        listed.to_csv(tmp_path / "absent" / "trades.csv")
+
+
+def test_fingerprints_hash_content() -> None:
+    def limit(h: object, p: object) -> object:
+        return h
+
+    def other(h: object, p: object) -> object:
+        return -h  # type: ignore[operator]
+
+    other.__qualname__ = limit.__qualname__
+    assert canonical(limit) != canonical(other)
+    values = np.array([1.0, 2.0, np.nan])
+    assert canonical(values) == canonical(values * (1 + 1e-13)) != canonical(values * (1 + 1e-6))
+    with pytest.raises(oh.SpecError, match="a lambda has no name"):
+        canonical(lambda h, p: h)
+    unnamed = replace(PLAIN, constraints=(oh.CvxpyTerm(lambda h, p: []),))
+    named = replace(PLAIN, constraints=(oh.CvxpyTerm(lambda h, p: [], name="mine"),))
+    with pytest.raises(oh.SpecError, match="give its term `name="):
+        _ = unnamed.fingerprint
+    assert named.fingerprint != PLAIN.fingerprint
+
+
+def test_a_files_bytes_count_in_a_fingerprint(tmp_path: Path) -> None:
+    path = tmp_path / "pnl.csv"
+    path.write_text("a,b\n1,2\n")
+    before = canonical(path)
+    path.write_text("a,b\n1,3\n")
+    assert canonical(path) != before
+
+
+def test_shares_bands_and_relative_aversions_are_of_the_larger_of_gross_and_capital(
+    market: oh.Market, book: pd.Series
+) -> None:
+    model = replace(PLAIN, objective=(oh.Variance(relative=300), oh.SpreadCost()), capital=1e9,
+                    constraints=(oh.Neutral("delta", band_share=0.01), oh.GrossLimit(share=2.0, name="g"),
+                                 oh.VolatilityLimit(share=0.5)))  # fmt: skip
+    problem = model.problem(market, book)
+    size = max(problem.gross, 1e9)
+    limits = model.hedge(market, book).limits
+    assert limits.loc["delta", "upper"] == pytest.approx(0.01 * size)
+    assert limits.loc["g", "upper"] == pytest.approx(2.0 * size)
+    assert limits.loc["volatility", "upper"] == pytest.approx(0.5 * size)
