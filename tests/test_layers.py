@@ -1,6 +1,7 @@
 """Imports go one way: command line, batch, backtest, trades, hedge, risk, market, then what all of them share."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,41 +11,40 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "optihedge"
 LAYERS = (("__main__",), ("cli",), ("example",), ("batch",), ("backtest",), ("step",), ("trades",), ("hedge",),
           ("risk",), ("accounts",), ("market",), ("program",), ("display",), ("frames",), ("content",),
-          ("errors",))  # fmt: skip
+          ("files",), ("errors",))  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 HEAVY = ("cvxpy", "sklearn", "scipy.stats", "matplotlib")
 
 
 def imports_of(path: Path) -> list[tuple[int, str]]:
-    """Line and module of every import of the package in a file, those inside functions included."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    only_types = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
+    """Line and module of every import of the package in a file, those in functions and for types only included."""
     found = []
-    for node in ast.walk(tree):
-        if node in only_types:
-            continue
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import; name the module in full"
-            modules = [node.module or ""]
-            if node.module == "optihedge":
-                modules = [f"optihedge.{alias.name}" for alias in node.names]
-            found += [(node.lineno, module) for module in modules]
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [(node.lineno, name if file_of(name) else node.module or "") for name in names]
         elif isinstance(node, ast.Import):
             found += [(node.lineno, alias.name) for alias in node.names]
     return [(line, module) for line, module in found if module.startswith("optihedge.")]
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def file_of(module: str) -> Path | None:
+    """The file of a module of the package, None where it is none."""
+    path = PACKAGE.parent / Path(*module.split("."))
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+IMPORTS = {path: imports_of(path) for path in FILES}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_a_module_imports_only_from_its_own_layer_or_below(path: Path) -> None:
     own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    if own == "__init__":
+    if own in ("__init__", "__main__"):
         return
-    for line, module in imports_of(path):
+    for line, module in IMPORTS[path]:
         other = module.split(".")[1]
         if other == own:
             continue
@@ -52,9 +52,23 @@ def test_a_module_imports_only_from_its_own_layer_or_below(path: Path) -> None:
         assert RANK[other] > RANK[own], f"{path.name}:{line} imports {module} from a layer above or beside"
 
 
+def test_the_kernel_imports_nothing_of_finance() -> None:
+    for path in (PACKAGE / "program").rglob("*.py"):
+        outside = {module for _, module in IMPORTS[path]} - {"optihedge.errors"}
+        assert all(module.startswith("optihedge.program") for module in outside), (path, outside)
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    """File by file: whoever is imported, in a function or for its types alone, comes before who imports."""
+    order = graphlib.TopologicalSorter(
+        {path: {file_of(module) for _, module in found} - {None, path} for path, found in IMPORTS.items()}
+    )
+    order.prepare()  # raises CycleError, which names the circle
+
+
 def test_every_module_belongs_to_a_layer() -> None:
     tops = {p.relative_to(PACKAGE).parts[0].removesuffix(".py") for p in PACKAGE.rglob("*.py")}
-    assert tops - {"__init__"} <= set(RANK)
+    assert tops - {"__init__", "__main__"} <= set(RANK)
 
 
 def test_importing_the_package_stays_light() -> None:

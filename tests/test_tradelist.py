@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from optihedge.frames import plain_text
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.limits import TradeLimit, VolatilityLimit
 from optihedge.hedge.terms.neutrality import Neutral
@@ -14,7 +15,7 @@ from optihedge.hedge.terms.objective import SpreadCost, Variance
 from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
 from optihedge.risk.ewma import EwmaRisk
-from optihedge.trades.export import csv_text, outward, plain_text, rounded_to
+from optihedge.trades.export import csv_text, outward, rounded_to
 from optihedge.trades.tradelist import COLUMNS, trade_list, trade_table
 
 

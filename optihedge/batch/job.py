@@ -13,9 +13,8 @@ from optihedge.batch.record import figures, files
 from optihedge.batch.withdraw import ALTERNATIVE, HELD, SENT
 from optihedge.errors import OptihedgeError, SpecError
 from optihedge.hedge.model import HedgeModel
-from optihedge.hedge.result import Hedge
 from optihedge.market.snapshot import Market
-from optihedge.trades.checks import Verdict, checked
+from optihedge.trades.tradelist import TradeList, trade_list
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +91,11 @@ def hedge_one(market: Market, job: Job) -> Result:
     """Hedge one book under one model and check its list; every failure becomes an outcome."""
     outcome = Outcome(job.book, job.model_name, "failed")
     try:
-        hedge, verdict = _listed(market, job)
-        written = files(hedge, verdict, book=job.book, model=job.model_name, list_name=job.list_name)
-        status, name = ("held", HELD) if verdict.held else ("done", job.list_name)
-        note = "; ".join(verdict.reasons + verdict.notes)
-        return Result(replace(outcome, status=status, note=note, list_name=name, figures=figures(hedge)), written)
+        listed = _listed(market, job)
+        written = files(listed, model=job.model_name, list_name=job.list_name)
+        status, name = ("held", HELD) if listed.held else ("done", job.list_name)
+        note = "; ".join(listed.reasons + listed.notes)
+        return Result(replace(outcome, status=status, note=note, list_name=name, figures=figures(listed)), written)
     except SpecError as error:
         return Result(replace(outcome, status="skipped", note=str(error)))
     except OptihedgeError as error:
@@ -106,9 +105,9 @@ def hedge_one(market: Market, job: Job) -> Result:
         return Result(replace(outcome, note=note, trace=traceback.format_exc()))
 
 
-def _listed(market: Market, job: Job) -> tuple[Hedge, Verdict]:
+def _listed(market: Market, job: Job) -> TradeList:
+    """The job's list, its deadline shared by hedge, rounding and checks."""
     begun = time.monotonic()
     hedge = job.model.hedge(market, job.quantities, deadline=job.deadline)
-    if job.deadline is not None and time.monotonic() - begun > job.deadline:
-        raise OptihedgeError("its deadline passed before its list was checked; give it longer")
-    return checked(hedge)
+    left = None if job.deadline is None else max(job.deadline - (time.monotonic() - begun), 0.0)
+    return trade_list(hedge, book=job.book, deadline=left)

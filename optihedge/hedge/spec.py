@@ -41,10 +41,10 @@ class HedgeSpec:
     on_infeasible  'error', or 'relax': hedge within the least relaxed limits and say so
     """
 
-    risk: object = None
+    risk: Any = None
     objective: tuple[Term, ...] = ()
     constraints: tuple[Term, ...] = ()
-    betas: object = None
+    betas: Any = None
     horizon: str = "1d"
     capital: float = 0.0
     universe: Universe | Sequence[str] | None = None

@@ -11,8 +11,9 @@ import pandas as pd
 
 from optihedge.hedge.result import Hedge
 from optihedge.market.snapshot import Market
-from optihedge.trades.checks import Checks, checked
-from optihedge.trades.tradelist import csv_text, trade_list, trade_table
+from optihedge.trades.checks import Checks
+from optihedge.trades.export import csv_text
+from optihedge.trades.tradelist import trade_list, trade_table
 
 
 class HasTrades(Protocol):
@@ -64,9 +65,8 @@ def order_list(answer: HasTrades, market: Market, book: str, checks: Checks | No
     """The list of an answer. A simple rule's trades are rounded to the nearest lot and pass no checks."""
     if not isinstance(answer, Hedge):
         return OrderList(trade_table(market, _lots(market, answer.trades), book=book), (), ())
-    hedge, verdict = checked(answer, checks)
-    table = trade_list(hedge, book=book)
-    return OrderList(table.iloc[:0] if verdict.held else table, verdict.reasons, verdict.notes)
+    listed = trade_list(answer, book=book, checks="model" if checks is None else checks)
+    return OrderList(listed.table, listed.reasons, listed.notes)
 
 
 def _lots(market: Market, trades: pd.Series) -> pd.Series:
