@@ -429,9 +429,10 @@ def test_a_book_of_a_very_long_name_is_hedged(market: Market, book: pd.Series, t
 def test_penalties_of_soft_limits_are_no_cost(example_folder: Path, tmp_path: Path) -> None:
     text = MODEL.replace("EXPOSURE", "vega").replace("band = 500.0", "band = 0.0, soft = 1e-3")
     hedge = parse_model(text, name="soft").hedge(read_market(example_folder), read_book(example_folder / "book.csv"))
-    shown = figures(hedge)
-    assert shown["penalties"] == hedge.charges["penalties"] > 0
-    assert shown["cost"] == pytest.approx(hedge.costs.drop(["penalties", "total"]).sum())
+    listed = trade_list(hedge)
+    shown = figures(listed)
+    assert shown["penalties"] == listed.hedge.charges["penalties"] > 0
+    assert shown["cost"] == pytest.approx(listed.costs["trading"] + listed.costs["holding"])
 
 
 def test_amounts_of_a_proof_keep_their_digits_in_coin() -> None:

@@ -44,11 +44,11 @@ def test_a_program_values_a_book_as_its_terms_do_whatever_is_fixed():
         values.append((problem, after))
     whole, part = values[0][0], values[1][0]
     after = values[1][1]
-    assert objective(part.program, part.columns(after)) == pytest.approx(
-        objective(whole.program, whole.columns(after)), rel=FOLD
+    assert objective(part.program, part.columns.to_columns(after)) == pytest.approx(
+        objective(whole.program, whole.columns.to_columns(after)), rel=FOLD
     )
-    rows = row_values(part.program, part.columns(after)) + part.row_offset
-    assert rows == pytest.approx(row_values(whole.program, whole.columns(after)), rel=FOLD)
+    rows = row_values(part.program, part.columns.to_columns(after)) + part.row_offset
+    assert rows == pytest.approx(row_values(whole.program, whole.columns.to_columns(after)), rel=FOLD)
 
 
 def test_quantities_and_columns_are_inverse():

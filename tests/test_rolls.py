@@ -151,7 +151,7 @@ def test_a_dated_future_carries_its_basis_though_no_driver_speaks_of_it():
     hedge = model.hedge(plain, {"BTC": 10.0})
     assert hedge.trades["PERP"] == pytest.approx(0.0, abs=1e-6)
     assert hedge.trades["F30"] == pytest.approx(-10 / 1.004)
-    assert hedge.costs["carry"] == pytest.approx(-10 * SPOT * np.log(1.004) * 5 / 30)
+    assert hedge.charges["carry"] == pytest.approx(-10 * SPOT * np.log(1.004) * 5 / 30)
 
 
 def test_a_perpetual_without_a_funding_rate_is_named_where_its_carry_counts():

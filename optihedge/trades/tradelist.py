@@ -96,8 +96,9 @@ class TradeList:
             why = why or list_reasons(listed, limits, hedge.answer)
         except (InfeasibleError, SolverError) as error:
             listed = hedge if hedge.status is Status.ROUNDED else _unmoved(hedge)
-            limited = "; ".join(notes)
-            why = [f"no hedge meets the limits with {limited}: {error}" if notes else f"{error.code}: {error}"]
+            first, limited = str(error).split("\n")[0], "; ".join(notes)
+            why = [f"no hedge meets the limits with {limited}: {first}" if notes else f"{error.code}: {error}"]
+            notes = []
         if ends is not None and time.perf_counter() > ends:
             why = [*why, f"not ready within its deadline of {deadline:g} s"]
         notes += [listed.certificate.note] if listed.certificate.note and listed.certificate.note not in why else []
