@@ -67,7 +67,7 @@ _HOME = {
     "optihedge.hedge.terms.base": ("CvxpyTerm", "Term"),
     "optihedge.hedge.terms.objective": (
         "CarryCost", "DepthCost", "ExpectedReturn", "FeeCost", "HoldingCost", "ImpactCost", "SpreadCost", "Tracking",
-        "Variance",
+        "Variance", "Volatility",
     ),
     "optihedge.hedge.terms.neutrality": ("Neutral",),
     "optihedge.hedge.terms.limits": (

@@ -14,10 +14,12 @@ import scipy.sparse as sp
 from optihedge.errors import OptihedgeError, SpecError
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.problem import Problem
+from optihedge.hedge.variance import VarianceForm
 from optihedge.program.costs import Costs
-from optihedge.program.program import RESIDUAL_TOLERANCE, Program, VolatilityLimit, fewest_rows
+from optihedge.program.program import RESIDUAL_TOLERANCE, Program, VolatilityLimit, VolatilityPrice, fewest_rows
 
 Array = np.ndarray
+_LEAST_VOLATILITY = 1e-6  # of the unhedged book's: a perfect hedge has no price beyond it
 
 
 def assemble(b: ProgramBuilder) -> Problem:
@@ -44,6 +46,7 @@ def assemble(b: ProgramBuilder) -> Problem:
         lot=pad(_lots(b, free), np.zeros(len(extra))),
         constant=constant + risk_constant,
         volatility_limit=_fold_limit(b, free, fixed, held, len(extra)),
+        volatility_price=_fold_price(b, free, fixed, held, len(extra)),
         cvxpy_terms=tuple(_over_columns(b, *own, free, len(extra)) for own in b.cvxpy_),
         **quadratic,
         **charges,
@@ -183,21 +186,37 @@ def _fold_limit(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra
     if b.volatility_limit_ is None:
         return None
     name, limit, form = b.volatility_limit_
-    root = np.sqrt(b.days)  # the form is over the horizon, the limit per day
-    dense = np.vstack([form.factors, form.gamma]) / root
+    return VolatilityLimit(name=name, limit=limit, **_fold_form(form, free, fixed, held, extra, b.days))
+
+
+def _fold_price(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> VolatilityPrice | None:
+    if b.volatility_price_ is None or b.volatility_price_[1] == 0:
+        return None
+    name, price, form = b.volatility_price_
+    floor = _LEAST_VOLATILITY * form.volatility(b.start)
+    return VolatilityPrice(name=name, price=price, **_fold_form(form, free, fixed, held, extra, 1.0, floor))
+
+
+def _fold_form(
+    form: VarianceForm, free: Array, fixed: Array, held: Array, extra: int, days: float, floor: float = 0.0
+) -> dict[str, Any]:
+    """The form over columns, its variance over `days` (1: as it is); `floor`: a volatility that never goes away."""
+    root = np.sqrt(days)
+    rows = np.vstack([form.factors, form.gamma]) / root
+    dense, offset = fewest_rows(rows[:, free], rows[:, fixed] @ held)
     sparse = sp.csc_array(sp.vstack([form.specifics, form.gamma_specifics])) / root
-    variance = form.own / b.days
-    own = sp.csr_array((1, len(free)))  # own risk of fixed contracts: one row without a column
-    specifics = sp.csr_array(sp.hstack([sp.vstack([sparse[:, free], own]), sp.csr_array((sparse.shape[0] + 1, extra))]))
-    return VolatilityLimit(
-        name=name,
-        factors=np.hstack([dense[:, free], np.zeros((len(dense), extra))]),
-        factor_offset=dense[:, fixed] @ held,
-        specifics=specifics,
-        specific_offset=np.append(sparse[:, fixed] @ held, np.sqrt(variance[fixed] @ held**2)),
-        diagonal=np.concatenate([variance[free], np.zeros(extra)]),
-        limit=limit,
+    variance = form.own / days
+    rest = sp.csr_array((1, len(free)))  # own risk of fixed contracts, and the floor: one row without a column
+    specifics = sp.csr_array(
+        sp.hstack([sp.vstack([sparse[:, free], rest]), sp.csr_array((sparse.shape[0] + 1, extra))])
     )
+    return {
+        "factors": np.hstack([dense, np.zeros((len(dense), extra))]),
+        "factor_offset": offset,
+        "specifics": specifics,
+        "specific_offset": np.append(sparse[:, fixed] @ held, np.sqrt(variance[fixed] @ held**2 + floor**2)),
+        "diagonal": np.concatenate([variance[free], np.zeros(extra)]),
+    }
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,14 +44,15 @@ def simple_trades(market: Market, problem: Problem) -> dict[str, Array]:
     return trades if regressed is None else {**trades, "regression beta": regressed}
 
 
-def why_no_trade(market: Market, problem: Problem, table: pd.DataFrame, aversion: float) -> str:
+def why_no_trade(market: Market, problem: Problem, table: pd.DataFrame, aversion: float, price: float = 0.0) -> str:
     """Why the optimum trades nothing, in figures of the simple hedge (a row of `baselines`) that takes off most risk.
 
     '' where none takes off any. One that is worth more than it costs is named before one that is not: then its limits
-    forbid even a part of it, or what is neither risk, cost nor limit does.
+    forbid even a part of it, or what is neither risk, cost nor limit does. price: of volatility over the horizon.
     """
     alone, simple = table.loc["no trade"], table.drop(index=["no trade", "hedge"])
     worth = aversion / 2 * problem.days * (alone["volatility"] ** 2 - simple["volatility"] ** 2)
+    worth += price * np.sqrt(problem.days) * (alone["volatility"] - simple["volatility"])
     cost = simple["cost"] - alone["cost"]
     pays = (worth > 0) & (worth > cost)
     if not (worth > 0).any():

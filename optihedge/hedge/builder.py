@@ -96,6 +96,7 @@ class ProgramBuilder:
         self.diagonal_ = np.zeros(len(self.names))
         self.risk_terms_: set[str] = set()
         self.volatility_limit_: tuple[str, float, VarianceForm] | None = None
+        self.volatility_price_: tuple[str, float, VarianceForm] | None = None
         self.cvxpy_: list[tuple[str, Callable[..., Any]]] = []
         self.notes: list[str] = []
         self.covers_: dict[str, tuple[str, ...]] = {}
@@ -428,6 +429,13 @@ class ProgramBuilder:
             raise SpecError(f"{self._term}: a hedging model has at most one volatility limit; keep one")
         form = self.variance()
         self.volatility_limit_ = (self._term, limit, form if second_order else form.first_order())
+
+    def price_volatility(self, price: float) -> None:
+        """price x volatility over the horizon in the objective, a pure number >= 0. At most one in a hedging model."""
+        if self.volatility_price_ is not None:
+            raise SpecError(f"{self._term}: a hedging model has at most one price of volatility; keep one")
+        self.volatility_price_ = (self._term, price, self.variance())
+        self.risk_terms_.add(self._term)
 
     def cvxpy(self, function: Callable[[Any, ProgramBuilder], Any]) -> None:
         """function(h, p) -> CVXPY expression, constraint or list; h: quantities after over p.names."""

@@ -28,7 +28,7 @@ class Horizon:
     years: float
 
 
-def parse_horizon(text: str, periods_per_year: float) -> Horizon:
+def parse_horizon(text: str, periods_per_year: float, what: str = "horizon") -> Horizon:
     """'1d', '8h', '5d' or '30min' for drivers of so many periods a year. Raises SpecError.
 
     A day is a business day where the drivers count those (see `periods_a_day`), else a calendar day.
@@ -36,9 +36,9 @@ def parse_horizon(text: str, periods_per_year: float) -> Horizon:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(min|h|d)", text.strip(), re.ASCII) if isinstance(text, str) else None
     days = float(match[1]) * _DAYS[match[2]] if match is not None else 0.0
     if days <= 0:
-        raise SpecError(f"horizon is {text!r}; write a time until the next rebalance such as '1d', '8h' or '5d'")
+        raise SpecError(f"{what} is {text!r}; write a time until the next rebalance such as '1d', '8h' or '5d'")
     if days > _LONGEST:
-        raise SpecError(f"horizon is {text!r}, more than a century; write a time until the next rebalance")
+        raise SpecError(f"{what} is {text!r}, more than a century; write a time until the next rebalance")
     periods = days * periods_a_day(periods_per_year)
     return Horizon(periods=periods, days=days, years=periods / periods_per_year)
 

@@ -21,7 +21,7 @@ from optihedge.hedge.result import Hedge
 from optihedge.hedge.spec import HedgeSpec
 from optihedge.hedge.terms.base import Term
 from optihedge.hedge.terms.neutrality import ERROR_SUFFIX
-from optihedge.hedge.terms.objective import Variance
+from optihedge.hedge.terms.objective import Variance, Volatility
 from optihedge.hedge.universe import Universe
 from optihedge.market.book import Book, book_quantities
 from optihedge.market.snapshot import Market
@@ -58,20 +58,26 @@ class HedgeModel(HedgeSpec):
         """The optimisation that `hedge` would solve. Raises DataError, SpecError, InfeasibleError for an empty box."""
         return self._state(market, book)[2]
 
-    def frontier(self, market: Market, book: Book, aversions: Sequence[float]) -> tuple[Hedge, ...]:
-        """One Hedge per risk aversion, each started from the one before. Raises SpecError without one Variance term."""
-        mine = [term for term in self.objective if isinstance(term, Variance)]
+    def frontier(self, market: Market, book: Book, values: Sequence[float]) -> tuple[Hedge, ...]:
+        """One Hedge per value, each started from the one before.
+
+        values   aversions of the one Variance of the objective (1 / base currency), or of its one Volatility sharpes
+                 (prices, where it is given by price). Raises SpecError without one of them, or with both
+        """
+        mine = [term for term in self.objective if isinstance(term, (Variance, Volatility))]
         if len(mine) != 1:
-            raise SpecError(f"frontier: the objective has {len(mine)} Variance terms; it needs one to vary")
-        (variance,) = mine
+            raise SpecError(
+                f"frontier: the objective has {len(mine)} Variance or Volatility terms; it needs one to vary"
+            )
+        (varying,) = mine
         market, risk, problem = self._state(market, book)
-        known = variance.at(problem.size)
         hedges: list[Hedge] = []
-        for aversion in aversions:
-            varied = replace(variance, aversion=aversion, relative=None)
-            model = replace(self, objective=tuple(varied if term is variance else term for term in self.objective))
-            if problem.risk_terms == {variance.label} and known > 0:
-                priced = problem.with_risk_scaled(aversion / known)
+        for value in values:
+            varied = _varied(varying, value)
+            model = replace(self, objective=tuple(varied if term is varying else term for term in self.objective))
+            known = varying.at(problem.size) if isinstance(varying, Variance) else 0.0
+            if problem.risk_terms == {varying.label} and known > 0:
+                priced = problem.with_risk_scaled(value / known)
             else:
                 priced = replace(model, risk=risk, betas=None)._state(market, book)[2]
             found = model._answer(priced, hedges[-1].answer if hedges else None, None)
@@ -148,6 +154,12 @@ class HedgeModel(HedgeSpec):
             frame[squared] = gamma
             frame.attrs["unit"] |= dict.fromkeys(squared, "base currency, change of beta delta for +1 % of the market")
         return market.with_exposures(frame), notes
+
+
+def _varied(term: Variance | Volatility, value: float) -> Term:
+    if isinstance(term, Variance):
+        return replace(term, aversion=value, relative=None)
+    return replace(term, price=value) if term.price is not None else replace(term, sharpe=value)
 
 
 def _contribute(term: Term, builder: ProgramBuilder) -> None:

@@ -22,8 +22,8 @@ from optihedge.program.solvers import solver_named
 
 _TYPES = {  # names of this library's own classes, by the table that may hold them
     "objective": (
-        "Variance", "SpreadCost", "FeeCost", "ImpactCost", "DepthCost", "HoldingCost", "CarryCost", "ExpectedReturn",
-        "Tracking",
+        "Variance", "Volatility", "SpreadCost", "FeeCost", "ImpactCost", "DepthCost", "HoldingCost", "CarryCost",
+        "ExpectedReturn", "Tracking",
     ),
     "constraints": (
         "Neutral", "PositionLimit", "TradeLimit", "TurnoverLimit", "GrossLimit", "ParticipationLimit",

@@ -11,7 +11,7 @@ import pandas as pd
 from optihedge.hedge.baselines import why_no_trade
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.spec import HedgeSpec
-from optihedge.hedge.terms.objective import Variance
+from optihedge.hedge.terms.objective import Variance, Volatility
 from optihedge.market.snapshot import Market
 from optihedge.program.certificate import Certificate
 
@@ -34,6 +34,8 @@ class Told(Protocol):
     def relaxation(self) -> pd.DataFrame | None: ...
     @property
     def material(self) -> bool: ...
+    @property
+    def equivalent_aversion(self) -> float: ...
     @property
     def uncharged(self) -> tuple[str, ...]: ...
     @property
@@ -76,11 +78,20 @@ def headline(hedge: Told) -> list[str]:
     if not hedge.material:
         lines.append("nothing material to remove: no hedge here takes a tenth off the book's variance")
     for term in hedge.model.objective:
-        if isinstance(term, Variance):
-            aversion = term.at(problem.size)
-            if problem.start.any() and not (hedge.trades.abs() > DUST).any():
-                reason = why_no_trade(market, problem, hedge.baselines, aversion)
-                lines += [reason] if reason else []
+        if not isinstance(term, (Variance, Volatility)):
+            continue
+        priced = problem.program.volatility_price if isinstance(term, Volatility) else None
+        price = 0.0 if priced is None else priced.price
+        aversion = term.at(problem.size) if isinstance(term, Variance) else hedge.equivalent_aversion
+        if problem.start.any() and not (hedge.trades.abs() > DUST).any():
+            reason = why_no_trade(market, problem, hedge.baselines, 0.0 if priced else aversion, price)
+            lines += [reason] if reason else []
+        if priced is not None:
+            lines.append(
+                f"price of volatility {price:.4g}: cost per unit of volatility over the horizon; it asks what an "
+                f"aversion of {aversion:.4g} asks; objective = price x volatility + charges"
+            )
+        else:
             horizon = float(np.sqrt(hedge.risk.loc["variance", "after"]))
             lines.append(
                 f"aversion {aversion:.4g}: one unit less volatility over the horizon is worth "

@@ -17,6 +17,7 @@ from optihedge.hedge.problem import Problem
 from optihedge.hedge.rolls import roll_plan
 from optihedge.hedge.spec import HedgeSpec
 from optihedge.market.snapshot import Market
+from optihedge.program.aversion import equivalent_aversion
 from optihedge.program.certificate import Certificate
 from optihedge.program.program import VOLATILITY_UNIT, Program, row_values, row_violations
 from optihedge.program.status import Status
@@ -198,6 +199,14 @@ class Hedge:
         frame.loc["volatility"] = np.sqrt(frame.loc["variance"] / self.problem.days)
         frame.attrs["unit"] = "variance: base currency squared over the horizon; volatility: base currency per day"
         return frame.rename_axis("risk")
+
+    @property
+    def equivalent_aversion(self) -> float:
+        """The aversion, 1 / base currency, at which `Variance` asks for the same trades as this price of volatility.
+
+        Price / volatility over the horizon after; 0 without a price.
+        """
+        return equivalent_aversion(self.program, self.h)
 
     @property
     def material(self) -> bool:

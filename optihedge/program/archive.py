@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from optihedge.errors import SpecError
 from optihedge.program.costs import Depth
-from optihedge.program.program import Array, Program, VolatilityLimit
+from optihedge.program.program import Array, Program, Volatility, VolatilityLimit, VolatilityPrice
 
 
 def save_program(program: Program, file: str | Path | IO[bytes]) -> None:
@@ -34,14 +34,15 @@ def load_program(file: str | Path | IO[bytes]) -> Program:
         raise SpecError(f"{file} is not a saved Program: {sorted(missing)[0]} is missing")
     values = _values(arrays, "")
     columns, row_names = (tuple(map(str, values.get(key, ()))) for key in ("columns", "row_names"))
-    depth, limit = _values(arrays, "depth."), _values(arrays, "volatility_limit.")
+    depth = _values(arrays, "depth.")
     rest = {key: value for key, value in values.items() if key in known - {"columns", "row_names"}}
     rest["constant"] = float(rest.get("constant", 0.0))
     if depth:
         rest["depth"] = Depth(**depth)
-    if limit:
-        scalars = {"name": str(limit["name"]), "limit": float(limit["limit"])}
-        rest["volatility_limit"] = VolatilityLimit(**{**limit, **scalars})
+    for kind, number in ((VolatilityLimit, "limit"), (VolatilityPrice, "price")):
+        if given := _values(arrays, f"{kind.field}."):
+            scalars = {"name": str(given["name"]), number: float(given[number])}
+            rest[kind.field] = kind(**{**given, **scalars})
     return Program(columns=columns, row_names=row_names, **rest)
 
 
@@ -56,7 +57,7 @@ def _arrays(value: Any, prefix: str) -> dict[str, Array]:
             matrix = sp.csr_array(one)
             arrays |= {f"{key}:data": matrix.data, f"{key}:indices": matrix.indices, f"{key}:indptr": matrix.indptr,
                        f"{key}:shape": np.array(matrix.shape)}  # fmt: skip
-        elif isinstance(one, Depth | VolatilityLimit):
+        elif isinstance(one, Depth | Volatility):
             arrays |= _arrays(one, f"{key}.")
         else:
             arrays[key] = np.asarray(one, dtype=str) if isinstance(one, tuple) else np.asarray(one)

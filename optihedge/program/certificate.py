@@ -99,6 +99,8 @@ def dual_gap(p: Program, h: Array, m: Array, mu: float = 0.0) -> DualGap:
     dense, sparse = p.factors @ h + p.factor_offset, p.specifics @ h + p.specific_offset
     slope = p.linear + dense @ p.factors + _transposed(p.specifics, sparse) + _transposed(p.rows, m)
     curvature, limit = p.diagonal, 0.0
+    if p.volatility_price is not None:  # convex: nowhere below its tangent at h
+        slope = slope + p.volatility_price.gradient(h)
     if mu > 0 and p.volatility_limit is not None:
         v = p.volatility_limit
         slope = slope + mu * ((v.factors @ h + v.factor_offset) @ v.factors)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from optihedge.program.aversion import at_answer
 from optihedge.program.program import Program, risk_gradient
 
 Array = np.ndarray
@@ -37,9 +38,10 @@ class NoTradeRegion:
     def edges(self, h: Array) -> pd.DataFrame:
         """Per column: marginal risk, buy and sell cost, and the quantities (lower, upper) it could have untraded.
 
-        The last two hold all other columns at h; infinite for a contract without risk.
+        The last two hold all other columns at h; infinite for a contract without risk. Under a price of volatility
+        they are those of the equivalent aversion at h.
         """
-        p = self.program
+        p = at_answer(self.program, h)
         marginal = self.marginal(h)
         curvature = (p.factors**2).sum(axis=0) + np.asarray((p.specifics**2).sum(axis=0)).ravel() + p.diagonal
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -6,6 +6,7 @@ With quantities h of n columns (tradable contracts, then auxiliaries), before h0
               + sum buy x+ + sell x- + quadratic x^2 + power |x|^(3/2) + hinges of depth      (cost of trading)
               + sum long h+ + short h-                                                        (cost of holding)
               + sum over soft rows of penalty x distance of the row from [lo, hi]
+              + price x (|V h + v|^2 + sum u h^2)^(1/2)    (at most one price of volatility)
     subject to  lo <= A h + P |h| + W |x| <= hi      P, W >= 0, and lo = -inf where either is non-zero
                 |C h + c|^2 + sum e h^2 <= limit^2   (at most one volatility limit)
                 lower <= h <= upper                  finite
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,8 +34,8 @@ _ABSENT: Any = None  # made zeros of the right shape when the Program is built
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class VolatilityLimit:
-    """|C h + c|^2 + |E h + e|^2 + sum diagonal h^2 <= limit^2, base currency per day (C dense, E sparse)."""
+class Volatility:
+    """(|C h + c|^2 + |E h + e|^2 + sum diagonal h^2)^(1/2), C dense, E sparse, base currency."""
 
     name: str
     factors: Array
@@ -42,22 +43,46 @@ class VolatilityLimit:
     specifics: sp.csr_array
     specific_offset: Array
     diagonal: Array
-    limit: float
+
+    field: ClassVar[str] = "volatility"  # of Program, for messages
 
     def __post_init__(self) -> None:
         n = np.shape(self.factors)[-1]
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
 
-        put("factors", dense("volatility_limit.factors", self.factors, n))
-        put("specifics", sparse("volatility_limit.specifics", self.specifics, None, n))
+        put("factors", dense(f"{self.field}.factors", self.factors, n))
+        put("specifics", sparse(f"{self.field}.specifics", self.specifics, None, n))
         sizes = {"factor_offset": len(self.factors), "specific_offset": self.specifics.shape[0], "diagonal": n}
         for name, size in sizes.items():
-            put(name, vector(f"volatility_limit.{name}", getattr(self, name), size, 0.0))
+            put(name, vector(f"{self.field}.{name}", getattr(self, name), size, 0.0))
 
     def volatility(self, h: Array) -> float:
-        """The limited volatility at quantities h."""
+        """Its value at quantities h."""
         parts = (self.factors @ h + self.factor_offset, self.specifics @ h + self.specific_offset)
         return float(np.sqrt(sum(p @ p for p in parts) + self.diagonal @ (h * h)))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VolatilityLimit(Volatility):
+    """A volatility <= limit, base currency per day."""
+
+    limit: float
+
+    field: ClassVar[str] = "volatility_limit"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VolatilityPrice(Volatility):
+    """price x a volatility over the horizon in the objective, price > 0 a pure number."""
+
+    price: float
+
+    field: ClassVar[str] = "volatility_price"
+
+    def gradient(self, h: Array) -> Array:
+        """Of the term, by column, base currency per contract; where the volatility is 0, the subgradient 0."""
+        volatility = self.volatility(h)
+        return risk_gradient(self, h) * (self.price / volatility if volatility > 0 else 0.0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -91,6 +116,7 @@ class Program(Costs):
     row_tier: Array = _ABSENT  # m integers; 0 gives way last, a negative one never does: the row defines a column
     row_fixed: Array = _ABSENT  # m, size of what fixed positions bring to the row (for tolerances)
     volatility_limit: VolatilityLimit | None = None
+    volatility_price: VolatilityPrice | None = None
     cvxpy_terms: tuple[Callable, ...] = ()  # see terms.CvxpyTerm; their presence sends the Program through CVXPY
 
     def __post_init__(self) -> None:
@@ -121,7 +147,12 @@ class Program(Costs):
     def curved(self) -> bool:
         """Whether anything in the objective is not piecewise linear."""
         parts = (self.factors, self.specifics.data, self.diagonal, self.quadratic, self.power)
-        return any(part.any() for part in parts)
+        return any(part.any() for part in parts) or self.volatility_price is not None
+
+    @property
+    def has_cones(self) -> bool:
+        """Whether a volatility is limited or priced: no quadratic program as it stands."""
+        return self.volatility_limit is not None or self.volatility_price is not None
 
     @property
     def size(self) -> tuple[int, int, int, int]:
@@ -139,6 +170,8 @@ def _check(p: Program) -> None:
     for name in ("factor_offset", "specific_offset"):
         if not np.isfinite(getattr(p, name)).all():
             raise SpecError(f"Program.{name} is not finite")
+    if p.volatility_price is not None and not (np.isfinite(p.volatility_price.price) and p.volatility_price.price > 0):
+        raise SpecError(f"Program.volatility_price is {p.volatility_price.price}; give a finite price above 0")
     first(p.lower > p.upper, "lower bound is above the upper bound", p.columns)
     first(p.diagonal < 0, "variance is negative: the problem is not convex", p.columns)
     first(p.buy + p.sell < 0, "buying and selling at once would earn money (buy + sell cost < 0)", p.columns)
@@ -162,10 +195,12 @@ def _check(p: Program) -> None:
         raise SpecError("Program.depth: slopes and sizes must be finite and >= 0, sides +1 or -1")
 
 
-def risk_gradient(p: Program | VolatilityLimit, h: Array) -> Array:
-    """Gradient of 1/2 the quadratic form at h, by column."""
+def risk_gradient(p: Program | Volatility, h: Array) -> Array:
+    """Gradient of the risk term at h, by column; of a Volatility: of half its square."""
     dense = p.factors.T @ (p.factors @ h + p.factor_offset)
-    return dense + p.specifics.T @ (p.specifics @ h + p.specific_offset) + p.diagonal * h
+    gradient = dense + p.specifics.T @ (p.specifics @ h + p.specific_offset) + p.diagonal * h
+    priced = p.volatility_price if isinstance(p, Program) else None
+    return gradient if priced is None else gradient + priced.gradient(h)
 
 
 def fewest_rows(rows: Array, offset: Array) -> tuple[Array, Array]:
@@ -188,9 +223,11 @@ def row_violations(p: Program, h: Array) -> Array:
 
 
 def risk_value(p: Program, h: Array) -> float:
-    """The quadratic part of the objective, base currency."""
+    """What risk costs in the objective, base currency: its quadratic part and the price of volatility."""
     dense, sparse = p.factors @ h + p.factor_offset, p.specifics @ h + p.specific_offset
-    return float(0.5 * (dense @ dense + sparse @ sparse + p.diagonal @ (h * h)))
+    v = p.volatility_price
+    priced = 0.0 if v is None else v.price * v.volatility(h)
+    return float(0.5 * (dense @ dense + sparse @ sparse + p.diagonal @ (h * h)) + priced)
 
 
 def objective(p: Program, h: Array) -> float:

@@ -10,11 +10,13 @@ from importlib import import_module
 import numpy as np
 
 from optihedge.errors import SolverError, SpecError
+from optihedge.program.aversion import at_answer
 from optihedge.program.certificate import GAP_TOLERANCE, judge
 from optihedge.program.program import Candidate, Program, Solver
 from optihedge.program.status import Status
 from optihedge.program.structured.solver import polish
 from optihedge.program.volatility_limit import SETTLED, within_limit
+from optihedge.program.volatility_price import at_price
 
 _HOME = {
     "structured": ("structured.solver", "Structured", {}),
@@ -103,17 +105,19 @@ def attempt(
 ) -> Candidate:  # fmt: skip
     """The solver's candidate within `left` seconds: whatever it raises is its failure, not ours.
 
-    A volatility limit is priced where the solver does not take it. Raises SpecError of a user's own CVXPY term.
+    A volatility limit is priced, and a price of volatility made an aversion, where the solver does not take them.
+    Raises SpecError of a user's own CVXPY term.
     """
-    if program.volatility_limit is None or getattr(solver, "takes_limit", False):
+    if not program.has_cones or getattr(solver, "takes_limit", False):
         return guarded(program, lambda: solver.solve(program, deadline=left(), warm=warm))
     inner = lambda p, last: _sharp(solver, p, left, last, tolerance)  # noqa: E731
-    return guarded(program, lambda: within_limit(program, inner, propose, left, warm, tolerance))
+    limited = lambda p, last: within_limit(p, inner, propose, left, last, tolerance)  # noqa: E731
+    return guarded(program, lambda: at_price(program, limited, left, warm, tolerance))
 
 
 def polished(program: Program, candidate: Candidate, left: Callable[[], float | None]) -> Candidate:
-    """Newton steps from a rough candidate's multipliers."""
-    return guarded(program, lambda: polish(program, candidate, deadline=left()))
+    """Newton steps from a rough candidate's multipliers; a price of volatility is the aversion it asks for there."""
+    return guarded(program, lambda: polish(at_answer(program, candidate.h), candidate, deadline=left()))
 
 
 def guarded(program: Program, act: Callable[[], Candidate]) -> Candidate:

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.builder import ProgramBuilder
+from optihedge.hedge.horizon import parse_horizon
 from optihedge.hedge.terms.base import Term, check_number
 from optihedge.market.costs import depth_hinges, displayed
 
@@ -59,6 +60,51 @@ class Variance(Term):
         if p.options_tradable if self.second_order is None else self.second_order:
             p.risk_rows(root * form.gamma)
             p.risk_rows(root * form.gamma_specifics)
+
+
+@dataclass(frozen=True)
+class Volatility(Term):
+    """price x volatility of P&L over the horizon: what is paid at most to be rid of one unit of it.
+
+    sharpe    yearly return asked for a unit of yearly volatility
+    holding   how long a trade serves, in days of the drivers' calendar as the horizon's: its cost is paid once
+    price     instead of both: kappa, a pure number, money of cost per money of standard deviation over the horizon
+
+    kappa = sharpe x (holding / horizon) x sqrt(horizon / year): 0.63 at "1d" and 252 periods a year, 0.52 at 365.
+    Answers scale with the book and do not depend on the currency. Gamma counts. The report gives the aversion at which
+    `Variance` asks for the same trades.
+    Example: HedgeModel(risk=SmileRisk(), objective=(Volatility(), SpreadCost(), FeeCost()))
+    """
+
+    sharpe: float | None = None
+    holding: str | None = None
+    price: float | None = None
+
+    short_name: ClassVar[str] = "volatility price"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.price is not None:
+            if self.sharpe is not None or self.holding is not None:
+                raise SpecError(f"{self.label}: give price, or sharpe and holding, not both")
+            check_number(self.label, "price", self.price, 0.0)
+            return
+        sharpe = 1.0 if self.sharpe is None else self.sharpe
+        holding = "10d" if self.holding is None else self.holding
+        check_number(self.label, "sharpe", sharpe, 0.0)
+        parse_horizon(holding, 252, f"{self.label}: holding")
+        object.__setattr__(self, "sharpe", sharpe)
+        object.__setattr__(self, "holding", holding)
+
+    def at(self, periods: float, periods_per_year: float) -> float:
+        """kappa for a horizon of so many periods."""
+        if self.price is not None:
+            return self.price
+        held = parse_horizon(str(self.holding), periods_per_year).periods
+        return float(self.sharpe or 0.0) * held / periods * float(np.sqrt(periods / periods_per_year))
+
+    def contribute(self, p: ProgramBuilder) -> None:
+        p.price_volatility(self.at(p.periods, p.periods / p.years))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from optihedge.errors import SpecError
 from optihedge.program.general.cone_proof import ConeProof
 from optihedge.program.general.scaling import normalise
-from optihedge.program.program import Array, Candidate, Program
+from optihedge.program.program import Array, Candidate, Program, Volatility
 from optihedge.program.status import Status
 
 _OPTIONS = {
@@ -34,7 +34,7 @@ class Modelled:
     """Any CVXPY solver by name; always named, since CVXPY's own choice depends on what is installed."""
 
     solver: str = "CLARABEL"
-    takes_limit: ClassVar[bool] = True  # a volatility limit is a cone of the problem
+    takes_limit: ClassVar[bool] = True  # a volatility's limit or price is a cone of the problem
 
     @property
     def name(self) -> str:
@@ -116,10 +116,16 @@ def render(p: Program, h: cp.Expression) -> tuple[cp.Expression, list[cp.Constra
             linear[lower] >= p.row_lower[lower]]  # fmt: skip
     if p.volatility_limit is not None:
         v = p.volatility_limit
-        parts = [v.factors @ h + v.factor_offset, v.specifics @ h + v.specific_offset,
-                 cp.multiply(np.sqrt(v.diagonal), h)]  # fmt: skip
-        rest.append(cp.norm(cp.hstack([part for part in parts if part.size]), 2) <= v.limit)
+        rest.append(_volatility(v, h) <= v.limit)
+    if p.volatility_price is not None:
+        objective += p.volatility_price.price * _volatility(p.volatility_price, h)
     return objective, rows, rest
+
+
+def _volatility(v: Volatility, h: cp.Expression) -> cp.Expression:
+    parts = [v.factors @ h + v.factor_offset, v.specifics @ h + v.specific_offset,
+             cp.multiply(np.sqrt(v.diagonal), h)]  # fmt: skip
+    return cp.norm(cp.hstack([part for part in parts if part.size]), 2)
 
 
 def own_terms(program: Program, h: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:

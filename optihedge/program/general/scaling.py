@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.program.program import Array, Candidate, Depth, Program, VolatilityLimit
+from optihedge.program.aversion import at_answer
+from optihedge.program.program import Array, Candidate, Depth, Program, Volatility, VolatilityLimit, VolatilityPrice
 from optihedge.program.structured.presolve import scaled
 
 _SMALLEST = 1e-6  # of the box: the least quantity that counts as one
@@ -95,14 +97,16 @@ def normalise(p: Program, by: str = "risk") -> tuple[Program, Scaling]:
     Limits and depth that nothing inside the box can reach are left out: their size would blind a solver.
     """
     p = _reachable(p)
-    column = column_scale(p, by)
+    quadratic = at_answer(p, p.start)
+    column = column_scale(quadratic, by)
     sizes = (abs(p.rows) + p.rows_on_holdings + p.rows_on_trades) @ sp.diags_array(column)
     row = sizes.max(axis=1).toarray().ravel() if sizes.nnz else np.ones(len(p.row_names))
     row = np.where(row > 0, row, 1.0)
 
-    pull = np.abs(p.linear + p.factor_offset @ p.factors + p.specifics.T @ p.specific_offset)
+    pull = np.abs(p.linear + quadratic.factor_offset @ quadratic.factors
+                  + quadratic.specifics.T @ quadratic.specific_offset)  # fmt: skip
     cost = np.maximum.reduce([np.abs(p.buy), np.abs(p.sell), np.abs(p.long), np.abs(p.short)])
-    curved = np.maximum(column_risk(p) ** 2 + p.quadratic, p.power / np.sqrt(column)) * column**2
+    curved = np.maximum(column_risk(quadratic) ** 2 + p.quadratic, p.power / np.sqrt(column)) * column**2
     money = max(curved.max(initial=0.0), ((pull + cost) * column).max(initial=0.0)) or 1.0
 
     to_money, root = column / money, column / np.sqrt(money)
@@ -120,6 +124,7 @@ def normalise(p: Program, by: str = "risk") -> tuple[Program, Scaling]:
         rows_on_trades=scaled(p.rows_on_trades, 1 / row, column),
         row_lower=p.row_lower / row, row_upper=p.row_upper / row, row_penalty=p.row_penalty * row / money,
         row_fixed=p.row_fixed / row, volatility_limit=_scale_limit(p.volatility_limit, column),
+        volatility_price=_scale_price(p.volatility_price, column, p.start, money),
     )  # fmt: skip
     return normal, Scaling(column, row, money, _limit_unit(p.volatility_limit))
 
@@ -132,8 +137,19 @@ def _scale_limit(v: VolatilityLimit | None, column: Array) -> VolatilityLimit | 
     if v is None:
         return None
     unit = _limit_unit(v)
-    return VolatilityLimit(
-        name=v.name, factors=v.factors * (column / unit), factor_offset=v.factor_offset / unit,
-        specifics=sp.csr_array(v.specifics @ sp.diags_array(column / unit)), specific_offset=v.specific_offset / unit,
-        diagonal=v.diagonal * (column / unit) ** 2, limit=v.limit / unit,
-    )  # fmt: skip
+    return VolatilityLimit(**_in_units(v, column, unit), limit=v.limit / unit)
+
+
+def _scale_price(v: VolatilityPrice | None, column: Array, start: Array, money: float) -> VolatilityPrice | None:
+    if v is None:
+        return None
+    unit = v.volatility(start) or 1.0
+    return VolatilityPrice(**_in_units(v, column, unit), price=v.price * unit / money)
+
+
+def _in_units(v: Volatility, column: Array, unit: float) -> dict[str, Any]:
+    return {
+        "name": v.name, "factors": v.factors * (column / unit), "factor_offset": v.factor_offset / unit,
+        "specifics": sp.csr_array(v.specifics @ sp.diags_array(column / unit)),
+        "specific_offset": v.specific_offset / unit, "diagonal": v.diagonal * (column / unit) ** 2,
+    }  # fmt: skip

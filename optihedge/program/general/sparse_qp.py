@@ -107,8 +107,8 @@ class SparseSolver:
     def solve(self, program: Program, *, deadline: float | None = None, warm: Candidate | None = None) -> Candidate:
         """A candidate for `certify`, in the Program's own units. `deadline`: seconds from now."""
         n, m = len(program.columns), len(program.row_names)
-        if program.cvxpy_terms or program.volatility_limit is not None:
-            return Candidate.none(program, Status.DECLINED, "a cone of the user's or a volatility limit")
+        if program.cvxpy_terms or program.has_cones:
+            return Candidate.none(program, Status.DECLINED, "a cone of the user's, or a volatility's limit or price")
         if program.power.any() and not self.cones:
             return self._by_quadratics(program, deadline)
         scaled, scaling = normalise(program, self.scaling)

@@ -7,11 +7,12 @@ an integer program. The continuous optimum bounds what any lot choice could reac
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from optihedge.program.aversion import at_answer, equivalent_aversion, with_aversion
 from optihedge.program.certificate import scale_of
 from optihedge.program.lots.cone_limits import OwnTerms, meet_own, other_limits
 from optihedge.program.lots.dive import Answer, dive, settle
@@ -31,6 +32,7 @@ _DEAR = 0.02  # of the objective: lots that cost more are looked for further awa
 _WORTH = 1e-6  # of the objective's size before: nothing less is looked for
 _LADDER = 4  # finest traded legs of each row that may mend what the local search could not
 _REACH = 50  # lots
+_TOUCHES, _APART = 5, 1e-3  # quadratic Programs for a price of volatility, where lots move it by more than this
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,42 @@ def round_program(
     With at most eight lumpy legs a band that a lot choice can meet is met, and where none meets all, the violations'
     sum is least, each row's in lots of its median leg; then the objective. Otherwise a row ends at most half the finest
     traded lot beyond its band, or is named in `broken`. Raises InfeasibleError where a box holds no whole lot.
+
+    A price of volatility is rounded by quadratic Programs that touch it from above: at h, and where whole lots leave
+    another volatility, at some between that and no trade's.
     """
+    if program.volatility_price is None:
+        return _round(program, h, solve, multipliers, smallest)
+    price, first = program.volatility_price, equivalent_aversion(program, h)
+    if not first > 0:
+        return _round(at_answer(program, h), h, solve, multipliers, smallest)
+
+    def rounded(aversion: float) -> Rounding:
+        found = _round(with_aversion(program, aversion), h, solve, multipliers, smallest)
+        return replace(found, objective=objective(program, found.h), bound=objective(program, h))
+
+    best = rounded(first)
+    exact, whole, before = (price.volatility(at) for at in (h, best.h, program.start))
+    if abs(whole - exact) > _APART * exact:
+        low, high = min(exact, whole), max(whole, before)
+        answers = [best, *(rounded(price.price / sigma) for sigma in np.geomspace(low, high, _TOUCHES))]
+        best = min(answers, key=lambda one: (round(_beyond(one), 9), one.objective))
+    return best
+
+
+def _beyond(found: Rounding) -> float:
+    """How far hard rows end beyond what rounding explains, in sum."""
+    hard = found.rows[found.rows["hard"]]
+    return float(np.maximum(hard["violation"] - hard["allowed"], 0.0).sum())
+
+
+def _round(
+    program: Program,
+    h: Array,
+    solve: Callable[[Program], Answer],
+    multipliers: Array | None,
+    smallest: Array | None,
+) -> Rounding:
     grid = Grid.of(program, smallest)
     around = Neighbourhood(program, grid)
     dived, solves = dive(program, h, solve, grid, multipliers)

@@ -114,8 +114,8 @@ def _usable(program: Program, candidate: Candidate) -> bool:
 def _declined(program: Program) -> str:
     if program.cvxpy_terms:
         return "CVXPY terms"
-    if program.volatility_limit is not None:
-        return "a volatility limit"
+    if program.has_cones:
+        return "a volatility's limit or price"
     n, k, _, m = program.size
     wide = (np.diff(program.rows.indptr) > max(n // 8, 2)).sum() + (np.diff(program.specifics.indptr) > n // 8).sum()
     crowded = m > _MANY_ROWS and program.rows.nnz > 10 * n  # scenario rows, say: not local to a few columns each

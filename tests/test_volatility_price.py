@@ -1,0 +1,145 @@
+"""The price of volatility: the optimum of cost + price x sigma, proved, against cones solved elsewhere."""
+
+import cvxpy as cp
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from optihedge.errors import SpecError
+from optihedge.program.archive import load_program, save_program
+from optihedge.program.aversion import at_answer, equivalent_aversion, with_aversion
+from optihedge.program.certificate import dual_gap, judge
+from optihedge.program.chain import solve
+from optihedge.program.lots.rounding import round_program
+from optihedge.program.program import Candidate, Program, VolatilityLimit, VolatilityPrice, objective
+
+
+def priced(seed=0, price=0.6, n=40, scale=1.0, **given) -> Program:
+    """A book whose hedges cost; held positions in a third of the columns."""
+    rng = np.random.default_rng(seed)
+    start = np.where(rng.random(n) < 0.3, rng.normal(size=n) * 10, 0.0) * scale
+    volatility = VolatilityPrice(
+        name="v", price=price, factors=rng.normal(size=(8, n)), factor_offset=rng.normal(size=8) * 5 * scale,
+        specifics=sp.random(5, n, 0.2, random_state=seed, format="csr"), specific_offset=np.zeros(5),
+        diagonal=np.full(n, 0.01),
+    )  # fmt: skip
+    columns = tuple(f"c{i}" for i in range(n))
+    box = {"lower": start - 100 * scale, "upper": start + 100 * scale}
+    costs = {"buy": np.full(n, 0.3), "sell": np.full(n, 0.3), "lot": np.ones(n)}
+    return Program(columns=columns, start=start, volatility_price=volatility, **{**box, **costs, **given})
+
+
+def by_cone(p: Program) -> float:
+    h, v = cp.Variable(len(p.columns)), p.volatility_price
+    parts = [v.factors @ h + v.factor_offset, v.specifics @ h + v.specific_offset, cp.multiply(v.diagonal**0.5, h)]
+    cost = cp.sum(cp.multiply(p.buy, cp.abs(h - p.start))) + v.price * cp.norm(cp.hstack(parts), 2)
+    rows = [p.rows @ h <= p.row_upper] if len(p.row_names) else []
+    limit = p.volatility_limit
+    if limit is not None:
+        rows.append(cp.norm(limit.factors @ h + limit.factor_offset, 2) <= limit.limit)
+    return cp.Problem(cp.Minimize(cost), [h >= p.lower, h <= p.upper, *rows]).solve(solver="CLARABEL")
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("solver", ["auto", "clarabel", "cvxpy"])
+def test_the_optimum_is_that_of_the_cone_problem_and_proved(seed, solver):
+    p = priced(seed)
+    answer = solve(p, solver=solver)
+    assert answer.certificate.primal == pytest.approx(by_cone(p), rel=1e-6)
+    if solver != "cvxpy":
+        assert answer.certificate.optimal
+
+
+def test_rows_and_a_limit_of_another_volatility_hold_beside_the_price():
+    free = priced(3)
+    row = np.zeros(40)
+    row[:5] = 1.0
+    limit = VolatilityLimit(
+        name="l", factors=np.eye(40)[:3], factor_offset=np.zeros(3), specifics=sp.csr_array((0, 40)),
+        specific_offset=np.zeros(0), diagonal=np.zeros(40), limit=2.0,
+    )  # fmt: skip
+    p = priced(3, row_names=("r",), rows=sp.csr_array(row[None]), row_upper=np.array([-3.0]), volatility_limit=limit)
+    answer = solve(p)
+    assert answer.certificate.optimal
+    assert answer.certificate.primal == pytest.approx(by_cone(p), abs=1e-6 * answer.certificate.scale)
+    assert answer.certificate.primal > solve(free).certificate.primal + 1e-3
+
+
+def test_variance_at_the_equivalent_aversion_gives_the_same_trades():
+    p = priced(1)
+    answer = solve(p)
+    aversion = equivalent_aversion(p, answer.h)
+    assert aversion == pytest.approx(0.6 / p.volatility_price.volatility(answer.h))
+    np.testing.assert_allclose(solve(with_aversion(p, aversion)).h, answer.h, atol=1e-8)
+
+
+def test_a_book_in_other_units_has_the_same_hedge():
+    p, large = priced(2), priced(2, scale=1e4)
+    np.testing.assert_allclose(solve(large).h / 1e4, solve(p).h, atol=1e-8)
+
+
+def test_the_quadratic_program_touches_the_priced_one_from_above():
+    p = priced(4)
+    rng = np.random.default_rng(0)
+    at = rng.normal(size=40)
+    touching = at_answer(p, at)
+    assert objective(touching, at) == pytest.approx(objective(p, at), rel=1e-12)
+    for other in rng.normal(size=(20, 40)) * 5:
+        assert objective(touching, other) >= objective(p, other)
+
+
+def test_the_proof_is_a_bound_below_every_other_answer():
+    p = priced(5)
+    rng = np.random.default_rng(0)
+    at = p.start + rng.normal(size=40) * 0.1
+    bound = objective(p, at) - dual_gap(p, at, np.zeros(0)).total
+    for other in rng.uniform(p.lower, p.upper, size=(50, 40)):
+        assert objective(p, other) >= bound
+    assert judge(p, Candidate(at, np.zeros(0), "optimal")).status != "optimal"
+
+
+def test_dear_hedges_leave_the_book_as_it_is_and_cheap_ones_take_all_risk_off():
+    dear = priced(0, buy=np.full(40, 1e6), sell=np.full(40, 1e6))
+    np.testing.assert_array_equal(solve(dear).h, dear.start)
+    p = priced(0, buy=np.full(40, 1e-6), sell=np.full(40, 1e-6))
+    least = solve(with_aversion(p, 1e6)).h
+    v = p.volatility_price
+    assert v.volatility(solve(p).h) == pytest.approx(v.volatility(least), rel=1e-3)
+
+
+def test_nothing_held_and_nothing_to_hedge_trades_nothing():
+    p = priced(0)
+    v = p.volatility_price
+    empty = VolatilityPrice(**{**vars(v), "factor_offset": np.zeros(8)})
+    q = Program(columns=p.columns, start=np.zeros(40), lower=p.lower, upper=p.upper, buy=p.buy, sell=p.sell,
+                volatility_price=empty)  # fmt: skip
+    answer = solve(q)
+    assert answer.certificate.optimal and not answer.h.any()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whole_lots_are_no_worse_than_any_of_their_neighbours(seed):
+    p = priced(seed, n=6, buy=np.full(6, 0.5), sell=np.full(6, 0.5), lot=np.full(6, 4.0))
+    answer = solve(p)
+    found = round_program(p, answer.h, lambda q: solve(q).candidate)
+    lots = (found.h - p.start) / 4.0
+    np.testing.assert_allclose(lots, np.round(lots), atol=1e-9)
+    assert found.objective == pytest.approx(objective(p, found.h), rel=1e-12)
+    assert found.bound <= found.objective
+    near = np.array(np.meshgrid(*[[-4.0, 0.0, 4.0]] * 6)).reshape(6, -1).T
+    best = min(objective(p, found.h + step) for step in near)
+    assert found.objective <= best + 1e-9 * abs(best)
+
+
+def test_a_saved_program_keeps_its_price(tmp_path):
+    p = priced(1)
+    save_program(p, tmp_path / "p.npz")
+    again = load_program(tmp_path / "p.npz")
+    at = np.random.default_rng(0).normal(size=40)
+    assert objective(again, at) == pytest.approx(objective(p, at), rel=1e-14)
+
+
+@pytest.mark.parametrize("price", [0.0, -1.0, np.nan, np.inf])
+def test_a_price_that_is_none_is_refused(price):
+    with pytest.raises(SpecError, match="volatility_price"):
+        priced(0, price=price)
