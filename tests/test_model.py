@@ -154,7 +154,7 @@ def test_a_frontier_buys_less_risk_with_more_cost():
 
 
 def test_a_frontier_needs_one_variance():
-    with pytest.raises(SpecError, match="0 Variance terms"):
+    with pytest.raises(SpecError, match="0 Variance or Volatility terms"):
         HedgeModel().frontier(stocks(2), {"S0": 1.0}, [1.0])
 
 
