@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from desks import AS_OF, options
+from desks import AS_OF, options, stocks
 
-from optihedge.errors import DataError, SpecError
+from optihedge.errors import SpecError
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.objective import Variance
 from optihedge.market.pricing import black
 from optihedge.market.snapshot import Market
+from optihedge.risk.ewma import EwmaRisk
 from optihedge.risk.smile_law import SmilePrior, compressed, standard_draws, word_covariance, word_root
 from optihedge.risk.smile_risk import SmileRisk
 from optihedge.risk.smile_state import SmileState, smile_state
@@ -191,7 +192,7 @@ def test_the_drivers_own_history_sets_the_spot_s_deviation_and_a_stock_stands_be
     assert prior.deviation()["U"] == pytest.approx(100 * 0.2 / np.sqrt(365), rel=1e-4)
 
 
-def test_a_contract_on_a_driver_of_which_nothing_is_known_is_refused_only_where_it_is_held():
+def test_a_stock_without_chain_or_history_stands_beside_by_its_prior_and_is_named():
     market = smile()
     table = pd.concat([market.instruments, pd.DataFrame({"type": ["equity"], "underlying": ["X"]}, index=["X"])])
     quotes = pd.concat([market.quotes, pd.DataFrame({"bid": [9.9], "ask": [10.1]}, index=["X"])])
@@ -201,10 +202,18 @@ def test_a_contract_on_a_driver_of_which_nothing_is_known_is_refused_only_where_
         "USD",
         as_of=AS_OF,
     )
-    model = HedgeModel(risk=SmileRisk(), objective=Variance(aversion=1.0), universe=["U"])
-    assert model.hedge(wider, {"U-C100-30": -10.0}).certificate.optimal
-    with pytest.raises(DataError, match="X moves with driver X, of which the risk knows neither history nor chain"):
-        model.hedge(wider, {"X": -10.0})
+    risk = SmileRisk().fit(wider).risk_
+    assert risk.deviation()["X"] == pytest.approx(10 * 0.35 / np.sqrt(252), rel=1e-6)
+    assert any("X" in note and "prior" in note for note in risk.notes)
+    alone = SmileRisk().fit(market).risk_
+    pd.testing.assert_series_equal(risk.deviation()[market.names], alone.deviation(), rtol=1e-6, check_names=False)
+
+
+def test_a_market_without_a_chain_is_the_price_drivers_risk():
+    market = stocks()
+    risk, plain = SmileRisk().fit(market).risk_, EwmaRisk(halflife=63).fit(market.moves()).risk_
+    price = market.price.to_numpy()
+    np.testing.assert_allclose(risk.covariance(), plain.covariance() * np.outer(price, price), rtol=1e-9)
 
 
 def moved(market: Market, term: float, spot: float, later: pd.Timedelta) -> Market:

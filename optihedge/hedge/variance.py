@@ -100,11 +100,6 @@ def _contract_form(names: pd.Index, risk: ContractRisk, periods: float) -> Varia
     at = risk.names.get_indexer(names)
     if (at < 0).any():
         raise DataError(f"the risk does not know {names[at < 0][0]}; fit it on this market")
-    for name in names.intersection(pd.Index(list(risk.unknown))):
-        raise DataError(
-            f"{name} moves with driver {risk.unknown[name]}, of which the risk knows neither history nor chain; "
-            "add its history"
-        )
     if not np.isclose(periods, risk.periods, rtol=1e-9):
         raise SpecError(
             f"the risk is fitted over {risk.periods:g} periods, the horizon has {periods:g}; fit it on that"

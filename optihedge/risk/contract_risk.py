@@ -23,7 +23,6 @@ class ContractRisk:
     sources    r labels: what each row speaks of ("spot", "vol", "gamma", ...)
     specifics  s x N, sparse, the same for sources that few contracts share; `specific_sources`: s labels
     own        N, standard deviation of each contract's own P&L
-    unknown    contract -> why nothing is known of it; a hedge that holds one is refused
     driver_volatility   per driver and period, for market impact and carry
     notes      what a reader should know
 
@@ -39,7 +38,6 @@ class ContractRisk:
     periods: float = 1.0
     periods_per_year: float = 252.0
     driver_volatility: pd.Series = field(default_factory=lambda: pd.Series(dtype=float))
-    unknown: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

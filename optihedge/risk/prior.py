@@ -35,17 +35,18 @@ BASIS = 0.043  # of the price's own deviation
 BETA_ERROR = 0.4  # standard error of a prior beta: the spread of betas across stocks
 
 
-def fitted_risk(estimator: Any, market: Market) -> Risk:
+def fitted_risk(estimator: Any, market: Market, drivers: pd.Index | None = None) -> Risk:
     """What a clone of the estimator learns from the drivers with enough history, the others by prior, named in `notes`.
 
-    Raises SpecError where the estimator refuses what it is given.
+    drivers  all, or these in the market's order. Raises SpecError where the estimator refuses what it is given.
     """
-    enough = _enough(market, getattr(estimator, "min_periods", LEAST))
+    asked = market.drivers.index if drivers is None else drivers
+    enough = _enough(market, getattr(estimator, "min_periods", LEAST))[market.drivers.index.get_indexer(asked)]
     if enough.all() and len(enough):
-        return _fit(estimator, market.moves(), "risk").risk_
-    known = market.drivers.index[enough]
+        return _fit(estimator, market.moves(drivers=asked), "risk").risk_
+    known = asked[enough]
     learnt = _fit(estimator, market.moves(drivers=known), "risk").risk_ if len(known) else None
-    return _with_prior(market, learnt, known)
+    return _with_prior(market, learnt, known, asked)
 
 
 def fitted_betas(estimator: Any, market: Market) -> tuple[pd.DataFrame, pd.DataFrame | None, tuple[str, ...]]:
@@ -106,10 +107,9 @@ def prior_deviations(market: Market) -> pd.DataFrame:
 # ---- the parts -----------------------------------------------------------------------------------------------------
 
 
-def _with_prior(market: Market, learnt: Risk | None, known: pd.Index) -> Risk:
+def _with_prior(market: Market, learnt: Risk | None, known: pd.Index, drivers: pd.Index) -> Risk:
     """The learnt risk of the known drivers, and the others by prior and what moves they have."""
-    drivers = market.drivers.index
-    prior = prior_deviations(market)
+    prior = prior_deviations(market).loc[drivers]
     new = drivers.difference(known, sort=False)
     moves = market.moves(drivers=new, ragged=True) if len(market.history) > 1 else pd.DataFrame(columns=new)
     squares, count = (moves**2).sum(), moves.notna().sum()

@@ -7,23 +7,23 @@ risk where they have a history, so that stocks and futures stand beside options.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from scipy.linalg import block_diag, cho_factor, cho_solve
-from sklearn.base import clone
 
 from optihedge.errors import SpecError
 from optihedge.frames import some
-from optihedge.market.drivers import RETURNS, moves_of
+from optihedge.market.drivers import RETURNS
 from optihedge.market.scenarios import scenario_pnl
 from optihedge.market.snapshot import Market
 from optihedge.risk.contract_risk import GAMMA, ContractRisk
 from optihedge.risk.estimator import ContractRiskEstimator
 from optihedge.risk.ewma import EwmaRisk
+from optihedge.risk.prior import LEAST, fitted_risk
 from optihedge.risk.root import Risk
 from optihedge.risk.smile_law import (
     SOURCES,
@@ -42,7 +42,6 @@ from optihedge.risk.smile_state import SmileState, chain_underlyings, smile_stat
 from optihedge.risk.smile_table import SmileTable
 
 Array = np.ndarray
-_LEAST_HISTORY = 10  # moves of a driver from which its own risk counts
 _TOGETHER = 8  # underlyings whose moves are drawn at once
 _ROWS = 28  # of second order per underlying: with four of first order, 32
 
@@ -52,14 +51,14 @@ class SmileRisk(ContractRiskEstimator):
 
     prior     a SmilePrior, or a mapping of its fields
     history   the smile's past moves (see `smile_table.SmileTable`); None: the market's smile table, if it has one
-    prices    estimator of the price drivers' moves, used for those with ten moves or more
+    prices    estimator of the price drivers' moves (EwmaRisk); the chain's vol is their prior, worth `weight` moves
     weight    n0: periods of history that the prior counts as
     draws     moves drawn, in pairs of opposite sign;  seed  of the draws
     tails     None (normal), degrees of freedom of a Student law (> 2), or "own": the history's
 
     It speaks for spot, vol, skew, basis and each option's own noise (an instrument's `own_risk` replaces the last) of
-    every underlying with a chain, in place of its vol drivers; for other drivers by their history. sigma is about the
-    mean: theta and carry are no risk. Learns `risk_` (ContractRisk over the horizon), `states_` (SmileState each).
+    every underlying with a chain, in place of its vol drivers; for other drivers by history and prior. sigma is about
+    the mean: theta and carry are no risk. Learns `risk_` (ContractRisk over the horizon), `states_` (SmileState each).
     Example: HedgeModel(risk=SmileRisk(), objective=(Volatility(), SpreadCost(), FeeCost())).hedge(market, book)
     """
 
@@ -87,7 +86,7 @@ class SmileRisk(ContractRiskEstimator):
         given = self.history if self.history is not None else getattr(market, "smile", None)
         past = SmileTable.of(given, market.as_of)
         states = [smile_state(market, name) for name in chain_underlyings(market)]
-        prices = _price_risk(market, states, self.prices, self.weight)
+        prices = _Prices.of(market, states, self.prices, self.weight)
         words = _Words.of(states, prices, past, prior, self.weight)
         linear, rest, sparse_rest, lost = self._revalued(market, words, past, periods)
         root, specifics, sources, specific_sources = _linear_rows(market, words, prices, linear, prior.across, periods)
@@ -104,8 +103,7 @@ class SmileRisk(ContractRiskEstimator):
             periods=periods,
             periods_per_year=market.periods_per_year,
             driver_volatility=prices.risk.volatility(),
-            unknown=_unknown(market, prices, words),
-            notes=(*words.notes, *past.notes()),
+            notes=(*words.notes, *prices.risk.notes, *past.notes()),
         )
         return self
 
@@ -241,7 +239,7 @@ def _symmetric_root(correlation: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Prices:
-    """Risk of the drivers that move in lines: prices, pairs, and rates and bases with a history.
+    """Risk of the drivers that no smile speaks for: prices, pairs, rates, vols without a chain, bases with a history.
 
     place   underlying -> position of its price driver in the risk
     known   positions of the risk's drivers in the market's
@@ -252,62 +250,37 @@ class _Prices:
     known: Array
     underlying: Array
 
+    @classmethod
+    def of(cls, market: Market, states: list[SmileState], estimator: Any, weight: float) -> _Prices:
+        """The drivers' own risk, with the chain's vol as the prior of its underlying's price, worth `weight` moves."""
+        drivers, levels = market.drivers, {state.underlying: state.level for state in states}
+        count = market.history.notna().sum().to_numpy() - 1
+        basis = (drivers["kind"] == "basis").to_numpy() & (count < LEAST)
+        smiles = (drivers["kind"] == "vol").to_numpy() & drivers["underlying"].isin(list(levels)).to_numpy()
+        known = np.flatnonzero(~(basis | smiles))
+        names = drivers.index[known]
+        risk = fitted_risk(EwmaRisk(halflife=63) if estimator is None else estimator, market, names)
+        own = drivers["underlying"].iloc[known].where(drivers["kind"].iloc[known].isin(RETURNS))
+        first = own[own.isin(list(levels)) & ~own.duplicated()]
+        place = {str(name): int(names.get_loc(driver)) for driver, name in first.items()}
+        volatility, scale = risk.volatility().to_numpy(), np.ones(len(names))
+        for name, at in place.items():
+            n, prior = max(int(count[known[at]]), 0), levels[name] ** 2 / market.periods_per_year
+            past = volatility[at] ** 2 if n >= LEAST else _mean_square(market, names[at])
+            scale[at] = np.sqrt((weight * prior + n * past) / (weight + n)) / volatility[at]
+        return cls(replace(risk.scaled(scale), notes=risk.notes), place, known, market.instruments["underlying"].to_numpy())
+
     def codes(self, names: tuple[str, ...]) -> Array:
         """N: position of each contract's underlying in names, -1 for another."""
         return pd.Index(names, dtype=object).get_indexer(self.underlying)
 
 
-def _price_risk(market: Market, states: list[SmileState], estimator: Any, weight: float) -> _Prices:
-    """The drivers' own risk where they have a history, the chain's vol where they have none; both weighed by length."""
-    drivers, levels = market.drivers, {state.underlying: state.level for state in states}
-    returns = drivers["kind"].isin(RETURNS).to_numpy()
-    own = drivers["underlying"].where(returns)
-    first = ~own.duplicated().to_numpy() & returns & own.isin(list(levels)).to_numpy()
-    implied = np.where(first, own.map(levels).astype(float), np.nan) / np.sqrt(market.periods_per_year)
-    fitted, counts = _fitted(market, estimator, list(levels))
-    seen = drivers.index.isin(fitted.drivers) if fitted is not None else np.zeros(len(drivers), dtype=bool)
-    known = seen | np.isfinite(implied)
-    names = drivers.index[known]
-    place = {str(own.iat[i]): int(names.get_loc(drivers.index[i])) for i in np.flatnonzero(first)}
-    prior = np.where(np.isfinite(implied), implied, 0.0)[known]
-    root, specific, share = np.zeros((0, len(names))), np.zeros(len(names)), np.ones(len(names))
-    if fitted is not None:
-        at = fitted.drivers.get_indexer(names)
-        root = np.where(at >= 0, fitted.root[:, at], 0.0)
-        specific = np.where(at >= 0, fitted.specific[at], 0.0)
-        share = np.where(at >= 0, np.where(prior > 0, weight / (weight + counts[at]), 0.0), 1.0)
-    kept = np.sqrt(1 - share)
-    risk = Risk(root * kept, np.sqrt((specific * kept) ** 2 + share * prior**2), names, market.periods_per_year)
-    return _Prices(risk, place, np.flatnonzero(known), market.instruments["underlying"].to_numpy())
-
-
-def _fitted(market: Market, estimator: Any, replaced: list[str]) -> tuple[Risk | None, Array]:
-    """Risk of the drivers with ten moves, and how many each has; None where none has. `replaced`: not their vols."""
-    drivers = market.drivers
-    kept = drivers.index[~((drivers["kind"] == "vol") & drivers["underlying"].isin(replaced)).to_numpy()]
-    count = market.history[kept].notna().sum().to_numpy() - 1
-    kept, count = kept[count >= _LEAST_HISTORY], count[count >= _LEAST_HISTORY]
-    if not len(kept):
-        return None, np.zeros(0)
-    ragged = market.on_missing == "freeze"
-    moves = moves_of(market.history[kept].dropna(how="all"), drivers.loc[kept], None, ragged=ragged)
-    moves.attrs["periods_per_year"] = market.periods_per_year
-    chosen = EwmaRisk(halflife=63) if estimator is None else clone(estimator)
-    try:
-        return chosen.fit(moves).risk_, count.astype(float)
-    except (TypeError, ValueError) as error:
-        raise SpecError(f"SmileRisk: {type(chosen).__name__} could not be fitted: {error}") from error
-
-
-def _unknown(market: Market, prices: _Prices, words: _Words) -> dict[str, str]:
-    """Contracts that load on a price, pair or vol of which nothing is known, and the driver."""
-    drivers = market.drivers
-    chained = (drivers["kind"] == "vol") & drivers["underlying"].isin(words.names)
-    silent = drivers["kind"].isin((*RETURNS, "vol")).to_numpy() & ~chained.to_numpy()
-    silent[prices.known] = False
-    rows = np.flatnonzero(silent)
-    loads = sp.coo_array(market.loadings.matrix[rows])
-    return {str(market.names[n]): str(drivers.index[rows[d]]) for d, n in zip(loads.row, loads.col, strict=True)}
+def _mean_square(market: Market, driver: str) -> float:
+    """Of the few moves that a driver has; 0 without any."""
+    if len(market.history) < 2:
+        return 0.0
+    moves = market.moves(drivers=pd.Index([driver]), ragged=True).to_numpy()
+    return float(np.nan_to_num(moves**2).sum() / max(np.isfinite(moves).sum(), 1))
 
 
 # ---- rows over contracts ---------------------------------------------------------------------------------------------
