@@ -268,7 +268,8 @@ class _Prices:
             n, prior = max(int(count[known[at]]), 0), levels[name] ** 2 / market.periods_per_year
             past = volatility[at] ** 2 if n >= LEAST else _mean_square(market, names[at])
             scale[at] = np.sqrt((weight * prior + n * past) / (weight + n)) / volatility[at]
-        return cls(replace(risk.scaled(scale), notes=risk.notes), place, known, market.instruments["underlying"].to_numpy())
+        scaled = replace(risk.scaled(scale), notes=risk.notes)
+        return cls(scaled, place, known, market.instruments["underlying"].to_numpy())
 
     def codes(self, names: tuple[str, ...]) -> Array:
         """N: position of each contract's underlying in names, -1 for another."""
