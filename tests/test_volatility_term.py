@@ -67,7 +67,7 @@ def test_variance_at_the_equivalent_aversion_gives_the_same_list():
         risk=SmileRisk(), objective=(Variance(aversion=aversion), SpreadCost(), FeeCost()), universe=UNIVERSE
     ).hedge(market, BOOK)
     np.testing.assert_allclose(same.trades, hedge.trades, atol=1e-6 * hedge.trades.abs().max())
-    lists = [trade_list(one).set_index("instrument")["quantity"] for one in (hedge, same)]
+    lists = [trade_list(one).table.set_index("instrument")["quantity"] for one in (hedge, same)]
     pd.testing.assert_series_equal(*lists, rtol=1e-5)
 
 
@@ -75,7 +75,7 @@ def test_risk_explain_and_objective_read_one_sigma():
     market = smile()
     hedge = optimal(price=0.7).hedge(market, BOOK)
     sigma = float(np.sqrt(hedge.risk.loc["variance", "after"]))
-    assert hedge.certificate.primal == pytest.approx(0.7 * sigma + hedge.costs["total"], rel=1e-9)
+    assert hedge.certificate.primal == pytest.approx(0.7 * sigma + hedge.charges["total"], rel=1e-9)
     assert shares(hedge).contract["volatility"].sum() == pytest.approx(sigma, rel=1e-9)
     assert shares(hedge).factor["volatility"].sum() == pytest.approx(sigma, rel=1e-9)
     assert shares(hedge).term["objective"]["risk"] == pytest.approx(0.7 * sigma, rel=1e-9)
@@ -84,7 +84,7 @@ def test_risk_explain_and_objective_read_one_sigma():
 def test_a_higher_sharpe_buys_less_risk_for_more_money():
     hedges = optimal().frontier(smile(), BOOK, [0.2, 0.5, 1.0, 2.0, 5.0])
     sigma = [hedge.risk.loc["volatility", "after"] for hedge in hedges]
-    cost = [hedge.costs["total"] for hedge in hedges]
+    cost = [hedge.charges["total"] for hedge in hedges]
     assert all(hedge.certificate.optimal for hedge in hedges)
     assert (np.diff(sigma) <= 1e-9).all() and (np.diff(cost) >= -1e-9).all()
     assert sigma[-1] < 0.9 * sigma[0]
