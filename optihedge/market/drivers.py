@@ -34,6 +34,7 @@ DRIVERS: Schema = {
     "underlying": Column("text"),
     "tenor": Column("text"),
     "venue": Column("text"),
+    "at": Column("text", default="forward", choices=("", "forward", "strike")),
     "currency": Column("text"),
     "market": Column("flag", default=False),
     "periods_per_year": Column("number", above=0.0),
@@ -47,6 +48,8 @@ kind         default fx for a pair of currencies, both of which some instrument 
 underlying   the asset (or foreign currency) a price belongs to, default the driver's own name; of a vol or basis its
              underlying, of a rate its currency
 venue        of a basis: only contracts of this venue; empty: any
+at           of a vol: a series at the moving forward (the default), whose moves with the spot along today's smile are
+             taken back in the spot loadings, or at a strike that stays
 currency     what a price or pair is quoted in, default the currency of the instruments on it
 tenor        '30d', '3m', '1y' or an expiry date 2026-03-27; empty: every expiry; of a basis also 'perpetual'.
              A date stands for the expiry of that day, and for nothing once that has passed

@@ -17,10 +17,14 @@ from optihedge.market.valuation import Paths, tenor_ladders
 
 @dataclass(frozen=True, eq=False)
 class Loadings:
-    """matrix: D x N (CSR), base currency per contract per unit move of the driver."""
+    """Base currency per contract per unit move of the driver, D x N (CSR).
+
+    matrix   of all;  skew   of it, what vol drivers at the moving forward add to the spot's (see `market.skew`)
+    """
 
     matrix: sp.csr_array
     drivers: pd.Index
+    skew: sp.csr_array
 
 
 def contract_loadings(

@@ -23,6 +23,7 @@ from optihedge.market.loadings import Loadings, Shares, contract_loadings, conve
 from optihedge.market.own_figures import own_exposures, own_loadings
 from optihedge.market.quotes import check_depth, check_quotes, latest_time, prices_of
 from optihedge.market.settings import read_settings
+from optihedge.market.skew import skew_loadings
 from optihedge.market.stocks import stock_frames
 from optihedge.market.valuation import Paths, astray_forwards, driver_levels, value_contracts
 
@@ -226,16 +227,21 @@ class Market:
     @cached_property
     def loadings(self) -> Loadings:
         """D x N, base currency per contract per unit move of each driver."""
+        own, underlying = self.own_loadings, self.instruments["underlying"]
         matrix = self._loadings[0]
-        own = self.own_loadings
+        skew = skew_loadings(
+            self.sensitivities, self.contracts, underlying, self.drivers, self.paths, self.shares.vol
+        )  # fmt: skip
         if own is not None:
             column = self.names.get_indexer(own["instrument"])
             keep = np.ones(len(self.names))
             keep[column] = 0.0
             given = (own["loading"].to_numpy(), (self.drivers.index.get_indexer(own["driver"]), column))
+            skew = sp.csr_array(skew @ sp.diags_array(keep))
             matrix = sp.csr_array(matrix @ sp.diags_array(keep) + sp.coo_array(given, shape=matrix.shape))
-            matrix.eliminate_zeros()
-        return Loadings(matrix, self.drivers.index)
+        matrix = sp.csr_array(matrix + skew)
+        matrix.eliminate_zeros()
+        return Loadings(matrix, self.drivers.index, skew)
 
     @cached_property
     def unmodelled(self) -> pd.DataFrame:
@@ -263,8 +269,8 @@ class Market:
 
     @property
     def price_delta(self) -> sp.csr_array:
-        """U x N: cash delta by price driver, base currency."""
-        return self.loadings.matrix[self._convexity[0]]
+        """U x N: cash delta by price driver, vols held, base currency."""
+        return sp.csr_array(self.loadings.matrix - self.loadings.skew)[self._convexity[0]]
 
     def moves(
         self, rows: int | None = None, *, drivers: pd.Index | None = None, ragged: bool | None = None

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optihedge.market.skew import at_the_money
 from optihedge.market.snapshot import Market
 
 Array = np.ndarray
 MONTH, DAY = 30 / 365, 1 / 365
 _FROM, _TO = 5 / 365, 200 / 365  # lives of the expiries that are read
-_LEAST = 5  # strikes near the money that an expiry needs
-_WILD = 6.0  # robust deviations beyond which a vol is left out
-_REWEIGHTINGS = 15
-_ROUGH = 1e-3  # of the level: what every vol may be off
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def smile_state(market: Market, underlying: str) -> SmileState:
     z = np.log(c.strike[at] / c.forward[at]) / np.sqrt(years)
     near = (np.abs(z) < vol) & (years > _FROM) & (years < _TO)
     lives, group = np.unique(np.round(years[near], 5), return_inverse=True)
-    fits = [(life, *_at_the_money(z[near][group == i], vol[near][group == i])) for i, life in enumerate(lives)]
+    fits = [(life, *at_the_money(z[near][group == i], vol[near][group == i])) for i, life in enumerate(lives)]
     read = np.array([fit for fit in fits if np.isfinite(fit[1])])
     if not len(read):
         weight = np.abs(market.sensitivities.vega[at])
@@ -59,21 +56,3 @@ def smile_state(market: Market, underlying: str) -> SmileState:
         return SmileState(underlying, level, 0.0, 0)
     level, skew = (float(np.interp(MONTH, read[:, 0], column)) for column in (read[:, 1], read[:, 2]))
     return SmileState(underlying, level, skew, len(read))
-
-
-def _at_the_money(z: Array, vol: Array) -> tuple[float, float]:
-    """Level and slope at z = 0 of a quadratic through the vols; NaN with too few strikes or a level below zero.
-
-    Vols far from the quadratic of least absolute deviations (by reweighting) are wild and left out.
-    """
-    if len(np.unique(z)) < _LEAST:
-        return np.nan, np.nan
-    least, weight = _ROUGH * float(np.median(vol)), np.ones(len(z))
-    for _ in range(_REWEIGHTINGS):
-        left = np.abs(vol - np.polyval(np.polyfit(z, vol, 2, w=weight), z))
-        weight = 1 / np.sqrt(np.maximum(left, least))
-    tame = left <= _WILD * (1.4826 * np.median(left) + least)
-    if len(np.unique(z[tame])) < _LEAST:
-        return np.nan, np.nan
-    fit = np.polyfit(z[tame], vol[tame], 2)
-    return (float(fit[2]), float(fit[1])) if fit[2] > 0 else (np.nan, np.nan)
