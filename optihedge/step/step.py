@@ -18,7 +18,8 @@ from optihedge.frames import some
 from optihedge.market.events import Event
 from optihedge.market.snapshot import Market
 from optihedge.step.orderlist import HasTrades, Hedger, OrderList, order_list
-from optihedge.step.policies.base import Always, Decision, Policy, View
+from optihedge.step.policies.base import Decision, Policy, View
+from optihedge.step.policies.triggers import Always
 from optihedge.trades.checks import Checks
 
 STATUSES = ("first", "idle", "solved", "empty", "held", "blocked", "failed")

@@ -7,11 +7,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from optihedge.accounts.advance import Advance
 from optihedge.accounts.state import State
 from optihedge.accounts.valuation import model_book
+from optihedge.errors import SpecError
+from optihedge.frames import duration, nearest
+from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.problem import Problem
 from optihedge.market.snapshot import Market
 from optihedge.step.orderlist import HasTrades, Hedger
 
@@ -49,25 +54,64 @@ class View:
         """The model's answer, asked once."""
         return self.model.hedge(self.market, self.book)
 
+    @cached_property
+    def problem(self) -> Problem:
+        """What the model would solve. Raises SpecError for a rule that solves nothing."""
+        if not isinstance(self.model, HedgeModel):
+            raise SpecError(f"{type(self.model).__name__} states no problem; this policy needs a HedgeModel")
+        return self.model.problem(self.market, self.book)
+
     def exposure(self, name: str, by: str = "") -> pd.Series:
-        """The book's exposure (desk units), in total or by a column of the instruments."""
-        each = self.market.exposures[name].reindex(self.book.index) * self.book
-        if not by:
-            return pd.Series({"": float(each.sum())})
-        groups = self.market.instruments[by].reindex(self.book.index).astype(str)
-        return each.groupby(groups).sum()
+        """The book's exposure (desk units), in total or by a column of the instruments. Raises SpecError."""
+        frame, table = self.exposures_with(name), self.market.instruments
+        if name not in frame.columns:
+            raise SpecError(f"policy: there is no exposure {name}{nearest(name, frame.columns)}; write another")
+        if by and by not in table.columns:
+            raise SpecError(f"policy: instruments have no column {by}{nearest(by, table.columns)}; write another")
+        each = frame[name].reindex(self.book.index) * self.book
+        groups = table[by].reindex(self.book.index).astype(str) if by else pd.Series("", self.book.index)
+        return each.groupby(groups.to_numpy()).sum()
+
+    def exposures_with(self, name: str) -> pd.DataFrame:
+        """The market's exposures; where `name` is not among them those of the model's answer, its betas included."""
+        if name in self.market.exposures.columns or not isinstance(self.model, HedgeModel):
+            return self.market.exposures
+        return self.hedge.market.exposures  # type: ignore[attr-defined, no-any-return]
+
+    def lot(self, name: str, by: str = "") -> pd.Series:
+        """The exposure of one lot of the finest contract that may be traded, by group; inf where there is none."""
+        market = self.market
+        sides = np.isfinite(market.trade_cost.to_numpy(dtype=float)).any(axis=1)
+        tradable = market.instruments["hedge"].to_numpy(dtype=bool) & sides
+        size = (self.exposures_with(name)[name] * market.instruments["lot"]).abs()
+        size = size.where(tradable & (size > 0).to_numpy(), np.inf)
+        groups = market.instruments[by].astype(str) if by else pd.Series("", market.names)
+        return size.groupby(groups.to_numpy()).min()
 
 
 class Policy(Protocol):
-    """When to act. `decide` is a pure function of the view and the memory of the state."""
+    """When to act. `decide` is a pure function of the view and of what the state remembers."""
 
     def decide(self, view: View, memory: Memory) -> Decision: ...
 
 
-@dataclass(frozen=True)
-class Always:
-    """Act at every market."""
+def told(values: pd.Series, most: int = 3) -> str:
+    """'BTC 1,200, ETH -300': the largest of some figures in words."""
+    large = values.reindex(values.abs().sort_values(ascending=False, kind="stable").index)[:most]
+    return ", ".join(f"{name} {value:,.6g}".strip() for name, value in large.items())
 
-    def decide(self, view: View, memory: Memory) -> Decision:
-        """Yes."""
-        return Decision(True, "always")
+
+def number(policy: object, name: str, value: object, least: float = 0.0, *, above: bool = False) -> None:
+    """Refuse with a SpecError what is no finite number from `least` on (`above`: strictly)."""
+    fine = isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
+    if not fine or value < least or (above and value <= least):  # type: ignore[operator]
+        bound = f"above {least:g}" if above else f"from {least:g} on"
+        raise SpecError(f"{type(policy).__name__}: {name} is {value!r}; give a number {bound}")
+
+
+def span(policy: object, name: str, value: str) -> pd.Timedelta:
+    """A duration such as '8h'. Raises SpecError."""
+    try:
+        return duration(value, name)
+    except Exception as error:
+        raise SpecError(f"{type(policy).__name__}: {error}") from None
