@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ def moved(market: Market, shock: Mapping[str, float]) -> Market:
     keep = market.names[live]
     table = market.instruments.loc[keep]
     table = table.assign(forward=table["forward"].where(table["forward"].isin(keep), ""))
-    own = {
+    own: dict[str, Any] = {
         name: None if frame is None else frame.loc[keep] if name == "own_exposures" else
         frame[frame["instrument"].isin(keep)].reset_index(drop=True)
         for name, frame in (("own_exposures", market.own_exposures), ("own_loadings", market.own_loadings))

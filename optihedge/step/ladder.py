@@ -70,7 +70,7 @@ def _rung(
     state: State, market: Market, model: Hedger, policy: Policy, shock: Mapping[str, float], checks: Checks | None
 ) -> dict[str, Any]:
     try:
-        done = monitor(state, market, moved(market, shock), model, policy, checks=checks)
+        done = monitor(state, market, moved(market, shock), model, policy, checks=checks, compare=False)
     except OptihedgeError as error:
         return {"status": "failed", "why": str(error), "lines": 0, "notional": 0.0, "cost": 0.0, "trades": {}}
     listed = done.trades

@@ -71,6 +71,7 @@ def step(
     checks: Checks | None = None,
     on_open_orders: str = "block",
     ask: bool = True,
+    compare: bool = True,
 ) -> Step:
     """Advance a book's state to `market`, ask the policy, and make a list where it says so.
 
@@ -79,6 +80,7 @@ def step(
     checks          None: the model's own
     on_open_orders  without a final word on an order: "block" makes no list, "cancel" counts it as cancelled
     ask             False: bring the accounts up to the market and stop
+    compare         False: the market is supposed, see `advance`
 
     A failure of the model is a step of status failed, whose accounting stands. Raises DataError where what happened
     does not add up (see `advance`), SpecError for a policy that cannot work with this model.
@@ -91,7 +93,7 @@ def step(
         if state.as_of != market.as_of:
             raise SpecError(f"{state.book}: an opening state is as of its market; give the market before")
     else:
-        moved = advance(state, before, market, fills, reports, events, client=client)
+        moved = advance(state, before, market, fills, reports, events, client=client, compare=compare)
     now = replace(moved.state, seq=state.seq + 1, before=state.hash)
     notes = [*moved.notes]
     if now.orders and on_open_orders == "cancel":

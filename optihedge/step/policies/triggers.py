@@ -75,8 +75,8 @@ class Band:
     def decide(self, view: View, memory: Memory) -> Decision:
         """Which groups are outside."""
         below, above = self.edges(view)
-        self._refuse_restless(view, below + above)
         away = view.exposure(self.exposure, self.by) - self.target
+        self._refuse_restless(view, below + above)
         out = away[(away <= -below) | (away >= above)]
         if len(out):
             return Decision(True, f"{self.exposure} outside its band: {told(out + self.target)}")
