@@ -60,7 +60,7 @@ def test_the_ladder_finds_the_spot_at_which_the_band_is_left():
         market,
         DeltaRule(),
         policy,
-        spots=(-0.06, -0.04, -0.02, -0.002, 0.002, 0.02, 0.04, 0.06),
+        spots=(-0.03, -0.012, -0.004, 0.004, 0.012, 0.03),
         vols=(),
         days=(),
     )
@@ -68,7 +68,7 @@ def test_the_ladder_finds_the_spot_at_which_the_band_is_left():
     gamma = float((market.exposures["gamma"].reindex(BOOK) * pd.Series(BOOK)).sum())
     edge = 10_000.0 / abs(gamma) / 100  # the move at which gamma has made that much delta, to first order
     below, above = table.attrs["nearest"]["spot"]
-    assert 0.01 < edge < 0.05 and -2 * edge < below <= -0.5 * edge and 0.5 * edge <= above < 2 * edge
+    assert 0.004 < edge < 0.012 and -2 * edge < below <= -0.5 * edge and 0.5 * edge <= above < 2 * edge
     acted = table[table["status"] != "idle"]
     assert (acted["lines"] == 1).all() and acted["notional"].min() > 9_000
     inside = table[(table["shock"] > below) & (table["shock"] < above)]
