@@ -29,6 +29,7 @@ UNITS = {
     "funding_rate": "per interval of funding_hours, positive: long pays",
     "time, expiry": "UTC",
 }
+TENORS = ("7d", "30d", "90d", "180d", "365d")
 _NO_PRICE = "no price of it in these files"
 
 
@@ -43,6 +44,7 @@ class MarketFrames:
     instruments: pd.DataFrame
     quotes: pd.DataFrame
     depth: pd.DataFrame
+    drivers: pd.DataFrame
     books: pd.DataFrame
     base_currency: str
     as_of: pd.Timestamp
@@ -74,7 +76,7 @@ def market_frames(found: Imported, *, base_currency: str = "", as_of: pd.Timesta
     problems = tuple(f"{name} is held: {reasons.get(name, _NO_PRICE)}" for name in held.unique())
     return MarketFrames(
         instruments=_at_price(instruments, quotes), quotes=_uncrossed(quotes, left),
-        depth=depth[["instrument", "side", "price", "size"]], books=books[["book", "instrument", "quantity"]],
+        depth=depth[["instrument", "side", "price", "size"]], drivers=drivers_of(instruments), books=books[["book", "instrument", "quantity"]],
         base_currency=base, as_of=as_of, left=_counted(left), problems=problems,
     )  # fmt: skip
 
@@ -109,6 +111,28 @@ def books_at(books: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     known = known[known["time"] == newest].drop_duplicates(["book", "scope", "instrument"], keep="last")
     summed = known.groupby(["book", "instrument"], sort=False, as_index=False)["quantity"].sum()
     return summed[summed["quantity"] != 0]
+
+
+def drivers_of(instruments: pd.DataFrame) -> pd.DataFrame:
+    """What moves these contracts: prices, vols by tenor where there are options, a basis by venue and expiry.
+
+    A year has 365 periods where something trades around the clock (a perpetual, or a contract settled in coin), else
+    252, and options on stocks then have no basis driver: their forward is parity's.
+    """
+    moving = instruments[instruments["type"] != "cash"]
+    types = moving["type"].map(TYPES)
+    around = any(t.inverse for t in types) or (moving["type"] == "perpetual").any()
+    money = moving.groupby("underlying", sort=False)["currency"].agg(lambda c: c.value_counts().index[0])
+    rows = [(name, "", name, "", "", currency) for name, currency in money.items()]
+    optioned = moving["underlying"][[t.option for t in types]].drop_duplicates()
+    rows += [(f"vol:{name}:{tenor}", "vol", name, tenor, "", "") for name in optioned for tenor in TENORS]
+    based = moving[[t.margined or (t.option and around) for t in types]]
+    based = based[based["underlying"] != based["instrument"]]
+    when = based["expiry"].dt.strftime("%Y-%m-%d").fillna("perpetual")
+    places = sorted({*zip(based["underlying"], based["venue"], when, strict=True)})
+    rows += [(f"basis:{name}:{venue}:{day}", "basis", name, day, venue, "") for name, venue, day in places]
+    table = pd.DataFrame(rows, columns=["driver", "kind", "underlying", "tenor", "venue", "currency"])
+    return table.assign(periods_per_year=365 if around else 252)
 
 
 def _with_cash(instruments: pd.DataFrame, books: pd.DataFrame) -> pd.DataFrame:
@@ -212,7 +236,8 @@ def write_market(found: Imported, folder: Path | str, frames: MarketFrames, sour
     books = frames.books if (frames.books["book"] != "").any() else frames.books.drop(columns="book")
     left = pd.concat([found.rejected, frames.left], ignore_index=True)
     tables = {
-        "instruments": frames.instruments, "quotes": frames.quotes, "depth": frames.depth, "book": books,
+        "instruments": frames.instruments, "quotes": frames.quotes, "depth": frames.depth, "drivers": frames.drivers,
+        "book": books,
         "fills": found.fills, "events": found.events, "left": left,
         "venue_greeks": found.greeks[found.greeks["time"] <= frames.as_of],
     }  # fmt: skip
