@@ -29,6 +29,7 @@ def import_(
     files: Files,
     to: Annotated[Path, typer.Option("--to", help="Folder of the market to write.")],
     base: Annotated[str | None, typer.Option("--base", help="Currency to measure in; default: the source's.")] = None,
+    venue: Annotated[str, typer.Option("--venue", help="Name of the venue, for ccxt and tables.")] = "",
     account: Annotated[str, typer.Option("--account", help="Name of the book that positions belong to.")] = "",
     as_of: AsOf = None,
 ) -> None:
@@ -39,7 +40,7 @@ def import_(
 
     until = None if as_of is None else instant(as_of, "--as-of")
     paths = paths_of(files)
-    found = import_files(source, paths, as_of=until, account=account)
+    found = import_files(source, paths, venue=venue, as_of=until, account=account)
     frames = market_frames(found, base_currency=base or "", as_of=until)
     sources = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
     write_market(found, to, frames, sources)

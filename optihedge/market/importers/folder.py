@@ -76,7 +76,8 @@ def market_frames(found: Imported, *, base_currency: str = "", as_of: pd.Timesta
     problems = tuple(f"{name} is held: {reasons.get(name, _NO_PRICE)}" for name in held.unique())
     return MarketFrames(
         instruments=_at_price(instruments, quotes), quotes=_uncrossed(quotes, left),
-        depth=depth[["instrument", "side", "price", "size"]], drivers=drivers_of(instruments), books=books[["book", "instrument", "quantity"]],
+        depth=depth[["instrument", "side", "price", "size"]], drivers=drivers_of(instruments),
+        books=books[["book", "instrument", "quantity"]],
         base_currency=base, as_of=as_of, left=_counted(left), problems=problems,
     )  # fmt: skip
 

@@ -37,13 +37,14 @@ def shape(
 class Intake:
     """What the files of one source have said so far.
 
-    until     later observations are not read;  account   the book that positions, cash and fills belong to
+    venue     whose contracts they are;  until   later observations are not read, and the time of those without one
+    account   the book that positions, cash and fills belong to
     money     the currency that the source itself reckons in
     fees      an account's own taker fees, by whatever key the source uses: how (fixed, relative) and how much
     """
 
-    def __init__(self, until: pd.Timestamp | None = None, account: str = "") -> None:
-        self.until, self.account = until, account
+    def __init__(self, venue: str = "", until: pd.Timestamp | None = None, account: str = "") -> None:
+        self.venue, self.until, self.account = venue, until, account
         self.file = ""
         self.money = ""
         self.fees: dict[tuple[str, str], tuple[str, float]] = {}
@@ -52,13 +53,18 @@ class Intake:
 
     def add(self, name: str, frame: pd.DataFrame) -> None:
         """Rows of one of the frames of `Imported`. Observations without an instrument or after `until` are dropped."""
+        frame = _typed(frame)
         if self.until is not None and "time" in frame.columns:
             frame = frame[~(frame["time"] > self.until)]
         if len(frame):
-            self._frames[name].append(_typed(frame))
+            self._frames[name].append(frame)
 
     def quotes(self, frame: pd.DataFrame) -> None:
         """Quotes (instrument, time, any fields of QUOTES): split into the parts that their columns speak of."""
+        timeless = frame["time"].isna()
+        if timeless.any() and self.until is None:
+            self.reject("quote", "it says no time; give --as-of, when it was seen", count=int(timeless.sum()))
+        frame = frame.assign(time=frame["time"].fillna(self.until)) if self.until is not None else frame[~timeless]
         for part, fields in PARTS.items():
             spoken = [field for field in fields if field in frame.columns]
             if spoken:
@@ -102,6 +108,10 @@ class Intake:
                 self.reject(one.name, one.why, places[name][0], len(rows))
             else:
                 one.read(Fields(pd.DataFrame(rows), self.reject, one.name, places[name]), self)
+
+    def replace(self, name: str, frame: pd.DataFrame) -> None:
+        """Put a frame in the place of all rows so far."""
+        self._frames[name] = [_typed(frame)] if len(frame) else []
 
     def frame(self, name: str) -> pd.DataFrame:
         """All rows so far of one of the frames, its columns first and in order."""

@@ -15,25 +15,32 @@ from optihedge.market.importers.intake import Intake
 from optihedge.market.importers.raw import read_file
 
 SOURCES = {
-    "deribit": "Deribit: instruments, tickers, summaries, books, accounts, positions, own trades; recorded tables",
+    "deribit": ("deribit", "instruments, tickers, summaries, books, accounts, positions, trades; recorded tables"),
+    "ccxt": ("ccxt", "ccxt's unified dictionaries of any venue: markets, tickers, books, balances, positions, trades"),
 }
-"""Names of the sources and what each reads; the reader of a source is the module of its name."""
+"""Names of the sources: the module that reads each, and what it reads."""
 
 
 def import_files(
-    source: str, files: Iterable[Path | str], *, as_of: pd.Timestamp | None = None, account: str = ""
+    source: str,
+    files: Iterable[Path | str],
+    *,
+    venue: str = "",
+    as_of: pd.Timestamp | None = None,
+    account: str = "",
 ) -> Imported:
-    """What the files (or folders of them) of a source say, up to as_of. `account`: the book they belong to.
+    """What the files (or folders of them) of a source say, up to as_of.
+
+    venue     the venue's name, where the source does not imply it;  account   the book that positions belong to
 
     Raises SpecError for an unknown source, DataError where there is no file. A file that cannot be read is among the
     rejected, with the reason.
     """
     if source not in SOURCES:
         raise SpecError(f"source {source!r} is not known{nearest(source, SOURCES)}; there are {', '.join(SOURCES)}")
-    reader = import_module(f"optihedge.market.importers.{source}")
-    intake = Intake(until=as_of, account=account)
-    paths = paths_of(files)
-    for path in paths:
+    reader = import_module(f"optihedge.market.importers.{SOURCES[source][0]}")
+    intake = Intake(venue or source, until=as_of, account=account)
+    for path in paths_of(files):
         intake.file = path.name
         try:
             reader.read(read_file(path), intake)

@@ -1,0 +1,233 @@
+"""ccxt's unified dictionaries, of any of its venues: what its methods return, saved as JSON.
+
+load_markets or fetch_markets, fetch_tickers, fetch_order_book(s), fetch_funding_rates, fetch_greeks (all of a chain),
+fetch_balance, fetch_positions, fetch_my_trades. Amounts of contracts are contracts there (contractSize units each), but
+for Deribit, where they stay the venue's own: USD of an inverse future, ten of which are one contract. Which venue it is
+the files do not say: name it with --venue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optihedge.market.importers.books import book, levels_of
+from optihedge.market.importers.coins import add_contracts, add_index, label_of, vol_scale, years_to
+from optihedge.market.importers.envelope import received
+from optihedge.market.importers.fields import Fields
+from optihedge.market.importers.intake import Intake, shape
+from optihedge.market.importers.raw import RawFile
+
+
+def read(raw: RawFile, intake: Intake) -> None:
+    """Put one file of ccxt's dictionaries into the intake."""
+    if raw.form != "json":
+        intake.reject("the file", f"{raw.form}; ccxt's dictionaries are saved as JSON")
+        return
+    intake.records(_records(raw.content, intake), SHAPES)
+
+
+def finish(intake: Intake) -> None:
+    """Vols to decimals, and the money that most contracts are reckoned in."""
+    told = intake.frame("instruments").drop_duplicates("instrument", keep="last").set_index("instrument")
+    _settle_vols(intake, told)
+    monies = told["currency"][told["type"] != "index"].value_counts()
+    intake.money = intake.money or (str(monies.index[0]) if len(monies) else "")
+
+
+def _records(values: Any, intake: Intake) -> Iterator[tuple[str, dict]]:
+    """Records of lists, of mappings by symbol and of balances, each with its place."""
+    for place, value, _ in received(values, intake):
+        if isinstance(value, dict) and isinstance(value.get("total"), dict):
+            yield place, {"balances": value["total"], "timestamp": value.get("timestamp"), "info": value.get("info")}
+        elif isinstance(value, dict) and value and all(isinstance(v, dict) and "symbol" in v for v in value.values()):
+            yield from ((place, item) for item in value.values())
+        else:
+            for item in value if isinstance(value, list) else [value]:
+                yield place, item if isinstance(item, dict) else {"value": item}
+
+
+# ---- contracts -----------------------------------------------------------------------------------------------------
+
+
+def _markets(f: Fields, intake: Intake) -> None:
+    stopped = ~f.flag("active", default=True)
+    kind = f.text("type", needed=True).replace("swap", "perpetual")
+    unknown = ~kind.isin(("spot", "perpetual", "future", "option")) & ~stopped
+    if unknown.any():
+        intake.reject("market", f"of type {kind[unknown].iloc[0]}", f.places[int(unknown.argmax())], int(unknown.sum()))
+    if stopped.any():
+        intake.reject("market", "no longer traded", count=int(stopped.sum()))
+    chosen = ~stopped & ~unknown
+    f, kind = f.where(chosen), kind[chosen].reset_index(drop=True)
+    if not len(f):
+        return
+    lot, tick = f.number("precision.amount", needed=True), f.number("precision.price", needed=True)
+    least = pd.Series([_least(v, "amount") for v in f.raw("limits")], dtype=float)
+    cost = pd.Series([_least(v, "cost") for v in f.raw("limits")], dtype=float)
+    lot, tick = _increments(lot, tick, least, intake)
+    size = f.number("contractSize").where(kind != "spot", 1.0)
+    amount = size.where(_counts_money(f, intake.venue) & (kind != "spot"), 1.0)
+    unclear = (amount == 1) & (size > 1) & (lot == size) & f.flag("inverse")
+    if unclear.any():
+        why = "steps of amount equal the contract's size: contracts or money? Name the venue with --venue"
+        intake.reject("market", why, f.places[int(unclear.argmax())], int(unclear.sum()))
+    add_contracts(intake, pd.DataFrame({
+        "symbol": f.text("symbol"), "family": kind, "base": f.text("base"), "quote": f.text("quote"),
+        "settle": f.text("settle"), "size": size.where(~unclear), "amount": amount, "tick": tick,
+        "lot": lot / amount, "least": least.fillna(lot) / amount,
+        "expiry": f.time("expiry").where(kind.isin(("future", "option"))),
+        "strike": f.number("strike").where(kind == "option"),
+        "right": f.text("optionType").map({"call": "C", "put": "P"}).fillna(""), "fee": f.number("taker", needed=True),
+        "maker_fee": f.number("maker"), "least_cost": cost, "venue_symbol": f.text("id"),
+    }))  # fmt: skip
+
+
+def _counts_money(f: Fields, venue: str) -> pd.Series:
+    """Where amounts are the venue's own and not contracts: on Deribit, by name or by its own fields in `info`."""
+    own = [isinstance(v, dict) and {"instrument_name", "min_trade_amount"} <= set(v) for v in f.raw("info")]
+    return pd.Series(own, index=f.frame.index) | (venue == "deribit")
+
+
+def _least(limits: Any, what: str) -> float:
+    """limits[what]["min"] of a market, NaN where it is not said."""
+    inner = limits.get(what) if isinstance(limits, dict) else None
+    value = inner.get("min") if isinstance(inner, dict) else None
+    return float(value) if value is not None else np.nan
+
+
+def _increments(
+    lot: pd.Series, tick: pd.Series, least: pd.Series, intake: Intake
+) -> tuple[pd.Series, pd.Series]:  # fmt: skip
+    """Steps of amount and price. Some venues of ccxt give decimal places: then a least amount lies below the step."""
+    decimals = (lot > 1) & (lot <= 18) & (lot == lot.round()) & (least < lot)
+    if not decimals.any():
+        return lot, tick
+    intake.note("precision is read as decimal places: least amounts lie below it")
+    return 10.0**-lot, 10.0**-tick
+
+
+# ---- prices --------------------------------------------------------------------------------------------------------
+
+
+def _tickers(f: Fields, intake: Intake) -> None:
+    name, time = label_of(intake.venue, f.text("symbol")), f.time("timestamp")
+    time = time.fillna(f.time("datetime"))
+    head = {"instrument": name, "time": time}
+    sizes = {"bid_size": f.number("bidVolume"), "ask_size": f.number("askVolume")}
+    intake.quotes(pd.DataFrame(head | {"bid": f.number("bid"), "ask": f.number("ask")} | sizes))
+    mark, index = f.number("markPrice"), f.number("indexPrice")
+    option = f.text("symbol").str.contains(r"-[CP]$")
+    intake.quotes(pd.DataFrame(head | {"mark": mark, "underlying_price": index})[~option])
+    intake.held_marks(name[option], time[option], mark[option])  # the index is no option's forward: see _greeks
+    pairs = f.text("symbol").str.extract(r"^([^/]+)/([^:]+):")
+    add_index(intake, pairs[0].fillna(""), pairs[1].fillna(""), time, index)
+
+
+def _order_books(f: Fields, intake: Intake) -> None:
+    name, time = label_of(intake.venue, f.text("symbol")), f.time("timestamp").fillna(f.time("datetime"))
+    for label, when, bids, asks in zip(name, time, f.raw("bids"), f.raw("asks"), strict=True):
+        book(label, when, levels_of(bids), levels_of(asks), intake)
+
+
+def _funding(f: Fields, intake: Intake) -> None:
+    """Funding rates: the next one, for the hours of `interval` ('8h'); one without an interval is not used."""
+    name, time = label_of(intake.venue, f.text("symbol")), f.time("timestamp").fillna(f.time("datetime"))
+    hours = pd.to_numeric(f.text("interval").str.extract(r"^(\d+(?:\.\d+)?)h$")[0], errors="coerce").astype(float)
+    rate = f.number("fundingRate")
+    unsaid = rate.notna() & hours.isna()
+    if unsaid.any():
+        intake.reject("funding rate", "the interval that it is paid for is not said", count=int(unsaid.sum()))
+    intake.quotes(pd.DataFrame({"instrument": name, "time": time, "funding_rate": rate.where(~unsaid),
+                                "funding_hours": hours}))  # fmt: skip
+    index = f.number("indexPrice")
+    rows = {"instrument": name, "time": time, "mark": f.number("markPrice"), "underlying_price": index}
+    intake.quotes(pd.DataFrame(rows))
+    pairs = f.text("symbol").str.extract(r"^([^/]+)/([^:]+):")
+    add_index(intake, pairs[0].fillna(""), pairs[1].fillna(""), time, index)
+
+
+def _greeks(f: Fields, intake: Intake) -> None:
+    """fetch_greeks, fetch_option: the chain's prices, forwards and vols; the venue's Greeks for comparison."""
+    name, time = label_of(intake.venue, f.text("symbol")), f.time("timestamp").fillna(f.time("datetime"))
+    head = {"instrument": name, "time": time}
+    if "bidPrice" in f:
+        sizes = {"bid_size": f.number("bidSize"), "ask_size": f.number("askSize")}
+        intake.quotes(pd.DataFrame(head | {"bid": f.number("bidPrice"), "ask": f.number("askPrice")} | sizes))
+    marks = {"mark": f.number("markPrice"), "underlying_price": f.number("underlyingPrice")}
+    intake.quotes(pd.DataFrame(head | marks | {"vol": f.number("markImpliedVolatility")}))
+    greeks = {f"venue_{g}": f.number(g) for g in ("delta", "gamma", "vega", "theta", "rho")}
+    intake.add("greeks", pd.DataFrame(head | greeks))
+
+
+def _settle_vols(intake: Intake, told: pd.DataFrame) -> None:
+    """Bring vols to decimals: some venues say percent. What reprices the marks is right; else none is used."""
+    quotes = intake.frame("quotes")
+    seen = quotes[quotes["vol"] > 0]
+    if seen.empty:
+        return
+    facts = told.reindex(seen["instrument"])
+    years = years_to(seen["time"], facts["expiry"])
+    inverse = facts["type"].eq("inverse_option").to_numpy()
+    vol, mark, forward = (seen[c].reset_index(drop=True) for c in ("vol", "mark", "underlying_price"))
+    facts = facts.reset_index(drop=True)
+    scale = vol_scale(vol, mark, forward, facts["strike"], years, facts["right"], inverse)
+    if np.isnan(scale):
+        intake.reject("vols", "neither percent nor decimals reprice the marks; not used", count=len(seen))
+    intake.replace("quotes", quotes.assign(vol=quotes["vol"] * scale))
+
+
+# ---- what one holds ------------------------------------------------------------------------------------------------
+
+
+def _positions(f: Fields, intake: Intake) -> None:
+    amount, side = f.number("contracts", needed=True), f.text("side", needed=True)
+    signed = amount.abs().where(side == "long", -amount.abs())
+    name, time = label_of(intake.venue, f.text("symbol")), f.time("timestamp")
+    intake.add("books", pd.DataFrame({"book": intake.account, "instrument": name, "quantity": signed, "time": time,
+                                      "scope": "positions"}))  # fmt: skip
+    intake.held_marks(name, time, f.number("markPrice"))
+
+
+def _balances(f: Fields, intake: Intake) -> None:
+    """Totals by currency as cash. Whether unrealised profit is in a total differs by venue, which is said."""
+    for totals, time, info in zip(f.raw("balances"), f.time("timestamp"), f.raw("info"), strict=True):
+        if isinstance(info, dict) and {"currency", "equity", "options_value"} <= set(info):  # Deribit's own words
+            totals = {**totals, info["currency"]: float(info["equity"]) - float(info["options_value"])}
+        rows = [(coin, float(total)) for coin, total in totals.items() if total is not None]
+        frame = pd.DataFrame(rows, columns=["instrument", "quantity"])
+        intake.add("books", frame.assign(book=intake.account, time=time, scope="balances"))
+    intake.note("cash is each currency's total in the balance as ccxt gives it; whether it holds the unrealised profit "
+                "of open positions differs by venue: compare it with the account's equity once")  # fmt: skip
+
+
+def _trades(f: Fields, intake: Intake) -> None:
+    own = (f.text("order") != "") & f.number("fee.cost").notna()
+    if (~own).any():
+        intake.reject("trade", "a trade of others: no order and no fee of ours", count=int((~own).sum()))
+    f = f.where(own)
+    if not len(f):
+        return
+    amount = f.number("amount", needed=True)
+    intake.add("fills", pd.DataFrame({
+        "fill_id": f.text("id"), "order_id": f.text("order"), "book": intake.account,
+        "instrument": label_of(intake.venue, f.text("symbol")), "price": f.number("price", needed=True),
+        "quantity": amount.where(f.text("side") == "buy", -amount), "fee": f.number("fee.cost"),
+        "money": f.text("fee.currency"), "time": f.time("timestamp", needed=True), "source": intake.venue,
+    }))  # fmt: skip
+
+
+SHAPES = (
+    shape("market", "symbol base quote precision type", _markets),
+    shape("position", "symbol contracts side", _positions),
+    shape("order book", "symbol bids asks", _order_books),
+    shape("trade", "symbol side amount price order", _trades),
+    shape("greeks", "symbol delta markImpliedVolatility", _greeks),
+    shape("funding rate", "symbol fundingRate", _funding),
+    shape("ticker", "symbol bid ask", _tickers),
+    shape("balances", "balances", _balances),
+    shape("plain value", "value", why="no market data"),
+)  # fmt: skip
