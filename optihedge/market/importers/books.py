@@ -9,6 +9,14 @@ import pandas as pd
 
 from optihedge.market.importers.intake import Intake
 
+OF_FILE = "?file:"  # of a book that does not name its instrument: the name of its file may
+
+
+def file_label(name: str) -> str:
+    """The label of a book whose message names no instrument, until its file's name is held against the known ones."""
+    return OF_FILE + name
+
+
 Level = tuple[float, float]
 Message = tuple[pd.Timestamp, bool, list[Level], list[Level]]
 """Its time, whether it is a whole book, bids, asks (price, size); in a change a size of 0 takes the level away."""

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.market.importers.books import book, levels_of
-from optihedge.market.importers.coins import add_contracts, add_index, label_of, vol_scale, years_to
+from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of, vol_scale, years_to
 from optihedge.market.importers.envelope import received
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
@@ -31,11 +31,8 @@ def read(raw: RawFile, intake: Intake) -> None:
 
 
 def finish(intake: Intake) -> None:
-    """Vols to decimals, and the money that most contracts are reckoned in."""
-    told = intake.frame("instruments").drop_duplicates("instrument", keep="last").set_index("instrument")
-    _settle_vols(intake, told)
-    monies = told["currency"][told["type"] != "index"].value_counts()
-    intake.money = intake.money or (str(monies.index[0]) if len(monies) else "")
+    """Fees, and the money that most contracts are reckoned in."""
+    finish_coins(intake)
 
 
 def _records(values: Any, intake: Intake) -> Iterator[tuple[str, dict]]:
@@ -157,27 +154,24 @@ def _greeks(f: Fields, intake: Intake) -> None:
     if "bidPrice" in f:
         sizes = {"bid_size": f.number("bidSize"), "ask_size": f.number("askSize")}
         intake.quotes(pd.DataFrame(head | {"bid": f.number("bidPrice"), "ask": f.number("askPrice")} | sizes))
-    marks = {"mark": f.number("markPrice"), "underlying_price": f.number("underlyingPrice")}
-    intake.quotes(pd.DataFrame(head | marks | {"vol": f.number("markImpliedVolatility")}))
+    mark, forward = f.number("markPrice"), f.number("underlyingPrice")
+    vol = _decimals(f.text("symbol"), time, f.number("markImpliedVolatility"), mark, forward, intake)
+    intake.quotes(pd.DataFrame(head | {"mark": mark, "underlying_price": forward, "vol": vol.where(vol > 0)}))
     greeks = {f"venue_{g}": f.number(g) for g in ("delta", "gamma", "vega", "theta", "rho")}
     intake.add("greeks", pd.DataFrame(head | greeks))
 
 
-def _settle_vols(intake: Intake, told: pd.DataFrame) -> None:
-    """Bring vols to decimals: some venues say percent. What reprices the marks is right; else none is used."""
-    quotes = intake.frame("quotes")
-    seen = quotes[quotes["vol"] > 0]
-    if seen.empty:
-        return
-    facts = told.reindex(seen["instrument"])
-    years = years_to(seen["time"], facts["expiry"])
-    inverse = facts["type"].eq("inverse_option").to_numpy()
-    vol, mark, forward = (seen[c].reset_index(drop=True) for c in ("vol", "mark", "underlying_price"))
-    facts = facts.reset_index(drop=True)
-    scale = vol_scale(vol, mark, forward, facts["strike"], years, facts["right"], inverse)
-    if np.isnan(scale):
-        intake.reject("vols", "neither percent nor decimals reprice the marks; not used", count=len(seen))
-    intake.replace("quotes", quotes.assign(vol=quotes["vol"] * scale))
+def _decimals(
+    symbol: pd.Series, time: pd.Series, vol: pd.Series, mark: pd.Series, forward: pd.Series, intake: Intake
+) -> pd.Series:  # fmt: skip
+    """Vols as decimals; some venues of ccxt say percent. What reprices the marks is right; else none is used."""
+    parts = symbol.str.extract(r"^([^/]+)/[^:]+:([^-]+)-(\d{6})-([\d.]+)-([CP])$")
+    expiry = pd.to_datetime(parts[2], format="%y%m%d", errors="coerce").dt.tz_localize("UTC") + pd.Timedelta(hours=8)
+    inverse = (parts[0] == parts[1]).to_numpy()
+    scale = vol_scale(vol, mark, forward, parts[3].astype(float), years_to(time, expiry), parts[4], inverse)
+    if np.isnan(scale) and (vol > 0).any():
+        intake.reject("vols", "neither percent nor decimals reprice the marks; not used", count=len(vol))
+    return vol * scale
 
 
 # ---- what one holds ------------------------------------------------------------------------------------------------

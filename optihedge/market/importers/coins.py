@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from optihedge.market.importers.books import OF_FILE
 from optihedge.market.importers.intake import Intake
 from optihedge.market.pricing import black, years_between
 
 SETTLES_IN_COIN = "inverse_"
+PUBLISHED_FEES = {  # taker, lowest tier, 2025: spot, perpetuals and futures, options
+    "okx": (0.001, 0.0005, 0.0003), "bybit": (0.001, 0.00055, 0.0003), "binance": (0.001, 0.0005, 0.0003),
+    "hyperliquid": (0.0007, 0.00045, 0.00045),
+}  # fmt: skip
+"""Where no file says the account's fees, these stand in, and a note says so: no cost at all would be worse."""
 
 
 def label_of(venue: str, symbol: pd.Series) -> pd.Series:
@@ -75,3 +81,66 @@ def vol_scale(
 def years_to(time: pd.Series, expiry: pd.Series) -> np.ndarray:
     """Years from a quote to an expiry, NaN where either is missing."""
     return np.asarray(years_between(pd.DatetimeIndex(time), pd.DatetimeIndex(expiry)), dtype=float)
+
+
+def option_values(intake: Intake, money: pd.Series, value: pd.Series) -> None:
+    """Keep what options are worth by currency: a venue's equity holds it, the book's cash must not."""
+    known = value.notna() & (money != "")
+    for name, amount in value[known].groupby(money[known]).sum().items():
+        intake.option_value[str(name)] = intake.option_value.get(str(name), 0.0) + float(amount)
+
+
+def finish_coins(intake: Intake) -> None:
+    """When all files are read: books named by their file, the account's fees (else published ones), cash of equity."""
+    _name_books(intake)
+    _fees(intake)
+    books = intake.frame("books")
+    if intake.option_value and len(books):
+        worth = books["instrument"].map(intake.option_value).astype(float).fillna(0.0)
+        worth = worth.where(books["scope"].str.startswith("balance"), 0.0)
+        intake.replace("books", books.assign(quantity=books["quantity"] - worth))
+    told = intake.frame("instruments")
+    contract = ~told["type"].isin(("index", "spot"))
+    monies = told["currency"][contract if contract.any() else told["type"] == "spot"].value_counts()
+    intake.money = intake.money or (str(monies.index[0]) if len(monies) else "")
+
+
+def _name_books(intake: Intake) -> None:
+    """Give books without an instrument the one whose symbol is in the name of their file, if there is just one."""
+    told = intake.frame("instruments").drop_duplicates("instrument")
+    for name in ("quotes", "depth"):
+        frame = intake.frame(name)
+        open_ = frame["instrument"].str.startswith(OF_FILE)
+        if not open_.any():
+            continue
+        renamed = {}
+        for label in frame["instrument"][open_].unique():
+            known = zip(told["symbol"], told["instrument"], strict=True)
+            fits = [(len(symbol), instrument) for symbol, instrument in known if symbol and symbol in label]
+            best = [instrument for size, instrument in fits if size == max(fits)[0]]
+            if len(best) == 1:
+                renamed[label] = best[0]
+            elif name == "quotes":
+                intake.reject(f"book of {label.removeprefix(OF_FILE)}", "it names no instrument, nor does its file")
+        kept = ~open_ | frame["instrument"].isin(renamed)
+        intake.replace(name, frame[kept].assign(instrument=frame["instrument"][kept].replace(renamed)))
+
+
+def _fees(intake: Intake) -> None:
+    told = intake.frame("instruments")
+    if told.empty:
+        return
+    own = pd.Series(np.nan, index=told.index)
+    for (column, key), (_, taker) in intake.fees.items():
+        if column in told.columns:
+            own = own.where(told[column] != key, taker)
+    given = own.fillna(told["fee"])
+    spot, option = told["type"] == "spot", told["type"].str.endswith("option")
+    rates = PUBLISHED_FEES.get(intake.venue.split("_")[0])
+    bare = given.isna() & ~told["type"].isin(("index", "cash"))
+    if bare.any() and rates is not None:
+        listed = np.select([spot, option], [rates[0], rates[2]], rates[1])
+        given = given.where(~bare, listed)
+        intake.note(f"fees of {int(bare.sum())} contracts are the venue's published taker fees of 2025 (lowest tier); "
+                    "no file says the account's")  # fmt: skip
+    intake.replace("instruments", told.assign(fee=given))

@@ -44,6 +44,7 @@ def read_table(table: pd.DataFrame, intake: Intake) -> None:
     if not priced:
         intake.reject("the table", "no column of prices (best_bid_price, bid_price, mark_price)", count=len(table))
         return
+    intake.used[intake.file] = len(table)
     read_tickers(fields, intake)
 
 

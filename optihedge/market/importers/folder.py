@@ -67,7 +67,8 @@ def market_frames(found: Imported, *, base_currency: str = "", as_of: pd.Timesta
     as_of = seen if as_of is None else as_of
     books = books_at(found.books, as_of)
     instruments = _with_cash(found.instruments, books)
-    left: list[tuple[str, str]] = []
+    known = set(instruments["instrument"])
+    left = [(name, "no file describes the contract") for name in quotes["instrument"] if name not in known]
     keep = _usable(instruments, quotes, as_of, base, left)
     instruments, quotes = instruments[keep], quotes[quotes["instrument"].isin(instruments["instrument"][keep])]
     depth = found.depth[found.depth["instrument"].isin(instruments["instrument"]) & ~(found.depth["time"] > as_of)]
@@ -86,7 +87,7 @@ def market_frames(found: Imported, *, base_currency: str = "", as_of: pd.Timesta
 
 
 def quotes_at(quotes: pd.DataFrame, as_of: pd.Timestamp | None) -> pd.DataFrame:
-    """One row per instrument: of every part the last said by then; its time is the older of quote's and mark's."""
+    """One row per instrument: of every part the last said by then; its time the oldest of what prices it."""
     known = quotes[quotes["time"].notna()]
     if as_of is not None:
         known = known[known["time"] <= as_of]
@@ -96,7 +97,7 @@ def quotes_at(quotes: pd.DataFrame, as_of: pd.Timestamp | None) -> pd.DataFrame:
     for part, fields in PARTS.items():
         rows = last[last["part"] == part].set_index("instrument")
         table = table.join(rows[list(fields)])
-        if part in ("top", "mark"):
+        if part in ("top", "mark", "forward"):
             times.append(rows["time"].reindex(table.index))
     statement = last[last["part"] == HELD].set_index("instrument")
     table["mark"] = table["mark"].fillna(statement["mark"])

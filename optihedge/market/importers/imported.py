@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -13,7 +14,9 @@ INSTRUMENTS = (
 )  # fmt: skip
 PARTS = {
     "top": ("bid", "ask", "bid_size", "ask_size"),
-    "mark": ("mark", "underlying_price", "vol", "rate"),
+    "mark": ("mark",),
+    "forward": ("underlying_price",),
+    "vol": ("vol", "rate"),
     "funding": ("funding_rate", "funding_hours"),
     "volume": ("volume",),
     "borrow": ("borrow_rate",),
@@ -45,6 +48,7 @@ class Imported:
     events        dividends, splits, funding ..., the columns of events.csv
     greeks        the venue's own, in its units: for comparison, never used
     rejected      what has no place here or was not understood: file, place, what, why, how often
+    used          by file, how many of its records were read
     money         the currency that the source itself reckons in, or ''
     """
 
@@ -57,4 +61,5 @@ class Imported:
     greeks: pd.DataFrame
     rejected: pd.DataFrame
     notes: tuple[str, ...] = ()
+    used: Mapping[str, int] = field(default_factory=dict)
     money: str = ""

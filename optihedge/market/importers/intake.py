@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,9 @@ class Intake:
     account   the book that positions, cash and fills belong to
     money     the currency that the source itself reckons in
     fees      an account's own taker fees, by whatever key the source uses: how (fixed, relative) and how much
+    used      by file, how many of its records were read
+    option_value   by currency, what the account's options are worth;  hours   by label, hours between fundings
+    whole_books, changes   by label, books and their numbered updates, which come in any order of files
     """
 
     def __init__(self, venue: str = "", until: pd.Timestamp | None = None, account: str = "") -> None:
@@ -48,7 +52,12 @@ class Intake:
         self.file = ""
         self.money = ""
         self.fees: dict[tuple[str, str], tuple[str, float]] = {}
+        self.option_value: dict[str, float] = {}
+        self.hours: dict[str, float] = {}
+        self.whole_books: dict[str, tuple[float, Any]] = {}
+        self.changes: dict[str, list[Any]] = {}
         self.notes: list[str] = []
+        self.used: dict[str, int] = {}
         self._frames: dict[str, list[pd.DataFrame]] = {name: [] for name in FRAMES}
 
     def add(self, name: str, frame: pd.DataFrame) -> None:
@@ -81,6 +90,11 @@ class Intake:
         row = {"file": self.file, "place": place, "what": what, "why": why, "count": count}
         self._frames["rejected"].append(pd.DataFrame([row]))
 
+    def silent(self) -> bool:
+        """Whether nothing was read of the present file, and nothing of it named."""
+        named = any((part["file"] == self.file).any() for part in self._frames["rejected"])
+        return not named and not self.used.get(self.file)
+
     def note(self, text: str) -> None:
         """Say once what was assumed or taken from elsewhere than the files."""
         if text not in self.notes:
@@ -88,26 +102,27 @@ class Intake:
 
     def records(self, records: Iterable[tuple[str, dict]], shapes: tuple[Shape, ...]) -> None:
         """Sort the records of a file by shape and read each kind at once; the first shape that fits has it."""
-        known: dict[frozenset[str], Shape | None] = {}
-        groups: dict[str, list[dict]] = {}
-        places: dict[str, list[str]] = {}
-        by_name = {one.name: one for one in shapes}
+        known: dict[frozenset[str], int] = {}
+        groups: dict[int | str, list[dict]] = {}
+        places: dict[int | str, list[str]] = {}
         for place, record in records:
             keys = frozenset(record)
             if keys not in known:
-                known[keys] = next((s for s in shapes if s.needs <= keys and not s.lacks & keys), None)
+                fits = (i for i, one in enumerate(shapes) if one.needs <= keys and not one.lacks & keys)
+                known[keys] = next(fits, -1)
             fit = known[keys]
-            name = fit.name if fit is not None else "?" + " ".join(sorted(keys)[:6])
-            groups.setdefault(name, []).append(record)
-            places.setdefault(name, []).append(place)
-        for name, rows in groups.items():
-            one = by_name.get(name)
-            if one is None:
-                self.reject(f"record with {name[1:]}", "no shape that is known", places[name][0], len(rows))
-            elif one.read is None:
-                self.reject(one.name, one.why, places[name][0], len(rows))
+            group: int | str = fit if fit >= 0 else " ".join(sorted(k for k in keys if not k.startswith("_"))[:6])
+            groups.setdefault(group, []).append(record)
+            places.setdefault(group, []).append(place)
+        for group, rows in groups.items():
+            where = places[group]
+            if isinstance(group, str):
+                self.reject(f"record with {group}", "no shape that is known", where[0], len(rows))
+            elif (one := shapes[group]).read is None:
+                self.reject(one.name, one.why, where[0], len(rows))
             else:
-                one.read(Fields(pd.DataFrame(rows), self.reject, one.name, places[name]), self)
+                self.used[self.file] = self.used.get(self.file, 0) + len(rows)
+                one.read(Fields(pd.DataFrame(rows), self.reject, one.name, where), self)
 
     def replace(self, name: str, frame: pd.DataFrame) -> None:
         """Put a frame in the place of all rows so far."""
@@ -135,7 +150,11 @@ class Intake:
                 table[column] = np.round(table[column] / per, 12)
             frames[name] = table
         depth = frames["depth"]
-        frames["depth"] = depth[depth["time"] == depth.groupby("instrument")["time"].transform("max")].copy()
+        depth = depth[depth["time"] == depth.groupby("instrument")["time"].transform("max")]
+        frames["depth"] = depth.drop_duplicates(["instrument", "side", "price"], keep="last")
+        fills = frames["fills"]
+        twice = fills.duplicated(["fill_id", "instrument", "source"], keep="last") & (fills["fill_id"] != "")
+        frames["fills"] = fills[~twice]
         rejected = self.frame("rejected")
         if len(rejected):
             by = ["file", "what", "why"]
@@ -144,7 +163,8 @@ class Intake:
             )
         return Imported(
             instruments=instruments, greeks=self.frame("greeks"), events=self.frame("events"),
-            rejected=rejected[list(FRAMES["rejected"])], notes=tuple(self.notes), money=self.money, **frames,
+            rejected=rejected[list(FRAMES["rejected"])], notes=tuple(self.notes), used=dict(self.used),
+            money=self.money, **frames,
         )  # fmt: skip
 
 

@@ -17,6 +17,13 @@ from optihedge.market.importers.raw import read_file
 SOURCES = {
     "deribit": ("deribit", "instruments, tickers, summaries, books, accounts, positions, trades; recorded tables"),
     "ccxt": ("ccxt", "ccxt's unified dictionaries of any venue: markets, tickers, books, balances, positions, trades"),
+    "okx": ("okx", "instruments, tickers, marks, summaries, books, funding, balances, positions, trades (v5)"),
+    "bybit": ("bybit", "instruments, tickers, books, wallets, positions, executions, fees (v5)"),
+    "bybit_spot": ("bybit", "the same of its spot market, whose symbols are those of perpetuals"),
+    "hyperliquid": ("hyperliquid", "meta and contexts, books, mids, accounts, own fills"),
+    "binance": ("binance", "spot: exchange information, tickers, depth, account, own trades"),
+    "binance_usdm": ("binance", "USD-margined futures: the same, marks with funding, positions"),
+    "binance_coinm": ("binance", "coin-margined futures: the same"),
 }
 """Names of the sources: the module that reads each, and what it reads."""
 
@@ -46,6 +53,8 @@ def import_files(
             reader.read(read_file(path), intake)
         except DataError as error:
             intake.reject("the file", str(error))
+        if intake.silent():
+            intake.reject("the file", "it holds no record")
     intake.file = ""
     reader.finish(intake)
     return intake.imported()

@@ -1,0 +1,325 @@
+"""Binance: spot (`binance`), USD-margined (`binance_usdm`) and coin-margined (`binance_coinm`) contracts.
+
+Exchange information, tickers, marks with funding, depth with its updates, accounts, positions, own trades. One contract
+is one coin (USD-margined) or `contractSize` USD (coin-margined); quantities are in these. The three have symbols in
+common, so each is a source of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optihedge.market.importers.books import OF_FILE, Message, last_book, levels_of
+from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of
+from optihedge.market.importers.envelope import listed, received
+from optihedge.market.importers.fields import Fields
+from optihedge.market.importers.intake import Intake, shape
+from optihedge.market.importers.raw import RawFile
+
+FUNDING_HOURS = 8.0  # published default, where no fundingInfo says another
+
+
+def read(raw: RawFile, intake: Intake) -> None:
+    """Put one file of Binance's into the intake."""
+    if raw.form != "json":
+        intake.reject("the file", f"{raw.form} is no format of Binance's; give JSON")
+        return
+    intake.records(_unwrapped(raw.content, intake), SHAPES)
+
+
+def finish(intake: Intake) -> None:
+    """Depth with its updates, funding intervals, fees."""
+    _finish_books(intake)
+    quotes = intake.frame("quotes")
+    funding = quotes["part"] == "funding"
+    if funding.any():
+        hours = quotes["instrument"].map(intake.hours).astype(float)
+        default = funding & hours.isna() & quotes["funding_rate"].notna()
+        if default.any():
+            count = quotes["instrument"][default].nunique()
+            intake.note(f"funding intervals of {count} perpetuals are Binance's default, 8 hours; give fundingInfo "
+                        "where they are others")  # fmt: skip
+        hours = hours.fillna(FUNDING_HOURS).where(funding & quotes["funding_rate"].notna())
+        intake.replace("quotes", quotes.assign(funding_hours=hours))
+    finish_coins(intake)
+
+
+def _unwrapped(values: Any, intake: Intake) -> Iterator[tuple[str, dict]]:
+    for place, value, seen in received(values, intake):
+        if isinstance(value, dict) and "stream" in value and "data" in value:
+            value = value["data"]
+        if isinstance(value, dict) and isinstance(value.get("event"), dict):
+            value = value["event"]
+        if not isinstance(value, dict):
+            yield from listed(place, value, _seen=seen)
+        elif isinstance(value.get("symbols"), list):
+            yield from listed(place, value["symbols"])
+        elif isinstance(value.get("assets"), list) or isinstance(value.get("balances"), list):
+            yield from _account(place, value)
+        elif value.get("e") == "ORDER_TRADE_UPDATE" and isinstance(value.get("o"), dict):
+            yield place, {"_order": True, **value["o"]}
+        elif value.get("e") == "executionReport":
+            yield place, {"_order": True, **value}
+        elif value.get("e") == "ACCOUNT_UPDATE" and isinstance(value.get("a"), dict):
+            update, time = value["a"], value.get("E")
+            yield from listed(place, update.get("B", []), _seen=time, _balance=True)
+            yield from listed(place, update.get("P", []), _seen=time, _position=True)
+        elif value.get("e") == "outboundAccountPosition":
+            yield from listed(place, value.get("B", []), _seen=value.get("E"), _balance=True)
+        else:
+            yield place, {"_seen": seen, **value}
+
+
+def _account(place: str, value: dict) -> Iterator[tuple[str, dict]]:
+    """The balances and positions of an account's answer, with its time."""
+    time = value.get("updateTime") or None
+    yield from listed(place, [*(value.get("assets") or []), *(value.get("balances") or [])], _seen=time)
+    yield from listed(place, value.get("positions") or [], _seen=time)
+
+
+# ---- contracts -----------------------------------------------------------------------------------------------------
+
+
+def _symbols(f: Fields, intake: Intake) -> None:
+    status = f.text("status").where(f.text("status") != "", f.text("contractStatus"))
+    live = status.isin(("", "TRADING"))
+    if (~live).any():
+        intake.reject("symbol", "not trading", count=int((~live).sum()))
+    f = f.where(live)
+    if not len(f):
+        return
+    kind, filters = f.text("contractType"), [_filters(v) for v in f.raw("filters")]
+    if not any(filters):
+        intake.reject("symbol", "its filters are missing: step, tick and least amount", count=len(f))
+    spot, perpetual = kind == "", kind.str.contains("PERPETUAL")
+    quote = f.text("quoteAsset")
+    size = f.number("contractSize").where(~spot, 1.0).fillna(1.0)
+    steps = pd.DataFrame(filters, columns=["tickSize", "stepSize", "minQty", "least_cost"]).astype(float)
+    margin = f.text("marginAsset")
+    add_contracts(intake, pd.DataFrame({
+        "symbol": f.text("symbol"), "family": np.select([spot, perpetual], ["spot", "perpetual"], "future"),
+        "base": f.text("baseAsset"), "quote": quote, "settle": margin.where(margin != "", quote), "size": size,
+        "tick": steps["tickSize"], "lot": steps["stepSize"], "least": steps["minQty"],
+        "least_cost": steps["least_cost"],
+        "expiry": f.time("deliveryDate").where(~spot & ~perpetual),
+    }))  # fmt: skip
+
+
+def _filters(filters: Any) -> dict[str, Any]:
+    """tickSize, stepSize, minQty and least_cost of a symbol's filters."""
+    found: dict[str, Any] = {}
+    for item in filters if isinstance(filters, list) else []:
+        kind = item.get("filterType")
+        if kind == "PRICE_FILTER":
+            found["tickSize"] = item.get("tickSize")
+        elif kind == "LOT_SIZE":
+            found |= {"stepSize": item.get("stepSize"), "minQty": item.get("minQty")}
+        elif kind in ("MIN_NOTIONAL", "NOTIONAL"):
+            found["least_cost"] = item.get("notional", item.get("minNotional"))
+    return found
+
+
+def _commissions(f: Fields, intake: Intake) -> None:
+    taker = f.number("takerCommissionRate").fillna(f.number("takerCommission"))
+    for symbol, rate in zip(f.text("symbol"), taker, strict=True):
+        intake.fees[("symbol", symbol)] = ("fixed", float(rate))
+
+
+def _funding_info(f: Fields, intake: Intake) -> None:
+    names = label_of(intake.venue, f.text("symbol"))
+    intake.hours |= dict(zip(names, f.number("fundingIntervalHours"), strict=True))
+
+
+# ---- prices --------------------------------------------------------------------------------------------------------
+
+
+def _tops(f: Fields, intake: Intake) -> None:
+    """bookTicker, by REST or stream."""
+    symbol = f.text("s").where(f.text("s") != "", f.text("symbol"))
+    time = f.time("T").fillna(f.time("E")).fillna(f.time("time")).fillna(f.time("closeTime")).fillna(f.time("_seen"))
+    names = {
+        "bid": ("b", "bidPrice"),
+        "bid_size": ("B", "bidQty"),
+        "ask": ("a", "askPrice"),
+        "ask_size": ("A", "askQty"),
+    }
+    tops = {ours: f.number(short).fillna(f.number(long)) for ours, (short, long) in names.items()}
+    intake.quotes(pd.DataFrame({"instrument": label_of(intake.venue, symbol), "time": time, **tops}))
+    if "volume" in f or "v" in f:
+        _volumes(f, intake)
+
+
+def _volumes(f: Fields, intake: Intake) -> None:
+    symbol = f.text("s").where(f.text("s") != "", f.text("symbol"))
+    time = f.time("E").fillna(f.time("closeTime"))
+    volume = f.number("v").fillna(f.number("volume"))
+    intake.quotes(pd.DataFrame({"instrument": label_of(intake.venue, symbol), "time": time, "volume": volume}))
+
+
+def _marks(f: Fields, intake: Intake) -> None:
+    """premiumIndex and the stream of marks: mark, index, the next funding rate."""
+    symbol = f.text("s").where(f.text("s") != "", f.text("symbol"))
+    time = f.time("E").fillna(f.time("time"))
+    head = {"instrument": label_of(intake.venue, symbol), "time": time}
+    index = f.number("i").fillna(f.number("indexPrice"))
+    intake.quotes(pd.DataFrame(head | {"mark": f.number("p").fillna(f.number("markPrice")), "underlying_price": index}))
+    rate = f.number("r").fillna(f.number("lastFundingRate"))
+    intake.quotes(pd.DataFrame(head | {"funding_rate": rate}))
+    pairs = symbol.str.extract(r"^([A-Z0-9]+?)(USDT|USDC|BUSD|USD)(?:_.*)?$").fillna("")
+    add_index(intake, pairs[0], pairs[1], time, index)
+
+
+def _depth(f: Fields, intake: Intake) -> None:
+    """Whole books with the number of their last update; those that do not name a symbol go by their file's name."""
+    time = f.time("T").fillna(f.time("E")).fillna(f.time("_seen"))
+    numbers = f.number("lastUpdateId")
+    for symbol, when, number, bids, asks in zip(
+        f.text("symbol"), time, numbers, f.raw("bids"), f.raw("asks"), strict=True
+    ):
+        label = f"{intake.venue}:{symbol}" if symbol else OF_FILE + intake.file
+        intake.whole_books[label] = (number, (when, True, levels_of(bids), levels_of(asks)))
+
+
+def _depth_updates(f: Fields, intake: Intake) -> None:
+    time = f.time("T").fillna(f.time("E"))
+    firsts, lasts, before = f.number("U"), f.number("u"), f.number("pu")
+    for symbol, when, first, last, prior, bids, asks in zip(
+        f.text("s"), time, firsts, lasts, before, f.raw("b"), f.raw("a"), strict=True
+    ):
+        update = (first, last, prior, (when, False, levels_of(bids), levels_of(asks)))
+        intake.changes.setdefault(f"{intake.venue}:{symbol}", []).append(update)
+
+
+def _finish_books(intake: Intake) -> None:
+    """Every whole book, followed by the updates that chain from its number; the first gap ends it."""
+    known = intake.frame("instruments").drop_duplicates("instrument").set_index("instrument")["symbol"]
+    for label in [name for name in intake.whole_books if name.startswith(OF_FILE)]:
+        fits = [
+            name for name, symbol in known.items() if symbol and f"_{symbol}_" in f"_{label.removeprefix(OF_FILE)}_"
+        ]
+        if len(fits) == 1:
+            intake.whole_books[str(fits[0])] = intake.whole_books.pop(label)
+    for label, (number, whole) in intake.whole_books.items():
+        chain: list[Message] = [whole]
+        for first, last, prior, message in sorted(intake.changes.pop(label, []), key=lambda u: u[1]):
+            if last <= number:
+                continue
+            linked = first <= number + 1 if len(chain) == 1 or np.isnan(prior) else prior == number
+            if not linked:
+                intake.reject(
+                    f"updates of the book of {label}", f"a gap after update {number:.0f}; the book is that of then"
+                )
+                break
+            chain.append(message)
+            number = last
+        last_book(label, chain, intake)
+    for label, updates in intake.changes.items():
+        intake.reject(f"updates of the book of {label}", "no whole book came before them", count=len(updates))
+
+
+# ---- what one holds ------------------------------------------------------------------------------------------------
+
+
+def _positions(f: Fields, intake: Intake) -> None:
+    symbol = f.text("symbol").where(f.text("symbol") != "", f.text("s"))
+    side = f.text("positionSide").where(f.text("positionSide") != "", f.text("ps"))
+    time = f.time("_seen").fillna(f.time("updateTime"))
+    size = f.number("positionAmt").fillna(f.number("pa"))
+    name = label_of(intake.venue, symbol)
+    rows = {"book": intake.account, "instrument": name, "quantity": size, "time": time,
+            "scope": "positions " + symbol + " " + side}  # fmt: skip
+    intake.add("books", pd.DataFrame(rows))
+    intake.held_marks(name, time, f.number("markPrice"))
+
+
+def _balances(f: Fields, intake: Intake) -> None:
+    """Wallet balance and unrealised profit of futures; free and locked of spot."""
+    asset = f.text("asset").where(f.text("asset") != "", f.text("a"))
+    margin, wallet = f.number("marginBalance"), f.number("balance").fillna(f.number("wb"))
+    spot = f.number("free").fillna(f.number("f")) + f.number("locked").fillna(f.number("l")).fillna(0.0)
+    total = margin.fillna(wallet + f.number("crossUnPnl").fillna(0.0)).fillna(spot)
+    if (margin.isna() & wallet.notna() & f.number("crossUnPnl").isna()).any():
+        intake.note("balances of account updates are wallets without unrealised profit")
+    time = f.time("_seen").fillna(f.time("updateTime"))
+    rows = {"book": intake.account, "instrument": asset, "quantity": total, "time": time, "scope": "balance " + asset}
+    intake.add("books", pd.DataFrame(rows))
+
+
+def _trades(f: Fields, intake: Intake) -> None:
+    buyer = f.flag("isBuyer") | (f.text("side") == "BUY")
+    size = f.number("qty", needed=True)
+    _fills(f.text("id"), f.text("orderId"), f.text("symbol"), size.where(buyer, -size), f.number("price", needed=True),
+           f.number("commission"), f.text("commissionAsset"), f.time("time", needed=True), intake)  # fmt: skip
+
+
+def _order_updates(f: Fields, intake: Intake) -> None:
+    """Of the stream of our orders those that traded: the last fill of each."""
+    traded = (f.text("x").isin(("TRADE", "CALCULATED")) & (f.number("l") > 0)).to_numpy()
+    if (~traded).any():
+        intake.reject("order", "no trade", f.places[int((~traded).argmax())], int((~traded).sum()))
+    f = f.where(traded)
+    size = f.number("l")
+    _fills(f.text("t"), f.text("i"), f.text("s"), size.where(f.text("S") == "BUY", -size), f.number("L"), f.number("n"),
+           f.text("N"), f.time("T", needed=True), intake)  # fmt: skip
+
+
+def _fills(
+    trade: pd.Series, order: pd.Series, symbol: pd.Series, quantity: pd.Series, price: pd.Series, fee: pd.Series,
+    money: pd.Series, time: pd.Series, intake: Intake,
+) -> None:  # fmt: skip
+    intake.add("fills", pd.DataFrame({
+        "fill_id": trade, "order_id": order, "book": intake.account, "instrument": label_of(intake.venue, symbol),
+        "quantity": quantity, "price": price, "fee": fee, "money": money, "time": time, "source": intake.venue,
+    }))  # fmt: skip
+
+
+_OTHERS = "a trade of others: no part of a market at one instant"
+_ORDER = "an order, not yet a trade"
+SHAPES = (
+    shape("symbol", "symbol baseAsset quoteAsset filters", _symbols),
+    shape("order update", "_order", _order_updates),
+    shape("position", "symbol positionAmt", _positions),
+    shape("position update", "_position s pa", _positions),
+    shape("balance", "asset walletBalance", _balances),
+    shape("balance of futures", "asset balance crossUnPnl", _balances),
+    shape("balance of spot", "asset free locked", _balances),
+    shape("balance update", "_balance a", _balances),
+    shape("own trade", "symbol orderId commission commissionAsset price qty", _trades),
+    shape("commission", "symbol takerCommissionRate", _commissions),
+    shape("trading fee", "symbol takerCommission", _commissions),
+    shape("funding interval", "symbol fundingIntervalHours", _funding_info),
+    shape("funding paid", "symbol fundingRate fundingTime", why="past funding without the mark it was paid on"),
+    shape("mark of the stream", "s p i r T", _marks),
+    shape("mark", "symbol markPrice indexPrice lastFundingRate", _marks),
+    shape("book", "lastUpdateId bids asks", _depth),
+    shape("update of a book", "U u s b a", _depth_updates),
+    shape("day and best of the stream", "s o h l v q b a", _tops),
+    shape("day of the stream", "s o h l v q", _volumes),
+    shape("best of the stream", "u s b B a A", _tops),
+    shape("best", "symbol bidPrice askPrice", _tops),
+    shape("day", "symbol volume closeTime", _volumes),
+    shape("trade lite", "s l L t", why="an execution without its fee: give the trades"),
+    shape("trade", "a p q T m", why=_OTHERS), shape("trade", "s t p q", why=_OTHERS),
+    shape("trade", "id price qty", why=_OTHERS), shape("order", "orderId", why=_ORDER),
+    shape("order", "algoId", why=_ORDER), shape("order", "e T E", why=_ORDER, lacks="s a"),
+    shape("list of orders", "e s C O g", why=_ORDER), shape("list of orders", "orderListId", why=_ORDER),
+    shape("balance change", "e a d", why="a deposit or withdrawal: the next balance holds it"),
+    shape("liquidation", "e o", why=_OTHERS),
+    shape("bar", "e k", why="bars: no part of a market at one instant"),
+    shape("setting", "dualSidePosition", why="a setting of the account"),
+    shape("setting", "symbol marginType leverage", why="a setting of the account"),
+    shape("statistic", "symbol openInterest", why="statistics of the venue: no part of a market at one instant"),
+    shape("statistic", "symbol longShortRatio", why="statistics of the venue: no part of a market at one instant"),
+    shape("statistic", "buySellRatio", why="statistics of the venue: no part of a market at one instant"),
+    shape("statistic", "symbol sumOpenInterest", why="statistics of the venue: no part of a market at one instant"),
+    shape("index", "symbol baseAssetList", why="the composition of an index"),
+    shape("index", "symbol index time", why="an index of a multi-asset margin"),
+    shape("price", "symbol price", why="the last trade's price: no quote"),
+    shape("price", "mins price", why="a mean of trades: no quote"),
+    shape("time", "serverTime", why="no market data"),
+    shape("plain value", "value", why="a bar or plain value: no part of a market at one instant"),
+)  # fmt: skip
