@@ -10,11 +10,16 @@ from optihedge.errors import DataError
 
 
 def write_text(path: Path, text: str) -> None:
+    """One file of UTF-8 text; see `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, body: bytes) -> None:
     """One file, whole or absent: written aside, flushed, renamed into place. Raises DataError where it cannot be."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        with aside.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with aside.open("wb") as file:
+            file.write(body)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "optihedge"
-LAYERS = (("__main__",), ("cli",), ("example",), ("batch",), ("backtest",), ("step",), ("trades",), ("hedge",),
-          ("risk",), ("accounts",), ("market",), ("program",), ("display",), ("frames",), ("content",),
+LAYERS = (("__main__",), ("cli",), ("example",), ("desk",), ("batch",), ("backtest",), ("step",), ("trades",),
+          ("hedge",), ("risk",), ("accounts",), ("market",), ("program",), ("display",), ("frames",), ("content",),
           ("files",), ("errors",))  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 HEAVY = ("cvxpy", "sklearn", "scipy.stats", "matplotlib")

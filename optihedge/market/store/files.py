@@ -18,38 +18,13 @@ import pandas as pd
 
 from optihedge.content import canonical_text, content_hash
 from optihedge.errors import DataError, require_extra
+from optihedge.files import write_bytes
 
 LOG = "log.jsonl"
-_ASIDE = ".aside"
 _MEND = "bring the file back from a copy, or record that day again"
 
 
-# ---- whole writes ----------------------------------------------------------------------------------------------------
-
-
-def write_whole(path: Path, body: bytes) -> None:
-    """The file, on disk with all of these bytes once this returns; before that, as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}{_ASIDE}")
-    try:
-        with aside.open("wb") as stream:
-            stream.write(body)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # a folder cannot be opened there; the rename is on disk with its file
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+# ---- one writer -----------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -85,7 +60,7 @@ def write_table(folder: Path, table: pd.DataFrame) -> str:
     name = content_hash(table)
     path = table_path(folder, name)
     if not path.is_file() or table_fault(folder, name):
-        write_whole(path, _parquet_bytes(table, name))
+        _write(path, _parquet_bytes(table, name))
     return name
 
 
@@ -155,7 +130,7 @@ def write_manifest(folder: Path, manifest: Mapping[str, object]) -> str:
     name = hashlib.sha256(text).hexdigest()
     path = manifest_path(folder, name)
     if not path.is_file() or path.read_bytes() != text:
-        write_whole(path, text)
+        _write(path, text)
     return name
 
 
@@ -214,6 +189,11 @@ def _lines(folder: Path) -> list[bytes]:
     if not path.is_file():
         raise DataError(f"store: {path} is missing; bring the file back from a copy")
     return path.read_bytes().split(b"\n")[:-1]
+
+
+def _write(path: Path, body: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, body)
 
 
 def _shown(path: Path, folder: Path) -> str:

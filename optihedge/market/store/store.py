@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ import pandas as pd
 
 from optihedge.content import canonical_text
 from optihedge.errors import DataError
+from optihedge.files import write_bytes
 from optihedge.frames import duration, instant, nearest
 from optihedge.market.drivers import by_month
 from optihedge.market.events import EVENTS, check_events, known_events
@@ -26,8 +27,8 @@ from optihedge.market.store import files
 from optihedge.market.store.venues import compare_venues, venue_prices
 from optihedge.market.store.view import kept_for
 
-_TABLES = ("instruments", "quotes", "drivers", "own_exposures", "own_loadings", "depth")
 _SETTINGS = ("base_currency", "as_of", "on_missing", "max_crossed")
+_TABLES = tuple(f.name for f in fields(Market) if f.init and f.name not in (*_SETTINGS, "max_age", "history"))
 _HASH = re.compile(r"[0-9a-f]{64}")
 When: TypeAlias = pd.Timestamp | str
 
@@ -332,7 +333,7 @@ def open_store(path: Path | str, *, create: bool = False) -> Store:
         if folder.is_dir() and any(folder.iterdir()):
             raise DataError(f"{folder} holds other files and no {files.LOG}; give an empty folder for the store")
         folder.mkdir(parents=True, exist_ok=True)
-        files.write_whole(folder / files.LOG, b"")
+        write_bytes(folder / files.LOG, b"")
     return Store(folder)
 
 

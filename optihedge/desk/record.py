@@ -1,0 +1,65 @@
+"""A night's market into the store: with the history that earlier nights left, and the rows that tonight adds to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from optihedge.frames import find_table, read_raw
+from optihedge.market.derived import driver_rows, funding_rows, with_history
+from optihedge.market.events import Event, check_events, events_of, known_events
+from optihedge.market.snapshot import Market, read_market
+from optihedge.market.store.store import Store, When
+from optihedge.risk.smile_table import smile_rows
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of a night: the market's hash, its instant, what was odd of its venues, rows derived by name."""
+
+    market: str
+    as_of: pd.Timestamp
+    findings: tuple[str, ...]
+    derived: dict[str, int]
+
+
+def record_night(
+    store: Store, market: Market, events: pd.DataFrame | None = None, *, known_at: When | None = None
+) -> Recorded:
+    """Record a market and tonight's rows: "levels" of drivers, "smile" (moves since the last chain) and "funding".
+
+    A market without history takes the levels of earlier nights as its own, so that yesterday's chain is today's
+    history. Recording the same again changes nothing. Raises DataError.
+    """
+    before = store.snapshots(until=market.as_of - pd.Timedelta(1, "ns"), known_at=known_at)
+    market = with_history(market, store.rows("levels", known_at=known_at))
+    due = _since(store, before["as_of"].iloc[-1], market.as_of, events) if len(before) else []
+    rows = {"levels": driver_rows(market), "funding": funding_rows(market, due)}
+    if len(before) and market.contracts.option.any():
+        rows["smile"] = smile_rows(store.open(before["market"].iloc[-1]), market)
+    rows = {name: table for name, table in rows.items() if len(table)}
+    name = store.record(market, events, rows=rows, known_at=known_at)
+    listed = store.snapshots(market.as_of, market.as_of)
+    return Recorded(name, market.as_of, tuple(listed["findings"].iloc[-1]), {n: len(t) for n, t in rows.items()})
+
+
+def _since(store: Store, since: pd.Timestamp, until: pd.Timestamp, events: pd.DataFrame | None) -> list[Event]:
+    """The events of the period, those in the store and those that are about to be."""
+    known = store.events(since, until)
+    if events is not None:
+        fresh = known_events(check_events(events), since, until)
+        known = pd.concat([known, fresh[~fresh["event_id"].isin(known["event_id"])]], ignore_index=True)
+    return events_of(known)
+
+
+def record_folder(
+    store: Store, folder: Path | str, *, as_of: str | None = None, known_at: When | None = None
+) -> Recorded:
+    """Record a market's folder with its events.csv, if there is one. Raises DataError."""
+    folder = Path(folder)
+    path = find_table(folder, "events")
+    return record_night(
+        store, read_market(folder, as_of=as_of), None if path is None else read_raw(path), known_at=known_at
+    )
