@@ -5,7 +5,7 @@ Names load on first use, so that `import optihedge` stays light.
 
 from importlib import import_module
 
-from optihedge.errors import DataError, InfeasibleError, OptihedgeError, SolverError, SpecError
+from optihedge.errors import DataError, InfeasibleError, NotApplicable, OptihedgeError, SolverError, SpecError
 
 __version__ = "0.1.0"
 
@@ -84,7 +84,7 @@ _HOME = {
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = ["DataError", "InfeasibleError", "OptihedgeError", "SolverError", "SpecError", *_MODULE]
+__all__ = ["DataError", "InfeasibleError", "NotApplicable", "OptihedgeError", "SolverError", "SpecError", *_MODULE]
 
 
 def __getattr__(name: str) -> object:

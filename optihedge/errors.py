@@ -19,6 +19,10 @@ class SpecError(OptihedgeError):
     code = "spec"
 
 
+class NotApplicable(SpecError):
+    """The hedging model asks for what this market does not have: it is skipped here, and may serve another market."""
+
+
 class InfeasibleError(OptihedgeError):
     """No hedge meets every limit. The message says what must give way; `relaxation` is the witness."""
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from optihedge.batch.record import figures, files
 from optihedge.batch.withdraw import ALTERNATIVE, HELD, SENT
-from optihedge.errors import OptihedgeError, SpecError
+from optihedge.errors import NotApplicable, OptihedgeError, SpecError
 from optihedge.hedge.model import HedgeModel
 from optihedge.market.snapshot import Market
 from optihedge.trades.tradelist import TradeList, trade_list
@@ -96,7 +96,7 @@ def hedge_one(market: Market, job: Job) -> Result:
         status, name = ("held", HELD) if listed.held else ("done", job.list_name)
         note = "; ".join(listed.reasons + listed.notes)
         return Result(replace(outcome, status=status, note=note, list_name=name, figures=figures(listed)), written)
-    except SpecError as error:
+    except NotApplicable as error:
         return Result(replace(outcome, status="skipped", note=str(error)))
     except OptihedgeError as error:
         return Result(replace(outcome, note=f"{error.code}: {error}"))

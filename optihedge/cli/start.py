@@ -11,7 +11,7 @@ import typer
 from optihedge.cli.night import probed, run_books, told
 from optihedge.cli.options import Allow, AsOf, Books, Data, Models, book_paths, load_models
 from optihedge.cli.screen import console_of, print_suspects, print_table, say
-from optihedge.errors import DataError, OptihedgeError, SpecError
+from optihedge.errors import DataError, NotApplicable, OptihedgeError
 
 DEMO = "[bold]Example[/bold]\n\noptihedge demo --out demo"
 CHECK = "[bold]Example[/bold]\n\noptihedge check delta_neutral --data data/2026-01-20"
@@ -48,6 +48,7 @@ def check(models: Models, data: Data, book: Books = None, as_of: AsOf = None, al
     """
     from optihedge.batch.books import read_books, refuse_unread
     from optihedge.batch.refusals import refuse_stale, suspects
+    from optihedge.hedge.costs import uncharged
     from optihedge.market.snapshot import read_market
 
     loaded = load_models(models, allow)
@@ -61,10 +62,11 @@ def check(models: Models, data: Data, book: Books = None, as_of: AsOf = None, al
     for label, quantities in books.items():
         for name, model in loaded.items():
             try:
-                program = model.problem(market, quantities).program
-                n, k, s, m = program.size
-                rows.append((label, name, "ok", f"{n} columns, {k + s} risk rows, {m} limits"))
-            except SpecError as error:
+                problem = model.problem(market, quantities)
+                n, k, s, m = problem.program.size
+                told = [f"{n} columns, {k + s} risk rows, {m} limits", *uncharged(market, problem)]
+                rows.append((label, name, "ok", "; ".join(told)))
+            except NotApplicable as error:
                 rows.append((label, name, "skipped", str(error)))
             except OptihedgeError as error:
                 rows.append((label, name, "failed", f"{error.code}: {error}"))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from optihedge.errors import DataError, InfeasibleError, SpecError
+from optihedge.errors import DataError, InfeasibleError, NotApplicable, SpecError
 from optihedge.frames import nearest, some
 from optihedge.hedge.horizon import Horizon
 from optihedge.hedge.variance import VarianceForm, variance_form
@@ -127,7 +127,7 @@ class ProgramBuilder:
         frame = getattr(self.market, table)
         if name not in frame.columns:
             hint = nearest(name, frame.columns)
-            raise SpecError(f"{self._term}: {table} have no column {name!r}{hint}; add it or use another")
+            raise NotApplicable(f"{self._term}: {table} have no column {name!r}{hint}; add it or use another")
         return frame[name].iloc[self.positions]
 
     def numbers(self, name: str, table: str = "instruments") -> Array:
@@ -144,7 +144,7 @@ class ProgramBuilder:
         """An exposure per contract in its desk unit (N). Raises SpecError for an unknown one."""
         frame = self.market.exposures
         if name not in frame.columns:
-            raise SpecError(
+            raise NotApplicable(
                 f"{self._term}: the market has no exposure {name!r}{nearest(name, frame.columns)}; "
                 f"it has {', '.join(map(str, frame.columns))}"
             )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from optihedge.errors import OptihedgeError, SpecError
+from optihedge.errors import NotApplicable, OptihedgeError, SpecError
 from optihedge.frames import some
 from optihedge.hedge.answer import Answer, answer
 from optihedge.hedge.assemble import assemble
@@ -20,7 +20,7 @@ from optihedge.hedge.problem import Problem
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.spec import HedgeSpec
 from optihedge.hedge.terms.base import Term
-from optihedge.hedge.terms.neutrality import ERROR_SUFFIX
+from optihedge.hedge.terms.neutrality import ERROR_SUFFIX, Neutral
 from optihedge.hedge.terms.objective import Variance, Volatility
 from optihedge.hedge.universe import Universe
 from optihedge.market.book import Book, book_quantities
@@ -138,7 +138,12 @@ class HedgeModel(HedgeSpec):
         """
         if self.betas is None:
             return market, ()
-        learnt, errors, notes = fitted_betas(self.betas, market)
+        try:
+            learnt, errors, notes = fitted_betas(self.betas, market)
+        except NotApplicable as error:
+            if not all(term.optional for term in self.terms if isinstance(term, Neutral) and term.of_beta):
+                raise
+            return market, (f"{error}; this model can do without",)
         delta = sp.csr_array(market.price_delta.T)
         betas = learnt.reindex(market.price_drivers).fillna(0.0)
         names = [f"beta:{market}" for market in betas.columns]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from optihedge.errors import SpecError
+from optihedge.errors import NotApplicable, SpecError
 from optihedge.frames import nearest
 from optihedge.hedge.rolls import short_lived
 from optihedge.market.snapshot import Market
@@ -51,7 +51,7 @@ class Universe:
         chosen = chosen & ~names.isin(self.frozen)
         for column, values in self.where.items():
             if column not in table.columns:
-                raise SpecError(f"universe: instruments have no column {column!r}{nearest(column, table.columns)}")
+                raise NotApplicable(f"universe: instruments have no column {column!r}{nearest(column, table.columns)}")
             allowed = [values] if isinstance(values, str) else list(values)
             chosen = chosen & table[column].astype(str).isin(map(str, allowed)).to_numpy()
         expires = (table["expiry"] <= market.as_of + pd.Timedelta(days=365 * years)).to_numpy(dtype=bool)

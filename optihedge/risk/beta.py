@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from optihedge.errors import DataError, SpecError
+from optihedge.errors import DataError, NotApplicable, SpecError
 from optihedge.risk.estimator import MovesEstimator
 
 _METHODS = ("ols", "ewma", "anchored", "dimson", "huber", "kalman")
@@ -159,7 +159,7 @@ class Beta(MovesEstimator):
 
 def _market_columns(drivers: pd.Index, chosen: tuple[str | int, ...]) -> np.ndarray:
     if not chosen:
-        raise SpecError("Beta: no market driver; set market=(...) or mark drivers with market = true")
+        raise NotApplicable("Beta: no market driver; set market=(...) or mark drivers with market = true")
     columns = drivers.get_indexer(pd.Index(chosen))
     if (columns < 0).any() or len(set(chosen)) < len(chosen):
         missing = [str(c) for c, i in zip(chosen, columns, strict=True) if i < 0]

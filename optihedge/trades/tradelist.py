@@ -98,7 +98,7 @@ class TradeList:
             listed = hedge if hedge.status is Status.ROUNDED else _unmoved(hedge)
             first, limited = str(error).split("\n")[0], "; ".join(notes)
             why = [f"no hedge meets the limits with {limited}: {first}" if notes else f"{error.code}: {error}"]
-            notes = []
+            notes = [line.strip() for line in str(error).split("\n")[1:]]
         if ends is not None and time.perf_counter() > ends:
             why = [*why, f"not ready within its deadline of {deadline:g} s"]
         notes += [listed.certificate.note] if listed.certificate.note and listed.certificate.note not in why else []

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import SpecError
+from optihedge.frames import some
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.terms.base import Term, check_number
 
@@ -27,6 +28,7 @@ class Neutral(Term):
                   within kappa errors of its estimate, all at their worst at once
     band_share    adds this share of max(the book's gross notional, the capital) to the band
     optional      where the market has no such exposure or column the term is left out, and said to be, not an error
+    only_hedged   a group that no tradable contract moves is reported as it stands, not refused; the others are as hard
     """
 
     exposure: str
@@ -36,6 +38,7 @@ class Neutral(Term):
     uncertainty: float = 0.0
     band_share: float = 0.0
     optional: bool = False
+    only_hedged: bool = False
 
     reads_boxes: ClassVar[bool] = True
 
@@ -53,6 +56,11 @@ class Neutral(Term):
     def label(self) -> str:
         """The exposure, and what it is grouped by, unless named."""
         return self.name or (self.exposure if self.by is None else f"{self.exposure} by {self.by}")
+
+    @property
+    def of_beta(self) -> bool:
+        """Whether it speaks of betas."""
+        return self.exposure == "beta" or self.exposure.startswith("beta:")
 
     @property
     def _bands(self) -> tuple[float, float]:
@@ -85,10 +93,18 @@ class Neutral(Term):
         names = [prefix if self.by is None else f"{prefix}[{label}]" for label in labels]
         lower, upper = self.limits(p.size)
         unit = p.unit(exposure)
+        moved = np.asarray(abs(matrix[:, np.flatnonzero(p.tradable)]).sum(axis=1)).ravel() > 0
+        if self.only_hedged and not moved.all():
+            idle = np.flatnonzero(~moved)
+            alone = [names[i] for i in idle]
+            p.notes.append(f"{some(alone)}: no tradable contract moves it, left as it stands")
+            p.rows(alone, matrix[idle], lower, upper, soft=0.0, tier=self.priority, unit=unit, target=self.target)
+            names, matrix = [names[i] for i in np.flatnonzero(moved)], matrix[np.flatnonzero(moved)]
         if self.uncertainty == 0:
             p.rows(names, matrix, lower, upper, soft=self.soft, tier=self.priority, unit=unit, target=self.target)
             return
         _, errors = p.grouped(self.uncertainty * np.abs(p.total(exposure + ERROR_SUFFIX)), self.by)
+        errors = errors[np.flatnonzero(moved)] if self.only_hedged else errors
         beyond = None
         if self.soft is not None:  # one excess for both ends: the worst case misses the band once
             most = (abs(matrix) + errors) @ p.largest() + max(abs(lower), abs(upper))

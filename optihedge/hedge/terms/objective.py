@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.errors import DataError, SpecError
+from optihedge.errors import DataError, NotApplicable, SpecError
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.horizon import parse_horizon
 from optihedge.hedge.terms.base import Term, check_number
@@ -185,7 +185,7 @@ def daily_volume(p: ProgramBuilder, column: str) -> Array:
     known = np.isfinite(volume) & (volume > 0)
     absent = p.tradable & ~known
     if absent.any() and not known[p.tradable].any():
-        raise SpecError(f"liquidity: quotes have no {column} for any tradable contract; the hedging model needs it")
+        raise NotApplicable(f"liquidity: quotes have no {column} for any tradable contract; the hedging model needs it")
     if absent.any():
         raise DataError(
             f"quotes: {column} of {p.names[absent][0]} is missing or zero; give contracts per day, "
@@ -210,7 +210,7 @@ class DepthCost(Term):
 
     def contribute(self, p: ProgramBuilder) -> None:
         if p.market.depth is None:
-            raise SpecError(f"{self.label}: the market has no order book; add depth.csv or leave DepthCost out")
+            raise NotApplicable(f"{self.label}: the market has no order book; add depth.csv or leave DepthCost out")
         p.hinges(*depth_hinges(p.market, p.names))
         shown = displayed(p.market, p.names)
         p.trade_box(
