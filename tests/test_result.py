@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from desks import flat_risk, options, simple, stocks
 
@@ -11,6 +12,7 @@ from optihedge.hedge.terms.limits import VolatilityLimit
 from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import SpreadCost, Variance
 from optihedge.risk.ewma import EwmaRisk
+from optihedge.risk.root import Risk
 
 
 def test_the_report_names_what_matters():
@@ -85,3 +87,36 @@ def test_a_hedge_that_is_not_worth_its_cost_says_what_it_is_worth_and_costs():
     worth = 1e-9 / 2 * (hedge.baselines.loc["no trade", "volatility"] ** 2 - row["volatility"] ** 2)
     assert f"worth {worth:,.6g}, cost {row['cost']:,.6g}" in str(hedge)
     assert worth < row["cost"]
+
+
+@pytest.mark.parametrize(("removed", "material"), [(0.12, True), (0.08, False)])
+def test_a_hedge_is_material_where_it_takes_a_tenth_off_the_variance(removed: float, material: bool) -> None:
+    """A tenth of the variance, not of the volatility: 12 % of it is 6 % of volatility."""
+    market = stocks(2)
+    correlation = np.sqrt(removed)
+    covariance = 1e-4 * np.array([[1, correlation], [correlation, 1]])
+    risk = Risk.from_covariance(pd.DataFrame(covariance, market.drivers.index, market.drivers.index))
+    hedge = HedgeModel(risk=risk, objective=(Variance(1e-3),), universe=("S1",)).hedge(market, {"S0": 1000.0})
+    volatility = hedge.risk.loc["volatility"]
+    assert 1 - (volatility["after"] / volatility["before"]) ** 2 == pytest.approx(removed, rel=1e-3)
+    assert hedge.material is material
+
+
+def test_every_limit_says_whether_it_is_hard_and_whether_a_hedge_exists() -> None:
+    market = stocks(3)
+    model = HedgeModel(
+        risk=flat_risk(market), objective=(Variance(1e-5),), universe=("S1",),
+        constraints=(Neutral("delta", by="underlying", band=1.0, only_hedged=True),
+                     Neutral("gamma", soft=0.1), VolatilityLimit(1e9)),
+    )  # fmt: skip
+    hedge = model.hedge(market, {"S0": 1000.0, "S1": 50.0})
+    kinds = hedge.limits["kind"].to_dict()
+    assert kinds == {
+        "delta[S1]": "hard",
+        "volatility": "hard",
+        "delta[S0]": "soft, no hedge",
+        "gamma": "soft, no hedge",
+    }
+    assert any("delta[S0]: no tradable contract moves it" in note for note in hedge.problem.notes)
+    assert abs(hedge.limits.loc["delta[S1]", "after"]) <= 1.0 + 1e-6
+    assert hedge.limits.loc["delta[S0]", "violation"] > 0

@@ -1,0 +1,127 @@
+"""The same request by command line, from Python and in a walk gives the same list, byte for byte."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from recorded_markets import (
+    deribit_market,
+    deribit_snapshots,
+    perpetual_market,
+    sp500_market,
+    spot_perpetual_market,
+    spx_days,
+    spx_market,
+)
+
+import optihedge as oh
+from optihedge.backtest.simulate import walk
+from optihedge.cli import main
+from optihedge.hedge.modelfile import model_names
+from optihedge.trades.export import csv_text
+
+BOOK = "desk"
+
+
+def write_folder(market: oh.Market, book: pd.Series, folder: Path) -> Path:
+    """The market as its files, and the book."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {"instruments": market.instruments, "quotes": market.quotes, "drivers": market.drivers}
+    for name, table in tables.items():
+        table.rename_axis(name[:-1] if name == "drivers" else "instrument").to_csv(folder / f"{name}.csv")
+    if len(market.history):
+        market.history.rename_axis("time").to_csv(folder / "history.csv", date_format="%Y-%m-%dT%H:%M:%S.%fZ")
+    stamp = market.as_of.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    (folder / "market.toml").write_text(
+        f'base_currency = "{market.base_currency}"\nas_of = "{stamp}"\non_missing = "{market.on_missing}"\n'
+        f"max_crossed = {market.max_crossed}\n"
+    )
+    book.rename_axis("instrument").rename("quantity").to_csv(folder / "book.csv")
+    return folder
+
+
+def by_python(folder: Path, name: str) -> oh.TradeList | str:
+    market = oh.read_market(folder)
+    try:
+        hedge = oh.load_model(name).hedge(market, oh.read_book(folder / "book.csv", market))
+        return oh.trade_list(hedge, book=BOOK)
+    except oh.OptihedgeError as error:
+        return str(error)
+
+
+def by_command_line(folder: Path, name: str, out: Path, capsys: pytest.CaptureFixture[str]) -> str | None:
+    as_of = oh.read_market(folder).as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
+    shown = folder.with_name(f"{folder.name}-{name}") / f"{BOOK}.csv"
+    shown.parent.mkdir(exist_ok=True)
+    shown.write_bytes((folder / "book.csv").read_bytes())
+    main(["run", name, "--data", str(folder), "--book", str(shown), "--out", str(out), "--as-of", as_of])
+    capsys.readouterr()
+    lists = list(out.rglob("trades.csv"))
+    assert len(lists) <= 1
+    return lists[0].read_bytes().decode() if lists else None
+
+
+def by_walk(folder: Path, name: str) -> str | None:
+    market = oh.read_market(folder)
+    book = oh.read_book(folder / "book.csv", market)
+    (_, first), *_ = walk(oh.load_model(name), [market], book, name=BOOK)
+    return None if first.trades is None or first.trades.held else csv_text(first.trades.table)
+
+
+def agree(folder: Path, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> bool:
+    """Whether the three doors give one list; the answer is whether there was one."""
+    listed = by_python(folder, name)
+    ours = None if isinstance(listed, str) or listed.held else listed.text()
+    assert by_command_line(folder, name, tmp_path / f"out-{name}", capsys) == ours
+    if not isinstance(listed, str):
+        assert by_walk(folder, name) == ours
+    return ours is not None
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_three_doors_give_one_list_of_the_example(
+    name: str, example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agree(example_folder, name, tmp_path, capsys)
+
+
+def options_book(market: oh.Market) -> pd.Series:
+    options = market.names[market.instruments["strike"].notna().to_numpy() & market.trade_cost.notna().all(axis=1)]
+    chosen = np.random.default_rng(0).choice(len(options), 8, replace=False)
+    lots = market.instruments["lot"].reindex(options[chosen])
+    return pd.Series(np.array([10.0, -20, 15, -5, 8, -12, 6, -9]) * lots.to_numpy(), options[chosen])
+
+
+def names_book(market: oh.Market) -> pd.Series:
+    names = market.names[~market.instruments["hedge"].to_numpy(dtype=bool)][:12]
+    size = 1e6 / market.notional[names]
+    return (size * np.where(np.arange(len(names)) % 3, 1.0, -0.6)).round()
+
+
+def coin_book(market: oh.Market) -> pd.Series:
+    spot = market.names[market.instruments["type"].isin(["spot", "equity"]).to_numpy()]
+    return pd.Series(25.0, spot)
+
+
+RECORDED: dict[str, tuple[str, Callable[[Path], oh.Market], Callable[[oh.Market], pd.Series]]] = {
+    "Deribit": ("deribit_btc_2026", lambda f: deribit_market(f, deribit_snapshots(f)[2]), options_book),
+    "SPX": ("spx_options_2019", lambda f: spx_market(f, spx_days(f)[10]), options_book),
+    "stocks": ("sp500_daily_2012_2017", lambda f: sp500_market(f, "2016-06-30"), names_book),
+    "alts": ("crypto_perp_daily", lambda f: perpetual_market(f, "2024-06-30"), names_book),
+    "coins": ("crypto_spot_perp_8h_2023_2024", lambda f: spot_perpetual_market(f, "2024-03-01T08:00Z"), coin_book),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", RECORDED)
+def test_three_doors_give_one_list_on_recorded_markets(
+    place: str, recorded: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, make, book_of = RECORDED[place]
+    market = make(recorded(data))
+    folder = write_folder(market, book_of(market), tmp_path / "market")
+    made = {name: agree(folder, name, tmp_path, capsys) for name in model_names()}
+    print(place, made)
+    assert any(made.values())
