@@ -106,7 +106,7 @@ def with_rows(
     made = replace(
         p, row_names=tuple(f"r{j}" for j in range(m)), rows=sp.csr_array(plain),
         rows_on_holdings=sp.csr_array(holdings), rows_on_trades=sp.csr_array(trades), row_lower=None, row_upper=None,
-        row_penalty=None, row_tier=None, row_fixed=None,
+        row_penalty=None, row_tier=None, row_fixed=None, row_limit=None,
     )  # fmt: skip
     value = row_values(made, hidden)
     reach = (np.abs(plain) + holdings + trades) @ np.maximum(np.abs(p.lower), np.abs(p.upper)) * 0.05
@@ -158,7 +158,7 @@ def planted_conflict(rng: np.random.Generator, n: int = 20) -> tuple[Program, se
         p, row_names=p.row_names + names, rows=sp.vstack([p.rows, sp.csr_array(plain * units[:, None])]),
         rows_on_holdings=sp.vstack([p.rows_on_holdings, zero]), rows_on_trades=sp.vstack([p.rows_on_trades, zero]),
         row_lower=np.append(p.row_lower, low * units), row_upper=np.append(p.row_upper, high * units),
-        row_penalty=np.append(p.row_penalty, np.full(count, np.inf)), row_tier=None, row_fixed=None,
+        row_penalty=np.append(p.row_penalty, np.full(count, np.inf)), row_tier=None, row_fixed=None, row_limit=None,
     )  # fmt: skip
     return together, set(names)
 

@@ -189,6 +189,7 @@ def _with_rows(p: Program, rows: sp.sparray, low: np.ndarray, high: np.ndarray) 
         rows_on_trades=sp.vstack([p.rows_on_trades, none], format="csr"), row_lower=grow(p.row_lower, low),
         row_upper=grow(p.row_upper, high), row_penalty=grow(p.row_penalty, np.full(count, np.inf)),
         row_tier=grow(p.row_tier, np.zeros(count)), row_fixed=grow(p.row_fixed, np.zeros(count)),
+        row_limit=None,
     )  # fmt: skip
 
 

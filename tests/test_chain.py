@@ -264,7 +264,7 @@ def test_a_warm_start_ends_at_the_same_certified_optimum():
     assert abs(warm.certificate.primal - solve(moved).certificate.primal) <= 2e-6 * warm.certificate.scale
 
 
-def test_scenarios_with_a_column_each_go_to_the_sparse_solvers_first():
+def test_scenarios_with_a_column_each_go_to_the_sparse_solvers_first_and_without_curvature_to_the_simplex():
     n, count = 3, 40
     pnl = np.random.default_rng(0).normal(size=(count, n))
     size = n + count
@@ -275,6 +275,7 @@ def test_scenarios_with_a_column_each_go_to_the_sparse_solvers_first():
         linear=np.append(-pnl.mean(axis=0), np.full(count, 0.1)), row_names=tuple(f"s{j}" for j in range(count)),
         rows=rows, row_upper=np.zeros(count),
     )  # fmt: skip
-    assert default_chain(p)[0] == "clarabel"
+    curved = replace(p, diagonal=np.append(np.ones(n), np.zeros(count)))
+    assert (default_chain(curved)[0], default_chain(p)[0]) == ("clarabel", "highs")
     assert default_chain(book())[0] == "structured"
     assert solve(p).certificate.status == "optimal"

@@ -128,9 +128,11 @@ def degenerate(kind: str) -> Program:
     more = {"row_names": ("net", "gross", "again", "twice"), "rows": two,
             "rows_on_holdings": sp.vstack([base.rows_on_holdings, sp.csr_array((2, n))]),
             "rows_on_trades": sp.csr_array((4, n)), "row_lower": [0.0, -np.inf, 0.0, 0.0],
-            "row_upper": [0.0, 40.0, 0.0, 0.0], "row_penalty": None, "row_tier": None, "row_fixed": None}  # fmt: skip
+            "row_upper": [0.0, 40.0, 0.0, 0.0], "row_penalty": None, "row_tier": None, "row_fixed": None,
+            "row_limit": None}  # fmt: skip
     none = {"row_names": (), "rows": None, "rows_on_holdings": None, "rows_on_trades": None, "row_lower": None,
-            "row_upper": None, "row_penalty": None, "row_tier": None, "row_fixed": None}  # fmt: skip
+            "row_upper": None, "row_penalty": None, "row_tier": None, "row_fixed": None,
+            "row_limit": None}  # fmt: skip
     return replace(base, **{
         "no variance": {"factors": np.zeros((1, n)), "factor_offset": None, "diagonal": np.zeros(n)},
         "no variance, no cost": {"factors": None, "factor_offset": None, "diagonal": np.zeros(n), "buy": None,

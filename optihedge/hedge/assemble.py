@@ -130,9 +130,16 @@ def _fold_rows(b: ProgramBuilder, free: Array, extra: int) -> dict:
         "row_penalty": penalty[live],
         "row_tier": tier[live].astype(float),
         "row_fixed": size[live],
+        "row_limit": _sizes(lower, upper)[live],
     }
     return {"program": program, "units": tuple(unit[live]), "terms": tuple(term[live]), "offset": offset[live],
             "targets": target[live], "decided": decided}  # fmt: skip
+
+
+def _sizes(lower: Array, upper: Array) -> Array:
+    """The larger end of each limit as it was set, 0 where it has none."""
+    ends = np.abs([lower, upper])
+    return np.where(np.isfinite(ends), ends, 0.0).max(axis=0)
 
 
 def _entries(b: ProgramBuilder, kind: str) -> tuple[Array, Array, Array]:

@@ -26,6 +26,9 @@ from optihedge.program.program import (
 from optihedge.program.status import Status
 
 GAP_TOLERANCE = 1e-6  # of the objective's scale
+OWN_TOLERANCE = 1e-6  # of a limit's own size: the most a residual may be
+MOST_TOLERANCE = 1e-3  # likewise, where rounding alone is more than that
+ROUNDING = 1e-14  # of what is summed
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,32 +138,61 @@ def scale_of(p: Program, h: Array) -> float:
     return float(risk_value(p, np.clip(p.start, p.lower, p.upper)) + risk_value(p, h) + abs(cost) + penalty + cheapest)
 
 
+def row_sizes(p: Program, h: Array) -> Array:
+    """Sum of |entry x quantity| of each row, fixed positions included: the scale of its rounding, desk unit."""
+    size = p.row_fixed.copy()
+    for matrix, quantities in ((p.rows, h), (p.rows_on_holdings, h), (p.rows_on_trades, h - p.start)):
+        if matrix.nnz:
+            filled = np.flatnonzero(np.diff(matrix.indptr))
+            entries = np.abs(matrix.data) * np.abs(quantities)[matrix.indices]
+            size[filled] += np.add.reduceat(entries, matrix.indptr[filled])
+    return size
+
+
 def row_tolerances(p: Program, h: Array) -> Array:
     """How far each hard row may be from its limits, desk unit: 1e-9 of its size at h, or of its finest lot's.
 
     The lot is for books of next to nothing. Its floor is the finest's, or one contract with a huge exposure per lot
-    would excuse any miss by the others.
+    would excuse any miss by the others. However large the positions that offset each other, a millionth of the limit
+    itself is the most; where even rounding is larger, a thousandth.
     """
-    size, lots = p.row_fixed.copy(), np.full(len(p.row_fixed), np.inf)
-    for matrix, quantities in ((p.rows, h), (p.rows_on_holdings, h), (p.rows_on_trades, h - p.start)):
+    size, lots = row_sizes(p, h), np.full(len(p.row_fixed), np.inf)
+    for matrix in (p.rows, p.rows_on_holdings, p.rows_on_trades):
         if matrix.nnz:
-            weight, filled = np.abs(matrix.data), np.flatnonzero(np.diff(matrix.indptr))
-            first = matrix.indptr[filled]
-            size[filled] += np.add.reduceat(weight * np.abs(quantities)[matrix.indices], first)
-            each = weight * p.lot[matrix.indices]
+            filled = np.flatnonzero(np.diff(matrix.indptr))
+            each = np.abs(matrix.data) * p.lot[matrix.indices]
             each[each == 0] = np.inf
-            lots[filled] = np.minimum(lots[filled], np.minimum.reduceat(each, first))
-    return RESIDUAL_TOLERANCE * np.maximum(size, np.where(np.isfinite(lots), lots, 0.0))
+            lots[filled] = np.minimum(lots[filled], np.minimum.reduceat(each, matrix.indptr[filled]))
+    wanted = RESIDUAL_TOLERANCE * np.maximum(size, np.where(np.isfinite(lots), lots, 0.0))
+    return np.minimum(wanted, _ceiling(size, p.row_limit))
+
+
+def _ceiling(size: Array, limit: Array) -> Array:
+    """The most that a tolerance may be of a limit's own size; none where the limit is zero."""
+    most = np.clip(ROUNDING * size, OWN_TOLERANCE * limit, MOST_TOLERANCE * limit)
+    return np.where(limit > 0, most, np.inf)
 
 
 def limit_tolerance(p: Program, h: Array) -> float:
-    """How far the volatility may be above its limit: 1e-9 of the size of what it sums."""
+    """How far the volatility may be above its limit: 1e-9 of the size of what it sums, or as `row_tolerances` says."""
     v = p.volatility_limit
     if v is None:
         return 0.0
     sizes = np.abs(v.factors) @ np.abs(h) + np.abs(v.factor_offset)
     own = abs(v.specifics) @ np.abs(h) + np.abs(v.specific_offset)
-    return RESIDUAL_TOLERANCE * float(np.sqrt(sizes @ sizes + own @ own + v.diagonal @ (h * h)) + v.limit)
+    size = float(np.sqrt(sizes @ sizes + own @ own + v.diagonal @ (h * h)) + v.limit)
+    return min(RESIDUAL_TOLERANCE * size, float(_ceiling(np.array(size), np.array(v.limit))))
+
+
+def worth_of_tolerances(p: Program, h: Array, m: Array, mu: float, tolerances: Array) -> float:
+    """What the limits' tolerances and rounding are worth, base currency: no answer is better known than that.
+
+    A soft row's tolerance costs its penalty, a hard one's its multiplier.
+    """
+    pieces = np.abs(p.trading(h - p.start)).sum() + np.abs(p.holding(h)).sum() + np.abs(p.linear) @ np.abs(h)
+    price = np.where(np.isfinite(p.row_penalty), p.row_penalty, np.abs(m))
+    limit = 0.0 if p.volatility_limit is None else mu * p.volatility_limit.limit * limit_tolerance(p, h)
+    return float(price @ tolerances + limit + ROUNDING * pieces)
 
 
 def _row_of(matrix: sp.csr_array) -> Array:
@@ -227,24 +259,25 @@ def judge(p: Program, candidate: Candidate, tolerance: float = GAP_TOLERANCE) ->
             proved = proves_infeasible(p, h, m, mu) or (proof is not None and proof.infeasible())
             note = "its multipliers prove that no quantities meet the limits" if proved else "infeasibility not proved"
             return _verdict(p, h, Status.INFEASIBLE if proved else Status.FAILED, np.inf, note=note)
-        if not p.cvxpy_terms:
-            return _verdict(p, h, Status.OPTIMAL, dual_gap(p, h, m, mu).total, tolerance)
-        gap, extra = (np.inf, 0.0) if proof is None else (proof.gap(), proof.extra)
-        return _verdict(p, h, Status.OPTIMAL, gap, tolerance, extra)
+        if p.cvxpy_terms:
+            gap, extra = (np.inf, 0.0) if proof is None else (proof.gap(), proof.extra)
+        else:
+            gap, extra = dual_gap(p, h, m, mu).total, 0.0
+        verdict = _verdict(p, h, Status.OPTIMAL, gap, tolerance, extra)
+        if verdict.status is Status.OPTIMAL or not np.isfinite(gap):
+            return verdict
+        worth = worth_of_tolerances(p, h, m, mu, verdict.tolerances)
+        return _verdict(p, h, Status.OPTIMAL, gap, tolerance, extra, worth / GAP_TOLERANCE)
 
 
 def _verdict(
-    p: Program,
-    h: Array,
-    status: Status,
-    gap: float,
-    tolerance: float = GAP_TOLERANCE,
-    extra: float = 0.0,
-    note: str = "",
-) -> Verdict:
+    p: Program, h: Array, status: Status, gap: float, tolerance: float = GAP_TOLERANCE, extra: float = 0.0,
+    least: float = 0.0, note: str = "",
+) -> Verdict:  # fmt: skip
+    """The verdict of h in its box. `extra`: a user's own costs; `least`: what the gap's scale is at least."""
     violations, allowed, v = row_violations(p, h), row_tolerances(p, h), p.volatility_limit
     excess, room = (0.0, 0.0) if v is None else (max(v.volatility(h) - v.limit, 0.0), limit_tolerance(p, h))
-    primal, scale = objective(p, h) + extra, scale_of(p, h) + abs(extra)
+    primal, scale = objective(p, h) + extra, max(scale_of(p, h) + abs(extra), least)
     if status is Status.OPTIMAL:
         beyond = np.flatnonzero(np.isinf(p.row_penalty) & (violations > allowed))
         if len(beyond):
@@ -270,7 +303,7 @@ def bare(p: Program) -> Program:
         columns=p.columns, start=p.start, lower=p.lower, upper=p.upper, lot=p.lot, row_names=p.row_names, rows=p.rows,
         rows_on_holdings=p.rows_on_holdings, rows_on_trades=p.rows_on_trades, row_lower=p.row_lower,
         row_upper=p.row_upper, row_penalty=np.where(np.isinf(p.row_penalty), np.inf, 0.0), row_tier=p.row_tier,
-        row_fixed=p.row_fixed, volatility_limit=p.volatility_limit,
+        row_fixed=p.row_fixed, row_limit=p.row_limit, volatility_limit=p.volatility_limit,
     )  # fmt: skip
 
 
@@ -283,7 +316,7 @@ def proves_infeasible(p: Program, h: Array, m: Array, mu: float = 0.0) -> bool:
     m = clip_multipliers(limits, m)
     if not np.isfinite(m).all() or not (m.any() or mu > 0):
         return False
-    noise = np.abs(m) @ row_tolerances(p, p.widest)
+    noise = np.abs(m) @ np.maximum(row_tolerances(p, p.widest), ROUNDING * row_sizes(p, p.widest))
     if mu > 0 and p.volatility_limit is not None:
         noise += mu * p.volatility_limit.limit * limit_tolerance(p, h)
     return -dual_gap(limits, h, m, mu).total > noise

@@ -24,7 +24,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import SpecError
-from optihedge.program.arrays import Array, dense, sparse, vector
+from optihedge.program.arrays import Array, dense, frozen, sparse, vector
 from optihedge.program.costs import PIECES, Costs, Depth
 from optihedge.program.status import Status
 
@@ -115,6 +115,7 @@ class Program(Costs):
     row_penalty: Array = _ABSENT  # m, base currency per desk unit; inf = hard
     row_tier: Array = _ABSENT  # m integers; 0 gives way last, a negative one never does: the row defines a column
     row_fixed: Array = _ABSENT  # m, size of what fixed positions bring to the row (for tolerances)
+    row_limit: Array = _ABSENT  # m, size of the limit itself, before fixed positions were folded; 0: none to go by
     volatility_limit: VolatilityLimit | None = None
     volatility_price: VolatilityPrice | None = None
     cvxpy_terms: tuple[Callable, ...] = ()  # see terms.CvxpyTerm; their presence sends the Program through CVXPY
@@ -128,6 +129,7 @@ class Program(Costs):
         for name, default in (("row_lower", -np.inf), ("row_upper", np.inf), ("row_penalty", np.inf),
                               ("row_tier", 0.0), ("row_fixed", 0.0)):  # fmt: skip
             put(name, vector(name, getattr(self, name), m, default))
+        put("row_limit", vector("row_limit", self.row_limit, m, 0.0) if self.row_limit is not None else _sizes(self))
         put("factors", dense("factors", self.factors, n))
         put("factor_offset", vector("factor_offset", self.factor_offset, len(self.factors), 0.0))
         put("specifics", sparse("specifics", self.specifics, None, n))
@@ -158,6 +160,12 @@ class Program(Costs):
     def size(self) -> tuple[int, int, int, int]:
         """n columns, k dense factors, s sparse risk rows, m rows."""
         return len(self.columns), len(self.factors), self.specifics.shape[0], len(self.row_names)
+
+
+def _sizes(p: Program) -> Array:
+    """The larger end of each row's limits, 0 where it has none."""
+    ends = np.abs([p.row_lower, p.row_upper])
+    return frozen(np.where(np.isfinite(ends), ends, 0.0).max(axis=0))
 
 
 def _check(p: Program) -> None:

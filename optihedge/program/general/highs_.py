@@ -25,6 +25,11 @@ class Highs(SparseSolver):
     tolerance: float = 1e-10
     kind: ClassVar[str] = "highs"
 
+    @property
+    def name(self) -> str:
+        """What a certificate's chain calls it."""
+        return self.kind
+
     def _run(self, qp: SparseQP, deadline: float | None, warm: Candidate | None) -> QPResult:
         size, count = len(qp.q), len(qp.l)
         if qp.P.data.any() or len(qp.cone_offset):

@@ -123,7 +123,8 @@ def normalise(p: Program, by: str = "risk") -> tuple[Program, Scaling]:
         rows_on_holdings=scaled(p.rows_on_holdings, 1 / row, column),
         rows_on_trades=scaled(p.rows_on_trades, 1 / row, column),
         row_lower=p.row_lower / row, row_upper=p.row_upper / row, row_penalty=p.row_penalty * row / money,
-        row_fixed=p.row_fixed / row, volatility_limit=_scale_limit(p.volatility_limit, column),
+        row_fixed=p.row_fixed / row, row_limit=p.row_limit / row,
+        volatility_limit=_scale_limit(p.volatility_limit, column),
         volatility_price=_scale_price(p.volatility_price, column, p.start, money),
     )  # fmt: skip
     return normal, Scaling(column, row, money, _limit_unit(p.volatility_limit))
