@@ -65,7 +65,7 @@ def default_chain(program: Program) -> tuple[str, ...]:
     if program.cvxpy_terms:
         return ("cvxpy",)
     last: tuple[str, ...] = () if program.curved else ("highs",)
-    if last and (program.lot == 0).any():  # losses over scenarios: simplex is 3 to 10 times faster, and ends at a vertex
+    if last and (program.lot == 0).any():  # losses: the simplex is 3 to 10 times faster
         return (*last, "clarabel", "piqp", "structured", "clarabel:box", "piqp:box")
     if many_auxiliaries(program):
         return ("clarabel", "piqp", "clarabel:box", "piqp:box", "structured", *last)
