@@ -78,16 +78,32 @@ _HOME = {
     "optihedge.trades.checks": ("Checks",),
     "optihedge.trades.tradelist": ("TradeList", "checked", "trade_list"),
     "optihedge.example": ("write_example",),
+    "optihedge.accounts.state": ("Fill", "Lot", "Order", "Report", "State"),
+    "optihedge.accounts.advance": ("Advance", "advance"),
+    "optihedge.accounts.fills": ("fills_frame", "read_fills"),
+    "optihedge.accounts.valuation": ("opening", "valued"),
+    "optihedge.market.moved": ("moved",),
+    "optihedge.step.broker": ("AtQuote", "Delayed", "Partial", "Reject", "WalkDepth"),
+    "optihedge.step.ladder": ("monitor",),
+    "optihedge.backtest.simulate": ("run_backtest",),
+    "optihedge.backtest.result": ("Backtest",),
+    "optihedge.backtest.effectiveness": ("Effectiveness",),
     "optihedge.backtest.walk": ("walk_forward",),
     "optihedge.backtest.evaluate": ("RiskEvaluation", "evaluate_risk", "usual_estimators"),
     "optihedge.backtest.hedge_evaluation": ("anchored_path", "evaluate_hedges", "ols_path"),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
+_MODULES = {"policy": "step.policies"}
+"""Names of one kind, kept together: `oh.policy.Band`."""
 
-__all__ = ["DataError", "InfeasibleError", "NotApplicable", "OptihedgeError", "SolverError", "SpecError", *_MODULE]
+__all__ = [
+    "DataError", "InfeasibleError", "NotApplicable", "OptihedgeError", "SolverError", "SpecError", *_MODULE, *_MODULES,
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f"optihedge.{_MODULES[name]}")
     if name not in _MODULE:
         raise AttributeError(f"module 'optihedge' has no attribute {name!r}")
     value = getattr(import_module(_MODULE[name]), name)

@@ -58,7 +58,7 @@ def _coin_market(spots: np.ndarray, base: str, hours: float, rename) -> Market:
     for frame in (table, marks):
         frame["instrument"] = frame["instrument"].map(rename)
     times = pd.DatetimeIndex([START + pd.Timedelta(hours=hours * i) for i in range(len(spots))], name="time")
-    drivers = pd.DataFrame({"driver": ["BTC"], "currency": ["USD"], "periods_per_year": 365.0})
+    drivers = pd.DataFrame({"driver": ["BTC"], "currency": ["USD"], "market": True, "periods_per_year": 365.0})
     return Market(table, marks, base, drivers=drivers, as_of=as_of, history=pd.DataFrame({"BTC": spots}, index=times))
 
 

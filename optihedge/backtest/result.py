@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 
 import numpy as np
 import pandas as pd
 
 from optihedge.accounts.explain import PARTS
 from optihedge.accounts.state import ACCOUNTS
+from optihedge.backtest.effectiveness import Effectiveness, newey_west, worst_drawdown
+from optihedge.market.snapshot import Market
 from optihedge.step.step import Step
+
+_CARRY = ("theta", "carry", "funding", "dividend", "borrow", "interest", "fill")
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,10 +25,11 @@ class Backtest:
 
     steps       status, why, equity, change, cost expected, notional traded, lines, sha256 of the list, state's hash
     explained   (time, account, instrument) x PARTS and total: sums to `change` at every step
-    positions   (time, account) x instrument, contracts after the step's fills;  cash  (time, account) x currency
-    trades      every line of every list
-    closed      lots that were closed
-    notes       (time, text): assumptions
+    positions   (time, account) x instrument, contracts after what happened until then
+    cash        (time, account) x currency, balances
+    trades      every line of every list;  closed  lots that were closed;  notes  (time, note): assumptions
+    levels      time x driver marked market
+    beside      by name the simple hedges of the same book over the same markets
     """
 
     base_currency: str
@@ -34,30 +40,39 @@ class Backtest:
     trades: pd.DataFrame
     closed: pd.DataFrame
     notes: pd.DataFrame
+    levels: pd.DataFrame
+    beside: Mapping[str, Backtest] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, taken: Sequence[tuple[pd.Timestamp, Step]], base_currency: str) -> Backtest:
-        """The frames of steps by time."""
-        times = pd.DatetimeIndex([time for time, _ in taken], name="time")
-        steps = pd.DataFrame([_row(one) for _, one in taken], index=times)
-        explained = pd.concat([one.explained for _, one in taken], keys=times, names=["time"])
+    def of(cls, taken: Sequence[Taken], base_currency: str, beside: Mapping[str, Backtest] | None = None) -> Backtest:
+        """The frames of steps."""
+        times = pd.DatetimeIndex([one.time for one in taken], name="time")
+        done = [one.step for one in taken]
         keys = [(time, account) for time in times for account in ACCOUNTS]
         index = pd.MultiIndex.from_tuples(keys, names=["time", "account"])
-        held = [one.state.quantities(account) for _, one in taken for account in ACCOUNTS]
-        money = [dict(one.state.cash.get(account, {})) for _, one in taken for account in ACCOUNTS]
-        trades = pd.concat([one.trades.table for _, one in taken if one.trades is not None] or [pd.DataFrame()])
-        closed = pd.concat([one.closed for _, one in taken if len(one.closed)] or [pd.DataFrame()])
-        notes = [(time, note) for time, one in taken for note in one.notes]
+        held = [one.state.quantities(account).to_dict() for one in done for account in ACCOUNTS]
+        money = [dict(one.state.cash.get(account, {})) for one in done for account in ACCOUNTS]
+        trades = [one.trades.table for one in done if one.trades is not None]
+        closed = [one.closed for one in done if len(one.closed)]
+        notes = [(time, note) for time, one in zip(times, done, strict=True) for note in one.notes]
         return cls(
-            base_currency, steps, explained,
-            pd.DataFrame([h.to_dict() for h in held], index=index).fillna(0.0),
-            pd.DataFrame(money, index=index).fillna(0.0),
-            trades.reset_index(drop=True), closed.reset_index(drop=True), pd.DataFrame(notes, columns=["time", "note"]),
-        )  # fmt: skip
+            base_currency=base_currency,
+            steps=pd.DataFrame([_row(one) for one in done], index=times),
+            explained=pd.concat([one.explained for one in done], keys=times, names=["time"]),
+            positions=pd.DataFrame(held, index=index).fillna(0.0),
+            cash=pd.DataFrame(money, index=index).fillna(0.0),
+            trades=pd.concat(trades, ignore_index=True) if trades else pd.DataFrame(),
+            closed=pd.concat(closed, ignore_index=True) if closed else pd.DataFrame(),
+            notes=pd.DataFrame(notes, columns=["time", "note"]),
+            levels=pd.DataFrame([one.levels for one in taken], index=times),
+            beside=dict(beside or {}),
+        )
 
     @cached_property
     def pnl(self) -> pd.DataFrame:
-        """Time x (book, hedge, both, cost): P&L of each account without transfers; cost is the hedge's `fill`, paid."""
+        """Time x (book, hedge, both, cost): P&L of each account without transfers; cost is what fills paid, 0 or more
+        as a rule, and is in `hedge`.
+        """
         own = (self.explained["total"] - self.explained["transfer"]).groupby(level=["time", "account"]).sum()
         frame = own.unstack("account").reindex(index=self.steps.index[1:], columns=list(ACCOUNTS)).fillna(0.0)
         frame["both"] = frame["book"] + frame["hedge"]
@@ -67,7 +82,11 @@ class Backtest:
     @cached_property
     def parts(self) -> pd.DataFrame:
         """Account x PARTS and total, summed over the walk."""
-        return self.explained.groupby(level="account").sum()
+        return self.attribution("account")
+
+    def attribution(self, *by: str) -> pd.DataFrame:
+        """PARTS and total summed by any of time, account and instrument; the sums are the changes of equity to 1e-9."""
+        return self.explained.groupby(level=list(by)).sum()
 
     @cached_property
     def drawdown(self) -> pd.DataFrame:
@@ -81,9 +100,69 @@ class Backtest:
         return self.pnl.groupby(self.pnl.index.tz_convert(None).to_period("M")).sum()
 
     @cached_property
-    def turnover(self) -> pd.Series:
-        """Notional of the lists sent, by time."""
-        return self.steps["notional"]
+    def effectiveness(self) -> Effectiveness:
+        """With a dead zone of a tenth of the book's standard deviation; `Effectiveness.of(pnl, ...)` for others."""
+        return Effectiveness.of(self.pnl, dead_zone=0.1 * float(self.pnl["book"].std()))
+
+    @cached_property
+    def gamma_scalping(self) -> pd.DataFrame:
+        """Time x (realised, implied, total): what gamma earned of the moves that came, and what theta charged for those
+        that were priced; both accounts, the carry of forwards in theta.
+        """
+        each = self.attribution("time")[["gamma", "theta"]].set_axis(["realised", "implied"], axis=1)
+        return each.assign(total=each.sum(axis=1))
+
+    @cached_property
+    def alpha(self) -> pd.Series:
+        """P&L of both accounts per period less their beta on the market drivers' moves, carry and cost; with its error.
+
+        Carry is theta, carry, funding, dividend, borrow and interest. `beta`: base currency per unit return of the
+        first market driver. Newey and West's error. NaN without a market driver that moves.
+        """
+        moves = self.levels.pct_change(fill_method=None).iloc[1:].dropna(axis=1, how="any")
+        parts = self.attribution("time").reindex(self.pnl.index, fill_value=0.0)
+        rest = self.pnl["both"] - parts[list(_CARRY)].sum(axis=1)
+        if moves.empty or not (moves.std() > 0).any() or len(moves) < 3:
+            return pd.Series({"alpha": np.nan, "error": np.nan, "beta": np.nan})
+        first = moves.loc[:, moves.std() > 0].iloc[:, 0].to_numpy()
+        fitted = newey_west(rest.to_numpy(), first)
+        return pd.Series({"alpha": fitted.intercept, "error": fitted.intercept_error, "beta": fitted.slope})
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """This walk and the simple hedges beside it: P&L, volatility per period, variance removed, cost, turnover."""
+        walks = {"this": self, **self.beside}
+        return pd.DataFrame({name: _figures(walk) for name, walk in walks.items()}).T.rename_axis("hedge")
+
+    def __str__(self) -> str:
+        span = f"{self.steps.index[0]:%Y-%m-%d} to {self.steps.index[-1]:%Y-%m-%d}"
+        counts = ", ".join(f"{n} {status}" for status, n in self.steps["status"].value_counts().items())
+        parts = self.parts.loc[:, (self.parts != 0).any()].T
+        texts = [
+            f"Backtest of {len(self.steps)} steps, {span}, in {self.base_currency}: {counts}",
+            self.summary.to_string(float_format="{:,.6g}".format),
+            parts.to_string(float_format="{:,.6g}".format),
+        ]
+        if len(self.notes):
+            texts.append(f"{len(self.notes)} notes, first: {self.notes['note'].iloc[0]}")
+        return "\n\n".join(texts)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """One step of a walk and what is kept of its market."""
+
+    time: pd.Timestamp
+    step: Step
+    levels: pd.Series
+
+    @classmethod
+    def of(cls, market: Market, step: Step) -> Taken:
+        """Its instant and the levels of the drivers marked market."""
+        return cls(market.as_of, step, market.levels[market.drivers["market"].to_numpy(dtype=bool)])
 
 
 def _row(one: Step) -> dict[str, object]:
@@ -101,4 +180,18 @@ def _row(one: Step) -> dict[str, object]:
     }
 
 
-__all__ = ["PARTS", "Backtest"]
+def _figures(walk: Backtest) -> dict[str, float]:
+    pnl = walk.pnl
+    variance = float(pnl["book"].var())
+    return {
+        "P&L": float(pnl["both"].sum()),
+        "volatility": float(pnl["both"].std()),
+        "variance removed": 1 - float(pnl["both"].var()) / variance if variance > 0 else np.nan,
+        "worst drawdown": float(worst_drawdown(pnl["both"].to_numpy())),
+        "cost": float(pnl["cost"].sum()),
+        "turnover": float(walk.steps["notional"].sum()),
+        "lists": float((walk.steps["lines"] > 0).sum()),
+    }
+
+
+__all__ = ["PARTS", "Backtest", "Taken"]

@@ -8,8 +8,10 @@ from typing import TypeAlias
 import pandas as pd
 
 from optihedge.accounts.valuation import opening
-from optihedge.backtest.result import Backtest
+from optihedge.backtest.beside import simple_hedges
+from optihedge.backtest.result import Backtest, Taken
 from optihedge.errors import DataError, SpecError
+from optihedge.hedge.model import HedgeModel
 from optihedge.market.book import Book, book_quantities
 from optihedge.market.events import Event
 from optihedge.market.snapshot import Market
@@ -32,6 +34,7 @@ def run_backtest(
     events: Iterable[Event] = (),
     checks: Checks | None = None,
     name: str = "book",
+    beside: bool = False,
     progress: Callable[[int, pd.Timestamp], None] | None = None,
 ) -> Backtest:
     """Take a book through markets of the past, one step at each, as its nights would have gone.
@@ -41,22 +44,32 @@ def run_backtest(
               at each market, by as_of or as a function of the market: differences are transfers, without P&L
     policy    when to act (default: at every market);  broker   what becomes of orders (default: AtQuote)
     events    fundings, dividends, settlements ... of the whole span, in any order;  checks   None: the model's
+    beside    walk the simple hedges of `backtest.beside` too; needs a HedgeModel, and holds the markets in memory
     progress  called after each step with the number done and its as_of
 
     The model sees one market at a time, which holds nothing after its as_of; the first k steps are the backtest of the
     first k markets. Raises DataError for markets out of order and accounts that do not add up, SpecError for fewer
     than two markets.
     """
-    steps = walk(model, markets, book, policy=policy, broker=broker, events=events, checks=checks, name=name)
-    taken = []
-    for market, one in steps:
-        taken.append((market.as_of, one))
+    others: dict[str, Backtest] = {}
+    events = list(events)
+    if beside:
+        if not isinstance(model, HedgeModel):
+            raise SpecError(f"run_backtest: beside needs a HedgeModel, {type(model).__name__} is none; leave it out")
+        markets = list(markets)
+        for label, simple in simple_hedges(model).items():
+            others[label] = run_backtest(simple, markets, book, broker=broker, events=events, checks=checks, name=name)
+    taken, base = [], ""
+    for market, one in walk(
+        model, markets, book, policy=policy, broker=broker, events=events, checks=checks, name=name
+    ):
+        taken.append(Taken.of(market, one))
         base = market.base_currency
         if progress is not None:
             progress(len(taken), market.as_of)
     if len(taken) < 2:
         raise SpecError("run_backtest: it needs at least two markets, a step and what came of it")
-    return Backtest.of(taken, base)
+    return Backtest.of(taken, base, others)
 
 
 def walk(

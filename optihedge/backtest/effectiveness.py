@@ -1,0 +1,152 @@
+"""Whether a hedge worked: what it took off the book's P&L, with intervals, and what that cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from optihedge.backtest.hedge_evaluation import block_rows
+from optihedge.errors import DataError
+from optihedge.risk.hedge_ratio import dollar_offset
+
+Array = np.ndarray
+ACCOUNTING_BAND = (0.8, 1.25)
+_TAIL = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Effectiveness:
+    """Figures of a hedge over T periods; money in base currency, everything after the hedge's costs.
+
+    table      figure x (value, low, high): 95 % intervals by circular block bootstrap; NaN where there is none
+      variance removed      1 - Var(both) / Var(book)
+      R2, slope             of the book's P&L on the hedge's; slope_error: Newey and West's (1987); a full hedge: -1
+      tail removed          1 - expected shortfall (95 %) of both / of the book
+      drawdown removed      1 - worst drawdown of both / of the book
+      offset                -hedge P&L / book P&L over all periods together
+      offset in band        share of periods whose own offset lies within 80 to 125 %, an IAS 39 and ASC 815 practice
+                            that IFRS 9 dropped; periods in which the book moved less than `dead_zone` do not count
+      cost                  paid;  cost per variance removed: cost / (Var(book) - Var(both)) per period
+    offsets    T x (period, cumulative)
+    """
+
+    table: pd.DataFrame
+    offsets: pd.DataFrame
+    periods: int
+    counted: int
+    dead_zone: float
+    block: int
+
+    @classmethod
+    def of(
+        cls, pnl: pd.DataFrame, *, dead_zone: float = 0.0, block: int = 5, draws: int = 1000, seed: int = 0
+    ) -> Effectiveness:
+        """Of a frame T x (book, hedge, cost): P&L per period, `hedge` after `cost`.
+
+        dead_zone  base currency: a period in which the book moved less says nothing about an offset
+        block      periods drawn together;  draws, seed  of the bootstrap
+        Raises DataError for fewer than 10 periods, gaps, and a book that does not move.
+        """
+        book, hedge = (pnl[name].to_numpy(dtype=float) for name in ("book", "hedge"))
+        size = len(book)
+        if size < 10:
+            raise DataError(f"effectiveness: {size} periods say nothing; give 10 or more")
+        if not (np.isfinite(book).all() and np.isfinite(hedge).all()):
+            raise DataError("effectiveness: a P&L is missing; leave that period out of both")
+        if np.ptp(book) == 0:
+            raise DataError("effectiveness: the book does not move, so there is nothing to hedge")
+        block = int(min(max(block, 1), size))
+        rows = block_rows(size, block, draws, seed)
+        now, drawn = _figures(book, hedge), _figures(book[rows], hedge[rows])
+        low, high = (np.nanquantile(np.array(list(drawn.values())), q, axis=1) for q in (0.025, 0.975))
+        table = pd.DataFrame({"value": {k: float(v) for k, v in now.items()}}).rename_axis("figure")
+        table["low"], table["high"] = low, high
+        offsets = pd.DataFrame(
+            {"period": dollar_offset(book, hedge), "cumulative": dollar_offset(book, hedge, cumulative=True)}, pnl.index
+        )
+        told = np.abs(book) >= max(dead_zone, 0.0)
+        inside = offsets["period"][told & (book != 0)].between(*ACCOUNTING_BAND)
+        cost = float(pnl["cost"].sum())
+        removed = float(np.var(book, ddof=1) - np.var(book + hedge, ddof=1))
+        alone = {
+            "slope_error": newey_west(book, hedge).slope_error,
+            "offset in band": float(inside.mean()) if len(inside) else np.nan,
+            "cost": cost,
+            "cost per variance removed": cost / removed if removed > 0 else np.nan,
+        }
+        for name, value in alone.items():
+            table.loc[name] = [value, np.nan, np.nan]
+        return cls(table, offsets, size, len(inside), dead_zone, block)
+
+    def __getitem__(self, figure: str) -> float:
+        return float(self.table.at[figure, "value"])
+
+    def __str__(self) -> str:
+        head = f"{self.periods} periods, {self.counted} beyond the dead zone, intervals by blocks of {self.block}"
+        return f"{head}\n{self.table.to_string(float_format='{:,.4g}'.format, na_rep='')}"
+
+
+def _figures(book: Array, hedge: Array) -> dict[str, Array]:
+    """Each figure along the last axis: of the periods as they were, or of every resample at once."""
+    both = book + hedge
+    centred, other = book - book.mean(-1, keepdims=True), hedge - hedge.mean(-1, keepdims=True)
+    cross, own = (centred * other).sum(-1), (other**2).sum(-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = np.where(own > 0, cross / own, np.nan)
+        figures = {
+            "variance removed": 1 - both.var(-1, ddof=1) / book.var(-1, ddof=1),
+            "R2": np.where(own > 0, cross**2 / (own * (centred**2).sum(-1)), 0.0),
+            "slope": slope,
+            "tail removed": 1 - shortfall(both) / shortfall(book),
+            "drawdown removed": 1 - worst_drawdown(both) / worst_drawdown(book),
+            "offset": -hedge.sum(-1) / book.sum(-1),
+        }
+        return {name: np.where(np.isfinite(values), values, np.nan) for name, values in figures.items()}
+
+
+def shortfall(pnl: Array, level: float = _TAIL) -> Array:
+    """Expected shortfall along the last axis: mean loss in the worst 1 - level of periods (a part of one counts so)."""
+    ordered = np.sort(pnl, axis=-1)
+    worst = (1 - level) * ordered.shape[-1]
+    weights = np.clip(worst - np.arange(ordered.shape[-1]), 0.0, 1.0)
+    return -(ordered * weights).sum(-1) / worst
+
+
+def worst_drawdown(pnl: Array) -> Array:
+    """Deepest fall of the cumulated P&L below its highest until then, from 0 on; along the last axis, 0 or more."""
+    total = np.cumsum(pnl, axis=-1)
+    peak = np.maximum(np.maximum.accumulate(total, axis=-1), 0.0)
+    return (peak - total).max(axis=-1)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A least squares line and the standard errors of its two numbers."""
+
+    slope: float
+    slope_error: float
+    intercept: float
+    intercept_error: float
+
+
+def newey_west(values: Array, on: Array, lags: int | None = None) -> Line:
+    """Least squares of values on one other series (T each), errors robust to heteroskedasticity and to
+    autocorrelation over `lags` periods (default 4 (T/100)^(2/9), whole). Newey and West, Econometrica 1987.
+    """
+    size = len(values)
+    design = np.column_stack([np.ones(size), on])
+    gram = design.T @ design
+    if np.ptp(on) == 0:
+        return Line(np.nan, np.nan, float(np.mean(values)), np.nan)
+    coefficients = np.linalg.solve(gram, design.T @ values)
+    scores = design * (values - design @ coefficients)[:, None]
+    meat = scores.T @ scores
+    reach = int(4 * (size / 100) ** (2 / 9)) if lags is None else lags
+    for lag in range(1, min(reach, size - 1) + 1):
+        cross = scores[lag:].T @ scores[:-lag]
+        meat += (1 - lag / (reach + 1)) * (cross + cross.T)
+    inverse = np.linalg.inv(gram)
+    errors = np.sqrt(np.diag(inverse @ meat @ inverse))
+    return Line(float(coefficients[1]), float(errors[1]), float(coefficients[0]), float(errors[0]))
