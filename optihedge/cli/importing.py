@@ -31,16 +31,19 @@ def import_(
     base: Annotated[str | None, typer.Option("--base", help="Currency to measure in; default: the source's.")] = None,
     venue: Annotated[str, typer.Option("--venue", help="Name of the venue, for ccxt and tables.")] = "",
     account: Annotated[str, typer.Option("--account", help="Name of the book that positions belong to.")] = "",
+    map_: Annotated[Path | None, typer.Option("--map", help="Map of a table's columns, for source csv.")] = None,
     as_of: AsOf = None,
 ) -> None:
     """Turn raw files of a venue, a broker or a vendor into a market folder with its book, units converted and named."""
     from optihedge.market.importers.folder import market_frames, write_market
+    from optihedge.market.importers.mapped import read_map
     from optihedge.market.importers.sources import import_files, paths_of
     from optihedge.market.snapshot import read_market
 
     until = None if as_of is None else instant(as_of, "--as-of")
     paths = paths_of(files)
-    found = import_files(source, paths, venue=venue, as_of=until, account=account)
+    settings = None if map_ is None else read_map(map_)
+    found = import_files(source, paths, venue=venue, as_of=until, account=account, settings=settings)
     frames = market_frames(found, base_currency=base or "", as_of=until)
     sources = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
     write_market(found, to, frames, sources)

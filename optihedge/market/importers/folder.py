@@ -69,6 +69,7 @@ def market_frames(found: Imported, *, base_currency: str = "", as_of: pd.Timesta
     instruments = _with_cash(found.instruments, books)
     known = set(instruments["instrument"])
     left = [(name, "no file describes the contract") for name in quotes["instrument"] if name not in known]
+    instruments = _needed_indices(instruments, base)
     keep = _usable(instruments, quotes, as_of, base, left)
     instruments, quotes = instruments[keep], quotes[quotes["instrument"].isin(instruments["instrument"][keep])]
     depth = found.depth[found.depth["instrument"].isin(instruments["instrument"]) & ~(found.depth["time"] > as_of)]
@@ -168,6 +169,17 @@ def _usable(
             f"no price of {money} in {base} in these files; add a pair that has it")  # fmt: skip
         left.append((name.iloc[row], why))
     return keep & ~stuck
+
+
+def _needed_indices(instruments: pd.DataFrame, base: str) -> pd.DataFrame:
+    """The instruments without indices of assets and pairs that nothing here stands on (brokers list all currencies)."""
+    index = instruments["type"] == "index"
+    traded = instruments[~index]
+    money = {base, *traded["currency"]}
+    asset = instruments["underlying"].isin({*traded["underlying"]})
+    pair = instruments["underlying"].isin(money) & instruments["currency"].isin(money)
+    kept = instruments[~index | asset | pair]
+    return instruments if _pathless(kept, base) - _pathless(instruments, base) else kept
 
 
 def _pathless(instruments: pd.DataFrame, base: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,7 @@ class Intake:
     account   the book that positions, cash and fills belong to
     money     the currency that the source itself reckons in
     fees      an account's own taker fees, by whatever key the source uses: how (fixed, relative) and how much
+    settings  the map of columns, for tables of any shape
     used      by file, how many of its records were read
     option_value   by currency, what the account's options are worth;  hours   by label, hours between fundings
     whole_books, changes   by label, books and their numbered updates, which come in any order of files
@@ -58,6 +60,7 @@ class Intake:
         self.changes: dict[str, list[Any]] = {}
         self.notes: list[str] = []
         self.used: dict[str, int] = {}
+        self.settings: dict[str, Any] = {}
         self._frames: dict[str, list[pd.DataFrame]] = {name: [] for name in FRAMES}
 
     def add(self, name: str, frame: pd.DataFrame) -> None:
@@ -153,6 +156,7 @@ class Intake:
         depth = depth[depth["time"] == depth.groupby("instrument")["time"].transform("max")]
         frames["depth"] = depth.drop_duplicates(["instrument", "side", "price"], keep="last")
         fills = frames["fills"]
+        fills["fill_id"] = _ids(fills)
         twice = fills.duplicated(["fill_id", "instrument", "source"], keep="last") & (fills["fill_id"] != "")
         frames["fills"] = fills[~twice]
         rejected = self.frame("rejected")
@@ -162,17 +166,28 @@ class Intake:
                 place=("place", "first"), count=("count", "sum")
             )
         return Imported(
-            instruments=instruments, greeks=self.frame("greeks"), events=self.frame("events"),
+            instruments=instruments, greeks=self.frame("greeks"),
+            events=self.frame("events").drop_duplicates("event_id", keep="last", ignore_index=True),
             rejected=rejected[list(FRAMES["rejected"])], notes=tuple(self.notes), used=dict(self.used),
             money=self.money, **frames,
         )  # fmt: skip
 
 
-_TEXT = frozenset({
+def _ids(fills: pd.DataFrame) -> pd.Series:
+    """Ids of fills; one that its source gives none gets the hash of what it says and of its number among equals."""
+    if fills.empty:
+        return fills["fill_id"]
+    said = fills[["book", "instrument", "quantity", "price", "time", "source"]].astype(str).agg("|".join, axis=1)
+    number = said.groupby(said).cumcount().astype(str)
+    made = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in said + "|" + number]
+    return fills["fill_id"].where(fills["fill_id"] != "", pd.Series(made, index=fills.index, dtype=object))
+
+
+TEXTS = frozenset({
     "instrument", "type", "underlying", "currency", "right", "venue", "symbol", "part", "side", "book", "fill_id",
     "order_id", "money", "source", "event_id", "kind", "other", "scope", "file", "place", "what", "why",
 })  # fmt: skip
-_TIMES = frozenset({"time", "expiry", "known_at"})
+TIMES = frozenset({"time", "expiry", "known_at"})
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -181,11 +196,11 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     typed: dict[str, pd.Series] = {}
     for name in frame.columns:
         values = frame[name]
-        if name in _TEXT:
+        if name in TEXTS:
             typed[name] = values if len(values) == 0 else values.where(values.notna(), "").astype(object)
-        elif name in _TIMES and not isinstance(values.dtype, pd.DatetimeTZDtype):
+        elif name in TIMES and not isinstance(values.dtype, pd.DatetimeTZDtype):
             typed[name] = pd.to_datetime(values, utc=True).dt.as_unit("ns")
-        elif name in known and name not in _TIMES:
+        elif name in known and name not in TIMES:
             typed[name] = pd.to_numeric(values, errors="coerce").astype(float)
         else:
             typed[name] = values

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,6 +25,12 @@ SOURCES = {
     "binance": ("binance", "spot: exchange information, tickers, depth, account, own trades"),
     "binance_usdm": ("binance", "USD-margined futures: the same, marks with funding, positions"),
     "binance_coinm": ("binance", "coin-margined futures: the same"),
+    "ibkr": ("ibkr", "Interactive Brokers: Flex XML (positions, trades, cash, actions), API answers, CSV exports"),
+    "chains": ("chains", "option chains of brokers and exchanges: Cboe delayed quotes, Fidelity Active Trader Pro"),
+    "fix": ("fix", "FIX logs: execution reports as fills, busts, market data snapshots"),
+    "tardis": ("tardis", "CSV files and normalised messages of Tardis, instruments"),
+    "databento": ("databento", "DBN files, reference data (corporate actions, factors, security master)"),
+    "csv": ("mapped", "any table, by a map of its columns (--map map.toml)"),
 }
 """Names of the sources: the module that reads each, and what it reads."""
 
@@ -35,10 +42,12 @@ def import_files(
     venue: str = "",
     as_of: pd.Timestamp | None = None,
     account: str = "",
+    settings: Mapping[str, Any] | None = None,
 ) -> Imported:
     """What the files (or folders of them) of a source say, up to as_of.
 
     venue     the venue's name, where the source does not imply it;  account   the book that positions belong to
+    settings  a map of columns (see `mapped.read_map`), for source csv
 
     Raises SpecError for an unknown source, DataError where there is no file. A file that cannot be read is among the
     rejected, with the reason.
@@ -47,6 +56,7 @@ def import_files(
         raise SpecError(f"source {source!r} is not known{nearest(source, SOURCES)}; there are {', '.join(SOURCES)}")
     reader = import_module(f"optihedge.market.importers.{SOURCES[source][0]}")
     intake = Intake(venue or source, until=as_of, account=account)
+    intake.settings = dict(settings or {})
     for path in paths_of(files):
         intake.file = path.name
         try:
