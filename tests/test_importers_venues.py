@@ -158,3 +158,31 @@ def test_the_accounts_own_fee_replaces_the_published_one(tmp_path, recorded):
     fees = import_files("bybit", files).instruments.set_index("symbol")["fee"]
     assert fees["BTCUSDT"] == 0.0006 and fees["ETHUSDT"] == 0.0006
     assert import_files("bybit", files[:1]).notes  # published fees are said to be that
+
+
+def _scrambled(value, rng: np.random.Generator):
+    """The same message with one in twenty of its values of another kind, missing or doubled."""
+    if isinstance(value, dict):
+        kept = {k: _scrambled(v, rng) for k, v in value.items() if rng.random() > 0.02}
+        return kept | ({"new_field": {"deep": [1, {"er": None}]}} if rng.random() < 0.2 else {})
+    if isinstance(value, list):
+        return [_scrambled(v, rng) for v in value]
+    strange = (None, "", "abc", [], {}, -1, 1e300, True, "1e999", [["x"]], {"a": 1})
+    return strange[rng.integers(len(strange))] if rng.random() < 0.05 else value
+
+
+@pytest.mark.parametrize("source", [s for s in FOLDERS if s != "binance_coinm"])
+def test_no_message_however_strange_breaks_an_import(recorded, tmp_path, source):
+    rng = np.random.default_rng(7)
+    files = []
+    for folder in FOLDERS[source]:
+        for path in sorted((recorded("venue_messages") / folder).rglob("*.json"))[:60]:
+            out = tmp_path / f"{len(files)}.json"
+            out.write_text(json.dumps(_scrambled(json.loads(path.read_text()), rng)))
+            files.append(out)
+    if not files:
+        (tmp_path / "0.json").write_text(json.dumps(_scrambled({"coin": "BTC", "levels": [[], []], "time": 1}, rng)))
+        files.append(tmp_path / "0.json")
+    found = import_files(source, files)
+    for path in files:
+        assert found.used.get(path.name) or path.name in set(found.rejected["file"])

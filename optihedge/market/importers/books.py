@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from optihedge.market.importers.fields import HUGE
 from optihedge.market.importers.intake import Intake
 
 OF_FILE = "?file:"  # of a book that does not name its instrument: the name of its file may
@@ -37,7 +38,7 @@ def levels_of(levels: object) -> list[Level]:
             price, size = (float(value) for value in pair)  # type: ignore[arg-type]
         except (TypeError, ValueError):
             continue
-        if math.isfinite(price) and math.isfinite(size) and size >= 0:
+        if abs(price) <= HUGE and 0 <= size <= HUGE:
             found.append((price, size))
     return found
 

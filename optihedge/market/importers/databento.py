@@ -51,10 +51,8 @@ def _actions(f: Fields, intake: Intake) -> None:
     kind, time = f.text("event"), _opens(f, "event_date")
     known = f.time("ts_record").fillna(time)
     number = f.text("event_unique_id").where(f.text("event_unique_id") != "", f.text("event_id"))
-    symbol, money = (
-        f.text("symbol"),
-        f.text("rate_currency").where(f.text("rate_currency") != "", f.text("trading_currency")),
-    )
+    symbol, money = f.text("symbol"), f.text("rate_currency")
+    money = money.where(money != "", f.text("trading_currency"))
     new, old = f.number("ratio_new"), f.number("ratio_old")
     split = kind.isin(("SPLT", "FSPLT", "RSPLT", "CONSD", "SD", "BON")) & (new > 0) & (old > 0)
     gross = f.number("gross_dividend").fillna(f.number("net_dividend"))
@@ -63,7 +61,8 @@ def _actions(f: Fields, intake: Intake) -> None:
     ratio = (new / old).where(kind != "BON", 1 + new / old)
     rows = pd.DataFrame({
         "event_id": "databento " + number, "time": time, "known_at": known,
-        "kind": np.where(split, "split", "dividend"), "instrument": symbol, "value": ratio.where(split, gross), "money": money.where(paid, ""), "other": "",
+        "kind": np.where(split, "split", "dividend"), "instrument": symbol,
+        "value": ratio.where(split, gross), "money": money.where(paid, ""), "other": "",
     })[(split | paid) & ~deleted & time.notna()]  # fmt: skip
     intake.add("events", rows.drop_duplicates("event_id"))
     rest = ~(split | paid) | deleted

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+HUGE = 1e100  # no quantity of a market is larger
+
 Reject = Callable[[str, str, str, int], None]
 """What could not be read: what, why, its place, how often."""
 
@@ -45,7 +47,7 @@ class Fields:
             self._absent(name, needed)
             return pd.Series(np.nan, index=self.frame.index)
         numbers = pd.to_numeric(values, errors="coerce").astype(float)
-        numbers = numbers.where(np.isfinite(numbers))
+        numbers = numbers.where(numbers.abs() <= HUGE)
         said = values.notna() & (values.astype(str).str.strip() != "")
         wrong = (said & numbers.isna()).to_numpy()
         if wrong.any():

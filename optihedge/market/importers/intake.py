@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from optihedge.errors import OptihedgeError
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.imported import FRAMES, HELD, PARTS, Imported
 
@@ -46,6 +47,7 @@ class Intake:
     settings  the map of columns, for tables of any shape
     used      by file, how many of its records were read
     option_value   by currency, what the account's options are worth;  hours   by label, hours between fundings
+    names     symbols by a source's numbers
     whole_books, changes   by label, books and their numbered updates, which come in any order of files
     """
 
@@ -56,6 +58,7 @@ class Intake:
         self.fees: dict[tuple[str, str], tuple[str, float]] = {}
         self.option_value: dict[str, float] = {}
         self.hours: dict[str, float] = {}
+        self.names: dict[str, str] = {}
         self.whole_books: dict[str, tuple[float, Any]] = {}
         self.changes: dict[str, list[Any]] = {}
         self.notes: list[str] = []
@@ -125,7 +128,24 @@ class Intake:
                 self.reject(one.name, one.why, where[0], len(rows))
             else:
                 self.used[self.file] = self.used.get(self.file, 0) + len(rows)
-                one.read(Fields(pd.DataFrame(rows), self.reject, one.name, where), self)
+                self._read(one, rows, where)
+
+    def _read(self, one: Shape, rows: list[dict], where: list[str]) -> None:
+        """Read records of one shape; should one of them break its reader, each is read alone and the bad ones named."""
+        assert one.read is not None
+        before = {name: len(parts) for name, parts in self._frames.items()}
+        try:
+            one.read(Fields(pd.DataFrame(rows), self.reject, one.name, where), self)
+        except OptihedgeError:
+            raise
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            for name, length in before.items():
+                del self._frames[name][length:]
+            if len(rows) == 1:
+                self.reject(one.name, f"a field of another kind than is known ({error})", where[0])
+                return
+            for row, place in zip(rows, where, strict=True):
+                self._read(one, [row], [place])
 
     def replace(self, name: str, frame: pd.DataFrame) -> None:
         """Put a frame in the place of all rows so far."""
@@ -177,7 +197,12 @@ def _ids(fills: pd.DataFrame) -> pd.Series:
     """Ids of fills; one that its source gives none gets the hash of what it says and of its number among equals."""
     if fills.empty:
         return fills["fill_id"]
-    said = fills[["book", "instrument", "quantity", "price", "time", "source"]].astype(str).agg("|".join, axis=1)
+    said = (
+        fills[["book", "instrument", "quantity", "price", "time", "source"]]
+        .astype(str)
+        .fillna("")
+        .agg("|".join, axis=1)
+    )
     number = said.groupby(said).cumcount().astype(str)
     made = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in said + "|" + number]
     return fills["fill_id"].where(fills["fill_id"] != "", pd.Series(made, index=fills.index, dtype=object))
