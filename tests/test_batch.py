@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 from optihedge.batch.books import read_books, refuse_unread
-from optihedge.batch.job import Outcome, plan
+from optihedge.batch.job import Outcome, hedge_one, plan
 from optihedge.batch.lock import LOCK, Locked, locked
-from optihedge.batch.output import folder_name, is_whole, result_folder
+from optihedge.batch.output import discard, folder_name, is_whole, result_folder
 from optihedge.batch.record import figures, money
 from optihedge.batch.refusals import refuse_future, refuse_stale
 from optihedge.batch.run import Ended, run_batch
@@ -236,6 +236,38 @@ def test_a_later_run_withdraws_every_list_of_its_instant_and_says_so_first(
     rows = ended.table.set_index(["book", "model"])["status"]
     assert rows.to_dict() == {("main", "gamma"): "done", ("main", "vega"): "withdrawn", ("other", "vega"): "withdrawn"}
     assert ended.exit_code == 0
+
+
+def test_a_list_leaves_the_index_before_it_leaves_the_folder(
+    market: Market, book: pd.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_batch(market, {"main": book}, {"vega": model("vega")}, tmp_path)
+    seen = []
+
+    def watched(folder: Path) -> None:
+        seen.append([order["status"] for order in orders_of(tmp_path)["lists"]])
+        discard(folder)
+
+    monkeypatch.setattr("optihedge.batch.withdraw.discard", watched)
+    run_batch(market, {"main": book}, {"vega": model("vega")}, tmp_path)
+    assert seen == [["waiting"]]
+
+
+def test_a_list_is_in_its_folder_before_it_is_in_the_index(
+    market: Market, book: pd.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise SystemExit("killed here")
+
+    monkeypatch.setattr("optihedge.batch.run.write_whole", killed)
+    with pytest.raises(SystemExit):
+        run_batch(market, {"main": book}, {"vega": model("vega")}, tmp_path)
+    assert [order["status"] for order in orders_of(tmp_path)["lists"]] == ["waiting"]
+
+
+def test_a_deadline_reaches_the_solvers(market: Market, book: pd.Series) -> None:
+    (job,) = plan({"main": book}, {"vega": model("vega")}, deadline=1e-9)
+    assert hedge_one(market, job).outcome.status == "failed" and "deadline" in hedge_one(market, job).outcome.note
 
 
 def test_the_same_run_again_leaves_the_same_bytes_and_withdraws_nothing_for_good(
