@@ -52,7 +52,7 @@ def by_python(folder: Path, name: str) -> oh.TradeList | str:
 
 
 def by_command_line(folder: Path, name: str, out: Path, capsys: pytest.CaptureFixture[str]) -> str | None:
-    as_of = oh.read_market(folder).as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
+    as_of = oh.read_market(folder).as_of.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     shown = folder.with_name(f"{folder.name}-{name}") / f"{BOOK}.csv"
     shown.parent.mkdir(exist_ok=True)
     shown.write_bytes((folder / "book.csv").read_bytes())

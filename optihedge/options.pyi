@@ -1,0 +1,32 @@
+"""Written by `python tests/test_names.py`; test_names.py keeps it true."""
+
+from optihedge.market.american import american_greeks as american_greeks
+from optihedge.market.american import american_implied_vol as american_implied_vol
+from optihedge.market.american import american_price as american_price
+from optihedge.market.american import exercise_boundary as exercise_boundary
+from optihedge.market.dynamics import fit_minimum_variance_delta as fit_minimum_variance_delta
+from optihedge.market.dynamics import hedging_gain as hedging_gain
+from optihedge.market.dynamics import moved_vol as moved_vol
+from optihedge.market.dynamics import smile_delta as smile_delta
+from optihedge.market.forwards import futures_forwards as futures_forwards
+from optihedge.market.forwards import parity_forwards as parity_forwards
+from optihedge.market.pricing import Greeks as Greeks
+from optihedge.market.pricing import black as black
+from optihedge.market.pricing import coin_greeks as coin_greeks
+from optihedge.market.pricing import coin_price as coin_price
+from optihedge.market.pricing import greeks as greeks
+from optihedge.market.pricing import implied_vol as implied_vol
+from optihedge.market.pricing import implied_vol_reason as implied_vol_reason
+from optihedge.market.pricing import inverse_greeks as inverse_greeks
+from optihedge.market.pricing import settlement_weight as settlement_weight
+from optihedge.market.pricing import venue_theta as venue_theta
+from optihedge.market.pricing import years_between as years_between
+from optihedge.market.scenarios import STRESSES as STRESSES
+from optihedge.market.scenarios import payoff_profile as payoff_profile
+from optihedge.market.scenarios import replay as replay
+from optihedge.market.scenarios import scenario_pnl as scenario_pnl
+from optihedge.market.scenarios import shock_grid as shock_grid
+from optihedge.market.surface import Surface as Surface
+from optihedge.market.surface import svi_surface as svi_surface
+from optihedge.market.surface_fit import fit_surface as fit_surface
+from optihedge.market.svi import SviSlice as SviSlice

@@ -1,0 +1,29 @@
+"""Written by `python tests/test_names.py`; test_names.py keeps it true."""
+
+from optihedge.hedge.bands import band_trade as band_trade
+from optihedge.hedge.bands import follow_band as follow_band
+from optihedge.hedge.bands import leland_number as leland_number
+from optihedge.hedge.bands import leland_vol as leland_vol
+from optihedge.hedge.bands import replication_cash as replication_cash
+from optihedge.hedge.bands import whalley_wilmott_band as whalley_wilmott_band
+from optihedge.hedge.rolls import roll_plan as roll_plan
+from optihedge.program.no_trade import NoTradeRegion as NoTradeRegion
+from optihedge.step.broker import AtQuote as AtQuote
+from optihedge.step.broker import Delayed as Delayed
+from optihedge.step.broker import Partial as Partial
+from optihedge.step.broker import Reject as Reject
+from optihedge.step.broker import WalkDepth as WalkDepth
+from optihedge.step.policies.bands import CostBenefit as CostBenefit
+from optihedge.step.policies.bands import WhalleyWilmott as WhalleyWilmott
+from optihedge.step.policies.compose import All as All
+from optihedge.step.policies.compose import Any as Any
+from optihedge.step.policies.compose import Not as Not
+from optihedge.step.policies.policyfile import policy_of as policy_of
+from optihedge.step.policies.triggers import Always as Always
+from optihedge.step.policies.triggers import Band as Band
+from optihedge.step.policies.triggers import Clock as Clock
+from optihedge.step.policies.triggers import MarginTrigger as MarginTrigger
+from optihedge.step.policies.triggers import OnFill as OnFill
+from optihedge.step.policies.triggers import RegimeChange as RegimeChange
+from optihedge.step.policies.triggers import RiskTrigger as RiskTrigger
+from optihedge.step.policies.triggers import RollDue as RollDue
