@@ -6,6 +6,18 @@ from optihedge import options as options
 from optihedge import policy as policy
 from optihedge import stats as stats
 from optihedge import store as store
+from optihedge.accounts.advance import Advance as Advance
+from optihedge.accounts.advance import advance as advance
+from optihedge.accounts.fills import fills_frame as fills_frame
+from optihedge.accounts.fills import read_fills as read_fills
+from optihedge.accounts.state import Fill as Fill
+from optihedge.accounts.state import Lot as Lot
+from optihedge.accounts.state import Order as Order
+from optihedge.accounts.state import Report as Report
+from optihedge.accounts.state import State as State
+from optihedge.accounts.valuation import opening as opening
+from optihedge.accounts.valuation import valued as valued
+from optihedge.backtest.effectiveness import Effectiveness as Effectiveness
 from optihedge.backtest.evaluate import RiskEvaluation as RiskEvaluation
 from optihedge.backtest.evaluate import evaluate_risk as evaluate_risk
 from optihedge.backtest.evaluate import usual_estimators as usual_estimators
@@ -74,6 +86,7 @@ from optihedge.market.forwards import futures_forwards as futures_forwards
 from optihedge.market.forwards import parity_forwards as parity_forwards
 from optihedge.market.instruments import annual_funding as annual_funding
 from optihedge.market.instruments import inverse_profit as inverse_profit
+from optihedge.market.moved import moved as moved
 from optihedge.market.pnl import contract_pnl as contract_pnl
 from optihedge.market.pnl import explain_hedge as explain_hedge
 from optihedge.market.pnl import explain_pnl as explain_pnl
@@ -155,6 +168,7 @@ from optihedge.step.broker import Delayed as Delayed
 from optihedge.step.broker import Partial as Partial
 from optihedge.step.broker import Reject as Reject
 from optihedge.step.broker import WalkDepth as WalkDepth
+from optihedge.step.ladder import monitor as monitor
 from optihedge.step.policies.bands import CostBenefit as CostBenefit
 from optihedge.step.policies.bands import WhalleyWilmott as WhalleyWilmott
 from optihedge.step.policies.compose import All as All

@@ -1,5 +1,16 @@
 """Written by `python tests/test_names.py`; test_names.py keeps it true."""
 
+from optihedge.accounts.advance import Advance as Advance
+from optihedge.accounts.advance import advance as advance
+from optihedge.accounts.fills import fills_frame as fills_frame
+from optihedge.accounts.fills import read_fills as read_fills
+from optihedge.accounts.state import Fill as Fill
+from optihedge.accounts.state import Lot as Lot
+from optihedge.accounts.state import Order as Order
+from optihedge.accounts.state import Report as Report
+from optihedge.accounts.state import State as State
+from optihedge.accounts.valuation import opening as opening
+from optihedge.accounts.valuation import valued as valued
 from optihedge.hedge.bands import band_trade as band_trade
 from optihedge.hedge.bands import follow_band as follow_band
 from optihedge.hedge.bands import leland_number as leland_number
@@ -7,12 +18,14 @@ from optihedge.hedge.bands import leland_vol as leland_vol
 from optihedge.hedge.bands import replication_cash as replication_cash
 from optihedge.hedge.bands import whalley_wilmott_band as whalley_wilmott_band
 from optihedge.hedge.rolls import roll_plan as roll_plan
+from optihedge.market.moved import moved as moved
 from optihedge.program.no_trade import NoTradeRegion as NoTradeRegion
 from optihedge.step.broker import AtQuote as AtQuote
 from optihedge.step.broker import Delayed as Delayed
 from optihedge.step.broker import Partial as Partial
 from optihedge.step.broker import Reject as Reject
 from optihedge.step.broker import WalkDepth as WalkDepth
+from optihedge.step.ladder import monitor as monitor
 from optihedge.step.policies.bands import CostBenefit as CostBenefit
 from optihedge.step.policies.bands import WhalleyWilmott as WhalleyWilmott
 from optihedge.step.policies.compose import All as All

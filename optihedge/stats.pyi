@@ -1,5 +1,6 @@
 """Written by `python tests/test_names.py`; test_names.py keeps it true."""
 
+from optihedge.backtest.effectiveness import Effectiveness as Effectiveness
 from optihedge.backtest.evaluate import RiskEvaluation as RiskEvaluation
 from optihedge.backtest.evaluate import evaluate_risk as evaluate_risk
 from optihedge.backtest.evaluate import usual_estimators as usual_estimators
