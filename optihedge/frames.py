@@ -201,6 +201,12 @@ def row_of(source: str, position: int) -> str:
     return f"{source} row {position + (2 if source.endswith(('.csv', '.parquet')) else 1)}"
 
 
+def place_of(message: str) -> tuple[str, int, str]:
+    """Table, row (as `row_of` counts; 0: none) and the rest of a message that begins with `row_of`."""
+    match = re.match(r"(\S+)(?: row (\d+))?: (.*)", message, flags=re.DOTALL)
+    return (match[1], int(match[2] or 0), match[3]) if match else ("", 0, message)
+
+
 def refuse(
     bad: np.ndarray, source: str, problem: str, values: pd.Series, remedy: str, labels: pd.Index | None = None
 ) -> None:

@@ -1,0 +1,339 @@
+"""Tonight's files by themselves: every row that a door refuses, and what a door lets pass but no desk should."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from optihedge.desk.checkup.findings import Findings, every_fault, numbers, raw_table, texts, times
+from optihedge.errors import OptihedgeError
+from optihedge.frames import instant
+from optihedge.market.book import read_book
+from optihedge.market.drivers import read_history
+from optihedge.market.events import check_events
+from optihedge.market.instruments import TYPES, check_instruments
+from optihedge.market.quotes import check_depth, check_quotes
+from optihedge.market.settings import read_settings
+
+_OLD = pd.Timedelta("1D")  # behind the newest quote
+_LATE_HISTORY = 5.0  # usual spacings that a history may end before as_of
+_WIDE = 0.5  # of the mid: no spread of a stock, future or coin
+_RATE = 0.02  # of the notional in one interval: no funding rate
+_DAY = 86_399 * 10**9  # nanoseconds of a bare date
+_INTO_BOOK = 25.0  # days' volume that a position may be
+
+
+@dataclass
+class Night:
+    """The tables of a folder as far as they can be read, labelled, each with its spreadsheet's `row`."""
+
+    settings: dict
+    as_of: pd.Timestamp | None
+    instruments: pd.DataFrame
+    quotes: pd.DataFrame
+    history: pd.DataFrame
+    events: pd.DataFrame
+    books: dict[str, pd.DataFrame]
+
+
+def read_night(folder: Path, books: list[Path], found: Findings) -> Night:
+    """Every table, each row that a door refuses told and left out."""
+    settings: dict = {}
+    try:
+        settings = read_settings(folder / "market.toml")
+    except OptihedgeError as error:
+        found.error(error, "market.toml")
+    base = str(settings.get("base_currency", "USD"))
+    as_of = _as_of(settings, folder, found)
+    tables = {name: raw_table(folder, name, found) for name in ("instruments", "quotes", "events", "depth", "history")}
+    for name in ("instruments", "quotes"):
+        missing = not (folder / f"{name}.csv").exists() and not (folder / f"{name}.parquet").exists()
+        if missing:
+            found.add(f"{name}.csv", 0, "", f"{name}.csv is not there", "a market needs it; bring the night's file")
+    instruments, quotes = tables["instruments"], tables["quotes"]
+    at = as_of if as_of is not None else pd.Timestamp("2100-01-01", tz="UTC")
+    early = as_of if as_of is not None else pd.Timestamp("1900-01-01", tz="UTC")
+    if instruments is not None:
+        instruments = every_fault(instruments, lambda frame: check_instruments(frame, early, base), found)
+    if instruments is not None and quotes is not None and len(instruments):
+        checked = check_instruments(instruments.drop(columns="row"), early, base)
+        crossed = float(settings.get("max_crossed", 0.0))
+
+        def door(frame: pd.DataFrame) -> object:
+            return check_quotes(frame, checked, at, on_missing="error", max_crossed=crossed, max_age=None)
+
+        quotes = every_fault(quotes, door, found)
+    if tables["events"] is not None:
+        tables["events"] = every_fault(tables["events"], check_events, found)
+    names = pd.Index([]) if instruments is None else _labelled(instruments).index
+    if tables["depth"] is not None:
+        every_fault(tables["depth"], lambda frame: check_depth(frame, names), found)
+    if tables["history"] is not None:
+        tables["history"] = every_fault(tables["history"], read_history, found)
+    return Night(
+        settings,
+        as_of,
+        _labelled(instruments),
+        _labelled(quotes),
+        pd.DataFrame() if tables["history"] is None else tables["history"],
+        pd.DataFrame(columns=["row"]) if tables["events"] is None else tables["events"],
+        {path.name: _book(path, names, found) for path in books},
+    )
+
+
+def _as_of(settings: dict, folder: Path, found: Findings) -> pd.Timestamp | None:
+    """What market.toml says, else the newest time of a quote."""
+    try:
+        if "as_of" in settings:
+            return instant(settings["as_of"], "market.toml: as_of")
+    except OptihedgeError as error:
+        found.error(error, "market.toml")
+        return None
+    quotes = raw_table(folder, "quotes", Findings())
+    newest = pd.NaT if quotes is None else times(quotes, "time").max()
+    return None if newest is pd.NaT else newest.as_unit("ns")
+
+
+def _labelled(table: pd.DataFrame | None) -> pd.DataFrame:
+    if table is None or "instrument" not in table.columns:
+        return pd.DataFrame({"row": []}, index=pd.Index([], name="instrument"), dtype=int)
+    return table.set_index(texts(table, "instrument"))
+
+
+def _book(path: Path, names: pd.Index, found: Findings) -> pd.DataFrame:
+    raw = raw_table(path.parent, path.stem, found)
+    if raw is None:
+        if not path.exists():
+            found.add(path.name, 0, "", f"{path.name} is not there", "bring the book, or take it off the list")
+        return pd.DataFrame({"row": []}, index=pd.Index([], name="instrument"))
+    table = _labelled(every_fault(raw, read_book, found))
+    if len(names):
+        found.where(
+            ~table.index.isin(names),
+            path.name,
+            table,
+            "{label} is held, but not among tonight's instruments",
+            "add its row to instruments.csv and quotes.csv, or give its settlement, rename or delisting",
+        )
+    return table
+
+
+# ---- what a door lets pass ------------------------------------------------------------------------------------------
+
+
+def check_tonight(night: Night, found: Findings) -> None:
+    """Quotes, chains, history, events and books against each other."""
+    _quotes(night, found)
+    _history(night, found)
+    _events(night, found)
+    _lots(night, found)
+
+
+def _quotes(night: Night, found: Findings) -> None:
+    listed, quoted = night.instruments, night.quotes
+    kind = texts(listed, "type").replace("", "equity")
+    silent = ~listed.index.isin(quoted.index) & (kind != "cash")
+    found.where(silent, "instruments.csv", listed, "{label} has no row in quotes.csv", "bring its quote, or its mark")
+    bid, ask, mark = (numbers(quoted, name) for name in ("bid", "ask", "mark"))
+    kind = kind.reindex(quoted.index).fillna("equity")
+    bare = bid.isna() & ask.isna() & mark.isna() & (kind != "cash")
+    found.where(
+        bare,
+        "quotes.csv",
+        quoted,
+        "{label} has neither bid, ask nor mark",
+        "give its mark, or drop it where nobody holds it",
+    )
+    option = kind.map(lambda name: TYPES[name].option if name in TYPES else False).astype(bool)
+    wide = (ask - bid > _WIDE * (ask + bid) / 2) & ~option
+    found.where(
+        wide,
+        "quotes.csv",
+        quoted,
+        "ask {0:g} is far above bid {1:g}",
+        "one side is wrong, or of another moment; renew the quote",
+        ask,
+        bid,
+    )
+    seen = times(quoted, "time")
+    found.where(
+        seen.max() - seen > _OLD,
+        "quotes.csv",
+        quoted,
+        "time {0} is {1} behind the newest",
+        "renew the quote, or set on_missing = 'freeze' with max_age",
+        seen,
+        seen.max() - seen,
+    )
+    rate = numbers(quoted, "funding_rate")
+    found.where(
+        rate.abs() > _RATE,
+        "quotes.csv",
+        quoted,
+        "funding_rate is {0:g} for one interval",
+        "write a fraction: 0.0001 is 0.01 %",
+        rate,
+    )
+    perpetual = kind.isin(("perpetual", "inverse_perpetual")) & rate.isna() & rate.notna().any()
+    found.where(
+        perpetual,
+        "quotes.csv",
+        quoted,
+        "funding_rate is empty, and others have theirs",
+        "bring the venue's rate and its hours",
+    )
+    _volumes(quoted, found)
+    both = listed.index.intersection(quoted.index, sort=False)
+    _chains(listed.loc[both], quoted.loc[both], found)
+
+
+def _volumes(quoted: pd.DataFrame, found: Findings) -> None:
+    """Volume against open interest and against what is quoted."""
+    volume, interest = numbers(quoted, "volume"), numbers(quoted, "open_interest")
+    found.where(
+        (volume > 100 * interest) & (interest > 0),
+        "quotes.csv",
+        quoted,
+        "volume {0:g} against an open interest of {1:g}",
+        "its unit is another (money for contracts?); convert it, or leave it empty",
+        volume,
+        interest,
+    )
+    size = numbers(quoted, "bid_size").fillna(0) + numbers(quoted, "ask_size").fillna(0)
+    found.where(
+        (size > 50 * volume) & (volume > 0),
+        "quotes.csv",
+        quoted,
+        "{0:g} are quoted where {1:g} trade in a day",
+        "sizes and volume are in different units; convert one",
+        size,
+        volume,
+    )
+
+
+def _chains(table: pd.DataFrame, quoted: pd.DataFrame, found: Findings) -> None:
+    """Vertical spreads of one expiry that are paid for being taken: a worse option bid above the ask of a better."""
+    frame = pd.DataFrame(
+        {
+            "on": texts(table, "underlying"),
+            "expiry": texts(table, "expiry"),
+            "multiplier": texts(table, "multiplier"),
+            "right": texts(table, "right"),
+            "strike": numbers(table, "strike"),
+            "bid": numbers(quoted, "bid"),
+            "ask": numbers(quoted, "ask"),
+            "row": quoted["row"],
+        }
+    )
+    for key, rows in frame[frame["strike"].notna()].groupby(["on", "expiry", "right", "multiplier"], sort=False):
+        ordered = rows.sort_values("strike", ascending=key[2] == "C")  # the better options first
+        bid, ask = ordered["bid"].to_numpy(), ordered["ask"].fillna(np.inf).to_numpy()
+        for at in np.flatnonzero(bid[1:] > np.minimum.accumulate(ask)[:-1] * (1 + 1e-9)) + 1:
+            better = int(np.argmin(ask[:at]))
+            text = (
+                f"bid {bid[at]:g} at strike {ordered['strike'].iloc[at]:g} is above the ask {ask[better]:g} of "
+                f"{ordered.index[better]}, which is worth more"
+            )
+            found.add(
+                "quotes.csv",
+                int(ordered["row"].iloc[at]),
+                str(ordered.index[at]),
+                text,
+                "one of the two is stale or wrong; renew both",
+            )
+
+
+def _history(night: Night, found: Findings) -> None:
+    if night.history.empty or "time" not in night.history.columns:
+        return
+    given = night.history.drop(columns="row")
+    given.attrs = dict(night.history.attrs)
+    levels, dates = read_history(given)
+    rows = night.history["row"].to_numpy()
+    spacing = np.diff(levels.index.as_unit("ns").asi8)
+    if len(spacing) > 3 and night.as_of is not None:
+        _ends(levels.index, rows, float(np.median(spacing)), night.as_of, dates, found)
+    for name in levels.columns:
+        values = levels[name].to_numpy()
+        last = values[-6:]
+        moved = len(values) > 30 and np.nanmax(values) > np.nanmin(values)
+        if moved and np.isfinite(last).all() and np.ptp(last) == 0:
+            found.add(
+                "history.csv",
+                int(rows[-1]),
+                str(name),
+                f"{name} stands at {last[-1]:g} for six rows",
+                "the source is stale; renew its column",
+            )
+        gap = np.isnan(values) & np.logical_or.accumulate(~np.isnan(values))
+        for at in np.flatnonzero(gap)[:3]:
+            found.add("history.csv", int(rows[at]), str(name), f"{name} is missing", "fill the gap, or drop the row")
+
+
+def _ends(
+    index: pd.DatetimeIndex, rows: np.ndarray, usual: float, as_of: pd.Timestamp, dates: bool, found: Findings
+) -> None:
+    """A history that ends long before the night, or goes on after it."""
+    if (as_of - index[-1]).value - (_DAY if dates else 0) > _LATE_HISTORY * usual:
+        found.add(
+            "history.csv",
+            int(rows[-1]),
+            "",
+            f"the history ends at {index[-1]:%Y-%m-%d %H:%M}, long before {as_of}",
+            "bring the missing rows",
+        )
+    after = np.flatnonzero(index > as_of)
+    if len(after):
+        found.add(
+            "history.csv",
+            int(rows[after[0]]),
+            "",
+            f"time {index[after[0]]} is after as_of {as_of}",
+            "nothing is known before it happens; drop the row, or mend as_of",
+        )
+
+
+def _events(night: Night, found: Findings) -> None:
+    if night.events.empty or not len(night.instruments):
+        return
+    table = night.events.set_index(texts(night.events, "event_id"))
+    named = texts(table, "instrument")
+    known = {*night.instruments.index, *texts(night.instruments, "underlying"), ""}
+    known |= {label for book in night.books.values() for label in book.index}
+    found.where(
+        ~named.isin(known),
+        "events.csv",
+        table,
+        "{0} is no instrument here",
+        "write the label of instruments.csv",
+        named,
+    )
+
+
+def _lots(night: Night, found: Findings) -> None:
+    lot, volume = numbers(night.instruments, "lot"), numbers(night.quotes, "volume")
+    for name, book in night.books.items():
+        quantity, size, daily = numbers(book, "quantity"), lot.reindex(book.index), volume.reindex(book.index)
+        parts = ((quantity / size) - (quantity / size).round()).abs() > 1e-6
+        found.where(
+            parts,
+            name,
+            book,
+            "quantity {0:g} is no whole number of lots of {1:g}",
+            "write contracts of instruments.csv; a venue's amount goes into venue_amount",
+            quantity,
+            size,
+        )
+        days = quantity.abs() / daily
+        found.where(
+            (days > _INTO_BOOK) & (daily > 0),
+            name,
+            book,
+            "quantity {0:g} is {1:.0f} days of its volume",
+            "check the unit of the quantity, and that of the volume",
+            quantity,
+            days,
+        )

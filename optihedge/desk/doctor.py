@@ -1,0 +1,168 @@
+"""The doctor: what is wrong with a night before anybody hedges on it, on one screen, each fault with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from optihedge.content import canonical_text
+from optihedge.desk.checkup.findings import Findings, times
+from optihedge.desk.checkup.today import Night, check_tonight, read_night
+from optihedge.desk.checkup.yesterday import acted_on, check_against, check_books
+from optihedge.errors import OptihedgeError
+from optihedge.frames import read_raw
+from optihedge.market.book import read_book
+from optihedge.market.snapshot import Market, read_market
+from optihedge.market.store.store import Store, open_store
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What the doctor found of a night.
+
+    findings   file, row (0: the file), subject, problem, remedy; empty: the night may be hedged
+    due        what the day ahead brings to the books: time, instrument, what (expiries and announced events)
+    """
+
+    findings: pd.DataFrame
+    due: pd.DataFrame
+
+    @property
+    def healthy(self) -> bool:
+        """Nothing was found."""
+        return self.findings.empty
+
+    def to_json(self) -> str:
+        """Findings and what is due, as one object."""
+        return canonical_text({
+            "healthy": self.healthy,
+            "findings": self.findings.to_dict("records"),
+            "due": self.due.to_dict("records"),
+        })  # fmt: skip
+
+    def __str__(self) -> str:
+        lines = []
+        for f in self.findings.itertuples():
+            place = f"{f.file} row {f.row}" if f.row else f"{f.file}"
+            lines.append(f"{place}{f' ({f.subject})' if f.subject else ''}: {f.problem}; {f.remedy}")
+        lines += [f"due {d.time:%Y-%m-%d %H:%M} UTC: {d.instrument} {d.what}" for d in self.due.itertuples()]
+        return "\n".join(lines) or "nothing found"
+
+
+def doctor(
+    data: Path | str,
+    *,
+    books: Iterable[Path | str] | None = None,
+    before: Path | str | None = None,
+    store: Store | Path | str | None = None,
+    models: Iterable[str] = (),
+    now: pd.Timestamp | None = None,
+) -> Diagnosis:
+    """Look at a night's folder, its books and models, and compare with the night before.
+
+    books    files, default book.csv of the folder where there is one
+    before   folder of the night before, with its books of the same names; default the store's latest earlier market
+    store    is verified, and gives the night before
+    now      an instant later than a day after as_of makes the night stale; by default its age is not looked at
+
+    Nothing is changed and nothing refused: what cannot be read is a finding too.
+    """
+    folder, found = Path(data), Findings()
+    if not folder.is_dir():
+        found.add(folder.name, 0, "", f"{folder} is no folder", "give the folder of the night")
+        return Diagnosis(found.table(), _due(None))
+    own = folder / "book.csv"
+    paths = [Path(b) for b in books] if books is not None else [own] if own.is_file() else []
+    night = read_night(folder, paths, found)
+    check_tonight(night, found)
+    _clock(night, now, found)
+    kept = _store(store, found)
+    earlier = _before(before, kept, night, found)
+    if earlier is not None:
+        check_against(earlier, night, found)
+    if before is not None:
+        check_books(_books(Path(before), paths), night, acted_on(earlier, night), found)
+    for model in models:
+        _model(model, found)
+    if not found.rows:
+        try:
+            read_market(folder)
+        except OptihedgeError as error:
+            found.error(error, "market")
+    return Diagnosis(found.table(), _due(night))
+
+
+def _clock(night: Night, now: pd.Timestamp | None, found: Findings) -> None:
+    if now is None or night.as_of is None:
+        return
+    if night.as_of > now:
+        found.add("market.toml", 0, "", f"as_of {night.as_of} is after now", "say an instant that has been")
+    elif now - night.as_of > pd.Timedelta("1D"):
+        found.add(
+            "quotes.csv", 0, "", f"the night is of {night.as_of}, {now - night.as_of} ago", "bring tonight's files"
+        )
+
+
+def _store(store: Store | Path | str | None, found: Findings) -> Store | None:
+    if store is None:
+        return None
+    try:
+        kept = store if isinstance(store, Store) else open_store(store)
+    except OptihedgeError as error:
+        found.error(error, "log.jsonl")
+        return None
+    for row in kept.verify().itertuples():
+        problem, _, remedy = str(row.problem).partition("; ")
+        found.add(str(row.file), 0, "", problem, remedy)
+    return kept
+
+
+def _before(before: Path | str | None, store: Store | None, night: Night, found: Findings) -> Market | None:
+    try:
+        if before is not None:
+            return read_market(before)
+        if store is not None and night.as_of is not None:
+            listed = store.snapshots(until=night.as_of - pd.Timedelta(1, "ns"))
+            return store.open(listed["market"].iloc[-1]) if len(listed) else None
+    except OptihedgeError as error:
+        found.error(error, "the night before")
+    return None
+
+
+def _books(before: Path, paths: list[Path]) -> dict[str, pd.Series]:
+    found = {}
+    for path in paths:
+        old = before / path.name
+        if old.is_file() and "quantity" in read_raw(old).columns:
+            book = read_book(old)
+            if isinstance(book, pd.Series):
+                found[path.name] = book
+    return found
+
+
+def _model(model: str, found: Findings) -> None:
+    from optihedge.hedge.modelfile import load_model
+    from optihedge.trades.checks import Checks
+
+    try:
+        Checks.of(load_model(model).checks)
+    except OptihedgeError as error:
+        found.error(error, Path(model).name)
+
+
+def _due(night: Night | None) -> pd.DataFrame:
+    """Expiries of held contracts and events within the day after as_of."""
+    rows: list[tuple[pd.Timestamp, str, str]] = []
+    if night is not None and night.as_of is not None:
+        ends = times(night.instruments, "expiry")
+        held = {label for book in night.books.values() for label in book.index}
+        until = night.as_of + pd.Timedelta("1D")
+        rows += [(t, str(n), "expires") for n, t in ends.items() if n in held and night.as_of < t <= until]
+        if len(night.events):
+            when = times(night.events, "time")
+            soon = night.events[(when > night.as_of) & (when <= until)]
+            rows += [(times(soon, "time")[i], str(r["instrument"]), str(r["kind"])) for i, r in soon.iterrows()]
+    return pd.DataFrame(sorted(rows), columns=["time", "instrument", "what"])
