@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from optihedge.frames import refuse
-from optihedge.market.american_grid import Induction, Terms
+from optihedge.market.american_grid import NODES, Induction, Terms
 from optihedge.market.pricing import Greeks, above_zero, greeks, implied_vol, right_signs
 
 Floats = NDArray[np.float64]
@@ -30,6 +30,7 @@ Flags = NDArray[np.bool_]
 Positions = NDArray[np.intp]
 
 _STEPS = 24  # of the coarser run, and one more for each ex-date
+_FEWER_STEPS = 12  # where two runs are compared, and their errors cancel
 _BLOCK = 64  # contracts side by side: few enough for the cache
 _ROUNDS = 40
 _EXACT, _NEAR = 1e-9, 1e-6  # of the spot: an implied vol gives its price to the first, at worst to the second
@@ -41,9 +42,14 @@ _RATE_BUMP = 0.005  # per year
 
 @dataclass(frozen=True, eq=False)
 class AmericanGreeks(Greeks):
-    """Natural derivatives as `pricing.Greeks`, and `exercise`: whether exercising now is worth at least as much as
-    holding; then price is the payoff, delta the right and the rest zero."""
+    """Natural derivatives as `pricing.Greeks`, and two more.
 
+    carry_rho   derivative with respect to the carry, the rate held, per 1.00 (rho moves both)
+    exercise    whether exercising now is worth at least as much as holding; then price is the payoff, delta the right
+                and the rest zero
+    """
+
+    carry_rho: Floats
     exercise: Flags
 
 
@@ -87,8 +93,12 @@ def american_greeks(
     o = _Options.of(spot, strike, years, vol, right, rate, carry, ex_years, dividends)
     s, scale = o.spot, o.scale
     value, first, second, third = o.solve()
-    up, down = (replace(o, vol=o.vol * (1 + sign * _VOL_BUMP)).solve() for sign in (1.0, -1.0))
-    high, low = (replace(o, rate=o.rate + bump, carry=o.carry + bump).solve()[0] for bump in (_RATE_BUMP, -_RATE_BUMP))
+    up, down = (replace(o, vol=o.vol * (1 + bump)).solve(_FEWER_STEPS)[:2] for bump in (_VOL_BUMP, -_VOL_BUMP))
+    by_rate, by_carry = (
+        (o.moved(name, _RATE_BUMP).solve(_FEWER_STEPS)[0] - o.moved(name, -_RATE_BUMP).solve(_FEWER_STEPS)[0])
+        / (2 * _RATE_BUMP)
+        for name in ("rate", "carry")
+    )
     delta = first / (scale * s)
     gamma = (second / scale**2 - first / scale) / s**2
     speed = (third / scale**3 - 3 * second / scale**2 + 2 * first / scale) / s**3  # of derivatives in ln S: d3V/dS3
@@ -97,8 +107,9 @@ def american_greeks(
     theta = o.rate * value - o.carry * s * delta - o.vol**2 * s**2 * gamma / 2
     charm = (o.rate - o.carry) * delta - (o.carry + o.vol**2) * s * gamma - o.vol**2 * s**2 * speed / 2
     rest = {
-        "gamma": gamma, "vega": (up[0] - down[0]) / wide, "theta": theta, "rho": (high - low) / (2 * _RATE_BUMP),
-        "vanna": vanna, "volga": (up[0] - 2 * value + down[0]) / (wide / 2) ** 2, "charm": charm,
+        "gamma": gamma, "vega": (up[0] - down[0]) / wide, "theta": theta, "rho": by_rate + by_carry,
+        "vanna": vanna, "volga": (up[0] - 2 * o.solve(_FEWER_STEPS)[0] + down[0]) / (wide / 2) ** 2, "charm": charm,
+        "carry_rho": by_carry,
     }  # fmt: skip
     alive = o.alive & (value > o.payoff)
     known = np.isfinite(o.payoff + o.vol + o.years)
@@ -175,6 +186,32 @@ def _root(o: _Options, price: Floats, guess: Floats) -> Floats:
     return found
 
 
+def american_profiles(
+    spot: ArrayLike,
+    strike: ArrayLike,
+    years: ArrayLike,
+    vol: ArrayLike,
+    right: ArrayLike,
+    rate: ArrayLike = 0.0,
+    carry: ArrayLike = 0.0,
+    ex_years: ArrayLike | None = None,
+    dividends: ArrayLike | None = None,
+) -> tuple[Floats, Floats]:
+    """Prices over a grid of spots, N x M each: ln of the spot over today's, evenly spaced per contract, and the price.
+
+    Every option needs time and vol left.
+    """
+    o = _Options.of(spot, strike, years, vol, right, rate, carry, ex_years, dividends)
+    growth, price = np.zeros((len(o.spot), NODES)), np.zeros((len(o.spot), NODES))
+    for at in o.blocks(np.arange(len(o.spot))):
+        terms = o.terms(at)
+        (level, coarse), (_, fine) = (Induction(terms, _FEWER_STEPS, refine).profile() for refine in (1, 2))
+        payoff = o.right[at, None] * (level - terms.strike[:, None])
+        growth[at] = np.log(level)
+        price[at] = np.maximum(np.maximum(2 * fine - coarse, payoff), 0.0) * o.spot[at, None]
+    return growth, price
+
+
 def exercise_boundary(
     strike: ArrayLike,
     years: ArrayLike,
@@ -241,6 +278,10 @@ class _Options:
         names = ("spot", "strike", "years", "vol", "right", "rate", "carry", "ex", "cash")
         return replace(self, shape=(len(at),), **{name: getattr(self, name)[at] for name in names})
 
+    def moved(self, name: str, by: float) -> _Options:
+        """The same with another rate or carry."""
+        return replace(self, **{name: getattr(self, name) + by})
+
     def shaped(self, values: Floats) -> Floats:
         """As the arguments were."""
         return values.reshape(self.shape)
@@ -288,7 +329,7 @@ class _Options:
         ex = np.where(cash > 0, ex / o.years[:, None], 1.0)
         return Terms(o.strike / o.spot, o.years, o.vol, o.right, o.rate, o.carry, ex, cash / o.spot[:, None])
 
-    def solve(self) -> Floats:
+    def solve(self, steps: int = _STEPS) -> Floats:
         """Value if held, and its derivatives in z = ln(S) / (vol sqrt(T)): orders 0 to 3 x N; the payoff at the end."""
         out = np.zeros((4, len(self.spot)))
         known = np.isfinite(self.payoff + self.vol + self.years + self.rate + self.carry)
@@ -298,7 +339,7 @@ class _Options:
         out[:, plain] = _european(self.take(plain))
         for at in self.blocks(np.flatnonzero(alive & ~european)):
             terms = self.terms(at)
-            coarse, fine = (Induction(terms, _STEPS, refine).now() for refine in (1, 2))
+            coarse, fine = (Induction(terms, steps, refine).now() for refine in (1, 2))
             out[:, at] = (2 * fine - coarse) * self.spot[at]
         return out
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from optihedge.market.american import american_greeks
 from optihedge.market.pricing import greeks, inverse_greeks
 
 Floats = NDArray[np.float64]
@@ -51,6 +52,10 @@ class Contracts:
     constant    worth the same in c whatever S does: cash
     unsettled   share of the settlement average still to come, 1 before its window
     years, vol, discount, right (+1, -1), strike    of options; ignored elsewhere
+    american    may be exercised before expiry
+    on_future   exercise gives the future `forward`, not the underlying
+    carry       growth of what exercise gives, per year between ex-dates, continuous (American options)
+    ex, cash    N x D: years to the ex-dates before expiry and dividends per unit, NaN and 0 beyond the last
     """
 
     option: Flags
@@ -69,6 +74,21 @@ class Contracts:
     years: Floats
     vol: Floats
     discount: Floats
+    american: Flags
+    on_future: Flags
+    carry: Floats
+    ex: Floats
+    cash: Floats
+
+    @property
+    def deliverable(self) -> Floats:
+        """The price of what exercise gives or takes: the spot, or the future."""
+        return np.where(self.on_future, self.forward, self.spot)
+
+    @property
+    def rate(self) -> Floats:
+        """Continuous, per year; 0 where nothing is discounted."""
+        return -np.log(self.discount) / np.where(self.years > 0, self.years, 1.0)
 
     def take(self, at: NDArray[np.intp]) -> Contracts:
         """The contracts at these positions."""
@@ -149,6 +169,11 @@ def sensitivities(c: Contracts) -> Sensitivities:
         for name in ("vanna", "charm"):
             parts[name][at] = getattr(g, name) * s
         parts["basis"][at] = delta[at] - value[at] if inverse else delta[at]
+    early = np.flatnonzero(c.option & c.american)
+    if early.size:
+        delta[early], american = _american(c.take(early))
+        for name, part in american.items():
+            parts[name][early] = part
     for name in parts:
         parts[name] *= c.unsettled**2 if name in ("gamma", "volga") else c.unsettled
     delta *= c.unsettled
@@ -162,6 +187,23 @@ def sensitivities(c: Contracts) -> Sensitivities:
         outright=delta * scale,
         **{name: part * scale for name, part in parts.items()},
     )
+
+
+def _american(c: Contracts) -> tuple[Floats, dict[str, Floats]]:
+    """Cash delta and the other parts of American options, ln(F/S) over its time held, as `greeks` holds it."""
+    level = c.deliverable
+    g = american_greeks(level, c.strike, c.years, c.vol, c.right, c.rate, c.carry, c.ex, c.cash)
+    delta, gamma = g.delta * level, g.gamma * level**2
+    lean = np.where(c.on_future, np.log(c.forward / c.spot), 0.0)  # a future rolls down to the spot
+    roll = lean / c.years
+    parts = {
+        "gamma": gamma, "vega": g.vega, "volga": g.volga, "vanna": g.vanna * level,
+        "theta": g.theta - roll * delta,
+        "charm": g.charm * level - roll * (gamma + delta),
+        "rho": np.where(c.on_future, g.rho - g.carry_rho + delta * c.years, g.rho),
+        "basis": np.where(c.on_future, delta, g.carry_rho / c.years),
+    }  # fmt: skip
+    return delta, parts
 
 
 def price_unit(c: Contracts) -> Floats:

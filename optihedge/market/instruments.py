@@ -64,6 +64,7 @@ INSTRUMENTS: Schema = {
     "expiry": Column("time"),
     "strike": Column("number", above=0.0),
     "right": Column("text", choices=("", "C", "P")),
+    "exercise": Column("text", choices=("", "european", "american")),
     "forward": Column("text"),
     "venue": Column("text"),
     "venue_amount": Column("number", above=0.0),
@@ -84,6 +85,7 @@ multiplier    units of the underlying per contract (linear), of the quote curren
 underlying    the asset; cash gets its currency, or the coin whose price moves it against base
 currency      of price and settlement, by default the base; for an inverse contract the coin or its quote currency,
               either names it
+exercise      style of an option, by default what its venue and underlying say (see `market.styles`), else European
 venue_amount  what an order of one contract says at the venue: 10 (USD), 0.001 (coin), 1 (contract); by default the
               multiplier of an inverse contract, 1 of any other
 fee           one-way, fraction of notional (a maker's may be negative); fee_cap: at most this fraction of an option's

@@ -20,6 +20,7 @@ from optihedge.frames import nearest
 from optihedge.market.drivers import RETURNS
 from optihedge.market.instruments import annual_funding
 from optihedge.market.normal import normal_cdf
+from optihedge.market.premium import EarlyPremium
 from optihedge.market.snapshot import Market
 
 Floats = NDArray[np.float64]
@@ -74,7 +75,9 @@ def scenario_pnl(market: Market, shocks: pd.DataFrame, names: Iterable[str] | No
 
     A vol is held for the strike. As time passes, options keep their vol and rate, ln(F/S) of what has an expiry shrinks
     in proportion to its time, and perpetuals pay funding on today's notional. An option whose mark is not the price at
-    its vol keeps the difference, fading with its time. Raises DataError for a shock or contract it does not know.
+    its vol keeps the difference, fading with its time. An American option's premium over Black is read from a table by
+    spot and vol (`market.premium`); shocks of rate, and of a stock's basis, leave the premium. Raises DataError for a
+    shock or contract it does not know.
     """
     chosen = market.names if names is None else pd.Index([names] if isinstance(names, str) else names)
     at = market.names.get_indexer(chosen)
@@ -255,7 +258,7 @@ class _Clock:
     """The options after some days: value = a N(phi d1) - b N(phi d2), d1 = x / s + s / 2, s = vol root, at today's S.
 
     a, b hold phi, the discount and the contract's unit; `rest` is what is left of the mark's excess over the formula,
-    less today's value; `left` is in years.
+    less today's value; `left` is in years. premium: what American options are worth beside.
     """
 
     days: float
@@ -265,6 +268,7 @@ class _Clock:
     a: Floats
     b: Floats
     rest: Floats
+    premium: EarlyPremium
 
 
 class _Revaluation:
@@ -292,6 +296,11 @@ class _Revaluation:
         self.term, self.skew = smile_shape(c.strike[o], c.forward[o], c.years[o])
         x, a, b = self.terms(np.ones(len(self.term)))
         self.gap = self.today - self.black(x, self.vol * np.sqrt(np.maximum(c.years[o], 0.0)), a, b)
+        self.options = c.take(np.arange(len(c.option))[o])
+        self.premium = EarlyPremium.of(self.options, self.options.years)
+        early = self.premium.at
+        if early.size:
+            self.gap[early] -= self.early_value(self.premium, np.zeros((1, len(early))), self.vol[None, early])[0]
 
     def terms(self, share: Floats) -> tuple[Floats, Floats, Floats]:
         """x, a, b of the options with this share of today's time left."""
@@ -307,7 +316,13 @@ class _Revaluation:
         years = self.contracts.years[self.option]
         left = np.maximum(years - days * _DAY, 0.0)
         share = left / years
-        return _Clock(days, left, np.sqrt(left), *self.terms(share), rest=self.gap * share - self.today)
+        premium = self.premium if days == 0 else EarlyPremium.of(self.options, left)
+        rest = self.gap * share - self.today
+        return _Clock(days, left, np.sqrt(left), *self.terms(share), rest=rest, premium=premium)
+
+    def early_value(self, premium: EarlyPremium, log_growth: Floats, vol: Floats) -> Floats:
+        """The premium of the American options in base currency per contract, R x A."""
+        return premium(log_growth, vol) * self.unit[self.option][premium.at]
 
     def black(self, x: Floats, s: Floats, a: Floats, b: Floats) -> Floats:
         """a N(phi d1) - b N(phi d2); at no deviation s the intrinsic value. Overwrites x and s."""
@@ -350,9 +365,18 @@ class _Revaluation:
             lean = np.where(clock.left > 0, _at(shift.basis, o), 0.0)
             x = x + lean
             a, b = a * np.exp(np.where(c.inverse[o], 0.0, lean)), b * np.exp(np.where(c.inverse[o], -lean, 0.0))
-        vol *= clock.root
+        early = clock.premium.at
+        if early.size:  # before Black overwrites what it reads
+            growth = np.broadcast_to(_at(shift.log_growth, o), x.shape)[:, early]
+            on_future = self.options.on_future[early]
+            if _varies(shift.basis) and on_future.any():
+                growth = growth + np.broadcast_to(_at(shift.basis, o), x.shape)[:, early] * on_future
+            premium = self.early_value(clock.premium, growth, np.broadcast_to(vol, x.shape)[:, early])
+        vol = vol * clock.root
         value = self.black(x, vol, a, b)
         value += clock.rest
+        if early.size:
+            value[:, early] += premium
         if _varies(shift.fx_growth):
             value *= _at(shift.fx_growth, o)
             value += self.today * (_at(shift.fx_growth, o) - 1)

@@ -17,6 +17,8 @@ from optihedge.content import content_hash
 from optihedge.errors import DataError
 from optihedge.frames import duration, find_table, instant, read_raw
 from optihedge.market import drivers as _drivers
+from optihedge.market.dividends import expected_dividends
+from optihedge.market.early import early_exercise
 from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional, price_unit, sensitivities
 from optihedge.market.instruments import check_instruments, group_codes, refuse_priced_in_itself, types_of
 from optihedge.market.loadings import Loadings, Shares, contract_loadings, convexity_rows
@@ -25,6 +27,7 @@ from optihedge.market.quotes import check_depth, check_quotes, latest_time, pric
 from optihedge.market.settings import read_settings
 from optihedge.market.skew import skew_loadings
 from optihedge.market.stocks import stock_frames
+from optihedge.market.styles import exercise_styles, unsaid_styles
 from optihedge.market.valuation import Paths, astray_forwards, driver_levels, value_contracts
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ class Market:
     own_loadings    the desk's loadings (instrument, driver, loading: base currency per contract per unit move);
                     they replace all of an instrument's
     depth           the order book (instrument, side, price, size)
+    events          what is expected (see market.events): dividends whose ex-date is after as_of, known before it
     as_of           UTC instant, default the latest time seen; a bare date is the end of that day
     on_missing      "error", or "freeze": what has no fresh price keeps its last and is not traded
     max_crossed     how far a bid may exceed its ask, as a fraction of the price
@@ -64,6 +68,7 @@ class Market:
     own_exposures: pd.DataFrame | None = None
     own_loadings: pd.DataFrame | None = None
     depth: pd.DataFrame | None = None
+    events: pd.DataFrame | None = None
     as_of: pd.Timestamp = None  # type: ignore[assignment]
     on_missing: str = "error"
     max_crossed: float = 0.0
@@ -105,8 +110,11 @@ class Market:
         levels = driver_levels(drivers, last, instruments, quotes, price)
         paths = Paths.of(instruments, drivers, levels, self.base_currency)
         instruments["underlying"] = paths.asset(instruments, drivers)
+        instruments["exercise"] = exercise_styles(instruments)
+        dividends = expected_dividends(self.events, as_of)
+        events = dividends if len(dividends) else None
         contracts, quotes = value_contracts(
-            instruments, quotes, price, drivers, levels, paths, self.on_missing, as_of
+            instruments, quotes, price, drivers, levels, paths, self.on_missing, as_of, dividends
         )  # fmt: skip
         names = instruments.index
         exposures = None if self.own_exposures is None else own_exposures(self.own_exposures, names)
@@ -114,7 +122,7 @@ class Market:
         depth = None if self.depth is None else check_depth(self.depth, names)
         for name, value in (
             ("instruments", instruments), ("quotes", quotes), ("drivers", drivers), ("history", history),
-            ("own_exposures", exposures), ("own_loadings", loadings), ("depth", depth),
+            ("own_exposures", exposures), ("own_loadings", loadings), ("depth", depth), ("events", events),
             ("as_of", as_of), ("max_age", max_age),
             ("levels", pd.Series(levels, index=drivers.index, name="level")),
             ("contracts", contracts), ("paths", paths),
@@ -212,6 +220,11 @@ class Market:
         ours = ours[[*UNITS, *ours.columns.difference([*UNITS], sort=False)]]
         ours.attrs["unit"] = {name: units.get(name, UNITS.get(name, "desk unit")) for name in ours.columns}
         return ours
+
+    @cached_property
+    def early_exercise(self) -> pd.DataFrame:
+        """The American options, and what early exercise means for each (attrs["unit"]): see `market.early`."""
+        return early_exercise(self.contracts, self.names)
 
     # ---- drivers ---------------------------------------------------------------------------------------------------
 
@@ -370,6 +383,12 @@ class Market:
                 f"{count} contracts on something else load on this price too, which is neither their delta nor fx"
                 + ("; give it kind fx" if self.drivers.at[driver, "underlying"] in _drivers.MONEY else "")
             )
+        unsaid = unsaid_styles(self.instruments)
+        if len(unsaid):
+            text["exercise"] = (
+                f"{len(unsaid)} options on US stocks, {unsaid[0]} first, are valued as European, since neither their "
+                "venue nor field exercise says otherwise; write american where they are"
+            )
         astray = astray_forwards(self.contracts, self.instruments)
         if astray.any():
             text["forwards"] = (
@@ -384,14 +403,14 @@ class Market:
 
 def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) -> Market:
     """The market of a folder: market.toml, instruments, quotes and, optionally, drivers, history, exposures, loadings,
-    depth, each a .csv (or .parquet). `as_of` overrides the one in market.toml. Raises DataError.
+    depth, events, each a .csv (or .parquet). `as_of` overrides the one in market.toml. Raises DataError.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; give the folder that holds market.toml and instruments.csv")
     settings: dict[str, Any] = read_settings(folder / "market.toml")
     tables: dict[str, pd.DataFrame | None] = {}
-    for name in ("instruments", "quotes", "drivers", "history", "exposures", "loadings", "depth"):
+    for name in ("instruments", "quotes", "drivers", "history", "exposures", "loadings", "depth", "events"):
         path = find_table(folder, name)
         if path is None and name in ("instruments", "quotes"):
             raise DataError(f"{folder / name}.csv is not there; a market needs instruments.csv and quotes.csv")
@@ -406,5 +425,6 @@ def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) 
         own_exposures=tables["exposures"],
         own_loadings=tables["loadings"],
         depth=tables["depth"],
+        events=tables["events"],
         **settings,
     )

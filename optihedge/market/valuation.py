@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,13 @@ import scipy.sparse as sp
 
 from optihedge.errors import DataError
 from optihedge.frames import DAY_END, nearest, row_of
+from optihedge.market.american import american_implied_vol
+from optihedge.market.dividends import dividend_forwards, dividend_schedule, implied_carry
 from optihedge.market.drivers import RETURNS, currency_paths, tenor_years
 from optihedge.market.exposures import Contracts, tenor_weights
 from optihedge.market.instruments import types_of
 from optihedge.market.pricing import SECONDS_PER_YEAR, implied_vol, implied_vol_reason, settlement_weight
+from optihedge.market.styles import AMERICAN
 
 _FORWARD_GAP = 0.02  # an option's forward further than this from its future's price was taken from the index
 
@@ -154,12 +157,14 @@ def value_contracts(
     paths: Paths,
     on_missing: str,
     as_of: pd.Timestamp,
+    dividends: pd.DataFrame,
 ) -> tuple[Contracts, pd.DataFrame]:
     """The contracts as arrays, and the quotes with each option's forward, rate and vol filled in.
 
-    Forward: the quote's own, else the price of the instrument named `forward`, else S e^(rT). Vol: the quote's own,
-    else implied by the price. Raises DataError for an option whose price implies none; under on_missing "freeze" it
-    keeps its intrinsic Greeks and loses both sides.
+    Forward: the quote's own, else the price of the instrument named `forward`, else S e^((r - borrow) T) less the
+    expected `dividends`, grown. Vol: the quote's own, else implied by the price and the exercise style. Raises
+    DataError for an option whose price implies none; under on_missing "freeze" it keeps its intrinsic Greeks and loses
+    both sides.
     """
     kinds = types_of(instruments)
     option, inverse = kinds["option"], kinds["inverse"]
@@ -171,22 +176,22 @@ def value_contracts(
     at = np.flatnonzero(option)
     vol, rate = np.zeros(len(price)), np.zeros(len(price))
     forward, discount = price.copy(), np.ones(len(price))
+    american = option & (instruments["exercise"] == AMERICAN).to_numpy()
+    ex, paid = dividend_schedule(dividends, instruments, option & ~inverse, quotes["time"])
     if at.size:
         own_rate = quotes["rate"].to_numpy()[at]
         terms = instruments.iloc[at]
         curve = rate_levels(terms["currency"], terms["expiry"], years[at], drivers, levels, as_of)
         rate[at] = np.where(inverse[at], 0.0, np.where(np.isnan(own_rate), curve, own_rate))
         discount[at] = np.exp(-rate[at] * years[at])
-        forward[at] = _forwards(instruments, quotes, price, at, spot[at] / discount[at])
-        vol[at] = _vols(instruments, quotes, price, forward, years, discount, at, inverse[at], on_missing)
-        for name, values in (("underlying_price", forward), ("rate", rate), ("vol", vol)):
-            column = quotes[name].to_numpy(copy=True)
-            column[at] = values[at]
-            quotes[name] = column
-        dead = np.zeros(len(price), dtype=bool)
-        dead[at] = np.isnan(vol[at])
-        quotes.loc[dead, ["bid", "ask"]] = np.nan
-        quotes.loc[dead, "vol"] = np.nan
+        carried = rate[at] - borrow_rates(instruments, quotes)[at] * ~inverse[at]
+        grown = dividend_forwards(spot[at], carried, years[at], ex[at], paid[at])
+        forward[at] = _forwards(instruments, quotes, price, at, grown)
+    on_future = american & _delivers_future(instruments)
+    carry = np.zeros(len(price))
+    grows = american & ~on_future
+    carry[grows] = implied_carry(forward[grows], spot[grows], years[grows], ex[grows], paid[grows])
+    paid[on_future] = 0.0
     contracts = Contracts(
         option=option,
         inverse=inverse,
@@ -202,10 +207,37 @@ def value_contracts(
         strike=instruments["strike"].to_numpy(dtype=float),
         right=np.where(instruments["right"] == "P", -1.0, 1.0),
         years=years,
-        vol=np.nan_to_num(vol),
+        vol=vol,
         discount=discount,
+        american=american,
+        on_future=on_future,
+        carry=carry,
+        ex=ex,
+        cash=paid,
     )
-    return contracts, quotes
+    if at.size:
+        vol[at] = _vols(contracts, instruments, quotes, at, on_missing)
+        for name, values in (("underlying_price", forward), ("rate", rate), ("vol", vol)):
+            column = quotes[name].to_numpy(copy=True)
+            column[at] = values[at]
+            quotes[name] = column
+        dead = np.zeros(len(price), dtype=bool)
+        dead[at] = np.isnan(vol[at])
+        quotes.loc[dead, ["bid", "ask"]] = np.nan
+        quotes.loc[dead, "vol"] = np.nan
+    return replace(contracts, vol=np.nan_to_num(vol)), quotes
+
+
+def borrow_rates(instruments: pd.DataFrame, quotes: pd.DataFrame) -> np.ndarray:
+    """Borrow rate of each contract's underlying, N, per year: as its stock quotes it, else 0."""
+    stocks = (instruments["type"] == "equity").to_numpy()
+    quoted = quotes["borrow_rate"].where(stocks).groupby(instruments["underlying"]).first()
+    return instruments["underlying"].map(quoted).fillna(0.0).to_numpy(dtype=float)
+
+
+def _delivers_future(instruments: pd.DataFrame) -> np.ndarray:
+    """Contracts whose `forward` names a future, which is what their exercise gives."""
+    return instruments["forward"].map(instruments["type"]).eq("future").to_numpy()
 
 
 def _unsettled(window: np.ndarray, years: np.ndarray) -> np.ndarray:
@@ -284,34 +316,29 @@ def astray_forwards(c: Contracts, instruments: pd.DataFrame) -> np.ndarray:
     return c.option & (np.abs(lean.to_numpy() - theirs) > _FORWARD_GAP)
 
 
-def _vols(
-    instruments: pd.DataFrame,
-    quotes: pd.DataFrame,
-    price: np.ndarray,
-    forward: np.ndarray,
-    years: np.ndarray,
-    discount: np.ndarray,
-    at: np.ndarray,
-    inverse: np.ndarray,
-    on_missing: str,
-) -> np.ndarray:
+def _vols(c: Contracts, instruments: pd.DataFrame, quotes: pd.DataFrame, at: np.ndarray, on_missing: str) -> np.ndarray:
+    """The vols of the options `at`: the quote's own, else implied; NaN where there is none and on_missing allows it."""
     vol = quotes["vol"].to_numpy(dtype=float, copy=True)[at]
     vol[vol == 0] = np.nan
     unknown = np.flatnonzero(np.isnan(vol))
     if not unknown.size:
         return vol
-    rows = at[unknown]
-    strike = instruments["strike"].to_numpy(dtype=float)[rows]
-    right = np.where(instruments["right"].iloc[rows] == "P", -1.0, 1.0)
-    premium = price[rows] * np.where(inverse[unknown], forward[rows], 1.0)
-    terms = (premium, forward[rows], strike, years[rows], right, discount[rows])
-    vol[unknown] = implied_vol(*terms)
-    lost = np.isnan(vol[unknown])
+    o = c.take(at[unknown])
+    premium = o.price * np.where(o.inverse, o.forward, 1.0)
+    terms = (premium, o.forward, o.strike, o.years, o.right, o.discount)
+    found = implied_vol(*terms)
+    early = np.flatnonzero(o.american)
+    a = o.take(early)
+    found[early] = american_implied_vol(
+        a.price, a.deliverable, a.strike, a.years, a.right, a.rate, a.carry, a.ex, a.cash
+    )  # fmt: skip
+    vol[unknown] = found
+    lost = np.isnan(found)
     if lost.any() and on_missing == "error":
-        row = rows[int(np.argmax(lost))]
-        reason = implied_vol_reason(*terms)[int(np.argmax(lost))]
+        first = int(np.argmax(lost))
+        reason = implied_vol_reason(*terms)[first] or "no more than its exercise is worth"
         raise DataError(
-            f"quotes: {price[row]:g}, the price of {instruments.index[row]}, implies no vol ({reason}, forward "
-            f"{forward[row]:g}); give its vol, drop it, or set on_missing = 'freeze'"
+            f"quotes: {o.price[first]:g}, the price of {instruments.index[at[unknown[first]]]}, implies no vol "
+            f"({reason}, forward {o.forward[first]:g}); give its vol, drop it, or set on_missing = 'freeze'"
         )
     return vol

@@ -233,7 +233,7 @@ class Store:
             except DataError as error:
                 found.append((f"snapshots/{name}.json", str(error)))
                 continue
-            tables |= {manifest[key] for key in _TABLES if manifest[key]} | set(manifest["history"].values())
+            tables |= {manifest[key] for key in _TABLES if manifest.get(key)} | set(manifest["history"].values())
         for name in sorted(tables):
             fault = files.table_fault(self.path, name)
             if fault:
@@ -249,7 +249,7 @@ class Store:
     def _market(self, name: str, names: Iterable[str] | None) -> Market:
         manifest = files.read_manifest(self.path, name)
         tables: dict[str, Any] = {
-            key: None if manifest[key] is None else files.read_table(self.path, manifest[key]) for key in _TABLES
+            key: None if manifest.get(key) is None else files.read_table(self.path, manifest[key]) for key in _TABLES
         }
         segments = [files.read_table(self.path, part) for _, part in sorted(manifest["history"].items())]
         history = pd.concat(segments) if segments else None
