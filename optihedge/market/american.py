@@ -105,6 +105,7 @@ def american_greeks(
     wide = 2 * _VOL_BUMP * np.where(o.vol > 0, o.vol, 1.0)
     vanna = (up[1] / (1 + _VOL_BUMP) - down[1] / (1 - _VOL_BUMP)) / (scale * s * wide)
     theta = o.rate * value - o.carry * s * delta - o.vol**2 * s**2 * gamma / 2
+    theta = np.where((o.cash > 0).any(axis=1), theta, np.minimum(theta, 0.0))  # time alone never makes it dearer
     charm = (o.rate - o.carry) * delta - (o.carry + o.vol**2) * s * gamma - o.vol**2 * s**2 * speed / 2
     rest = {
         "gamma": gamma, "vega": (up[0] - down[0]) / wide, "theta": theta, "rho": by_rate + by_carry,
