@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from desks import walk
+from recorded_coins import coin_levels, coin_market, coin_times
 
 from optihedge.cli.main import main
 from optihedge.desk.doctor import doctor
@@ -91,6 +92,31 @@ def test_ten_clean_nights_are_passed_in_silence(tmp_path):
     for before, night in pairwise(nights):
         seen = doctor(night, before=before, now=pd.Timestamp(read_market(night).as_of) + pd.Timedelta("1h"))
         assert seen.healthy, str(seen)
+
+
+def files_of(market, folder):
+    """A market as a venue's importer would leave it."""
+    folder.mkdir()
+    for name in ("instruments", "quotes", "drivers", "history"):
+        table = getattr(market, name).reset_index()
+        for column in table.columns[[isinstance(d, pd.DatetimeTZDtype) for d in table.dtypes]]:
+            table[column] = table[column].dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        table.to_csv(folder / f"{name}.csv", index=False)
+    (folder / "market.toml").write_text(
+        f'base_currency = "USD"\nas_of = "{market.as_of.isoformat()}"\non_missing = "freeze"\n'
+    )
+    return folder
+
+
+@pytest.mark.slow
+def test_recorded_nights_of_two_coins_are_passed_in_silence(recorded, tmp_path):
+    """Twelve nights, the fall of February 2026 among them."""
+    source = recorded("deribit_btc_eth_2026")
+    days = pd.Series(coin_times(source)).groupby(lambda i: coin_times(source)[i].date()).first()
+    nights = [files_of(coin_market(source, t, coin_levels(source)), tmp_path / f"{t:%m%d}") for t in days.iloc[30:42]]
+    for before, night in pairwise(nights):
+        seen = doctor(night, before=before)
+        assert seen.healthy, f"{night.name}: {seen}"
 
 
 def cell(table, row, column, value):

@@ -13,7 +13,8 @@ from optihedge.market.snapshot import Market
 
 _JUMP = 10.0  # own daily deviations, of the days between the nights
 _LEAST_DEVIATION = 0.02  # a day
-_VOL_JUMP = 0.5  # of the vol
+_VOL_JUMP = 0.5  # of the vol, in a day
+_LEAN = 0.1  # that a forward may move unlike the others of its underlying, in a day
 _TERMS = ("type", "underlying", "currency", "multiplier", "strike", "right", "expiry")
 _SPLITS = np.log([1.2, 1.25, 4 / 3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50])
 _POSITION = 10.0  # times that a position may grow in a night
@@ -110,8 +111,7 @@ def _prices(before: Market, night: Night, acted: set[str], found: Findings) -> N
     with np.errstate(divide="ignore", invalid="ignore"):
         move = np.log((mid / before.price.reindex(table.index)).where(plain & (mid > 0)))
     move = move - (move[plain].median() if plain.sum() >= 5 else 0.0)
-    days = 1.0 if night.as_of is None else max((night.as_of - before.as_of).total_seconds() / 86_400, 1.0)
-    allowed = _JUMP * _deviation(before, terms["underlying"]) * np.sqrt(days)
+    allowed = _JUMP * _deviation(before, terms["underlying"]) * np.sqrt(_days(before, night))
     with np.errstate(invalid="ignore"):
         jumped = (move.abs() > allowed) & ~table.index.isin(acted)
     for at in np.flatnonzero(jumped.fillna(False)):
@@ -125,6 +125,11 @@ def _prices(before: Market, night: Night, acted: set[str], found: Findings) -> N
         else:
             remedy = "confirm the price, or renew it"
         found.add("quotes.csv", int(table["row"].iloc[at]), name, what, remedy)
+
+
+def _days(before: Market, night: Night) -> float:
+    """Days between the nights, 1 at least."""
+    return 1.0 if night.as_of is None else max((night.as_of - before.as_of).total_seconds() / 86_400, 1.0)
 
 
 def _deviation(before: Market, underlying: pd.Series) -> np.ndarray:
@@ -143,9 +148,11 @@ def _others(before: Market, night: Night, found: Findings) -> None:
     life = pd.Series(before.contracts.years, before.names).reindex(table.index)
     option = before.instruments.loc[table.index, "strike"].notna()
     vol, forward = numbers(table, "vol"), numbers(table, "underlying_price")
+    wider = np.sqrt(_days(before, night))
     with np.errstate(divide="ignore", invalid="ignore"):
-        apart = (np.log(vol / old["vol"]).abs() > _VOL_JUMP) & option & (life > 7 / 365)
+        apart = (np.log(vol / old["vol"]).abs() > _VOL_JUMP * wider) & option & (life > 7 / 365)
         lean = np.log(forward / old["underlying_price"]).where(option)
+    lean -= lean.groupby(before.instruments.loc[table.index, "underlying"].to_numpy()).transform("median")
     found.where(
         apart,
         "quotes.csv",
@@ -156,7 +163,7 @@ def _others(before: Market, night: Night, found: Findings) -> None:
         old["vol"],
     )
     found.where(
-        (lean - lean.median()).abs() > 0.1,
+        lean.abs() > _LEAN * wider,
         "quotes.csv",
         table,
         "underlying_price is {0:g}, the night before {1:g}: unlike the others",
