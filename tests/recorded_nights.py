@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from recorded_markets import EQUITY_FEE, EQUITY_SPREAD, NEW_YORK, spot_perpetual_panel
 
+from optihedge.market.events import Event
 from optihedge.market.snapshot import Market
+from optihedge.market.stocks import stock_frames
 
 COIN_TENORS = {"7d": 7, "30d": 30, "90d": 90, "180d": 180}
 FUTURE_SPREAD = 4e-4  # assumed: whole spread of a listed coin future, fraction of price
@@ -48,15 +51,21 @@ def coin_days(folder: Path) -> list[pd.Timestamp]:
 
 
 def coin_market(
-    folder: Path, time: pd.Timestamp, coins: tuple[str, ...] = ("BTC", "ETH"), reach: float = 0.5
+    folder: Path,
+    time: pd.Timestamp,
+    coins: tuple[str, ...] = ("BTC", "ETH"),
+    reach: float = 0.5,
+    keep: tuple[str, ...] = (),
 ) -> Market:
-    """Deribit at one snapshot in USD: options with strikes within `reach` of the index, listed futures, coin cash.
+    """Deribit at one snapshot in USD: options with strikes within `reach` of the index (log) and those to keep, listed
+    futures, coin cash.
 
     Options at mid where both sides are quoted, else at the venue's mark; futures' spreads are assumed.
     """
     options, curve, history = _coins(folder)
     options = options[(options["time"] == time) & options["currency"].isin(coins) & (options["expiry"] > time)]
-    options = options[np.abs(np.log(options["strike"] / options["index_price"])) < reach]
+    near = np.abs(np.log(options["strike"] / options["index_price"])) < reach
+    options = options[near | options["instrument_name"].isin(keep)]
     curve = curve[(curve["time"] == time) & curve["currency"].isin(coins) & (curve["expiry"] > time)]
     past = history.loc[:time]
     table, quotes = [], []
@@ -99,3 +108,76 @@ def coin_market(
         pd.concat(table, ignore_index=True), pd.concat(quotes, ignore_index=True), "USD", drivers=drivers,
         history=daily.rename_axis("time"), as_of=time, on_missing="freeze",
     )  # fmt: skip
+
+
+# ---- spot against perpetuals, with funding --------------------------------------------------------------------------
+
+
+def carry_fundings(folder: Path, exchange: str = "binance") -> list[Event]:
+    """Every funding of both perpetuals: USDT per coin, the rate paid x the perpetual's price at that instant."""
+    panel = spot_perpetual_panel(folder, exchange)
+    events = []
+    for coin in ("BTC", "ETH"):
+        rate, price = panel[(coin, "funding")].dropna(), panel[(coin, "perp")].ffill()
+        for time, paid in rate.items():
+            if time in price.index:
+                value = float(paid) * float(price[time])
+                events.append(Event(time, f"{coin}-{time:%Y%m%d%H}", time, "funding", f"{coin}-PERP", value, "USDT"))
+    return events
+
+
+# ---- stocks with dividends and splits, and true ETFs -----------------------------------------------------------------
+
+OPEN = pd.Timedelta(hours=9, minutes=30)
+ETFS = ("VTI", "XLB", "XLE", "XLF", "XLI", "XLK", "XLP", "XLU", "XLV", "XLY")
+
+
+@lru_cache(maxsize=1)
+def _stocks(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    prices = pd.read_parquet(folder / "prices_2012_2017.parquet", columns=["date", "symbol", "close"])
+    closes = prices.assign(symbol=prices["symbol"].astype(str)).pivot(index="date", columns="symbol", values="close")
+    events = pd.read_parquet(folder / "events_1999_2017.parquet")
+    events = events.assign(symbol=events["symbol"].astype(str), flag=events["flag"].astype(str))
+    closes = closes.dropna(axis=1)
+    return closes, events[events["symbol"].isin(closes.columns)]
+
+
+def stock_names(folder: Path) -> list[str]:
+    """Names with a close on every day and no spin-off booked as a dividend."""
+    closes, events = _stocks(folder)
+    odd = set(events[(events["date"] >= "2012") & events["flag"].str.contains("spin")]["symbol"])
+    return [name for name in closes.columns if name not in odd]
+
+
+def stock_events(folder: Path, names: list[str], first: str, last: str) -> list[Event]:
+    """Dividends and splits at the open of their ex-dates."""
+    rows = _stocks(folder)[1]
+    rows = rows[rows["symbol"].isin(names) & rows["date"].between(first, last)]
+    events = []
+    for row in rows.itertuples():
+        time = (row.date + OPEN).tz_localize("America/New_York").tz_convert("UTC")
+        label = f"{row.symbol}-{row.date:%Y%m%d}"
+        if row.split_coefficient != 1.0:
+            events.append(Event(time, f"{label}-split", time, "split", row.symbol, row.split_coefficient))
+        if row.dividend_amount > 0:
+            events.append(Event(time, f"{label}-div", time, "dividend", row.symbol, row.dividend_amount, "USD"))
+    return events
+
+
+def stock_market(folder: Path, etfs: Path, day: pd.Timestamp, names: list[str], rows: int = 504) -> Market:
+    """Stocks at their raw closes and ten ETFs (levels of total return), in USD; the past is adjusted for splits so far.
+
+    Assumed: spread and fee as for large stocks; only the ETFs may be traded, VTI is the market.
+    """
+    closes, events = _stocks(folder)
+    past = closes.loc[:day, names].iloc[-rows:].copy()
+    splits = events[events["symbol"].isin(names) & (events["split_coefficient"] != 1.0) & (events["date"] <= day)]
+    for row in splits.itertuples():
+        past.loc[past.index < row.date, row.symbol] /= row.split_coefficient
+    returns = pd.read_parquet(etfs / "etf_returns.parquet")[list(ETFS)]
+    levels = 100 * (1 + returns.loc["2010":].fillna(0.0)).cumprod()
+    past = past.join(levels.reindex(past.index).ffill())
+    table = pd.DataFrame({"hedge": past.columns.isin(ETFS)}, index=past.columns)
+    frames = stock_frames(past, None, EQUITY_SPREAD, EQUITY_FEE, None, table, f"16:00 {NEW_YORK}")
+    frames["drivers"] = frames["drivers"].assign(market=frames["drivers"]["driver"].eq("VTI"), periods_per_year=252.0)
+    return Market(base_currency="USD", **frames)

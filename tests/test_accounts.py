@@ -21,7 +21,9 @@ def at(day: float) -> pd.Timestamp:
     return START + day * DAY
 
 
-def market(day: float, prices: dict[str, float], options: dict[str, tuple] | None = None, **columns) -> Market:
+def market(
+    day: float, prices: dict[str, float], options: dict[str, tuple] | None = None, past: dict | None = None, **columns
+) -> Market:
     """Stocks at their prices, and options {label: (stock, right, strike, expiry day, price[, multiplier])}."""
     rows = [{"instrument": name, "type": "equity", "underlying": name, "mark": price} for name, price in prices.items()]
     for name, (stock, right, strike, expiry, price, *multiplier) in (options or {}).items():
@@ -34,6 +36,9 @@ def market(day: float, prices: dict[str, float], options: dict[str, tuple] | Non
         quotes[name] = frame["instrument"].map(values)
     frame["expiry"] = pd.to_datetime(frame.get("expiry"), utc=True)
     history = pd.DataFrame({name: [price] for name, price in prices.items()}, index=[at(day)])
+    for name, (when, level) in (past or {}).items():
+        history.loc[at(when), name] = level
+    history = history.sort_index()
     return Market(frame.drop(columns="mark"), quotes, "USD", history=history.rename_axis("time"), as_of=at(day))
 
 
@@ -140,12 +145,35 @@ def test_a_three_for_two_split_enlarges_the_option_contract():
 
 
 def test_a_split_that_nobody_told_is_refused():
-    start, end = market(0, {"X": 60.0}, {"O": ("X", "C", 45.0, 60, 16.0)}), market(2, {"X": 40.0})
-    with pytest.raises(DataError, match=r"O held but not in the market .* no event says what became"):
-        advance(opening("b", start, {"O": 1.0}), start, end)
+    start = market(0, {"X": 60.0}, {"O": ("X", "C", 45.0, 60, 16.0)})
+    with pytest.raises(DataError, match=r"the level of X at .* was 60 and is now 41"):
+        restated = market(2, {"X": 40.0}, past={"X": (0, 41.0)})
+        advance(opening("b", start, {"X": 1.0}), start, restated)
     other = market(2, {"X": 40.0}, {"O": ("X", "C", 30.0, 60, 10.6)})
     with pytest.raises(DataError, match=r"strike of O is 45\.0 on .* and 30\.0 on"):
         advance(opening("b", start, {"O": 1.0}), start, other)
+
+
+def test_a_held_option_that_is_not_listed_is_carried_frozen_and_comes_back():
+    chain = {"O": ("X", "C", 45.0, 60, 16.0), "N": ("X", "C", 50.0, 60, 14.0)}
+    listed = ({}, {"O": 1.0}, {"O": 1.0}, {})  # what is left out of each day's chain
+    days = [market(day, {"X": 60.0 + 0.1 * day}, {k: v for k, v in chain.items() if k not in out})
+            for day, out in enumerate(listed)]  # fmt: skip
+    days[3] = market(3, {"X": 60.3}, {**chain, "O": (*chain["O"][:4], 18.5)})
+    state = opening("b", days[0], {"O": 1.0})
+    first = advance(state, days[0], days[1])
+    assert first.change == 0.0 and "O not listed" in first.notes[0]
+    assert not np.isfinite(first.market.trade_cost.loc["O"]).any()
+    again = State.from_text(first.state.text)  # what is carried survives the night
+    second = advance(again, days[1], days[2])
+    assert second.change == 0.0 and "O" in second.state.carried
+    assert second.state.snapshot == days[2].hash
+    third = advance(second.state, days[2], days[3])
+    assert third.change == pytest.approx(250.0) and third.state.carried == {} and not third.notes
+    closes(third)
+    gone = market(3, {"Y": 63.0})
+    with pytest.raises(DataError, match=r"O held but not in the market .* what it stands on is not either"):
+        advance(second.state, days[2], gone)
 
 
 def test_a_spin_off_is_worth_what_both_are():

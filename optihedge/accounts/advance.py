@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from optihedge.accounts.carried import rows_of, with_rows
 from optihedge.accounts.explain import PARTS, explained_period
 from optihedge.accounts.holdings import Holdings
 from optihedge.accounts.quoted import quoted
@@ -18,6 +19,7 @@ from optihedge.accounts.timeline import Timeline
 from optihedge.accounts.valuation import valued
 from optihedge.accounts.verify import verify
 from optihedge.errors import DataError
+from optihedge.frames import some
 from optihedge.market.events import Event
 from optihedge.market.fate import Fate, with_option_splits
 from optihedge.market.snapshot import Market
@@ -36,6 +38,7 @@ class Advance:
     closed       lots that were closed: account, instrument, quantity, entry, leave, opened, closed, order_id, money,
                  gain (in money)
     notes        assumptions that were made
+    market       the market, with held contracts that it does not list carried at their last marks
     """
 
     state: State
@@ -44,6 +47,7 @@ class Advance:
     change: float
     closed: pd.DataFrame
     notes: tuple[str, ...]
+    market: Market
 
 
 def advance(
@@ -69,17 +73,28 @@ def advance(
     out of order, fills of unknown contracts or beyond their order, and held contracts without a price.
     """
     _check_order(state, before, market)
+    snapshot, before = market.hash, with_rows(before, state.carried)
     due = with_option_splits(before, market, _due(state, market, events))
     fate = Fate.of(before, market, due)
+    carried = rows_of(before, _gone(state, before, fate, due))
+    if carried:
+        market = with_rows(market, carried)
+        fate = Fate.of(before, market, due)
     line = Timeline(state, before, market, fate)
     if compare:
         verify(state.book, _listed(state, before), before, market, fate)
     line.follow(due, new := _new_fills(state, market, fills))
     explained, notes = explained_period(line)
+    held = {name for lots in line.holdings.lots.values() for name in lots}
+    carried = {name: row for name, row in carried.items() if name in held}
+    if carried:
+        notes.append(f"{some(carried, 3)} not listed: carried at the last mark, not traded")
     orders = _orders(state.orders, new, reports)
     positions = line.holdings.frozen()
     kept = tuple(sorted((f for f in (*state.applied, *new) if f.time > market.as_of - REMEMBERED), key=_by_time))
-    moved = replace(state, as_of=market.as_of, snapshot=market.hash, orders=orders, applied=kept, **positions)
+    moved = replace(
+        state, as_of=market.as_of, snapshot=snapshot, orders=orders, applied=kept, carried=carried, **positions
+    )
     if client is not None:
         moved, transfer = _transferred(moved, market, client)
         explained = _with_transfer(explained, transfer)
@@ -87,12 +102,20 @@ def advance(
     change = float(worth.sum() - was.sum())
     _close(state, change, explained, float(worth.abs().sum() + was.abs().sum()))
     closed = pd.DataFrame([vars(one) for one in line.holdings.closed])
-    return Advance(moved, explained, float(worth.sum()), change, closed, tuple(notes))
+    return Advance(moved, explained, float(worth.sum()), change, closed, tuple(notes), market)
 
 
 def _listed(state: State, before: Market) -> pd.Index:
     held = {name for lots in state.positions.values() for name in lots}
     return before.names[before.names.isin(list(held))]
+
+
+def _gone(state: State, before: Market, fate: Fate, due: Iterable[Event]) -> pd.Index:
+    """Held contracts that neither are in the market under any label nor have ended, nor are delivered in the period."""
+    names = _listed(state, before)
+    at = before.names.get_indexer(names)
+    delivered = {event.instrument for event in due if event.kind in ("exercise", "assignment")}
+    return names[(fate.place[at] < 0) & ~fate.ended[at] & ~names.isin(list(delivered))]
 
 
 def _check_order(state: State, before: Market, market: Market) -> None:

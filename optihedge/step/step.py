@@ -89,7 +89,7 @@ def step(
     if on_open_orders not in OPEN_ORDERS:
         raise SpecError(f"on_open_orders is {on_open_orders!r}; write block or cancel")
     if before is None:
-        moved = Advance(state, _nothing(), equity(state, market), 0.0, pd.DataFrame(), ())
+        moved = Advance(state, _nothing(), equity(state, market), 0.0, pd.DataFrame(), (), market)
         if state.as_of != market.as_of:
             raise SpecError(f"{state.book}: an opening state is as of its market; give the market before")
     else:
@@ -104,6 +104,7 @@ def step(
         return done.of("idle", "not asked")
     if now.orders:
         return done.of("blocked", f"no final word on {some([order.order_id for order in now.orders], 3)}")
+    market = moved.market
     view = View(now, before, market, model, moved)
     decision = policy.decide(view, dict(now.memory))
     memory: dict[str, Any] = {**now.memory, **decision.memory}

@@ -1,0 +1,134 @@
+"""Recorded desks through time: a shipped model and a policy against no hedge and the simple hedges, after costs.
+
+    OPTIHEDGE_DATA=... python benchmarks/through_time.py [carry] [coins] [stocks] [index]
+
+Every walk is `run_backtest`: the step of every night, nothing from the future, fills at the far side of the quote with
+fees, fundings and dividends at their instants, coin settled in coin. Figures after costs, base currency; brackets are
+95 % block-bootstrap intervals of the variance removed.
+  carry    long BTC and ETH spot against perpetuals, Binance, every third day for 200 days, every funding paid (USDT)
+  coins    options on BTC and ETH settled in coin, Deribit, every fifth day of five months, through expiries (USD);
+           no settlement was recorded: what expired settles at the next snapshot's index, named as an assumption
+  stocks   sixty S&P 500 stocks, long and short, against ten ETFs, weekly for 35 weeks, dividends and splits (USD)
+  index    an SPX option book against the index and options, 33 closes of 2019 (USD)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from recorded_markets import spot_perpetual_market, spot_perpetual_panel, spx_days, spx_market  # noqa: E402
+from recorded_nights import (  # noqa: E402
+    carry_fundings,
+    coin_days,
+    coin_market,
+    stock_events,
+    stock_market,
+    stock_names,
+)
+
+import optihedge as oh  # noqa: E402
+from optihedge.market.events import Event  # noqa: E402
+from optihedge.market.snapshot import Market  # noqa: E402
+
+DATA = Path(os.environ.get("OPTIHEDGE_DATA", ROOT.parent / "shared" / "data"))
+Case = tuple[oh.HedgeModel, list[Market], Mapping[str, float], list[Event], dict[str, object]]
+
+
+def carry() -> Case:
+    folder = DATA / "crypto_spot_perp_8h_2023_2024"
+    times = spot_perpetual_panel(folder).index[300:900]
+    markets = [spot_perpetual_market(folder, when) for when in times[::9]]
+    policies = {"band 1 %": oh.policy.Band("delta", share=0.01, by="underlying")}
+    return oh.load_model("delta_neutral"), markets, {"BTC": 100.0, "ETH": 1_000.0}, carry_fundings(folder), policies
+
+
+def coins() -> Case:
+    folder = DATA / "deribit_btc_eth_2026"
+    days = coin_days(folder)[20::5]
+    first = coin_market(folder, days[0])
+    options = first.instruments[first.instruments["type"] == "inverse_option"]
+
+    def pick(coin: str, right: str, moneyness: float, after: pd.Timestamp) -> str:
+        rows = options[(options["underlying"] == coin) & (options["right"] == right) & (options["expiry"] > after)]
+        rows = rows[rows["expiry"] == rows["expiry"].min()]
+        return str((rows["strike"] / float(first.levels[coin]) - moneyness).abs().sort_values(kind="stable").index[0])
+
+    book: dict[str, float] = {"BTC": 10.0, "ETH": 100.0}
+    for coin, size in (("BTC", 20.0), ("ETH", 300.0)):
+        for after in (days[4], days[12], days[-1]):
+            book[pick(coin, "C", 1.1, after)] = -size
+            book[pick(coin, "P", 0.9, after)] = -size
+    keep = tuple(book)
+    markets = [coin_market(folder, day, reach=0.15, keep=keep) for day in days]
+    return oh.load_model("delta_neutral"), markets, book, [], {"cost-benefit": oh.policy.CostBenefit()}
+
+
+def stocks() -> Case:
+    folder, etfs = DATA / "sp500_corporate_actions", DATA / "etf_daily_2006_2022"
+    names = stock_names(folder)
+    rng = np.random.default_rng(0)
+    chosen = sorted({*rng.choice(names, 59, replace=False), "AAPL"})
+    days = stock_market(folder, etfs, pd.Timestamp("2015-06-30"), chosen).history.index[-300:-125:5]
+    markets = [stock_market(folder, etfs, day.tz_convert(None).normalize(), chosen) for day in days]
+    money = 1e6 * (rng.standard_normal(len(chosen)) + 0.4)
+    book = {name: float(np.round(m / markets[0].price[name])) for name, m in zip(chosen, money, strict=True)}
+    events = stock_events(folder, chosen, "2014-01-01", "2015-12-31")
+    model = oh.load_model("beta_hedge")
+    return model, markets, book, events, {"cost-benefit": oh.policy.CostBenefit()}
+
+
+def index() -> Case:
+    folder = DATA / "spx_options_2019"
+    days = spx_days(folder)
+    first = spx_market(folder, days[0], max_days=200)
+    options = first.instruments[first.instruments["type"] == "option"]
+    spot = float(first.levels["SPX"])
+    live = options[(options["expiry"] > pd.Timestamp(days[-1], tz="UTC")) & (options["strike"] % 50 == 0)]
+    live = live[(live["strike"] / spot - 1).abs() < 0.1]
+    expiry = live["expiry"].value_counts().index[0]
+    short = live[live["expiry"] == expiry]
+    calls, puts = (short[(short["right"] == right)].index for right in "CP")
+    book = {str(calls[len(calls) // 2]): -30.0, str(puts[len(puts) // 2]): -30.0, str(puts[1]): 20.0}
+    markets = [spx_market(folder, day, max_days=400, liquid=False, names=list(live.index)) for day in days]
+    return oh.load_model("optimal_hedge"), markets, book, [], {"cost-benefit": oh.policy.CostBenefit()}
+
+
+CASES: dict[str, Callable[[], Case]] = {"carry": carry, "coins": coins, "stocks": stocks, "index": index}
+
+
+def report(name: str, case: Case) -> pd.DataFrame:
+    """Walk everything, print the table, return it."""
+    model, markets, book, events, policies = case
+    started = time.process_time()
+    base = oh.run_backtest(model, markets, book, events=events, beside=True)
+    walks = {"model, every market": base, **base.beside}
+    for label, policy in policies.items():
+        walks[f"model, {label}"] = oh.run_backtest(model, markets, book, events=events, policy=policy)
+    table = pd.DataFrame({label: walk.summary.loc["this"] for label, walk in walks.items()}).T
+    removed = {label: walk.effectiveness.table.loc["variance removed"] for label, walk in walks.items()}
+    table["interval"] = [f"[{row['low']:.3f}, {row['high']:.3f}]" for row in removed.values()]
+    parts = base.parts.loc[:, (base.parts.abs() > 1e-9).any()].T
+    steps = base.steps["status"].value_counts().to_dict()
+    print(f"\n## {name}: {len(markets)} markets, {time.process_time() - started:.0f} s of CPU; {steps}")
+    print(table.to_string(float_format="{:,.6g}".format))
+    print(parts.to_string(float_format="{:,.0f}".format))
+    closes = (base.attribution("time").drop(columns="total").sum(axis=1) - base.steps["change"].iloc[1:]).abs().max()
+    print(f"largest gap between equity and its parts: {closes:.2g} of {base.steps['equity'].abs().max():,.0f}")
+    if len(base.notes):
+        print(f"{len(base.notes)} notes; the first: {base.notes['note'].iloc[0]}")
+    return table
+
+
+if __name__ == "__main__":
+    for chosen in sys.argv[1:] or list(CASES):
+        report(chosen, CASES[chosen]())

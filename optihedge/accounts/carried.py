@@ -1,0 +1,70 @@
+"""Held contracts that a market does not list: carried at their last mark, frozen, until they come back or end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import DataError
+from optihedge.frames import some
+from optihedge.market.instruments import INSTRUMENTS
+from optihedge.market.snapshot import Market
+
+Rows = Mapping[str, Mapping[str, Any]]
+_QUOTED = ("underlying_price", "vol", "rate")
+
+
+def rows_of(market: Market, names: pd.Index) -> dict[str, dict[str, Any]]:
+    """Terms, last mark, forward, vol and rate of contracts, as plain values that a State can hold."""
+    rows = {}
+    for name in names:
+        terms, quote = market.instruments.loc[name], market.quotes.loc[name]
+        row = {field: _plain(terms[field]) for field in INSTRUMENTS}
+        row |= {f"last_{field}": _plain(quote[field]) for field in _QUOTED}
+        rows[str(name)] = row | {"last_mark": float(market.price[name])}
+    return rows
+
+
+def with_rows(market: Market, rows: Rows) -> Market:
+    """The market with carried contracts that it does not list: marked at their last, with no side to trade.
+
+    Raises DataError where what one stands on is gone too.
+    """
+    missing = {name: row for name, row in rows.items() if name not in market.names}
+    if not missing:
+        return market
+    table = pd.DataFrame([{f: row[f] for f in INSTRUMENTS} for row in missing.values()], index=list(missing))
+    table["expiry"] = pd.to_datetime(table["expiry"], utc=True)
+    table["forward"], table["hedge"] = "", False
+    numbers = [field for field, column in INSTRUMENTS.items() if column.kind == "number"]
+    table[numbers] = table[numbers].astype(float)
+    quotes = pd.DataFrame(
+        {"bid": np.nan, "ask": np.nan, "mark": [row["last_mark"] for row in missing.values()],
+         **{field: [row[f"last_{field}"] for row in missing.values()] for field in _QUOTED}}, index=list(missing),
+    ).astype(float)  # fmt: skip
+    try:
+        return replace(
+            market,
+            instruments=pd.concat([market.instruments, table]).rename_axis("instrument"),
+            quotes=pd.concat([market.quotes, quotes]).rename_axis("instrument"),
+            on_missing="freeze",
+        )
+    except DataError as error:
+        raise DataError(
+            f"{some(missing)} held but not in the market of {market.as_of}, and what it stands on is not either "
+            f"({error}); give its delisting, settlement, rename or merger as an event"
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, pd.Timestamp) or value is pd.NaT:
+        return None if value is pd.NaT else value.isoformat()
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (float, int, np.number)):
+        return None if np.isnan(float(value)) else float(value)
+    return str(value)
