@@ -22,14 +22,16 @@ kind         value                                               money          
 funding      money per unit of multiplier, rate x mark then      what it is in     -
 dividend     money per unit of the underlying                    what it is in     "special", or nothing
 split        new units for one old (2 for 2:1, 0.1 for 1:10)     -                 -
-settlement   settlement price, price units of the instrument     -                 "cash" or "physical"
+settlement   level it settles at: an option's underlying's, a   -                 "cash" or "physical"
+             future's own price
 spin_off     units received for one held                         -                 instrument received
 merger       units received for one held, which goes; without    currency of the   instrument received, or nothing
              an instrument received money per unit               money, else none
 rename       1 (or the ratio of a change of line)                -                 the new label
 exercise, assignment   contracts, positive                       -                 account, where there are several
 delisting    last value per unit, 0 where nothing is paid        what it is in     -
-interest     yearly rate, simple, from this instant              what it is on     -
+interest     yearly rate, simple, from this instant; what has    what it is on     -
+             accrued until then is paid
 margin       money moved into (+) the account                    what it is in     account
 bust         quantity taken back of a fill                       -                 the fill's id
 """
