@@ -9,7 +9,7 @@ import pytest
 
 from optihedge.errors import DataError, SpecError
 from optihedge.market.events import check_events
-from optihedge.market.importers.folder import market_frames
+from optihedge.market.importers.instant import market_frames
 from optihedge.market.importers.listed import option_label, option_parts
 from optihedge.market.importers.mapped import read_map
 from optihedge.market.importers.raw import parse_xml, read_file

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from raw_messages import write_deribit
 
-from optihedge.market.importers.folder import market_frames
+from optihedge.market.importers.instant import market_frames
+from optihedge.market.importers.live import fetch
 from optihedge.market.importers.sources import import_files
 
 POSITIONS = [
@@ -117,3 +118,31 @@ def test_own_trades_are_fills_and_those_of_others_are_not(tmp_path):
     (fill,) = found.fills.to_dict("records")
     assert (fill["fill_id"], fill["quantity"], fill["fee"], fill["money"]) == ("7", -0.5, 0.75, "USDT")
     assert found.rejected["count"].tolist() == [1]
+
+
+class Client:
+    """A client as a user would make one; it answers from memory."""
+
+    id = "x"
+
+    def load_markets(self):
+        return {"ETH/USDT:USDT": LINEAR}
+
+    def fetch_tickers(self, symbols=None):
+        now = int(pd.Timestamp.now("UTC").timestamp() * 1000) - 5000
+        return {"ETH/USDT:USDT": {"symbol": "ETH/USDT:USDT", "bid": 2999.0, "ask": 3001.0, "timestamp": now}}
+
+    def fetch_balance(self):
+        return {"total": {"USDT": 1000.0}, "timestamp": None}
+
+    def fetch_positions(self, symbols=None):
+        raise TimeoutError("the venue is slow")
+
+
+def test_a_users_own_client_is_asked_and_what_it_cannot_say_is_named():
+    found = fetch(Client(), books=["ETH/USDT:USDT"])
+    assert found.instruments["instrument"].tolist() == ["x:ETH/USDT:USDT"]
+    assert found.quotes["bid"].dropna().tolist() == [2999.0]
+    assert found.books.set_index("instrument")["quantity"].to_dict() == {"USDT": 1000.0}
+    named = found.rejected.set_index("file")["why"]
+    assert "the venue is slow" in named["positions"] and "no such method" in named["book of ETH/USDT:USDT"]

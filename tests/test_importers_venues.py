@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from optihedge.market.importers.folder import market_frames
+from optihedge.market.importers.instant import market_frames
 from optihedge.market.importers.sources import import_files
 
 FOLDERS = {

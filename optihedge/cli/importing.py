@@ -32,10 +32,12 @@ def import_(
     venue: Annotated[str, typer.Option("--venue", help="Name of the venue, for ccxt and tables.")] = "",
     account: Annotated[str, typer.Option("--account", help="Name of the book that positions belong to.")] = "",
     map_: Annotated[Path | None, typer.Option("--map", help="Map of a table's columns, for source csv.")] = None,
+    add: Annotated[bool, typer.Option("--add", help="Keep what an earlier import wrote there.")] = False,
     as_of: AsOf = None,
 ) -> None:
     """Turn raw files of a venue, a broker or a vendor into a market folder with its book, units converted and named."""
-    from optihedge.market.importers.folder import market_frames, write_market
+    from optihedge.market.importers.folder import joined, write_market
+    from optihedge.market.importers.instant import market_frames
     from optihedge.market.importers.mapped import read_map
     from optihedge.market.importers.sources import import_files, paths_of
     from optihedge.market.snapshot import read_market
@@ -44,6 +46,7 @@ def import_(
     paths = paths_of(files)
     settings = None if map_ is None else read_map(map_)
     found = import_files(source, paths, venue=venue, as_of=until, account=account, settings=settings)
+    found = joined(found, to) if add else found
     frames = market_frames(found, base_currency=base or "", as_of=until)
     sources = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
     write_market(found, to, frames, sources)
@@ -52,7 +55,7 @@ def import_(
     rows = [(str(r.file), str(r.what), str(r.why), f"{r.count:.0f}") for r in left.head(_SHOWN).itertuples()]
     if rows:
         print_table(console, f"left aside ({to / 'left.csv'} has all)", ("file", "what", "why", "rows"), rows)
-    for note in found.notes:
+    for note in frames.notes:
         say(console, f"note: {note}")
     for problem in frames.problems:
         say(console, f"PROBLEM: {problem}")

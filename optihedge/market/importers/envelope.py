@@ -17,7 +17,7 @@ def received(values: Any, intake: Intake) -> Iterator[tuple[str, Any, pd.Timesta
     """
     for place, value in values:
         if isinstance(value, ValueError):
-            intake.reject("the text", f"not whole JSON ({value})", place)
+            intake.reject("the text", f"nothing to read ({value})", place)
             continue
         seen = pd.NaT
         if isinstance(value, dict) and "msg" in value and "dir" in value:

@@ -160,15 +160,15 @@ class Intake:
         whole = pd.concat(given, ignore_index=True)
         return _typed(whole.reindex(columns=[*columns, *(c for c in whole.columns if c not in columns)]))
 
-    def imported(self) -> Imported:
-        """Close the intake: one row of facts per instrument, amounts of the venue in contracts."""
+    def imported(self, *, amounts: bool = True) -> Imported:
+        """Close the intake: one row of facts per instrument; `amounts`: those of the venue become contracts."""
         instruments = self.frame("instruments").drop_duplicates("instrument", keep="last", ignore_index=True)
         amount = instruments.set_index("instrument")["venue_amount"].astype(float).fillna(1.0)
         frames = {}
         for name, columns in (("quotes", ("bid_size", "ask_size", "volume")), ("depth", ("size",)),
                               ("books", ("quantity",)), ("fills", ("quantity",))):  # fmt: skip
             table = self.frame(name)
-            per = table["instrument"].map(amount).astype(float).fillna(1.0)
+            per = table["instrument"].map(amount).astype(float).fillna(1.0) if amounts else 1.0
             for column in columns:
                 table[column] = np.round(table[column] / per, 12)
             frames[name] = table

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from optihedge.errors import DataError, SpecError
 from optihedge.frames import nearest
 from optihedge.market.importers.imported import Imported
 from optihedge.market.importers.intake import Intake
-from optihedge.market.importers.raw import read_file
+from optihedge.market.importers.raw import RawFile, read_file
 
 SOURCES = {
     "deribit": ("deribit", "instruments, tickers, summaries, books, accounts, positions, trades; recorded tables"),
@@ -52,9 +53,7 @@ def import_files(
     Raises SpecError for an unknown source, DataError where there is no file. A file that cannot be read is among the
     rejected, with the reason.
     """
-    if source not in SOURCES:
-        raise SpecError(f"source {source!r} is not known{nearest(source, SOURCES)}; there are {', '.join(SOURCES)}")
-    reader = import_module(f"optihedge.market.importers.{SOURCES[source][0]}")
+    reader = _reader(source)
     intake = Intake(venue or source, until=as_of, account=account)
     intake.settings = dict(settings or {})
     for path in paths_of(files):
@@ -65,6 +64,28 @@ def import_files(
             intake.reject("the file", str(error))
         if intake.silent():
             intake.reject("the file", "it holds no record")
+    return _closed(reader, intake)
+
+
+def import_values(
+    source: str, values: Mapping[str, Any], *, venue: str = "", as_of: pd.Timestamp | None = None, account: str = ""
+) -> Imported:  # fmt: skip
+    """What messages in memory say, each under a name, as `import_files` does of files; a ValueError is named."""
+    reader = _reader(source)
+    intake = Intake(venue or source, until=as_of, account=account)
+    for name, value in values.items():
+        intake.file = name
+        reader.read(RawFile(name, "json", [("", value)]), intake)
+    return _closed(reader, intake)
+
+
+def _reader(source: str) -> ModuleType:
+    if source not in SOURCES:
+        raise SpecError(f"source {source!r} is not known{nearest(source, SOURCES)}; there are {', '.join(SOURCES)}")
+    return import_module(f"optihedge.market.importers.{SOURCES[source][0]}")
+
+
+def _closed(reader: ModuleType, intake: Intake) -> Imported:
     intake.file = ""
     reader.finish(intake)
     return intake.imported()
