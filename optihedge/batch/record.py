@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from html import escape
 
 import numpy as np
 import pandas as pd
 
-from optihedge.display import page_html
 from optihedge.frames import plain_text
-from optihedge.hedge.explain import explain
 from optihedge.hedge.report import notes
 from optihedge.hedge.result import Hedge
 from optihedge.trades.export import csv_text
+from optihedge.trades.page import page_of
 from optihedge.trades.tradelist import TradeList
 
 _DIGITS = 10  # significant digits in tables
@@ -66,29 +64,8 @@ def files(listed: TradeList, *, model: str, list_name: str) -> dict[str, str]:
     for name, table in tables(listed.hedge).items():
         written[f"{name}.csv"] = csv_text(_plain(table))
     written["result.json"] = json.dumps(_result(listed, model), indent=1, allow_nan=False) + "\n"
-    written["report.html"] = report(listed, title=f"{listed.book}: {model}", list_name=list_name)
+    written["report.html"] = page_of(listed, title=f"{listed.book}: {model}")
     return written
-
-
-def report(listed: TradeList, *, title: str, list_name: str) -> str:
-    """The result as one HTML page that needs nothing else."""
-    hedge, market, certificate = listed.hedge, listed.hedge.market, listed.hedge.certificate
-    shown = listed.proposed.drop(columns=["as_of", "book", "order_id", "model", "model_hash"])
-    body = page_html(title, {
-        "": f"as of {market.as_of:%Y-%m-%d %H:%M} UTC, in {market.base_currency}, horizon {hedge.model.horizon}",
-        "list:": "HELD: " + "; ".join(listed.reasons) if listed.held else list_name,
-        f"{certificate.status}:": f"objective {money(certificate.primal, certificate.primal)}, no hedge at all can do "
-                                  f"better than {money(certificate.dual, certificate.primal)} {market.base_currency}",
-        "trades": shown,
-        "why": explain(hedge),
-        **tables(hedge),
-        "notes": [*notes(hedge), *listed.notes],
-    })  # fmt: skip
-    style = (
-        "body{font:14px sans-serif;margin:2em;color:#33393f}table{border-collapse:collapse;margin:1.5em 0}"
-        "td,th{padding:2px 8px;border-bottom:1px solid #ddd}thead th{border-bottom:2px solid #33393f}"
-    )
-    return f"<!doctype html><meta charset='utf-8'><title>{escape(title)}</title><style>{style}</style>{body}\n"
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,16 @@ from optihedge.batch.orders import DONE, Order, Orders, merged, withdrawn_before
 from optihedge.batch.output import discard, instant_name, is_whole, result_folder, sha256_of, write_whole
 from optihedge.batch.pool import results
 from optihedge.batch.stop import Stop, Stopped
-from optihedge.batch.summary import SUMMARIES, SUSPECTS, exit_code, write_status, write_summary, write_suspects
+from optihedge.batch.summary import (
+    INDEX,
+    SUMMARIES,
+    SUSPECTS,
+    exit_code,
+    write_index,
+    write_status,
+    write_summary,
+    write_suspects,
+)
 from optihedge.batch.withdraw import SENT, Earlier, earlier_results, take_away
 from optihedge.frames import some
 from optihedge.hedge.model import HedgeModel
@@ -161,6 +170,7 @@ class _Run:
         if suspect is not None:
             write_suspects(folder, suspect)
         table = write_summary(folder, [*outcomes, *rows])
+        write_index(folder, table)
         code = stopped.exit_code if stopped is not None else exit_code(outcomes, [*promised, *self.stuck])
         why = "" if stopped is None else f"stopped by {stopped}; what is done is whole, run again for the rest"
         write_status(self.out, "finished" if not why else "stopped", as_of=self.as_of, exit_code=code, why=why)
@@ -175,7 +185,7 @@ def _withdraw(orders: Orders, earlier: Sequence[Earlier], say: Callable[[str], N
         named = (f"{o.book} by {o.model} ({o.lines} lines, sha256 {(o.sha256 or '')[:12]})" for o in lists)
         say(f"withdrawn, for this run writes {orders.folder} anew: the list of {some(named, _NAMED)}")
     orders.write()
-    for name in (*SUMMARIES, SUSPECTS):
+    for name in (*SUMMARIES, INDEX, SUSPECTS):
         (orders.folder / name).unlink(missing_ok=True)
     stuck = take_away(orders.folder, earlier)
     return {

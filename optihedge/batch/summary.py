@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 
 from optihedge.batch.job import Outcome
-from optihedge.batch.output import write_file
+from optihedge.batch.output import result_folder, write_file
 from optihedge.batch.record import FIGURES, significant
+from optihedge.display.page import render
 from optihedge.frames import plain_text
 
 STATUS = "STATUS.json"
 SUMMARIES = ("summary.csv", "summary.json")
 SUSPECTS = "suspect_moves.csv"
+INDEX = "index.html"
+_KINDS = {"done": "send", "held": "held", "failed": "held"}
 _DIGITS = 8  # significant digits of the summary: a coin's figures are small numbers
 _DUST = 1e-12  # of a row's largest figure: nothing but rounding
 
@@ -36,6 +40,32 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     write_file(folder / SUMMARIES[0], safe.to_csv(index=False, lineterminator="\n"))
     write_file(folder / SUMMARIES[1], table.to_json(orient="records", indent=1) + "\n")
     return table
+
+
+def write_index(folder: Path, table: pd.DataFrame) -> None:
+    """index.html in `folder`: every book and model of a summary, sortable and searchable, with a link to its page."""
+    counts = table["status"].value_counts()
+    rows = [
+        {
+            "book": row.book, "model": row.model, "status": row.status.upper(), "kind": _KINDS.get(row.status, "empty"),
+            "numbers": [getattr(row, name) for name in FIGURES], "note": row.note,
+            "link": _page(folder, row.book, row.model),
+        }
+        for row in table.itertuples()
+    ]  # fmt: skip
+    page = render(
+        "index.html", title=f"{len(table)} results of {folder.name}",
+        subtitle="figures in base currency; volatility a day; sort by a column's name",
+        tiles=[{"name": str(status), "value": str(count)} for status, count in counts.items()],
+        columns=["book", "model", "status", *(name.replace("_", " ") for name in FIGURES), "note"], rows=rows,
+    )  # fmt: skip
+    write_file(folder / INDEX, page)
+
+
+def _page(folder: Path, book: str, model: str) -> str:
+    path = result_folder(folder.parent, pd.Timestamp(0, tz="UTC"), book, model)
+    parts = (*path.parts[-2:], "report.html")
+    return "/".join(quote(part) for part in parts) if folder.joinpath(*parts).is_file() else ""
 
 
 def write_suspects(folder: Path, found: pd.DataFrame) -> None:

@@ -64,7 +64,7 @@ def uncharged(market: Market, problem: Problem) -> tuple[str, ...]:
         f"{part} of {count} contracts in play is charged by no term of the objective; add {_TERMS[part]} "
         "(told costs count it all the same)"
         for part, count in counts.items()
-        if count and part not in covered
+        if count and part not in covered and not (part == "funding" and "carry" in covered)
     ]
     silent = unquoted_funding(market, problem.names)
     if len(silent):

@@ -28,6 +28,7 @@ from optihedge.program.status import Status
 from optihedge.trades.checks import Checks, line_limits, list_reasons, over_their_limits
 from optihedge.trades.export import PRICE_DIGITS, csv_text, outward, rounded_to
 from optihedge.trades.lots import round_to_lots
+from optihedge.trades.page import page_of
 from optihedge.trades.reasons import reasons
 
 COLUMNS = (
@@ -148,6 +149,10 @@ class TradeList:
         if index:
             raise SpecError("a trade list has no index to write; leave index out")
         write_text(Path(path), self.text())
+
+    def to_html(self, path: str | Path, *, title: str = "") -> None:
+        """Write the list's page: one self-contained HTML file, of a held list too."""
+        write_text(Path(path), page_of(self, title=title))
 
     def __len__(self) -> int:
         return len(self.table)

@@ -274,7 +274,7 @@ class CarryCost(Term):
 
     @property
     def covers(self) -> tuple[str, ...]:
-        return ("funding", "carry")
+        return ("carry",)
 
     def contribute(self, p: ProgramBuilder) -> None:
         carry = expected_carry(p)

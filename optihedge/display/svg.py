@@ -1,0 +1,100 @@
+"""Pictures inside a page: bars against bands, lines, heat maps, as SVG text without scripts or network."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+import pandas as pd
+
+from optihedge.display import compact
+
+WIDTH = 640
+_LABEL = 190  # of the width, for names
+_ROW = 30  # height of one row of bars
+
+
+def bands_svg(table: pd.DataFrame, title: str) -> str:
+    """Each row's before and after as bars in its own scale, its band as a shaded range: columns before, after, lower,
+    upper; an infinite end is open.
+    """
+    height = _ROW * len(table) + 26
+    parts = [_open(WIDTH, height, title)]
+    for place, row in enumerate(table.itertuples()):
+        ends = np.array([row.before, row.after, row.lower, row.upper, 0.0], dtype=float)
+        finite = ends[np.isfinite(ends)]
+        low, high = finite.min(), finite.max()
+        pad = 0.05 * (high - low) or 1.0
+        low, high = low - pad, high + pad
+        at = lambda v, low=low, high=high: _LABEL + (WIDTH - _LABEL - 90) * (v - low) / (high - low)  # noqa: E731
+        y = _ROW * place + 4
+        parts.append(f"<text x='{_LABEL - 8}' y='{y + 17}' class='label' text-anchor='end'>{_short(row.Index)}</text>")
+        if np.isfinite(row.lower) or np.isfinite(row.upper):
+            left, right = max(row.lower, low), min(row.upper, high)
+            width = max(at(right) - at(left), 1.5)
+            parts.append(f"<rect x='{at(left):.1f}' y='{y}' width='{width:.1f}' height='24' class='band'/>")
+        zero = at(0.0)
+        for value, top, kind in ((row.before, y + 3, "before"), (row.after, y + 13, "after")):
+            x, width = min(at(value), zero), max(abs(at(value) - zero), 1.0)
+            parts.append(f"<rect x='{x:.1f}' y='{top}' width='{width:.1f}' height='8' class='{kind}'/>")
+        parts.append(f"<line x1='{zero:.1f}' y1='{y}' x2='{zero:.1f}' y2='{y + 24}' class='axis'/>")
+        parts.append(f"<text x='{WIDTH - 4}' y='{y + 17}' class='value' text-anchor='end'>{compact(row.after)}</text>")
+    key = f"<text x='{_LABEL}' y='{height - 4}' class='key'>"
+    parts.append(f"{key}grey before, blue after, shaded: allowed; each row in its own scale</text></svg>")
+    return "".join(parts)
+
+
+def lines_svg(table: pd.DataFrame, title: str, unit: str) -> str:
+    """One line a column over a numeric index."""
+    height, left, bottom = 220, 70, 30
+    x, values = table.index.to_numpy(dtype=float), table.to_numpy(dtype=float)
+    low, high = float(min(values.min(), 0.0)), float(max(values.max(), 0.0))
+    high = high if high > low else low + 1.0
+    across = lambda v: left + (WIDTH - left - 20) * (v - x[0]) / (x[-1] - x[0])  # noqa: E731
+    up = lambda v: 10 + (height - bottom - 10) * (high - v) / (high - low)  # noqa: E731
+    parts = [_open(WIDTH, height, title)]
+    for value in (low, 0.0, high):
+        parts.append(f"<line x1='{left}' y1='{up(value):.1f}' x2='{WIDTH - 20}' y2='{up(value):.1f}' class='axis'/>")
+        parts.append(
+            f"<text x='{left - 6}' y='{up(value) + 4:.1f}' class='value' text-anchor='end'>{compact(value)}</text>"
+        )
+    for place in np.linspace(0, len(x) - 1, 5).astype(int):
+        parts.append(f"<text x='{across(x[place]):.1f}' y='{height - 10}' class='value' text-anchor='middle'>"
+                     f"{x[place]:+.0%}</text>")  # fmt: skip
+    for name, kind in zip(table.columns, ("before", "after"), strict=False):
+        points = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in zip(x, table[name].to_numpy(float), strict=True))
+        parts.append(f"<polyline points='{points}' class='line {kind}'/>")
+    parts.append(f"<text x='{left}' y='{height - 1}' class='key'>{escape(unit)}: grey before, blue after</text></svg>")
+    return "".join(parts)
+
+
+def heat_svg(table: pd.DataFrame, title: str) -> str:
+    """A cell a value, red below zero and blue above, its number in it; rows and columns labelled."""
+    cell, left, row_height = min(90, (WIDTH - 90) // max(table.shape[1], 1)), 84, 26
+    height = row_height * (len(table) + 1) + 6
+    most = float(np.abs(table.to_numpy(dtype=float)).max()) or 1.0
+    parts = [_open(WIDTH, height, title)]
+    for j, name in enumerate(table.columns):
+        x = left + cell * j + cell / 2
+        parts.append(f"<text x='{x:.0f}' y='18' class='value' text-anchor='middle'>{escape(str(name))}</text>")
+    for i, (label, row) in enumerate(zip(table.index, table.to_numpy(dtype=float), strict=True)):
+        y = row_height * (i + 1)
+        parts.append(f"<text x='{left - 6}' y='{y + 17}' class='value' text-anchor='end'>{escape(str(label))}</text>")
+        for j, value in enumerate(row):
+            kind = "gain" if value >= 0 else "loss"
+            x, opacity = left + cell * j, 0.08 + 0.62 * abs(value) / most
+            parts.append(f"<rect x='{x}' y='{y}' width='{cell - 2}' height='{row_height - 2}' class='{kind}' "
+                         f"fill-opacity='{opacity:.2f}'/>")  # fmt: skip
+            parts.append(f"<text x='{x + cell / 2:.0f}' y='{y + 17}' class='value' text-anchor='middle'>"
+                         f"{compact(value)}</text>")  # fmt: skip
+    return "".join([*parts, "</svg>"])
+
+
+def _open(width: int, height: int, title: str) -> str:
+    name = escape(title)
+    return f"<svg viewBox='0 0 {width} {height}' role='img' aria-label='{name}'><title>{name}</title>"
+
+
+def _short(text: object, most: int = 26) -> str:
+    word = str(text)
+    return escape(word if len(word) <= most else word[: most - 1] + "…")

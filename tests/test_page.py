@@ -1,0 +1,124 @@
+"""The page of a list and the index of a run: a verdict first, every text escaped, nothing fetched, numbers as told."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import optihedge as oh
+from optihedge.cli import main
+from optihedge.display.svg import bands_svg, heat_svg, lines_svg
+from optihedge.trades.page import lines_table, named_factors, page_of, tails, totals
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+class Reader(HTMLParser):
+    """Tags, their attributes, and the text of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def listed(example_folder: Path) -> oh.TradeList:
+    market = oh.read_market(example_folder)
+    model = oh.HedgeModel(name="plain", risk=oh.EwmaRisk(63), betas=oh.Beta(),
+                          objective=(oh.Variance(1e-5), oh.SpreadCost(), oh.FeeCost()),
+                          constraints=(oh.Neutral("beta:SPX", band=1e5), oh.Neutral("vega", band=5e3)))  # fmt: skip
+    return oh.trade_list(model.hedge(market, oh.read_book(example_folder / "book.csv")), book="main")
+
+
+@pytest.fixture(scope="module")
+def held(listed: oh.TradeList) -> oh.TradeList:
+    return oh.trade_list(replace(listed.hedge, model=replace(listed.hedge.model, checks={"total_notional": 1.0})))
+
+
+def test_the_verdict_comes_first_and_says_why(listed: oh.TradeList, held: oh.TradeList) -> None:
+    for made, word in ((listed, "SEND"), (held, "HELD")):
+        page = page_of(made)
+        assert page.index(f"<strong>{word}</strong>") < page.index("Trade list")
+    assert "above total_notional" in page_of(held)
+    assert 'id="csv-text"' not in page_of(held), "what is held cannot be saved as a list"
+
+
+def test_a_page_needs_nothing_else(listed: oh.TradeList, tmp_path: Path) -> None:
+    listed.to_html(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for tag, attributes in Reader(page).tags:
+        for name in ("src", "href", "action", "data"):
+            assert not str(attributes.get(name) or "").startswith(("http", "//")), (tag, attributes)
+        assert tag not in ("link", "img", "iframe", "object")
+    assert "url(" not in page and "@import" not in page
+
+
+def test_hostile_names_are_text(example_folder: Path) -> None:
+    market = oh.read_market(example_folder)
+    table = market.instruments.rename(index={"QUAL": HOSTILE}).assign(venue='"><img src=x onerror=alert(1)>')
+    market = replace(market, instruments=table, quotes=market.quotes.rename(index={"QUAL": HOSTILE}))
+    model = oh.HedgeModel(name=HOSTILE, risk=oh.EwmaRisk(63), objective=(oh.Variance(1e-5), oh.SpreadCost()))
+    made = oh.trade_list(model.hedge(market, oh.read_book(example_folder / "book.csv")), book=HOSTILE)
+    page = page_of(made)
+    assert HOSTILE not in page and "<img" not in page and "&lt;script&gt;alert(1)" in page
+    assert sum(tag == "script" for tag, _ in Reader(page).tags) == 1
+
+
+def test_totals_are_the_lines_sums_and_positions_add_up(listed: oh.TradeList) -> None:
+    lines = lines_table(listed)
+    assert lines["cost"].sum() == pytest.approx(listed.costs["trading"], abs=0.005)
+    assert np.allclose(lines["before"] + lines["quantity"], lines["after"])
+    for total in totals(lines).values():
+        assert total["cost"].sum() == pytest.approx(lines["cost"].sum())
+        assert total["lines"].sum() == len(listed)
+
+
+def test_tails_are_of_the_recorded_moves(listed: oh.TradeList) -> None:
+    table = tails(listed.hedge)
+    market, after = listed.hedge.market, listed.hedge.after
+    losses = np.sort(-(oh.scenario_pnl(market, oh.replay(market), after.index) @ after).to_numpy())[::-1]
+    worst = round(0.05 * len(losses))
+    assert table.loc["value at risk 95%", "after"] == pytest.approx(losses[worst - 1])
+    assert table.loc["expected shortfall 95%", "after"] == pytest.approx(losses[:worst].mean())
+    assert (table.loc["expected shortfall 99%"] >= table.loc["value at risk 99%"]).all()
+
+
+def test_factors_are_named_by_what_loads_on_them(listed: oh.TradeList) -> None:
+    frame = pd.DataFrame({"volatility": [1.0, 2.0]}, index=["factor 1", "specific"])
+    named = named_factors(listed.hedge, frame)
+    assert named.index[1] == "specific" and not str(named.index[0]).startswith("factor")
+    assert set(re.split(", | against ", named.index[0])) <= set(map(str, listed.hedge.risk_model.drivers))
+
+
+def test_pictures_say_what_they_show_and_hold_no_infinity(listed: oh.TradeList) -> None:
+    bands = pd.DataFrame(
+        {"before": [5.0, -3.0], "after": [1.0, 0.0], "lower": [-np.inf, -1.0], "upper": [2.0, 1.0]}, index=["a", "<b>"]
+    )
+    grid = pd.DataFrame([[1.0, -2.0], [0.0, 3.0]], index=["x", "y"], columns=["u", "v"])
+    line = pd.DataFrame({"book": [1.0, -1.0, 2.0], "both": [0.0, 0.1, 0.2]}, index=[-0.1, 0.0, 0.1])
+    for picture in (bands_svg(bands, "t"), heat_svg(grid, "t"), lines_svg(line, "t", "USD")):
+        assert picture.startswith("<svg") and picture.endswith("</svg>") and "aria-label='t'" in picture
+        assert "inf" not in picture and "nan" not in picture and "<b>" not in picture
+    assert page_of(listed).count("<svg") == page_of(listed).count("</svg>") >= 2
+
+
+def test_a_runs_index_links_the_pages_that_are_there(example_folder: Path, tmp_path: Path, capsys) -> None:
+    main(["run", "beta_hedge", "quantitative", "--send", "beta_hedge", "--data", str(example_folder), "--out",
+          str(tmp_path), "--as-of", "2016-06-30T20:00:00Z"])  # fmt: skip
+    capsys.readouterr()
+    (index,) = tmp_path.rglob("index.html")
+    links = [a["href"] for tag, a in Reader(index.read_text(encoding="utf-8")).tags if tag == "a"]
+    assert len(links) == 2 and all((index.parent / link).is_file() for link in links)
