@@ -14,6 +14,7 @@ from optihedge.market.importers.imported import FRAMES, Imported
 from optihedge.market.importers.instant import market_frames, quotes_at, with_indices
 from optihedge.market.importers.intake import Intake
 from optihedge.market.snapshot import read_market
+from optihedge.market.store.store import open_market
 
 NOW = pd.Timestamp("2026-01-17T12:00Z")
 POSITIONS = [
@@ -82,6 +83,13 @@ def test_a_second_venue_joins_with_its_own_quote_fee_funding_and_basis(recorded,
         own.sum(axis=1) == 1
     ).all()  # each perpetual on the basis of its venue alone
     assert read_book(tmp_path / "m" / "book.csv", market)["BTC-PERPETUAL"] == 25_000  # not converted a second time
+
+
+def test_what_was_imported_opens_again_from_the_store(recorded, tmp_path):
+    as_of = write_deribit(recorded("deribit_btc_2026"), tmp_path / "raw", 3, POSITIONS, ACCOUNT)
+    to, store = tmp_path / "m", tmp_path / "store"
+    assert main(["import", "deribit", str(tmp_path / "raw"), "--to", str(to), "--store", str(store)]) == 0
+    assert open_market(store, as_of).hash == read_market(to).hash
 
 
 def test_the_last_word_of_each_part_counts_and_the_oldest_dates_the_quote():

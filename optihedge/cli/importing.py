@@ -33,6 +33,7 @@ def import_(
     account: Annotated[str, typer.Option("--account", help="Name of the book that positions belong to.")] = "",
     map_: Annotated[Path | None, typer.Option("--map", help="Map of a table's columns, for source csv.")] = None,
     add: Annotated[bool, typer.Option("--add", help="Keep what an earlier import wrote there.")] = False,
+    store: Annotated[Path | None, typer.Option("--store", help="Store to record the market in as well.")] = None,
     as_of: AsOf = None,
 ) -> None:
     """Turn raw files of a venue, a broker or a vendor into a market folder with its book, units converted and named."""
@@ -66,4 +67,10 @@ def import_(
     except OptihedgeError as error:
         say(console, f"PROBLEM: {error}")
         raise typer.Exit(1) from None
+    if store is not None:
+        from optihedge.desk.record import record_folder
+        from optihedge.market.store.store import open_store
+
+        recorded = record_folder(open_store(store, create=True), to)
+        say(console, f"{store}: recorded as {recorded.market[:12]}")
     raise typer.Exit(int(bool(frames.problems)))
