@@ -1,5 +1,6 @@
 """Recorded desks through time: markets one after the other, with nothing from after them, and their events."""
 
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
@@ -138,6 +139,9 @@ def _stocks(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     closes = prices.assign(symbol=prices["symbol"].astype(str)).pivot(index="date", columns="symbol", values="close")
     events = pd.read_parquet(folder / "events_1999_2017.parquet")
     events = events.assign(symbol=events["symbol"].astype(str), flag=events["flag"].astype(str))
+    ratio = events["split_coefficient"]  # written 7.000007 for 7
+    exact = ratio.map(lambda value: float(Fraction(value).limit_denominator(100)))
+    events["split_coefficient"] = exact.where((exact / ratio - 1).abs() < 1e-4, ratio)
     closes = closes.dropna(axis=1)
     return closes, events[events["symbol"].isin(closes.columns)]
 

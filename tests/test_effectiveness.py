@@ -68,6 +68,13 @@ def test_intervals_cover_what_they_say_and_shrink_with_more_periods():
     assert np.mean(widths[240]) < 0.7 * np.mean(widths[60])
 
 
+def test_no_hedge_removes_nothing_and_has_no_slope():
+    book = np.random.default_rng(0).standard_normal(30)
+    table = Effectiveness.of(pnl(book, 0.0 * book)).table
+    assert table.at["variance removed", "value"] == table.at["R2", "value"] == table.at["cost", "value"] == 0.0
+    assert table.loc["slope"].isna().all() and np.isnan(table.at["cost per variance removed", "value"])
+
+
 def test_what_says_nothing_is_refused():
     with pytest.raises(DataError, match="give 10 or more"):
         Effectiveness.of(pnl([1.0] * 5, [0.0] * 5))

@@ -60,9 +60,9 @@ class Effectiveness:
         block = int(min(max(block, 1), size))
         rows = block_rows(size, block, draws, seed)
         now, drawn = _figures(book, hedge), _figures(book[rows], hedge[rows])
-        low, high = (np.nanquantile(np.array(list(drawn.values())), q, axis=1) for q in (0.025, 0.975))
         table = pd.DataFrame({"value": {k: float(v) for k, v in now.items()}}).rename_axis("figure")
-        table["low"], table["high"] = low, high
+        resampled = pd.DataFrame(drawn)[list(now)]
+        table["low"], table["high"] = resampled.quantile(0.025), resampled.quantile(0.975)
         offsets = pd.DataFrame(
             {"period": dollar_offset(book, hedge), "cumulative": dollar_offset(book, hedge, cumulative=True)}, pnl.index
         )
