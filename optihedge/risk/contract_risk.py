@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,11 @@ import scipy.sparse as sp
 
 from optihedge.errors import DataError
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 Array = np.ndarray
+_SHOWN = 20  # contracts of a picture
 GAMMA = "gamma"  # the source of what is of second order in the moves
 
 
@@ -78,6 +83,17 @@ class ContractRisk:
         """The N x N covariance of P&L over `periods`, base currency squared."""
         dense = self.root.T @ self.root + (self.specifics.T @ self.specifics).toarray() + np.diag(self.own**2)
         return pd.DataFrame(dense, index=self.names, columns=self.names)
+
+    def plot(self) -> Figure:
+        """Deviations of the contracts that move most, and the correlations among them."""
+        from optihedge.display import plot_risk
+
+        most = self.deviation().nlargest(_SHOWN)
+        at = self.names.get_indexer(most.index)
+        root, few = self.root[:, at], self.specifics[:, at].toarray()
+        size = np.where(most > 0, most, 1.0)
+        shared = (root.T @ root + few.T @ few + np.diag(self.own[at] ** 2)) / np.outer(size, size)
+        return plot_risk(most, pd.DataFrame(shared, most.index, most.index))
 
     def _repr_html_(self) -> str:
         from optihedge.display import page_html
