@@ -1,65 +1,77 @@
-"""Two coins' options at the same instants (deribit_btc_eth_2026) as markets of the whole venue."""
+"""Deribit's BTC and ETH options of the same instants (deribit_btc_eth_2026) as Markets with nothing from after them."""
 
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from optihedge.market.snapshot import Market
 
-COINS = ("BTC", "ETH")
+FUTURE_COST = 5.5e-4  # assumed: half spread and fee of a listed future, fraction of notional
+OPTION_FEE, FEE_CAP = 3e-4, 0.125  # the venue's: of the index, at most this part of the mark
 
 
-@lru_cache(maxsize=1)
-def _tables(folder: Path) -> tuple[dict[pd.Timestamp, pd.DataFrame], pd.DataFrame]:
-    options = pd.read_parquet(folder / "options.parquet")
-    for column in ("bid_price", "ask_price", "mark_price", "strike", "implied_volatility", "underlying_price"):
-        options[column] = options[column].astype(float)
-    return dict(iter(options.groupby("time"))), options.groupby(["time", "currency"], observed=True)[
-        "index_price"
-    ].median()
+@lru_cache(maxsize=2)
+def _coins(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return pd.read_parquet(folder / "options.parquet"), pd.read_parquet(folder / "futures_curve_derived.parquet")
 
 
+@lru_cache(maxsize=2)
 def coin_times(folder: Path) -> list[pd.Timestamp]:
-    """The instants of the snapshots, in order."""
-    return sorted(_tables(folder)[0])
+    """One snapshot a day, the one nearest 16:00 UTC."""
+    times = pd.Series(sorted(_coins(folder)[0]["time"].unique()))
+    away = (times - times.dt.normalize() - pd.Timedelta(hours=16)).abs()
+    return list(times[away.groupby(times.dt.normalize()).idxmin()])
 
 
-def coin_levels(folder: Path) -> pd.DataFrame:
-    """Index of BTC and ETH by snapshot."""
-    return _tables(folder)[1].unstack("currency")[list(COINS)].astype(float)
+@lru_cache(maxsize=2)
+def coin_history(folder: Path) -> pd.DataFrame:
+    """Index prices of both coins by snapshot, one a day."""
+    options = _coins(folder)[0]
+    daily = options[options["time"].isin(coin_times(folder))]
+    return daily.groupby(["time", "currency"], observed=True)["index_price"].median().unstack()
 
 
-def coin_market(folder: Path, time: pd.Timestamp, history: pd.DataFrame | None = None) -> Market:
-    """The options, indices and coins of one snapshot in USD, with the indices so far as history (where given)."""
-    rows = _tables(folder)[0][time]
-    rows = rows[(rows["expiry"] > time) & (rows["underlying_price"] > 0) & (rows["implied_volatility"] > 0)]
-    coin = rows["currency"].astype(str)
-    fee = 0.0003
-    instruments = pd.concat([
+def coin_market(folder: Path, time: pd.Timestamp, coins: tuple[str, ...] = ("BTC", "ETH")) -> Market:
+    """Options at their mids (the mark lies outside the quotes in a tenth of BTC's rows) and listed futures, in USD.
+
+    Marks of one-sided quotes are the venue's. An option's forward is its row's; futures trade at their derived mark.
+    """
+    options, futures = (f[(f["time"] == time) & f["currency"].isin(coins)] for f in _coins(folder))
+    options = options[(options["expiry"] > time) & (options["implied_volatility"] > 0) & (options["mark_price"] > 0)]
+    futures = futures[futures["expiry"] > time]
+    history = coin_history(folder)[list(coins)].loc[:time]
+    table = pd.concat([
         pd.DataFrame({
-            "instrument": rows["instrument_name"].astype(str), "type": "inverse_option", "underlying": coin,
-            "currency": "USD", "expiry": rows["expiry"], "strike": rows["strike"],
-            "right": rows["option_type"].astype(str).str[0].str.upper(), "fee": fee, "fee_cap": 0.125, "lot": 0.1,
+            "instrument": options["instrument_name"].astype(str), "type": "inverse_option", "multiplier": 1.0,
+            "underlying": options["currency"].astype(str), "expiry": options["expiry"], "strike": options["strike"],
+            "right": np.where(options["option_type"] == "call", "C", "P"), "fee": OPTION_FEE, "fee_cap": FEE_CAP,
+            "lot": np.where(options["currency"] == "BTC", 0.1, 1.0),
         }),
         pd.DataFrame({
-            "instrument": [f"{c}-INDEX" for c in COINS] + [*COINS, "USD"], "type": ["index"] * 2 + ["cash"] * 3,
-            "underlying": [*COINS, *COINS, "USD"], "currency": ["USD", "USD", *COINS, "USD"],
+            "instrument": futures["instrument_name"].astype(str), "type": "inverse_future", "fee": FUTURE_COST,
+            "multiplier": 1.0, "underlying": futures["currency"].astype(str), "expiry": futures["expiry"], "lot": 10.0,
         }),
+        pd.DataFrame({"instrument": [f"{c}-INDEX" for c in coins], "type": "index", "underlying": list(coins)}),
+    ], ignore_index=True).assign(currency="USD")  # fmt: skip
+    both = options["bid_price"].notna() & options["ask_price"].notna()
+    mid = ((options["bid_price"] + options["ask_price"]) / 2).where(both, options["mark_price"])
+    future = futures["mark_price"]
+    quotes = pd.concat([
+        pd.DataFrame({
+            "instrument": options["instrument_name"].astype(str), "bid": options["bid_price"],
+            "ask": options["ask_price"], "mark": mid, "vol": options["implied_volatility"],
+            "underlying_price": options["underlying_price"],
+        }),
+        pd.DataFrame({
+            "instrument": futures["instrument_name"].astype(str), "bid": future, "ask": future, "mark": future,
+            "underlying_price": futures["index_price"],
+        }),
+        pd.DataFrame({"instrument": [f"{c}-INDEX" for c in coins], "mark": history.iloc[-1].to_numpy()}),
     ], ignore_index=True)  # fmt: skip
-    instruments["venue"] = "deribit"
-    quotes = pd.DataFrame({
-        "instrument": rows["instrument_name"].astype(str), "bid": rows["bid_price"], "ask": rows["ask_price"],
-        "mark": rows["mark_price"], "vol": rows["implied_volatility"], "underlying_price": rows["underlying_price"],
-    })  # fmt: skip
-    outside = (quotes["mark"] > quotes["ask"]) | (quotes["mark"] < quotes["bid"])
-    quotes.loc[outside, "mark"] = float("nan")
-    level = coin_levels(folder).loc[time]
-    quotes = pd.concat([quotes, pd.DataFrame({"instrument": [f"{c}-INDEX" for c in COINS], "mark": level.to_numpy()})])
-    quotes["bid"], quotes["ask"] = quotes["bid"].astype(float), quotes["ask"].astype(float)
-    drivers = pd.DataFrame({"driver": COINS, "kind": "price", "currency": "USD", "periods_per_year": 365.0})
-    past = None if history is None else history[history.index <= time]
+    drivers = pd.DataFrame({"driver": coins, "kind": "price", "underlying": coins, "currency": "USD", "market": True})
     return Market(
-        instruments=instruments, quotes=quotes, drivers=drivers, history=past, base_currency="USD", as_of=time,
-        on_missing="freeze",
+        table, quotes, "USD", drivers=drivers.assign(periods_per_year=365.0), history=history, as_of=time,
+        on_missing="freeze", max_crossed=1.0,
     )  # fmt: skip

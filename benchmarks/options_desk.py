@@ -1,0 +1,173 @@
+"""The shipped `optimal_hedge` against what desks do, on recorded chains: next day, walks, day one, time.
+
+    OPTIHEDGE_DATA=... python benchmarks/options_desk.py spx|deribit|coins|walks_spx|walks_btc|walks_eth|both|day_one|time [every]
+
+`every` takes each n-th day (1: all). The model is used as `load_model` gives it; only the hedges offered are named:
+the index (or a listed future) and 20 other options. P&L is at mids, in units of the book's gross vega; cost is half
+spreads and fees. Deviation is the uncentred root mean square; ratios are geometric means over shapes of books;
+intervals are from resampling whole days. Peers:
+
+  delta         the index or future alone             delta, vega   with the option of largest vega
+  cheapest      the cheapest combination of all that brings delta and vega to zero
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
+
+from option_books import SHAPES, Desk, cost_ratio, deviation_ratio, draw_book, interval, liquid, ratio_at_cost, rms  # noqa: E402
+from recorded_coins import coin_market, coin_times  # noqa: E402
+from recorded_markets import deribit_market, deribit_snapshots, spx_days, spx_market  # noqa: E402
+
+import optihedge as oh  # noqa: E402
+from optihedge.market.pnl import contract_pnl  # noqa: E402
+
+DATA = Path(os.environ.get("OPTIHEDGE_DATA", ROOT.parent / "shared" / "data"))
+FACTORS = (0.15, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 4.0)  # of the shipped price of volatility: the frontier
+MODEL = oh.load_model("optimal_hedge")
+
+
+@dataclass(frozen=True)
+class Venue:
+    """What a benchmark needs of a venue: markets by day, the linear hedge of an underlying, what is liquid."""
+
+    underlying: str
+    linear: object  # market -> name
+    deltas: tuple[float, float] = (0.05, 0.60)
+    lives: tuple[float, float] = (7.0, 120.0)
+
+
+def nearest_future(coin: str):
+    """The listed future of the coin with the longest life below 200 days and above a week."""
+
+    def name(market: oh.Market) -> str:
+        table = market.instruments
+        life = (table["expiry"] - market.as_of).dt.total_seconds() / 86400
+        mine = (table["type"] == "inverse_future") & (table["underlying"] == coin) & (life > 20) & (life < 200)
+        return str(life[mine].idxmax())
+
+    return name
+
+
+SPX = Venue("SPX", lambda market: "SPX")
+DERIBIT = Venue("BTC", lambda market: "BTC-PERPETUAL")
+COINS = {coin: Venue(coin, nearest_future(coin)) for coin in ("BTC", "ETH")}
+
+
+def fitted(market: oh.Market) -> oh.HedgeModel:
+    """The shipped model with its own risk learnt once for all books of this market."""
+    periods = market.periods_per_year / (252 if market.periods_per_year < 300 else 365)
+    return replace(MODEL, risk=MODEL.risk.fit(market, periods).risk_)
+
+
+def frontier(model: oh.HedgeModel, market: oh.Market, book: pd.Series, hedges: list[str], factors=FACTORS) -> dict:
+    """Trades (array over hedges) and forecast deviation by multiple of the shipped price."""
+    asked = replace(model, universe=hedges)
+    found = {}
+    for factor, hedge in zip(factors, asked.frontier(market, book, list(factors)), strict=True):
+        trades = hedge.trades.reindex(hedges).fillna(0.0).to_numpy()
+        found[f"x{factor:g}"] = (trades, float(np.sqrt(hedge.risk.loc["variance", "after"])))
+    return found
+
+
+def next_day(venue: Venue, pairs, seed: int = 11, shapes=SHAPES, factors=FACTORS) -> pd.DataFrame:
+    """One row per book: pnl, cost and forecast of every hedge, over gross vega. pairs: of markets."""
+    rows = []
+    for market, after in pairs:
+        earned = contract_pnl(market, after)
+        alive = liquid(market, earned.index[earned.notna()], venue.underlying, *venue.deltas, venue.lives)
+        if len(alive) < 70:
+            continue
+        model, spot = fitted(market), float(market.levels[venue.underlying])
+        for i, shape in enumerate(shapes):
+            rng = np.random.default_rng([int(market.as_of.timestamp()) // 3600, i, seed])
+            book = draw_book(market, alive, shape, rng, spot)
+            others = list(rng.choice(alive.difference(book.index), 20, replace=False))
+            hedges = [venue.linear(market), *others]
+            desk, e = Desk.of(market, hedges), earned[hedges].to_numpy()
+            greeks = market.exposures.loc[book.index, ["delta", "vega"]]
+            delta, vega = (float(book @ greeks[name]) for name in greeks)
+            unit, own = float(book.abs() @ greeks["vega"]), float(book @ earned[book.index])
+            trades = {
+                "delta": desk.delta_hedge(delta), "delta, vega": desk.delta_vega_hedge(delta, vega),
+                "cheapest": desk.cheapest(delta, vega),
+            }  # fmt: skip
+            row: dict = {("day", ""): market.as_of.date(), ("shape", ""): shape, ("legs", ""): len(book)}
+            for name, t in trades.items():
+                row["pnl", name], row["cost", name] = (own + t @ e) / unit, np.abs(t) @ desk.cost / unit
+            for name, (t, sigma) in frontier(model, market, book, hedges, factors).items():
+                row["pnl", name], row["cost", name] = (own + t @ e) / unit, np.abs(t) @ desk.cost / unit
+                row["sigma", name] = sigma / unit
+            rows.append(row)
+    return pd.DataFrame(rows).pipe(lambda t: t.set_axis(pd.MultiIndex.from_tuples(t.columns), axis=1))
+
+
+def tell(table: pd.DataFrame, title: str) -> None:
+    """Ratios with intervals, shape by shape, and the forecast's honesty."""
+    names = [name for name in table["pnl"].columns if name.startswith("x")]
+    print(f"\n### {title}: {len(table)} books, {table['day', ''].nunique()} days\n")
+    print("| hedge | deviation / delta's | cost | realised / forecast (rms) |\n|---|--:|--:|--:|")
+    for name in table["pnl"].columns:
+        z = f"{rms(table['pnl', name] / table['sigma', name]):.2f}" if name in names else ""
+        print(f"| {name} | {deviation_ratio(table, name, 'delta'):.3f} | {table['cost', name].mean():.4f} | {z} |")
+    print("\n| comparison | ratio | 95 % interval, by day |\n|---|--:|--:|")
+    for peer in ("delta", "delta, vega", "cheapest"):
+        for what, figure in (("deviation", deviation_ratio), ("cost", cost_ratio)):
+            middle, low, high = interval(table, lambda t, f=figure, p=peer: f(t, "x1", p))
+            print(f"| x1 / {peer}: {what} | {middle:.2f} | {low:.2f} to {high:.2f} |")
+        if peer != "delta":
+            middle, low, high = interval(table, lambda t, p=peer: ratio_at_cost(t, names, p))
+            print(f"| at the cost of {peer}, shape by shape: deviation | {middle:.2f} | {low:.2f} to {high:.2f} |")
+    by = {s: rms(g["pnl", "x1"]) / rms(g["pnl", "delta"]) for s, g in table.groupby(("shape", ""))}
+    print("\nx1 over delta by shape: " + ", ".join(f"{s} {v:.2f}" for s, v in by.items()), flush=True)
+
+
+def spx_pairs(every: int, **given):
+    """Consecutive closes as markets."""
+    folder = DATA / "spx_options_2019"
+    markets: dict = {}
+    for day, after in list(pairwise(spx_days(folder)))[::every]:
+        for one in (day, after):
+            markets.setdefault(one, spx_market(folder, one, max_days=125, **given))
+        yield markets.pop(day), markets[after]
+
+
+def coin_pairs(every: int, coins=("BTC", "ETH")):
+    """Consecutive days of the two coins, at most 30 hours apart."""
+    folder = DATA / "deribit_btc_eth_2026"
+    for time_, after in list(pairwise(coin_times(folder)))[::every]:
+        if after - time_ < pd.Timedelta("30h"):
+            yield coin_market(folder, time_, coins), coin_market(folder, after, coins)
+
+
+def run(what: str, every: int) -> None:
+    """One of the parts that the module names."""
+    if what == "spx":
+        tell(next_day(SPX, spx_pairs(every)), "SPX, next day")
+    elif what == "deribit":
+        folder = DATA / "deribit_btc_2026"
+        pairs = [(deribit_market(folder, a), deribit_market(folder, b)) for a, b in pairwise(deribit_snapshots(folder))]
+        tell(pd.concat([next_day(DERIBIT, pairs, seed) for seed in range(3)], ignore_index=True), "Deribit BTC, 7 days")
+    elif what == "coins":
+        pairs = list(coin_pairs(every))
+        for coin, venue in COINS.items():
+            tell(next_day(venue, pairs), f"{coin} 2026, next day")
+    else:
+        raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    began = time.process_time()
+    run(sys.argv[1] if len(sys.argv) > 1 else "", int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    print(f"\n{time.process_time() - began:.0f} CPU-s")
