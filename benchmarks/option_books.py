@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,33 +121,59 @@ def rms(values: Array) -> float:
     return float(np.sqrt(np.mean(np.asarray(values, dtype=float) ** 2)))
 
 
-def deviation_ratio(table: pd.DataFrame, ours: str, peer: str) -> float:
-    """Geometric mean over shapes of rms(ours) / rms(peer); columns (pnl, hedge), shape."""
-    logs = [np.log(rms(g["pnl", ours]) / rms(g["pnl", peer])) for _, g in table.groupby(("shape", ""))]
-    return float(np.exp(np.mean(logs)))
+@dataclass(frozen=True, eq=False)
+class Results:
+    """P&L and cost by hedge (B books each), and the books' shapes and days."""
+
+    pnl: dict[str, Array]
+    cost: dict[str, Array]
+    shape: Array
+    day: Array
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> Results:
+        """Of a table with columns (pnl, hedge), (cost, hedge), shape, day."""
+        pnl, cost = (
+            {name: table[kind, name].to_numpy(dtype=float) for name in table[kind]} for kind in ("pnl", "cost")
+        )
+        return cls(pnl, cost, table["shape", ""].to_numpy(), table["day", ""].to_numpy())
+
+    def take(self, books: Array) -> Results:
+        """Of these books."""
+        some = lambda parts: {name: values[books] for name, values in parts.items()}  # noqa: E731
+        return Results(some(self.pnl), some(self.cost), self.shape[books], self.day[books])
+
+    def by_shape(self) -> list[Array]:
+        """Positions of each shape's books."""
+        return [np.flatnonzero(self.shape == shape) for shape in np.unique(self.shape)]
 
 
-def cost_ratio(table: pd.DataFrame, ours: str, peer: str) -> float:
+def deviation_ratio(r: Results, ours: str, peer: str) -> float:
+    """Geometric mean over shapes of rms(ours) / rms(peer)."""
+    return float(np.exp(np.mean([np.log(rms(r.pnl[ours][at]) / rms(r.pnl[peer][at])) for at in r.by_shape()])))
+
+
+def cost_ratio(r: Results, ours: str, peer: str) -> float:
     """Mean cost of ours over the peer's."""
-    return float(table["cost", ours].mean() / table["cost", peer].mean())
+    return float(r.cost[ours].mean() / r.cost[peer].mean())
 
 
-def ratio_at_cost(table: pd.DataFrame, frontier: list[str], peer: str) -> float:
+def ratio_at_cost(r: Results, frontier: list[str], peer: str) -> float:
     """As `deviation_ratio`, with ours interpolated along the frontier (log deviation in cost) to the peer's cost."""
     logs = []
-    for _, group in table.groupby(("shape", "")):
-        cost = [group["cost", name].mean() for name in frontier]
-        logs.append(np.interp(group["cost", peer].mean(), cost, [np.log(rms(group["pnl", name])) for name in frontier])
-                    - np.log(rms(group["pnl", peer])))  # fmt: skip
+    for at in r.by_shape():
+        cost = [r.cost[name][at].mean() for name in frontier]
+        size = [np.log(rms(r.pnl[name][at])) for name in frontier]
+        logs.append(np.interp(r.cost[peer][at].mean(), cost, size) - np.log(rms(r.pnl[peer][at])))
     return float(np.exp(np.mean(logs)))
 
 
-def interval(table: pd.DataFrame, figure, draws: int = 500) -> tuple[float, float, float]:
-    """figure(table), and a 95 % interval from resampling whole days (column day)."""
-    by_day = [group.index.to_numpy() for _, group in table.groupby(("day", ""))]
+def interval(r: Results, figure: Callable[[Results], float], draws: int = 400) -> tuple[float, float, float]:
+    """The figure, and a 95 % interval from resampling whole days."""
+    by_day = [np.flatnonzero(r.day == day) for day in np.unique(r.day)]
     rng = np.random.default_rng(0)
-    drawn = []
-    for _ in range(draws):
-        chosen = np.concatenate([by_day[i] for i in rng.integers(0, len(by_day), len(by_day))])
-        drawn.append(figure(table.loc[chosen].reset_index(drop=True)))
-    return (figure(table), *map(float, np.nanquantile(drawn, [0.025, 0.975])))
+    drawn = [
+        figure(r.take(np.concatenate([by_day[i] for i in rng.integers(0, len(by_day), len(by_day))])))
+        for _ in range(draws)
+    ]
+    return (figure(r), *map(float, np.nanquantile(drawn, [0.025, 0.975])))

@@ -26,7 +26,18 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
-from option_books import SHAPES, Desk, cost_ratio, deviation_ratio, draw_book, interval, liquid, ratio_at_cost, rms  # noqa: E402
+from option_books import (
+    SHAPES,
+    Desk,
+    Results,
+    cost_ratio,
+    deviation_ratio,
+    draw_book,
+    interval,
+    liquid,
+    ratio_at_cost,
+    rms,
+)  # noqa: E402
 from recorded_coins import coin_market, coin_times  # noqa: E402
 from recorded_markets import deribit_market, deribit_snapshots, spx_days, spx_market  # noqa: E402
 
@@ -115,19 +126,19 @@ def next_day(venue: Venue, pairs, seed: int = 11, shapes=SHAPES, factors=FACTORS
 
 def tell(table: pd.DataFrame, title: str) -> None:
     """Ratios with intervals, shape by shape, and the forecast's honesty."""
-    names = [name for name in table["pnl"].columns if name.startswith("x")]
+    names, r = [name for name in table["pnl"].columns if name.startswith("x")], Results.of(table)
     print(f"\n### {title}: {len(table)} books, {table['day', ''].nunique()} days\n")
     print("| hedge | deviation / delta's | cost | realised / forecast (rms) |\n|---|--:|--:|--:|")
     for name in table["pnl"].columns:
         z = f"{rms(table['pnl', name] / table['sigma', name]):.2f}" if name in names else ""
-        print(f"| {name} | {deviation_ratio(table, name, 'delta'):.3f} | {table['cost', name].mean():.4f} | {z} |")
+        print(f"| {name} | {deviation_ratio(r, name, 'delta'):.3f} | {table['cost', name].mean():.4f} | {z} |")
     print("\n| comparison | ratio | 95 % interval, by day |\n|---|--:|--:|")
     for peer in ("delta", "delta, vega", "cheapest"):
         for what, figure in (("deviation", deviation_ratio), ("cost", cost_ratio)):
-            middle, low, high = interval(table, lambda t, f=figure, p=peer: f(t, "x1", p))
+            middle, low, high = interval(r, lambda t, f=figure, p=peer: f(t, "x1", p))
             print(f"| x1 / {peer}: {what} | {middle:.2f} | {low:.2f} to {high:.2f} |")
         if peer != "delta":
-            middle, low, high = interval(table, lambda t, p=peer: ratio_at_cost(t, names, p))
+            middle, low, high = interval(r, lambda t, p=peer: ratio_at_cost(t, names, p))
             print(f"| at the cost of {peer}, shape by shape: deviation | {middle:.2f} | {low:.2f} to {high:.2f} |")
     by = {s: rms(g["pnl", "x1"]) / rms(g["pnl", "delta"]) for s, g in table.groupby(("shape", ""))}
     print("\nx1 over delta by shape: " + ", ".join(f"{s} {v:.2f}" for s, v in by.items()), flush=True)

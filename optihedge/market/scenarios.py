@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from optihedge.errors import DataError
 from optihedge.frames import nearest
 from optihedge.market.drivers import RETURNS
+from optihedge.market.exposures import Sensitivities
 from optihedge.market.instruments import annual_funding
 from optihedge.market.normal import normal_cdf
 from optihedge.market.premium import EarlyPremium
 from optihedge.market.snapshot import Market
+from optihedge.market.taylor import taken, taylor_pnl, with_own_greeks
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
@@ -73,11 +75,12 @@ def replay(market: Market, rows: int | None = None) -> pd.DataFrame:
 def scenario_pnl(market: Market, shocks: pd.DataFrame, names: Iterable[str] | None = None) -> pd.DataFrame:
     """P&L of one contract of each instrument (of `names`) in every scenario: S x N, base currency.
 
-    A vol is held for the strike. As time passes, options keep their vol and rate, ln(F/S) of what has an expiry shrinks
-    in proportion to its time, and perpetuals pay funding on today's notional. An option whose mark is not the price at
-    its vol keeps the difference, fading with its time. An American option's premium over Black is read from a table by
-    spot and vol (`market.premium`); shocks of rate, and of a stock's basis, leave the premium. Raises DataError for a
-    shock or contract it does not know.
+    A contract of which the desk gives a Greek is valued by its Greeks, to second order (see `taylor_pnl`), never as the
+    vanilla that its fields describe. A vol is held for the strike. As time passes, options keep their vol and rate,
+    ln(F/S) of what has an expiry shrinks in proportion to its time, and perpetuals pay funding on today's notional. An
+    option whose mark is not the price at its vol keeps the difference, fading with its time. An American option's
+    premium over Black is read from a table by spot and vol (`market.premium`); shocks of rate, and of a stock's basis,
+    leave the premium. Raises DataError for a shock or contract it does not know.
     """
     chosen = market.names if names is None else pd.Index([names] if isinstance(names, str) else names)
     at = market.names.get_indexer(chosen)
@@ -86,11 +89,15 @@ def scenario_pnl(market: Market, shocks: pd.DataFrame, names: Iterable[str] | No
         close = nearest(unknown, market.names)
         raise DataError(f"scenarios: {unknown} is not in the market{close}; add it to instruments and quotes")
     book = _Revaluation(market, at)
+    own = np.flatnonzero(with_own_greeks(market.own_exposures, len(market.names))[at])
+    greeks = taken(market.sensitivities, at[own])
     pnl, clock = np.empty((len(shocks), len(at))), book.clock(0.0)
     for rows, shift in _shifts(market, shocks, at):
         if shift.days != clock.days:
             clock = book.clock(shift.days)
         pnl[rows] = book.pnl(shift, clock)
+        if own.size:
+            pnl[np.ix_(rows, own)] = _by_greeks(market, greeks, at, own, shift)
     return pd.DataFrame(pnl, index=shocks.index, columns=chosen, copy=False)
 
 
@@ -248,6 +255,16 @@ def _spot_drivers(drivers: pd.DataFrame, scope: str) -> Positions:
         close = nearest(scope, drivers["underlying"].unique())
         raise DataError(f"scenarios: spot:{scope}: no price driver of {scope}{close}; rename the column")
     return found
+
+
+def _by_greeks(market: Market, s: Sensitivities, at: Positions, own: Positions, shift: _Shift) -> Floats:
+    """P&L of the contracts at[own] by their Greeks; what the desk says of vol counts for theirs too."""
+    c = market.contracts.take(at[own])
+    dated = np.where(np.isfinite(c.years), c.years, _MONTH)
+    level, slope = smile_shape(np.where(c.option, c.strike, c.spot), np.where(c.option, c.forward, c.spot), dated)
+    vol = _at(shift.vol, own) + level * _at(shift.term, own) + slope * _at(shift.skew, own)
+    gain = taylor_pnl(s, _at(shift.growth, own) - 1, vol, _at(shift.rate, own), _at(shift.basis, own), shift.days)
+    return (gain + s.value) * _at(shift.fx_growth, own) - s.value
 
 
 # ---- revaluation ---------------------------------------------------------------------------------------------------
