@@ -1,6 +1,8 @@
 """The shipped `optimal_hedge` against what desks do, on recorded chains: next day, walks, day one, time.
 
-    OPTIHEDGE_DATA=... python benchmarks/options_desk.py spx|deribit|coins|walks_spx|walks_btc|walks_eth|both|day_one|time [every]
+    OPTIHEDGE_DATA=... python benchmarks/options_desk.py PART [every]
+
+PARTS: spx, deribit, coins (next day); walks_spx, walks_BTC, walks_ETH; both (coins in one book); day_one; time.
 
 `every` takes each n-th day (1: all). The model is used as `load_model` gives it; only the hedges offered are named:
 the index (or a listed future) and 20 other options. P&L is at mids, in units of the book's gross vega; cost is half
@@ -26,18 +28,8 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
-from option_books import (
-    SHAPES,
-    Desk,
-    Results,
-    cost_ratio,
-    deviation_ratio,
-    draw_book,
-    interval,
-    liquid,
-    ratio_at_cost,
-    rms,
-)  # noqa: E402
+from option_books import SHAPES, Desk, Results, cost_ratio, deviation_ratio, draw_book  # noqa: E402
+from option_books import interval, liquid, ratio_at_cost, rms  # noqa: E402
 from recorded_coins import coin_market, coin_times  # noqa: E402
 from recorded_markets import deribit_market, deribit_snapshots, spx_days, spx_market  # noqa: E402
 

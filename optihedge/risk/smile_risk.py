@@ -82,12 +82,7 @@ class SmileRisk(ContractRiskEstimator):
 
     def fit(self, market: Market, periods: float = 1.0) -> Self:
         """Learn the risk of every contract of the market over `periods`. Raises DataError, SpecError."""
-        prior = self._checked()
-        given = self.history if self.history is not None else getattr(market, "smile", None)
-        past = SmileTable.of(given, market.as_of)
-        states = [smile_state(market, name) for name in chain_underlyings(market)]
-        prices = _Prices.of(market, states, self.prices, self.weight)
-        words = _Words.of(states, prices, past, prior, self.weight)
+        prior, past, states, prices, words = self._read(market)
         linear, rest, sparse_rest, lost = self._revalued(market, words, past, periods)
         root, specifics, sources, specific_sources = _linear_rows(market, words, prices, linear, prior.across, periods)
         basis = _basis(market, words, prices, prior.basis, periods)
@@ -107,6 +102,29 @@ class SmileRisk(ContractRiskEstimator):
         )
         return self
 
+    def shocks(self, market: Market, periods: float = 1.0) -> pd.DataFrame:
+        """The moves drawn for this market over `periods`, in the words of scenarios: draws x (spot:U, vol:U, ..., days).
+
+        Raises SpecError for more underlyings than the draws can tell apart.
+        """
+        _, past, _, _, words = self._read(market)
+        count = len(words.names)
+        if 8 * count >= self.draws:
+            raise SpecError(f"SmileRisk: {self.draws} draws for {count} underlyings; give more than {8 * count} draws")
+        if not count:
+            raise SpecError("SmileRisk: the market has no option with a vol; its moves are not drawn")
+        return words.drawn(np.arange(count), self.draws, self.seed, self._tails(past), market, periods)[0]
+
+    def _read(self, market: Market) -> tuple[SmilePrior, SmileTable, list[SmileState], _Prices, _Words]:
+        prior = self._checked()
+        past = SmileTable.of(self.history if self.history is not None else market.smile, market.as_of)
+        states = [smile_state(market, name) for name in chain_underlyings(market)]
+        prices = _Prices.of(market, states, self.prices, self.weight)
+        return prior, past, states, prices, _Words.of(states, prices, past, prior, self.weight)
+
+    def _tails(self, past: SmileTable) -> float | tuple[float, ...] | None:
+        return past.radii() if isinstance(self.tails, str) else self.tails
+
     def _checked(self) -> SmilePrior:
         if not self.weight > 0 or self.draws < 20 or self.draws % 2:
             raise SpecError(
@@ -123,7 +141,7 @@ class SmileRisk(ContractRiskEstimator):
         """Coefficients of the linear part (4U x N), rows of the rest (dense, sparse), variance that was lost (N)."""
         count, size = len(words.names), len(market.names)
         coefficients, lost = np.zeros((4 * count, size)), np.zeros(size)
-        tails = past.radii() if isinstance(self.tails, str) else self.tails
+        tails = self._tails(past)
         blocks = []
         for first in range(0, count, _TOGETHER):
             chosen = np.arange(first, min(first + _TOGETHER, count))
