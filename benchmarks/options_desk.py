@@ -28,8 +28,8 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
-from option_books import SHAPES, Desk, Results, cost_ratio, deviation_ratio, draw_book  # noqa: E402
-from option_books import interval, liquid, ratio_at_cost, rms  # noqa: E402
+import option_books as ob  # noqa: E402
+from option_books import SHAPES, Desk, Results, rms  # noqa: E402
 from recorded_coins import coin_market, coin_times  # noqa: E402
 from recorded_markets import deribit_market, deribit_snapshots, spx_days, spx_market  # noqa: E402
 
@@ -89,13 +89,13 @@ def next_day(venue: Venue, pairs, seed: int = 11, shapes=SHAPES, factors=FACTORS
     rows = []
     for market, after in pairs:
         earned = contract_pnl(market, after)
-        alive = liquid(market, earned.index[earned.notna()], venue.underlying, *venue.deltas, venue.lives)
+        alive = ob.liquid(market, earned.index[earned.notna()], venue.underlying, *venue.deltas, venue.lives)
         if len(alive) < 70:
             continue
         model, spot = fitted(market), float(market.levels[venue.underlying])
         for i, shape in enumerate(shapes):
             rng = np.random.default_rng([int(market.as_of.timestamp()) // 3600, i, seed])
-            book = draw_book(market, alive, shape, rng, spot)
+            book = ob.draw_book(market, alive, shape, rng, spot)
             others = list(rng.choice(alive.difference(book.index), 20, replace=False))
             hedges = [venue.linear(market), *others]
             desk, e = Desk.of(market, hedges), earned[hedges].to_numpy()
@@ -123,14 +123,14 @@ def tell(table: pd.DataFrame, title: str) -> None:
     print("| hedge | deviation / delta's | cost | realised / forecast (rms) |\n|---|--:|--:|--:|")
     for name in table["pnl"].columns:
         z = f"{rms(table['pnl', name] / table['sigma', name]):.2f}" if name in names else ""
-        print(f"| {name} | {deviation_ratio(r, name, 'delta'):.3f} | {table['cost', name].mean():.4f} | {z} |")
+        print(f"| {name} | {ob.deviation_ratio(r, name, 'delta'):.3f} | {table['cost', name].mean():.4f} | {z} |")
     print("\n| comparison | ratio | 95 % interval, by day |\n|---|--:|--:|")
     for peer in ("delta", "delta, vega", "cheapest"):
-        for what, figure in (("deviation", deviation_ratio), ("cost", cost_ratio)):
-            middle, low, high = interval(r, lambda t, f=figure, p=peer: f(t, "x1", p))
+        for what, figure in (("deviation", ob.deviation_ratio), ("cost", ob.cost_ratio)):
+            middle, low, high = ob.interval(r, lambda t, f=figure, p=peer: f(t, "x1", p))
             print(f"| x1 / {peer}: {what} | {middle:.2f} | {low:.2f} to {high:.2f} |")
         if peer != "delta":
-            middle, low, high = interval(r, lambda t, p=peer: ratio_at_cost(t, names, p))
+            middle, low, high = ob.interval(r, lambda t, p=peer: ob.ratio_at_cost(t, names, p))
             print(f"| at the cost of {peer}, shape by shape: deviation | {middle:.2f} | {low:.2f} to {high:.2f} |")
     by = {s: rms(g["pnl", "x1"]) / rms(g["pnl", "delta"]) for s, g in table.groupby(("shape", ""))}
     print("\nx1 over delta by shape: " + ", ".join(f"{s} {v:.2f}" for s, v in by.items()), flush=True)

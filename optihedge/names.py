@@ -172,6 +172,14 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
         "optihedge.risk.smile_law": ("SmilePrior",),
         "optihedge.risk.smile_risk": ("SmileRisk",),
         "optihedge.risk.smile_table": ("smile_rows",),
+        "optihedge.risk.sources": (
+            "Frame",
+            "Grid",
+            "Replay",
+            "SmileDraws",
+            "Stresses",
+            "scenario_table",
+        ),
     },
     "options": {
         "optihedge.market.american": (

@@ -23,11 +23,11 @@ from optihedge.program.solvers import solver_named
 _TYPES = {  # names of this library's own classes, by the table that may hold them
     "objective": (
         "Variance", "Volatility", "SpreadCost", "FeeCost", "ImpactCost", "DepthCost", "HoldingCost", "CarryCost",
-        "ExpectedReturn", "Tracking",
+        "ExpectedReturn", "Tracking", "ScenarioVariance", "Shortfall", "WorstCase",
     ),
     "constraints": (
         "Neutral", "PositionLimit", "TradeLimit", "TurnoverLimit", "GrossLimit", "ParticipationLimit",
-        "VolatilityLimit",
+        "VolatilityLimit", "Shortfall", "WorstCase",
     ),
     "risk": (
         "SampleRisk", "GivenRisk", "EwmaRisk", "FactorRisk", "StackedRisk", "AdaptiveRisk", "BetaRisk",
@@ -35,7 +35,9 @@ _TYPES = {  # names of this library's own classes, by the table that may hold th
         "SmileRisk",
     ),
     "betas": ("Beta",),
+    "scenarios": ("SmileDraws", "Replay", "Grid", "Stresses", "Frame"),
 }  # fmt: skip
+_NESTED = {"betas": "betas", "pnl": "scenarios"}  # keys inside a table that hold a class; any other holds a risk
 _SCALARS: dict[str, Any] = {
     "description": str, "horizon": str, "capital": float, "on_infeasible": str, "solver": str | tuple[str, ...],
 }  # fmt: skip
@@ -179,7 +181,7 @@ class _Reader:
             return None
         for key, value in entry.items():
             if isinstance(value, dict) and "type" in value:
-                entry[key] = self.built(f"{where}.{key}", value, "betas" if key == "betas" else "risk")
+                entry[key] = self.built(f"{where}.{key}", value, _NESTED.get(key, "risk"))
             elif isinstance(value, tuple) and value and all(isinstance(v, dict) and "type" in v for v in value):
                 entry[key] = tuple(self.built(f"{where}.{key} {i}", v, "risk") for i, v in enumerate(value, 1))
         made = self.construct(f"{where} ({kind})", cls, entry)

@@ -263,7 +263,8 @@ def _by_greeks(market: Market, s: Sensitivities, at: Positions, own: Positions, 
     dated = np.where(np.isfinite(c.years), c.years, _MONTH)
     level, slope = smile_shape(np.where(c.option, c.strike, c.spot), np.where(c.option, c.forward, c.spot), dated)
     vol = _at(shift.vol, own) + level * _at(shift.term, own) + slope * _at(shift.skew, own)
-    gain = taylor_pnl(s, _at(shift.growth, own) - 1, vol, _at(shift.rate, own), _at(shift.basis, own), shift.days)
+    returns = np.asarray(_at(shift.growth, own) - 1)
+    gain = taylor_pnl(s, returns, vol, _at(shift.rate, own), _at(shift.basis, own), shift.days)
     return (gain + s.value) * _at(shift.fx_growth, own) - s.value
 
 

@@ -52,6 +52,7 @@ class Market:
                     they replace all of an instrument's
     depth           the order book (instrument, side, price, size)
     events          what is expected (see market.events): dividends whose ex-date is after as_of, known before it
+    smile           past moves of smiles, a row a night and underlying (see `risk.smile_table`); SmileRisk reads them
     as_of           UTC instant, default the latest time seen; a bare date is the end of that day
     on_missing      "error", or "freeze": what has no fresh price keeps its last and is not traded
     max_crossed     how far a bid may exceed its ask, as a fraction of the price
@@ -69,6 +70,7 @@ class Market:
     own_loadings: pd.DataFrame | None = None
     depth: pd.DataFrame | None = None
     events: pd.DataFrame | None = None
+    smile: pd.DataFrame | None = None
     as_of: pd.Timestamp = None  # type: ignore[assignment]
     on_missing: str = "error"
     max_crossed: float = 0.0
@@ -403,14 +405,14 @@ class Market:
 
 def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) -> Market:
     """The market of a folder: market.toml, instruments, quotes and, optionally, drivers, history, exposures, loadings,
-    depth, events, each a .csv (or .parquet). `as_of` overrides the one in market.toml. Raises DataError.
+    depth, smile, events, each a .csv (or .parquet). `as_of` overrides the one in market.toml. Raises DataError.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; give the folder that holds market.toml and instruments.csv")
     settings: dict[str, Any] = read_settings(folder / "market.toml")
     tables: dict[str, pd.DataFrame | None] = {}
-    for name in ("instruments", "quotes", "drivers", "history", "exposures", "loadings", "depth", "events"):
+    for name in ("instruments", "quotes", "drivers", "history", "exposures", "loadings", "depth", "events", "smile"):
         path = find_table(folder, name)
         if path is None and name in ("instruments", "quotes"):
             raise DataError(f"{folder / name}.csv is not there; a market needs instruments.csv and quotes.csv")
@@ -426,5 +428,6 @@ def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) 
         own_loadings=tables["loadings"],
         depth=tables["depth"],
         events=tables["events"],
+        smile=tables["smile"],
         **settings,
     )

@@ -25,3 +25,9 @@ from optihedge.risk.smile import smile_noise as smile_noise
 from optihedge.risk.smile_law import SmilePrior as SmilePrior
 from optihedge.risk.smile_risk import SmileRisk as SmileRisk
 from optihedge.risk.smile_table import smile_rows as smile_rows
+from optihedge.risk.sources import Frame as Frame
+from optihedge.risk.sources import Grid as Grid
+from optihedge.risk.sources import Replay as Replay
+from optihedge.risk.sources import SmileDraws as SmileDraws
+from optihedge.risk.sources import Stresses as Stresses
+from optihedge.risk.sources import scenario_table as scenario_table

@@ -103,7 +103,7 @@ class SmileRisk(ContractRiskEstimator):
         return self
 
     def shocks(self, market: Market, periods: float = 1.0) -> pd.DataFrame:
-        """The moves drawn for this market over `periods`, in the words of scenarios: draws x (spot:U, vol:U, ..., days).
+        """The moves drawn for this market over `periods`, as scenarios' words: draws x (spot:U, vol:U, ..., days).
 
         Raises SpecError for more underlyings than the draws can tell apart.
         """
