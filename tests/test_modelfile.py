@@ -212,9 +212,9 @@ def test_a_users_class_needs_the_allow_list():
         parse_model(text.replace("test_modelfile", "nowhere"), allow=("nowhere:Own",))
 
 
-def test_five_models_ship_and_load_by_name_and_by_path():
-    assert model_names() == FIVE
-    for name in FIVE:
+def test_models_ship_and_load_by_name_and_by_path():
+    assert set(model_names()) == {*FIVE, "neutral", "stress_limited"}
+    for name in model_names():
         by_name, by_path = load_model(name), load_model(models_folder() / f"{name}.toml")
         assert by_name.fingerprint == by_path.fingerprint
         assert by_name.name == name
