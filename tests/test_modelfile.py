@@ -281,6 +281,6 @@ def test_loading_a_model_file_does_not_import_cvxpy():
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
 
 
-def test_frames_do_not_fit_into_a_file():
-    with pytest.raises(SpecError, match="no type 'Shortfall'"):
+def test_scenarios_come_from_a_source_that_is_named():
+    with pytest.raises(SpecError, match="pnl is missing"):
         parse_model('description = "x"\n[[objective]]\ntype = "Shortfall"\n')
