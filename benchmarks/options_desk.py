@@ -19,6 +19,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -68,6 +69,7 @@ DERIBIT = Venue("BTC", lambda market: "BTC-PERPETUAL")
 COINS = {coin: Venue(coin, nearest_future(coin)) for coin in ("BTC", "ETH")}
 
 
+@lru_cache(maxsize=32)
 def fitted(market: oh.Market) -> oh.HedgeModel:
     """The shipped model with its own risk learnt once for all books of this market."""
     periods = market.periods_per_year / (252 if market.periods_per_year < 300 else 365)
@@ -136,13 +138,139 @@ def tell(table: pd.DataFrame, title: str) -> None:
     print("\nx1 over delta by shape: " + ", ".join(f"{s} {v:.2f}" for s, v in by.items()), flush=True)
 
 
-def spx_pairs(every: int, **given):
+def walk(
+    venue: Venue, markets: list[oh.Market], shape: str, seed: int, factors=(1.0,), offered: int = 20
+) -> dict | None:
+    """Hedges kept and re-hedged daily over markets, through expiries; columns as `next_day`, P&L a list of days."""
+    start = markets[0]
+    quoted = start.names
+    for market in markets[1:]:
+        live = (start.instruments["expiry"].isna() | (start.instruments["expiry"] > market.as_of)).to_numpy()
+        two_sided = market.names[np.isfinite(market.trade_cost.to_numpy()).all(axis=1)]
+        quoted = quoted.intersection(two_sided.union(start.names[~live]))
+    alive = liquid_at(start, quoted, venue)
+    if len(alive) < 45 + offered:
+        return None
+    rng = np.random.default_rng([int(start.as_of.timestamp()) // 3600, seed])
+    book = ob.draw_book(start, alive, shape, rng, float(start.levels[venue.underlying]))
+    hedges = [venue.linear(start), *rng.choice(alive.difference(book.index), offered, replace=False)]
+    unit = float(book.abs() @ start.exposures["vega"][book.index])
+    names = ["delta", "cheapest", *(f"x{factor:g}" for factor in factors)]
+    held = {name: pd.Series(0.0, index=hedges) for name in names}
+    pnl: dict[str, list[float]] = {name: [] for name in names}
+    cost = dict.fromkeys(names, 0.0)
+    for market, after in pairwise(markets):
+        earned = contract_pnl(market, after)
+        own, offers = book[book.index.isin(market.names)], [name for name in hedges if name in market.names]
+        desk, greeks = Desk.of(market, offers), market.exposures
+        for name in names:
+            q = held[name][offers]
+            both = own.add(q, fill_value=0.0)
+            delta, vega = (float(both @ greeks[kind][both.index]) for kind in ("delta", "vega"))
+            if name == "delta":
+                trades = desk.delta_hedge(delta)
+            elif name == "cheapest":
+                trades = desk.cheapest(delta, vega)
+            else:
+                ((trades, _),) = frontier(fitted(market), market, both, offers, (float(name[1:]),)).values()
+            cost[name] += float(np.abs(trades) @ desk.cost) / unit
+            after_trade = q + trades
+            held[name] = after_trade
+            pnl[name].append(float(own @ earned[own.index] + after_trade @ earned[offers]) / unit)
+    row: dict = {("day", ""): start.as_of.date(), ("shape", ""): shape}
+    return row | {("pnl", n): rms(pnl[n]) for n in names} | {("cost", n): cost[n] for n in names}
+
+
+def liquid_at(market: oh.Market, names: pd.Index, venue: Venue) -> pd.Index:
+    """Names of the venue's liquid options."""
+    return ob.liquid(market, names, venue.underlying, *venue.deltas, venue.lives)
+
+
+def walks(venue: Venue, load, times: list, length: int, every: int, shapes) -> None:
+    """Walks of `length` re-hedges from every n-th day; ratios of daily deviation and of cost, by starting day."""
+    rows, known = [], {}
+    for first in range(0, len(times) - length, every):
+        days = times[first : first + length + 1]
+        if max(b - a for a, b in pairwise(days)) > pd.Timedelta("5d"):
+            continue
+        known = {day: known.get(day) or load(day) for day in days}
+        rows += [walk(venue, list(known.values()), shape, i, (0.75, 1.0)) for i, shape in enumerate(shapes)]
+    table = pd.DataFrame([row for row in rows if row is not None])
+    table.columns = pd.MultiIndex.from_tuples(table.columns)
+    r = Results.of(table)
+    print(f"\n### {venue.underlying}, {len(table)} walks of {length} re-hedges from {len(np.unique(r.day))} days\n")
+    for what, figure in (
+        ("daily deviation", ob.deviation_ratio), ("cost", ob.cost_ratio),
+    ):  # fmt: skip
+        for peer in ("delta", "cheapest"):
+            middle, low, high = ob.interval(r, lambda t, f=figure, p=peer: f(t, "x1", p))
+            print(f"| x1 / {peer}: {what} | {middle:.2f} | {low:.2f} to {high:.2f} |")
+    middle, low, high = ob.interval(r, lambda t: ob.ratio_at_cost(t, ["x0.75", "x1"], "cheapest"))
+    print(f"| at the cost of cheapest, shape by shape | {middle:.2f} | {low:.2f} to {high:.2f} |", flush=True)
+
+
+def day_one(days: int = 10) -> None:
+    """One chain, no history, as a folder that `optihedge run` reads would give it; the first closes recorded."""
+    stripped = [
+        (oh.Market(a.instruments.reset_index(), a.quotes.reset_index(), "USD", as_of=a.as_of, on_missing="freeze"), b)
+        for a, b in spx_pairs(1, first=days)
+    ]
+    tell(next_day(SPX, stripped), "SPX, day one: no history")
+
+
+def both_coins(every: int) -> None:
+    """A random book of both coins hedged with options of both, against the futures alone."""
+    rows = []
+    for market, after in coin_pairs(every):
+        earned, model = contract_pnl(market, after), fitted(market)
+        rng = np.random.default_rng(int(market.as_of.timestamp()) // 3600)
+        book, hedges, futures = pd.Series(dtype=float), [], []
+        for coin, venue in COINS.items():
+            alive = liquid_at(market, earned.index[earned.notna()], venue)
+            size = 10.0 if coin == "ETH" else 0.3  # so that both coins' vegas are of one size
+            own = ob.draw_book(market, alive, "random", rng, float(market.levels[coin])) * size
+            book, futures = pd.concat([book, own]), [*futures, venue.linear(market)]
+            hedges += list(rng.choice(alive.difference(own.index), 10, replace=False))
+        unit = float(book.abs() @ market.exposures["vega"][book.index])
+        row: dict = {("day", ""): market.as_of.date(), ("shape", ""): "random"}
+        for name, offered in (("delta", futures), ("x1", [*futures, *hedges])):
+            ((trades, _),) = frontier(model, market, book, offered, (1.0,)).values()
+            desk = Desk.of(market, offered)
+            row["pnl", name] = (float(book @ earned[book.index]) + trades @ earned[offered].to_numpy()) / unit
+            row["cost", name] = float(np.abs(trades) @ desk.cost) / unit
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    table.columns = pd.MultiIndex.from_tuples(table.columns)
+    r = Results.of(table)
+    middle, low, high = ob.interval(r, lambda t: ob.deviation_ratio(t, "x1", "delta"))
+    print(f"\n### BTC and ETH in one book, {len(table)} days\n| options of both / futures: deviation | {middle:.2f} | "
+          f"{low:.2f} to {high:.2f} |\n| cost | {ob.cost_ratio(r, 'x1', 'delta'):.2f} | |")  # fmt: skip
+
+
+def timed() -> None:
+    """All options of a close tradable: CPU seconds, and volatility and cost against 20 candidates."""
+    market = spx_market(DATA / "spx_options_2019", spx_days(DATA / "spx_options_2019")[20], max_days=125)
+    alive, rng = liquid_at(market, market.names, SPX), np.random.default_rng(0)
+    book = ob.draw_book(market, alive, "random", rng, float(market.levels["SPX"]))
+    others = list(rng.choice(alive.difference(book.index), 20, replace=False))
+    for label, universe in (("20 candidates", ["SPX", *others]), ("all", None)):
+        model = replace(MODEL, universe=universe)
+        model.hedge(market, book)
+        began = time.process_time()
+        hedge = model.hedge(market, book)
+        spent = time.process_time() - began
+        sigma = hedge.risk.loc["volatility", "after"]
+        print(f"{label}: {len(hedge.trades)} in play, {spent:.2f} CPU-s, volatility {sigma:,.0f}, "
+              f"cost {hedge.costs['trading']:,.0f}, {hedge.status}")  # fmt: skip
+
+
+def spx_pairs(every: int, first: int | None = None):
     """Consecutive closes as markets."""
     folder = DATA / "spx_options_2019"
     markets: dict = {}
-    for day, after in list(pairwise(spx_days(folder)))[::every]:
+    for day, after in list(pairwise(spx_days(folder)))[:first:every]:
         for one in (day, after):
-            markets.setdefault(one, spx_market(folder, one, max_days=125, **given))
+            markets.setdefault(one, spx_market(folder, one, max_days=125))
         yield markets.pop(day), markets[after]
 
 
@@ -166,6 +294,20 @@ def run(what: str, every: int) -> None:
         pairs = list(coin_pairs(every))
         for coin, venue in COINS.items():
             tell(next_day(venue, pairs), f"{coin} 2026, next day")
+    elif what == "walks_spx":
+        folder = DATA / "spx_options_2019"
+        load = lambda day: spx_market(folder, day, max_days=170, liquid=False)  # noqa: E731
+        walks(replace(SPX, lives=(20.0, 120.0)), load, spx_days(folder), 12, every, SHAPES)
+    elif what in ("walks_BTC", "walks_ETH"):
+        coin, folder = what[-3:], DATA / "deribit_btc_eth_2026"
+        load = lambda day: coin_market(folder, day, (coin,))  # noqa: E731
+        walks(COINS[coin], load, coin_times(folder), 14, every, ("random", "ladder", "risk reversals", "strangle"))
+    elif what == "both":
+        both_coins(every)
+    elif what == "day_one":
+        day_one()
+    elif what == "time":
+        timed()
     else:
         raise SystemExit(__doc__)
 
