@@ -191,7 +191,7 @@ def walks(venue: Venue, load, times: list, length: int, every: int, shapes) -> N
     rows, known = [], {}
     for first in range(0, len(times) - length, every):
         days = times[first : first + length + 1]
-        if max(b - a for a, b in pairwise(days)) > pd.Timedelta("5d"):
+        if max(b - a for a, b in pairwise(days)) > pd.Timedelta("5D"):
             continue
         known = {day: known.get(day) or load(day) for day in days}
         rows += [walk(venue, list(known.values()), shape, i, (0.75, 1.0)) for i, shape in enumerate(shapes)]

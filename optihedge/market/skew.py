@@ -31,9 +31,11 @@ def at_the_money(z: Floats, vol: Floats) -> tuple[float, float]:
     if len(np.unique(z)) < _LEAST:
         return np.nan, np.nan
     least, weight = _ROUGH * float(np.median(vol)), np.ones(len(z))
+    powers = np.vander(z / np.abs(z).max(), 3)
     for _ in range(_REWEIGHTINGS):
-        left = np.abs(vol - np.polyval(np.polyfit(z, vol, 2, w=weight), z))
-        weight = 1 / np.sqrt(np.maximum(left, least))
+        weighted = powers * weight[:, None]
+        left = np.abs(vol - powers @ np.linalg.lstsq(weighted.T @ powers, weighted.T @ vol, rcond=None)[0])
+        weight = 1 / np.maximum(left, least)
     tame = left <= _WILD * (1.4826 * np.median(left) + least)
     if len(np.unique(z[tame])) < _LEAST:
         return np.nan, np.nan

@@ -142,8 +142,9 @@ def compressed(rows: Array, most: int, size: Array) -> tuple[Array, Array]:
     size   N, deviations: no contract loses more than 1e-7 of its squared size if `most` allows
     """
     weight = np.where(size > 0, 1 / np.where(size > 0, size, 1.0), 0.0)
-    _, vectors = np.linalg.eigh((rows * weight) @ (rows * weight).T)
-    kept = vectors[:, ::-1].T @ rows
+    scaled = rows * weight
+    _, vectors = np.linalg.eigh(scaled @ scaled.T)
+    kept = vectors[:, : -most - 1 : -1].T @ rows
     left = (rows**2).sum(axis=0) - np.cumsum(kept**2, axis=0)
     enough = (left * weight**2 <= _LOST).all(axis=1)
     count = min(int(np.argmax(enough)) + 1 if enough.any() else len(rows), most)

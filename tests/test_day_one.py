@@ -1,0 +1,50 @@
+"""The first night of an options desk: one chain in a folder, no drivers, no history, run from the command line."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from desks import AS_OF
+from test_smile_risk import smile
+
+from optihedge.cli import main
+from optihedge.market.snapshot import read_market
+from optihedge.risk.smile_risk import SmileRisk
+
+INSTRUMENT = ["type", "underlying", "multiplier", "expiry", "strike", "right", "lot"]
+BOOK = "instrument,quantity\nU-C100-30,-100\nU-P95-60,40\nU-C110-120,70\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    market = smile()
+    here = tmp_path / "data"
+    here.mkdir()
+    (here / "market.toml").write_text(f'base_currency = "USD"\nas_of = "{AS_OF.isoformat()}"\n')
+    market.instruments[INSTRUMENT].assign(lot=1.0).to_csv(here / "instruments.csv")
+    market.quotes[["bid", "ask", "mark", "vol"]].to_csv(here / "quotes.csv")
+    (here / "book.csv").write_text(BOOK)
+    return here
+
+
+@pytest.mark.parametrize("model", ["optimal_hedge", "stress_limited"])
+def test_one_chain_is_hedged_and_certified_by_the_command_line(folder, tmp_path, capsys, model):
+    out = tmp_path / "out"
+    code = main(["run", model, "--data", str(folder), "--as-of", AS_OF.isoformat(), "--out", str(out)])
+    assert code == 0, capsys.readouterr().out
+    (result,) = out.rglob(f"book/{model}/result.json")
+    told = json.loads(result.read_text())
+    assert told["certificate"]["status"] == "rounded"
+    assert told["volatility_after"] < 0.5 * told["volatility_before"]
+    assert len(pd.read_csv(result.with_name("trades.csv")))
+
+
+def test_a_folder_s_smile_table_refines_the_risk(folder):
+    plain = SmileRisk().fit(read_market(folder)).risk_
+    row = {"time": "2024-02-29T21:00:00Z", "underlying": "U", "spot": 0.0, "vol": 0.0, "term": 0.05, "skew": 0.0,
+           "noise": 0.001, "atm": 0.2}  # fmt: skip
+    pd.DataFrame([row] * 30).to_csv(folder / "smile.csv", index=False)
+    refined = SmileRisk().fit(read_market(folder)).risk_
+    at = plain.names.get_loc("U-C100-30")
+    assert abs(refined.root[refined.sources.index("vol"), at]) > 2 * abs(plain.root[plain.sources.index("vol"), at])
