@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError, InfeasibleError, SolverError, SpecError
+from optihedge.hedge.result import Hedge
 from optihedge.market.book import book_quantities
 from optihedge.market.pnl import borrow_cost, contract_pnl, trading_cost
 from optihedge.market.snapshot import Market
+from optihedge.trades.tradelist import trade_list
 
 Book: TypeAlias = pd.Series | Mapping[pd.Timestamp, pd.Series] | Callable[[Market], pd.Series]
 
@@ -83,8 +85,10 @@ def walk_forward(
     on_failure  "error", or "hold": keep the last hedge where none was found, and say so in `steps`
     progress    called after each step with the number done and its as_of
 
-    The model sees one market at a time, and a market holds nothing after its as_of. What has expired is settled against
-    the next market's underlying. Raises DataError for a held contract that vanishes, SpecError for too few markets.
+    A hedging model's trades are those of its list, in whole lots and checked; a held list keeps the last hedge, which
+    `steps` says. The model sees one market at a time, and a market holds nothing after its as_of. What has expired is
+    settled against the next market's underlying. Raises DataError for a held contract that vanishes, SpecError for too
+    few markets.
     """
     if on_failure not in ("error", "hold"):
         raise SpecError(f"walk_forward: on_failure is {on_failure!r}; write 'error' or 'hold'")
@@ -115,13 +119,19 @@ def walk_forward(
 
 
 def _step(model: Hedger, market: Market, client: pd.Series, held: pd.Series, on_failure: str) -> tuple[str, pd.Series]:
+    nothing = pd.Series(dtype=float)
     try:
-        trades = model.hedge(market, client.add(held, fill_value=0.0)).trades
+        answer = model.hedge(market, client.add(held, fill_value=0.0))
     except (InfeasibleError, SolverError) as error:
         if on_failure == "error":
             raise
-        return f"{error.code}: {error}", pd.Series(dtype=float)
-    return "hedged", trades[trades != 0].astype(float)
+        return f"{error.code}: {error}", nothing
+    status, trades = "hedged", answer.trades
+    if isinstance(answer, Hedge):  # a hedging model's trades are those of its list
+        listed = trade_list(answer)
+        status = f"held: {'; '.join(listed.reasons)}" if listed.held else status
+        trades = nothing if listed.held else listed.hedge.trades
+    return status, trades[trades != 0].astype(float)
 
 
 def _book_at(book: Book, market: Market) -> pd.Series:
