@@ -1,12 +1,14 @@
 """The Program in CVXPY: the same optimum by another road, and the only road for a user's own cones."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import cvxpy as cp
 import numpy as np
 import pytest
 from programs import FEATURES, random_program, with_rows, with_volatility_limit
 
+import optihedge as oh
 from optihedge.errors import SpecError
 from optihedge.program.certificate import certify
 from optihedge.program.chain import solve
@@ -137,3 +139,22 @@ def test_an_error_of_cvxpy_is_a_failure_in_the_chain(monkeypatch):
 
 def test_every_feature_is_among_those_generated():
     assert set(FEATURES) >= {"power", "depth", "sizes", "soft"}
+
+
+@pytest.mark.parametrize("name", ["optimal_hedge", "market_neutral", "beta_hedge", "delta_neutral", "quantitative"])
+def test_a_users_limit_that_the_optimum_meets_anyway_is_proved_and_moves_nothing(
+    name: str, example_folder: Path
+) -> None:
+    market = oh.read_market(example_folder)
+    book = oh.read_book(example_folder / "book.csv")
+    model = oh.load_model(name)
+    plain = model.hedge(market, book)
+
+    def turnover(h: cp.Expression, p: object) -> cp.Constraint:
+        return cp.norm1(cp.multiply(p.measure("notional"), h - p.start)) <= 2e9  # type: ignore[attr-defined]
+
+    mine = oh.CvxpyTerm(turnover, name="mine")
+    hedge = replace(model, constraints=(*model.constraints, mine)).hedge(market, book)
+    assert hedge.certificate.status == "optimal"
+    np.testing.assert_allclose(hedge.h, plain.h, rtol=1e-9, atol=1e-6)
+    assert any("met by the optimum without them" in step for step in hedge.certificate.chain)

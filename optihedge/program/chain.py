@@ -18,6 +18,7 @@ from optihedge.program.certificate import (
     row_tolerances,
 )
 from optihedge.program.infeasible import relax, unreachable_row
+from optihedge.program.lots.cone_limits import OwnTerms
 from optihedge.program.program import Array, Candidate, Program, Solver, row_violations
 from optihedge.program.solvers import Named, attempt, many_auxiliaries, polished, solvers_of
 from optihedge.program.status import Status, told
@@ -58,9 +59,32 @@ def solve(
     Never raises for what a solver does. Raises SpecError for a solver that does not exist.
     """
     solvers = solvers_of(program, solver)
+    if program.cvxpy_terms:
+        without = _without_own_terms(program, solver, deadline, warm, tolerance)
+        if without is not None:
+            return without
+        deadline = None if deadline is None else 0.5 * deadline
     walk = _Walk(program, tolerance, deadline)
     _ = _without_a_solver(walk) or _by_solvers(walk, solvers, warm) or _by_relaxation(walk, solvers)
     return walk.solution()
+
+
+def _without_own_terms(
+    program: Program, solver: Named, deadline: float | None, warm: Candidate | None, tolerance: float
+) -> Solution | None:
+    """What is proved without the user's terms, where that settles the question with them; else None.
+
+    A constraint that the plain optimum meets does not move it, and limits that conflict without it conflict with it.
+    """
+    half = None if deadline is None else 0.5 * deadline
+    plain = solve(replace(program, cvxpy_terms=()), solver=solver, deadline=half, warm=warm, tolerance=tolerance)
+    status = plain.certificate.status
+    if status is Status.INFEASIBLE:
+        return plain
+    if status is not Status.OPTIMAL or not OwnTerms(program).idle(plain.h):
+        return None
+    chain = (*plain.certificate.chain, "CVXPY terms: met by the optimum without them")
+    return replace(plain, certificate=replace(plain.certificate, chain=chain))
 
 
 def _without_a_solver(walk: _Walk) -> bool:

@@ -53,6 +53,13 @@ class OwnTerms:
                  for c in self._constraints]  # fmt: skip
         return self._worth(), np.array(violations), _CONE_TOLERANCE * np.array(sizes)
 
+    def idle(self, h: Array) -> bool:
+        """Whether the terms cost nothing anywhere and h meets every constraint: then they change no optimum there."""
+        if not self.direct or not self._cost.is_constant() or self._worth() != 0:
+            return False
+        _, violation, _ = self.at(h)
+        return bool((violation <= 0).all())
+
     def excess(self, h: Array) -> float:
         """Sum of violations in tolerances, of constraints beyond their tolerance; a vector's entries all count."""
         _, violation, tolerance = self.at(h)
