@@ -1,0 +1,130 @@
+"""The documentation is true: its Python blocks run, its reference leaves nothing out, its links and names exist."""
+
+import ast
+import importlib
+import inspect
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import optihedge as oh
+from optihedge.cli import app
+from optihedge.hedge import modelfile
+from optihedge.market import settings
+from optihedge.names import HOMES
+from optihedge.step.policies.policyfile import POLICIES
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("tutorials/*.md"), *DOCS.glob("howto/*.md"), ROOT / "CONTRIBUTING.md"])
+CODED = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
+LONG = {"options_desk.md", "portfolio_manager.md", "quant.md", "backtest.md"}
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    """docs/reference.py, as docs/conf.py imports it."""
+    sys.path.insert(0, str(DOCS))
+    try:
+        return importlib.import_module("reference")
+    finally:
+        sys.path.remove(str(DOCS))
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.name in LONG else []) for p in CODED]
+)
+def test_the_python_blocks_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": f"docs_{page.stem}"}
+    monkeypatch.setitem(sys.modules, f"docs_{page.stem}", ModuleType(f"docs_{page.stem}"))
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+        exec(compile(block, page.name, "exec"), names)
+
+
+def schemas() -> list[tuple[str, str, str]]:
+    """Module, table and column of every schema that the package checks a file of the user with."""
+    found = []
+    for path in sorted((ROOT / "optihedge").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            columns = node.keys if isinstance(node, ast.Dict) else []
+            made = node.values if isinstance(node, ast.Dict) else []
+            for key, value in zip(columns, made, strict=True):
+                column = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "Column"
+                if column and isinstance(key, ast.Constant):
+                    found.append((path.stem, "", str(key.value)))
+    return found
+
+
+def test_every_column_that_the_code_checks_is_in_the_reference(reference: ModuleType) -> None:
+    page, columns = reference.file_page(), schemas()
+    assert len(columns) > 50
+    assert not {(file, name) for file, _, name in columns if f"| `{name}` |" not in page}
+    of_file = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", page, flags=re.DOTALL | re.MULTILINE))
+    for file, module, schema, _ in reference.FILES:
+        for name in getattr(importlib.import_module(module), schema):
+            assert f"| `{name}` |" in of_file[file], (file, name)
+    for name in settings._KEYS:
+        assert f"| `{name}` |" in of_file["market.toml"], name
+
+
+def test_every_file_that_a_market_folder_reads_is_in_the_reference(reference: ModuleType) -> None:
+    source = inspect.getsource(oh.read_market)
+    names = re.search(r"for name in \(([^)]*)\)", source)
+    assert names is not None
+    for name in re.findall(r'"(\w+)"', names[1]):
+        assert f"## {name}.csv" in reference.file_page(), name
+
+
+def test_every_key_that_a_model_file_accepts_is_in_the_reference(reference: ModuleType) -> None:
+    page = reference.key_page()
+    part = dict(re.findall(r"^###? ([^\n]+)\n(.*?)(?=^###? |\Z)", page, flags=re.DOTALL | re.MULTILINE))
+    for name in modelfile._SCALARS:
+        assert f"| `{name}` |" in part["Top level"], name
+    for table in modelfile._TABLES:
+        assert f"`{table}`" in part["Top level"], table
+    for table, keys in modelfile._SETTINGS.items():
+        assert all(f"| `{key}` |" in part[table] for key in keys), table
+    common = {"name", "soft", "priority"}
+    assert all(f"| `{key}` |" in part["Keys that every term has"] for key in common)
+    kinds = {kind: getattr(oh, kind) for kinds in modelfile._TYPES.values() for kind in kinds} | POLICIES
+    for kind, cls in kinds.items():
+        own = set(modelfile._parameters(cls)[0]) - (common if issubclass(cls, oh.Term) else set())
+        assert all(f"| `{key}` |" in part[kind] for key in own), kind
+
+
+def test_every_public_name_has_its_place_in_the_api(reference: ModuleType) -> None:
+    for space, homes in HOMES.items():
+        page = reference.api_page(space)
+        for names in homes.values():
+            assert all(f"## {name}\n" in page for name in names), space
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "llms.txt"], ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text(encoding="utf-8")):
+        generated = any(part in target for part in ("reference/", "api/"))
+        assert generated or (page.parent / target).exists(), (page.name, target)
+
+
+def test_names_and_commands_of_the_pages_exist() -> None:
+    known = {command.name or command.callback.__name__ for command in app.registered_commands}  # type: ignore[union-attr]
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for path in re.findall(r"\boh\.((?:\w+\.)?\w+)", text):
+            value: object = oh
+            for part in path.split("."):
+                value = getattr(value, part)
+        for verb in re.findall(r"^optihedge (\w+)|`optihedge (\w+)", text, flags=re.MULTILINE):
+            assert "".join(verb) in known, (page.name, verb)
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    build = pytest.importorskip("sphinx.cmd.build")
+    pytest.importorskip("pydata_sphinx_theme")
+    assert build.build_main(["-q", "-W", "-b", "html", str(DOCS), str(tmp_path)]) == 0
+    assert (tmp_path / "index.html").is_file()
