@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,10 @@ FILES = (  # file, module, its schema, what to say first
     ("events.csv", "optihedge.market.events", "EVENTS",
      "What happens to contracts: fundings, dividends, splits, settlements. What `value`, `money` and `other` mean "
      "depends on the kind."),
+    ("smile.csv", "optihedge.risk.smile_table", "TABLE",
+     "The smile's own past, a row a night and underlying, as `oh.smile_table` makes it and `SmileRisk` reads it: moves "
+     "of spot (log return), vol, term and skew, and the noise of single vols, decimals; `atm` is the vol before, "
+     "`periods` how many the row spans."),
     ("fills.csv", "optihedge.accounts.fills", "FILLS", "What was executed."),
 )  # fmt: skip
 OPEN_FILES = """\
@@ -101,7 +106,7 @@ def settings_table() -> str:
 def meaning(module: str, name: str) -> str:
     """The text below an assignment in a module, where there is one."""
     body = ast.parse(inspect.getsource(import_module(module))).body
-    for statement, after in zip(body, body[1:], strict=False):
+    for statement, after in pairwise(body):
         target = getattr(statement, "target", None) or next(iter(getattr(statement, "targets", [])), None)
         text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
         if text and isinstance(target, ast.Name) and target.id == name:
@@ -132,7 +137,8 @@ def key_page() -> str:
     for name, kinds in modelfile._TYPES.items():
         parts.append(f"## Types of {name}")
         for kind in kinds:
-            parts += [f"### {kind}", of_class(getattr(optihedge, kind), without=Term if name != "risk" else None)]
+            cls = getattr(optihedge, kind)
+            parts += [f"### {kind}", of_class(cls, without=Term if issubclass(cls, Term) else None)]
     parts.append("## Policies\n\nA table for `oh.policy.policy_of`; `of` holds further policies.")
     for name, policy in POLICIES.items():
         parts += [f"### {name}", of_class(policy)]
@@ -180,8 +186,8 @@ def defaults_of(cls: type) -> dict[str, Any]:
 
 TOPICS = {
     "": "Markets, books, models, hedges, lists, the kernel", "terms": "Terms", "risk": "Risk and betas",
-    "options": "Options, surfaces, scenarios", "policy": "State, steps and policies", "stats": "Statistics and backtests",
-    "store": "The store and events",
+    "options": "Options, surfaces, scenarios", "policy": "State, steps and policies",
+    "stats": "Statistics and backtests", "store": "The store and events",
 }  # fmt: skip
 
 

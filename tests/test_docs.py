@@ -45,8 +45,8 @@ def test_the_python_blocks_of_a_page_run_in_order(page: Path, tmp_path: Path, mo
         exec(compile(block, page.name, "exec"), names)
 
 
-def schemas() -> list[tuple[str, str, str]]:
-    """Module, table and column of every schema that the package checks a file of the user with."""
+def schemas() -> list[tuple[str, str]]:
+    """File and column of every schema that the package checks a file of the user with."""
     found = []
     for path in sorted((ROOT / "optihedge").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -55,14 +55,14 @@ def schemas() -> list[tuple[str, str, str]]:
             for key, value in zip(columns, made, strict=True):
                 column = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "Column"
                 if column and isinstance(key, ast.Constant):
-                    found.append((path.stem, "", str(key.value)))
+                    found.append((path.stem, str(key.value)))
     return found
 
 
 def test_every_column_that_the_code_checks_is_in_the_reference(reference: ModuleType) -> None:
     page, columns = reference.file_page(), schemas()
     assert len(columns) > 50
-    assert not {(file, name) for file, _, name in columns if f"| `{name}` |" not in page}
+    assert not {(file, name) for file, name in columns if f"| `{name}` |" not in page}
     of_file = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", page, flags=re.DOTALL | re.MULTILINE))
     for file, module, schema, _ in reference.FILES:
         for name in getattr(importlib.import_module(module), schema):
@@ -118,8 +118,9 @@ def test_names_and_commands_of_the_pages_exist() -> None:
             value: object = oh
             for part in path.split("."):
                 value = getattr(value, part)
-        for verb in re.findall(r"^optihedge (\w+)|`optihedge (\w+)", text, flags=re.MULTILINE):
-            assert "".join(verb) in known, (page.name, verb)
+        shell = "\n".join(re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL))
+        verbs = re.findall(r"^optihedge ([a-z]+)", shell, flags=re.MULTILINE) + re.findall(r"`optihedge ([a-z]+)", text)
+        assert set(verbs) <= known, page.name
 
 
 @pytest.mark.slow
@@ -128,3 +129,18 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("pydata_sphinx_theme")
     assert build.build_main(["-q", "-W", "-b", "html", str(DOCS), str(tmp_path)]) == 0
     assert (tmp_path / "index.html").is_file()
+
+
+def test_each_cell_of_the_table_of_capabilities_names_what_exists() -> None:
+    text = (DOCS / "capabilities.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \|(.*)\|$", text, flags=re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 66))
+    for number, row in rows:
+        cells = [cell.strip() for cell in row.split("|")]
+        assert len(cells) == 4 and all(cells), number
+        assert cells[3] in ("N", "out of scope") or re.search(r"`\w+\.py`", cells[3]), number
+        for file in re.findall(r"`(\w+\.py)`", cells[3]):
+            assert (ROOT / "notebooks" / file).is_file(), (number, file)
+        for word in re.findall(r"`([a-z]+_[a-z_]+)`", cells[2]):
+            known = {*modelfile.model_names(), *modelfile._SETTINGS["lots"]}
+            assert word in known, (number, word)
