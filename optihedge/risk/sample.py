@@ -14,6 +14,8 @@ from optihedge.errors import DataError, SpecError
 from optihedge.risk.estimator import Moves, MovesError, RiskEstimator, periods_per_year
 from optihedge.risk.root import Risk
 
+_APART = 100.0  # times: a total variance further from the moves' own is an estimator's failure
+
 
 class SampleRisk(RiskEstimator):
     """The covariance of a fitted scikit-learn or skfolio estimator as a Risk.
@@ -37,8 +39,20 @@ class SampleRisk(RiskEstimator):
         unfitted = EmpiricalCovariance(assume_centered=True) if self.estimator is None else clone(self.estimator)
         self.estimator_ = unfitted.fit(recent)
         covariance = pd.DataFrame(_covariance(self.estimator_), index=drivers, columns=drivers)
+        _refuse_other_size(type(self.estimator_).__name__, covariance, recent)
         self.risk_ = Risk.from_covariance(covariance, periods_per_year(moves))
         return self
+
+
+def _refuse_other_size(name: str, covariance: pd.DataFrame, moves: np.ndarray) -> None:
+    """Raise MovesError where an estimator's total variance is not of the size of the moves' own (T x D)."""
+    total = float(np.trace(covariance.to_numpy(float)))
+    least, most = float(moves.var(axis=0).sum()) / _APART, float((moves**2).mean(axis=0).sum()) * _APART
+    if not least <= total <= most:
+        raise MovesError(
+            f"SampleRisk: {name} says a total variance of {total:.3g} for moves whose own is {least * _APART:.3g}; "
+            "take another estimator, or more rows than drivers"
+        )
 
 
 class GivenRisk(RiskEstimator):

@@ -9,6 +9,7 @@ from sklearn.covariance import EmpiricalCovariance
 from sklearn.utils.validation import validate_data
 
 _WIDEST = 0.4  # bandwidth below 1 / sqrt(5), which fewer than 12 rows would pass
+_FAR, _TERMS = 2 * np.sqrt(5), 24  # bandwidths from which the series is summed, to a quarter's 24th power
 
 
 class AnalyticalShrinkage(EmpiricalCovariance):
@@ -48,12 +49,8 @@ def shrunk_eigenvalues(values: np.ndarray, observations: int) -> np.ndarray:
     scale = width * known
     distance = (known[:, None] - known) / scale
     inside = 1 - distance**2 / 5
-    density = 3 / (4 * np.sqrt(5)) * (np.maximum(inside, 0) / scale).mean(axis=1)
-    edge = np.isclose(np.abs(distance), np.sqrt(5), rtol=1e-14, atol=0)
-    ratio = np.abs((np.sqrt(5) - distance) / np.where(edge, 1.0, np.sqrt(5) + distance))
-    logarithm = np.log(np.where(edge | (ratio == 0), 1.0, ratio))
-    kernel = -3 / (10 * np.pi) * distance + 3 / (4 * np.sqrt(5) * np.pi) * inside * logarithm
-    hilbert = (kernel / scale).mean(axis=1)
+    density = 3 / (4 * np.sqrt(5)) * (np.maximum(1 - distance**2 / 5, 0) / scale).mean(axis=1)
+    hilbert = (hilbert_kernel(distance) / scale).mean(axis=1)
     if dimension <= observations:
         share = len(known) / observations
         real, imaginary = 1 - share - np.pi * share * known * hilbert, np.pi * share * known * density
@@ -67,3 +64,22 @@ def shrunk_eigenvalues(values: np.ndarray, observations: int) -> np.ndarray:
     shrunk[:zero] = 1 / (np.pi * zero / observations * at_zero)
     shrunk[present] = known / (np.pi**2 * known**2 * (density**2 + hilbert**2))
     return shrunk
+
+
+def hilbert_kernel(distance: np.ndarray) -> np.ndarray:
+    """Hilbert transform of the Epanechnikov kernel at each distance in bandwidths (equation 4.8).
+
+    Far out its two terms, which grow, cancel to one that falls: there its series in a = sqrt(5) / distance,
+    -3 / (sqrt(5) pi) sum of a^(2k+1) / ((2k+1) (2k+3)).
+    """
+    far = np.abs(distance) > _FAR
+    near = np.where(far, 0.0, distance)
+    edge = np.isclose(np.abs(near), np.sqrt(5), rtol=1e-14, atol=0)
+    ratio = np.abs((np.sqrt(5) - near) / np.where(edge, 1.0, np.sqrt(5) + near))
+    logarithm = np.log(np.where(edge | (ratio == 0), 1.0, ratio))
+    closed = -3 / (10 * np.pi) * near + 3 / (4 * np.sqrt(5) * np.pi) * (1 - near**2 / 5) * logarithm
+    a = np.sqrt(5) / np.where(far, distance, np.inf)
+    series = np.zeros_like(a)
+    for k in range(_TERMS, -1, -1):
+        series = series * a**2 + 1 / ((2 * k + 1) * (2 * k + 3))
+    return np.where(far, -3 / (np.sqrt(5) * np.pi) * a * series, closed)
