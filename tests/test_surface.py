@@ -193,6 +193,23 @@ def test_a_quote_no_arbitrage_free_surface_can_meet_is_missed_alone() -> None:
     assert surface.check()["lowest_g"].min() >= LOWEST_G
 
 
+@pytest.mark.parametrize("seed", [*range(10), *(pytest.param(s, marks=pytest.mark.slow) for s in range(10, 200))])
+def test_no_noise_in_quotes_makes_a_butterfly_of_negative_price(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    years = float(rng.choice([3, 7, 30, 180])) / 365
+    width = rng.uniform(0.1, 0.8) * np.sqrt(years)
+    x = np.sort(rng.uniform(-2.5, 2.5, rng.integers(5, 16))) * width
+    sign = np.where(x >= 0, 1.0, -1.0)
+    fair = black(100.0, 100 * np.exp(x), years, width / np.sqrt(years) * (1 - 0.1 * x / width), sign)
+    price = fair * (1 + rng.uniform(0, 0.15) * rng.normal(size=x.size)).clip(0.5)
+    quotes = pd.DataFrame({"strike": 100 * np.exp(x), "right": sign, "bid": 0.99 * price, "ask": 1.01 * price})
+    fitted = fit_surface(quotes.assign(expiry="w", years=years, forward=100.0, discount=1.0)).slices[0]
+    at = np.linspace(-4 * width, 4 * width, 3001)
+    strike, value = np.exp(at), calls(fitted, at)
+    slope = np.diff(value) / np.diff(strike)
+    assert np.diff(slope).min() > -1e-12 / np.diff(strike).min()
+
+
 def test_quotes_that_cross_in_time_give_a_surface_that_does_not() -> None:
     quotes = quoted([LATER, SKEWED], [0.25, 0.5], 0.02)  # total variance falls from the first to the second
     check = fit_surface(quotes).check()

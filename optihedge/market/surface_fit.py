@@ -39,6 +39,9 @@ KNOT_GAP, KNOT_GROWTH = 0.08, 0.2  # of the width, and of the distance from the 
 FAR = 7.0  # of |d1|: prices there are below 1e-12 of the forward
 RUN_OUT = np.array([0.1, 0.22, 0.36, 0.55, 0.8, 1.1, 1.5, 2.0, 2.6, 3.3])  # knots past the last quote, in widths
 DENSITY_STEP, MOST_POINTS = 0.02, 40  # change of d1^2/2 between points, points between two knots
+D1_STEP = 0.05  # change of d1 between points
+ATTEMPTS, LOOKED_AT = 4, 50  # fits, each with twice the points and margin; points between knots where one is verified
+NEGATIVE = -1e-9  # of g and of the rise in vol: what is no arbitrage but rounding
 MISSED = 1e-3  # of the half-spread: a quote further outside counts as missed
 TICK = 1e-9  # of the forward: the least half-spread, and the least miss
 
@@ -87,16 +90,46 @@ def fit_surface(quotes: pd.DataFrame) -> Surface:
     Rows of equal `expiry` (any label) are one slice; each quote is set against its own forward and discount, which
     may differ a little within a slice as the quotes' times do. `right` is C or P, also in lower case, or +1 or -1. A
     zero bid bounds nothing from below. Every slice is kept; a quote that no arbitrage-free surface can meet is missed
-    by as little as possible, and `Surface.check` counts such quotes. DataError, naming the row, for a missing column,
-    a number that is missing, not finite or out of range, an ask that is not above zero or below its bid, years that
-    differ within an expiry; and where an expiry has no quote with an implied vol.
+    by as little as possible, and `Surface.check` counts such quotes. The answer is verified on a dense grid, and
+    fitted again with larger margins where it holds arbitrage; DataError where it still does. DataError too, naming the
+    row, for a missing column, a number that is missing, not finite or out of range, an ask that is not above zero or
+    below its bid, years that differ within an expiry; and where an expiry has no quote with an implied vol.
     """
     sheets: list[_Sheet] = []
     groups = _checked(quotes).groupby("expiry", observed=True)
     for expiry, rows in sorted(groups, key=lambda group: float(group[1]["years"].median())):
         sheets.append(_sheet(str(expiry), rows, sheets[-1].base if sheets else None))
-    splines = _solve(sheets)
-    return Surface(tuple(_slice(sheet, spline) for sheet, spline in zip(sheets, splines, strict=True)))
+    for finer in 2 ** np.arange(ATTEMPTS):
+        splines = _solve(sheets, int(finer))
+        where = _arbitrage(sheets, splines)
+        if where is None:
+            return Surface(tuple(_slice(sheet, spline) for sheet, spline in zip(sheets, splines, strict=True)))
+    raise DataError(f"surface: {where} after {ATTEMPTS} fits; leave out the quotes that contradict their neighbours")
+
+
+def _arbitrage(sheets: list[_Sheet], splines: list[Spline]) -> str | None:
+    """Where on a dense grid the fitted density is negative or a later expiry's price is below an earlier's; or None."""
+    for sheet, spline in zip(sheets, splines, strict=True):
+        x = _between(sheet.knots, LOOKED_AT)
+        terms, (u, u1, u2) = base_terms(sheet.base, sheet.years, x), spline.derivatives(x)
+        g = terms.g + terms.kappa * (u2 + terms.first * u1 + terms.zeroth * u)
+        if g.min() < NEGATIVE:
+            return f"the slice at {sheet.years:.6g} years has a negative density at log-moneyness {x[g.argmin()]:.4g}"
+    for near, far in pairwise(zip(sheets, splines, strict=True)):
+        x = np.concatenate([_between(sheet.knots, LOOKED_AT) for sheet, _ in (near, far)])
+        terms = [base_terms(sheet.base, sheet.years, x) for sheet, _ in (near, far)]
+        prices = [t.price + t.vega * one[1].derivatives(x)[0] for t, one in zip(terms, (near, far), strict=True)]
+        scale = np.maximum(np.maximum(terms[0].vega, terms[1].vega), 1e-12)
+        rise = (prices[1] - prices[0]) / scale
+        if rise.min() < NEGATIVE:
+            at = x[rise.argmin()]
+            return f"prices fall from {near[0].years:.6g} to {far[0].years:.6g} years at log-moneyness {at:.4g}"
+    return None
+
+
+def _between(knots: Floats, parts: int) -> Floats:
+    """The knots, with parts - 1 points between each two."""
+    return np.interp(np.arange((knots.size - 1) * parts + 1) / parts, np.arange(knots.size), knots)
 
 
 def _checked(quotes: pd.DataFrame) -> pd.DataFrame:
@@ -187,17 +220,13 @@ def _splines(knots: Floats, points: Floats) -> tuple[sparse.csr_array, sparse.cs
     return found[0], found[1], found[2]
 
 
-def _density_points(sheet: _Sheet) -> Floats:
-    """Each knot and points after it, closer where the base's normal density changes fast."""
+def _density_points(sheet: _Sheet, finer: int) -> Floats:
+    """Each knot and points after it, closer where the base's normal density changes fast; `finer` times as many."""
     d1 = base_terms(sheet.base, sheet.years, sheet.knots).d1
-    change = np.abs(np.diff(d1**2)) / 2
-    parts = np.clip(np.ceil(change / DENSITY_STEP), 2, MOST_POINTS).astype(int)
+    change = np.maximum(np.abs(np.diff(d1**2)) / 2 / DENSITY_STEP, np.abs(np.diff(d1)) / D1_STEP)
+    parts = finer * np.clip(np.ceil(change), 2, MOST_POINTS).astype(int)
     place = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
     return np.repeat(sheet.knots[:-1], parts) + place * np.repeat(np.diff(sheet.knots) / parts, parts)
-
-
-def _with_middles(knots: Floats) -> Floats:
-    return np.concatenate([knots, (knots[1:] + knots[:-1]) / 2])
 
 
 # ---- the program ---------------------------------------------------------------------------------------------------
@@ -220,19 +249,19 @@ def _bending(sheet: _Sheet) -> sparse.csr_array:
     return sparse.csr_array(curve.T @ curve)
 
 
-def _density(sheet: _Sheet) -> tuple[sparse.csr_array, Floats]:
+def _density(sheet: _Sheet, finer: int) -> tuple[sparse.csr_array, Floats]:
     """Rows A and bounds b: A theta >= b is a positive density (convex prices)."""
-    points = _density_points(sheet)
+    points = _density_points(sheet, finer)
     terms = base_terms(sheet.base, sheet.years, points)
     value, first, second = _splines(sheet.knots, points)
     form = second + sparse.diags_array(terms.first) @ first + sparse.diags_array(terms.zeroth) @ value
-    bound = np.minimum(DENSITY_MARGIN - terms.g, 0.0)
+    bound = np.minimum(finer * DENSITY_MARGIN - terms.g, 0.0)
     return sparse.csr_array(sparse.diags_array(terms.kappa * sheet.unit) @ form), bound
 
 
-def _calendar(near: _Sheet, far: _Sheet) -> tuple[sparse.csr_array, sparse.csr_array, Floats]:
+def _calendar(near: _Sheet, far: _Sheet, finer: int) -> tuple[sparse.csr_array, sparse.csr_array, Floats]:
     """Rows A, B and bounds b: A theta_near + B theta_far >= b keeps the far price above the near one, in vol units."""
-    points = np.unique(np.concatenate([near.x, far.x, _with_middles(near.knots), _with_middles(far.knots)]))
+    points = np.unique(np.concatenate([near.x, far.x, _between(near.knots, 2 * finer), _between(far.knots, 2 * finer)]))
     bases = [base_terms(sheet.base, sheet.years, points) for sheet in (near, far)]
     scale = np.maximum(bases[0].vega, bases[1].vega)
     seen = scale > 1e-200
@@ -241,21 +270,21 @@ def _calendar(near: _Sheet, far: _Sheet) -> tuple[sparse.csr_array, sparse.csr_a
     for sheet, terms, sign in zip((near, far), bases, (-1.0, 1.0), strict=True):
         factor = sparse.diags_array(sign * sheet.unit * terms.vega[seen] / scale[seen])
         blocks.append(sparse.csr_array(factor @ _splines(sheet.knots, points[seen])[0]))
-    return blocks[0], blocks[1], np.minimum(CALENDAR_MARGIN - rise, 0.0)
+    return blocks[0], blocks[1], np.minimum(finer * CALENDAR_MARGIN - rise, 0.0)
 
 
-def _solve(sheets: list[_Sheet]) -> list[Spline]:
+def _solve(sheets: list[_Sheet], finer: int) -> list[Spline]:
     """Minimise bending, distance from mid and what lies outside bid and ask, over theta and one slack per quote."""
     fidelity, middle = zip(*(_fidelity(s) for s in sheets), strict=True)
     hessian = [
         SMOOTHNESS * _bending(sheet) + CENTRING * (rows.T @ rows) for sheet, rows in zip(sheets, fidelity, strict=True)
     ]
     linear = [-CENTRING * (rows.T @ target) for rows, target in zip(fidelity, middle, strict=True)]
-    density, density_bound = zip(*(_density(s) for s in sheets), strict=True)
+    density, density_bound = zip(*(_density(s, finer) for s in sheets), strict=True)
     bounds = [*density_bound]
     calendar: list[list[sparse.csr_array | None]] = []
     for i, (near, far) in enumerate(pairwise(sheets)):
-        before, after, bound = _calendar(near, far)
+        before, after, bound = _calendar(near, far, finer)
         calendar.append([None] * i + [before, after] + [None] * (len(sheets) - i - 2))
         bounds.append(bound)
     free = sparse.block_diag(density, format="csr")

@@ -48,7 +48,6 @@ def shrunk_eigenvalues(values: np.ndarray, observations: int) -> np.ndarray:
     width = min(observations ** (-1 / 3), _WIDEST)
     scale = width * known
     distance = (known[:, None] - known) / scale
-    inside = 1 - distance**2 / 5
     density = 3 / (4 * np.sqrt(5)) * (np.maximum(1 - distance**2 / 5, 0) / scale).mean(axis=1)
     hilbert = (hilbert_kernel(distance) / scale).mean(axis=1)
     if dimension <= observations:
