@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from desks import walk
-from recorded_coins import coin_levels, coin_market, coin_times
+from recorded_snapshots import coin_levels, coin_market, coin_times
 
 from optihedge.cli.main import main
 from optihedge.desk.doctor import doctor

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from recorded_coins import coin_levels, coin_market, coin_times
+from recorded_snapshots import coin_levels, coin_market, coin_times
 
 from optihedge.cli.main import main
 from optihedge.content import content_hash
