@@ -29,12 +29,18 @@ def _environment() -> Environment:
         loader=DictLoader(pages), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = _shown
+    environment.filters["plain"] = _plain
     environment.tests["numeric"] = _numeric
     return environment
 
 
 def _numeric(value: object) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.bool_))
+
+
+def _plain(value: Any) -> str:
+    """A number to ten digits, the same on every machine."""
+    return f"{float(value):.10g}"
 
 
 def _shown(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -69,7 +70,7 @@ def page_of(listed: Listed, *, title: str = "") -> str:
         bands=bands_svg(banded.iloc[:_MOST_BANDS], "exposures against their bands") if len(banded) else "",
         exposures=exposures[(exposures[["before", "after"]] != 0).any(axis=1)].iloc[:60],
         lines=lines, totals=totals(lines), csv="" if listed.held else listed.text(),
-        csv_name="trades.csv", sections=list(_sections(listed)), proof=str(hedge.certificate),
+        csv_name="trades.csv", sections=list(_sections(listed)), proof=str(replace(hedge.certificate, chain=())),
         provenance=provenance(listed),
     )  # fmt: skip
 
