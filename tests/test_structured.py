@@ -245,7 +245,7 @@ def test_what_it_cannot_do_it_declines():
                             specifics=sp.csr_array((0, 1)), specific_offset=np.zeros(0), diagonal=np.zeros(1),
                             limit=1.0)  # fmt: skip
     for change, why in (
-        ({"volatility_limit": limit}, "a volatility limit or price"),
+        ({"volatility_limit": limit}, "a volatility's limit or price"),
         ({"cvxpy_terms": (print,)}, "CVXPY terms"),
     ):
         said = Structured().solve(replace(p, **change))
