@@ -117,9 +117,9 @@ def _arbitrage(sheets: list[_Sheet], splines: list[Spline]) -> str | None:
             return f"the slice at {sheet.years:.6g} years has a negative density at log-moneyness {x[g.argmin()]:.4g}"
     for near, far in pairwise(zip(sheets, splines, strict=True)):
         x = np.concatenate([_between(sheet.knots, LOOKED_AT) for sheet, _ in (near, far)])
-        terms = [base_terms(sheet.base, sheet.years, x) for sheet, _ in (near, far)]
-        prices = [t.price + t.vega * one[1].derivatives(x)[0] for t, one in zip(terms, (near, far), strict=True)]
-        scale = np.maximum(np.maximum(terms[0].vega, terms[1].vega), 1e-12)
+        both = [base_terms(sheet.base, sheet.years, x) for sheet, _ in (near, far)]
+        prices = [t.price + t.vega * one[1].derivatives(x)[0] for t, one in zip(both, (near, far), strict=True)]
+        scale = np.maximum(np.maximum(both[0].vega, both[1].vega), 1e-12)
         rise = (prices[1] - prices[0]) / scale
         if rise.min() < NEGATIVE:
             at = x[rise.argmin()]
