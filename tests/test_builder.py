@@ -85,6 +85,15 @@ def test_a_limit_replaces_the_default_box_on_its_side_only():
     assert problem.default_lower.all() and not problem.default_upper.any()
 
 
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_a_limited_line_is_a_default_box_no_more_on_that_side(side):
+    none, some = np.full(3, np.inf), np.array([np.inf, 5.0, np.inf])
+    problem = assemble(builder(stocks(3), [10.0, 0.0, 0.0]))
+    limited = problem.boxed(some if side == "buy" else none, some if side == "sell" else none)
+    touched, other = (limited.default_upper, limited.default_lower)[:: 1 if side == "buy" else -1]
+    assert touched.tolist() == [True, False, True] and other.all()
+
+
 def test_an_empty_box_is_infeasible_by_name():
     b = builder(stocks(2), [10.0, 0.0])
     b.box(upper=5.0)

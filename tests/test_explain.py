@@ -185,6 +185,19 @@ def test_the_price_of_a_bound_lies_between_the_difference_quotients(seed):
         assert min(left, right) - noise <= price[i] <= max(left, right) + noise
 
 
+@pytest.mark.parametrize(("pull", "saves"), [(3.0, 0.0), (8.0, 3.0)])
+def test_the_price_of_a_bound_is_what_one_contract_more_of_room_saves(pull, saves):
+    """Held at its bound, where trading costs 5 either way: a contract more earns the pull and costs 5."""
+    one = {"columns": ("a",), "start": [10.0], "lot": [1.0], "buy": [5.0], "sell": [5.0]}
+    largest = Program(**one, lower=[0.0], upper=[10.0], linear=[-pull])
+    smallest = Program(**one, lower=[10.0], upper=[20.0], linear=[pull])
+    for p, wider, sign in ((largest, {"upper": [11.0]}, -1), (smallest, {"lower": [9.0]}, 1)):
+        best = solve(p)
+        assert best.h == 10.0
+        assert bound_prices(p, best.h, best.multipliers) == pytest.approx(sign * saves)
+        assert best.certificate.primal - solve(replace(p, **wider)).certificate.primal == pytest.approx(saves)
+
+
 def test_a_binding_position_limit_gets_its_sentence():
     model = oh.HedgeModel(
         risk=oh.SampleRisk(), objective=(oh.Variance(aversion=1e-3), oh.SpreadCost()),

@@ -42,12 +42,13 @@ def test_limits_are_target_less_below_and_plus_above(target, band, low, high):
     assert Neutral("delta", target=target, band=band).limits(0.0) == (low, high)
 
 
-def test_band_share_is_of_the_books_gross():
+def test_band_share_is_of_the_books_gross_or_the_capital_if_that_is_larger():
     market = stocks(3)
     book = {"S0": 10.0, "S1": -10.0}
     gross = 10 * (market.price["S0"] + market.price["S1"])
-    hedge = hedged(market, book, Neutral("delta", band_share=0.1))
-    assert hedge.limits.loc["delta", "upper"] == pytest.approx(0.1 * gross)
+    for capital, size in ((0.0, gross), (0.5 * gross, gross), (3 * gross, 3 * gross)):
+        hedge = hedged(market, book, Neutral("delta", band_share=0.1), capital=capital)
+        assert hedge.limits.loc["delta", "upper"] == pytest.approx(0.1 * size)
 
 
 def test_by_holds_in_every_group_where_the_total_would_hide_it():

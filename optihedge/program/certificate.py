@@ -330,11 +330,15 @@ def column_slopes(p: Program, gap: DualGap, at: Array) -> tuple[Array, Array]:
 
 
 def bound_prices(p: Program, h: Array, multipliers: Array, limit_multiplier: float = 0.0) -> Array:
-    """What the objective changes by when the bound that a column rests on moves up by one contract; else 0 (n)."""
+    """What one contract more of room changes, by column that rests on a bound; else 0 (n, base currency per contract).
+
+    At an upper bound it is never positive: minus what each contract more saves. At a lower one it is never negative:
+    what each contract less saves. So where costs have a kink at the bound, it is the slope beyond the bound.
+    """
     gap = dual_gap(p, h, clip_multipliers(p, multipliers), limit_multiplier)
     below, above = column_slopes(p, gap, h)
     top, bottom = (h >= p.upper) & (p.lower < p.upper), (h <= p.lower) & (p.lower < p.upper)
-    return np.where(top, np.minimum(below, 0), np.where(bottom, np.maximum(above, 0), 0))
+    return np.where(top, np.minimum(above, 0), np.where(bottom, np.maximum(below, 0), 0))
 
 
 def snap(p: Program, candidate: Candidate) -> Candidate:

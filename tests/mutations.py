@@ -1,0 +1,76 @@
+"""Faults that once lived, as changes of text, and the test that must see each one; add a line for every new one."""
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """In `file` of the package, `old` (found once) becomes `new`: then `test`, of this folder, must fail."""
+
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+MUTATIONS = (
+    Mutation(
+        "hedge/builder.py",
+        "self.tradable & np.isneginf(lower), self.tradable & np.isposinf(upper)",
+        "self.tradable & ~np.isneginf(lower), self.tradable & ~np.isposinf(upper)",
+        "test_builder.py::test_a_limit_replaces_the_default_box_on_its_side_only",
+    ),
+    Mutation(  # the flags alone: the boxes stay
+        "hedge/builder.py",
+        "            default_lower,\n            default_upper,\n        )",
+        "            default_upper,\n            default_lower,\n        )",
+        "test_builder.py::test_a_limit_replaces_the_default_box_on_its_side_only",
+    ),
+    Mutation(
+        "hedge/problem.py",
+        "default_lower=self.default_lower & (lower == p.lower)",
+        "default_lower=self.default_lower & (lower != p.lower)",
+        "test_builder.py::test_a_limited_line_is_a_default_box_no_more_on_that_side",
+    ),
+    Mutation(
+        "hedge/answer.py",
+        "touched = problem.at_default_box(solution.h) if certificate.optimal else []",
+        "touched = []",
+        "test_model.py::test_touching_a_default_box_is_unbounded_not_an_optimum",
+    ),
+    Mutation(
+        "program/general/cvxpy_.py",
+        "price = float(np.max(rest[-1].dual_value)) / scaled.volatility_limit.limit",
+        "price = 2 * float(np.max(rest[-1].dual_value)) / scaled.volatility_limit.limit",
+        "test_cvxpy.py::test_a_volatility_limit_by_a_cone_agrees_with_its_price",
+    ),
+    Mutation(
+        "program/certificate.py",
+        "np.where(top, np.minimum(above, 0), np.where(bottom, np.maximum(below, 0), 0))",
+        "np.where(top, np.minimum(below, 0), np.where(bottom, np.maximum(above, 0), 0))",
+        "test_explain.py::test_the_price_of_a_bound_is_what_one_contract_more_of_room_saves",
+    ),
+    Mutation(
+        "program/certificate.py",
+        "top, bottom = (h >= p.upper)",
+        "bottom, top = (h >= p.upper)",
+        "test_explain.py::test_the_price_of_a_bound_lies_between_the_difference_quotients",
+    ),
+    Mutation(
+        "program/infeasible.py",
+        "p, row_lower=np.where(rows & (values < p.row_lower), values - slack, p.row_lower),",
+        "p, row_lower=p.row_lower,",
+        "test_infeasible.py::test_limits_that_merely_bind_do_not_move",
+    ),
+    Mutation(
+        "hedge/terms/neutrality.py",
+        "lower, upper = self.limits(p.size)",
+        "lower, upper = self.limits(p.gross)",
+        "test_neutrality.py::test_band_share_is_of_the_books_gross_or_the_capital_if_that_is_larger",
+    ),
+    Mutation(
+        "hedge/result.py",
+        "volatility.min() ** 2 <= (1 - _MATERIAL) * alone**2",
+        "volatility.min() <= (1 - _MATERIAL) * alone",
+        "test_result.py::test_a_hedge_is_material_where_it_takes_a_tenth_off_the_variance",
+    ),
+)
