@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from optihedge.batch.stop import Stopped
-from optihedge.cli import doctoring, importing, look, night, recording, start
+from optihedge.cli import doctoring, importing, look, night, recording, sending, start
 from optihedge.cli.codes import INTERNAL, code_of
 from optihedge.cli.screen import console_of, save_trace, say
 from optihedge.errors import OptihedgeError
@@ -31,6 +31,7 @@ app = typer.Typer(
     ),
 )
 app.command(epilog=night.RUN)(night.run)
+app.command(epilog=sending.ORDERS)(sending.orders)
 app.command(name="import", epilog=importing.IMPORT)(importing.import_)
 app.command(epilog=doctoring.DOCTOR)(doctoring.doctor)
 app.command(epilog=recording.RECORD)(recording.record)

@@ -28,6 +28,8 @@ from optihedge.program.status import Status
 from optihedge.trades.checks import Checks, line_limits, list_reasons, over_their_limits
 from optihedge.trades.export import PRICE_DIGITS, csv_text, outward, rounded_to
 from optihedge.trades.lots import round_to_lots
+from optihedge.trades.orders.formats import write_orders
+from optihedge.trades.orders.table import OrderStyle, order_table
 from optihedge.trades.page import page_of
 from optihedge.trades.reasons import reasons
 
@@ -149,6 +151,31 @@ class TradeList:
         if index:
             raise SpecError("a trade list has no index to write; leave index out")
         write_text(Path(path), self.text())
+
+    def orders(self, style: OrderStyle | None = None, *, open_orders: pd.DataFrame | None = None) -> pd.DataFrame:
+        """The list as orders of its venues, see `orders.table.COLUMNS`. Raises SpecError where it is held.
+
+        style         how they are worked: by default limit orders of the day at the far side, the cost that was proved
+        open_orders   orders that may still be open: what stands is repeated, replaced or cancelled
+        """
+        self.text()  # raises where the list is held
+        held = pd.Series(self.hedge.problem.start, index=self.hedge.problem.names)
+        return order_table(self.hedge.market, self.table, style=style, held=held, open_orders=open_orders)
+
+    def to_orders(
+        self,
+        path: str | Path,
+        format: str,
+        *,
+        style: OrderStyle | None = None,
+        open_orders: pd.DataFrame | None = None,
+        **session: str,
+    ) -> None:
+        """Write the orders as csv, jsonl, parquet, fix, fix-list, ccxt or ibkr; FIX takes sender and target.
+
+        Raises SpecError where the list is held or the format is unknown, DataError for an order it cannot say.
+        """
+        write_orders(self.orders(style, open_orders=open_orders), path, format, **session)
 
     def to_html(self, path: str | Path, *, title: str = "") -> None:
         """Write the list's page: one self-contained HTML file, of a held list too."""

@@ -1,0 +1,1 @@
+"""Orders out of the house: a list as venues and brokers take it. See `formats`."""
