@@ -61,5 +61,4 @@ def _lines(folder: Path, order: Order) -> pd.DataFrame:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); run again") from None
     if sha256_of(content) != order.sha256:
         raise DataError(f"{path} is not the list that was promised (its sha256 differs); run again")
-    return pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(_TEXT, str), keep_default_na=False,
-                       float_precision="round_trip")  # fmt: skip
+    return pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(_TEXT, str), keep_default_na=False)

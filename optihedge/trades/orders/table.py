@@ -15,7 +15,7 @@ import pandas as pd
 
 from optihedge.errors import DataError, SpecError
 from optihedge.frames import nearest
-from optihedge.market.instruments import types_of, venue_amounts
+from optihedge.market.instruments import venue_amounts
 from optihedge.market.snapshot import Market
 from optihedge.trades.export import csv_text, outward
 

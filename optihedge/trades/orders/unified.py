@@ -1,4 +1,4 @@
-"""Calls of ccxt's unified interface: `createOrder` and `cancelOrder` with their arguments, for whoever holds the keys."""
+"""Calls of ccxt's unified interface with their arguments, for whoever holds the keys: createOrder and cancelOrder."""
 
 from __future__ import annotations
 
