@@ -1,4 +1,4 @@
-"""Orders out: each format, read back by a reader that is not ours, is the list; increments are exact; nothing unproved."""
+"""Orders out: each format, read back by a reader that is not ours, is the list; increments are exact."""
 
 import io
 import json
