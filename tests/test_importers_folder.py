@@ -145,6 +145,15 @@ def test_no_text_that_is_written_computes_in_a_spreadsheet():
     assert text.splitlines()[1:] == ["'=1+1,-1.0", "'@x,2.0", "'-5,3.0", "plain,4.0"]
 
 
+def test_fees_that_no_file_says_are_named_as_unchecked():
+    rows = {"instruments": [PERPETUAL], "quotes": [QUOTE]}
+    (note,) = [n for n in market_frames(imported(**rows), base_currency="USDT").notes if "unchecked" in n]
+    assert "fees of 1 contracts" in note and "x:P" in note
+    for term in ("fee", "fee_per_contract"):
+        told = rows | {"instruments": [PERPETUAL | {term: 0.0}]}
+        assert not any("unchecked" in n for n in market_frames(imported(**told), base_currency="USDT").notes)
+
+
 def test_an_empty_import_has_every_frame():
     found = Intake().imported()
     assert all(list(getattr(found, name).columns)[: len(columns)] == list(columns) for name, columns in FRAMES.items())

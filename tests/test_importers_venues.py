@@ -16,6 +16,8 @@ FOLDERS = {
     "bybit": ("bybit_20210417", "fixtures/bybit"), "hyperliquid": ("hyperliquid_20250126", "fixtures/hyperliquid"),
     "binance_usdm": ("binance_usdm_20210722", "fixtures/binance/futures", "fixtures/binance_legacy"),
     "binance_coinm": ("binance_coinm_20210722",), "binance": ("fixtures/binance/spot",),
+    "gateio": ("gateio_futures_20230524",), "bitcom": ("bitcom_20240107",), "coinbase": ("coinbase_spot_20210417",),
+    "dydx": ("dydx_v3_20211028",),
 }  # fmt: skip
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from optihedge.market.importers.books import OF_FILE, Message, last_book, levels_of
+from optihedge.market.importers.books import OF_FILE, chained_books, levels_of
 from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of
-from optihedge.market.importers.envelope import listed, received
+from optihedge.market.importers.envelope import listed, read_messages, received
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
 from optihedge.market.importers.raw import RawFile
@@ -25,15 +25,12 @@ FUNDING_HOURS = 8.0  # published default, where no fundingInfo says another
 
 def read(raw: RawFile, intake: Intake) -> None:
     """Put one file of Binance's into the intake."""
-    if raw.form != "json":
-        intake.reject("the file", f"{raw.form} is no format of Binance's; give JSON")
-        return
-    intake.records(_unwrapped(raw.content, intake), SHAPES)
+    read_messages(raw, intake, "Binance's", _unwrapped, SHAPES)
 
 
 def finish(intake: Intake) -> None:
     """Depth with its updates, funding intervals, fees."""
-    _finish_books(intake)
+    chained_books(intake)
     quotes = intake.frame("quotes")
     funding = quotes["part"] == "funding"
     if funding.any():
@@ -192,33 +189,6 @@ def _depth_updates(f: Fields, intake: Intake) -> None:
     ):
         update = (first, last, prior, (when, False, levels_of(bids), levels_of(asks)))
         intake.changes.setdefault(f"{intake.venue}:{symbol}", []).append(update)
-
-
-def _finish_books(intake: Intake) -> None:
-    """Every whole book, followed by the updates that chain from its number; the first gap ends it."""
-    known = intake.frame("instruments").drop_duplicates("instrument").set_index("instrument")["symbol"]
-    for label in [name for name in intake.whole_books if name.startswith(OF_FILE)]:
-        fits = [
-            name for name, symbol in known.items() if symbol and f"_{symbol}_" in f"_{label.removeprefix(OF_FILE)}_"
-        ]
-        if len(fits) == 1:
-            intake.whole_books[str(fits[0])] = intake.whole_books.pop(label)
-    for label, (number, whole) in intake.whole_books.items():
-        chain: list[Message] = [whole]
-        for first, last, prior, message in sorted(intake.changes.pop(label, []), key=lambda u: u[1]):
-            if last <= number:
-                continue
-            linked = first <= number + 1 if len(chain) == 1 or np.isnan(prior) else prior == number
-            if not linked:
-                intake.reject(
-                    f"updates of the book of {label}", f"a gap after update {number:.0f}; the book is that of then"
-                )
-                break
-            chain.append(message)
-            number = last
-        last_book(label, chain, intake)
-    for label, updates in intake.changes.items():
-        intake.reject(f"updates of the book of {label}", "no whole book came before them", count=len(updates))
 
 
 # ---- what one holds ------------------------------------------------------------------------------------------------

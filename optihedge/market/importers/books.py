@@ -80,3 +80,28 @@ def book(label: str, time: pd.Timestamp, bids: list[Level], asks: list[Level], i
     intake.quotes(pd.DataFrame([row]))
     rows = [(label, time, side, p, s) for side, levels in (("bid", bids), ("ask", asks)) for p, s in levels]
     intake.add("depth", pd.DataFrame(rows, columns=["instrument", "time", "side", "price", "size"]))
+
+
+def chained_books(intake: Intake) -> None:
+    """Every numbered whole book, followed by the updates that chain from its number; the first gap ends it."""
+    known = intake.frame("instruments").drop_duplicates("instrument").set_index("instrument")["symbol"]
+    for label in [name for name in intake.whole_books if name.startswith(OF_FILE)]:
+        inside = f"_{label.removeprefix(OF_FILE)}_"
+        fits = [name for name, symbol in known.items() if symbol and f"_{symbol}_" in inside]
+        if len(fits) == 1:
+            intake.whole_books[str(fits[0])] = intake.whole_books.pop(label)
+    for label, (number, whole) in intake.whole_books.items():
+        chain: list[Message] = [whole]
+        for first, last, prior, message in sorted(intake.changes.pop(label, []), key=lambda u: u[1]):
+            if last <= number:
+                continue
+            linked = first <= number + 1 if len(chain) == 1 or math.isnan(prior) else prior == number
+            if not linked:
+                why = f"a gap after update {number:.0f}; the book is that of then"
+                intake.reject(f"updates of the book of {label}", why)
+                break
+            chain.append(message)
+            number = last
+        last_book(label, chain, intake)
+    for label, updates in intake.changes.items():
+        intake.reject(f"updates of the book of {label}", "no whole book came before them", count=len(updates))

@@ -14,7 +14,7 @@ import pandas as pd
 
 from optihedge.market.importers.books import last_book, levels_of
 from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of, option_values
-from optihedge.market.importers.envelope import listed, received
+from optihedge.market.importers.envelope import listed, read_messages, received
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
 from optihedge.market.importers.raw import RawFile
@@ -24,10 +24,7 @@ _OPTION = r"^(?P<base>[^-]+)-(?P<day>\d{1,2}[A-Z]{3}\d{2})-(?P<strike>[\d.]+)-(?
 
 def read(raw: RawFile, intake: Intake) -> None:
     """Put one file of Bybit's into the intake."""
-    if raw.form != "json":
-        intake.reject("the file", f"{raw.form} is no format of Bybit's; give JSON")
-        return
-    intake.records(_unwrapped(raw.content, intake), SHAPES)
+    read_messages(raw, intake, "Bybit's", _unwrapped, SHAPES)
 
 
 def finish(intake: Intake) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 from optihedge.market.importers.books import book, levels_of
 from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of, vol_scale, years_to
 from optihedge.market.importers.envelope import received
-from optihedge.market.importers.fields import Fields
+from optihedge.market.importers.fields import Fields, tens
 from optihedge.market.importers.intake import Intake, shape
 from optihedge.market.importers.raw import RawFile
 
@@ -104,7 +104,7 @@ def _increments(
     if not decimals.any():
         return lot, tick
     intake.note("precision is read as decimal places: least amounts lie below it")
-    return 10.0**-lot, 10.0**-tick
+    return pd.Series(tens(-lot), lot.index), pd.Series(tens(-tick), tick.index)
 
 
 # ---- prices --------------------------------------------------------------------------------------------------------

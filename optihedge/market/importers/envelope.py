@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
 
-from optihedge.market.importers.intake import Intake
+from optihedge.market.importers.intake import Intake, Shape
+from optihedge.market.importers.raw import RawFile
+
+Unwrap = Callable[[Any, Intake], Iterator[tuple[str, dict]]]
+
+
+def read_messages(raw: RawFile, intake: Intake, whose: str, unwrap: Unwrap, shapes: tuple[Shape, ...]) -> None:
+    """The records that a venue's JSON file holds, by their shapes; a file of another form is named."""
+    if raw.form != "json":
+        intake.reject("the file", f"{raw.form} is no format of {whose}; give JSON")
+        return
+    intake.records(unwrap(raw.content, intake), shapes)
 
 
 def received(values: Any, intake: Intake) -> Iterator[tuple[str, Any, pd.Timestamp]]:

@@ -110,3 +110,9 @@ class Fields:
             return None
         values = [v.get(inner) if isinstance(v, dict) else None for v in self.frame[outer]]
         return None if all(v is None for v in values) else pd.Series(values, index=self.frame.index, dtype=object)
+
+
+def tens(digits: pd.Series | np.ndarray | float) -> np.ndarray:
+    """Powers of ten as their decimal texts read: 1e-5 to the last bit, which a processor's power need not be."""
+    given = np.asarray(digits, dtype=float)
+    return np.array([float(f"1e{d:.0f}") if np.isfinite(d) else np.nan for d in given.flat]).reshape(given.shape)

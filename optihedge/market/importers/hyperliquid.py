@@ -14,8 +14,8 @@ import pandas as pd
 
 from optihedge.market.importers.books import book, levels_of
 from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of
-from optihedge.market.importers.envelope import listed, received
-from optihedge.market.importers.fields import Fields
+from optihedge.market.importers.envelope import listed, read_messages, received
+from optihedge.market.importers.fields import Fields, tens
 from optihedge.market.importers.intake import Intake, shape
 from optihedge.market.importers.raw import RawFile
 
@@ -25,10 +25,7 @@ MONEY = "USDC"
 
 def read(raw: RawFile, intake: Intake) -> None:
     """Put one file of Hyperliquid's into the intake."""
-    if raw.form != "json":
-        intake.reject("the file", f"{raw.form} is no format of Hyperliquid's; give JSON")
-        return
-    intake.records(_unwrapped(raw.content, intake), SHAPES)
+    read_messages(raw, intake, "Hyperliquid's", _unwrapped, SHAPES)
 
 
 def finish(intake: Intake) -> None:
@@ -82,8 +79,8 @@ def _perpetuals(f: Fields, intake: Intake) -> None:
         intake.reject("perpetual", "delisted", count=int(gone.sum()))
     rows = pd.DataFrame({
         "symbol": name, "family": "perpetual", "base": name, "quote": "USD", "settle": MONEY, "size": 1.0,
-        "lot": 10.0**-digits, "least": 10.0**-digits, "tick": 10.0 ** (digits - DECIMALS),
-        "tick_steps": [_price_steps(10.0 ** (d - DECIMALS)) for d in digits], "min_notional": LEAST_COST,
+        "lot": tens(-digits), "least": tens(-digits), "tick": tens(digits - DECIMALS),
+        "tick_steps": [_price_steps(least) for least in tens(digits - DECIMALS)], "min_notional": LEAST_COST,
         "max_leverage": f.number("maxLeverage"),
     })  # fmt: skip
     add_contracts(intake, rows[~other & ~gone])
@@ -91,9 +88,8 @@ def _perpetuals(f: Fields, intake: Intake) -> None:
 
 def _price_steps(least: float) -> list[dict]:
     """Five significant figures as steps: above 10^k a price moves by 10^(k - 4), by 1 at most."""
-    powers = range(-6, FIGURES)
-    return [{"above_price": 10.0**k, "tick_size": 10.0 ** (k - FIGURES + 1)} for k in powers
-            if 10.0 ** (k - FIGURES + 1) > least]  # fmt: skip
+    steps = [(float(f"1e{k}"), float(f"1e{k - FIGURES + 1}")) for k in range(-6, FIGURES)]
+    return [{"above_price": above, "tick_size": step} for above, step in steps if step > least]
 
 
 def _contexts(f: Fields, intake: Intake) -> None:
@@ -117,7 +113,7 @@ def _spot(f: Fields, intake: Intake) -> None:
             ends = [tokens[number] for number in pair.get("tokens", []) if number in tokens]
             if len(ends) == 2:
                 base, quote = ends
-                lot = 10.0 ** -float(base["szDecimals"])
+                lot = float(tens(-float(base["szDecimals"])))
                 rows.append({"symbol": pair["name"], "family": "spot", "base": base["name"], "quote": quote["name"],
                              "settle": "", "size": 1.0, "lot": lot, "least": lot, "tick": 1e-8 / lot})  # fmt: skip
             else:

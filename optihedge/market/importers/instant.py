@@ -66,6 +66,7 @@ def market_frames(found: Imported, *, base_currency: str = "", as_of: pd.Timesta
     instruments, quotes = instruments[keep], quotes[quotes["instrument"].isin(instruments["instrument"][keep])]
     depth = found.depth[found.depth["instrument"].isin(instruments["instrument"]) & ~(found.depth["time"] > as_of)]
     held = books["instrument"][~books["instrument"].isin(instruments["instrument"])]
+    notes.extend(_unsaid_fees(instruments))
     reasons = dict(left)
     problems = tuple(f"{name} is held: {reasons.get(name, _NO_PRICE)}" for name in held.unique())
     return MarketFrames(
@@ -192,6 +193,17 @@ def _usable(
             f"no price of {money} in {base} in these files; add a pair that has it")  # fmt: skip
         left.append((name.iloc[row], why))
     return keep & ~stuck
+
+
+def _unsaid_fees(instruments: pd.DataFrame) -> list[str]:
+    """A note where no file says what trading costs beyond the spread."""
+    terms = [instruments[name].isna() for name in ("fee", "fee_per_contract") if name in instruments.columns]
+    bare = ~instruments["type"].isin(("index", "cash")) & np.logical_and.reduce(terms)
+    if not bare.any():
+        return []
+    names = some(list(instruments["instrument"][bare]), 3)
+    count = int(bare.sum())
+    return [f"fees of {count} contracts are unchecked: no file says them, none are charged ({names}); give `fee`"]
 
 
 def _needed_indices(instruments: pd.DataFrame, base: str) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from optihedge.market.importers.books import file_label, last_book, levels_of
 from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of, option_values
-from optihedge.market.importers.envelope import listed, received
+from optihedge.market.importers.envelope import listed, read_messages, received
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
 from optihedge.market.importers.raw import RawFile
@@ -23,10 +23,7 @@ _PAIR = r"^([^-]*)-?([^-]*)"
 
 def read(raw: RawFile, intake: Intake) -> None:
     """Put one file of OKX's into the intake."""
-    if raw.form != "json":
-        intake.reject("the file", f"{raw.form} is no format of OKX's; give JSON")
-        return
-    intake.records(_unwrapped(raw.content, intake), SHAPES)
+    read_messages(raw, intake, "OKX's", _unwrapped, SHAPES)
 
 
 def finish(intake: Intake) -> None:
