@@ -223,8 +223,8 @@ def test_parquet_beside_csv_gives_the_same_market(tmp_path):
 def test_a_zero_bid_is_a_one_sided_market(tmp_path):
     market = read_market(write(tmp_path, quotes=edit(QUOTES, "SPX-C,150,152", "SPX-C,0,152")))
     cost = market.trade_cost.loc["SPX-C"]
-    assert cost["buy"] == 0 and np.isnan(cost["sell"])
-    assert market.price["SPX-C"] == 152
+    assert market.price["SPX-C"] == 76  # between nothing and its ask, where no other option says more
+    assert cost["buy"] == 100 * 76 and np.isnan(cost["sell"])
 
 
 def test_an_index_cannot_be_traded_and_a_future_may_be_negative(tmp_path):
@@ -269,7 +269,7 @@ def test_fees_are_capped_where_the_venue_caps_them():
     })  # fmt: skip
     quotes = pd.DataFrame({
         "instrument": ["I", "NEAR", "FAR"], "bid": [100_000.0, 0.1, 0.0], "ask": [100_000.0, 0.12, 0.0004],
-        "underlying_price": [None, 100_000.0, 100_000.0],
+        "mark": [None, None, 0.0004], "underlying_price": [None, 100_000.0, 100_000.0],
     })  # fmt: skip
     market = Market(table, quotes, "USD", as_of="2026-01-20")
     assert market.fees["NEAR"] == pytest.approx(30.0)

@@ -30,6 +30,7 @@ from optihedge.risk.prior import fitted_betas, fitted_risk
 from optihedge.risk.root import Risk
 
 Array = np.ndarray
+_TOLD = 5  # held options whose vol's origin is told one by one
 
 
 class HedgeModel(HedgeSpec):
@@ -115,6 +116,7 @@ class HedgeModel(HedgeSpec):
         bare = market.unmodelled["vega"].reindex(builder.names).fillna(0.0)
         if isinstance(risk, Risk) and (bare != 0).any():
             notes.append(f"vega of {int((bare != 0).sum())} contracts in play has no vol driver; no risk speaks for it")
+        notes += _vols_of_others(market, builder.names[before[positions] != 0])
         builder.notes.extend((*notes, *(() if risk is None else risk.notes)))
         return builder
 
@@ -159,6 +161,14 @@ class HedgeModel(HedgeSpec):
             frame[squared] = gamma
             frame.attrs["unit"] |= dict.fromkeys(squared, "base currency, change of beta delta for +1 % of the market")
         return market.with_exposures(frame), notes
+
+
+def _vols_of_others(market: Market, held: pd.Index) -> list[str]:
+    """Held options without a usable vol of their own, and whose was taken."""
+    whose = market.vol_from[market.vol_from.index.intersection(held, sort=False)]
+    notes = [f"{name} has no usable vol: {market.contracts.vol[market.names.get_loc(name)]:.4f} {said} is taken"
+             for name, said in whose.head(_TOLD).items()]  # fmt: skip
+    return notes + ([f"{len(whose) - _TOLD} more held options take the vol of others"] if len(whose) > _TOLD else [])
 
 
 def _varied(term: Variance | Volatility, value: float) -> Term:

@@ -96,7 +96,8 @@ def check_quotes(
         )
     refuse(_astray(quotes["mark"], bid, ask), source, "mark{of} is {value}, far outside its own bid and ask",
            quotes["mark"], "mend the mark, or leave it empty for the mid", labels)  # fmt: skip
-    quotes["mark"] = quotes["mark"].fillna(((bid + ask) / 2).fillna(bid).fillna(ask))
+    one_side = bid.fillna(ask.where(~kinds["option"]))  # an option without a bid is not worth its ask
+    quotes["mark"] = quotes["mark"].fillna(((bid + ask) / 2).fillna(one_side))
     if max_age is not None:
         old = (as_of - quotes["time"] > max_age).to_numpy()
         if on_missing == "error":
@@ -130,8 +131,8 @@ def latest_time(quotes: pd.DataFrame, history: pd.DataFrame | None, dates: bool)
 
 
 def prices_of(quotes: pd.DataFrame, instruments: pd.DataFrame, proxies: pd.Series, on_missing: str) -> np.ndarray:
-    """Reference prices: the mark, else the mid, else the one side; cash is 1. Raises DataError for one without, and
-    for cash at another price.
+    """Reference prices: the mark, else the mid, else the one side; cash is 1; NaN for an option without (one with an
+    ask alone is): its vol will say. Raises DataError for another without, and for cash at another price.
 
     proxies   last known level of each instrument's own price driver (NaN without): under on_missing "freeze" it stands
               in for a missing price, and the contract cannot be traded
@@ -152,9 +153,10 @@ def prices_of(quotes: pd.DataFrame, instruments: pd.DataFrame, proxies: pd.Serie
         price = np.where(absent, proxies.to_numpy(), price)
         absent = np.isnan(price)
     labels = instruments.index
-    if absent.any():
+    lost = absent & ~kinds["option"]
+    if lost.any():
         proxy = "" if on_missing == "freeze" else ", or set on_missing = 'freeze' to hold it at its last known level"
-        raise DataError(f"quotes: {labels[absent][0]} has neither bid, ask nor mark; give its mark{proxy}")
+        raise DataError(f"quotes: {labels[lost][0]} has neither bid, ask nor mark; give its mark{proxy}")
     nothing = (price == 0) & ~kinds["signed"] & ~kinds["option"]
     if nothing.any():
         raise DataError(f"quotes: the price of {labels[nothing][0]} is 0; give its price or drop it")

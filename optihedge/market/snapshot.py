@@ -77,6 +77,7 @@ class Market:
     max_age: pd.Timedelta | str | None = None
     levels: pd.Series = field(init=False, repr=False)
     contracts: Contracts = field(init=False, repr=False)
+    vol_from: pd.Series = field(init=False, repr=False)
     periods_per_year: float = field(init=False, repr=False)
     paths: Paths = field(init=False, repr=False)
 
@@ -115,7 +116,7 @@ class Market:
         instruments["exercise"] = exercise_styles(instruments)
         dividends = expected_dividends(self.events, as_of)
         events = dividends if len(dividends) else None
-        contracts, quotes = value_contracts(
+        contracts, quotes, vol_from = value_contracts(
             instruments, quotes, price, drivers, levels, paths, self.on_missing, as_of, dividends
         )  # fmt: skip
         names = instruments.index
@@ -127,7 +128,7 @@ class Market:
             ("own_exposures", exposures), ("own_loadings", loadings), ("depth", depth), ("events", events),
             ("as_of", as_of), ("max_age", max_age),
             ("levels", pd.Series(levels, index=drivers.index, name="level")),
-            ("contracts", contracts), ("paths", paths),
+            ("contracts", contracts), ("paths", paths), ("vol_from", vol_from),
             ("periods_per_year", _drivers.periods_per_year(drivers, history)),
         ):  # fmt: skip
             object.__setattr__(self, name, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,12 +10,12 @@ import scipy.sparse as sp
 
 from optihedge.errors import DataError
 from optihedge.frames import DAY_END, nearest, row_of
-from optihedge.market.american import american_implied_vol
 from optihedge.market.dividends import dividend_forwards, dividend_schedule, implied_carry
 from optihedge.market.drivers import RETURNS, currency_paths, tenor_years
 from optihedge.market.exposures import Contracts, tenor_weights
 from optihedge.market.instruments import types_of
-from optihedge.market.pricing import SECONDS_PER_YEAR, implied_vol, implied_vol_reason, settlement_weight
+from optihedge.market.option_vols import with_vols
+from optihedge.market.pricing import SECONDS_PER_YEAR, settlement_weight
 from optihedge.market.styles import AMERICAN
 
 _FORWARD_GAP = 0.02  # an option's forward further than this from its future's price was taken from the index
@@ -158,13 +158,16 @@ def value_contracts(
     on_missing: str,
     as_of: pd.Timestamp,
     dividends: pd.DataFrame,
-) -> tuple[Contracts, pd.DataFrame]:
-    """The contracts as arrays, and the quotes with each option's forward, rate and vol filled in.
+) -> tuple[Contracts, pd.DataFrame, pd.Series]:
+    """The contracts as arrays, the quotes with each option's forward, rate and vol filled in, and whose vol stands in
+    for that of options without a usable one, in words by label.
 
     Forward: the quote's own, else the price of the instrument named `forward`, else S e^((r - borrow) T) less the
-    expected `dividends`, grown. Vol: the quote's own, else implied by the price and the exercise style. Raises
-    DataError for an option whose price implies none; under on_missing "freeze" it keeps its intrinsic Greeks and loses
-    both sides.
+    expected `dividends`, grown. Vol: the quote's own, else implied by the price and the exercise style, else another
+    option's (`market.fallback`): then the option loses both sides, as a price that implies no vol, or one that no
+    neighbour's comes near, is not traded on. An option without a price is worth what its vol says, at most its ask.
+    Raises DataError for an option for which nobody has a vol; under on_missing "freeze" one with a price keeps its
+    intrinsic Greeks.
     """
     kinds = types_of(instruments)
     option, inverse = kinds["option"], kinds["inverse"]
@@ -215,17 +218,16 @@ def value_contracts(
         ex=ex,
         cash=paid,
     )
-    if at.size:
-        vol[at] = _vols(contracts, instruments, quotes, at, on_missing)
-        for name, values in (("underlying_price", forward), ("rate", rate), ("vol", vol)):
-            column = quotes[name].to_numpy(copy=True)
-            column[at] = values[at]
-            quotes[name] = column
-        dead = np.zeros(len(price), dtype=bool)
-        dead[at] = np.isnan(vol[at])
-        quotes.loc[dead, ["bid", "ask"]] = np.nan
-        quotes.loc[dead, "vol"] = np.nan
-    return replace(contracts, vol=np.nan_to_num(vol)), quotes
+    if not at.size:
+        return contracts, quotes, pd.Series(dtype=object)
+    contracts, dead, whose = with_vols(contracts, instruments, quotes, on_missing)
+    for name, values in (("underlying_price", forward), ("rate", rate), ("vol", contracts.vol)):
+        column = quotes[name].to_numpy(copy=True)
+        column[at] = values[at]
+        quotes[name] = column
+    quotes.loc[dead, ["bid", "ask"]] = np.nan
+    quotes.loc[dead | instruments.index.isin(whose.index), "vol"] = np.nan
+    return contracts, quotes, whose
 
 
 def borrow_rates(instruments: pd.DataFrame, quotes: pd.DataFrame) -> np.ndarray:
@@ -314,31 +316,3 @@ def astray_forwards(c: Contracts, instruments: pd.DataFrame) -> np.ndarray:
     future = pd.Series(lean.to_numpy(), of)[c.margined & instruments["expiry"].notna().to_numpy()]
     theirs = future[~future.index.duplicated()].reindex(of).to_numpy()
     return c.option & (np.abs(lean.to_numpy() - theirs) > _FORWARD_GAP)
-
-
-def _vols(c: Contracts, instruments: pd.DataFrame, quotes: pd.DataFrame, at: np.ndarray, on_missing: str) -> np.ndarray:
-    """The vols of the options `at`: the quote's own, else implied; NaN where there is none and on_missing allows it."""
-    vol = quotes["vol"].to_numpy(dtype=float, copy=True)[at]
-    vol[vol == 0] = np.nan
-    unknown = np.flatnonzero(np.isnan(vol))
-    if not unknown.size:
-        return vol
-    o = c.take(at[unknown])
-    premium = o.price * np.where(o.inverse, o.forward, 1.0)
-    terms = (premium, o.forward, o.strike, o.years, o.right, o.discount)
-    found = implied_vol(*terms)
-    early = np.flatnonzero(o.american)
-    a = o.take(early)
-    found[early] = american_implied_vol(
-        a.price, a.deliverable, a.strike, a.years, a.right, a.rate, a.carry, a.ex, a.cash
-    )  # fmt: skip
-    vol[unknown] = found
-    lost = np.isnan(found)
-    if lost.any() and on_missing == "error":
-        first = int(np.argmax(lost))
-        reason = implied_vol_reason(*terms)[first] or "no more than its exercise is worth"
-        raise DataError(
-            f"quotes: {o.price[first]:g}, the price of {instruments.index[at[unknown[first]]]}, implies no vol "
-            f"({reason}, forward {o.forward[first]:g}); give its vol, drop it, or set on_missing = 'freeze'"
-        )
-    return vol
