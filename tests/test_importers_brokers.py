@@ -250,19 +250,6 @@ def test_numbers_are_read_as_people_write_them_and_never_guessed():
 # ---- vendors -------------------------------------------------------------------------------------------------------
 
 
-def test_every_vendor_file_is_read_or_named(recorded):
-    for source, folder in (("tardis", "vendor_samples/tardis"), ("tardis", "venue_messages/fixtures/tardis"),
-                           ("databento", "vendor_samples/databento"), ("ibkr", "broker_files/ibkr_flex"),
-                           ("ibkr", "broker_files/ib_tws"), ("fix", "broker_files/fix")):  # fmt: skip
-        root, *inner = folder.split("/")
-        files = [p for p in recorded(root).joinpath(*inner).rglob("*") if p.is_file()]
-        found = import_files(source, files)
-        named = found.rejected.set_index("file")["why"]
-        for path in files:
-            assert found.used.get(path.name) or path.name in named.index, path.name
-        assert (named != "").all() and "no shape that is known" not in set(named)
-
-
 def test_tardis_vols_are_percent_in_files_and_its_times_microseconds(recorded):
     found = import_files("tardis", [recorded("vendor_samples") / "tardis" / "options_chain.csv"])
     said = pd.read_csv(recorded("vendor_samples") / "tardis" / "options_chain.csv")

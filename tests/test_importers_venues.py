@@ -26,19 +26,6 @@ def said(path: Path):
         return json.load(stream)
 
 
-def test_every_recorded_file_is_read_or_named_with_the_reason(recorded):
-    for source, folders in FOLDERS.items():
-        for folder in folders:
-            files = [p for p in (recorded("venue_messages") / folder).rglob("*") if p.is_file()]
-            found = import_files(source, files)
-            named = found.rejected.set_index("file")
-            for path in files:
-                assert found.used.get(path.name) or path.name in named.index, path.name
-            assert (named["why"] != "").all()
-            unknown = named["why"] == "no shape that is known"
-            assert unknown.sum() <= 2, named["what"][unknown].tolist()
-
-
 def test_okx_facts_are_its_own_words(recorded):
     folder = recorded("venue_messages") / "okx_20220513"
     words = pd.concat([pd.DataFrame(said(path)["data"]) for path in sorted(folder.glob("rest_*"))])

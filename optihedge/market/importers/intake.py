@@ -147,6 +147,15 @@ class Intake:
             for row, place in zip(rows, where, strict=True):
                 self._read(one, [row], [place])
 
+    def _once(self, fills: pd.DataFrame) -> pd.DataFrame:
+        """Each fill once; an id that comes again with another quantity, price or time is named, and its last counts."""
+        key = ["fill_id", "instrument", "source"]
+        twice = fills.duplicated(key, keep="last")
+        other = twice & ~fills.duplicated([*key, "quantity", "price", "time"], keep="last")
+        for label in fills["fill_id"][other]:
+            self.reject(f"fill {label}", "its id comes again with another quantity, price or time; the last one counts")
+        return fills[~twice]
+
     def replace(self, name: str, frame: pd.DataFrame) -> None:
         """Put a frame in the place of all rows so far."""
         self._frames[name] = [_typed(frame)] if len(frame) else []
@@ -176,9 +185,7 @@ class Intake:
         depth = depth[depth["time"] == depth.groupby("instrument")["time"].transform("max")]
         frames["depth"] = depth.drop_duplicates(["instrument", "side", "price"], keep="last")
         fills = frames["fills"]
-        fills["fill_id"] = _ids(fills)
-        twice = fills.duplicated(["fill_id", "instrument", "source"], keep="last") & (fills["fill_id"] != "")
-        frames["fills"] = fills[~twice]
+        frames["fills"] = self._once(fills.assign(fill_id=_ids(fills)))
         rejected = self.frame("rejected")
         if len(rejected):
             by = ["file", "what", "why"]

@@ -31,6 +31,17 @@ SOURCES = {
     "coinbase": ("coinbase", "products, level 2 books with changes, tickers, accounts, own fills"),
     "dydx": ("dydx", "markets with funding, books with changes, the account, own fills (v3)"),
     "ibkr": ("ibkr", "Interactive Brokers: Flex XML (positions, trades, cash, actions), API answers, CSV exports"),
+    **{
+        name: ("exports", f"CSV exports of {who}: trades as fills, dividends")
+        for name, who in (
+            ("trading212", "Trading 212"),
+            ("revolut", "Revolut"),
+            ("etoro", "eToro"),
+            ("xtb", "XTB"),
+            ("investimental", "Investimental"),
+            ("avanza", "Avanza"),
+        )
+    },
     "chains": ("chains", "option chains of brokers and exchanges: Cboe delayed quotes, Fidelity Active Trader Pro"),
     "fix": ("fix", "FIX logs: execution reports as fills, busts, market data snapshots"),
     "tardis": ("tardis", "CSV files and normalised messages of Tardis, instruments"),
