@@ -15,7 +15,6 @@ import pytest
 
 from optihedge.batch.books import read_books, refuse_unread
 from optihedge.batch.job import Outcome, hedge_one, plan
-from optihedge.batch.lock import LOCK, Locked, locked
 from optihedge.batch.output import discard, folder_name, is_whole, result_folder
 from optihedge.batch.record import figures, money
 from optihedge.batch.refusals import refuse_future, refuse_stale
@@ -25,6 +24,7 @@ from optihedge.batch.summary import exit_code, write_summary
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.modelfile import parse_model
+from optihedge.lock import LOCK, Locked, locked
 from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
 from optihedge.trades.tradelist import trade_list

@@ -12,10 +12,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from optihedge.batch.lock import locked
 from optihedge.batch.read import read_once
 from optihedge.cli import main
 from optihedge.errors import DataError
+from optihedge.lock import locked
 from optihedge.market.snapshot import Market, read_market
 
 AS_OF = "2016-06-30T20:00:00Z"

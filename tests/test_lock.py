@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from optihedge.batch.lock import LOCK, Locked, locked
 from optihedge.batch.stop import Stop, Stopped
+from optihedge.lock import LOCK, Locked, locked
 
 
 def test_a_lock_is_held_by_one_and_free_again_after(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_lock_is_held_by_one_and_free_again_after(tmp_path: Path) -> None:
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from optihedge.batch.lock import locked\n"
+        "import sys, time; from pathlib import Path; from optihedge.lock import locked\n"
         "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)

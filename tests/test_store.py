@@ -14,6 +14,7 @@ from recorded_snapshots import coin_levels, coin_market, coin_times
 
 from optihedge.content import content_hash
 from optihedge.errors import DataError
+from optihedge.lock import LOCK, Locked, locked
 from optihedge.market.snapshot import Market, read_market
 from optihedge.market.store import files
 from optihedge.market.store.store import open_market, open_store
@@ -215,7 +216,7 @@ def test_every_damaged_file_is_named(store, how):
     for day in range(2):
         store.record(market(day), events(DIVIDEND))
     assert store.verify().empty
-    for relative in [n for n in contents(store.path) if n not in (files.LOG, "lock")]:
+    for relative in [n for n in contents(store.path) if n not in (files.LOG, LOCK)]:
         path = store.path / relative
         body = path.read_bytes()
         path.unlink() if how == "missing" else damage(path, how)
@@ -314,7 +315,7 @@ def test_a_record_interrupted_anywhere_loses_nothing(tmp_path, monkeypatch):
 
 
 def test_two_writers_at_once_are_refused(store):
-    with files.locked(store.path), pytest.raises(DataError, match="another process is recording"):
+    with locked(store.path), pytest.raises(Locked, match=r"another run .* try again when it is done"):
         store.record(market())
     store.record(market())
 

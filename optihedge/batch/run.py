@@ -11,7 +11,6 @@ from signal import SIGINT
 import pandas as pd
 
 from optihedge.batch.job import Job, Outcome, Result, plan
-from optihedge.batch.lock import Lock, locked
 from optihedge.batch.orders import DONE, Order, Orders, merged, withdrawn_before
 from optihedge.batch.output import discard, instant_name, is_whole, result_folder, sha256_of, write_whole
 from optihedge.batch.pool import results
@@ -29,6 +28,7 @@ from optihedge.batch.summary import (
 from optihedge.batch.withdraw import SENT, Earlier, earlier_results, take_away
 from optihedge.frames import some
 from optihedge.hedge.model import HedgeModel
+from optihedge.lock import Lock, locked
 from optihedge.market.snapshot import Market
 
 _NAMED = 5  # withdrawn lists that a sentence names

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from optihedge.batch.lock import Locked
 from optihedge.batch.stop import Stopped
 from optihedge.errors import OptihedgeError
+from optihedge.lock import Locked
 
 INTERNAL = 6
 

@@ -6,11 +6,10 @@ last thing written of a record. Whatever is read is hashed again: a torn or alte
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +21,6 @@ from optihedge.files import write_bytes
 
 LOG = "log.jsonl"
 _MEND = "bring the file back from a copy, or record that day again"
-
-
-# ---- one writer -----------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One writer at a time. Raises DataError while another process records; its lock goes when it ends."""
-    with (folder / "lock").open("ab") as stream:
-        try:
-            if os.name == "nt":
-                import msvcrt
-
-                msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-            else:
-                import fcntl
-
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise DataError(
-                f"store {folder}: another process is recording into it; try again when it is done"
-            ) from None
-        yield
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from optihedge.content import canonical_text
 from optihedge.errors import DataError
 from optihedge.files import write_bytes
 from optihedge.frames import duration, instant, nearest
+from optihedge.lock import locked
 from optihedge.market.drivers import by_month
 from optihedge.market.events import EVENTS, check_events, known_events
 from optihedge.market.snapshot import Market
@@ -60,9 +61,10 @@ class Store:
         known_at  when this was known: default the market's own as_of, for a correction (another market of an instant
                   that is here already) and for events alone the present. It never runs backwards
 
-        Recording what already stands changes nothing. Raises DataError for an event id with other content.
+        Recording what already stands changes nothing. Raises DataError for an event id with other content, Locked
+        while another process records.
         """
-        with files.locked(self.path):
+        with locked(self.path, "try again when it is done"):
             entries = files.read_log(self.path)
             fresh = self._new_events(events, entries)
             name = "" if market is None else market.hash

@@ -1,4 +1,4 @@
-"""One run at a time in one folder: a lock that ends with the process that holds it, however that ends."""
+"""One writer at a time in one folder: a lock that ends with the process that holds it, however that ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOCK = ".lock"
 
 
 class Locked(OptihedgeError):
-    """Another run writes to the same instant of the same folder: wait for it, or give another folder."""
+    """Another process writes to the same folder: wait for it, or give another folder."""
 
     code = "locked"
 
@@ -38,7 +38,7 @@ class Lock:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[Lock]:
+def locked(folder: Path, remedy: str = "wait for its end, or give another --out") -> Iterator[Lock]:
     """Hold the lock of a folder. Raises Locked at once where another run holds it, in this process or another.
 
     The file stays; what locks is the operating system's word for it, which ends with its process, killed or not.
@@ -48,8 +48,7 @@ def locked(folder: Path) -> Iterator[Lock]:
     try:
         if not _taken(handle):
             owner = os.read(handle, 20).decode(errors="replace").strip()
-            raise Locked(f"another run{owner and f' (process {owner})'} writes to {folder}; wait for its end, or give "
-                         "another --out")  # fmt: skip
+            raise Locked(f"another run{owner and f' (process {owner})'} writes to {folder}; {remedy}")
         os.ftruncate(handle, 0)
         os.write(handle, str(os.getpid()).encode())
         yield Lock(path, handle)
