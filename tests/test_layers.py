@@ -11,7 +11,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "optihedge"
 LAYERS = (("__main__",), ("terms", "options", "policy", "stats", "store"), ("cli",), ("example",), ("desk",),
           ("batch",), ("backtest",), ("step",), ("trades",), ("hedge",), ("risk",), ("accounts",), ("market",),
-          ("program",), ("display",), ("frames",), ("content",), ("files", "lock"), ("errors", "names"))  # fmt: skip
+          ("program",), ("display",), ("frames",), ("readonly",), ("content",), ("files", "lock"),
+          ("errors", "names"))  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 HEAVY = ("cvxpy", "sklearn", "scipy.stats", "matplotlib")
 

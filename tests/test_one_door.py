@@ -124,6 +124,35 @@ def test_a_list_past_its_deadline_is_held(market: oh.Market, book: pd.Series) ->
     assert listed.held and any("deadline" in reason for reason in listed.reasons)
 
 
+def test_no_list_is_made_past_its_door_and_none_is_changed_behind_it(market: oh.Market, book: pd.Series) -> None:
+    hedge = PLAIN.hedge(market, book)
+    listed = oh.trade_list(hedge)
+    before = listed.text()
+    for make in (lambda: oh.TradeList(), lambda: oh.TradeList(listed.proposed), lambda: replace(listed, reasons=())):
+        with pytest.raises(oh.SpecError, match=r"call oh\.trade_list\(hedge\)"):
+            make()
+    for change in (
+        lambda: listed.table.loc.__setitem__((0, "quantity"), 1e9),
+        lambda: listed.proposed.pop("cost"),
+        lambda: hedge.trades.__setitem__("ES-SEP16", 1e9),
+        lambda: hedge.h.__setitem__(0, 1e9),
+        lambda: hedge.problem.start.__setitem__(0, 1e9),
+        lambda: listed["quantity"].array.__setitem__(0, 1e9),
+    ):
+        with pytest.raises((oh.DataError, ValueError, TypeError)):
+            change()
+    assert listed.text() == before == oh.trade_list(hedge).text()
+
+
+def test_quantities_under_the_certificate_of_others_are_held(market: oh.Market, book: pd.Series) -> None:
+    hedge = PLAIN.hedge(market, book)
+    for given in (hedge, oh.round_to_lots(hedge)):
+        assert not oh.trade_list(given).held
+        other = given.with_quantities(given.program.start + 0.5 * (given.h - given.program.start), given.certificate)
+        listed = oh.trade_list(other, checks=None)
+        assert listed.held and "certificate is of other quantities" in listed.reasons[-1]
+
+
 def test_writing_a_list_leaves_its_bytes_whole(market: oh.Market, book: pd.Series, tmp_path: Path) -> None:
     listed = oh.trade_list(PLAIN.hedge(market, book), book="main")
     listed.to_csv(tmp_path / "trades.csv")

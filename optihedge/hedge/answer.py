@@ -18,6 +18,7 @@ from optihedge.program.chain import Solution, solve
 from optihedge.program.infeasible import MARGIN, Relaxation, conflict, give_way, relax
 from optihedge.program.program import VOLATILITY_UNIT, Array, Candidate, Program, Solver
 from optihedge.program.status import Status
+from optihedge.readonly import read_only
 
 _CONFLICT_BUDGET = 1.0  # seconds for naming a minimal conflict
 _LONGEST_CONFLICT = 60.0  # seconds, where trades follow from it: so long that equal inputs end equally
@@ -95,8 +96,9 @@ def answer(
     certificate = _bounded(problem, solution)
     problem, h = _at_own_limits(problem, solution.h)
     return Answer(
-        asked=asked, problem=problem, h=h, multipliers=solution.multipliers, certificate=certificate,
-        limit_multiplier=solution.limit_multiplier, relaxation=pd.concat(gave_way) if gave_way else None,
+        asked=asked, problem=problem, h=read_only(h), multipliers=read_only(solution.multipliers),
+        limit_multiplier=solution.limit_multiplier, certificate=certificate,
+        relaxation=read_only(pd.concat(gave_way)) if gave_way else None,
     )  # fmt: skip
 
 

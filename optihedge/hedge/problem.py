@@ -14,6 +14,7 @@ from optihedge.hedge.columns import Columns
 from optihedge.hedge.variance import VarianceForm
 from optihedge.program.costs import Costs
 from optihedge.program.program import Program
+from optihedge.readonly import read_only
 
 Array = np.ndarray
 _LOT_ROUNDING = 1e-9  # of a lot
@@ -49,6 +50,10 @@ class Problem:
     covers: dict[str, tuple[str, ...]]  # by term: the real costs it charges, see `Term.covers`
     borrow: Array  # N, decimal per year, of what is short
     financing: float  # decimal per year, of what is long
+
+    def __post_init__(self) -> None:
+        read_only(self)
+        object.__setattr__(self, "decided", read_only(self.decided))
 
     @property
     def size(self) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,7 @@ from optihedge.program.aversion import equivalent_aversion
 from optihedge.program.certificate import Certificate
 from optihedge.program.program import VOLATILITY_UNIT, Program, row_values, row_violations
 from optihedge.program.status import Status
+from optihedge.readonly import read_only, read_only_property
 from optihedge.risk.contract_risk import ContractRisk
 from optihedge.risk.root import Risk
 
@@ -85,26 +85,27 @@ class Hedge:
         """Limits that gave way, or None: have (the limit), need (the limit used instead), change."""
         return self.answer.relaxation
 
-    @cached_property
+    @read_only_property
     def before(self) -> pd.Series:
         """Quantities before, contracts."""
         return pd.Series(self.problem.start, index=self.problem.names, name="before")
 
-    @cached_property
+    @read_only_property
     def after(self) -> pd.Series:
         """Quantities after, contracts."""
         return pd.Series(self.problem.columns.to_contracts(self.h), index=self.problem.names, name="after")
 
-    @cached_property
+    @read_only_property
     def trades(self) -> pd.Series:
         """Contracts to buy (positive) or sell (negative)."""
         return (self.after - self.before).rename("trade")
 
     def with_quantities(self, h: Array, certificate: Certificate) -> Hedge:
         """The same request answered by other quantities (n columns): whole lots, say. Everything is recomputed."""
-        return replace(self, answer=replace(self.answer, h=np.asarray(h, dtype=float), certificate=certificate))
+        h = read_only(np.array(h, dtype=float))
+        return replace(self, answer=replace(self.answer, h=h, certificate=certificate))
 
-    @cached_property
+    @read_only_property
     def limits(self) -> pd.DataFrame:
         """Every limit: before, after, target, lower, upper, violation, shadow price (see `shadow_prices`), unit, term,
         and kind: hard or soft, whether a hedge exists, whether it gave way.
@@ -167,7 +168,7 @@ class Hedge:
         }  # fmt: skip
         return pd.DataFrame([row], index=pd.Index([limit.name], name="limit"))[list(columns)]
 
-    @cached_property
+    @read_only_property
     def exposures(self) -> pd.DataFrame:
         """Exposures before and after, desk units: the book's totals, then each limited exposure with its band."""
         frame = self.market.exposures
@@ -188,7 +189,7 @@ class Hedge:
         limited = self.limits[self.limits["target"].notna()].rename_axis("exposure")
         return pd.concat([totals.drop(index=limited.index, errors="ignore"), limited[totals.columns]])
 
-    @cached_property
+    @read_only_property
     def risk(self) -> pd.DataFrame:
         """Variance over the horizon by source (base currency squared), and volatility per day, before and after."""
         form = self.problem.variance
@@ -215,12 +216,12 @@ class Hedge:
         alone = volatility["no trade"]
         return not alone > 0 or bool(volatility.min() ** 2 <= (1 - _MATERIAL) * alone**2)
 
-    @cached_property
+    @read_only_property
     def told_costs(self) -> pd.DataFrame:
         """What each contract will cost, base currency: see `optihedge.hedge.costs.told_costs`."""
         return told_costs(self.market, self.problem, self.problem.start, self.after.to_numpy())
 
-    @cached_property
+    @read_only_property
     def costs(self) -> pd.Series:
         """What the hedge will cost, all of it, whatever the objective saw: base currency.
 
@@ -229,14 +230,14 @@ class Hedge:
         """
         return cost_series(self.told_costs)
 
-    @cached_property
+    @read_only_property
     def charges_by_contract(self) -> pd.DataFrame:
         """What each term charged each contract in the objective, base currency."""
         before, after = self.problem.start, self.after.to_numpy()
         columns = {label: cost.by_contract(before, after) for label, cost in self.problem.costs.items()}
         return pd.DataFrame(columns, index=self.problem.names)
 
-    @cached_property
+    @read_only_property
     def charges(self) -> pd.Series:
         """What the objective saw beside risk, by term, base currency: costs, views, soft limits' penalties, `total`."""
         charges = self.charges_by_contract.sum()
@@ -250,7 +251,7 @@ class Hedge:
         charges["total"] = charges.sum()
         return charges.astype(float).rename("charge")
 
-    @cached_property
+    @read_only_property
     def cost_table(self) -> pd.DataFrame:
         """`costs` beside the part of each that the objective saw (`charged`), base currency."""
         seen = pd.Series(0.0, index=self.costs.index)
@@ -266,17 +267,17 @@ class Hedge:
         sums = table.index.isin(["trading", "holding", "total"])
         return table[sums | (table != 0).any(axis=1)]
 
-    @cached_property
+    @read_only_property
     def uncharged(self) -> tuple[str, ...]:
         """Costs that these contracts have and no term of the model charges, a sentence each."""
         return uncharged(self.market, self.problem)
 
-    @cached_property
+    @read_only_property
     def rolls(self) -> pd.DataFrame:
         """Traded legs that expire before the risk they hedge, and what to roll them into: see `roll_plan`."""
         return roll_plan(self.market, self.before, self.trades[self.trades.abs() > report.DUST])
 
-    @cached_property
+    @read_only_property
     def shadow_prices(self) -> pd.Series:
         """Derivative of the least objective in each limit's binding end: base currency per unit of the limit.
 
@@ -290,7 +291,7 @@ class Hedge:
         prices.attrs["unit"] = dict(self.limits["unit"])
         return prices
 
-    @cached_property
+    @read_only_property
     def baselines(self) -> pd.DataFrame:
         """Risk and cost of doing nothing, of the nearest single instrument, of a regression beta, and of this hedge."""
         return baselines(self.market, self.problem, self.after.to_numpy())

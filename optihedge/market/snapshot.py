@@ -29,6 +29,7 @@ from optihedge.market.skew import skew_loadings
 from optihedge.market.stocks import stock_frames
 from optihedge.market.styles import exercise_styles, unsaid_styles
 from optihedge.market.valuation import Paths, astray_forwards, driver_levels, value_contracts
+from optihedge.readonly import read_only, read_only_property
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -126,12 +127,12 @@ class Market:
         for name, value in (
             ("instruments", instruments), ("quotes", quotes), ("drivers", drivers), ("history", history),
             ("own_exposures", exposures), ("own_loadings", loadings), ("depth", depth), ("events", events),
-            ("as_of", as_of), ("max_age", max_age),
+            ("smile", self.smile), ("as_of", as_of), ("max_age", max_age),
             ("levels", pd.Series(levels, index=drivers.index, name="level")),
             ("contracts", contracts), ("paths", paths), ("vol_from", vol_from),
             ("periods_per_year", _drivers.periods_per_year(drivers, history)),
         ):  # fmt: skip
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, read_only(value))
 
     @cached_property
     def manifest(self) -> dict[str, object]:
@@ -164,7 +165,7 @@ class Market:
         """Market value per contract, base currency; 0 for futures and perpetuals."""
         return self.exposures["value"].rename("value")
 
-    @cached_property
+    @read_only_property
     def trade_cost(self) -> pd.DataFrame:
         """Far side of the quote less the mark, at least 0, to buy or sell one contract: base currency; NaN where that
         side cannot be traded. The mark is the mid unless the venue's is given.
@@ -176,7 +177,7 @@ class Market:
         cost = {name: np.where(tradable, values, np.nan) for name, values in (("buy", buy), ("sell", sell))}
         return pd.DataFrame(cost, index=self.names)
 
-    @cached_property
+    @read_only_property
     def fees(self) -> pd.Series:
         """One-way fee per contract, base currency: fraction of notional, capped for options, plus the fixed part."""
         table, c = self.instruments, self.contracts
@@ -186,17 +187,17 @@ class Market:
         fixed = table["fee_per_contract"].to_numpy() * c.fx
         return pd.Series(np.fmin(fee, cap) + fixed, index=self.names, name="fee")
 
-    @cached_property
+    @read_only_property
     def notional(self) -> pd.Series:
         """Base currency per contract: multiplier x underlying price; an inverse future's is its multiplier."""
         return pd.Series(notional(self.contracts), index=self.names, name="notional")
 
-    @cached_property
+    @read_only_property
     def sensitivities(self) -> Sensitivities:
         """Ours, with the desk's own delta, gamma, vega, theta ... in their place where it gave them."""
         return sensitivities(self.contracts).replaced(self.own_exposures)
 
-    @cached_property
+    @read_only_property
     def exposures(self) -> pd.DataFrame:
         """Exposures per contract in desk units (attrs["unit"]), the desk's own columns last.
 
@@ -224,23 +225,23 @@ class Market:
         ours.attrs["unit"] = {name: units.get(name, UNITS.get(name, "desk unit")) for name in ours.columns}
         return ours
 
-    @cached_property
+    @read_only_property
     def early_exercise(self) -> pd.DataFrame:
         """The American options, and what early exercise means for each (attrs["unit"]): see `market.early`."""
         return early_exercise(self.contracts, self.names)
 
     # ---- drivers ---------------------------------------------------------------------------------------------------
 
-    @cached_property
+    @read_only_property
     def _loadings(self) -> tuple[sp.csr_array, pd.DataFrame]:
         return contract_loadings(self.sensitivities, self.instruments, self.drivers, self.paths, self.shares)
 
-    @cached_property
+    @read_only_property
     def shares(self) -> Shares:
         """How much of each vol, rate and basis driver's move reaches each contract."""
         return Shares.of(self.instruments, self.drivers, self.as_of)
 
-    @cached_property
+    @read_only_property
     def loadings(self) -> Loadings:
         """D x N, base currency per contract per unit move of each driver."""
         own, underlying = self.own_loadings, self.instruments["underlying"]
@@ -259,7 +260,7 @@ class Market:
         matrix.eliminate_zeros()
         return Loadings(matrix, self.drivers.index, skew)
 
-    @cached_property
+    @read_only_property
     def unmodelled(self) -> pd.DataFrame:
         """Vega, basis and rho per contract that no driver speaks for (attrs["unit"]); rows with any."""
         frame = self._loadings[1]
@@ -269,7 +270,7 @@ class Market:
         chosen.attrs["unit"] = frame.attrs["unit"]
         return chosen
 
-    @cached_property
+    @read_only_property
     def _convexity(self) -> tuple[np.ndarray, sp.csr_array]:
         return convexity_rows(self.sensitivities, self.loadings.matrix, self.drivers, self.paths)
 
@@ -323,7 +324,7 @@ class Market:
         exposures = pd.concat([self.exposures, extra.fillna(0.0)], axis=1)
         units = dict.fromkeys(extra.columns, "desk unit")
         exposures.attrs["unit"] = {**self.exposures.attrs["unit"], **units, **frame.attrs.get("unit", {})}
-        market.__dict__["exposures"] = exposures
+        market.__dict__["exposures"] = read_only(exposures)
         market.__dict__["hash"] = content_hash({"market": self.hash, "exposures": extra})
         return market
 

@@ -24,7 +24,10 @@ from optihedge.hedge.result import Hedge
 from optihedge.market.costs import trading_costs
 from optihedge.market.instruments import types_of, venue_amounts
 from optihedge.market.snapshot import Market
+from optihedge.program.certificate import GAP_TOLERANCE
+from optihedge.program.program import objective
 from optihedge.program.status import Status
+from optihedge.readonly import read_only, read_only_property
 from optihedge.trades.checks import Checks, line_limits, list_reasons, over_their_limits
 from optihedge.trades.export import PRICE_DIGITS, csv_text, outward, rounded_to
 from optihedge.trades.lots import round_to_lots
@@ -42,9 +45,9 @@ _UNCHECKED = "the list's checks were switched off by its caller"
 _PROVED = (Status.OPTIMAL, Status.ROUNDED)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, init=False)
 class TradeList:
-    """The trades of a hedge as they may be sent, or why they may not. Made by `TradeList.of` alone.
+    """The trades of a hedge as they may be sent, or why they may not. Made by `TradeList.of` alone, and read-only.
 
     hedge     the hedge in whole lots, every line within its limits: what the list would bring about
     book      the book's name;  proposed  its lines (COLUMNS), whether they may be sent or not
@@ -68,6 +71,9 @@ class TradeList:
     notes: tuple[str, ...]
     lines: pd.DataFrame
     checked: bool
+
+    def __init__(self, *_: object, **__: object) -> None:
+        raise SpecError("a list is made of a hedge, rounded, checked and proved: call oh.trade_list(hedge)")
 
     @classmethod
     def of(
@@ -102,13 +108,18 @@ class TradeList:
             first, limited = str(error).split("\n")[0], "; ".join(notes)
             why = [f"no hedge meets the limits with {limited}: {first}" if notes else f"{error.code}: {error}"]
             notes = [line.strip() for line in str(error).split("\n")[1:]]
+        if hedge.status in _PROVED:
+            why = [*why, *_of_others(hedge)]
         if ends is not None and time.perf_counter() > ends:
             why = [*why, f"not ready within its deadline of {deadline:g} s"]
         notes += [listed.certificate.note] if listed.certificate.note and listed.certificate.note not in why else []
         notes += [_UNCHECKED] if checks is None else []
-        proposed = _lines(listed, book, checked=checks is not None)
-        return cls(hedge=listed, book=book, proposed=proposed, reasons=tuple(why), notes=tuple(notes), lines=lines,
-                   checked=checks is not None)  # fmt: skip
+        made = object.__new__(cls)
+        said = {"hedge": listed, "book": book, "reasons": tuple(why), "notes": tuple(notes), "lines": read_only(lines)}
+        said |= {"proposed": read_only(_lines(listed, book, checked=checks is not None)), "checked": checks is not None}
+        for name, value in said.items():
+            object.__setattr__(made, name, value)
+        return made
 
     @property
     def held(self) -> bool:
@@ -125,7 +136,7 @@ class TradeList:
         """The lines to send, COLUMNS; none where the list is held."""
         return self.proposed.iloc[:0] if self.held else self.proposed
 
-    @cached_property
+    @read_only_property
     def costs(self) -> pd.Series:
         """What the list will cost, base currency: see `Hedge.costs`; `trading` is the sum of its lines. Held: 0."""
         costs = self.hedge.costs.copy()
@@ -222,8 +233,18 @@ def checked(hedge: Hedge, checks: Checks | Mapping[str, object] | None = None) -
 def _unproved(hedge: Hedge) -> list[str]:
     if hedge.status in _PROVED:
         return []
-    why = hedge.certificate.note or "see its certificate"
-    return [f"the hedge is {hedge.status}, not proved optimal: {why}"]
+    return [f"the hedge is {hedge.status}, not proved optimal: {hedge.certificate.note or 'see its certificate'}"]
+
+
+def _of_others(hedge: Hedge) -> list[str]:
+    """A certificate that says another objective than its hedge's quantities have is not theirs.
+
+    A user's own costs are no part of a Program: there, the certificate is believed.
+    """
+    proof, program = hedge.certificate, hedge.program
+    if program.cvxpy_terms or abs(objective(program, hedge.h) - proof.primal) <= GAP_TOLERANCE * proof.scale:
+        return []
+    return ["the hedge's certificate is of other quantities than its own; hedge again"]
 
 
 def _within(hedge: Hedge, lines: pd.DataFrame, ends: float | None) -> Hedge:

@@ -1,0 +1,119 @@
+"""Tables that cannot be changed: what a frozen value hands out reads like any pandas table and refuses to be written.
+
+What is made of one (a selection, a sum, a copy) is a plain table of its own: changing that changes nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from functools import cache, cached_property
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from optihedge.errors import DataError
+
+_INDEXERS = ("loc", "iloc", "at", "iat")
+_WRITERS = ("__setitem__", "__delitem__", "insert", "isetitem", "update", "pop", "_update_inplace", "_inplace_method",
+            "_set_value")  # fmt: skip
+_TOLD = ("attrs", "flags")  # what pandas itself keeps beside the values
+
+
+def _refuse(*_: object, **__: object) -> NoReturn:
+    raise DataError("this table belongs to a frozen value and is read-only; change a copy (table.copy(), "
+                    "table.assign(...)) and make a new value with it: replace(market, quotes=...)")  # fmt: skip
+
+
+@cache
+def _reading(kind: type) -> type:
+    """The same indexer, which reads only."""
+    return type(kind.__name__, (kind,), {"__setitem__": _refuse})
+
+
+class _ReadOnly:
+    """What makes a pandas class read-only: every door through which pandas writes refuses."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name[0] != "_" and name not in _TOLD:
+            _refuse()
+        super().__setattr__(name, value)
+
+
+def _indexer(name: str) -> property:
+    def read(self: Any) -> Any:
+        found = getattr(super(_ReadOnly, self), name)
+        return _reading(type(found))(found.name, found.obj)  # type: ignore[arg-type]
+
+    return property(read)
+
+
+for _name in _INDEXERS:
+    setattr(_ReadOnly, _name, _indexer(_name))
+for _name in _WRITERS:
+    setattr(_ReadOnly, _name, _refuse)
+
+
+class ReadOnlyFrame(_ReadOnly, pd.DataFrame):
+    """A DataFrame that refuses to be changed."""
+
+    _constructor = pd.DataFrame
+    _constructor_sliced = pd.Series
+
+
+class ReadOnlySeries(_ReadOnly, pd.Series):
+    """A Series that refuses to be changed."""
+
+    _constructor = pd.Series
+    _constructor_expanddim = pd.DataFrame
+
+
+Value = TypeVar("Value")
+
+
+def read_only_property(method: Callable[[Any], Value]) -> cached_property[Value]:
+    """A property worked out once, and read-only."""
+
+    def once(self: Any) -> Value:
+        return read_only(method(self))
+
+    once.__doc__ = method.__doc__
+    return cached_property(once)
+
+
+def read_only(value: Value) -> Value:
+    """A read-only copy of a table; an array, a sparse matrix or a value that consists of them, from now on read-only.
+
+    >>> read_only(pd.DataFrame({"a": [1.0]})).loc[0, "a"]
+    np.float64(1.0)
+    """
+    return _sealed(value)
+
+
+def _sealed(value: Any) -> Any:
+    if isinstance(value, (pd.DataFrame, pd.Series)):
+        return value if isinstance(value, _ReadOnly) else _of_table(value)
+    if isinstance(value, tuple):
+        return tuple(_sealed(part) for part in value)
+    if isinstance(value, np.ndarray):
+        value.setflags(write=False)
+        return value
+    sparse = [value.data, value.indices, value.indptr] if sp.issparse(value) else []
+    for part in (*sparse, *(vars(value).values() if is_dataclass(value) else ())):
+        if isinstance(part, np.ndarray) or sp.issparse(part) or is_dataclass(part):
+            _sealed(part)
+    return value
+
+
+def _of_table(table: Any) -> Any:
+    made = table.copy()
+    for block in made._mgr.blocks:  # what `.array` hands out
+        held = getattr(block.values, "_ndarray", block.values)
+        if isinstance(held, np.ndarray):
+            held.setflags(write=False)
+        else:
+            held._readonly = True
+    made.__class__ = ReadOnlyFrame if isinstance(made, pd.DataFrame) else ReadOnlySeries
+    return made
