@@ -9,6 +9,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from lot_choices import by_enumeration
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 import optihedge as oh
@@ -70,25 +71,18 @@ def every_choice(p: Program) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_a_band_that_some_lot_choice_meets_is_met_and_nearly_at_the_best_lots_objective(seed: int) -> None:
+def test_lots_of_four_legs_are_those_that_enumeration_finds_by_the_same_rule(seed: int) -> None:
     p = small_program(seed, legs=4, width=[0.05, 0.2, 0.6][seed % 3])
     continuous = solve(p)
     rounding = round_program(p, continuous.h, solve)
-    points, met = every_choice(p)
     trades = (rounding.h - p.start) / p.lot
     assert np.allclose(trades, np.round(trades), atol=1e-9)
     assert (rounding.h >= p.lower - 1e-12).all() and (rounding.h <= p.upper + 1e-12).all()
     assert np.isclose(rounding.objective, objective(p, rounding.h))
-    if met.any():
-        best = min(objective(p, point) for point in points[met])
-        assert row_violations(p, rounding.h).max() <= BAND_TOLERANCE, "a lot choice meets every band, ours does not"
-        assert rounding.objective >= best - 1e-9 * abs(best), "the enumeration missed a point"
-        assert rounding.objective - best <= 0.25 * max(best - rounding.bound, 0.05 * abs(best))
-        assert rounding.broken.empty
-    else:
-        worst = row_violations(p, rounding.h)
-        assert (worst > BAND_TOLERANCE).any(), "no lot choice meets every band, so some residual must be reported"
-        assert np.allclose(rounding.rows["violation"], worst)
+    best, _ = by_enumeration(p)
+    assert rounding.objective == pytest.approx(best, rel=1e-9)
+    worst = row_violations(p, rounding.h)
+    assert np.allclose(rounding.rows["violation"], worst)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -105,42 +99,21 @@ def test_with_eight_legs_a_band_far_from_the_optimum_is_found(seed: int) -> None
 def test_eight_legs_within_two_lots_agree_with_enumeration(seed: int) -> None:
     p = small_program(300 + seed, legs=8, width=[0.002, 0.01, 0.05][seed % 3])
     p = replace(p, lot=np.ones(8), lower=p.start - 2.0, upper=p.start + 2.0)
-    points, met = every_choice(p)
     continuous = certified(p)
     if continuous.certificate.status != "optimal":
-        assert not met.any()
+        assert not every_choice(p)[1].any()
         return
-    rounding = round_program(p, continuous.h, solve)
-    assert (row_violations(p, rounding.h).max() <= BAND_TOLERANCE) == met.any()
-    if met.any():
-        best = min(objective(p, point) for point in points[met])
-        assert rounding.objective - best <= 0.5 * max(best - rounding.bound, 0.05 * abs(best))
-
-
-def usual_lots(p: Program) -> np.ndarray:
-    """What one lot of the median leg adds to each row."""
-    weights = np.where(p.rows.toarray() != 0, abs(p.rows.toarray()), p.rows_on_trades.toarray())
-    return np.asarray(np.median(weights * p.lot, axis=1))
-
-
-def least_of_all(p: Program) -> tuple[float, float]:
-    """Brute force: the least (excess in usual lots of each row, objective) of any lot choice."""
-    points, _ = every_choice(p)
-    values = p.rows @ points.T + p.rows_on_trades @ np.abs(points - p.start).T
-    beyond = np.maximum(np.maximum(p.row_lower[:, None] - values, values - p.row_upper[:, None]), 0.0)
-    excess = np.round((beyond / usual_lots(p)[:, None]).sum(axis=0), 9)
-    least = excess.min()
-    return float(least), min(objective(p, point) for point in points[excess == least])
+    rounding, (best, _) = round_program(p, continuous.h, solve), by_enumeration(p)
+    assert rounding.objective - best <= 0.5 * max(best - rounding.bound, 0.05 * abs(best))
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_where_no_lot_choice_meets_every_band_the_least_total_violation_is_found(seed: int) -> None:
+def test_where_no_lot_choice_meets_every_band_the_least_total_violation_is_found_at_its_price(seed: int) -> None:
     p = small_program(1000 + seed, legs=3, width=0.002)
     p = replace(p, lower=p.start - 12.0, upper=p.start + 12.0)
-    least, best = least_of_all(p)
+    best, point = by_enumeration(p)
     rounding = round_program(p, solve(p).h, solve)
-    usual = usual_lots(p)
-    assert (row_violations(p, rounding.h) / usual).sum() == pytest.approx(least, abs=1e-7)
+    assert rounding.h == pytest.approx(point)
     assert rounding.objective == pytest.approx(best, rel=1e-7)
 
 
@@ -166,10 +139,9 @@ def test_with_few_legs_the_cheapest_lots_that_meet_the_bands_are_found(seed: int
 def test_lots_of_four_legs_in_wide_boxes_are_the_best_of_all(seed: int) -> None:
     p = small_program(1000 + seed, legs=4, width=[0.005, 0.05, 0.2, 0.6][seed % 4])
     p = replace(p, lower=p.start - 6.0, upper=p.start + 6.0)
-    least, best = least_of_all(p)
+    best, point = by_enumeration(p)
     rounding = round_program(p, solve(p).h, solve)
-    assert (row_violations(p, rounding.h).max() <= BAND_TOLERANCE) == (least == 0)
-    assert rounding.objective == pytest.approx(best, rel=2e-3) or rounding.objective <= best
+    assert rounding.objective == pytest.approx(best, rel=1e-6), (rounding.h, point)
 
 
 @pytest.mark.parametrize("power", [0, 5, 10, 14, 18, 30])

@@ -115,7 +115,8 @@ def _arbitrage(sheets: list[_Sheet], splines: list[Spline]) -> str | None:
         g = terms.g + terms.kappa * (u2 + terms.first * u1 + terms.zeroth * u)
         if g.min() < NEGATIVE:
             return f"the slice at {sheet.years:.6g} years has a negative density at log-moneyness {x[g.argmin()]:.4g}"
-    for near, far in pairwise(zip(sheets, splines, strict=True)):
+    slices = list(zip(sheets, splines, strict=True))
+    for near, far in pairwise(slices):
         x = np.concatenate([_between(sheet.knots, LOOKED_AT) for sheet, _ in (near, far)])
         both = [base_terms(sheet.base, sheet.years, x) for sheet, _ in (near, far)]
         prices = [t.price + t.vega * one[1].derivatives(x)[0] for t, one in zip(both, (near, far), strict=True)]

@@ -1,265 +1,256 @@
-"""A few lumpy legs: every lot choice near the optimum, and an integer program for what lies further away."""
+"""A few lumpy legs: the best whole lots of all, by every choice near the optimum and an integer program beyond.
+
+Bands are met exactly, unless no lots do, or that raises the objective by more than it costs to trade the best list
+within half a lot of its bands: then that list is the answer. Where there is none either, bands are missed least.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 
+from optihedge.program.certificate import scale_of
 from optihedge.program.lots.local_search import Neighbourhood
-from optihedge.program.program import Array, fewest_rows, objective, risk_gradient, row_values
+from optihedge.program.lots.lot_program import MOST_NODES, LotProgram
+from optihedge.program.program import Array, objective, row_violations
 
 MOST_LEGS = 8
+_SURE = 4  # legs: with no more, what is found is proved the best of the whole box
 _POINTS = 4**MOST_LEGS  # enumerated around a point
+_NEAR = 4**6  # enumerated around what an integer program found
 _CHUNK = 4096
-_MOST_NODES = 5_000  # of an integer program's tree, over all its rounds
-_MOST_ROUNDS = 6  # each makes the program exact where its last answer was
-_FARTHEST = 1e5  # lots from the point wanted: with more, a program's tolerance would be whole lots
-_CLOSE = 1e-3  # of the price of lots: a saving not looked for
-_SPREAD = np.array([-30.0, -12.0, -5.0, -2.0, -1.0, 0.0, 1.0, 2.0, 5.0, 12.0, 30.0])  # lots: where curves start exact
+_MOST_ROUNDS = 25  # each makes the program exact where its last answer was
+_MOST_BRANCHES = 100
+_CLOSE = 1e-3  # of the price of lots: a saving not looked for with many legs
+_EXACT = 1e-6  # and with few
+_TIE = 1e-11  # of the objective's scale: a smaller difference is rounding
+_DEAR = 0.02  # of the objective: lots that cost more are looked for further away
+_WORTH = 1e-6  # of the objective's size before: nothing less is looked for
+
+Rank = tuple[float, ...]
 
 
-def best_nearby(around: Neighbourhood, centre: Array) -> Array | None:
-    """The permitted point in a window of lots around `centre` (n contracts) with the least (excess, objective).
+class _Best:
+    """The best of the points seen: with the least excess beyond the bands, and among those within half a lot.
 
-    Excess is measured beyond the bands themselves; columns without a choice of lots keep centre's quantities. None
-    where there are more than eight lumpy legs.
+    Equal ones by the objective, then the fewest lots, then the order of the legs' names.
     """
-    grid = around.grid
+
+    def __init__(self, around: Neighbourhood, legs: Array) -> None:
+        self._around, self._legs = around, legs
+        self._tick = max(_TIE * scale_of(around.program, around.program.start), 1e-300)
+        self.nearest: tuple[Rank, Array | None] = ((np.inf,), None)
+        self.within: tuple[Rank, Array | None] = ((np.inf,), None)
+
+    def see(self, points: Array) -> None:
+        """Points, M x n contracts, permitted lots."""
+        around = self._around
+        lots = np.round(around.grid.lots(points))
+        for name, room in (("nearest", np.zeros(len(around.units))), ("within", around.allowance(lots))):
+            excess, value = around.points(points, room)
+            traded = lots[:, self._legs].T
+            keys = [np.round(excess, 9), np.round(value / self._tick), np.abs(traded).sum(axis=0), *traded]
+            first = int(np.lexsort(keys[::-1])[0])
+            rank = tuple(float(key[first]) for key in keys)
+            if rank < getattr(self, name)[0] and (name == "nearest" or rank[0] == 0):
+                setattr(self, name, (rank, points[first].copy()))
+
+    @property
+    def met(self) -> bool:
+        """Whether a point was seen that meets every band."""
+        return self.nearest[0][0] == 0
+
+    @property
+    def answer(self) -> Array:
+        """By the rule of this module."""
+        nearest, within, p = self.nearest[1], self.within[1], self._around.program
+        assert nearest is not None, "a point was seen"
+        if within is None:
+            return nearest
+        if not self.met:
+            return within
+        dearer = objective(p, nearest) - objective(p, within)
+        cost = float(p.trading(within - p.start).sum())
+        return within if dearer > cost + self._tick else nearest
+
+
+def best_lots(around: Neighbourhood, centre: Array, begins: Iterable[Array]) -> Array | None:
+    """The best permitted point of the box by the rule of this module; None where the legs are more than eight.
+
+    centre   a continuous optimum (n contracts): columns without a choice of lots keep its quantities
+    begins   permitted points to start from
+    """
+    grid, p = around.grid, around.program
     legs = np.flatnonzero(grid.lumpy)
-    if len(legs) > MOST_LEGS or ((grid.lot == 0) & (around.program.lower < around.program.upper)).any():
+    if len(legs) > MOST_LEGS or ((grid.lot == 0) & (p.lower < p.upper)).any():
         return None
-    low, high = _window(np.floor(grid.lots(centre)[legs]), grid.low[legs], grid.high[legs])
+    legs = legs[np.argsort(np.array(p.columns)[legs], kind="stable")]  # the order of instruments decides nothing
+    best = _Best(around, legs)
+    for point in begins:
+        best.see(point[None])
+    if _look_nearby(around, centre, legs, best, _POINTS):
+        return best.answer
+    if len(legs) <= _SURE or _dear(around, centre, best.answer):
+        _look_far_away(around, centre, legs, best)
+    return best.answer
+
+
+def _dear(around: Neighbourhood, centre: Array, answer: Array) -> bool:
+    p = around.program
+    value = objective(p, answer)
+    price = value - objective(p, centre)
+    beyond = row_violations(p, answer)[around.hard]
+    return bool((beyond > 0).any() or price > max(_DEAR * abs(value), _WORTH * scale_of(p, p.start)))
+
+
+def _look_nearby(around: Neighbourhood, centre: Array, legs: Array, best: _Best, most: int) -> bool:
+    """Every choice in a window of lots around `centre`; whether that was all there is."""
+    grid = around.grid
+    low, high = _window(np.floor(grid.lots(centre)[legs]), grid.low[legs], grid.high[legs], most)
     choices = []  # quantities of each leg; below the minimum size a trade snaps to none or to the minimum
     for leg, first, last in zip(legs, low, high, strict=True):
         window = first + np.arange(last - first + 1)
         choices.append(grid.start[leg] + grid.lot[leg] * np.unique(grid.nearest(window, np.full(len(window), leg))))
     shape = tuple(len(quantities) for quantities in choices)
     count = int(np.prod(shape))
-    best, value = None, (np.inf, np.inf)
     for begin in range(0, count, _CHUNK):
         index = np.arange(begin, min(begin + _CHUNK, count))
         points = np.repeat(centre[None], len(index), axis=0)
         for leg, quantities, at in zip(legs, choices, np.unravel_index(index, shape) if shape else (), strict=True):
             points[:, leg] = quantities[at]
-        excess, objective = around.points(points, np.zeros(len(around.units)))
-        order = np.lexsort((objective, np.round(excess, 9)))[0]
-        if (round(excess[order], 9), objective[order]) < value:
-            best, value = points[order].copy(), (round(excess[order], 9), objective[order])
-    return best
+        best.see(points)
+    return bool((low <= grid.low[legs]).all() and (high >= grid.high[legs]).all())
 
 
-def _window(below: Array, low: Array, high: Array) -> tuple[Array, Array]:
-    """First and last lot of each leg: as many on either side of the centre as the points allow, inside the box."""
-    first, last = np.clip(below, low, high), np.clip(below + 1, low, high)
-    step = float(_POINTS)
-    while step >= 1:
-        for leg in range(len(below)):
-            for edge, to in ((first, max(first[leg] - step, low[leg])), (last, min(last[leg] + step, high[leg]))):
-                now, edge[leg] = edge[leg], to
-                if np.prod(last - first + 1) > _POINTS:
-                    edge[leg] = now
-        step /= 2
-    return first, last
+def _window(below: Array, low: Array, high: Array, most: int) -> tuple[Array, Array]:
+    """First and last lot of each leg: equally many on every side of the centre, as many as `most` points allow."""
+
+    def reach(lots: float) -> tuple[Array, Array]:
+        return np.clip(below + 1 - lots, low, high), np.clip(below + lots, low, high)
+
+    fits, lots = 1.0, float(max((high - low).max(initial=1.0), 1.0)) + 1
+    while lots - fits > 1:
+        middle = np.floor((fits + lots) / 2)
+        first, last = reach(middle)
+        small = float(np.prod(last - first + 1)) <= most
+        fits, lots = (middle, lots) if small else (fits, middle)
+    return reach(fits)
 
 
-class LotProgram:
-    """A mixed-integer linear program over the lots of a few legs; other columns keep the quantities of `centre`.
+@dataclass
+class _Search:
+    """Integer programs over parts of the box; `nodes` are what is left to spend on their trees."""
 
-    legs   columns that may change, by at most `reach` lots
-    room   m, desk unit: how far beyond its band a row may end without falling short
-    curve  what lots traded of each leg cost: (legs, lots) -> base currency; None: objective, risk and all
+    around: Neighbourhood
+    centre: Array
+    legs: Array
+    best: _Best
+    nodes: int = MOST_NODES
 
-    A row falls `short` by its distance beyond band and room, in row units, the volatility limit in thousandths of it.
-    Convex curves are their chords between neighbouring lots, risk and volatility their tangents: exact where `refine`
-    was told to be, below elsewhere. The caller checks answers on the original rows.
-    """
-
-    def __init__(
-        self, around: Neighbourhood, centre: Array, legs: Array, *, reach: float = np.inf, room: Array | None = None,
-        curve: Callable[[Array, Array], Array] | None = None,
-    ) -> None:  # fmt: skip
-        p, grid = around.program, around.grid
-        self._around, self._centre, self._legs = around, centre, legs
-        n, m, lot = len(legs), len(around.units), grid.lot[legs]
-        wanted = grid.lots(centre)[legs]
-        self._low = np.maximum(grid.low[legs], np.floor(wanted - min(reach, _FARTHEST)))
-        self._high = np.minimum(grid.high[legs], np.ceil(wanted + min(reach, _FARTHEST)))
-        self._zero = np.clip(np.floor(wanted), self._low, self._high)  # the program counts lots from here
-        self._curve = curve if curve is not None else self._cost
-        base = centre.copy()
-        base[legs] = p.start[legs]
-        root, offset = fewest_rows(around.root[:, legs] * lot, around.root @ base + around.offset)
-        self._root, self._offset = (root, offset) if curve is None else (root[:0], offset[:0])
-        self._wanted = self._root @ wanted + self._offset  # components of risk there
-        self._base = self._curve(legs, wanted)
-        sizes = {"lots": n, "traded": n, "held": n, "cost": n, "bought": n, "sold": n, "risk": len(self._root),
-                 "short": m + 1}  # fmt: skip
-        ends = np.cumsum(list(sizes.values()))
-        self._at = {name: np.arange(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
-        self._count = int(ends[-1])
-        self._limits: list[tuple[Array, Array]] = []
-        self._curves: list[tuple[Array, Array]] = []
-        self._hard = np.append(around.hard, True)
-
-        eye, units = np.eye(n), around.units
-        room = np.zeros(m) if room is None else room
-        held, traded = around.on_holdings[:, legs] * lot, around.on_trades[:, legs] * lot
-        constant = row_values(p, base) - around.on_holdings[:, legs] @ np.abs(p.start[legs])
-        value = {"lots": around.rows[:, legs] * lot, "held": held, "traded": traded}
-        value = {name: part / units[:, None] for name, part in value.items()}
-        for sign, limit in ((1.0, p.row_upper + room), (-1.0, p.row_lower - room)):
-            bounded = np.isfinite(limit)
-            parts = {name: sign * part[bounded] for name, part in value.items()}
-            self._add(parts | {"short": -np.eye(m, m + 1)[bounded]}, sign * ((limit - constant) / units)[bounded])
-        for sign in (1.0, -1.0):  # sizes of trade and of holding, where a row asks for them
-            for name, part, start in (("traded", traded, 0.0 * lot), ("held", held, p.start[legs] / lot)):
-                asked = part.any(axis=0)
-                self._add({"lots": sign * eye[asked], name: -eye[asked]}, -sign * start[asked])
-        least = grid.least[legs]
-        sized = least > 1  # none, or a minimum: bought and sold are 0 or 1
-        self._sized = sized
-        most, floor = np.diag(np.maximum(self._high, 0)), np.diag(np.minimum(self._low, 0))
-        self._add({"lots": eye[sized], "bought": -most[sized], "sold": np.diag(least)[sized]}, np.zeros(sized.sum()))
-        self._add({"lots": -eye[sized], "bought": np.diag(least)[sized], "sold": floor[sized]}, np.zeros(sized.sum()))
-        self._add({"bought": eye[sized], "sold": eye[sized]}, np.ones(sized.sum()))
-
-        side, beyond, _ = p.hinge_table
-        kinks = np.hstack([np.zeros((n, 1)), -(p.start[legs] / lot)[:, None], wanted[:, None],
-                           side[legs] * beyond[legs] / lot[:, None]])  # fmt: skip
-        places = np.floor(kinks)[:, :, None] + np.array([-1.0, 0.0, 1.0])
-        self._chords(np.hstack([places.reshape(n, -1), np.floor(wanted)[:, None] + _SPREAD]))
-        self._tangents(self._wanted[:, None] + np.abs(self._root).max(axis=1, initial=0.0)[:, None] * _SPREAD)
-
-    def _cost(self, legs: Array, lots: Array) -> Array:
-        p, x = self._around.program, self._around.grid.lot[legs] * lots
-        h = p.start[legs] + x
-        return self._around.leg_cost(legs, x) + p.linear[legs] * h + 0.5 * p.diagonal[legs] * h**2
-
-    def _add(self, parts: dict[str, Array], upper: Array) -> None:
-        row = np.zeros((len(upper), self._count))
-        for name, part in parts.items():
-            row[:, self._at[name]] = part
-            upper = upper - part @ self._zero if name == "lots" else upper
-        (self._curves if "cost" in parts or "risk" in parts else self._limits).append((row, upper))
-
-    def _chords(self, places: Array) -> None:
-        """The cost of each leg is at least the chord from each of its places (n x any, lots) to the next lot."""
-        for k, leg in enumerate(self._legs):
-            first = np.unique(np.clip(places[k], self._low[k], np.maximum(self._high[k] - 1, self._low[k])))
-            now, after = (self._curve(np.full(len(first), leg), lots) - self._base[k] for lots in (first, first + 1))
-            lots, cost = np.zeros((2, len(first), len(self._legs)))
-            lots[:, k], cost[:, k] = after - now, -1.0
-            self._add({"lots": lots, "cost": cost}, (after - now) * first - now)
-
-    def _tangents(self, places: Array) -> None:
-        """Half the square of each risk component is at least its tangents at places (components x any)."""
-        for j, root in enumerate(self._root):
-            z = np.unique(places[j])
-            risk = np.zeros((len(z), len(self._root)))
-            risk[:, j] = -1.0
-            upper = z * (z / 2 - self._offset[j]) + self._wanted[j] ** 2 / 2
-            self._add({"lots": z[:, None] * root, "risk": risk}, upper)
-
-    def refine(self, h: Array) -> None:
-        """Make costs, risk and the volatility limit exact at quantities h (n)."""
-        lots = np.round(self._around.grid.lots(h))[self._legs]
-        self._chords(lots[:, None] + np.array([-1.0, 0.0]))
-        self._tangents((self._root @ lots + self._offset)[:, None])
-        limit = self._around.program.volatility_limit
-        now = 0.0 if limit is None else limit.volatility(h)
-        if limit is not None and now > 0 < limit.limit:
-            parts = 1e3 / limit.limit  # thousandths
-            slope = parts / now * risk_gradient(limit, h)[self._legs] * self._around.grid.lot[self._legs]
-            short = np.append(np.zeros(len(self._around.units)), -1.0)
-            self._add({"lots": slope[None], "short": short[None]}, np.array([1e3 - parts * now + slope @ lots]))
-
-    def least(self, nodes: int, scale: float | None = None) -> tuple[Array | None, float, int]:
-        """Quantities (n; None: not found), what the program says they are worth, and nodes of its tree.
-
-        scale   None: the least sum by which hard rows fall short; else none may, and the least cost, risk and
-                penalties above those of `centre`, in units of `scale` (base currency)
-        """
-        from scipy.optimize import Bounds, LinearConstraint, milp
-
-        p, at, used = self._around.program, self._at, self._limits if scale is None else self._limits + self._curves
-        low, high, aim, whole = -np.full(self._count, np.inf), np.full(self._count, np.inf), *np.zeros((2, self._count))
-        low[at["lots"]], high[at["lots"]] = self._low - self._zero, self._high - self._zero
-        low[at["short"]] = 0.0
-        whole[at["lots"]] = 1.0
-        for name in ("bought", "sold"):
-            low[at[name]], high[at[name]], whole[at[name]] = 0.0, self._sized, self._sized
-        rows, upper = np.concatenate([row for row, _ in used]), np.concatenate([limit for _, limit in used])
-        hard = at["short"][self._hard]
-        if scale is None:
-            aim[hard] = 1.0
-        else:
-            money = np.concatenate([at["cost"], at["risk"]])
-            curves = rows[:, money].any(axis=1)
-            rows[np.ix_(curves, at["lots"])] /= scale
-            upper[curves] /= scale
-            aim[money] = 1.0
-            aim[at["short"][~self._hard]] = (p.row_penalty * self._around.units)[~self._around.hard] / scale
-            high[hard] = 0.0
-        found = milp(
-            aim, constraints=LinearConstraint(sp.csr_array(rows), -np.inf, upper), bounds=Bounds(low, high),
-            integrality=whole, options={"node_limit": nodes, "mip_rel_gap": _CLOSE},
-        )  # fmt: skip
-        if found.x is None:
-            return None, np.inf, nodes
-        answer, grid = self._centre.copy(), self._around.grid
-        lots = self._zero + np.round(found.x[at["lots"]])
-        answer[self._legs] = grid.start[self._legs] + grid.lot[self._legs] * lots
-        allowed = grid.permitted(grid.lots(answer))[self._legs].all()
-        return (answer if allowed else None), float(found.fun), int(found.mip_node_count or 0)
-
-
-def best_far_away(around: Neighbourhood, centre: Array, best: Array) -> Array:
-    """A permitted point of the whole box with less (excess, objective) than `best` (n contracts), or that.
-
-    centre   a continuous optimum; where it keeps every band, no lots do better, else they may be cheaper
-    The least excess, where best has any, with the least objective nearby; once it has none, the least objective.
-    """
-    legs = np.flatnonzero(around.grid.lumpy)
-    if not len(legs):
-        return best
-    program = LotProgram(around, centre, legs)
-    program.refine(best)
-    floor, rank, nodes = objective(around.program, centre), ranked(around, best), _MOST_NODES
-    for money in (False, True):
-        rounds = _MOST_ROUNDS if money == (rank[0] == 0) else 0
-        while rounds and nodes > 0:
-            scale = max(abs(rank[1] - floor), 1e-9 * abs(rank[1]), 1e-300)
-            found, said, used = program.least(nodes, scale if money else None)
+    def least_excess(self) -> None:
+        """The point of the whole box that ends least beyond its bands, with the least objective nearby."""
+        program, zero = LotProgram(self.around, self.centre, self.legs), np.zeros(len(self.around.units))
+        for _ in range(_MOST_ROUNDS):
+            found, said, used = program.least(self.nodes)
+            self.nodes -= used
             if found is None:
                 break
-            now = ranked(around, found)
-            if now < rank:
-                best, rank = found, now
-            rounds, nodes = rounds - 1, nodes - used
-            if (now[1] - floor) / scale - said <= _CLOSE if money else now[0] - said <= _CLOSE:
+            self.best.see(found[None])
+            if self.around.excess_at(found, zero) - said <= _CLOSE or self.nodes <= 0:
                 break
             program.refine(found)
-    near = best_nearby(around, best) if rank[0] > 0 else None
-    return best if near is None or ranked(around, near) > rank else near
+        nearest = self.best.nearest[1]
+        if nearest is not None:
+            _look_nearby(self.around, nearest, self.legs, self.best, _POINTS)
+
+    def cheapest(self, room: Array, low: Array, high: Array, bound: float) -> Array | None:
+        """The least objective within `room` (m, desk unit) and lots low to high of each leg; None: none below bound."""
+        p, grid, close = self.around.program, self.around.grid, _EXACT if len(self.legs) <= _SURE else _CLOSE
+        centre, free = self.centre.copy(), low < high
+        fixed = self.legs[~free]
+        centre[fixed] = grid.start[fixed] + grid.lot[fixed] * low[~free]
+        if not free.any():
+            return centre if self.around.excess_at(centre, room) == 0 else None
+        program = LotProgram(self.around, centre, self.legs[free], room=room, low=low[free], high=high[free])
+        floor, value, answer = objective(p, centre), np.inf, None
+        scale = max(abs(bound - floor) if np.isfinite(bound) else abs(floor), _TIE * scale_of(p, p.start), 1e-300)
+        for _ in range(_MOST_ROUNDS):
+            found, said, used = program.least(self.nodes, scale, close)
+            self.nodes -= used + 1
+            if found is None:
+                break
+            if self.around.excess_at(found, room) == 0 and objective(p, found) < value:
+                value, answer = objective(p, found), found
+            if (min(value, bound) - floor) / scale - said <= close or self.nodes <= 0:
+                break
+            program.refine(found)
+        return answer
+
+    def within_half_a_lot(self) -> None:
+        """The least objective of points within their own allowance, which is less the finer the legs they trade.
+
+        A part of the box is searched with the room of the finest leg known to trade. Where its best trades a finer one
+        and needs more than that leaves, the part is split: that leg is not traded, bought or sold.
+        """
+        around, grid, legs = self.around, self.around.grid, self.legs
+        parts = [(grid.low[legs], grid.high[legs])]
+        for _ in range(_MOST_BRANCHES):
+            if not parts or self.nodes <= 0:
+                return
+            low, high = parts.pop()
+            within = self.best.within[1]
+            bound = np.inf if within is None else objective(around.program, within)
+            found = self.cheapest(self._room(low, high), low, high, bound)
+            if found is None or objective(around.program, found) >= bound:
+                continue
+            self.best.see(found[None])
+            lots = np.round(grid.lots(found))
+            if around.excess_at(found, around.allowance(lots)) == 0:
+                continue
+            open_legs = np.flatnonzero((low <= 0) & (high >= 0) & (low < high))
+            short = np.flatnonzero(around.allowance(lots) < self._room(low, high))
+            split = min(
+                open_legs, key=lambda k: (lots[legs[k]] == 0, around.exposure[short, legs[k]].min(initial=np.inf))
+            )
+            parts += _parts(low, high, int(split), float(grid.least[legs[split]]))
+
+    def _room(self, low: Array, high: Array) -> Array:
+        """The most that any point of a part may end beyond each band (m, desk unit)."""
+        around, lots = self.around, np.zeros(len(self.around.grid.lot))
+        sure = (low > 0) | (high < 0)
+        lots[self.legs[sure]] = 1.0
+        room = around.allowance(lots)
+        certain = ((around.exposure > 0) & (lots != 0)).any(axis=1)
+        single = np.zeros((len(self.legs), len(lots)))
+        single[np.arange(len(self.legs)), self.legs] = (low < 0) | (high > 0)
+        return np.where(certain, room, around.allowance(single).max(axis=1, initial=0.0))
 
 
-def nearest_within(around: Neighbourhood, h: Array, legs: Array, reach: float, room: Array) -> Array | None:
-    """Permitted lots of `legs` that meet every hard row within `room` (m, desk unit), near h; None: none found.
-
-    A leg's distance from h counts by its risk and cost; none may change by more than `reach` lots.
-    """
-    p, grid = around.program, around.grid
-    weight = grid.lot * (np.sqrt(around.curvature) + p.buy + p.sell)
-    weight = weight / max(weight[legs].max(), 1e-300) + 1e-6
-    wanted = grid.lots(h)
-    program = LotProgram(
-        around, h, legs, reach=reach, room=room, curve=lambda leg, lots: weight[leg] * np.abs(lots - wanted[leg])
-    )
-    return program.least(_MOST_NODES, 1.0)[0]
+def _parts(low: Array, high: Array, leg: int, least: float) -> list[tuple[Array, Array]]:
+    """A part of the box in three: `leg` bought, sold, or not traded; without the empty ones."""
+    parts = []
+    for first, last in ((max(low[leg], least), high[leg]), (low[leg], min(high[leg], -least)), (0.0, 0.0)):
+        if first <= last:
+            lower, upper = low.copy(), high.copy()
+            lower[leg], upper[leg] = first, last
+            parts.append((lower, upper))
+    return parts
 
 
-def ranked(around: Neighbourhood, h: Array) -> tuple[float, float]:
-    """Excess beyond the bands themselves (row units; the volatility limit in thousandths of it), and objective."""
-    return round(around.excess_at(h, np.zeros(len(around.units))), 9), objective(around.program, h)
+def _look_far_away(around: Neighbourhood, centre: Array, legs: Array, best: _Best) -> None:
+    """The whole box, by integer programs: bands met, or within half a lot, or missed least."""
+    search = _Search(around, centre, legs, best)
+    low, high, zero = around.grid.low[legs], around.grid.high[legs], np.zeros(len(around.units))
+    nearest = best.nearest[1]
+    bound = objective(around.program, nearest) if best.met and nearest is not None else np.inf
+    found = search.cheapest(zero, low, high, bound)
+    if found is not None:
+        best.see(found[None])
+        _look_nearby(around, found, legs, best, _NEAR)
+    search.nodes = MOST_NODES
+    search.within_half_a_lot()
+    if not best.met and best.within[1] is None:
+        search.nodes = MOST_NODES
+        search.least_excess()

@@ -91,14 +91,18 @@ class Neighbourhood:
     def allowance(self, lots: Array) -> Array:
         """How far each hard row may end beyond its band (m, desk unit): half the finest traded leg's lot exposure.
 
+        lots   n; or M x n for M points, which gives m x M
+
         A band as wide as that lot can be met, so the allowance shrinks with the band: max(0, lot - width) / 2.
         Rows that limit |quantity| or |trade|, and rows without a traded leg, have none.
         """
-        traded = (self.exposure > 0) & (lots != 0) & self.grid.lumpy
-        finest = np.where(traded, self.exposure, np.inf).min(axis=1, initial=np.inf)
-        width = self.program.row_upper - self.program.row_lower
+        points = np.atleast_2d(lots)
+        traded = (self.exposure > 0)[:, None] & ((points != 0) & self.grid.lumpy)[None]
+        finest = np.where(traded, self.exposure[:, None], np.inf).min(axis=2, initial=np.inf)
+        width = (self.program.row_upper - self.program.row_lower)[:, None]
         room = np.where(np.isfinite(finest) & np.isfinite(width), (np.minimum(finest, 1e300) - width) / 2, 0.0)
-        return np.where(self.hard & ~self.sized, np.maximum(room, 0.0), 0.0)
+        room = np.where((self.hard & ~self.sized)[:, None], np.maximum(room, 0.0), 0.0)
+        return room[:, 0] if lots.ndim == 1 else room
 
     def leg_cost(self, i: Array, x: Array) -> Array:
         """Cost of trading x of column i and of holding what results, base currency."""
@@ -106,10 +110,11 @@ class Neighbourhood:
         return p.trading(x, i) + p.holding(p.start[i] + x, i)
 
     def excess(self, values: Array, room: Array) -> Array:
-        """Sum over hard rows of the distance beyond band and room, in row units. values m x M."""
+        """Sum over hard rows of the distance beyond band and room, in row units. values m x M, room m or m x M."""
         p = self.program
         beyond = np.maximum(p.row_lower[:, None] - values, values - p.row_upper[:, None])[self.hard]
-        beyond = np.maximum(beyond - room[self.hard, None], 0.0) / self.units[self.hard, None]
+        room = room[:, None] if room.ndim == 1 else room
+        beyond = np.maximum(beyond - room[self.hard], 0.0) / self.units[self.hard, None]
         return np.where(beyond > self.flat[self.hard, None], beyond, 0.0).sum(axis=0)
 
     def penalty(self, values: Array) -> Array:

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from optihedge.program.aversion import at_answer, equivalent_aversion, with_aversion
-from optihedge.program.certificate import scale_of
 from optihedge.program.lots.cone_limits import OwnTerms, meet_own, other_limits
 from optihedge.program.lots.dive import Answer, dive, settle
-from optihedge.program.lots.few_legs import best_far_away, best_nearby, nearest_within, ranked
+from optihedge.program.lots.few_legs import best_lots
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.local_search import Neighbourhood, improve
+from optihedge.program.lots.lot_program import nearest_within
 from optihedge.program.program import (
     RESIDUAL_TOLERANCE,
     Array,
@@ -28,8 +28,6 @@ from optihedge.program.program import (
     row_violations,
 )
 
-_DEAR = 0.02  # of the objective: lots that cost more are looked for further away, where the legs are few
-_WORTH = 1e-6  # of the objective's size before: nothing less is looked for
 _LADDER = 4  # finest traded legs of each row that may mend what the local search could not
 _REACH = 50  # lots
 _TOUCHES, _APART = 5, 1e-3  # quadratic Programs for a price of volatility, where lots move it by more than this
@@ -77,9 +75,12 @@ def round_program(
     multipliers  m, of the continuous optimum; they set how hard the dive holds each row
     smallest     n, contracts: the least |trade| of each column (minimum quantity or notional)
 
-    With at most eight lumpy legs a band that a lot choice can meet is met, and where none meets all, the violations'
-    sum is least, each row's in lots of its median leg; then the objective. Otherwise a row ends at most half the finest
-    traded lot beyond its band, or is named in `broken`. Raises InfeasibleError where a box holds no whole lot.
+    With at most eight lumpy legs bands are met exactly, at the least objective; unless no lots do, or that raises the
+    objective by more than it costs to trade the best list within half the finest traded lot of its bands: then that
+    list is the answer. Where there is none either, their violations' sum is least, each row's in lots of its median
+    leg. With more legs a row ends at most that half lot beyond its band, or is named in `broken`.
+
+    Raises InfeasibleError where a box holds no whole lot.
 
     A price of volatility is rounded by quadratic Programs that touch it from above: at h, and where whole lots leave
     another volatility, at some between that and no trade's.
@@ -129,15 +130,8 @@ def _round(
     if _rank(around, found)[0] > 0:
         answers += [improve(around, mended)[0] for mended in _mended(around, found)]
     centre = np.where(grid.lumpy, np.clip(h, program.lower, program.upper), dived)
-    near = best_nearby(around, centre)
-    if near is None:
-        answer = min(answers, key=lambda q: _rank(around, q))
-    else:
-        answer = min([*answers, near], key=lambda q: ranked(around, q))
-        value = objective(program, answer)
-        dear = max(_DEAR * abs(value), _WORTH * scale_of(program, program.start))
-        if over(_rows(around, answer)).any() or value - objective(program, h) > dear:
-            answer = best_far_away(around, centre, answer)
+    best = best_lots(around, centre, answers)
+    answer = best if best is not None else min(answers, key=lambda q: _rank(around, q))
     if (grid.lot == 0).any() and solves:
         answer, solves = settle(program, answer, solve, grid, solves)
     return Rounding(answer, objective(program, answer), objective(program, h), _rows(around, answer), solves, moves)
