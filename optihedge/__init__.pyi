@@ -77,6 +77,7 @@ from optihedge.market.american import american_price as american_price
 from optihedge.market.american import exercise_boundary as exercise_boundary
 from optihedge.market.book import read_book as read_book
 from optihedge.market.cross_gamma import cross_gamma as cross_gamma
+from optihedge.market.depth import calibrated_impact as calibrated_impact
 from optihedge.market.dynamics import fit_minimum_variance_delta as fit_minimum_variance_delta
 from optihedge.market.dynamics import hedging_gain as hedging_gain
 from optihedge.market.dynamics import moved_vol as moved_vol

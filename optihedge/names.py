@@ -298,6 +298,7 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
             "ols_path",
         ),
         "optihedge.backtest.result": ("Backtest",),
+        "optihedge.market.depth": ("calibrated_impact",),
         "optihedge.risk.hedge_ratio": (
             "beta_weighted_delta",
             "contracts_for_beta",

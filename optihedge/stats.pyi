@@ -8,6 +8,7 @@ from optihedge.backtest.hedge_evaluation import anchored_path as anchored_path
 from optihedge.backtest.hedge_evaluation import evaluate_hedges as evaluate_hedges
 from optihedge.backtest.hedge_evaluation import ols_path as ols_path
 from optihedge.backtest.result import Backtest as Backtest
+from optihedge.market.depth import calibrated_impact as calibrated_impact
 from optihedge.risk.hedge_ratio import beta_weighted_delta as beta_weighted_delta
 from optihedge.risk.hedge_ratio import contracts_for_beta as contracts_for_beta
 from optihedge.risk.hedge_ratio import contracts_for_duration as contracts_for_duration

@@ -113,10 +113,10 @@ def test_a_list_without_checks_says_so_on_every_line(market: oh.Market, book: pd
 def test_the_side_that_is_limited_names_its_own_check(market: oh.Market, book: pd.Series) -> None:
     quotes = market.quotes.assign(bid_size=1.0, ask_size=1e9, volume=50.0)
     listed = oh.trade_list(PLAIN.hedge(replace(market, quotes=quotes), book))
-    assert (listed.lines["buy_check"] == "10% of daily volume").all()
-    assert (listed.lines["sell_check"] == "1 x displayed size").all()
-    sold = [note for note in listed.notes if "limited to 1 contracts" in note]
-    assert sold and all("displayed size" in note for note in sold)
+    assert (listed.lines["buy_check"] == "1 x displayed size").all()
+    assert (listed.lines["sell_check"] == "10% of daily volume").all()
+    sold = [note for note in listed.notes if "limited to 5 contracts" in note]
+    assert sold and all("daily volume" in note for note in sold)
 
 
 def test_a_list_past_its_deadline_is_held(market: oh.Market, book: pd.Series) -> None:

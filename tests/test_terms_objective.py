@@ -142,9 +142,9 @@ def test_spread_and_depth_together_walk_the_order_book():
         assert total == pytest.approx(paid, rel=1e-7)
 
 
-def test_depth_without_an_order_book_is_refused():
-    with pytest.raises(SpecError, match=r"add depth\.csv"):
-        HedgeModel(objective=(DepthCost(),)).hedge(stocks(2), {"S0": 1.0})
+def test_depth_where_nothing_is_shown_charges_nothing_and_says_so():
+    problem = HedgeModel(objective=(DepthCost(),), capital=1e5).problem(stocks(2), {"S0": 1.0})
+    assert any("shows no sizes" in note for note in problem.notes) and "depth" not in problem.costs
 
 
 def test_borrow_is_paid_by_shorts_and_financing_by_longs():

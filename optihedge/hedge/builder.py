@@ -206,6 +206,10 @@ class ProgramBuilder:
         driver = self.market.paths.driver[self.positions]
         return np.where(driver >= 0, np.append(volatility, 0.0)[driver], 0.0)
 
+    def daily_deviation(self) -> Array:
+        """Standard deviation per day of one of each contract by itself (N), base currency; gamma left out."""
+        return self.variance().alone() / np.sqrt(self.days)
+
     def basis_roll(self) -> Array:
         """P&L per contract (N) as its ln(F/S) runs off evenly over its life, base currency; whatever the drivers are.
 

@@ -7,20 +7,24 @@ import pandas as pd
 
 from optihedge.hedge.problem import Problem
 from optihedge.market.costs import holding_costs, trading_costs, unquoted_funding
+from optihedge.market.depth import beyond_hinges
 from optihedge.market.snapshot import Market
+from optihedge.program.costs import Costs, Depth
 
 Array = np.ndarray
 TRADING = ("spread", "fees", "depth", "impact", "other")
 HOLDING = ("funding", "borrow", "financing")
-_TERMS = {"spread": "SpreadCost", "fees": "FeeCost", "depth": "DepthCost", "borrow": "HoldingCost",
+_TERMS = {"spread": "SpreadCost", "fees": "FeeCost", "depth": "DepthCost", "impact": "DepthCost",
+          "borrow": "HoldingCost",
           "funding": "HoldingCost(funding=true)"}  # fmt: skip
 
 
 def told_costs(market: Market, problem: Problem, before: Array, after: Array) -> pd.DataFrame:
     """What it costs to go from quantities before to after (N each) and hold them over the horizon, base currency.
 
-    One row per contract in play; TRADING (impact and other are the terms' own estimates), then HOLDING. A trade on a
-    side without a quote has a NaN spread: what it would cost is not known.
+    One row per contract in play; TRADING (impact and other are the terms' own estimates; where no term charges impact,
+    it is that of what the market does not show), then HOLDING. A trade on a side without a quote has a NaN spread: what
+    it would cost is not known.
     """
     trades = pd.Series(after - before, index=problem.names)
     frame = trading_costs(market, trades)
@@ -30,11 +34,27 @@ def told_costs(market: Market, problem: Problem, before: Array, after: Array) ->
         covers = problem.covers.get(label, ())
         if not covers or "impact" in covers:
             frame["impact" if covers else "other"] += cost.trading(after - before)
+    if not _charged(problem, "impact"):
+        frame["impact"] += expected_impact(market, problem).trading(after - before)
     held = holding_costs(market, pd.Series(after, index=problem.names), problem.years)
     value = np.maximum(market.value.to_numpy(dtype=float)[problem.positions], 0.0)
     held["borrow"] = problem.borrow * np.maximum(-after, 0.0) * value * problem.years
     held["financing"] = problem.financing * np.maximum(after, 0.0) * value * problem.years
     return frame.join(held)[[*TRADING, *HOLDING]]
+
+
+def expected_impact(market: Market, problem: Problem) -> Costs:
+    """What trading beyond the displayed size costs by the square root law (see market.depth), over N contracts."""
+    nothing = Costs.of(len(problem.names))
+    if problem.variance is None:
+        return nothing
+    daily = problem.variance.alone() / np.sqrt(problem.days)
+    column, side, beyond, slope = beyond_hinges(market, problem.names, daily)
+    return Costs.of(len(problem.names), depth=Depth(column=column, side=side, beyond=beyond, slope=slope))
+
+
+def _charged(problem: Problem, part: str) -> bool:
+    return any(part in covers for covers in problem.covers.values())
 
 
 def cost_series(told: pd.DataFrame) -> pd.Series:
@@ -52,12 +72,14 @@ def uncharged(market: Market, problem: Problem) -> tuple[str, ...]:
     one = pd.Series(1.0, index=tradable)
     trade = trading_costs(market, one) + trading_costs(market, -one)
     rates = market.quotes.loc[problem.names, ["borrow_rate", "funding_rate"]].fillna(0.0)
+    beyond = expected_impact(market, problem).depth
     walks = pd.Series(0.0, index=tradable)
     if market.depth is not None:
         walks = market.depth["instrument"].value_counts().reindex(tradable).fillna(0.0).clip(lower=2.0) - 2.0
     amounts = {
         "spread": trade["spread"], "fees": trade["fees"], "depth": walks,
         "borrow": rates["borrow_rate"], "funding": rates["funding_rate"],
+        "impact": pd.Series(np.bincount(beyond.column, beyond.slope, len(problem.names))),
     }  # fmt: skip
     counts = {part: int((amount.fillna(0.0) != 0).sum()) for part, amount in amounts.items()}
     sentences = [

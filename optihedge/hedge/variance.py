@@ -58,6 +58,11 @@ class VarianceForm:
         """The same without gamma."""
         return replace(self, gamma=self.gamma[:0], gamma_specifics=self.gamma_specifics[:0])
 
+    def alone(self) -> Array:
+        """Standard deviation over the horizon of one of each contract by itself (N), base currency; without gamma."""
+        sparse = self.specifics.multiply(self.specifics).sum(axis=0)
+        return np.sqrt((self.factors**2).sum(axis=0) + np.asarray(sparse).ravel() + self.own)
+
     def volatility(self, quantities: Array) -> float:
         """Standard deviation of P&L over the horizon, base currency."""
         return float(np.sqrt(sum(self.parts(quantities).values())))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from optihedge.market.exposures import price_unit
+from optihedge.market.depth import depth_hinges
 from optihedge.market.instruments import annual_funding, types_of
 from optihedge.market.snapshot import Market
 
@@ -53,50 +53,6 @@ def holding_costs(market: Market, quantities: pd.Series, years: float) -> pd.Dat
         },
         index=names,
     )
-
-
-def depth_hinges(market: Market, names: pd.Index) -> tuple[Array, Array, Array, Array]:
-    """Kinks of walking the order book beyond its best price: column into `names`, side +-1, beyond (contracts), slope.
-
-    A trade costs slope (base currency per contract) more on all it takes beyond each kink. Empty without a book.
-    """
-    book = _sorted_depth(market, names)
-    if book is None:
-        none = np.zeros(0)
-        return none.astype(int), none, none, none
-    column, side, price, size, first = book
-    running = np.cumsum(size)
-    start = np.maximum.accumulate(np.where(first, running - size, 0.0))
-    unit = price_unit(market.contracts)[market.names.get_indexer(names)][column]
-    step = np.where(first, 0.0, side * np.diff(price, prepend=price[:1])) * unit
-    later = ~first
-    return column[later], side[later], (running - size - start)[later], step[later]
-
-
-def displayed(market: Market, names: pd.Index) -> Array:
-    """Contracts shown by the order book on its bid and ask side, N x 2; NaN where a contract has no order book."""
-    shown = np.full((len(names), 2), np.nan)
-    book = _sorted_depth(market, names)
-    if book is not None:
-        column, side, _, size, _ = book
-        total = np.bincount(2 * column + (side > 0), size, 2 * len(names)).reshape(-1, 2)
-        seen = np.unique(column)
-        shown[seen] = total[seen]
-    return shown
-
-
-def _sorted_depth(market: Market, names: pd.Index) -> tuple[Array, Array, Array, Array, Array] | None:
-    """Column, side, price, size of each level, best first by side; whether a level is the best of its side."""
-    if market.depth is None:
-        return None
-    column = names.get_indexer(market.depth["instrument"])
-    depth, column = market.depth[column >= 0], column[column >= 0]
-    side = np.where(depth["side"] == "ask", 1, -1)
-    price, size = depth["price"].to_numpy(dtype=float), depth["size"].to_numpy(dtype=float)
-    order = np.lexsort((side * price, side, column))
-    column, side, price, size = column[order], side[order], price[order], size[order]
-    first = np.r_[True, (column[1:] != column[:-1]) | (side[1:] != side[:-1])][: len(column)]
-    return column, side, price, size, first
 
 
 def _walked(market: Market, names: pd.Index, trade: Array) -> Array:

@@ -213,6 +213,17 @@ def price_unit(c: Contracts) -> Floats:
     return c.multiplier * c.fx * per_price
 
 
+def price_value(c: Contracts, price: Floats, at: NDArray[np.intp] | slice = slice(None)) -> Floats:
+    """Base currency that buying at a price costs, up to a constant, per contract of those `at`: differences are exact.
+
+    An inverse future bought at a rather than b loses multiplier x (1/b - 1/a) coin; anything else is linear in price.
+    """
+    inverse_future = (c.inverse & c.margined)[at]
+    linear = price_unit(c)[at] * price
+    with np.errstate(divide="ignore"):
+        return np.where(inverse_future, -(c.multiplier * c.fx * c.spot)[at] / price, linear)
+
+
 def notional(c: Contracts) -> Floats:
     """Base currency per contract: multiplier x underlying price; for an inverse future its quote-currency amount."""
     margined_price = np.where(c.margined, c.forward, c.price)

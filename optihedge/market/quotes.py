@@ -44,6 +44,7 @@ DEPTH: Schema = {
     "side": Column("text", required=True, choices=("bid", "ask")),
     "price": Column("number", required=True),
     "size": Column("number", required=True, above=0.0),
+    "time": Column("time"),
 }
 
 
@@ -163,12 +164,45 @@ def prices_of(quotes: pd.DataFrame, instruments: pd.DataFrame, proxies: pd.Serie
     return price
 
 
-def check_depth(frame: pd.DataFrame, names: pd.Index) -> pd.DataFrame:
-    """The order book: instrument, side, price, size (contracts), best price first. Raises DataError."""
+def check_depth(
+    frame: pd.DataFrame,
+    names: pd.Index,
+    as_of: pd.Timestamp | None = None,
+    *,
+    max_crossed: float = 0.0,
+    max_age: pd.Timedelta | None = None,
+    on_missing: str = "error",
+) -> pd.DataFrame:
+    """The order book: instrument, side, price, size (contracts), time of the level, best price first.
+
+    Raises DataError for a level after as_of, and for a book whose best bid is above its best ask: it is indicative, as
+    before an opening auction, or two books in one. A level older than max_age is refused, or left out under "freeze".
+    """
     source = frame.attrs.get("source", "depth")
-    depth = check_frame(frame, DEPTH, source)[list(DEPTH)]
+    depth = completed(check_frame(frame, DEPTH, source), DEPTH)[list(DEPTH)]
     unknown = ~depth["instrument"].isin(names).to_numpy()
     refuse(unknown, source, "instrument {value} is not known", depth["instrument"], "add it to instruments")
+    if as_of is not None:
+        late = (depth["time"] > as_of).to_numpy()
+        refuse(late, source, f"time {{value}} is after as_of {as_of}", depth["time"], "set as_of no earlier")
+        old = (as_of - depth["time"] > max_age).to_numpy() if max_age is not None else np.zeros(len(depth), bool)
+        if on_missing == "error":
+            refuse(old, source, f"time {{value}} is older than max_age {max_age} at as_of {as_of}", depth["time"],
+                   "renew the order book, raise max_age or set on_missing = 'freeze'")  # fmt: skip
+        depth = depth[~old]
+    _refuse_crossed(depth, source, max_crossed)
     best_first = depth["price"].where(depth["side"] == "ask", -depth["price"])
     order = pd.DataFrame({"i": names.get_indexer(depth["instrument"]), "s": depth["side"], "p": best_first})
     return depth.loc[order.sort_values(["i", "s", "p"], kind="stable").index].reset_index(drop=True)
+
+
+def _refuse_crossed(depth: pd.DataFrame, source: str, max_crossed: float) -> None:
+    bid = depth["price"][depth["side"] == "bid"].groupby(depth["instrument"]).max()
+    ask = depth["price"][depth["side"] == "ask"].groupby(depth["instrument"]).min().reindex(bid.index)
+    crossed = bid > ask + max_crossed * ask.abs()
+    if crossed.any():
+        name = str(crossed.idxmax())
+        raise DataError(
+            f"{source}: the order book of {name} is crossed, best bid {bid[name]:g} above best ask {ask[name]:g}; "
+            "leave out a book that does not trade yet, or set max_crossed"
+        )

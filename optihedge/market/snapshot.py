@@ -19,7 +19,7 @@ from optihedge.frames import duration, find_table, instant, read_raw
 from optihedge.market import drivers as _drivers
 from optihedge.market.dividends import expected_dividends
 from optihedge.market.early import early_exercise
-from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional, price_unit, sensitivities
+from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional, price_unit, price_value, sensitivities
 from optihedge.market.instruments import check_instruments, group_codes, refuse_priced_in_itself, types_of
 from optihedge.market.loadings import Loadings, Shares, contract_loadings, convexity_rows
 from optihedge.market.own_figures import own_exposures, own_loadings
@@ -51,7 +51,7 @@ class Market:
     own_exposures   the desk's exposures per contract, desk units: they replace ours of the same name, NaN keeps ours
     own_loadings    the desk's loadings (instrument, driver, loading: base currency per contract per unit move);
                     they replace all of an instrument's
-    depth           the order book (instrument, side, price, size)
+    depth           the order book (instrument, side, price, size, [time])
     events          what is expected (see market.events): dividends whose ex-date is after as_of, known before it
     smile           past moves of smiles, a row a night and underlying (see `risk.smile_table`); SmileRisk reads them
     as_of           UTC instant, default the latest time seen; a bare date is the end of that day
@@ -123,7 +123,9 @@ class Market:
         names = instruments.index
         exposures = None if self.own_exposures is None else own_exposures(self.own_exposures, names)
         loadings = None if self.own_loadings is None else own_loadings(self.own_loadings, names, drivers.index)
-        depth = None if self.depth is None else check_depth(self.depth, names)
+        depth = None if self.depth is None else check_depth(
+            self.depth, names, as_of, max_crossed=self.max_crossed, max_age=max_age, on_missing=self.on_missing
+        )  # fmt: skip
         for name, value in (
             ("instruments", instruments), ("quotes", quotes), ("drivers", drivers), ("history", history),
             ("own_exposures", exposures), ("own_loadings", loadings), ("depth", depth), ("events", events),
@@ -172,8 +174,8 @@ class Market:
         """
         bid, ask = (self.quotes[side].to_numpy() for side in ("bid", "ask"))
         tradable = types_of(self.instruments)["tradable"]
-        unit, price = price_unit(self.contracts), self.contracts.price
-        buy, sell = np.maximum(ask - price, 0.0) * unit, np.maximum(price - bid, 0.0) * unit
+        low, mid, high = (price_value(self.contracts, price) for price in (bid, self.contracts.price, ask))
+        buy, sell = np.maximum(high - mid, 0.0), np.maximum(mid - low, 0.0)
         cost = {name: np.where(tradable, values, np.nan) for name, values in (("buy", buy), ("sell", sell))}
         return pd.DataFrame(cost, index=self.names)
 

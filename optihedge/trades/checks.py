@@ -12,6 +12,7 @@ from optihedge.errors import SpecError
 from optihedge.frames import duration, nearest
 from optihedge.hedge.answer import Answer
 from optihedge.hedge.result import Hedge
+from optihedge.market.depth import displayed
 from optihedge.program.certificate import RESIDUAL_TOLERANCE, row_tolerances
 from optihedge.program.lots.cone_limits import OwnTerms, other_limits
 from optihedge.program.lots.grid import Grid
@@ -26,9 +27,11 @@ _LOT_ROUNDING = 1e-9  # of a lot
 class Checks:
     """Limits of a trade list; None switches one off. They are the table `checks` of a model file.
 
+    A line may be as large as `displayed` times what its side of the market shows (all levels of its order book, else
+    the quoted size) or `volume` of its daily volume, whichever is more; where neither is known, nothing limits it.
+
     max_age           age of a quote at as_of beyond which its contract is not traded
-    displayed         a line's quantity against the size quoted on its side (times; no size quoted: no limit)
-    volume            a line's quantity against the daily volume (share; no volume: no limit)
+    displayed         times what its side shows;  volume  share of the daily volume
     line_notional     base currency, of one line;  total_notional  of the whole list
     worth             doing nothing, where it meets every hard limit, must not be better than the list
     """
@@ -80,12 +83,8 @@ def line_limits(hedge: Hedge, checks: Checks) -> pd.DataFrame:
     if checks.max_age is not None:
         old = (market.as_of - quotes["time"] > duration(checks.max_age, "max_age")).to_numpy()
         limits[f"quote older than {checks.max_age}"] = np.where(old[:, None], 0.0, np.full((1, 2), np.inf))
-    if checks.displayed is not None:
-        sizes = quotes[["ask_size", "bid_size"]].to_numpy(float)
-        limits[f"{checks.displayed:g} x displayed size"] = _times(checks.displayed, sizes)
-    if checks.volume is not None:
-        volume = quotes[["volume", "volume"]].to_numpy(float)
-        limits[f"{checks.volume:.0%} of daily volume"] = _times(checks.volume, volume)
+    if checks.displayed is not None or checks.volume is not None:
+        limits |= _by_liquidity(hedge, checks)
     if checks.line_notional is not None:
         notional = market.notional[names].to_numpy(float)
         most = np.divide(checks.line_notional, notional, out=np.full(len(names), np.inf), where=notional > 0)
@@ -172,5 +171,14 @@ def _within_volatility(hedge: Hedge, h: Array) -> bool:
     return limit is None or limit.volatility(h) <= limit.limit
 
 
-def _times(factor: float, size: Array) -> Array:
-    return np.where(np.isnan(size), np.inf, factor * size)
+def _by_liquidity(hedge: Hedge, checks: Checks) -> dict[str, Array]:
+    """What is shown and the share of the daily volume (N x 2, buy and sell), each where it allows the more."""
+    market, names = hedge.market, hedge.problem.names
+    shown = displayed(market, names)[:, ::-1] * (np.nan if checks.displayed is None else checks.displayed)
+    volume = market.quotes.loc[names, ["volume", "volume"]].to_numpy(float)
+    worked = volume * (np.nan if checks.volume is None else checks.volume)
+    by_size = (shown >= worked) | np.isnan(worked)
+    return {
+        f"{checks.displayed or 0:g} x displayed size": np.where(by_size & ~np.isnan(shown), shown, np.inf),
+        f"{checks.volume or 0:.0%} of daily volume": np.where(by_size, np.inf, worked),
+    }

@@ -10,10 +10,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import DataError, NotApplicable, SpecError
+from optihedge.frames import some
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.horizon import parse_horizon
 from optihedge.hedge.terms.base import Term, check_number
-from optihedge.market.costs import depth_hinges, displayed
+from optihedge.market.depth import IMPACT, beyond_hinges, depth_hinges, displayed, odd_books
 
 Array = np.ndarray
 
@@ -196,26 +197,44 @@ def daily_volume(p: ProgramBuilder, column: str) -> Array:
 
 @dataclass(frozen=True)
 class DepthCost(Term):
-    """Walking the order book beyond its best price: each level's extra price on what is traded beyond the one before.
+    """Walking the market beyond its best price: each level's extra price, then the square root law of impact.
 
-    Goes with SpreadCost, which pays the best level. Trades are limited to the displayed size, where the cost is known;
-    a contract without an order book is not limited and pays its spread only.
+    impact   coefficient of the law beyond what is displayed: coefficient x the contract's daily deviation x
+             (excess / daily volume)^(1/2) on each contract in excess; a number, or instrument type -> number. At 2/3 a
+             day's whole volume moves the price by one daily deviation
+
+    Goes with SpreadCost, which pays the best level. Displayed is the order book, or where a contract has none its
+    quoted size. A contract without a daily volume is limited to what it displays, for what more would cost is not
+    known; one whose size is not known is not limited and pays its spread only. The law needs a risk.
     """
 
+    impact: float | Mapping[str, float] = IMPACT
+
     short_name: ClassVar[str] = "depth"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for value in self.impact.values() if isinstance(self.impact, Mapping) else (self.impact,):
+            check_number(self.label, "impact", value, 0.0)
 
     @property
     def covers(self) -> tuple[str, ...]:
         return ("depth",)
 
     def contribute(self, p: ProgramBuilder) -> None:
-        if p.market.depth is None:
-            raise NotApplicable(f"{self.label}: the market has no order book; add depth.csv or leave DepthCost out")
-        p.hinges(*depth_hinges(p.market, p.names))
         shown = displayed(p.market, p.names)
-        p.trade_box(
-            np.where(np.isnan(shown[:, 0]), -np.inf, -shown[:, 0]), np.where(np.isnan(shown[:, 1]), np.inf, shown[:, 1])
-        )
+        if np.isnan(shown).all():
+            p.notes.append(f"{self.label}: the market shows no sizes, so trades pay their spread only; add depth.csv")
+            return
+        odd = odd_books(p.market, p.names)
+        if len(odd):
+            p.notes.append(f"{self.label}: the order book of {some(odd)} starts off its quote: one of them is old")
+        p.hinges(*depth_hinges(p.market, p.names))
+        silent = ~(np.nan_to_num(p.market.quotes["volume"].to_numpy(dtype=float)[p.positions]) > 0)
+        most = np.where(silent[:, None] & np.isfinite(shown), shown, np.inf)
+        p.trade_box(-most[:, 0], most[:, 1])
+        p.begin(f"{self.label} beyond", ("impact",))
+        p.hinges(*beyond_hinges(p.market, p.names, p.daily_deviation(), self.impact))
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def market_frames(found: Imported, *, base_currency: str = "", as_of: pd.Timesta
     problems = tuple(f"{name} is held: {reasons.get(name, _NO_PRICE)}" for name in held.unique())
     return MarketFrames(
         instruments=_at_price(instruments, quotes), quotes=_uncrossed(quotes, left),
-        depth=depth[["instrument", "side", "price", "size"]], drivers=drivers_of(instruments),
+        depth=depth[["instrument", "side", "price", "size", "time"]], drivers=drivers_of(instruments),
         books=books[["book", "instrument", "quantity"]],
         base_currency=base, as_of=as_of, left=_counted(left), problems=problems, notes=(*found.notes, *notes),
     )  # fmt: skip
