@@ -31,7 +31,12 @@ def content_hash(value: object) -> str:
     """
     if isinstance(value, (pd.DataFrame, pd.Series, pd.Index, np.ndarray)):
         return _table_hash(value)
-    return hashlib.sha256(canonical_text(value).encode()).hexdigest()
+    return text_hash(canonical_text(value))
+
+
+def text_hash(text: str) -> str:
+    """The sha256 of a text's UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def canonical_text(value: object) -> str:

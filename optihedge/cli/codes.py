@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optihedge.batch.stop import Stopped
+from optihedge.desk.halt import Halted
 from optihedge.errors import OptihedgeError
 from optihedge.lock import Locked
 
@@ -10,9 +11,11 @@ INTERNAL = 6
 
 
 def code_of(error: BaseException) -> int:
-    """2 wrong usage, 3 nothing usable, 5 storage, 6 a bug, 75 another run writes there, 130 and 143 stopped."""
+    """2 wrong usage, 3 nothing usable, 4 halted, 5 storage, 6 a bug, 75 another run goes on, 130 and 143 stopped."""
     if isinstance(error, Locked):
         return 75
+    if isinstance(error, Halted):
+        return 4
     if isinstance(error, OptihedgeError):
         return 3
     if isinstance(error, OSError):

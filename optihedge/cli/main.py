@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from optihedge.batch.stop import Stopped
-from optihedge.cli import doctoring, importing, look, night, recording, sending, start
+from optihedge.cli import desk, doctoring, importing, look, night, recording, sending, start
 from optihedge.cli.codes import INTERNAL, code_of
 from optihedge.cli.screen import console_of, save_trace, say
 from optihedge.errors import OptihedgeError
@@ -26,8 +26,9 @@ app = typer.Typer(
         "history.csv, ...), a book is a CSV with the columns instrument and quantity, a hedging model is a TOML file "
         "or the name of a shipped one. Try [bold]optihedge demo[/bold] first: it writes and hedges all of these.\n\n"
         "Exit codes: 0 every promised list stands (each book's single or sent model; without one, all is done); 1 one "
-        "does not; 2 wrong usage; 3 nothing usable (data or model files); 5 a file or folder that cannot be read or "
-        "written; 6 internal error (its trace is saved); 75 another run writes there; 130, 143 interrupted, terminated."
+        "does not; 2 wrong usage; 3 nothing usable (data or model files); 4 the desk is halted; 5 a file, folder "
+        "or database that cannot be read or written; 6 internal error (its trace is saved); "
+        "75 another run writes there; 130, 143 interrupted, terminated."
     ),
 )
 app.command(epilog=night.RUN)(night.run)
@@ -35,6 +36,16 @@ app.command(epilog=sending.ORDERS)(sending.orders)
 app.command(name="import", epilog=importing.IMPORT)(importing.import_)
 app.command(epilog=doctoring.DOCTOR)(doctoring.doctor)
 app.command(epilog=recording.RECORD)(recording.record)
+app.command(epilog=desk.RUNS)(desk.runs)
+app.command(epilog=desk.SHOW)(desk.show)
+app.command()(desk.diff)
+app.command(epilog=desk.APPROVE)(desk.approve)
+app.command(epilog=desk.HOLD)(desk.hold)
+app.command(epilog=desk.SEND)(desk.send)
+app.command(epilog=desk.FILLS)(desk.fills)
+app.command(epilog=desk.REPLAY)(desk.replay)
+app.command()(desk.verify)
+app.command()(desk.report)
 app.command(epilog=start.CHECK)(start.check)
 app.command(epilog=look.EXPLAIN)(look.explain)
 app.command(epilog=look.EVALUATE)(look.evaluate)

@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 
 from optihedge.cli.codes import code_of, status_of
-from optihedge.cli.options import Allow, AsOf, Books, Data, Models, book_paths, load_models
+from optihedge.cli.desk import run_desk
+from optihedge.cli.options import Allow, AsOf, Books, book_paths, load_models
 from optihedge.cli.screen import console_of, print_frame, print_suspects, save_trace, say
 from optihedge.errors import DataError
 from optihedge.frames import duration
@@ -30,6 +31,7 @@ RUN = (
     "[bold]Examples[/bold]\n\n"
     "optihedge run delta_neutral --data data/2026-01-20 --out out\n\n"
     "optihedge run delta_neutral my_model.toml --data data/2026-01-20 --send delta_neutral --workers 4\n\n"
+    "optihedge run --desk desk.toml --as ann\n\n"
     "Results lie in OUT/AS_OF/BOOK/MODEL: trades.csv, exposures.csv, limits.csv, costs.csv, report.html ..., a "
     "manifest.json last. With several models the lists are called ALTERNATIVE.csv but for the one to --send. A list "
     "that fails a check is held.csv. OUT/AS_OF/summary.csv and summary.json say what became of each, orders.json which "
@@ -38,8 +40,9 @@ RUN = (
 
 
 def run(
-    models: Models,
-    data: Data,
+    models: Annotated[list[str] | None, typer.Argument(help="Shipped hedging models, or paths of .toml files.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of the market.")] = None,
+    desk: Annotated[Path | None, typer.Option("--desk", help="Desk file: its books and models, with a ledger.")] = None,
     book: Books = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for results.")] = Path("out"),
     send: Annotated[str | None, typer.Option("--send", help="With several models: the one whose list is sent.")] = None,
@@ -48,14 +51,22 @@ def run(
     deadline: Annotated[str | None, typer.Option("--deadline", help="For each book under each model: 5m, 90s.")] = None,
     allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Hedge a book without rows, too.")] = False,
     allow: Allow = None,
+    who: Annotated[str | None, typer.Option("--as", help="With --desk: who runs it.")] = None,
+    json_log: Annotated[bool, typer.Option("--log-json", help="With --desk: say events as JSON lines.")] = False,
 ) -> None:
-    """Hedge every book under every model and write trade lists.
+    """Hedge every book under every model and write trade lists; or, with --desk, take a desk through its night.
 
     Without --as-of, quotes older than max_age (market.toml, default 1 day) by the clock are refused.
     """
     from optihedge.batch.pool import most_workers
     from optihedge.batch.stop import Stop
 
+    if desk is not None:
+        if models or data is not None:
+            raise typer.BadParameter("the desk file names models and data; leave them out", param_hint="--desk")
+        raise typer.Exit(run_desk(desk, as_of, who, allow, json_log))
+    if not models or data is None:
+        raise typer.BadParameter("name a model and --data DIR, or give --desk FILE", param_hint="MODELS")
     seconds = _seconds(deadline)
     if workers > most_workers():
         most = f"{workers} is more than this machine serves; give at most {most_workers()}"

@@ -69,19 +69,33 @@ def load_model(source: str | Path, *, allow: Sequence[str] = ()) -> HedgeModel:
 
     Raises SpecError that lists every mistake.
     """
+    path = _model_path(source)
+    return parse_model(_read(path), name=path.stem, file=path.name, allow=allow)
+
+
+def model_text(source: str | Path) -> str:
+    """The text of a shipped model by name, or of a model file by path. Raises SpecError."""
+    return _read(_model_path(source))
+
+
+def _model_path(source: str | Path) -> Path:
     path = Path(source)
-    if path.suffix != ".toml" and not path.is_file():
-        path = models_folder() / f"{source}.toml"
-        if not path.is_file():
-            raise SpecError(
-                f"there is no model {str(source)!r}{nearest(source, model_names())}; shipped are "
-                f"{', '.join(model_names())}, or give the path of a .toml file"
-            )
+    if path.suffix == ".toml" or path.is_file():
+        return path
+    path = models_folder() / f"{source}.toml"
+    if not path.is_file():
+        raise SpecError(
+            f"there is no model {str(source)!r}{nearest(source, model_names())}; shipped are "
+            f"{', '.join(model_names())}, or give the path of a .toml file"
+        )
+    return path
+
+
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot be read ({error})") from None
-    return parse_model(text, name=path.stem, file=path.name, allow=allow)
 
 
 def parse_model(text: str, *, name: str = "", file: str = "model.toml", allow: Sequence[str] = ()) -> HedgeModel:

@@ -13,7 +13,7 @@ from optihedge.hedge.result import Hedge
 from optihedge.market.snapshot import Market
 from optihedge.trades.checks import Checks
 from optihedge.trades.export import csv_text
-from optihedge.trades.tradelist import trade_list, trade_table
+from optihedge.trades.tradelist import TradeList, trade_list, trade_table
 
 
 class HasTrades(Protocol):
@@ -34,11 +34,13 @@ class OrderList:
     """Lines that may be sent (`table`, empty where the list is held), why not, and their fingerprint.
 
     cost   expected, base currency: far side less mark, fees and depth;  notional   of the lines
+    listed the whole of it, for reports; None for a simple rule's
     """
 
     table: pd.DataFrame
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
+    listed: TradeList | None = None
 
     @property
     def held(self) -> bool:
@@ -66,7 +68,7 @@ def order_list(answer: HasTrades, market: Market, book: str, checks: Checks | No
     if not isinstance(answer, Hedge):
         return OrderList(trade_table(market, _lots(market, answer.trades), book=book), (), ())
     listed = trade_list(answer, book=book, checks="model" if checks is None else checks)
-    return OrderList(listed.table, listed.reasons, listed.notes)
+    return OrderList(listed.table, listed.reasons, listed.notes, listed)
 
 
 def _lots(market: Market, trades: pd.Series) -> pd.Series:

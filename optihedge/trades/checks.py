@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from optihedge.program.program import Array, Program, objective, row_violations
 from optihedge.trades.lots import smallest_trades
 
 _LOT_ROUNDING = 1e-9  # of a lot
+_LIMITS = ("max_age", "displayed", "volume", "line_notional", "total_notional")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Checks:
     displayed         times what its side shows;  volume  share of the daily volume
     line_notional     base currency, of one line;  total_notional  of the whole list
     worth             doing nothing, where it meets every hard limit, must not be better than the list
+    venues            by venue its own line_notional and total_notional, which hold beside the others
     """
 
     max_age: str | None = "1d"
@@ -42,6 +44,7 @@ class Checks:
     line_notional: float | None = None
     total_notional: float | None = None
     worth: bool = True
+    venues: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("displayed", "volume", "line_notional", "total_notional"):
@@ -62,17 +65,29 @@ class Checks:
         """
         if isinstance(settings, Checks):
             return settings
-        known = [f.name for f in fields(cls)]
+        known = [f.name for f in fields(cls) if f.name != "venues"]
         given = dict(settings or {})
         for name in given:
             if name not in known:
                 raise SpecError(f"checks: there is no {name}{nearest(name, known)}; there are {', '.join(known)}")
         return cls(**{k: None if v is False and k != "worth" else v for k, v in given.items()})  # type: ignore[arg-type]
 
+    def tightened(self, other: Mapping[str, object], venues: Mapping[str, Mapping[str, float]]) -> Checks:
+        """These checks and those of a table of fields: of each limit the tighter one holds. `venues` are added."""
+        given = Checks.of({**dict.fromkeys(_LIMITS, False), "worth": False, **other})
+        both = {name: _tighter(name, getattr(self, name), getattr(given, name)) for name in _LIMITS}
+        return replace(self, **both, worth=self.worth or given.worth, venues={**self.venues, **venues})  # type: ignore[arg-type]
+
     @classmethod
     def none(cls) -> Checks:
         """Every check off: what is proved and the list's own limits remain."""
         return cls(max_age=None, displayed=None, volume=None, worth=False)
+
+
+def _tighter(name: str, first: float | str | None, second: float | str | None) -> float | str | None:
+    given = [value for value in (first, second) if value is not None]
+    key = (lambda text: duration(text, name)) if name == "max_age" else None
+    return min(given, key=key) if given else None  # type: ignore[type-var]
 
 
 def line_limits(hedge: Hedge, checks: Checks) -> pd.DataFrame:
@@ -89,6 +104,12 @@ def line_limits(hedge: Hedge, checks: Checks) -> pd.DataFrame:
         notional = market.notional[names].to_numpy(float)
         most = np.divide(checks.line_notional, notional, out=np.full(len(names), np.inf), where=notional > 0)
         limits[f"{checks.line_notional:,.0f} of notional a line"] = np.stack([most, most], axis=1)
+    for venue, its in checks.venues.items():
+        if "line_notional" in its:
+            notional = market.notional[names].to_numpy(float)
+            there = (market.instruments.loc[names, "venue"] == venue).to_numpy() & (notional > 0)
+            most = np.divide(its["line_notional"], notional, out=np.full(len(names), np.inf), where=there)
+            limits[f"{its['line_notional']:,.0f} of notional a line on {venue}"] = np.stack([most, most], axis=1)
     table = np.stack(list(limits.values()))
     least, which = table.min(axis=0), np.array(list(limits))[table.argmin(axis=0)]
     return pd.DataFrame(
@@ -131,6 +152,12 @@ def list_reasons(hedge: Hedge, checks: Checks, first: Answer) -> list[str]:
         total = float(hedge.trades.abs() @ hedge.market.notional[hedge.problem.names])
         if total > checks.total_notional:
             reasons.append(f"the list's notional is {total:,.0f}, above total_notional {checks.total_notional:,.0f}")
+    notional = hedge.trades.abs() * hedge.market.notional[hedge.problem.names]
+    by_venue = notional.groupby(hedge.market.instruments["venue"].reindex(notional.index)).sum()
+    for venue, its in checks.venues.items():
+        total, most = float(by_venue.get(venue, 0.0)), its.get("total_notional", np.inf)
+        if total > most:
+            reasons.append(f"the list's notional on {venue} is {total:,.0f}, above its total_notional {most:,.0f}")
     return reasons
 
 

@@ -1,0 +1,199 @@
+"""Verbs of a desk with a ledger: runs, show, diff, approve, hold, send, fills, replay, verify, report."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from optihedge.cli.screen import console_of, print_frame, say
+
+DeskFile = Annotated[Path, typer.Option("--desk", help="Desk file.")]
+Run = Annotated[str, typer.Argument(help="A run: six digits of its id or more, or BOOK@DATE.")]
+Who = Annotated[str | None, typer.Option("--as", help="Who you are. Default: $OPTIHEDGE_USER, else the login name.")]
+_DESK = Path("desk.toml")
+RUNS = "[bold]Examples[/bold]\n\noptihedge runs\n\noptihedge runs carry --desk /srv/desk/desk.toml"
+SHOW = "[bold]Examples[/bold]\n\noptihedge show carry@2026-01-20\n\noptihedge show 5df8151b"
+APPROVE = (
+    "[bold]Example[/bold]\n\noptihedge approve carry@2026-01-20 46ef215dd173 --as ann\n\n"
+    "The sha256 (twelve digits or more) is the one that show prints: an approval is of these bytes and no others."
+)
+HOLD = "[bold]Example[/bold]\n\noptihedge hold carry@2026-01-20 46ef215dd173 --why 'too large before the Fed'"
+SEND = (
+    "[bold]Example[/bold]\n\noptihedge send carry@2026-01-20\n\n"
+    "The list appears in the outbox once, whole, under its book and the first digits of its sha256."
+)
+FILLS = (
+    "[bold]Examples[/bold]\n\noptihedge fills fills.csv --reports reports.csv\n\n"
+    "Columns of fills: fill_id, order_id, instrument, quantity, price, fee, money, time, source; of reports: order_id, "
+    "time, verdict (filled, cancelled, rejected, expired), why. The same file twice is once."
+)
+REPLAY = (
+    "[bold]Example[/bold]\n\noptihedge replay carry@2026-01-20\n\nExit code 0: the same bytes; 1: something differs."
+)
+
+
+def who_is(given: str | None) -> str:
+    """The name under which something is run or approved."""
+    return given or os.environ.get("OPTIHEDGE_USER") or getpass.getuser()
+
+
+def runs(
+    book: Annotated[str | None, typer.Argument(help="Only runs of this book.")] = None, desk: DeskFile = _DESK
+) -> None:
+    """List every run: its night, what it came to, and where its list is."""
+    from optihedge.desk.looking import runs_table
+
+    print_frame(console_of(), f"runs of {desk}", runs_table(_read(desk), book).set_index("run"))
+
+
+def show(run: Run, desk: DeskFile = _DESK) -> None:
+    """Show a run: what it was asked, why it did what it did, its list and the way the list went."""
+    from optihedge.desk.looking import shown
+
+    console, seen = console_of(), shown(_read(desk), run)
+    for line in seen.lines:
+        say(console, line)
+    if len(seen.trades):
+        print_frame(console, "list", seen.trades.set_index("instrument"))
+    print_frame(console, "log", seen.log.set_index("at"))
+
+
+def diff(
+    first: Annotated[str, typer.Argument(help="A run, or BOOK@DATE.")],
+    second: Annotated[str, typer.Argument(help="Another one.")],
+    desk: DeskFile = _DESK,
+) -> None:
+    """Say what two runs were asked differently, and what that did to positions and list."""
+    from optihedge.desk.looking import difference
+
+    console, seen = console_of(), difference(_read(desk), first, second)
+    for line in seen.lines:
+        say(console, line)
+    for title, table in seen.tables.items():
+        print_frame(console, title, table)
+
+
+def approve(
+    run: Run,
+    sha256: Annotated[str, typer.Argument(help="The list's sha256, twelve digits or more.")],
+    desk: DeskFile = _DESK,
+    who: Who = None,
+) -> None:
+    """Approve a list, by its bytes; whoever ran it may not."""
+    from optihedge.desk.outbox import approve as approve_list
+
+    done = approve_list(_read(desk), run, sha256, who_is(who))
+    say(console_of(), f"{done.book}, run {done.run[:12]}: {done.lines} lines approved by {who_is(who)}")
+
+
+def hold(
+    run: Run,
+    sha256: Annotated[str, typer.Argument(help="The list's sha256, twelve digits or more.")],
+    why: Annotated[str, typer.Option("--why", help="Why it must not go.")],
+    desk: DeskFile = _DESK,
+    who: Who = None,
+) -> None:
+    """Hold a list back that has not left."""
+    from optihedge.desk.outbox import hold as hold_list
+
+    done = hold_list(_read(desk), run, sha256, who_is(who), why)
+    say(console_of(), f"{done.book}, run {done.run[:12]}: held back by {who_is(who)}: {why}")
+
+
+def send(run: Run, desk: DeskFile = _DESK) -> None:
+    """Put an approved list into the outbox, once."""
+    from optihedge.desk.outbox import send as send_list
+
+    done = send_list(_read(desk), run)
+    say(console_of(), f"{done.path}: {done.lines} lines, sha256 {done.sha256}")
+
+
+def fills(
+    file: Annotated[Path, typer.Argument(help="Fills: .csv or .parquet.")],
+    reports: Annotated[Path | None, typer.Option("--reports", help="Final words on orders: .csv or .parquet.")] = None,
+    book: Annotated[str, typer.Option("--book", help="Book of fills that belong to no order of ours.")] = "",
+    desk: DeskFile = _DESK,
+) -> None:
+    """Import what was traded, and final words on orders; all of it or nothing."""
+    from optihedge.desk.importing import import_told
+
+    done = import_told(_read(desk), file, reports, book=book)
+    say(console_of(), f"{done.fills} fills new, {done.known} known already, {done.reports} final words new")
+
+
+def replay(run: Run, desk: DeskFile = _DESK) -> None:
+    """Compute a run again from what the ledger kept, and compare every byte."""
+    from optihedge.desk.replay import replay as again
+
+    console, done = console_of(), again(_read(desk), run)
+    if done.machine:
+        say(console, "another machine or other libraries than the run's: last digits may differ")
+    for difference in done.differences:
+        say(console, difference)
+    if not done.differences:
+        say(console, f"{done.run[:12]}: the same bytes")
+    raise typer.Exit(int(bool(done.differences)))
+
+
+def verify(desk: DeskFile = _DESK) -> None:
+    """Check every text, chain, fill, folder and snapshot of a desk; exit code 1 where something is wrong."""
+    from optihedge.desk.replay import verify as faults
+
+    console, found = console_of(), faults(_read(desk))
+    for row in found.itertuples():
+        say(console, f"{row.where}: {row.problem}")
+    if found.empty:
+        say(console, f"{desk}: all agrees")
+    raise typer.Exit(int(len(found) > 0))
+
+
+def report(
+    book: Annotated[str | None, typer.Argument(help="Only this book.")] = None,
+    since: Annotated[str | None, typer.Option("--from", help="From this date or instant on.")] = None,
+    desk: DeskFile = _DESK,
+) -> None:
+    """Tell what the nights came to: equity, where its change came from, and what trading was to cost."""
+    from optihedge.desk.looking import nights_table
+
+    console, found = console_of(), nights_table(_read(desk), book, since)
+    print_frame(console, f"nights of {desk}", found.nights.set_index("book"))
+    print_frame(console, "where the money came from, base currency", found.parts)
+
+
+def _read(path: Path):  # type: ignore[no-untyped-def]
+    from optihedge.desk.deskfile import read_desk
+
+    return read_desk(path)
+
+
+def run_desk(desk: Path, as_of: str | None, who: str | None, allow: list[str] | None, json_log: bool) -> int:
+    """Run a desk's night and print what became of each book; the exit code."""
+    from optihedge.batch.refusals import refuse_future, refuse_stale
+    from optihedge.desk.deskfile import read_desk
+    from optihedge.desk.journal import Journal
+    from optihedge.desk.metrics import write_metrics
+    from optihedge.desk.night import run_night
+
+    found = read_desk(desk, allow=tuple(allow or ()))
+    journal = Journal(json_log)
+
+    def check(market: object) -> None:
+        now = pd.Timestamp.now("UTC")
+        refuse_future(market, now)  # type: ignore[arg-type]
+        if as_of is None:
+            refuse_stale(market, now, {})  # type: ignore[arg-type]
+
+    night = run_night(found, as_of=as_of, who=who_is(who), tell=journal.tell, check=check)
+    if found.metrics is not None:
+        write_metrics(found.metrics, night)
+    if not json_log:
+        for text in night.recovered:
+            say(console_of(), f"recovered: {text}")
+        rows = [vars(one) | {"run": one.run[:12], "new": "" if one.new else "known"} for one in night.results]
+        print_frame(console_of(), f"{desk}: {night.as_of:%Y-%m-%d %H:%M} UTC", pd.DataFrame(rows).set_index("book"))
+    return night.code

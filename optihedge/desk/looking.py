@@ -1,0 +1,164 @@
+"""Looking back: the runs of a desk, one run, what differs between two, and what the nights came to."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from optihedge.accounts.state import State
+from optihedge.desk.deskfile import Desk
+from optihedge.desk.ledger.database import get_text, open_ledger
+from optihedge.desk.ledger.reading import files_of, find_run, inputs_of, run_of, runs_of
+from optihedge.desk.ledger.schema import LOG
+from optihedge.errors import DataError
+from optihedge.frames import instant, nearest
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A run in words, its list (empty where there is none) and its log."""
+
+    lines: tuple[str, ...]
+    trades: pd.DataFrame
+    log: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """What two runs differ in, in words and as tables by title."""
+
+    lines: tuple[str, ...]
+    tables: Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True, eq=False)
+class Nights:
+    """nights: a row per book and night; parts: book x where the money came from, base currency, summed."""
+
+    nights: pd.DataFrame
+    parts: pd.DataFrame
+
+
+def runs_table(desk: Desk, book: str | None = None) -> pd.DataFrame:
+    """run, book, as_of, model, role, status, outcome, list, lines, stands, by, why; a row per run, by night."""
+    with open_ledger(desk.ledger).read() as connection:
+        rows = runs_of(connection, book)
+    if book is not None and not rows:
+        raise DataError(f"there are no runs of {book}{nearest(book, desk.books)}")
+    return pd.DataFrame(
+        [
+            {
+                "run": row["id"][:12], "book": row["book"], "as_of": row["as_of"][:16], "model": row["model"],
+                "role": row["role"], "status": row["status"], "outcome": row["outcome"], "list": row["list"] or "",
+                "lines": row["lines"] or 0, "stands": "yes" if row["stands"] else "", "by": row["submitter"],
+                "why": row["why"],
+            }
+            for row in rows
+        ],
+        columns=["run", "book", "as_of", "model", "role", "status", "outcome", "list", "lines", "stands", "by", "why"],
+    )  # fmt: skip
+
+
+def shown(desk: Desk, word: str) -> Shown:
+    """A run by its id or BOOK@DATE. Raises DataError."""
+    with open_ledger(desk.ledger).read() as connection:
+        run = find_run(connection, word)
+        row, inputs = run_of(connection, run), inputs_of(connection, run)
+        trades = _table(get_text(connection, row["sha256"])) if row["sha256"] else pd.DataFrame()
+        log = connection.execute(sa.select(LOG.c.at, LOG.c.what, LOG.c.text).where(LOG.c.run == run).order_by(LOG.c.id))
+        told = pd.DataFrame(log.all(), columns=["at", "what", "text"])
+        night = json.loads(files_of(connection, run).get("night.json", "{}"))
+    lines = [
+        f"run {run}",
+        f"{row['book']} at {row['as_of'][:19]} UTC under {row['model']} ({row['role']}), by {row['submitter']}",
+        f"{row['outcome'] or row['status']}: {row['why']}",
+        f"market {row['snapshot'][:12]}, state {(row['before'] or 'opening')[:12]} -> {(row['after'] or '-')[:12]}, "
+        f"{len(inputs['fills'])} fills, {len(inputs['reports'])} final words",
+    ]
+    if row["sha256"]:
+        lines.append(f"list: {row['lines']} lines, {row['list']}, sha256 {row['sha256']}")
+    if night:
+        lines.append(f"equity {night['equity']:,.2f} {desk.base_currency}, change {night['change']:,.2f}")
+        lines += [f"note: {text}" for text in night["notes"]]
+    return Shown(tuple(lines), trades, told)
+
+
+def difference(desk: Desk, first: str, second: str) -> Difference:
+    """What two runs were asked otherwise, and how their positions and lists differ. Raises DataError."""
+    with open_ledger(desk.ledger).read() as connection:
+        runs = [find_run(connection, word) for word in (first, second)]
+        rows = [run_of(connection, run) for run in runs]
+        asked = [inputs_of(connection, run) for run in runs]
+        lists = [_table(get_text(connection, row["sha256"])) if row["sha256"] else None for row in rows]
+        states = [State.from_text(get_text(connection, row["after"])) if row["after"] else None for row in rows]
+    if runs[0] == runs[1]:
+        return Difference(("they are the same run",), {})
+    lines = [f"{name}: {_told(a)} and {_told(b)}" for name, a, b in _unequal(asked[0], asked[1])]
+    lines += [
+        f"{name}: {a[name]} and {b[name]}" for name in ("outcome", "why") for a, b in [rows] if a[name] != b[name]
+    ]
+    held = [pd.Series(dtype=float) if state is None else state.quantities() for state in states]
+    traded = [pd.Series(dtype=float) if one is None else one.set_index("instrument")["quantity"] for one in lists]
+    tables = {"positions": _side_by_side(*held), "lists": _side_by_side(*traded)}
+    return Difference(tuple(lines), {title: table for title, table in tables.items() if len(table)})
+
+
+def nights_table(desk: Desk, book: str | None = None, since: str | None = None) -> Nights:
+    """What every standing night came to. Raises DataError for a book without nights."""
+    start = None if since is None else instant(since, "--from")
+    if since is not None and start is not None and len(since) <= 10:
+        start = start.normalize()
+    rows: list[dict[str, Any]] = []
+    parts: dict[str, Any] = {}
+    with open_ledger(desk.ledger).read() as connection:
+        for row in runs_of(connection, book):
+            if not row["stands"] or (start is not None and pd.Timestamp(row["as_of"]) < start):
+                continue
+            files = files_of(connection, row["id"])
+            night = json.loads(files.get("night.json", "{}"))
+            rows.append({
+                "book": row["book"], "as_of": row["as_of"][:16], "outcome": row["outcome"],
+                "equity": night.get("equity"), "change": night.get("change"), "expected cost": night.get("cost"),
+                "notional": night.get("notional"), "lines": night.get("lines"), "list": row["list"] or "",
+            })  # fmt: skip
+            if "explained.csv" in files:
+                table = _table(files["explained.csv"]).drop(columns=["account", "instrument"]).sum()
+                parts[row["book"]] = parts.get(row["book"], 0.0) + table
+    if not rows:
+        raise DataError("there are no such nights yet; run --desk makes one")
+    frame = pd.DataFrame(parts).T.rename_axis("book")
+    return Nights(pd.DataFrame(rows), frame.loc[:, (frame != 0).any()] if len(frame) else frame)
+
+
+def _table(text: str) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(text), keep_default_na=False)
+
+
+def _unequal(a: Any, b: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+    """The leaves in which two plain values differ, by path."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return [
+            found
+            for key in sorted(a.keys() | b.keys())
+            for found in _unequal(a.get(key), b.get(key), f"{name}.{key}" if name else key)
+        ]
+    return [] if a == b else [(name, a, b)]
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, list):
+        return f"{len(value)} of them"
+    text = "none" if value is None else str(value)
+    return text[:12] if len(text) == 64 else text
+
+
+def _side_by_side(first: pd.Series, second: pd.Series) -> pd.DataFrame:
+    frame = pd.DataFrame({"first": first, "second": second}).fillna(0.0)
+    frame["change"] = frame["second"] - frame["first"]
+    return frame[frame["change"] != 0].rename_axis("instrument")

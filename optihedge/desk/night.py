@@ -1,0 +1,239 @@
+"""A desk's night: every book prepared, computed and committed; the ledger first, then the folder that pictures it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pandas as pd
+import scipy
+
+import optihedge
+from optihedge.accounts.state import State
+from optihedge.batch.lock import locked
+from optihedge.batch.output import MANIFEST, is_whole, result_folder, write_whole
+from optihedge.content import canonical_text, text_hash
+from optihedge.desk.deskfile import Desk, DeskBook
+from optihedge.desk.halt import refuse_halted
+from optihedge.desk.ledger.database import Ledger, get_text, open_ledger, put_text
+from optihedge.desk.ledger.facts import due_fills, due_reports
+from optihedge.desk.ledger.reading import made_of
+from optihedge.desk.ledger.runs import CHALLENGER, LEFT, SEND, Asked, Made, claim, finish, standing
+from optihedge.desk.outbox import recover
+from optihedge.desk.record import record_folder
+from optihedge.desk.task import Bench, Task, compute, statement_of
+from optihedge.errors import DataError, OptihedgeError, SpecError
+from optihedge.market.book import read_book
+from optihedge.market.events import events_of
+from optihedge.market.snapshot import Market
+from optihedge.market.store.store import Store, open_store
+
+GOOD = ("first", "solved", "empty", "idle")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a book under a model. new: computed now, not found as done; status: of the step, or failed."""
+
+    book: str
+    model: str
+    role: str
+    run: str
+    status: str
+    why: str
+    lines: int
+    new: bool
+
+    @property
+    def good(self) -> bool:
+        """Whether what was promised stands."""
+        return self.status in GOOD
+
+
+@dataclass(frozen=True)
+class Night:
+    """A desk's night that is over. code: 0 where every book's promised list (or its waiting) stands, 1 otherwise, 6 for
+    an internal error."""
+
+    as_of: pd.Timestamp
+    snapshot: str
+    results: tuple[Result, ...]
+    recovered: tuple[str, ...]
+
+    @property
+    def code(self) -> int:
+        """For a scheduler."""
+        sent = [one for one in self.results if one.role == SEND]
+        if any(one.why.startswith("internal error") for one in self.results):
+            return 6
+        return int(not all(one.good for one in sent))
+
+
+def run_night(
+    desk: Desk, *, as_of: pd.Timestamp | str | None = None, who: str = "", books: tuple[str, ...] = (),
+    tell: Callable[..., None] = lambda what, **fields: None, check: Callable[[Market], None] = lambda market: None,
+) -> Night:  # fmt: skip
+    """Bring every book of a desk to the market of an instant and make the lists that its policies ask for.
+
+    as_of   the store's latest market at or before it, default the latest of all (the desk's folder is recorded first)
+    who     submits the runs;  books  only these;  tell  hears of each event;  check  may refuse the market
+
+    A night that was done before is not done again: the same inputs are the same run. Raises Halted where the halt file
+    is there, Locked where another run goes on, DataError for no market, StorageError (OSError) for the database.
+    """
+    refuse_halted(desk.halt)
+    desk.out.mkdir(parents=True, exist_ok=True)
+    with locked(desk.out) as lock:
+        ledger = open_ledger(desk.ledger)
+        recovered = recover(desk, ledger)
+        for text in recovered:
+            tell("recovered", text=text)
+        _mend_pictures(desk, ledger)
+        store = open_store(desk.store, create=desk.folder is not None)
+        if desk.folder is not None and as_of is None:
+            record_folder(store, desk.folder)
+        market = store.open(pd.Timestamp.max.tz_localize("UTC") if as_of is None else as_of)
+        if market.base_currency != desk.base_currency:
+            raise SpecError(f"the market is in {market.base_currency}, {desk.path.name} in {desk.base_currency}")
+        check(market)
+        bench = Bench(store.open, market)
+        results = []
+        for book, model, role in _jobs(desk, books):
+            refuse_halted(desk.halt)
+            lock.still_held()
+            one = _one(desk, ledger, store, bench, market.hash, book, model, role, who)
+            tell("night", run=one.run, book=one.book, model=one.model, status=one.status, why=one.why)
+            results.append(one)
+        return Night(market.as_of, market.hash, tuple(results), recovered)
+
+
+def _jobs(desk: Desk, books: tuple[str, ...]) -> Iterator[tuple[DeskBook, str, str]]:
+    unknown = [name for name in books if name not in desk.books]
+    if unknown:
+        raise SpecError(f"there is no book {unknown[0]} in {desk.path.name}; there are {', '.join(desk.books)}")
+    for book in desk.books.values():
+        if not books or book.name in books:
+            for name in book.challengers:  # first: they go on from where the book stands, not from its new night
+                yield book, name, CHALLENGER
+            yield book, book.model, SEND
+
+
+def _one(
+    desk: Desk, ledger: Ledger, store: Store, bench: Bench, snapshot: str, book: DeskBook, model: str, role: str,
+    who: str,
+) -> Result:  # fmt: skip
+    """Prepare, claim, compute, finish, picture."""
+    try:
+        with ledger.read() as connection:
+            task, asked = prepare(connection, desk, store, bench, snapshot, book, model, role, who)
+        with ledger.write() as connection:
+            for text in task.texts.values():
+                put_text(connection, text)
+            run, fresh = claim(connection, asked)
+    except OptihedgeError as error:
+        return Result(book.name, model, role, "", "failed", f"{error.code}: {error}", 0, False)
+    if not fresh:
+        made = known(ledger, run)
+    else:
+        made = compute(task, bench)
+        with ledger.write() as connection:
+            finish(connection, run, asked, made)
+    picture(desk, asked, run, made)
+    return Result(book.name, model, role, run, made.outcome, made.why, len(made.orders), fresh)
+
+
+def prepare(
+    connection: Any, desk: Desk, store: Store, bench: Bench, snapshot: str, book: DeskBook, model: str, role: str,
+    who: str,
+) -> tuple[Task, Asked]:  # fmt: skip
+    """All that decides a book's run at a snapshot, from the ledger, the store and the book's file. Raises DataError."""
+    market = bench.market(snapshot)
+    instant = json.loads(canonical_text(market.as_of))
+    chain = [run for run in standing(connection, book.name, before=instant) if run["after"] is not None]
+    parent = chain[-1] if chain else None
+    left = parent is not None and (parent["list"] is None or parent["list"] in LEFT)
+    state = None if parent is None else parent["after"] if left else parent["unsent"]
+    texts: dict[str, str] = {}
+    happened: dict[str, Any] = {"fills": [], "reports": [], "events": None, "before": None}
+    if state is not None and parent is not None:
+        texts[state] = get_text(connection, state)
+        now = State.from_text(texts[state])
+        table = store.events(None, market.as_of)
+        since = table[["time", "known_at"]].max(axis=1)
+        events = events_of(table[(since > now.as_of) & (since <= market.as_of)])
+        told = canonical_text(events)
+        texts[text_hash(told)] = told
+        happened = {
+            "fills": due_fills(connection, book.name, instant), "reports": due_reports(connection, now, instant),
+            "events": text_hash(told), "before": parent["snapshot"],
+        }  # fmt: skip
+    held = desk.models[model]
+    texts[text_hash(held.text)] = held.text
+    positions = _positions(book, market, first=state is None)
+    inputs = {
+        "book": book.name, "role": role, "snapshot": snapshot, "state": state, **happened,
+        "model": {"name": model, "text": text_hash(held.text)}, "allow": list(desk.allow), "policy": book.policy,
+        "checks": desk.checks, "venues": desk.venues, "on_open_orders": desk.on_open_orders,
+        "client": positions if state is None or book.holds == "client" else None,
+        "statement": positions if state is not None and book.holds == "account" else None,
+        "version": optihedge.__version__,
+    }  # fmt: skip
+    task = Task(json.loads(canonical_text(inputs)), texts)
+    asked = Asked(
+        task.text, book.name, instant, model, role, snapshot, None if parent is None else parent["id"], state or "",
+        left, who, versions(),
+    )  # fmt: skip
+    return task, asked
+
+
+def _positions(book: DeskBook, market: Market, *, first: bool) -> dict[str, float] | None:
+    if not first and book.holds == "opening":
+        return None
+    found = read_book(book.positions, market)
+    if isinstance(found, dict):
+        if book.name not in found:
+            raise DataError(f"{book.positions}: there is no book {book.name} in it; its books are {', '.join(found)}")
+        found = found[book.name]
+    return statement_of(found, market)
+
+
+def known(ledger: Ledger, run: str) -> Made:
+    """What a run left, from the ledger."""
+    with ledger.read() as connection:
+        return made_of(connection, run)
+
+
+def _mend_pictures(desk: Desk, ledger: Ledger) -> None:
+    """Folders of each book's last night that are not what the ledger says, written again."""
+    with ledger.read() as connection:
+        last = [runs[-1] for book in desk.books if (runs := standing(connection, book))]
+    for run in last:
+        folder = folder_of(desk, run["as_of"], run["book"], run["model"])
+        if not is_whole(folder) or json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["run"] != run["id"]:
+            about = {"run": run["id"], "book": run["book"], "model": run["model"], "status": run["outcome"]}
+            write_whole(folder, known(ledger, run["id"]).files or {}, {**about, "why": run["why"]})
+
+
+def picture(desk: Desk, asked: Asked, run: str, made: Made) -> None:
+    """The folder of a run: what the ledger holds, whole or absent."""
+    about = {"run": run, "book": asked.book, "model": asked.model, "status": made.outcome, "why": made.why}
+    write_whole(folder_of(desk, asked.as_of, asked.book, asked.model), made.files or {}, about)
+
+
+def folder_of(desk: Desk, as_of: str, book: str, model: str) -> Path:
+    """Where a run's picture lies: out/AS_OF/BOOK/MODEL."""
+    return result_folder(desk.out, pd.Timestamp(as_of), book, model)
+
+
+def versions() -> str:
+    """What computes: of the libraries and the machine that last digits depend on."""
+    found: Mapping[str, str] = {
+        "optihedge": optihedge.__version__, "numpy": numpy.__version__, "scipy": scipy.__version__,
+        "pandas": pd.__version__, "python": platform.python_version(), "machine": platform.machine(),
+    }  # fmt: skip
+    return canonical_text(found)

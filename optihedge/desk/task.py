@@ -1,0 +1,181 @@
+"""A book's night as a task: all that decides it as one text, and a pure function of that text and the store."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optihedge.accounts.state import Fill, Report, State
+from optihedge.accounts.valuation import opening, valued
+from optihedge.batch.record import files as report_files
+from optihedge.batch.record import significant
+from optihedge.content import canonical_text, text_hash
+from optihedge.desk.ledger.runs import SEND, Made
+from optihedge.errors import DataError, OptihedgeError
+from optihedge.frames import some
+from optihedge.hedge.modelfile import parse_model
+from optihedge.market.events import Event
+from optihedge.market.snapshot import Market
+from optihedge.step.policies.policyfile import policy_of
+from optihedge.step.step import Step, step
+from optihedge.trades.checks import Checks
+from optihedge.trades.export import csv_text
+
+PROPOSED, ALTERNATIVE = "proposed.csv", "ALTERNATIVE.csv"
+_BREAK = 1e-9  # of a quantity: what statement and ledger may differ by
+
+
+@dataclass(frozen=True)
+class Task:
+    """A night of a book to be computed. inputs: plain values; texts: what it names by hash.
+
+    inputs   book, role, snapshot, before (snapshot of the state), state, model {name, text}, allow, policy, checks,
+             venues, fills, reports, events (hash of the table's text), client or statement, on_open_orders, version
+    """
+
+    inputs: Mapping[str, Any]
+    texts: Mapping[str, str] = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The inputs as text; its sha256 is the run's id."""
+        return canonical_text(self.inputs)
+
+    @property
+    def id(self) -> str:
+        """Of the run."""
+        return text_hash(self.text)
+
+
+class Bench:
+    """What one process keeps between tasks: markets by hash and models by text, each read once.
+
+    known   markets that were read already
+    """
+
+    def __init__(self, open_market: Callable[[str], Market], *known: Market) -> None:
+        self._open = open_market
+        self._markets: dict[str, Market] = {market.hash: market for market in known}
+        self._models: dict[tuple[str, str], Any] = {}
+
+    def market(self, name: str) -> Market:
+        """The market of a hash; the last two that were asked for are kept."""
+        found = self._markets.pop(name, None) or self._open(name)
+        while len(self._markets) >= 2:
+            self._markets.pop(next(iter(self._markets)))
+        self._markets[name] = found
+        return found
+
+    def model(self, name: str, text: str, allow: tuple[str, ...]) -> Any:
+        """The model of a text."""
+        if (name, text) not in self._models:
+            self._models[name, text] = parse_model(text, name=name, file=name, allow=allow)
+        return self._models[name, text]
+
+
+def compute(task: Task, bench: Bench) -> Made:
+    """What a task comes to: the same in any process, any number of times. Every failure is a Made of status failed."""
+    try:
+        return _made(task, _stepped(task, bench))
+    except OptihedgeError as error:
+        return Made("failed", "failed", f"{error.code}: {error}")
+    except Exception as error:
+        return Made("failed", "failed", f"internal error: {error!r}", files={"trace.txt": traceback.format_exc()})
+
+
+@dataclass(frozen=True, eq=False)
+class _Stepped:
+    state: State
+    step: Step
+    market: Market
+
+
+def _stepped(task: Task, bench: Bench) -> _Stepped:
+    asked, texts = task.inputs, task.texts
+    market = bench.market(asked["snapshot"])
+    model = bench.model(asked["model"]["name"], texts[asked["model"]["text"]], tuple(asked["allow"]))
+    settings: dict[str, Any] = {
+        "checks": Checks.of(model.checks).tightened(asked["checks"], asked["venues"]),
+        "on_open_orders": asked["on_open_orders"],
+    }
+    policy = policy_of(asked["policy"])
+    client = None if asked["client"] is None else pd.Series(asked["client"], dtype=float)
+    if asked["state"] is None:
+        state = opening(asked["book"], market, {} if client is None else client)
+        return _Stepped(state, step(state, None, market, model, policy, **settings), market)
+    state, before = State.from_text(texts[asked["state"]]), bench.market(asked["before"])
+    happened: dict[str, Any] = {
+        "fills": [Fill(**one) for one in asked["fills"]], "reports": [Report(**one) for one in asked["reports"]],
+        "events": [Event(**one) for one in json.loads(texts[asked["events"]])], "client": client,
+    }  # fmt: skip
+    if asked["statement"] is not None:
+        moved = step(state, before, market, model, policy, **settings, **happened, ask=False)
+        if why := _breaks(moved.state, pd.Series(asked["statement"], dtype=float), market):
+            return _Stepped(state, replace(moved, status="held", why=why), market)
+    return _Stepped(state, step(state, before, market, model, policy, **settings, **happened), market)
+
+
+def _breaks(state: State, statement: pd.Series, market: Market) -> str:
+    """What a statement of the account says otherwise than the ledger of contracts; empty where they agree."""
+    table = market.instruments["type"]
+    statement = statement[(table.reindex(statement.index) != "cash").to_numpy()]
+    held = state.quantities()
+    names = held.index.union(statement.index, sort=False)
+    ours, theirs = held.reindex(names, fill_value=0.0), statement.reindex(names, fill_value=0.0)
+    wrong = (ours - theirs).abs() > _BREAK * np.maximum(1.0, np.maximum(ours.abs(), theirs.abs()))
+    told = [f"{name} {theirs[name]:g}, ledger {ours[name]:g}" for name in names[wrong.to_numpy()]]
+    return f"break: the statement says {some(told, 5)}; import what is missing, or correct it" if told else ""
+
+
+def _made(task: Task, done: _Stepped) -> Made:
+    one, role = done.step, task.inputs["role"]
+    trades = one.trades
+    left = trades is not None and not trades.held and len(trades.table) > 0
+    unsent = None
+    if left and role == SEND:
+        kept = {} if one.decision is None else {**done.state.memory, **one.decision.memory}
+        unsent = replace(one.state, orders=(), traded=done.state.traded, memory=kept)
+    return Made(
+        "done", one.status, one.why, after=one.state.text, unsent=None if unsent is None else unsent.text,
+        trades=csv_text(trades.table) if left and trades is not None else None,
+        orders=tuple(trades.table["order_id"]) if left and trades is not None else (),
+        files=_files(task, done), applied=tuple(fill["fill_id"] for fill in task.inputs["fills"]),
+    )  # fmt: skip
+
+
+def _files(task: Task, done: _Stepped) -> dict[str, str]:
+    """The night's tables and pages, name -> text."""
+    one, name = done.step, PROPOSED if task.inputs["role"] == SEND else ALTERNATIVE
+    written: dict[str, str] = {}
+    if one.trades is not None and one.trades.listed is not None:
+        written = report_files(one.trades.listed, model=task.inputs["model"]["name"], list_name=name)
+    elif one.trades is not None and not one.trades.held:
+        written = {name: csv_text(one.trades.table)}
+    held = valued(one.state, done.market) if not one.state.carried else one.state.lots()
+    written["positions.csv"] = csv_text(held)
+    written["explained.csv"] = csv_text(one.explained.reset_index())
+    if len(one.closed):
+        written["closed.csv"] = csv_text(one.closed)
+    trades = one.trades
+    night = {
+        "book": task.inputs["book"], "model": task.inputs["model"]["name"], "as_of": one.state.as_of,
+        "status": one.status, "why": one.why, "equity": one.equity, "change": one.change,
+        "cost": 0.0 if trades is None else significant(trades.cost, 12),
+        "notional": 0.0 if trades is None else significant(trades.notional, 12),
+        "lines": 0 if trades is None else len(trades.table), "notes": list(one.notes), "state": one.state.hash,
+    }  # fmt: skip
+    return {**written, "night.json": json.dumps(json.loads(canonical_text(night)), indent=1, sort_keys=True) + "\n"}
+
+
+def statement_of(book: pd.Series, market: Market) -> dict[str, float]:
+    """A book's quantities as plain values. Raises DataError for a contract that the market does not list."""
+    unknown = book.index[~book.index.isin(market.names)]
+    if len(unknown):
+        raise DataError(f"{unknown[0]} is not in the market of {market.as_of}")
+    return {str(name): float(quantity) for name, quantity in book.items()}

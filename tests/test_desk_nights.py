@@ -1,0 +1,257 @@
+"""A desk's nights through its ledger are its backtest, byte for byte; what went wrong on the way is named."""
+
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from desk_nights import DESK, desk_in, last_run, one_night, told, write_book
+from nights import coin_markets, fundings, path
+
+from optihedge.accounts.fills import fills_frame
+from optihedge.accounts.state import Fill
+from optihedge.backtest.simulate import run_backtest
+from optihedge.batch.lock import Locked, locked
+from optihedge.cli import main
+from optihedge.desk.deskfile import read_desk
+from optihedge.desk.halt import Halted
+from optihedge.desk.importing import import_told
+from optihedge.desk.ledger.database import get_text, open_ledger
+from optihedge.desk.night import run_night
+from optihedge.desk.outbox import approve, hold, send
+from optihedge.desk.replay import replay, verify
+from optihedge.errors import DataError, SpecError
+from optihedge.step.broker import AtQuote, Delayed, Partial, Reject
+
+BOOK = {"C0": -3.0, "P0": -2.0, "C1": 4.0, "COIN": 2.0}
+MODEL = """
+description = "Delta within a lot, at the least cost."
+objective = [{type = "SpreadCost"}, {type = "FeeCost"}]
+constraints = [{type = "Neutral", exposure = "delta", by = "underlying", band = 2000.0}]
+universe = {instruments = ["PERP", "LIN"]}
+"""
+BROKERS = {
+    "at quote": AtQuote(), "partial": Partial(0.5), "partly rejected": Reject(0.4),
+    "late, partial, rejected": Reject(0.3, Partial(0.6, Delayed())),
+}  # fmt: skip
+
+
+def coin_desk(folder, nights=3, text=DESK, **settings):
+    spots = path(nights)
+    markets, events = coin_markets(spots), fundings(spots)
+    folder.mkdir(exist_ok=True)
+    (folder / "model.toml").write_text(MODEL)
+    return desk_in(folder, markets, BOOK, events, model="model.toml", text=text, **settings), markets, events
+
+
+def nights_of(desk, markets, broker):
+    before, found = None, []
+    for market in markets:
+        night = one_night(desk, market, broker, before)
+        row = last_run(desk)
+        found.append((night.results[0].status, row["sha256"] or "", row["after"]))
+        before = market
+    return found
+
+
+def backtest_of(desk, markets, events, broker):
+    walk = run_backtest(desk.models["neutral"].model, markets, BOOK, broker=broker, events=events, name="one")
+    return [(row.status, row.sha256 if row.lines else "", row.state) for row in walk.steps.itertuples()]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """Three nights of which half was filled each time."""
+    desk, markets, events = coin_desk(tmp_path_factory.mktemp("desk"))
+    return desk, markets, events, nights_of(desk, markets, BROKERS["partial"])
+
+
+def test_nights_are_the_backtest_byte_for_byte(desk):
+    desk, markets, events, found = desk
+    assert found == backtest_of(desk, markets, events, BROKERS["partial"])
+    assert [status for status, _, _ in found] == ["first", "solved", "solved"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broker", BROKERS)
+@pytest.mark.parametrize("skipped", [(), (2, 3)], ids=["every night", "nights skipped"])
+def test_nights_are_the_backtest_under_any_fills_and_skipped_nights(broker, skipped, tmp_path):
+    desk, markets, events = coin_desk(tmp_path, nights=7)
+    kept = [market for number, market in enumerate(markets) if number not in skipped]
+    assert nights_of(desk, kept, BROKERS[broker]) == backtest_of(desk, kept, events, BROKERS[broker])
+    assert verify(desk).empty
+
+
+def test_every_run_replays_to_the_byte_and_the_desk_is_whole(desk):
+    desk = desk[0]
+    for day in ("20", "21", "22"):
+        assert replay(desk, f"one@2026-01-{day}").differences == ()
+    assert verify(desk).empty
+
+
+def test_the_same_night_again_is_known_and_changes_nothing(desk):
+    desk, markets = desk[:2]
+    before = (desk.path.parent / "ledger.db").stat().st_size, last_run(desk)
+    night = run_night(desk, as_of=markets[-1].as_of, who="zoe")
+    assert [one.new for one in night.results] == [False] and night.code == 0
+    assert last_run(desk) == before[1]
+
+
+def test_a_list_goes_only_after_another_persons_word(tmp_path):
+    desk, markets, _ = coin_desk(tmp_path, 2, DESK.replace('"none"', '"another"'))
+    run_night(desk, as_of=markets[0].as_of, who="ann")
+    sha256 = last_run(desk)["sha256"]
+    with pytest.raises(DataError, match="approve it first"):
+        send(desk, "one@")
+    with pytest.raises(SpecError, match="another person"):
+        approve(desk, "one@", sha256, "ann")
+    approve(desk, "one@", sha256, "bob")
+    hold(desk, "one@", sha256, "ann", "the Fed")
+    with pytest.raises(DataError, match="vetoed"):
+        send(desk, "one@")
+    approve(desk, "one@", sha256, "bob")
+    done = send(desk, "one@")
+    assert [path.name for path in done.path.parent.iterdir()] == [done.path.name]
+    with open_ledger(desk.ledger).read() as connection:
+        assert done.path.read_text() == get_text(connection, sha256)
+    with pytest.raises(DataError, match="cannot be sent"):
+        send(desk, "one@")
+    desk.halt.write_text("venue down")
+    for verb in (lambda: send(desk, "one@"), lambda: run_night(desk)):
+        with pytest.raises(Halted, match="venue down"):
+            verb()
+
+
+def test_the_night_after_an_unsent_list_begins_as_if_there_had_been_none(tmp_path):
+    desk, markets, _ = coin_desk(tmp_path, 2, DESK.replace('"Always"', '"Clock"\nevery = "5d"'))
+    run_night(desk, as_of=markets[0].as_of)
+    first = last_run(desk)
+    assert first["list"] == "made"
+    night = run_night(desk, as_of=markets[1].as_of)
+    assert night.results[0].status == "solved" and night.results[0].lines  # the clock of five days has not begun
+    with open_ledger(desk.ledger).read() as connection:
+        state = json.loads(get_text(connection, first["unsent"]))
+    assert state["orders"] == [] and state["traded"] is None
+
+
+def test_orders_without_a_final_word_block_the_next_list_or_are_cancelled(tmp_path):
+    desk, markets, _ = coin_desk(tmp_path, 2)
+    one_night(desk, markets[0])
+    night = one_night(desk, markets[1])
+    assert night.results[0].status == "blocked" and night.code == 1
+    other = replace(desk, on_open_orders="cancel")
+    assert run_night(other, as_of=markets[1].as_of).results[0].status == "solved"
+
+
+def test_what_the_client_holds_is_a_transfer_and_a_statement_that_differs_holds(tmp_path):
+    desk, markets, _ = coin_desk(tmp_path, 2, DESK.replace('"opening"', '"client"'))
+    one_night(desk, markets[0])
+    told(desk, AtQuote(), *markets)
+    write_book(tmp_path / "one.csv", BOOK | {"C1": 5.0})
+    one_night(desk, markets[1])
+    explained = pd.read_csv(tmp_path / "out" / "2026-01-21T120000Z" / "one" / "neutral" / "explained.csv")
+    assert (explained.set_index(["account", "instrument"])["transfer"] != 0).loc["book", "C1"]
+
+    account = tmp_path / "account"
+    desk, markets, _ = coin_desk(account, 2, DESK.replace('"opening"', '"account"'))
+    one_night(desk, markets[0])
+    told(desk, AtQuote(), *markets)
+    night = run_night(desk, as_of=markets[1].as_of)
+    assert night.results[0].status == "held" and "break: the statement says" in night.results[0].why and night.code == 1
+    with open_ledger(desk.ledger).read() as connection:
+        held = json.loads(get_text(connection, last_run(desk)["after"]))["positions"]
+    total = dict.fromkeys(BOOK, 0.0) | {"COIN": 2.0}
+    for lots in held.values():
+        for name, some in lots.items():
+            total[name] = total.get(name, 0.0) + sum(lot["quantity"] for lot in some)
+    write_book(account / "one.csv", {name: q for name, q in total.items() if q})
+    assert run_night(desk, as_of=markets[1].as_of).results[0].status == "solved"
+
+
+def test_a_broken_book_is_named_and_the_others_go_on(tmp_path):
+    two = '[books.two]\nmodel = "neutral"\npositions = "two.csv"\n'
+    more = DESK + two + two.replace("two", "three")
+    (tmp_path / "two.csv").write_text("instrument,quantity\nNOTHING,1\n")
+    desk, markets, _ = coin_desk(tmp_path, 1, more)
+    night = run_night(desk, as_of=markets[0].as_of)
+    assert [one.status for one in night.results] == ["first", "failed", "failed"] and night.code == 1
+    assert "NOTHING" in night.results[1].why and "three.csv" in night.results[2].why
+
+
+def test_a_challenger_is_kept_beside_the_list_that_is_sent_and_never_leaves(tmp_path):
+    text = DESK.replace('positions = "one.csv"', 'positions = "one.csv"\nchallengers = ["other"]')
+    desk, markets, _ = coin_desk(tmp_path, 1, text.replace("[models]", '[models]\nother = "model.toml"'))
+    night = one_night(desk, markets[0])
+    assert [(one.role, one.model) for one in night.results] == [("challenger", "other"), ("send", "neutral")]
+    folder = tmp_path / "out" / "2026-01-20T120000Z" / "one"
+    assert (folder / "other" / "ALTERNATIVE.csv").is_file() and not (folder / "other" / "proposed.csv").is_file()
+    with pytest.raises(DataError, match="no list"):
+        send(desk, night.results[0].run)
+
+
+def test_fills_of_a_file_are_imported_whole_or_not_at_all(tmp_path):
+    desk, markets, _ = coin_desk(tmp_path, 1)
+    one_night(desk, markets[0])
+    order = pd.read_csv(next((tmp_path / "outbox").glob("*/*.csv")))["order_id"][0]
+    fills = [
+        Fill("f1", order, "PERP", -1.0, 90_000.0, markets[0].as_of),
+        Fill("f2", "alien", "PERP", -1.0, 90_000.0, markets[0].as_of),
+    ]
+    fills_frame(fills).to_csv(tmp_path / "fills.csv", index=False)
+    with pytest.raises(DataError, match="alien"):
+        import_told(desk, tmp_path / "fills.csv")
+    assert import_told(desk, tmp_path / "fills.csv", book="one").fills == 2
+    assert import_told(desk, tmp_path / "fills.csv", book="one").known == 2
+
+
+def test_one_night_at_a_time(tmp_path):
+    desk, _, _ = coin_desk(tmp_path, 1)
+    desk.out.mkdir()
+    with locked(desk.out), pytest.raises(Locked):
+        run_night(desk)
+
+
+def test_the_verbs_take_a_desk_through_two_nights(tmp_path, capsys):
+    desk, markets, _ = coin_desk(
+        tmp_path, 2, DESK.replace('"none"', '"another"').replace("[send]", '[run]\nmetrics = "m.prom"\n[send]')
+    )
+    at = ["--desk", str(desk.path)]
+
+    def say(*arguments, code=0):
+        capsys.readouterr()
+        assert main([*arguments, *at]) == code, capsys.readouterr()
+        found = capsys.readouterr()
+        return found.out + found.err
+
+    assert "first" in say("run", "--as-of", str(markets[0].as_of), "--as", "ann")
+    sha256 = last_run(desk)["sha256"]
+    assert sha256[:12] in say("show", "one@2026-01-20")
+    assert "another person" in say("approve", "one@", sha256[:12], "--as", "ann", code=3)
+    say("approve", "one@", sha256[:12], "--as", "bob")
+    say("send", "one@2026-01-20")
+    told(desk, AtQuote(), *markets)
+    assert "0 fills new" in say("fills", str(tmp_path / "fills.csv"), "--reports", str(tmp_path / "reports.csv"))
+    logged = say("run", "--as-of", str(markets[1].as_of), "--as", "ann", "--log-json")
+    line = json.loads(logged.splitlines()[-1])
+    assert (line["event"], line["book"], line["status"]) == ("night", "one", "solved") and line["run"] == last_run(
+        desk
+    )["id"]
+    assert 'optihedge_books{status="solved"} 1' in (tmp_path / "m.prom").read_text()
+    assert "sent" in say("runs") and "market" not in say("runs", "one")
+    assert "snapshot" in say("diff", "one@2026-01-20", "one@2026-01-21")
+    assert "the same bytes" in say("replay", "one@2026-01-21") and "all agrees" in say("verify")
+    assert "funding" in say("report", "one", "--from", "2026-01-20")
+    (tmp_path / "HALT").write_text("stop")
+    assert "halted" in say("run", code=4)
+    (tmp_path / "ledger.db").write_text("torn")
+    (tmp_path / "HALT").unlink()
+    assert "storage" in say("runs", code=5)
+    assert main(["run", "delta_neutral", *at]) == 2
+
+
+def test_a_desk_file_with_mistakes_is_exit_code_3(tmp_path, capsys):
+    (tmp_path / "desk.toml").write_text("base_currency = 1\n")
+    assert main(["run", "--desk", str(tmp_path / "desk.toml")]) == 3
+    assert "models is missing" in capsys.readouterr().err
+    with pytest.raises(SpecError):
+        read_desk(tmp_path / "desk.toml")

@@ -1,0 +1,100 @@
+"""desk.toml: what a desk is, paths relative to it, every mistake named at once; checks that only tighten."""
+
+from pathlib import Path
+
+import pytest
+
+from optihedge.desk.deskfile import read_desk
+from optihedge.errors import SpecError
+from optihedge.trades.checks import Checks
+
+WHOLE = """
+base_currency = "USDT"
+[store]
+path = "kept"
+[ledger]
+url = "sqlite:///ledger.db"
+on_open_orders = "cancel"
+[run]
+out = "results"
+deadline = "5m"
+[checks]
+line_notional = 3e6
+[venues.binance]
+total_notional = 1e7
+[models]
+neutral = "delta_neutral"
+own = "models/own.toml"
+[policy]
+type = "Any"
+of = [{type = "Band", exposure = "delta", by = "underlying", width = 2e4}, {type = "Clock", every = "2d"}]
+[books.carry]
+model = "neutral"
+positions = "carry.csv"
+challengers = ["own"]
+[books.slow]
+model = "own"
+positions = "slow.csv"
+holds = "account"
+policy = {type = "Clock", every = "5d"}
+"""
+
+
+def read(folder: Path, text: str):
+    (folder / "desk.toml").write_text(text)
+    (folder / "models").mkdir(exist_ok=True)
+    (folder / "models" / "own.toml").write_text(
+        'description = "No more than its costs."\nobjective = [{type = "SpreadCost"}]'
+    )
+    return read_desk(folder / "desk.toml")
+
+
+def test_a_desk_is_read_with_paths_relative_to_its_file(tmp_path):
+    desk = read(tmp_path, WHOLE)
+    assert (desk.store, desk.out, desk.outbox) == (tmp_path / "kept", tmp_path / "results", tmp_path / "outbox")
+    assert desk.ledger == f"sqlite:///{tmp_path}/ledger.db" and desk.deadline == 300.0 and desk.folder is None
+    assert desk.books["carry"].challengers == ("own",) and desk.books["carry"].holds == "client"
+    assert desk.books["slow"].policy == {"type": "Clock", "every": "5d"} != desk.books["carry"].policy
+    assert desk.models["own"].model.name == "own" and desk.models["neutral"].text.startswith("description")
+    assert desk.venues == {"binance": {"total_notional": 1e7}}
+
+
+def test_every_mistake_is_named_at_once(tmp_path):
+    text = WHOLE.replace('on_open_orders = "cancel"', 'on_open_orders = "wait"').replace(
+        "[store]\npath", "[store]\npth"
+    )
+    text = text.replace('deadline = "5m"', 'deadline = "soon"\nworker = 2').replace(
+        "line_notional = 3e6", "line_notional = -1.0"
+    )
+    text = text.replace('"delta_neutral"', '"delta_neutrl"').replace('every = "2d"', 'evry = "2d"')
+    text = text.replace('challengers = ["own"]', 'challengers = ["own"]').replace('positions = "slow.csv"\n', "")
+    with pytest.raises(SpecError) as error:
+        read(tmp_path, text + "[outbx]\nx = 1\n")
+    told = str(error.value)
+    for part in (
+        "[store] there is no pth (did you mean path?)", "[ledger] on_open_orders is 'wait'", "[run] there is no worker",
+        "did you mean workers", "[checks] line_notional is -1.0", "there is no model 'delta_neutrl' (did you mean",
+        "Clock has no evry (did you mean every?)", 
+        "[books.slow] positions is missing", "there is no outbx",
+    ):  # fmt: skip
+        assert part in told, f"{part}\n{told}"
+    assert all(line.startswith("desk.toml: ") for line in told.splitlines())
+
+
+def test_a_desk_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(SpecError, match="cannot be read"):
+        read_desk(tmp_path / "none.toml")
+    with pytest.raises(SpecError, match="cannot be read"):
+        read(tmp_path, "[books")
+    with pytest.raises(SpecError, match="deadline is 'soon'"):
+        read(tmp_path, WHOLE.replace('"5m"', '"soon"'))
+
+
+def test_checks_of_a_desk_tighten_those_of_a_model_and_never_loosen_them(tmp_path):
+    own = Checks(max_age="2h", displayed=0.5, volume=None, line_notional=None, total_notional=1e6, worth=False)
+    both = own.tightened({"max_age": "1d", "displayed": 1.0, "volume": 0.2, "line_notional": 5.0, "worth": True}, {})
+    assert both == Checks(max_age="2h", displayed=0.5, volume=0.2, line_notional=5.0, total_notional=1e6, worth=True)
+    assert own.tightened({}, {}) == own
+    for key, value in (("worth", "false"), ("displayed", "false")):
+        with pytest.raises(SpecError, match=key):
+            read(tmp_path, WHOLE.replace("line_notional = 3e6", f"{key} = {value}"))
