@@ -45,6 +45,7 @@ FILES = (  # file, module, its schema, what to say first
      "of spot (log return), vol, term and skew, and the noise of single vols, decimals; `atm` is the vol before, "
      "`periods` how many the row spans."),
     ("fills.csv", "optihedge.accounts.fills", "FILLS", "What was executed."),
+    ("reports.csv", "optihedge.accounts.fills", "REPORTS", "The final word on an order; nothing is filled later."),
 )  # fmt: skip
 OPEN_FILES = """\
 ## history.csv

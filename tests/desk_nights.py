@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from optihedge.accounts.fills import fills_frame, read_fills
+from optihedge.accounts.fills import fills_frame, read_fills, read_reports, reports_frame
 from optihedge.accounts.state import State
 from optihedge.desk.deskfile import Desk, read_desk
-from optihedge.desk.importing import read_reports, reports_frame
 from optihedge.desk.ledger.database import get_text, open_ledger
 from optihedge.desk.ledger.facts import import_fills, import_reports
 from optihedge.desk.ledger.reading import find_run, run_of

@@ -1,4 +1,4 @@
-"""Fills as a table: written exactly, read strictly, so that a night that reads them is the night that made them."""
+"""Fills and final words as tables, written exactly and read strictly: who reads them has what was written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from optihedge.accounts.state import Fill
+from optihedge.accounts.state import VERDICTS, Fill, Report
 from optihedge.frames import Column, Schema, check_frame, completed, read_raw, refuse
 
 FILLS: Schema = {
@@ -22,6 +22,13 @@ FILLS: Schema = {
     "source": Column("text"),
 }
 """Columns of fills.csv: contracts (signed), price units, fee paid (above 0) in `money`; see `Fill`."""
+REPORTS: Schema = {
+    "order_id": Column("text", required=True),
+    "time": Column("time", required=True),
+    "verdict": Column("text", required=True, choices=VERDICTS),
+    "why": Column("text"),
+}
+"""Columns of reports.csv: the final word on an order, after which nothing more of it is filled."""
 _NUMBERS = ("quantity", "price", "fee")
 
 
@@ -43,3 +50,19 @@ def read_fills(source: Path | str | pd.DataFrame) -> list[Fill]:
             exact = [float(cell) if str(cell).strip() else 0.0 for cell in raw[column].fillna("")]
             table[column] = exact
     return [Fill(**row) for row in table[list(FILLS)].to_dict("records")]
+
+
+def read_reports(source: Path | str | pd.DataFrame) -> list[Report]:
+    """The final words of a file (.csv, .parquet) or frame. Raises DataError naming row, column and remedy."""
+    raw = source if isinstance(source, pd.DataFrame) else read_raw(source)
+    name = raw.attrs.get("source", "reports")
+    table = completed(check_frame(raw, REPORTS, name, others=None), REPORTS)
+    refuse(table["order_id"].duplicated().to_numpy(), name, "order_id {value} appears twice", table["order_id"],
+           "keep its last word")  # fmt: skip
+    return [Report(**row) for row in table[list(REPORTS)].to_dict("records")]
+
+
+def reports_frame(reports: Iterable[Report]) -> pd.DataFrame:
+    """Final words as a table with the columns of REPORTS."""
+    rows = [[getattr(report, name) for name in REPORTS] for report in reports]
+    return pd.DataFrame(rows, columns=list(REPORTS))
