@@ -11,7 +11,6 @@ from nights import coin_markets, fundings, path
 from optihedge.accounts.fills import fills_frame
 from optihedge.accounts.state import Fill
 from optihedge.backtest.simulate import run_backtest
-from optihedge.batch.lock import Locked, locked
 from optihedge.cli import main
 from optihedge.desk.deskfile import read_desk
 from optihedge.desk.halt import Halted
@@ -21,6 +20,7 @@ from optihedge.desk.night import run_night
 from optihedge.desk.outbox import approve, hold, send
 from optihedge.desk.replay import replay, verify
 from optihedge.errors import DataError, SpecError
+from optihedge.lock import Locked, locked
 from optihedge.step.broker import AtQuote, Delayed, Partial, Reject
 
 BOOK = {"C0": -3.0, "P0": -2.0, "C1": 4.0, "COIN": 2.0}

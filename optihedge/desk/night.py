@@ -15,7 +15,6 @@ import scipy
 
 import optihedge
 from optihedge.accounts.state import State
-from optihedge.batch.lock import locked
 from optihedge.batch.output import MANIFEST, is_whole, result_folder, write_whole
 from optihedge.content import canonical_text, text_hash
 from optihedge.desk.deskfile import Desk, DeskBook
@@ -28,6 +27,7 @@ from optihedge.desk.outbox import recover
 from optihedge.desk.record import record_folder
 from optihedge.desk.task import Bench, Task, compute, statement_of
 from optihedge.errors import DataError, OptihedgeError, SpecError
+from optihedge.lock import locked
 from optihedge.market.book import read_book
 from optihedge.market.events import events_of
 from optihedge.market.snapshot import Market

@@ -13,7 +13,6 @@ from pathlib import Path
 import pandas as pd
 import sqlalchemy as sa
 
-from optihedge.batch.lock import locked
 from optihedge.batch.output import folder_name, instant_name
 from optihedge.desk.deskfile import Desk
 from optihedge.desk.halt import refuse_halted
@@ -22,6 +21,7 @@ from optihedge.desk.ledger.lists import APPROVED, VETOED, judge, listed, on_thei
 from optihedge.desk.ledger.reading import find_run
 from optihedge.desk.ledger.runs import died
 from optihedge.files import flush_folder, write_text
+from optihedge.lock import locked
 
 _ASIDE = ".leaving"
 
