@@ -55,7 +55,23 @@ def quantlib(c: dict[str, np.ndarray], i: int, grid: int, vol: float = 0.0, rate
     return option.NPV(), option.delta(), option.gamma(), option.theta()
 
 
-def misses(c: dict[str, np.ndarray], grid: int) -> dict[str, np.ndarray]:
+SCALE = {"delta": 100.0, "gamma": 100.0**2 * 0.01}
+"""What makes a derivative by spot one by its return, at the spot of 100."""
+
+
+def quantlib_figures(c: dict[str, np.ndarray], grid: int) -> dict[str, np.ndarray]:
+    """QuantLib's price and Greeks of every contract in UNITS: five solves each."""
+    rows = []
+    for i in range(len(c["years"])):
+        price, delta, gamma, theta = quantlib(c, i, grid)
+        up, down = (quantlib(c, i, grid, vol=s * 0.02 * c["vol"][i])[0] for s in (1, -1))
+        high, low = (quantlib(c, i, grid, rate=s * 0.005)[0] for s in (1, -1))
+        rows.append((price, delta, gamma, (up - down) / (0.04 * c["vol"][i]), theta, (high - low) / 0.01))
+    found = zip(UNITS.items(), np.array(rows).T, strict=True)
+    return {name: figure * unit * SCALE.get(name, 1.0) for (name, unit), figure in found}
+
+
+def misses(c: dict[str, np.ndarray], grid: int, theirs: dict[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
     """Our price and Greeks less QuantLib's, in UNITS over the spot of 100. Its theta is a difference over most of a day
     (0.99 / 365, or to the first ex-date), and so is ours here.
     """
@@ -64,16 +80,9 @@ def misses(c: dict[str, np.ndarray], grid: int) -> dict[str, np.ndarray]:
     step = 0.99 * first
     later = c | {"years": c["years"] - step, "ex_years": c["ex_years"] - step[:, None]}
     ours = replace(ours, theta=(american_price(100.0, **later) - ours.price) / step)
-    rows = []
-    for i in range(len(c["years"])):
-        price, delta, gamma, theta = quantlib(c, i, grid)
-        up, down = (quantlib(c, i, grid, vol=s * 0.02 * c["vol"][i])[0] for s in (1, -1))
-        high, low = (quantlib(c, i, grid, rate=s * 0.005)[0] for s in (1, -1))
-        rows.append((price, delta, gamma, (up - down) / (0.04 * c["vol"][i]), theta, (high - low) / 0.01))
-    theirs = dict(zip(UNITS, np.array(rows).T, strict=True))
-    scale = {"price": 1.0, "delta": 100.0, "gamma": 100.0**2 * 0.01}
+    theirs = quantlib_figures(c, grid) if theirs is None else theirs
     return {
-        name: (getattr(ours, name) - theirs[name]) * unit * scale.get(name, 1.0) / 100 for name, unit in UNITS.items()
+        name: (getattr(ours, name) * unit * SCALE.get(name, 1.0) - theirs[name]) / 100 for name, unit in UNITS.items()
     }
 
 

@@ -14,30 +14,26 @@ DataError.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from optihedge.frames import refuse
-from optihedge.market.american_grid import NODES, Induction, Terms
-from optihedge.market.pricing import Greeks, above_zero, greeks, implied_vol, right_signs
+from optihedge.market.american_grid import NODES, Induction
+from optihedge.market.american_terms import Options
+from optihedge.market.pricing import Greeks, greeks, implied_vol
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Positions = NDArray[np.intp]
 
-_STEPS = 24  # of the coarser run, and one more for each ex-date
-_FEWER_STEPS = 12  # where two runs are compared, and their errors cancel
-_BLOCK = 64  # contracts side by side: few enough for the cache
+_STEPS = 12  # and one more for each ex-date, times the refinement
+_COARSE, _FINE = (1, 2), (2, 4)  # refinements that are extrapolated; coarse where two values are compared
 _ROUNDS = 40
 _EXACT, _NEAR = 1e-9, 1e-6  # of the spot: an implied vol gives its price to the first, at worst to the second
 _VOLS = (1e-4, 50.0)  # between which an implied vol is sought
-_SAME_DAY = 1e-6  # of the lifetime: ex-dates nearer to each other are one
 _VOL_BUMP = 0.02  # share of the vol
-_RATE_BUMP = 0.005  # per year
+_RATE_BUMP = 0.002  # per year
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +65,8 @@ def american_price(
     >>> float(american_price(100.0, 100.0, 1.0, 0.25, "P", 0.05, 0.05).round(3))
     7.974
     """
-    o = _Options.of(spot, strike, years, vol, right, rate, carry, ex_years, dividends)
-    return o.shaped(np.maximum(o.solve()[0], o.payoff))
+    o = Options.of(spot, strike, years, vol, right, rate, carry, ex_years, dividends)
+    return o.shaped(np.maximum(_held(o)[0], o.payoff))
 
 
 def american_greeks(
@@ -87,18 +83,16 @@ def american_greeks(
     """Price and derivatives with respect to spot, vol, time and rate (rate and carry move together, dividends held).
 
     Theta and charm are those of the diffusion, by its own equation; vega, vanna, volga and rho are central differences
-    over 2 % of the vol and half a percent of rate. Gamma and theta jump at the exercise boundary; within a step's
+    over 2 % of the vol and a fifth of a percent of rate. Gamma and theta jump at the exercise boundary; within a step's
     deviation of it (vol sqrt(T/48)) they are smoothed.
     """
-    o = _Options.of(spot, strike, years, vol, right, rate, carry, ex_years, dividends)
+    o = Options.of(spot, strike, years, vol, right, rate, carry, ex_years, dividends)
     s, scale = o.spot, o.scale
-    value, first, second, third = o.solve()
-    up, down = (replace(o, vol=o.vol * (1 + bump)).solve(_FEWER_STEPS)[:2] for bump in (_VOL_BUMP, -_VOL_BUMP))
-    by_rate, by_carry = (
-        (o.moved(name, _RATE_BUMP).solve(_FEWER_STEPS)[0] - o.moved(name, -_RATE_BUMP).solve(_FEWER_STEPS)[0])
-        / (2 * _RATE_BUMP)
-        for name in ("rate", "carry")
-    )
+    coarse, middle, fine = _runs(o, (1, 2, 4))
+    value, first, second, third = _extrapolated(middle, fine)
+    near = _extrapolated(coarse, middle)[0]
+    up, down = (_extrapolated(*_runs(replace(o, vol=o.vol * (1 + by)), _COARSE)) for by in (_VOL_BUMP, -_VOL_BUMP))
+    by_rate, by_carry = (_by_rate(o, name) for name in ("rate", "carry"))
     delta = first / (scale * s)
     gamma = (second / scale**2 - first / scale) / s**2
     speed = (third / scale**3 - 3 * second / scale**2 + 2 * first / scale) / s**3  # of derivatives in ln S: d3V/dS3
@@ -109,7 +103,7 @@ def american_greeks(
     charm = (o.rate - o.carry) * delta - (o.carry + o.vol**2) * s * gamma - o.vol**2 * s**2 * speed / 2
     rest = {
         "gamma": gamma, "vega": (up[0] - down[0]) / wide, "theta": theta, "rho": by_rate + by_carry,
-        "vanna": vanna, "volga": (up[0] - 2 * o.solve(_FEWER_STEPS)[0] + down[0]) / (wide / 2) ** 2, "charm": charm,
+        "vanna": vanna, "volga": (up[0] - 2 * near + down[0]) / (wide / 2) ** 2, "charm": charm,
         "carry_rho": by_carry,
     }  # fmt: skip
     alive = o.alive & (value > o.payoff)
@@ -143,7 +137,7 @@ def american_implied_vol(
     price = np.asarray(price, dtype=float)
     shape = np.broadcast_shapes(price.shape, np.shape(spot), np.shape(strike), np.shape(years), np.shape(right))
     price = np.broadcast_to(price, shape).ravel()
-    o = _Options.of(np.broadcast_to(spot, shape), strike, years, 1.0, right, rate, carry, ex_years, dividends)
+    o = Options.of(np.broadcast_to(spot, shape), strike, years, 1.0, right, rate, carry, ex_years, dividends)
     vol = np.full(len(price), np.nan)
     left = np.flatnonzero(o.alive & np.isfinite(price) & (price > o.payoff))
     sought = o.take(left)
@@ -156,7 +150,7 @@ def american_implied_vol(
     return vol.reshape(shape)
 
 
-def _root(o: _Options, price: Floats, guess: Floats) -> Floats:
+def _root(o: Options, price: Floats, guess: Floats) -> Floats:
     """The vols at which holding is worth these prices, from guesses, NaN where there is none: Newton's steps with the
     European vega, then secants, between brackets."""
     found = np.full(len(price), np.nan)
@@ -167,7 +161,7 @@ def _root(o: _Options, price: Floats, guess: Floats) -> Floats:
         if not active.size:
             break
         some, vol = replace(o.take(active), vol=now[active]), now[active]
-        error = some.solve()[0] - price[active]
+        error = _held(some)[0] - price[active]
         low[active] = np.where(error < 0, vol, low[active])
         high[active] = np.where(error > 0, vol, high[active])
         floor, ceiling = low[active], high[active]
@@ -202,14 +196,14 @@ def american_profiles(
 
     Every option needs time and vol left.
     """
-    o = _Options.of(spot, strike, years, vol, right, rate, carry, ex_years, dividends)
+    o = Options.of(spot, strike, years, vol, right, rate, carry, ex_years, dividends)
     growth, price = np.zeros((len(o.spot), NODES)), np.zeros((len(o.spot), NODES))
     for at in o.blocks(np.arange(len(o.spot))):
         terms = o.terms(at)
-        (level, coarse), (_, fine) = (Induction(terms, _FEWER_STEPS, refine).profile() for refine in (1, 2))
+        (level, coarse), (_, fine) = (Induction(terms, _STEPS, refine).profile() for refine in _COARSE)
         payoff = o.right[at, None] * (level - terms.strike[:, None])
         growth[at] = np.log(level)
-        price[at] = np.maximum(np.maximum(2 * fine - coarse, payoff), 0.0) * o.spot[at, None]
+        price[at] = np.maximum(np.maximum(_extrapolated(coarse, fine), payoff), 0.0) * o.spot[at, None]
     return growth, price
 
 
@@ -226,10 +220,10 @@ def exercise_boundary(
     """The spot nearest the strike at which exercise now is worth as much as holding (a put's below it, a call's above);
     NaN where none is. Accurate to about the spacing of the grid's square, 0.1 % of the spot for vol sqrt(T) of 0.3.
     """
-    o = _Options.of(strike, strike, years, vol, right, rate, carry, ex_years, dividends)
+    o = Options.of(strike, strike, years, vol, right, rate, carry, ex_years, dividends)
     found = np.full(len(o.spot), np.nan)
     for at in o.blocks(np.flatnonzero(o.alive & ~o.european())):
-        spot, held = Induction(o.terms(at), _STEPS, 2).profile()
+        spot, held = Induction(o.terms(at), _STEPS, _FINE[1]).profile()
         right = o.right[at, None]
         gain = right * (spot - (o.strike / o.spot)[at, None]) - held
         turns = (gain[:, 1:] > 0) != (gain[:, :-1] > 0)
@@ -242,139 +236,45 @@ def exercise_boundary(
     return o.shaped(found)
 
 
-@dataclass(frozen=True, eq=False)
-class _Options:
-    """N options, checked and flat; ex-dates in years (N x D, rising, the expiry where none) and their cash."""
-
-    spot: Floats
-    strike: Floats
-    years: Floats
-    vol: Floats
-    right: Floats
-    rate: Floats
-    carry: Floats
-    ex: Floats
-    cash: Floats
-    shape: tuple[int, ...]
-
-    @classmethod
-    def of(
-        cls, spot: ArrayLike, strike: ArrayLike, years: ArrayLike, vol: ArrayLike, right: ArrayLike, rate: ArrayLike,
-        carry: ArrayLike, ex_years: ArrayLike | None, dividends: ArrayLike | None,
-    ) -> _Options:  # fmt: skip
-        """Raises DataError for a right, vol, price, rate or dividend that cannot be."""
-        vol, rate, carry = (np.asarray(a, dtype=float) for a in (vol, rate, carry))
-        _refuse(vol < 0, "vol", vol, "give a vol of at least 0, decimal")
-        for name, values in (("rate", rate), ("carry", carry)):
-            _refuse(np.isinf(values), name, values, "give a finite rate per year, decimal")
-        spot, strike = above_zero("option", spot=spot, strike=strike)
-        given = (spot, strike, np.asarray(years, dtype=float), vol, right_signs(right), rate, carry)
-        terms = np.broadcast_arrays(*given)
-        spot, strike, years, vol, sign, rate, carry = (np.ravel(a).astype(float) for a in terms)
-        ex, cash = _ex_dates(years, ex_years, dividends)
-        return cls(spot, strike, years, vol, sign, rate, carry, ex, cash, terms[0].shape)
-
-    def take(self, at: Positions) -> _Options:
-        """The options at these positions."""
-        names = ("spot", "strike", "years", "vol", "right", "rate", "carry", "ex", "cash")
-        return replace(self, shape=(len(at),), **{name: getattr(self, name)[at] for name in names})
-
-    def moved(self, name: str, by: float) -> _Options:
-        """The same with another rate or carry."""
-        return replace(self, **{name: getattr(self, name) + by})
-
-    def shaped(self, values: Floats) -> Floats:
-        """As the arguments were."""
-        return values.reshape(self.shape)
-
-    @property
-    def payoff(self) -> Floats:
-        """What exercise pays now."""
-        return np.maximum(self.right * (self.spot - self.strike), 0.0)
-
-    @property
-    def alive(self) -> Flags:
-        """Options with time and vol left, and every figure known."""
-        return np.isfinite(self.spot * self.strike * self.rate * self.carry) & (self.years > 0) & (self.vol > 0)
-
-    @property
-    def scale(self) -> Floats:
-        """vol sqrt(T); 1 where nothing is left."""
-        return np.where(self.alive, self.vol * np.sqrt(np.where(self.alive, self.years, 1.0)), 1.0)
-
-    def forward(self) -> Floats:
-        """The forward at expiry, dividends included, at least a thousandth of the spot."""
-        grown = self.cash * np.exp(self.carry[:, None] * (self.years[:, None] - self.ex))
-        return np.maximum(self.spot * np.exp(self.carry * self.years) - grown.sum(axis=1), 1e-3 * self.spot)
-
-    def european(self) -> Flags:
-        """Options without dividends that nobody exercises early: a call where carry is at least 0 and the rate, a put
-        where neither is above 0."""
-        call = (self.carry >= 0) & (self.carry >= self.rate)
-        put = (self.carry <= 0) & (self.rate <= 0)
-        return np.where(self.right > 0, call, put) & ~(self.cash > 0).any(axis=1)
-
-    def blocks(self, at: Positions) -> Iterator[Positions]:
-        """These positions in blocks of one number of ex-dates, so that no price depends on its company."""
-        events = (self.cash[at] > 0).sum(axis=1)
-        for number in np.unique(events):
-            alike = at[events == number]
-            yield from (alike[top : top + _BLOCK] for top in range(0, len(alike), _BLOCK))
-
-    def terms(self, at: Positions) -> Terms:
-        """In units of the spot and of the lifetime."""
-        o = self.take(at)
-        events = int((o.cash > 0).sum(axis=1).max(initial=0))
-        order = np.argsort(np.where(o.cash > 0, o.ex, np.inf), axis=1, kind="stable")[:, :events]
-        ex, cash = (np.take_along_axis(a, order, axis=1) for a in (o.ex, o.cash))
-        ex = np.where(cash > 0, ex / o.years[:, None], 1.0)
-        return Terms(o.strike / o.spot, o.years, o.vol, o.right, o.rate, o.carry, ex, cash / o.spot[:, None])
-
-    def solve(self, steps: int = _STEPS) -> Floats:
-        """Value if held, and its derivatives in z = ln(S) / (vol sqrt(T)): orders 0 to 3 x N; the payoff at the end."""
-        out = np.zeros((4, len(self.spot)))
-        known = np.isfinite(self.payoff + self.vol + self.years + self.rate + self.carry)
-        out[0] = np.where(known, self.payoff, np.nan)
-        alive, european = self.alive, self.european()
-        plain = np.flatnonzero(alive & european)
-        out[:, plain] = _european(self.take(plain))
-        for at in self.blocks(np.flatnonzero(alive & ~european)):
-            terms = self.terms(at)
-            coarse, fine = (Induction(terms, steps, refine).now() for refine in (1, 2))
-            out[:, at] = (2 * fine - coarse) * self.spot[at]
-        return out
+def _runs(o: Options, refines: tuple[int, ...]) -> list[Floats]:
+    """Value if held, and its derivatives in z = ln(S) / (vol sqrt(T)), orders 0 to 3 x N, by steps refined so many
+    times; the payoff at the end, Black's value where nobody exercises early."""
+    found = [np.zeros((4, len(o.spot))) for _ in refines]
+    known = np.isfinite(o.payoff + o.vol + o.years + o.rate + o.carry)
+    alive, european = o.alive, o.european()
+    plain = np.flatnonzero(alive & european)
+    closed = _european(o.take(plain))
+    for out in found:
+        out[0] = np.where(known, o.payoff, np.nan)
+        out[:, plain] = closed
+    for at in o.blocks(np.flatnonzero(alive & ~european)):
+        terms = o.terms(at)
+        for out, refine in zip(found, refines, strict=True):
+            out[:, at] = Induction(terms, _STEPS, refine).now() * o.spot[at]
+    return found
 
 
-def _european(o: _Options) -> Floats:
-    """Black's value and derivatives, as `_Options.solve`."""
+def _extrapolated(coarse: Floats, fine: Floats) -> Floats:
+    """Exercise at every instant, from runs of which the second has half the steps' length (Richardson)."""
+    return 2 * fine - coarse
+
+
+def _held(o: Options) -> Floats:
+    """As `_runs`, at every instant."""
+    return _extrapolated(*_runs(o, _FINE))
+
+
+def _by_rate(o: Options, name: str) -> Floats:
+    """Derivative of the value with respect to the rate or carry, per 1.00."""
+    up, down = (_extrapolated(*_runs(o.moved(name, by), _COARSE))[0] for by in (_RATE_BUMP, -_RATE_BUMP))
+    return (up - down) / (2 * _RATE_BUMP)
+
+
+def _european(o: Options) -> Floats:
+    """Black's value and derivatives, as `Options.solve`."""
     forward, discount = o.spot * np.exp(o.carry * o.years), np.exp(-o.rate * o.years)
     g = greeks(o.spot, forward, o.strike, o.years, o.vol, o.right, discount)
     scale, s = o.scale, o.spot
     slope, bend = s * g.delta, s**2 * g.gamma
     third = -bend * (1.5 + np.log(forward / o.strike) / scale**2)
     return np.array([g.price, scale * slope, scale**2 * (bend + slope), scale**3 * (third + 3 * bend + slope)])
-
-
-def _ex_dates(years: Floats, ex_years: ArrayLike | None, dividends: ArrayLike | None) -> tuple[Floats, Floats]:
-    """Ex-dates between now and expiry, rising, and their cash, N x D; what falls on one instant is one dividend."""
-    size = len(years)
-    if ex_years is None or dividends is None:
-        return np.zeros((size, 0)), np.zeros((size, 0))
-    ex, cash = np.broadcast_arrays(np.asarray(ex_years, dtype=float), np.asarray(dividends, dtype=float))
-    ex, cash = (np.array(np.broadcast_to(np.atleast_2d(a), (size, a.shape[-1])), dtype=float) for a in (ex, cash))
-    _refuse((cash < 0) | (cash == np.inf), "dividend", cash, "give a finite amount of cash, 0 or more")
-    counts = (ex > 0) & (ex < years[:, None]) & (cash > 0)
-    order = np.argsort(np.where(counts, ex, np.inf), axis=1, kind="stable")
-    ex = np.take_along_axis(np.where(counts, ex, years[:, None]), order, axis=1)
-    cash = np.take_along_axis(np.where(counts, cash, 0.0), order, axis=1)
-    for j in range(1, ex.shape[1]):
-        same = (cash[:, j] > 0) & (ex[:, j] - ex[:, j - 1] < _SAME_DAY * years)
-        ex[same, j] = ex[same, j - 1]
-        cash[same, j] += cash[same, j - 1]
-        cash[same, j - 1] = 0.0
-    return ex, cash
-
-
-def _refuse(bad: Flags, name: str, values: Floats, remedy: str) -> None:
-    if np.count_nonzero(bad):
-        refuse(np.ravel(bad), "option", name, pd.Series(np.ravel(values)), remedy)

@@ -8,12 +8,11 @@ step before expiry is Black's formula, which smooths the payoff.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct, idct
 
+from optihedge.market.american_terms import Terms
 from optihedge.market.normal import normal_cdf
 
 Floats = NDArray[np.float64]
@@ -25,27 +24,6 @@ _LEAST_FALL = 0.2  # of the path G at an ex-date; where it lies is free
 _RESOLVED = 0.85  # a step's deviation over the spacing, from which a sum over nodes is its mean
 _NEAR = np.arange(8) - 3.5
 _POLYNOMIAL = np.linalg.inv(np.vander(_NEAR, increasing=True)).T  # values at _NEAR to coefficients
-
-
-@dataclass(frozen=True, eq=False)
-class Terms:
-    """B options in units of the spot.
-
-    ex, cash    B x D: ex-dates in shares of the lifetime, rising, 1 where there is none; dividends over the spot
-    """
-
-    strike: Floats
-    years: Floats
-    vol: Floats
-    right: Floats
-    rate: Floats
-    carry: Floats
-    ex: Floats
-    cash: Floats
-
-    def take(self, at: Positions | slice) -> Terms:
-        """The options at these positions."""
-        return Terms(**{f.name: getattr(self, f.name)[at] for f in fields(self)})
 
 
 class Induction:
@@ -168,15 +146,17 @@ def take_larger(value: Floats, payoff: Floats) -> None:
     the two nodes beside.
     """
     payoff -= value
-    early = payoff > 0
-    contract, node = np.nonzero(early[:, 1:] != early[:, :-1])
-    first, second = payoff[contract, node], payoff[contract, node + 1]
+    over, flat = payoff.ravel(), value.ravel()
+    early = over > 0
+    before = np.flatnonzero(early[1:] != early[:-1])
+    before = before[(before + 1) % value.shape[1] != 0]  # not from one contract's last node to the next one's first
+    first, second = over[before], over[before + 1]
     kink = np.abs(second - first)
     place = np.abs(first) / np.where(kink > 0, kink, 1.0)
     shift = kink * (1 / 12 - place * (1 - place) / 2)
     value += np.maximum(payoff, 0.0, out=payoff)
-    value[contract, node] += shift * (1 - place)
-    value[contract, node + 1] += shift * place
+    flat[before] += shift * (1 - place)
+    flat[before + 1] += shift * place
 
 
 def _schedule(ex: Floats, steps: int, refine: int) -> tuple[Floats, Floats, Positions]:
