@@ -233,3 +233,24 @@ def test_a_band_that_minimum_sizes_leave_unmet_is_said_plainly_and_not_held_if_n
     assert (result.trades == 0).all() and not verdict.held
     assert verdict.notes[0].startswith("LIMIT NOT MET: delta ends ")
     assert f"({outside:.6g} before), more than half a lot explains" in verdict.notes[0]
+
+
+def test_a_list_whose_whole_lots_cost_more_than_the_stated_share_is_held() -> None:
+    """950 of NEAR are wanted in lots of 600: 600 or 1 200 leave much of the risk that an exact hedge takes away."""
+    given = market()
+    coarse = given.instruments.assign(lot=[1.0, 600.0, 600.0])
+    lumpy = Market(
+        instruments=coarse, quotes=given.quotes, history=given.history, base_currency="USD", as_of=given.as_of
+    )
+    exact = hedge(lumpy, aversion=1e-2)
+    rounded = round_to_lots(exact)
+    price = rounded.certificate.primal - exact.certificate.primal
+    doing_nothing = objective(exact.program, exact.program.start)
+    share = price / max(rounded.certificate.primal, doing_nothing)
+    assert price > 1e-4 * exact.problem.size and 0.01 < share < 0.5
+    _, sent = checked(exact, Checks(max_age=None, lots_cost=share * 1.01))
+    _, held = checked(exact, Checks(max_age=None, lots_cost=share * 0.99))
+    assert not sent.held and held.held
+    assert held.reasons[0].startswith(f"whole lots cost {price:,.2f} USD, {share:.0%} of the objective")
+    _, off = checked(exact, Checks(max_age=None, lots_cost=None))
+    assert not off.held

@@ -46,6 +46,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {  # of the trade list, which reads them;
     "checks": {
         "max_age": str | Literal[False], "displayed": float | Literal[False], "volume": float | Literal[False],
         "line_notional": float | Literal[False], "total_notional": float | Literal[False], "worth": bool,
+        "lots_cost": float | Literal[False],
     },
 }  # fmt: skip
 _TABLES = ("risk", "betas", "objective", "constraints", "universe", "lots", "checks")

@@ -20,6 +20,7 @@ from optihedge.program.lots.local_search import Neighbourhood
 from optihedge.program.program import Array, Program, objective, row_violations
 from optihedge.trades.lots import smallest_trades
 
+_NO_MATTER = 1e-4  # of the book's gross and capital: lots that cost less are not held
 _LOT_ROUNDING = 1e-9  # of a lot
 _LIMITS = ("max_age", "displayed", "volume", "line_notional", "total_notional")
 
@@ -34,6 +35,8 @@ class Checks:
     max_age           age of a quote at as_of beyond which its contract is not traded
     displayed         times what its side shows;  volume  share of the daily volume
     line_notional     base currency, of one line;  total_notional  of the whole list
+    lots_cost         what whole lots add to the objective, share of it or of doing nothing's, the larger; less than 1 bp
+                      of the larger of the book's gross and the capital never holds a list
     worth             doing nothing, where it meets every hard limit, must not be better than the list
     venues            by venue its own line_notional and total_notional, which hold beside the others
     """
@@ -43,11 +46,12 @@ class Checks:
     volume: float | None = 0.1
     line_notional: float | None = None
     total_notional: float | None = None
+    lots_cost: float | None = 0.5
     worth: bool = True
     venues: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("displayed", "volume", "line_notional", "total_notional"):
+        for name in ("displayed", "volume", "line_notional", "total_notional", "lots_cost"):
             value = getattr(self, name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if value is not None and not (number and np.isfinite(value) and value >= 0):
@@ -81,7 +85,7 @@ class Checks:
     @classmethod
     def none(cls) -> Checks:
         """Every check off: what is proved and the list's own limits remain."""
-        return cls(max_age=None, displayed=None, volume=None, worth=False)
+        return cls(max_age=None, displayed=None, volume=None, lots_cost=None, worth=False)
 
 
 def _tighter(name: str, first: float | str | None, second: float | str | None) -> float | str | None:
@@ -148,6 +152,7 @@ def list_reasons(hedge: Hedge, checks: Checks, first: Answer) -> list[str]:
         if loss > 0:
             reasons.append(f"not worth its cost: doing nothing meets every limit and is better by {loss:,.2f} "
                            f"{hedge.market.base_currency}")  # fmt: skip
+    reasons += _dear_lots(hedge, checks) if traded else []
     if checks.total_notional is not None:
         total = float(hedge.trades.abs() @ hedge.market.notional[hedge.problem.names])
         if total > checks.total_notional:
@@ -159,6 +164,16 @@ def list_reasons(hedge: Hedge, checks: Checks, first: Answer) -> list[str]:
         if total > most:
             reasons.append(f"the list's notional on {venue} is {total:,.0f}, above its total_notional {most:,.0f}")
     return reasons
+
+
+def _dear_lots(hedge: Hedge, checks: Checks) -> list[str]:
+    """Why whole lots are too dear a form of the hedge; empty where they are not."""
+    program, price = hedge.program, hedge.certificate.gap
+    of = max(abs(hedge.certificate.primal), abs(objective(program, program.start)))
+    if checks.lots_cost is None or not price > max(checks.lots_cost * of, _NO_MATTER * hedge.problem.size):
+        return []
+    return [f"whole lots cost {price:,.2f} {hedge.market.base_currency}, {price / of:.0%} of the objective, more than "
+            f"lots_cost {checks.lots_cost:.0%}: trade finer lots, or widen the bands"]  # fmt: skip
 
 
 def _further_outside(hedge: Hedge, program: Program) -> list[str]:
