@@ -35,8 +35,8 @@ class Checks:
     max_age           age of a quote at as_of beyond which its contract is not traded
     displayed         times what its side shows;  volume  share of the daily volume
     line_notional     base currency, of one line;  total_notional  of the whole list
-    lots_cost         what whole lots add to the objective, share of it or of doing nothing's, the larger; less than 1 bp
-                      of the larger of the book's gross and the capital never holds a list
+    lots_cost         what whole lots add to the objective, share of it or of doing nothing's, the larger; what is less
+                      than 1 bp of the larger of the book's gross and the capital never holds a list
     worth             doing nothing, where it meets every hard limit, must not be better than the list
     venues            by venue its own line_notional and total_notional, which hold beside the others
     """
