@@ -8,9 +8,18 @@ class OptihedgeError(Exception):
 
 
 class DataError(OptihedgeError):
-    """The input data are wrong: fix the file or frame that the message names."""
+    """The input data are wrong: fix the file or frame that the message names.
+
+    place   table and row (counted from 0) of the fault, None where it is not one row's
+    about   the instrument or driver at fault, empty where it is none
+    """
 
     code = "data"
+
+    def __init__(self, message: str, *, place: tuple[str, int] | None = None, about: str = "") -> None:
+        super().__init__(message)
+        self.place = place
+        self.about = about
 
 
 class SpecError(OptihedgeError):

@@ -13,6 +13,8 @@ import pandas as pd
 from optihedge.accounts.explain import PARTS
 from optihedge.accounts.state import ACCOUNTS
 from optihedge.backtest.effectiveness import Effectiveness, newey_west, worst_drawdown
+from optihedge.errors import SpecError
+from optihedge.frames import nearest
 from optihedge.market.snapshot import Market
 from optihedge.step.step import Step
 
@@ -85,7 +87,18 @@ class Backtest:
         return self.attribution("account")
 
     def attribution(self, *by: str) -> pd.DataFrame:
-        """PARTS and total summed by any of time, account and instrument; the sums are the changes of equity to 1e-9."""
+        """PARTS and total summed by any of time, account and instrument; the sums are the changes of equity to 1e-9.
+
+        Without any: the whole walk, one row `all`. Raises SpecError for another word.
+        """
+        levels = list(self.explained.index.names)
+        for word in by:
+            if word not in levels:
+                raise SpecError(
+                    f"attribution: there is no {word!r}{nearest(word, levels)}; there are {', '.join(levels)}"
+                )
+        if not by:
+            return self.explained.sum().to_frame("all").T
         return self.explained.groupby(level=list(by)).sum()
 
     @cached_property

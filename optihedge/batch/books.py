@@ -53,7 +53,7 @@ def _parts(path: Path) -> dict[str, pd.DataFrame]:
         return {path.stem: frame.drop(columns="book", errors="ignore")}
     if labels.nunique() == 1:
         return {labels.iloc[0]: frame}
-    parts = {name: frame[(labels == name).to_numpy()].reset_index(drop=True) for name in labels.unique()}
+    parts = {str(name): part.reset_index(drop=True) for name, part in frame.groupby(labels.to_numpy(), sort=False)}
     for part in parts.values():
         part.attrs.clear()  # its rows are not those of the file
     return parts

@@ -12,6 +12,7 @@ from optihedge.cli import desk, doctoring, importing, look, night, recording, se
 from optihedge.cli.codes import INTERNAL, code_of
 from optihedge.cli.screen import console_of, save_trace, say
 from optihedge.errors import OptihedgeError
+from optihedge.frames import visible
 
 _STOPPED = "stopped; what was finished is whole, run again for the rest"
 
@@ -89,6 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         show = getattr(error, "show", None)
         if callable(show):  # wrong usage, with typer's own message
+            error.message = visible(getattr(error, "message", ""), keep="\n")  # type: ignore[attr-defined]
             show()
             return int(getattr(error, "exit_code", 2))
         save_trace(traceback.format_exc())

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from optihedge.frames import visible
+
 _NAMED = 5  # suspect moves that a message lists
 
 
@@ -21,8 +23,8 @@ def console_of(stderr: bool = False) -> Console:
 
 
 def say(console: Console, text: object) -> None:
-    """One text as it stands, without markup and colours."""
-    console.print(escape(str(text)), highlight=False)
+    """One text as it stands, without markup and colours; marks that steer a terminal are written out."""
+    console.print(escape(visible(text, keep="\n\t")), highlight=False)
 
 
 def print_frame(console: Console, title: str, frame: pd.DataFrame) -> None:
@@ -38,13 +40,13 @@ def print_frame(console: Console, title: str, frame: pd.DataFrame) -> None:
 
 def print_table(console: Console, title: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """Rows of texts; columns of numbers stand to the right."""
-    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    table = Table(title=escape(visible(title)), title_justify="left", title_style="bold")
     listed = [tuple(row) for row in rows]
     for position, name in enumerate(header):
         numeric = bool(listed) and all(_looks_numeric(row[position]) for row in listed)
-        table.add_column(escape(name), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(escape(visible(name)), justify="right" if numeric else "left", overflow="fold")
     for row in listed:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(escape(visible(cell, keep="\n")) for cell in row))
     console.print(table)
 
 

@@ -113,9 +113,8 @@ class HedgeModel(HedgeSpec):
             market, before[positions], chosen[positions],
             positions=positions, risk=risk, horizon=horizon, capital=self.capital,
         )  # fmt: skip
-        bare = market.unmodelled["vega"].reindex(builder.names).fillna(0.0)
-        if isinstance(risk, Risk) and (bare != 0).any():
-            notes.append(f"vega of {int((bare != 0).sum())} contracts in play has no vol driver; no risk speaks for it")
+        if isinstance(risk, Risk):
+            notes += _unspoken(market, builder.names, before[positions])
         notes += _vols_of_others(market, builder.names[before[positions] != 0])
         builder.notes.extend((*notes, *(() if risk is None else risk.notes)))
         return builder
@@ -169,6 +168,19 @@ def _vols_of_others(market: Market, held: pd.Index) -> list[str]:
     notes = [f"{name} has no usable vol: {market.contracts.vol[market.names.get_loc(name)]:.4f} {said} is taken"
              for name, said in whose.head(_TOLD).items()]  # fmt: skip
     return notes + ([f"{len(whose) - _TOLD} more held options take the vol of others"] if len(whose) > _TOLD else [])
+
+
+def _unspoken(market: Market, names: pd.Index, held: Array) -> list[str]:
+    """Notes on vega and basis in play that no driver moves, with what the book holds of each, in money."""
+    notes = []
+    for name, kind, unit in (("vega", "vol", "vol point"), ("basis", "basis", "basis point of ln(F/S)")):
+        bare = market.unmodelled[name].reindex(names).fillna(0.0).to_numpy()
+        money = float(np.abs(bare * held).sum())
+        if (bare != 0).any():
+            holds = f"the book holds {money:,.6g} {market.base_currency} per {unit}"
+            count = int((bare != 0).sum())
+            notes.append(f"{name} of {count} contracts in play has no {kind} driver ({holds}); no risk speaks for it")
+    return notes
 
 
 def _varied(term: Variance | Volatility, value: float) -> Term:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib import import_module
@@ -13,8 +12,8 @@ from typing import Any, Literal, get_type_hints
 from pydantic import ConfigDict, ValidationError, create_model
 
 import optihedge
-from optihedge.errors import OptihedgeError, SpecError
-from optihedge.frames import nearest
+from optihedge.errors import DataError, OptihedgeError, SpecError
+from optihedge.frames import nearest, regular, toml_of
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.base import Term
 from optihedge.hedge.universe import Universe
@@ -50,6 +49,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {  # of the trade list, which reads them;
     },
 }  # fmt: skip
 _TABLES = ("risk", "betas", "objective", "constraints", "universe", "lots", "checks")
+_LARGEST = 2**20  # bytes of a model file
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
@@ -94,17 +94,17 @@ def _model_path(source: str | Path) -> Path:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return regular(path, _LARGEST).read_text(encoding="utf-8")
+    except (DataError, OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot be read ({error})") from None
 
 
 def parse_model(text: str, *, name: str = "", file: str = "model.toml", allow: Sequence[str] = ()) -> HedgeModel:
     """The hedging model that a TOML text describes. Raises SpecError that lists every mistake."""
     try:
-        content = _tuples(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{file}: {error}; mend that line") from None
+        content = _tuples(toml_of(text, file))
+    except DataError as error:
+        raise SpecError(str(error)) from None
     reader = _Reader(file, tuple(allow), [])
     model = reader.model(content, name)
     if reader.mistakes or model is None:
@@ -175,6 +175,8 @@ class _Reader:
 
     def solvers(self, named: str | tuple[str, ...]) -> None:
         for one in (named,) if isinstance(named, str) else named:
+            if one.count("isolated:") > 1:
+                continue  # refused by the HedgeSpec
             try:
                 if one != "auto":
                     solver_named(one)

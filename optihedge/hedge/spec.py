@@ -71,6 +71,7 @@ class HedgeSpec:
         if self.on_infeasible not in _POLICIES:
             raise SpecError(f"on_infeasible is {self.on_infeasible!r}; write 'error' or 'relax'")
         parse_horizon(self.horizon, 252)
+        _refuse_solvers(self.solver)
         if isinstance(self.universe, str):
             raise SpecError(f"universe is {self.universe!r}; give a Universe or a sequence of instrument names")
         if self.universe is not None and not isinstance(self.universe, Universe):
@@ -90,6 +91,18 @@ class HedgeSpec:
         decides = [f.name for f in fields(HedgeSpec) if f.name not in _UNTOLD]
         text = "\n".join(f"{name}={canonical(getattr(self, name))}" for name in decides)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _refuse_solvers(named: object) -> None:
+    """Refuse an empty chain, and a process inside a process."""
+    several = (named,) if isinstance(named, str) or not isinstance(named, Sequence) else tuple(named)
+    if not several:
+        raise SpecError("solver is an empty list; name one, or leave it out for 'auto'")
+    for one in several:
+        if isinstance(one, str) and one.count("isolated:") > 1:
+            raise SpecError(
+                f"solver {one[:80]!r}: a process of its own needs no other inside; write isolated:NAME once"
+            )
 
 
 def canonical(value: object) -> str:

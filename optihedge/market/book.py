@@ -11,9 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from optihedge.errors import DataError
-from optihedge.frames import Column, check_frame, nearest, read_raw, refuse
+from optihedge.frames import Column, check_frame, misspelt, nearest, read_raw, refuse, refuse_sides
 from optihedge.market.instruments import contracts_of
 from optihedge.market.snapshot import Market
+
+_SAME = 1e-6  # of a quantity: what its venue amount may differ by in rounding
 
 Book: TypeAlias = pd.Series | Mapping[str, float] | pd.DataFrame  # quantities by instrument; see `book_quantities`
 
@@ -24,7 +26,8 @@ def read_book(
     """Quantities by instrument (contracts, signed); with a column `book`, a dict of books by name. Raises DataError.
 
     A file has columns instrument and quantity, or venue_amount (coin for an option, quote currency for an inverse
-    future) in its place. With a market, every instrument must be in it.
+    future) in its place; where it has both, they must agree. Short is negative: a column `side` is refused. With a
+    market, every instrument must be in it.
     """
     if isinstance(source, pd.DataFrame):
         frame, name = source, str(source.attrs.get("source", "book"))
@@ -34,13 +37,15 @@ def read_book(
     else:
         path = Path(source)
         frame, name = read_raw(path), path.name
-    amount = "venue_amount" if "venue_amount" in frame.columns and "quantity" not in frame.columns else "quantity"
+    refuse_sides(frame.columns, name)
+    amounts = [column for column in ("quantity", "venue_amount") if column in frame.columns]
     schema = {
         "instrument": Column("text", required=True),
-        amount: Column("number", required=True),
+        **{column: Column("number", required=True) for column in amounts or ("quantity",)},
         "book": Column("text"),
     }
     table = check_frame(frame, schema, name)
+    misspelt(frame.columns, (*schema, "quantity", "venue_amount"), name)
     if market is not None:
         unknown = ~table["instrument"].isin(market.names).to_numpy()
         if unknown.any():
@@ -50,11 +55,18 @@ def read_book(
     books = table["book"] if "book" in table.columns else pd.Series("", index=table.index)
     twice = pd.DataFrame({"book": books, "instrument": table["instrument"]}).duplicated().to_numpy()
     refuse(twice, name, "instrument {value} appears twice", table["instrument"], "add up its rows")
-    quantity = table.set_index("instrument")[amount].rename("quantity")
-    if amount == "venue_amount":
+    labelled = table.set_index("instrument")
+    if "venue_amount" in amounts:
         if market is None:
             raise DataError(f"{name}: venue_amount needs the market's multipliers; read the book with its market")
-        quantity = contracts_of(quantity, market.instruments).rename("quantity")
+        counted = contracts_of(labelled["venue_amount"], market.instruments).rename("quantity")
+        if "quantity" in amounts:
+            apart = ~np.isclose(labelled["quantity"], counted, rtol=_SAME, atol=0.0)
+            refuse(
+                apart, name, "quantity{of} is {value}, and its venue_amount says another number of contracts",
+                labelled["quantity"], "keep the one that is right", labelled.index,
+            )  # fmt: skip
+    quantity = labelled["quantity"] if "quantity" in amounts else counted
     if "book" not in table.columns:
         return quantity
     return {str(book): quantity[(books == book).to_numpy()] for book in books.unique()}

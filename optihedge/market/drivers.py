@@ -17,6 +17,7 @@ from optihedge.frames import (
     Schema,
     check_frame,
     completed,
+    meant,
     nearest,
     number_block,
     parse_times,
@@ -34,6 +35,7 @@ DRIVERS: Schema = {
     "underlying": Column("text"),
     "tenor": Column("text"),
     "venue": Column("text"),
+    "instrument": Column("text"),
     "at": Column("text", default="forward", choices=("", "forward", "strike")),
     "currency": Column("text"),
     "market": Column("flag", default=False),
@@ -47,7 +49,8 @@ kind         default fx for a pair of currencies, both of which some instrument 
              Contracts on a price have delta, those on a pair have fx
 underlying   the asset (or foreign currency) a price belongs to, default the driver's own name; of a vol or basis its
              underlying, of a rate its currency
-venue        of a basis: only contracts of this venue; empty: any
+venue        of a basis or vol: only contracts of this venue; empty: any that no driver of its own venue speaks for
+instrument   of a basis or vol: this contract alone, before any driver of its venue
 at           of a vol: a series at the moving forward (the default), whose moves with the spot along today's smile are
              taken back in the spot loadings, or at a strike that stays
 currency     what a price or pair is quoted in, default the currency of the instruments on it
@@ -100,7 +103,30 @@ def check_drivers(
                 f"{source}: {stray[0]} is a column of history without a row here{nearest(stray[0], table.index)}; "
                 "add the row or drop the column"
             )
+    _refuse_doubles(table, instruments, source)
     return _name_pairs(table, instruments, base_currency, monies, source)
+
+
+def _refuse_doubles(table: pd.DataFrame, instruments: pd.DataFrame, source: str) -> None:
+    """Refuse two drivers that speak for the same vol, rate or basis, and one for a contract that is not there."""
+    spoken = table[table["kind"].isin(("vol", "rate", "basis"))]
+    keys = ["kind", "underlying", "tenor", "venue", "instrument"]
+    twice = spoken.duplicated(keys)
+    if twice.any():
+        second = twice.index[twice][0]
+        kind, asset, tenor, *_ = said = spoken.loc[second, keys]
+        first = spoken.index[(spoken[keys] == said).all(axis=1)][0]
+        of = f"{kind} of {asset}" + (f" at tenor {tenor}" if tenor else "")
+        remedy = "keep one" if kind == "rate" else "keep one, or say in column instrument or venue whom each speaks for"
+        raise DataError(f"{source}: {first} and {second} are both the {of}; {remedy}", about=str(second))
+    named = spoken["instrument"]
+    stray = named[(named != "") & ~named.isin(instruments.index)]
+    if len(stray):
+        close = nearest(stray.iloc[0], instruments.index)
+        raise DataError(
+            f"{source}: {stray.index[0]} speaks for {stray.iloc[0]}, no instrument here{close}; write its label",
+            about=str(stray.index[0]),
+        )
 
 
 def _name_pairs(
@@ -178,6 +204,10 @@ def tenor_years(tenor: str, source: str = "drivers") -> float | pd.Timestamp:
 def read_history(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     """Levels by UTC time (column `time`, or the index), and whether its rows are bare dates. Raises DataError."""
     source = frame.attrs.get("source", "history")
+    timeless = "time" not in frame.columns and not isinstance(frame.index, pd.DatetimeIndex)
+    called = next((name for name in frame.columns if meant(name, ("time",))), "") if timeless else ""
+    if called:
+        raise DataError(f"{source}: column time is missing (did you mean {called}?); rename it")
     given = frame["time"] if "time" in frame.columns else frame.index.to_series()
     body = frame.drop(columns="time", errors="ignore")
     body.columns = body.columns.astype(str)
@@ -356,8 +386,9 @@ def currency_paths(
     signs = sp.lil_array((len(currencies), len(drivers)))
     for row, currency in enumerate(currencies):
         if currency not in paths:
-            mute = drivers[pairs & ((drivers["underlying"] == currency) | (drivers["currency"] == currency))]
-            for driver, asset, quote in mute[["underlying", "currency"]].itertuples(name=None):
+            mute = _mute_pair(currency, base_currency, drivers[pairs & ~(levels > 0)], [*paths])
+            if mute:
+                driver, asset, quote = mute
                 raise DataError(
                     f"driver {driver}, the price of {asset} in {quote}, has no level: nothing quotes it and it has no "
                     f"history (cash is worth 1 of its own money); quote an instrument of type spot, underlying "
@@ -372,3 +403,18 @@ def currency_paths(
             rate[row] *= levels[pair] ** sign
             signs[row, pair] = sign
     return rate, sp.csr_array(signs)
+
+
+def _mute_pair(
+    currency: str, base_currency: str, mute: pd.DataFrame, reached: list[str]
+) -> tuple[str, str, str] | None:
+    """Of the pairs without a level the one that leads from what base reaches towards this currency; None without one.
+
+    One that ends at the currency or at base itself goes first.
+    """
+    near = [str(name) for name in mute.index if not {*mute.loc[name, ["underlying", "currency"]]}.isdisjoint(reached)]
+    ends = [name for name in near if currency in {*mute.loc[name, ["underlying", "currency"]]}]
+    if not near:
+        near = [str(n) for n in mute.index if {*mute.loc[n, ["underlying", "currency"]]} & {currency, base_currency}]
+    chosen = (ends or near or [""])[0]
+    return (chosen, *mute.loc[chosen, ["underlying", "currency"]]) if chosen else None

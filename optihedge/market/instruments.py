@@ -60,7 +60,7 @@ INSTRUMENTS: Schema = {
     "type": Column("text", default="equity", choices=tuple(TYPES)),
     "underlying": Column("text"),
     "currency": Column("text"),
-    "multiplier": Column("number", default=1.0, above=0.0),
+    "multiplier": Column("number", above=0.0),
     "expiry": Column("time"),
     "strike": Column("number", above=0.0),
     "right": Column("text", choices=("", "C", "P")),
@@ -81,7 +81,8 @@ INSTRUMENTS: Schema = {
 }
 """Fields of an instrument; any further column is the desk's own.
 
-multiplier    units of the underlying per contract (linear), of the quote currency (inverse future and perpetual)
+multiplier    units of the underlying per contract (linear), of the quote currency (inverse future and perpetual); an
+              option or a future of a file must say it; of others, and in a frame, it is 1 where it is left out
 underlying    the asset; cash gets its currency, or the coin whose price moves it against base
 currency      of price and settlement, by default the base; for an inverse contract the coin or its quote currency,
               either names it
@@ -126,6 +127,13 @@ def check_instruments(frame: pd.DataFrame, as_of: pd.Timestamp, base_currency: s
         dated & (expiry <= as_of), source, f"{{value}}, the expiry{{of}}, is not after as_of {as_of}", expiry,
         "drop the expired contract, or set as_of to the time of the quotes", labels,
     )  # fmt: skip
+    asked = source.endswith((".csv", ".parquet"))
+    refuse(
+        dated & table["multiplier"].isna() & asked, source, "multiplier{of} is empty", table["multiplier"],
+        "say how many units a contract stands for: 100 for an option on US stock, 50 for the E-mini, 1 for one coin",
+        labels,
+    )  # fmt: skip
+    table["multiplier"] = table["multiplier"].fillna(1.0)
     refuse(option & table["strike"].isna(), source, "strike{of} is empty", table["strike"], "give the strike", labels)
     refuse(option & (table["right"] == ""), source, "right{of} is empty", table["right"], "write C or P", labels)
     stray = ~option & ((table["right"] != "") | table["strike"].notna())

@@ -67,7 +67,8 @@ class Shares:
     """How much of each driver's move reaches each contract, D x N, in [0, 1]: vols, rates and bases.
 
     Vol and rate: linear between the tenors of the underlying (of the currency). Basis: the driver of its expiry's date,
-    or of the perpetual, on its own venue where there is one; else linear between tenors.
+    or of the perpetual; else linear between tenors. A driver of the contract itself goes before one of its venue, and
+    that before one of no venue.
     """
 
     vol: sp.csr_array
@@ -100,10 +101,28 @@ def _between_tenors(
 ) -> sp.csr_array:
     names = instruments[by]
     triplets: Triplets = []
-    for name, positions, tenors in tenor_ladders(drivers, kind, names.where(chosen), instruments["expiry"], as_of):
-        rows = np.flatnonzero((names == name).to_numpy() & chosen)
-        triplets += _ladder(rows, years[rows], positions, tenors)
+    spoken = np.zeros(len(instruments), dtype=bool)
+    for members, meant in _scopes(instruments, drivers, kind):
+        mine = chosen & members & ~spoken
+        for name, positions, tenors in tenor_ladders(meant, kind, names.where(mine), instruments["expiry"], as_of):
+            rows = np.flatnonzero((names == name).to_numpy() & mine)
+            triplets += _ladder(rows, years[rows], positions, tenors)
+            spoken[rows] = True
     return _sparse(triplets, (len(drivers), len(instruments)))
+
+
+def _scopes(instruments: pd.DataFrame, drivers: pd.DataFrame, kind: str) -> list[tuple[np.ndarray, pd.DataFrame]]:
+    """Whom drivers of a kind speak for (N booleans) and the drivers with the others' kind blanked: those of one
+    contract first, then those of a venue, then those of anybody.
+    """
+    mine = drivers["kind"] == kind
+    scopes = []
+    for contract, venue in drivers.loc[mine, ["instrument", "venue"]].drop_duplicates().itertuples(index=False):
+        members = (instruments.index == contract) | (contract == "")
+        members = members & ((instruments["venue"] == venue).to_numpy() | (venue == ""))
+        ours = mine & (drivers["instrument"] == contract) & (drivers["venue"] == venue)
+        scopes.append(((not contract, not venue), members, drivers.assign(kind=drivers["kind"].where(ours, ""))))
+    return [(members, meant) for _, members, meant in sorted(scopes, key=lambda scope: scope[0])]
 
 
 def _basis_shares(instruments: pd.DataFrame, years: np.ndarray, drivers: pd.DataFrame) -> sp.csr_array:
@@ -116,8 +135,8 @@ def _basis_shares(instruments: pd.DataFrame, years: np.ndarray, drivers: pd.Data
         mine = (instruments["underlying"] == name).to_numpy() & free
         spoken = np.zeros(len(instruments), dtype=bool)
         floating, tenors = [], []
-        rows = rows.sort_values("venue", key=lambda v: v == "", kind="stable")  # those of one venue speak first
-        for label, tenor, venue in zip(rows.index, rows["tenor"], rows["venue"], strict=True):
+        rows = rows.sort_values(["instrument", "venue"], key=lambda v: v == "", kind="stable")  # its own speaks first
+        for label, tenor, venue, contract in rows[["tenor", "venue", "instrument"]].itertuples(name=None):
             position = drivers.index.get_loc(label)
             when = tenor_years(tenor) if tenor not in ("", "perpetual") else None
             if isinstance(when, float):
@@ -125,6 +144,8 @@ def _basis_shares(instruments: pd.DataFrame, years: np.ndarray, drivers: pd.Data
                 tenors.append(when)
                 continue
             chosen = mine if tenor == "" else mine & (undated if when is None else (day == when).to_numpy())
+            if contract:
+                chosen = mine & (instruments.index == contract)
             if venue:
                 chosen = chosen & (instruments["venue"] == venue).to_numpy()
             at = np.flatnonzero(chosen & ~spoken)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from optihedge.errors import DataError
-from optihedge.frames import nearest
+from optihedge.frames import nearest, read_toml
 
 _KEYS: dict[str, tuple[tuple[type, ...], str]] = {
     "base_currency": ((str,), 'text such as "USD"'),
@@ -21,12 +20,9 @@ _KEYS: dict[str, tuple[tuple[type, ...], str]] = {
 
 def read_settings(path: Path) -> dict[str, Any]:
     """The keys of market.toml, as keywords of Market. Raises DataError for one that is unknown or missing."""
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f'{path} is not there; write a line such as base_currency = "USD" into it')
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"market.toml: {error}; mend that line") from None
+    settings = read_toml(path)
     for key in settings:
         if key not in _KEYS:
             raise DataError(f"market.toml: key {key} is not known{nearest(key, _KEYS)}; rename or remove it")

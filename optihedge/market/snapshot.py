@@ -59,7 +59,8 @@ class Market:
     max_crossed     how far a bid may exceed its ask, as a fraction of the price
     max_age         age at which a quote counts as missing, for instance "1d"; None: never
 
-    Raises DataError naming table, row, column and remedy. Arrays per contract are in the order of `names`.
+    Raises DataError naming table, row, column and remedy. Arrays per contract are in the order of `names`. The tables
+    are read-only: what was computed from them stays true. `market.instruments.copy()` may be changed.
     """
 
     instruments: pd.DataFrame

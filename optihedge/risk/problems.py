@@ -10,6 +10,7 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.market.drivers import RETURNS
+from optihedge.market.snapshot import Market
 
 ALL = "(all)"  # the driver of a problem that concerns whole rows
 BREAKS = ("wrong units", "unadjusted split", "jump")  # the level stays where it broke to
@@ -39,7 +40,7 @@ class Thresholds:
 
 
 def find_problems(
-    levels: pd.DataFrame,
+    levels: pd.DataFrame | Market,
     kinds: Mapping[str, str] | None = None,
     *,
     reference: pd.Series | None = None,
@@ -47,6 +48,7 @@ def find_problems(
 ) -> pd.DataFrame:
     """Every problem of a history of levels (T x D): driver, date and until (first and last row), problem, detail.
 
+    levels     or a market, whose history and kinds are taken
     kinds      driver -> kind, "price" where left out: prices and fx rates move by returns, the others by changes
     reference  today's price by driver, to compare the last level with
 
@@ -55,6 +57,11 @@ def find_problems(
     Raises DataError for a history without rows, a driver that appears twice, a row without a date.
     """
     limits = thresholds or Thresholds()
+    if isinstance(levels, Market):
+        kinds = levels.drivers["kind"].to_dict() if kinds is None else kinds
+        return find_problems(levels.history, kinds, reference=reference, thresholds=thresholds)
+    if not isinstance(levels, pd.DataFrame):
+        raise DataError(f"history is a {type(levels).__name__}; give a frame of levels, a column per driver")
     found, values = _rows(levels, limits)
     kinds = {} if kinds is None else dict(kinds)
     priced = np.array([kinds.get(d, "price") in RETURNS for d in values.columns], dtype=bool)

@@ -139,7 +139,8 @@ def basis_drivers(
     """Basis drivers of futures or perpetuals on one spot: rows for a market's drivers, columns for its history.
 
     spot     T prices named by the underlying;  futures  T x m prices, same rows, same currency
-    tenors   of each future: its expiry date, or "perpetual"
+    tenors   of each future: its expiry date, or "perpetual"; several of one tenor (venues) get each its `instrument`,
+             the column's name, so that each contract moves with its own
     Levels are ln(F / S), so that a log return of the future is the spot's plus the change of basis. Raises DataError.
     """
     same_labels("basis drivers", spot=spot, futures=futures)
@@ -149,10 +150,14 @@ def basis_drivers(
     if not ((futures > 0).all().all() and (spot > 0).all()):
         raise DataError(f"basis drivers: a price of {spot.name} or its futures is missing or not positive")
     history = np.log(futures.div(spot, axis=0)).add_prefix("basis ")
+    of = [tenors[name] for name in futures]
     table = pd.DataFrame(
-        {"kind": "basis", "underlying": str(spot.name), "tenor": [tenors[name] for name in futures]},
-        index=pd.Index(history.columns, name="driver"),
+        {"kind": "basis", "underlying": str(spot.name), "tenor": of}, index=pd.Index(history.columns, name="driver")
     )
+    if len({*of}) < len(of):
+        table["instrument"] = [
+            str(name) if of.count(tenor) > 1 else "" for name, tenor in zip(futures, of, strict=True)
+        ]
     return table, history
 
 

@@ -62,6 +62,11 @@ class Risk:
     @classmethod
     def from_covariance(cls, covariance: pd.DataFrame, periods_per_year: float = 252.0) -> Risk:
         """Risk of a full D x D covariance of moves per period (labels on both sides). Raises DataError."""
+        if not isinstance(covariance, pd.DataFrame):
+            raise DataError(
+                f"covariance is a {type(covariance).__name__}, which names no drivers; give "
+                "pd.DataFrame(covariance, index=drivers, columns=drivers)"
+            )
         if not covariance.index.equals(covariance.columns):
             raise DataError("covariance: row and column labels differ; give the same drivers in the same order")
         matrix = covariance.to_numpy(dtype=float)

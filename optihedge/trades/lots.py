@@ -30,9 +30,18 @@ def round_to_lots(hedge: Hedge) -> Hedge:
     def again(program: Program) -> Candidate:
         return solve(program, solver=hedge.model.solver, warm=last).candidate
 
-    rounding = round_program(
-        hedge.program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest_trades(hedge)
-    )  # fmt: skip
+    smallest = smallest_trades(hedge)
+    rounding = round_program(hedge.program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest)
+    turned = _turned(hedge, rounding.h, smallest)
+    if turned.any():  # smaller than a minimum: closed as a whole, or left alone
+        start = hedge.program.start
+        box = replace(
+            hedge.program,
+            lower=np.where(turned, np.maximum(hedge.program.lower, np.minimum(start, 0.0)), hedge.program.lower),
+            upper=np.where(turned, np.minimum(hedge.program.upper, np.maximum(start, 0.0)), hedge.program.upper),
+        )
+        least = np.where(turned, np.abs(start), smallest)
+        rounding = round_program(box, hedge.h, again, multipliers=hedge.multipliers, smallest=least)
     proved = hedge.certificate
     certificate = replace(
         proved,
@@ -46,6 +55,13 @@ def round_to_lots(hedge: Hedge) -> Hedge:
         note="; ".join([*([proved.note] if proved.note else []), *_broken_text(hedge, rounding)]),
     )
     return hedge.with_quantities(rounding.h, certificate)
+
+
+def _turned(hedge: Hedge, h: Array, smallest: Array) -> Array:
+    """Columns whose position a minimum size, not the optimum, turned from long to short or back."""
+    start = hedge.program.start
+    wanted = np.abs(hedge.h - start)
+    return (start * h < 0) & (np.abs(start) < smallest) & (wanted < smallest)
 
 
 def smallest_trades(hedge: Hedge) -> Array:

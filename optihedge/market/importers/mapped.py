@@ -23,14 +23,13 @@ time = { column = "Date", format = "%d.%m.%Y %H:%M:%S" }
 from __future__ import annotations
 
 import fnmatch
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from optihedge.errors import DataError, SpecError
-from optihedge.frames import nearest
+from optihedge.frames import nearest, read_toml
 from optihedge.market.importers.imported import EVENTS, FILLS, INSTRUMENTS, PARTS
 from optihedge.market.importers.intake import TEXTS, TIMES, Intake
 from optihedge.market.importers.raw import RawFile
@@ -46,8 +45,8 @@ _RULES = ("column", "value", "factor", "words", "minus", "format")
 def read_map(path: Path | str) -> dict[str, Any]:
     """The settings of a map. Raises SpecError naming what is misspelt or missing."""
     try:
-        settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        settings = read_toml(Path(path))
+    except DataError as error:
         raise SpecError(f"{path}: {error}") from None
     for key in settings:
         if key not in _SETTINGS:

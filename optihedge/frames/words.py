@@ -1,0 +1,83 @@
+"""Words of messages: where something stands, what it may have meant, and texts that are safe to show."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import DataError
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\u2212", "\\t", "\\r")
+"""A spreadsheet would compute a text that begins so, full-width signs included."""
+_STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, direction and joining marks, lone surrogates, separators
+
+
+def nearest(word: object, among: Iterable[object]) -> str:
+    """' (did you mean X?)' for the nearest of the words, whatever their case, or nothing."""
+    words = {str(w).lower(): str(w) for w in among}
+    cutoff = 0.6 if len(str(word)) > 3 else 0.5
+    close = difflib.get_close_matches(str(word).lower(), words, n=1, cutoff=cutoff)
+    return f" (did you mean {words[close[0]]}?)" if close else ""
+
+
+def some(names: Iterable[object], most: int = 1) -> str:
+    """'A, B and 3 more': the first `most` of the names, and how many are left out."""
+    words = [str(name) for name in names]
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
+def plain_text(text: object) -> str:
+    """A text that no spreadsheet computes and no screen obeys: one that looks like a formula, full-width signs and
+    leading spaces included, gets an apostrophe before it; marks that steer a terminal are written out.
+    """
+    word = visible(text)
+    return "'" + word if word.lstrip(" \u00a0\u3000").startswith(_FORMULA) else word
+
+
+def visible(text: object, keep: str = "") -> str:
+    """The text with every mark that steers a screen (control, direction, line separators) written out as \\u202e.
+
+    keep   marks that stay, such as the line feeds of a message
+    """
+    word = str(text)
+    steering = {mark for mark in set(word) - set(keep) if unicodedata.category(mark) in _STEERING}
+    return word if not steering else "".join(_written(mark) if mark in steering else mark for mark in word)
+
+
+def _written(mark: str) -> str:
+    return mark.encode("unicode_escape", "surrogatepass").decode()
+
+
+def row_of(source: str, position: int) -> str:
+    """'quotes.csv row 41': the spreadsheet's row of a file, the 1-based row of a frame."""
+    return f"{source} row {position + (2 if source.endswith(('.csv', '.parquet')) else 1)}"
+
+
+def place_of(message: str) -> tuple[str, int, str]:
+    """Table, row (as `row_of` counts; 0: none) and the rest of a message that begins with `row_of`."""
+    match = re.match(r"(\S+)(?: row (\d+))?: (.*)", message, flags=re.DOTALL)
+    return (match[1], int(match[2] or 0), match[3]) if match else ("", 0, message)
+
+
+def refuse(
+    bad: np.ndarray, source: str, problem: str, values: pd.Series, remedy: str, labels: pd.Index | None = None
+) -> None:
+    """Raise a DataError for the first row where `bad` holds; `problem` is the column's name, or words with {value}."""
+    wrong = np.flatnonzero(np.asarray(bad))
+    if not wrong.size:
+        return
+    position = int(wrong[0])
+    value = values.iloc[position]
+    value = value.item() if isinstance(value, np.generic) else value
+    of = f" of {labels[position]}" if labels is not None else ""
+    said = any(word in problem for word in ("{value}", " is "))
+    text = problem.replace("{value}", str(value)) if said else f"{problem}{{of}} is {value!r}"
+    more = f" (and {wrong.size - 1} more rows)" if wrong.size > 1 else ""
+    about = str(labels[position]) if labels is not None else ""
+    message = f"{row_of(source, position)}: {text.replace('{of}', of)}{more}; {remedy}"
+    raise DataError(message, place=(source, position), about=about)
