@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from optihedge.cli.options import Allow, AsOf, Books, Data, book_paths, load_models
-from optihedge.cli.screen import console_of, print_frame, say
+from optihedge.cli.options import Allow, AsOf, Books, Data, Set, book_paths, load_models
+from optihedge.cli.screen import console_of, print_frame, print_hedge, say
 from optihedge.errors import DataError, OptihedgeError, SpecError
 
 Hedging = Annotated[list[str] | None, typer.Option("--hedge", help="A driver that hedges; repeat. Default: market.")]
@@ -20,6 +20,7 @@ EVALUATE = "[bold]Example[/bold]\n\noptihedge evaluate --data data/2026-01-20 --
 def explain(
     model: Annotated[str, typer.Argument(help="Name of a shipped hedging model, or path of a .toml file.")],
     data: Data,
+    change: Set = None,
     book: Books = None,
     as_of: AsOf = None,
     allow: Allow = None,
@@ -30,7 +31,7 @@ def explain(
     from optihedge.market.snapshot import read_market
     from optihedge.trades.tradelist import trade_list
 
-    loaded = load_models([model], allow)
+    loaded = load_models([model], allow, change)
     market = read_market(data, as_of=as_of)
     books, failed = read_books(book_paths(data, book), market)
     if failed:
@@ -47,7 +48,7 @@ def explain(
             say(console, f"{error.code}: {error}")
             code = 1
             continue
-        say(console, listed.hedge)
+        print_hedge(console, listed.hedge)
         for sentence in sentences(listed.hedge):
             say(console, f"- {sentence}")
         for reason in listed.reasons:

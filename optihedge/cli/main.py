@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from optihedge.batch.stop import Stopped
-from optihedge.cli import desk, doctoring, importing, look, night, recording, sending, start
+from optihedge.cli import desk, doctoring, importing, look, night, recording, sending, start, whatif
 from optihedge.cli.codes import INTERNAL, code_of
 from optihedge.cli.screen import console_of, save_trace, say
 from optihedge.errors import OptihedgeError
@@ -19,7 +19,7 @@ _STOPPED = "stopped; what was finished is whole, run again for the rest"
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
     help=(
         "Hedge a book: read a market, solve, prove the answer, and write a trade list that can be executed.\n\n"
@@ -50,6 +50,11 @@ app.command()(desk.report)
 app.command(epilog=start.CHECK)(start.check)
 app.command(epilog=look.EXPLAIN)(look.explain)
 app.command(epilog=look.EVALUATE)(look.evaluate)
+app.command(epilog=whatif.COMPARE)(whatif.compare)
+app.command(epilog=whatif.FRONTIER)(whatif.frontier)
+app.command(epilog=whatif.SCENARIO)(whatif.scenario)
+app.command(epilog=whatif.MODELS)(whatif.models)
+app.command(epilog=whatif.INIT)(whatif.init)
 app.command(epilog=start.DEMO)(start.demo)
 
 

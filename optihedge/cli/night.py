@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import json as _json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import pandas as pd
 import typer
 from rich.console import Console
@@ -16,7 +18,7 @@ from rich.console import Console
 from optihedge.cli.codes import code_of, status_of
 from optihedge.cli.desk import run_desk
 from optihedge.cli.options import Allow, AsOf, Books, book_paths, load_models
-from optihedge.cli.screen import console_of, print_frame, print_suspects, save_trace, say
+from optihedge.cli.screen import console_of, grouped, print_frame, print_suspects, save_trace, say
 from optihedge.errors import DataError
 from optihedge.frames import duration
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from optihedge.hedge.model import HedgeModel
 
 _UNSHOWN = ("as_of", "book", "order_id", "venue_amount", "lot", "model", "model_hash")
+_LESS = ("penalties", "unit", "turnover", "notional", "limit_price", "volatility_before", "venue")  # seen elsewhere too
 _LEAST = 0.1  # seconds of a deadline: a number without a unit would be nanoseconds
 _TOTALS = ("delta", "gamma", "vega", "theta")
 RUN = (
@@ -53,6 +56,8 @@ def run(
     allow: Allow = None,
     who: Annotated[str | None, typer.Option("--as", help="With --desk: who runs it.")] = None,
     json_log: Annotated[bool, typer.Option("--log-json", help="With --desk: say events as JSON lines.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but what went wrong.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print summary.json and nothing else.")] = False,
 ) -> None:
     """Hedge every book under every model and write trade lists; or, with --desk, take a desk through its night.
 
@@ -79,17 +84,24 @@ def run(
             known = ", ".join(loaded)
             raise typer.BadParameter(f"{send} is not among the models of this run ({known})", param_hint="--send")
         paths = book_paths(data, book)
-        options: dict[str, Any] = {"workers": workers, "deadline": seconds, "allow_empty": allow_empty}
+        output = "json" if json else "quiet" if quiet else "tables"
+        options: dict[str, Any] = {
+            "output": output,
+            "workers": workers,
+            "deadline": seconds,
+            "allow_empty": allow_empty,
+        }
         raise typer.Exit(run_books(loaded, data, paths, out, as_of=as_of, stop=stop, told=status, send=send, **options))
 
 
 def run_books(
     models: Mapping[str, HedgeModel], data: Path, books: Sequence[Path], out: Path, *, as_of: str | None, stop: Stop,
-    told: Told, show: str | None = None, **options: Any,
+    told: Told, show: str | None = None, output: str = "tables", **options: Any,
 ) -> int:  # fmt: skip
     """Read, run and print; the exit code.
 
-    show: the model whose result is printed, by default that of a single one;  options: those of `run_batch`
+    show: the model whose result is printed, by default that of a single one
+    output: tables, quiet (nothing but what went wrong) or json (summary.json);  options: those of `run_batch`
     """
     from optihedge.batch.books import read_books, refuse_unread
     from optihedge.batch.read import read_once
@@ -104,7 +116,7 @@ def run_books(
         if as_of is None:
             refuse_stale(market, now, readable)
         found = suspects(market)
-    console = console_of()
+    console = console_of() if output == "tables" else Console(file=StringIO())
     print_suspects(console, found)
     count = len(readable) * len(models)
     with _progress(console, count) as each:
@@ -117,10 +129,16 @@ def run_books(
     for outcome in ended.outcomes:
         if outcome.model == shown and outcome.list_name:
             _print_result(console, result_folder(out, market.as_of, outcome.book, outcome.model))
-    print_frame(console, f"{len(ended.outcomes)} results in {ended.folder}", ended.table.set_index("book"))
+    print_frame(console, f"{len(ended.outcomes)} results in {ended.folder}", ended.table.set_index("book"), drop=_LESS)
     for outcome in ended.outcomes:
         if outcome.trace:
             save_trace(outcome.trace, ended.folder)
+    if output == "json":
+        typer.echo((ended.folder / "summary.json").read_text(encoding="utf-8"), nl=False)
+    if output == "quiet":
+        for outcome in ended.outcomes:
+            if outcome.status in ("held", "failed"):
+                say(console_of(stderr=True), f"{outcome.book}, {outcome.model}: {outcome.status}: {outcome.note}")
     if ended.stopped:
         say(console_of(stderr=True), ended.stopped)
     return ended.exit_code
@@ -193,8 +211,8 @@ def _print_result(console: Console, folder: Path) -> None:
             table = pd.read_csv(path, keep_default_na=False)
             table = _limited(table) if name == "exposures" else table
             table = table.drop(columns=[c for c in _UNSHOWN if c in table.columns])
-            print_frame(console, f"{folder.name}: {name}", table.set_index(table.columns[0]))
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+            print_frame(console, f"{folder.name}: {name}", table.set_index(table.columns[0]), drop=_LESS)
+    result = _json.loads((folder / "result.json").read_text(encoding="utf-8"))
     proof, currency = result["certificate"], result["base_currency"]
     if None in (proof["objective"], proof["bound"]):
         say(console, f"no proof: {proof['status']}")
@@ -206,7 +224,7 @@ def _print_result(console: Console, folder: Path) -> None:
             f"proof: {proof['status']}; objective {best} {currency}, no hedge at all can do better than {bound}: "
             f"lots cost at most {gap}",
         )
-    for note in (*result["reasons"], *result["notes"]):
+    for note in (*result["reasons"], *grouped(result["notes"])):
         say(console, f"note: {note}")
 
 
@@ -214,4 +232,5 @@ def _limited(exposures: pd.DataFrame) -> pd.DataFrame:
     """Totals of delta, gamma, vega and theta, and every limited exposure that the trades move."""
     limited = exposures["target"] != ""
     moved = exposures["before"] != exposures["after"]
-    return exposures[exposures["exposure"].isin(_TOTALS) | (limited & moved)].drop(columns="target")
+    shown = exposures[exposures["exposure"].isin(_TOTALS) | (limited & moved)].drop(columns="target")
+    return shown.assign(**{side: shown[side].where(np.isfinite(shown[side]), np.nan) for side in ("lower", "upper")})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,8 +19,15 @@ Books = Annotated[list[Path] | None, typer.Option("--book", help="Book file; rep
 AsOf = Annotated[str | None, typer.Option("--as-of", help="Hedge at this instant: 2026-01-20T12:30:00Z, or a date.")]
 Allow = Annotated[list[str] | None, typer.Option("--allow", help="package.module:Class a model file may name; repeat.")]
 
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="KEY=VALUE of the model: Volatility.sharpe=0.5, Neutral[vega].band=5000; repeat."),
+]
 
-def load_models(sources: Iterable[str], allow: list[str] | None) -> dict[str, HedgeModel]:
+
+def load_models(
+    sources: Iterable[str], allow: list[str] | None, changes: Sequence[str] | None = None
+) -> dict[str, HedgeModel]:
     """Models by name, every mistake of every file at once. Raises SpecError."""
     from optihedge.hedge.modelfile import load_model
     from optihedge.trades.checks import Checks
@@ -29,7 +36,7 @@ def load_models(sources: Iterable[str], allow: list[str] | None) -> dict[str, He
     mistakes = []
     for source in sources:
         try:
-            model = load_model(source, allow=tuple(allow or ()))
+            model = load_model(source, allow=tuple(allow or ()), changes=tuple(changes or ()))
             Checks.of(model.checks)
             if model.name in models:
                 raise SpecError(f"two models are called {model.name}; rename one of the files")

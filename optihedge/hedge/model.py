@@ -15,6 +15,7 @@ from optihedge.frames import some
 from optihedge.hedge.answer import Answer, answer
 from optihedge.hedge.assemble import assemble
 from optihedge.hedge.builder import ProgramBuilder
+from optihedge.hedge.frontier import Frontier
 from optihedge.hedge.horizon import Horizon, parse_horizon
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.result import Hedge
@@ -59,8 +60,8 @@ class HedgeModel(HedgeSpec):
         """The optimisation that `hedge` would solve. Raises DataError, SpecError, InfeasibleError for an empty box."""
         return self._state(market, book)[2]
 
-    def frontier(self, market: Market, book: Book, values: Sequence[float]) -> tuple[Hedge, ...]:
-        """One Hedge per value, each started from the one before.
+    def frontier(self, market: Market, book: Book, values: Sequence[float]) -> Frontier:
+        """One Hedge per value, each started from the one before, with a table and a picture (`table`, `plot`).
 
         values   aversions of the one Variance of the objective (1 / base currency), or of its one Volatility sharpes
                  (prices, where it is given by price). Raises SpecError without one of them, or with both
@@ -83,7 +84,7 @@ class HedgeModel(HedgeSpec):
                 priced = replace(model, risk=risk, betas=None)._state(market, book)[2]
             found = model._answer(priced, hedges[-1].answer if hedges else None, None)
             hedges.append(Hedge(model=model, market=market, risk_model=risk, answer=found))
-        return tuple(hedges)
+        return Frontier(hedges, values, _varied_word(varying))
 
     def _state(self, market: Market, book: Book) -> tuple[Market, Risk | ContractRisk | None, Problem]:
         market, notes = self._with_betas(market)
@@ -187,6 +188,10 @@ def _varied(term: Variance | Volatility, value: float) -> Term:
     if isinstance(term, Variance):
         return replace(term, aversion=value, relative=None)
     return replace(term, price=value) if term.price is not None else replace(term, sharpe=value)
+
+
+def _varied_word(term: Variance | Volatility) -> str:
+    return "aversion" if isinstance(term, Variance) else "sharpe" if term.price is None else "price"
 
 
 def _contribute(term: Term, builder: ProgramBuilder) -> None:

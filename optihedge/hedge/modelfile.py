@@ -14,6 +14,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 import optihedge
 from optihedge.errors import DataError, OptihedgeError, SpecError
 from optihedge.frames import nearest, regular, toml_of
+from optihedge.hedge.changes import changed
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.base import Term
 from optihedge.hedge.universe import Universe
@@ -65,13 +66,14 @@ def model_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in models_folder().glob("*.toml")))
 
 
-def load_model(source: str | Path, *, allow: Sequence[str] = ()) -> HedgeModel:
-    """A shipped model by name, or a model file by path. `allow`: the package.module:Class that it may name.
+def load_model(source: str | Path, *, allow: Sequence[str] = (), changes: Sequence[str] = ()) -> HedgeModel:
+    """A shipped model by name, or a model file by path. Raises SpecError that lists every mistake.
 
-    Raises SpecError that lists every mistake.
+    allow     the package.module:Class that it may name
+    changes   of the file, before it is read: `KEY=VALUE`, see `hedge.changes.changed`
     """
     path = _model_path(source)
-    return parse_model(_read(path), name=path.stem, file=path.name, allow=allow)
+    return parse_model(_read(path), name=path.stem, file=path.name, allow=allow, changes=changes)
 
 
 def model_text(source: str | Path) -> str:
@@ -99,10 +101,12 @@ def _read(path: Path) -> str:
         raise SpecError(f"{path}: cannot be read ({error})") from None
 
 
-def parse_model(text: str, *, name: str = "", file: str = "model.toml", allow: Sequence[str] = ()) -> HedgeModel:
-    """The hedging model that a TOML text describes. Raises SpecError that lists every mistake."""
+def parse_model(
+    text: str, *, name: str = "", file: str = "model.toml", allow: Sequence[str] = (), changes: Sequence[str] = ()
+) -> HedgeModel:
+    """The hedging model that a TOML text describes, with `changes`. Raises SpecError that lists every mistake."""
     try:
-        content = _tuples(toml_of(text, file))
+        content = _tuples(changed(toml_of(text, file), changes, file))
     except DataError as error:
         raise SpecError(str(error)) from None
     reader = _Reader(file, tuple(allow), [])

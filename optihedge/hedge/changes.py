@@ -1,0 +1,76 @@
+"""Changes of a model file by key, as a what-if writes them: `Volatility.sharpe=0.5`, `risk.halflife=21`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from optihedge.errors import SpecError
+from optihedge.frames import nearest
+
+_LISTS = ("objective", "constraints")
+
+
+def changed(content: Mapping[str, Any], changes: Iterable[str], file: str = "model") -> dict[str, Any]:
+    """The content of a model file (TOML as read) with each change `key=value` made. Raises SpecError that names it.
+
+    key     a top-level key; TABLE.key of risk, betas, universe, lots or checks; TERM.key of an objective or constraint,
+            by its type, and where there are several of it by one of its texts too: Neutral[vega].band
+    value   as TOML writes it; a bare word is text
+
+    >>> changed({"objective": [{"type": "Volatility", "sharpe": 1.0}]}, ["Volatility.sharpe=0.5"])
+    {'objective': [{'type': 'Volatility', 'sharpe': 0.5}]}
+    """
+    made = _copied(content)
+    for change in changes:
+        key, sign, text = change.partition("=")
+        if not sign or not key.strip():
+            raise SpecError(f"--set {change}: write KEY=VALUE, for instance Volatility.sharpe=0.5")
+        *path, last = key.strip().split(".")
+        _table(made, path, change, file)[last] = value_of(text.strip())
+    return made
+
+
+def value_of(text: str) -> Any:
+    """A value as TOML writes it, or the text itself where it is a bare word."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _table(content: dict[str, Any], path: list[str], change: str, file: str) -> dict[str, Any]:
+    """The table that a path names. A setting's table (checks, lots, universe) is made where there is none."""
+    if not path:
+        return content
+    word, _, of = path[0].partition("[")
+    of = of.rstrip("]")
+    terms = [term for name in _LISTS for term in content.get(name, ()) if term.get("type") == word]
+    if of:
+        terms = [term for term in terms if of in [str(item) for item in term.values()]]
+    found: Any
+    if len(terms) == 1:
+        found = terms[0]
+    elif terms:
+        told = ", ".join(f"{word}[{next((str(v) for k, v in t.items() if k != 'type'), '')}]" for t in terms)
+        raise SpecError(f"--set {change}: {file} has {len(terms)} terms {word}; say which: {told}")
+    elif word in ("checks", "lots", "universe"):
+        found = content.setdefault(word, {})
+    else:
+        found = content.get(word)
+    if not isinstance(found, dict):
+        known = [*(k for k, v in content.items() if isinstance(v, dict)), *(t.get("type", "") for n in _LISTS
+                                                                          for t in content.get(n, ()))]  # fmt: skip
+        raise SpecError(f"--set {change}: {file} has no {path[0]}{nearest(path[0], known)}; it has {', '.join(known)}")
+    for part in path[1:]:
+        found = found.get(part)
+        if not isinstance(found, dict):
+            raise SpecError(f"--set {change}: {path[0]} of {file} has no table {part}")
+    return found

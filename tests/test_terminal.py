@@ -1,0 +1,74 @@
+"""On any width a terminal has, no number or name is broken and nothing that matters is lost."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from optihedge.cli.main import main
+from optihedge.cli.screen import console_of, grouped, print_table
+
+WIDTHS = (60, 80, 120, 200)
+NUMBER = re.compile(r"-?\d[\d,]*\.?\d*")
+FRAME = pd.DataFrame(
+    {
+        "instrument": [f"BTC-27MAR26-{strike}-C" for strike in (90000, 100000)],
+        "side": ["BUY", "SELL"], "quantity": ["12.5", "-1,234,567.8"], "venue": ["deribit", "deribit"],
+        "limit_price": ["0.0515", "1,234.25"], "notional": ["1,234,567", "98,765,432.1"], "cost": ["12.5", "1,888.906"],
+        "reason": ["a limit of the desk that was reached", "risk"], "unit": ["base currency", "base currency"],
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", range(40, 220, 9))
+def test_a_table_breaks_no_word_and_loses_no_cell(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_table(console_of(), "trades", FRAME.columns, FRAME.to_numpy())
+    text = capsys.readouterr().out
+    assert all(len(line) <= width for line in text.splitlines())
+    for cell in FRAME.to_numpy().ravel():
+        assert all(word in text for word in cell.split())
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("verb", ["check", "explain", "compare", "scenario", "models"])
+def test_every_verb_shows_the_same_numbers_at_every_width(verb, width, example_folder, monkeypatch, capsys):
+    call = {"models": ["models"]}.get(verb, [verb, "beta_hedge", "--data", str(example_folder)])
+    monkeypatch.setenv("COLUMNS", "400")
+    assert main(call) in (0, 1)
+    whole = re.sub(r"[ms\d.]+ ms", "", capsys.readouterr().out)
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main(call) in (0, 1)
+    page = capsys.readouterr().out
+    assert max(len(line.rstrip()) for line in page.splitlines()) <= max(width, 60)
+    dropped = "not shown on a page" in page
+    missing = {n for n in NUMBER.findall(whole) if len(n) > 4 and n not in page}
+    assert not missing or dropped, missing
+
+
+def test_a_wide_page_drops_the_columns_it_was_told_and_says_so(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "105")
+    print_table(console_of(), "trades", FRAME.columns, FRAME.to_numpy(), drop=("unit", "notional"))
+    text = capsys.readouterr().out
+    assert "not shown on a page of 105 characters: " in text and "base currency" not in text and "12.5" in text
+
+
+def test_notes_that_say_the_same_are_one():
+    notes = [f"BTC-{k}-C limited to {k} contracts (1 x displayed size)" for k in range(28)]
+    told = grouped([*notes, "no history of ETH", "X limited to 3 contracts (10% of daily volume)"])
+    assert told == [
+        "28 contracts limited by 1 x displayed size, BTC-0-C first",
+        "no history of ETH",
+        "X limited to 3 contracts (10% of daily volume)",
+    ]
+
+
+def test_a_verdict_has_its_colour_and_its_word(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    print_table(console_of(), "t", ("book", "status"), [("a", "held"), ("b", "done")])
+    coloured = capsys.readouterr().out
+    assert "\x1b[1;31mheld" in coloured and "\x1b[32mdone" in coloured
+    monkeypatch.setenv("NO_COLOR", "1")
+    print_table(console_of(), "t", ("book", "status"), [("a", "held")])
+    assert "\x1b[1;31m" not in capsys.readouterr().out
