@@ -2,7 +2,6 @@
 
 import json
 import tomllib
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -164,11 +163,3 @@ def test_a_run_in_json_is_its_summary_and_a_quiet_one_prints_nothing(example_fol
     assert main([*call, "--quiet"]) == 0
     printed = capsys.readouterr()
     assert printed.out == printed.err == ""
-
-
-def test_the_pages_name_every_verb() -> None:
-    from optihedge.cli.main import app
-
-    text = "\n".join(path.read_text() for path in (Path(__file__).parents[1] / "docs").rglob("*.md"))
-    names = [c.name or c.callback.__name__ for c in app.registered_commands if c.callback]
-    assert [name for name in names if f"optihedge {name}" not in text] == []
