@@ -1,8 +1,10 @@
 """The ledger: the same key twice is once, A B A ends in A, nothing is lost, nothing leaves twice or unapproved."""
 
+import uuid
 from dataclasses import replace
 
 import pandas as pd
+import postgres
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -24,9 +26,20 @@ DONE = Made("done", "first", "always", after="{}", unsent='{"x":1}', trades=TRAD
             files={"proposed.csv": TRADES}, applied=())  # fmt: skip
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    return open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+@pytest.fixture(scope="module")
+def server():
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def ledger(request, tmp_path):
+    if request.param == "sqlite":
+        yield open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+        return
+    found = open_ledger(postgres.fresh(request.getfixturevalue("server"), uuid.uuid4().hex))
+    yield found
+    found.engine.dispose()
 
 
 def asked(word: str, as_of: str = FIRST, **fields) -> Asked:
@@ -67,7 +80,7 @@ def test_migrations_lead_to_the_tables_of_the_schema(ledger):
     with ledger.write() as connection:
         connection.execute(sa.text("update alembic_version set version_num = 'of tomorrow'"))
     with pytest.raises(StorageError, match="later version"):
-        open_ledger(str(ledger.engine.url))
+        open_ledger(ledger.engine.url.render_as_string(hide_password=False))
 
 
 @pytest.mark.parametrize("table", sorted(FOREVER))
@@ -225,7 +238,8 @@ def test_a_text_that_was_altered_is_named(ledger):
     with ledger.write() as connection:
         name = put_text(connection, "as it was")
         assert put_text(connection, "as it was") == name
-        connection.execute(sa.text("drop trigger texts_UPDATE"))
+        sqlite = connection.dialect.name == "sqlite"
+        connection.execute(sa.text(f"drop trigger {'texts_UPDATE' if sqlite else 'texts_forever on texts'}"))
         connection.execute(TEXTS.update().values(body=b"x\x9c\x03\x00\x00\x00\x00\x01"))
     with pytest.raises(StorageError, match="altered"), ledger.read() as connection:
         get_text(connection, name)

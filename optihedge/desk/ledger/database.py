@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 from optihedge.content import text_hash
+from optihedge.lock import Locked
 
+_DRIVER, _MIGRATION = 7_204_601, 7_204_602  # numbers of PostgreSQL's advisory locks
 _PATIENCE = 10.0  # seconds that a transaction waits for another one
 
 
@@ -49,6 +51,20 @@ class Ledger:
         """Raises StorageError where the database fails."""
         with self._told(), self.engine.connect().execution_options(reads=True) as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """One driver at a time on PostgreSQL, from any machine; of a SQLite file the lock of its desk's folder sees to it.
+
+        Raises Locked where another one goes on.
+        """
+        if self.engine.dialect.name != "postgresql":
+            yield
+            return
+        with self._told(), self.engine.connect() as connection:
+            if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(_DRIVER))).scalar():
+                raise Locked(f"another run writes to {self.where}; wait for its end")
+            yield
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -88,7 +104,7 @@ def _engine(url: str) -> Engine:
         raise SpecError("ledger: url holds a password; take it out and set PGUSER and PGPASSWORD in the environment")
     if kind == "postgresql":
         try:
-            return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+            return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
         except ModuleNotFoundError:
             raise require_extra("psycopg", "postgres") from None
     if parsed.database:
@@ -120,6 +136,8 @@ def _migrate(connection: Connection) -> None:
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION)))
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     head = ScriptDirectory.from_config(config).get_current_head()
