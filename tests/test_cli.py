@@ -283,7 +283,7 @@ def test_an_interrupt_leaves_whole_results_and_says_so(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("optihedge.batch.pool.hedge_one", interrupted)
+    monkeypatch.setattr("optihedge.batch.job.hedge_one", interrupted)
     arguments = ["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path)]
     code, text = run(arguments, capsys)
     assert code == 130 and "run again" in text

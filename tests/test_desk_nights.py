@@ -255,3 +255,25 @@ def test_a_desk_file_with_mistakes_is_exit_code_3(tmp_path, capsys):
     assert "models is missing" in capsys.readouterr().err
     with pytest.raises(SpecError):
         read_desk(tmp_path / "desk.toml")
+
+
+@pytest.mark.slow
+def test_workers_leave_the_same_bytes_and_one_that_dies_or_is_late_is_named(tmp_path, monkeypatch):
+    more = DESK + "".join(
+        f'[books.b{i}]\nmodel = "neutral"\npositions = "one.csv"\nholds = "opening"\n' for i in range(3)
+    )
+    found = []
+    for workers in (1, 2):
+        desk, markets, _ = coin_desk(tmp_path / str(workers), 2, more)
+        for before, market in ((None, markets[0]), (markets[0], markets[1])):
+            night = one_night(replace(desk, workers=workers), market, AtQuote(), before)
+        found.append([(last_run(desk, book)["id"], last_run(desk, book)["sha256"]) for book in desk.books])
+        assert night.code == 0 and verify(desk).empty
+    assert found[0] == found[1]
+    (tmp_path / "late").mkdir()
+    desk, markets, _ = coin_desk(tmp_path / "late", 1)
+    monkeypatch.setattr("optihedge.batch.pool._GRACE", (0.0, 0.0))
+    night = run_night(replace(desk, deadline=1e-6), as_of=markets[0].as_of)
+    assert night.results[0].status == "failed" and "deadline" in night.results[0].why and night.code == 1
+    monkeypatch.undo()
+    assert run_night(desk, as_of=markets[0].as_of).results[0].status == "first"

@@ -79,7 +79,7 @@ def desk(example_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("optihedge.batch.pool.hedge_one", once)
+        patch.setattr("optihedge.batch.job.hedge_one", once)
         desk = Desk(folder, {}, 0.0)
         for data, sent in itertools.product((0, 1), ("vega", "gamma")):
             out = folder / f"calm{data}{sent}"

@@ -32,6 +32,14 @@ class Job:
     sent: bool
     deadline: float | None = None
 
+    def run(self, market: Market) -> Result:
+        """Hedge it; every failure becomes an outcome."""
+        return hedge_one(market, self)
+
+    def failed(self, why: str) -> Result:
+        """What it comes to where its process died or was ended."""
+        return Result(Outcome(self.book, self.model_name, "failed", why))
+
     @property
     def list_name(self) -> str:
         """The file its trades go to."""

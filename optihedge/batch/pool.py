@@ -1,4 +1,4 @@
-"""Jobs in processes of their own: each gets the market that was read, one job at a time, and writes nothing.
+"""Jobs in processes of their own: each gets what they share, such as a market, one job at a time, and writes nothing.
 
 The driver alone writes. So a worker may be ended at any moment: at a deadline, with the run, or by the system.
 """
@@ -18,16 +18,14 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from optihedge.batch.job import Job, Outcome, Result, hedge_one
 from optihedge.batch.stop import Stop
-from optihedge.market.snapshot import Market
 
 _START = 300.0  # seconds that a worker may take to begin
-_BEGUN = None  # what a worker says once it has the market
+_BEGUN = None  # what a worker says once it has what is shared
 _GRACE = 1.25, 5.0  # times its deadline, plus seconds: more than a job takes that keeps it by itself
 
 
@@ -36,8 +34,22 @@ def most_workers() -> int:
     return max(8, 4 * (os.cpu_count() or 1))
 
 
-def results(market: Market, jobs: Sequence[Job], workers: int, stop: Stop) -> Generator[tuple[int, Result]]:
-    """Number and result of every job, as they end; jobs run cold and share nothing but the market.
+class Work(Protocol):
+    """Something to compute from what is shared. deadline: seconds after which its process is ended; None: none.
+
+    `failed` is what it comes to where its process died twice, or was ended.
+    """
+
+    @property
+    def deadline(self) -> float | None: ...
+
+    def run(self, shared: Any, /) -> Any: ...
+
+    def failed(self, why: str) -> Any: ...
+
+
+def results(shared: Any, jobs: Sequence[Work], workers: int, stop: Stop) -> Generator[tuple[int, Any]]:
+    """Number and result of every job, as they end; jobs run cold and share nothing but what is `shared`.
 
     Jobs with a deadline run in workers, which are ended where it passes. A job whose worker dies is tried once more,
     alone, then named. Raises Stopped, all workers ended.
@@ -45,11 +57,11 @@ def results(market: Market, jobs: Sequence[Job], workers: int, stop: Stop) -> Ge
     if min(workers, len(jobs)) <= 1 and all(job.deadline is None for job in jobs):
         for number, job in enumerate(jobs):
             with stop.interruptible():
-                result = _limited(market, job)
+                result = _limited(shared, job)
             yield number, result
         return
     with tempfile.TemporaryDirectory(prefix="optihedge-") as scratch:
-        package = _packed(market, jobs, Path(scratch))
+        package = _packed(shared, jobs, Path(scratch))
         died = []
         for number, result_or_none in _in_team(package, jobs, range(len(jobs)), workers, stop):
             if result_or_none is None:
@@ -58,7 +70,7 @@ def results(market: Market, jobs: Sequence[Job], workers: int, stop: Stop) -> Ge
                 yield number, result_or_none
         for number in sorted(died):  # alone, so that it takes no other with it
             for _, last in _in_team(package, jobs, [number], 1, stop):
-                yield number, last or _failed(jobs[number], "its worker process died twice (out of memory?)")
+                yield number, last or jobs[number].failed("its worker process died twice (out of memory?)")
 
 
 # ---- the driver's side ---------------------------------------------------------------------------------------------
@@ -92,8 +104,8 @@ class _Worker:
 
 
 def _in_team(
-    package: Path, jobs: Sequence[Job], numbers: Iterable[int], workers: int, stop: Stop
-) -> Generator[tuple[int, Result | None]]:
+    package: Path, jobs: Sequence[Work], numbers: Iterable[int], workers: int, stop: Stop
+) -> Generator[tuple[int, Any]]:
     """Number and result of each job, None where its worker died."""
     waiting = deque(numbers)
     team: list[_Worker] = []
@@ -140,7 +152,7 @@ def _ready(team: Sequence[_Worker]) -> list[_Worker]:
     return [worker for worker in team if worker.connection in ready or worker.until <= time.monotonic()]
 
 
-def _heard(worker: _Worker, jobs: Sequence[Job]) -> Result | None:
+def _heard(worker: _Worker, jobs: Sequence[Work]) -> Any:
     """What a worker has said, its job's result or _BEGUN; None where it died. One that is dead or overdue is ended."""
     try:
         if worker.connection.poll():
@@ -151,23 +163,19 @@ def _heard(worker: _Worker, jobs: Sequence[Job]) -> Result | None:
     worker.end()
     deadline = jobs[worker.job].deadline
     late = "its worker did not begin" if deadline is None else f"still at work after its deadline of {deadline:g} s"
-    return _failed(jobs[worker.job], f"{late}; its process was ended")
+    return jobs[worker.job].failed(f"{late}; its process was ended")
 
 
-def _end_of(job: Job) -> float:
+def _end_of(job: Work) -> float:
     return np.inf if job.deadline is None else time.monotonic() + _GRACE[0] * job.deadline + _GRACE[1]
 
 
-def _failed(job: Job, why: str) -> Result:
-    return Result(Outcome(job.book, job.model_name, "failed", why))
-
-
-def _packed(market: Market, jobs: Sequence[Job], folder: Path) -> Path:
-    """The market and the jobs as one file that only this user can read, for every worker the same."""
+def _packed(shared: Any, jobs: Sequence[Work], folder: Path) -> Path:
+    """What is shared and the jobs as one file that only this user can read, for every worker the same."""
     import joblib
 
     path = folder / "jobs"
-    joblib.dump((market, joblib.wrap_non_picklable_objects(tuple(jobs), keep_wrapper=False)), path)
+    joblib.dump((shared, joblib.wrap_non_picklable_objects(tuple(jobs), keep_wrapper=False)), path)
     return path
 
 
@@ -175,20 +183,20 @@ def _packed(market: Market, jobs: Sequence[Job], folder: Path) -> Path:
 
 
 def _work(connection: Connection, package: str, driver: int) -> None:
-    """Hedge one job after the other, until the driver says no more or is no more."""
+    """Compute one job after the other, until the driver says no more or is no more."""
     import joblib
 
     if sys.platform != "win32":
         os.setsid()  # a group of its own: what a terminal says goes to the driver, which ends the group
     threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
-    market, jobs = joblib.load(package)
+    shared, jobs = joblib.load(package)
     connection.send(_BEGUN)
     while True:
         try:
             number = connection.recv()
         except (EOFError, OSError):
             return
-        connection.send(_limited(market, jobs[number]))
+        connection.send(_limited(shared, jobs[number]))
 
 
 def _end_with(driver: int) -> None:
@@ -197,8 +205,8 @@ def _end_with(driver: int) -> None:
     os._exit(1)
 
 
-def _limited(market: Market, job: Job) -> Result:
+def _limited(shared: Any, job: Work) -> Any:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1):
-        return hedge_one(market, job)
+        return job.run(shared)

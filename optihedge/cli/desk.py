@@ -174,6 +174,7 @@ def _read(path: Path):  # type: ignore[no-untyped-def]
 def run_desk(desk: Path, as_of: str | None, who: str | None, allow: list[str] | None, json_log: bool) -> int:
     """Run a desk's night and print what became of each book; the exit code."""
     from optihedge.batch.refusals import refuse_future, refuse_stale
+    from optihedge.batch.stop import Stop
     from optihedge.desk.deskfile import read_desk
     from optihedge.desk.journal import Journal
     from optihedge.desk.metrics import write_metrics
@@ -188,7 +189,8 @@ def run_desk(desk: Path, as_of: str | None, who: str | None, allow: list[str] | 
         if as_of is None:
             refuse_stale(market, now, {})  # type: ignore[arg-type]
 
-    night = run_night(found, as_of=as_of, who=who_is(who), tell=journal.tell, check=check)
+    with Stop() as stop:
+        night = run_night(found, as_of=as_of, who=who_is(who), tell=journal.tell, check=check, stop=stop)
     if found.metrics is not None:
         write_metrics(found.metrics, night)
     if not json_log:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,8 @@ import scipy
 import optihedge
 from optihedge.accounts.state import State
 from optihedge.batch.output import MANIFEST, is_whole, result_folder, write_whole
+from optihedge.batch.pool import results as pooled
+from optihedge.batch.stop import Stop
 from optihedge.content import canonical_text, text_hash
 from optihedge.desk.deskfile import Desk, DeskBook
 from optihedge.desk.halt import refuse_halted
@@ -31,7 +34,7 @@ from optihedge.lock import locked
 from optihedge.market.book import read_book
 from optihedge.market.events import events_of
 from optihedge.market.snapshot import Market
-from optihedge.market.store.store import Store, open_store
+from optihedge.market.store.store import open_store
 
 GOOD = ("first", "solved", "empty", "idle")
 
@@ -77,39 +80,106 @@ class Night:
 def run_night(
     desk: Desk, *, as_of: pd.Timestamp | str | None = None, who: str = "", books: tuple[str, ...] = (),
     tell: Callable[..., None] = lambda what, **fields: None, check: Callable[[Market], None] = lambda market: None,
+    stop: Stop | None = None,
 ) -> Night:  # fmt: skip
     """Bring every book of a desk to the market of an instant and make the lists that its policies ask for.
 
     as_of   the store's latest market at or before it, default the latest of all (the desk's folder is recorded first)
     who     submits the runs;  books  only these;  tell  hears of each event;  check  may refuse the market
+    stop    signals that end it between two books
 
     A night that was done before is not done again: the same inputs are the same run. Raises Halted where the halt file
     is there, Locked where another run goes on, DataError for no market, StorageError (OSError) for the database.
     """
     refuse_halted(desk.halt)
     desk.out.mkdir(parents=True, exist_ok=True)
-    with locked(desk.out) as lock:
-        ledger = open_ledger(desk.ledger)
+    stop = stop or Stop()
+    with locked(desk.out) as lock, open_ledger(desk.ledger).alone() as ledger:
         recovered = recover(desk, ledger)
         for text in recovered:
             tell("recovered", text=text)
         _mend_pictures(desk, ledger)
-        store = open_store(desk.store, create=desk.folder is not None)
-        if desk.folder is not None and as_of is None:
-            record_folder(store, desk.folder)
-        market = store.open(pd.Timestamp.max.tz_localize("UTC") if as_of is None else as_of)
-        if market.base_currency != desk.base_currency:
-            raise SpecError(f"the market is in {market.base_currency}, {desk.path.name} in {desk.base_currency}")
-        check(market)
-        bench = Bench(store.open, market)
-        results = []
-        for book, model, role in _jobs(desk, books):
-            refuse_halted(desk.halt)
-            lock.still_held()
-            one = _one(desk, ledger, store, bench, market.hash, book, model, role, who)
-            tell("night", run=one.run, book=one.book, model=one.model, status=one.status, why=one.why)
-            results.append(one)
+        with stop.interruptible():
+            store = open_store(desk.store, create=desk.folder is not None)
+            if desk.folder is not None and as_of is None:
+                record_folder(store, desk.folder)
+            market = store.open(pd.Timestamp.max.tz_localize("UTC") if as_of is None else as_of)
+            if market.base_currency != desk.base_currency:
+                raise SpecError(f"the market is in {market.base_currency}, {desk.path.name} in {desk.base_currency}")
+            check(market)
+        night = _Night(desk, ledger, store.events(None, market.as_of), Bench(store.open, market), market, who, tell)
+        begun = [night.begun(book, model, role) for book, model, role in _jobs(desk, books)]
+        jobs = [one for one in begun if isinstance(one, _Begun)]
+        results = [one for one in begun if isinstance(one, Result)]
+        for one in results:
+            night.told(one)
+        with contextlib.closing(pooled(night.bench, jobs, desk.workers, stop)) as found:
+            for number, made in found:
+                lock.still_held()
+                results.append(night.ended(jobs[number], made))
+        order = {(book.name, model): place for place, (book, model, _) in enumerate(_jobs(desk, books))}
+        results.sort(key=lambda one: order[one.book, one.model])
         return Night(market.as_of, market.hash, tuple(results), recovered)
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A run that is claimed and has to be computed; what a worker gets."""
+
+    task: Task
+    asked: Asked
+    run_id: str
+    deadline: float | None
+
+    def run(self, bench: Bench) -> Made:
+        return compute(self.task, bench)
+
+    def failed(self, why: str) -> Made:
+        return Made("failed", "failed", why)
+
+
+@dataclass(frozen=True, eq=False)
+class _Night:
+    """What the driver of a night holds."""
+
+    desk: Desk
+    ledger: Ledger
+    events: pd.DataFrame
+    bench: Bench
+    market: Market
+    who: str
+    tell: Callable[..., None]
+
+    def begun(self, book: DeskBook, model: str, role: str) -> _Begun | Result:
+        """A run prepared and claimed; its result where it is known already, or cannot be begun."""
+        refuse_halted(self.desk.halt)
+        try:
+            with self.ledger.read() as connection:
+                task, asked = prepare(connection, self.desk, self.events, self.market, book, model, role, self.who)
+            with self.ledger.write() as connection:
+                for text in task.texts.values():
+                    put_text(connection, text)
+                run, fresh = claim(connection, asked)
+        except OptihedgeError as error:
+            return Result(book.name, model, role, "", "failed", f"{error.code}: {error}", 0, False)
+        if fresh:
+            return _Begun(task, asked, run, self.desk.deadline)
+        made = known(self.ledger, run)
+        picture(self.desk, asked, run, made)
+        return Result(book.name, model, role, run, made.outcome, made.why, len(made.orders), False)
+
+    def ended(self, begun: _Begun, made: Made) -> Result:
+        """A run finished: in the ledger, then in its folder."""
+        run, asked = begun.run_id, begun.asked
+        with self.ledger.write() as connection:
+            finish(connection, run, asked, made)
+        picture(self.desk, asked, run, made)
+        result = Result(asked.book, asked.model, asked.role, run, made.outcome, made.why, len(made.orders), True)
+        self.told(result)
+        return result
+
+    def told(self, one: Result) -> None:
+        self.tell("night", run=one.run, book=one.book, model=one.model, status=one.status, why=one.why)
 
 
 def _jobs(desk: Desk, books: tuple[str, ...]) -> Iterator[tuple[DeskBook, str, str]]:
@@ -123,36 +193,11 @@ def _jobs(desk: Desk, books: tuple[str, ...]) -> Iterator[tuple[DeskBook, str, s
             yield book, book.model, SEND
 
 
-def _one(
-    desk: Desk, ledger: Ledger, store: Store, bench: Bench, snapshot: str, book: DeskBook, model: str, role: str,
-    who: str,
-) -> Result:  # fmt: skip
-    """Prepare, claim, compute, finish, picture."""
-    try:
-        with ledger.read() as connection:
-            task, asked = prepare(connection, desk, store, bench, snapshot, book, model, role, who)
-        with ledger.write() as connection:
-            for text in task.texts.values():
-                put_text(connection, text)
-            run, fresh = claim(connection, asked)
-    except OptihedgeError as error:
-        return Result(book.name, model, role, "", "failed", f"{error.code}: {error}", 0, False)
-    if not fresh:
-        made = known(ledger, run)
-    else:
-        made = compute(task, bench)
-        with ledger.write() as connection:
-            finish(connection, run, asked, made)
-    picture(desk, asked, run, made)
-    return Result(book.name, model, role, run, made.outcome, made.why, len(made.orders), fresh)
-
-
 def prepare(
-    connection: Any, desk: Desk, store: Store, bench: Bench, snapshot: str, book: DeskBook, model: str, role: str,
-    who: str,
+    connection: Any, desk: Desk, events: pd.DataFrame, market: Market, book: DeskBook, model: str, role: str, who: str
 ) -> tuple[Task, Asked]:  # fmt: skip
-    """All that decides a book's run at a snapshot, from the ledger, the store and the book's file. Raises DataError."""
-    market = bench.market(snapshot)
+    """All that decides a book's run at a market, from the ledger, the book's file and all events. Raises DataError."""
+    snapshot = market.hash
     instant = json.loads(canonical_text(market.as_of))
     chain = [run for run in standing(connection, book.name, before=instant) if run["after"] is not None]
     parent = chain[-1] if chain else None
@@ -163,10 +208,8 @@ def prepare(
     if state is not None and parent is not None:
         texts[state] = get_text(connection, state)
         now = State.from_text(texts[state])
-        table = store.events(None, market.as_of)
-        since = table[["time", "known_at"]].max(axis=1)
-        events = events_of(table[(since > now.as_of) & (since <= market.as_of)])
-        told = canonical_text(events)
+        since = events[["time", "known_at"]].max(axis=1)
+        told = canonical_text(events_of(events[(since > now.as_of) & (since <= market.as_of)]))
         texts[text_hash(told)] = told
         happened = {
             "fills": due_fills(connection, book.name, instant), "reports": due_reports(connection, now, instant),

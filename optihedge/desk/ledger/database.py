@@ -53,18 +53,18 @@ class Ledger:
             yield connection
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """One driver at a time on PostgreSQL, from any machine; of a SQLite file the lock of its desk's folder sees to it.
+    def alone(self) -> Iterator[Ledger]:
+        """One driver at a time on PostgreSQL, from any machine; on SQLite the lock of the desk's folder sees to it.
 
         Raises Locked where another one goes on.
         """
         if self.engine.dialect.name != "postgresql":
-            yield
+            yield self
             return
-        with self._told(), self.engine.connect() as connection:
+        with self._told(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(_DRIVER))).scalar():
                 raise Locked(f"another run writes to {self.where}; wait for its end")
-            yield
+            yield self
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
