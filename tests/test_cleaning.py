@@ -352,3 +352,14 @@ def test_a_jump_of_a_rate_from_zero_is_a_jump() -> None:
     frame.loc[DAYS[150:], "RATE"] += 0.5
     found = find_problems(frame, KINDS)
     assert ((found["driver"] == "RATE") & (found["date"] == DAYS[150]) & (found["problem"] == "jump")).any()
+
+
+def test_splits_and_payouts_are_of_shares_alone():
+    """A tenth paid out of S1, too small for a break, and S2 halved: named in shares, a plain jump in a coin."""
+    calm = history().assign(**{f"S{i}": 100 * (history()[f"S{i}"] / 100) ** 0.3 for i in range(10)})
+    frame = scale("S2", 0.5, 200)(scale("S1", 0.9, 150)(calm))
+    shares = find_problems(frame, KINDS, types=dict.fromkeys(frame.columns, "equity"))
+    named = {(row.driver, row.date): row.problem for row in shares.itertuples()}
+    assert named == {("S1", DAYS[150]): "missing payout", ("S2", DAYS[200]): "unadjusted split"}
+    coins = find_problems(frame, KINDS, types=dict.fromkeys(frame.columns, "perpetual"))
+    assert [(row.driver, row.problem) for row in coins.itertuples()] == [("S2", "jump")]

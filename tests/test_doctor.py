@@ -171,6 +171,13 @@ def future_row(made, settings):
     made["history"] = pd.concat([made["history"], last], ignore_index=True)
 
 
+def halved(made, settings):
+    """A split of S4 of two weeks ago that its history does not show."""
+    made["history"].loc[made["history"].index[-10:], "S4"] = [
+        str(float(v) / 2) for v in made["history"]["S4"].iloc[-10:]
+    ]
+
+
 def cut_history(made, settings):
     made["history"] = made["history"].iloc[:-9]
 
@@ -246,6 +253,30 @@ def test_a_planted_fault_is_named_with_file_row_and_remedy(tmp_path, yesterday, 
     mine = found[(found["file"] == file) & (found["row"] == row)]
     said = (mine["problem"] + "; " + mine["remedy"]).str.contains(remedy)
     assert said.any(), f"\n{found.to_string()}"
+
+
+def test_a_split_that_the_history_lacks_is_named_until_somebody_tells_it(tmp_path):
+    found = doctor(written(tmp_path / "1", 1, halved)).findings
+    (mine,) = found[found["subject"] == "S4"].to_dict("records")
+    assert mine["row"] == LENGTH + 1 - 10 + 2 and "split 2:1" in mine["problem"]
+
+    def told(made, settings):
+        halved(made, settings)
+        day = made["history"]["time"].iloc[-10]
+        rows = [("split", day, "split", "S4", "2", "", "")]
+        made["events"] = pd.concat([made["events"], pd.DataFrame(rows, columns=HAPPENED)], ignore_index=True)
+
+    assert doctor(written(tmp_path / "2", 1, told)).healthy
+
+
+def test_a_coin_or_an_index_that_halves_never_splits(tmp_path):
+    def crash(made, settings):
+        for name in ("COIN", "IDX"):
+            made["history"].loc[made["history"].index[-10:], name] = [
+                str(float(v) / 2) for v in made["history"][name].iloc[-10:]
+            ]
+
+    assert not doctor(written(tmp_path / "1", 1, crash)).findings["problem"].str.contains("split|payout").any()
 
 
 def test_many_faults_at_once_are_all_named(tmp_path, yesterday):

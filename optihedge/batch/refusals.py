@@ -48,6 +48,5 @@ def suspects(market: Market) -> pd.DataFrame:
     """
     if market.history.empty:
         return pd.DataFrame(columns=["driver", "date", "until", "problem", "detail"])
-    kinds = market.drivers["kind"].to_dict()
-    found = find_problems(market.history, kinds, thresholds=Thresholds(look_alike=np.inf))
+    found = find_problems(market, thresholds=Thresholds(look_alike=np.inf))
     return found[found["problem"].isin((*BREAKS, "spike"))].reset_index(drop=True)

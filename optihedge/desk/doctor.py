@@ -10,6 +10,7 @@ import pandas as pd
 
 from optihedge.content import canonical_text
 from optihedge.desk.checkup.findings import Findings, times
+from optihedge.desk.checkup.history import check_history
 from optihedge.desk.checkup.today import Night, check_tonight, read_night
 from optihedge.desk.checkup.yesterday import acted_on, check_against, check_books
 from optihedge.errors import OptihedgeError
@@ -81,6 +82,7 @@ def doctor(
     _clock(night, now, found)
     kept = _store(store, found)
     earlier = _before(before, kept, night, found)
+    check_history(earlier, night, found)
     if earlier is not None:
         check_against(earlier, night, found)
     if before is not None:

@@ -63,6 +63,16 @@ def missing_actions(
     return frame
 
 
+def types_of_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> dict[str, str]:
+    """By driver the type of what it is the price of: the instrument of its name, else its underlying's."""
+    listed = instruments[~instruments["type"].astype(str).str.endswith("option")]
+    own = listed["type"].rename(None)
+    first = listed[~listed["underlying"].duplicated()].set_index("underlying")["type"]
+    on = drivers["underlying"]
+    found = drivers.index.to_series().map(own).fillna(on.map(own)).fillna(on.map(first))
+    return {str(driver): str(kind) for driver, kind in found.dropna().items()}
+
+
 def own_moves(levels: pd.DataFrame) -> tuple[Array, Array]:
     """Log returns less the row's median (of five or more), and their robust deviations, each T x N.
 

@@ -10,11 +10,12 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.market.drivers import RETURNS
+from optihedge.market.missing_actions import CAN_SPLIT, missing_actions, types_of_drivers
 from optihedge.market.snapshot import Market
+from optihedge.risk.look_alikes import look_alikes
 
 ALL = "(all)"  # the driver of a problem that concerns whole rows
-BREAKS = ("wrong units", "unadjusted split", "jump")  # the level stays where it broke to
-_ENOUGH = 20  # moves that two drivers must share to be look-alikes
+BREAKS = ("wrong units", "unadjusted split", "missing payout", "jump")  # the level stays where it broke to
 _SPLITS = np.log([1.5, 4 / 3, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50])
 
 
@@ -45,21 +46,26 @@ def find_problems(
     *,
     reference: pd.Series | None = None,
     thresholds: Thresholds | None = None,
+    types: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Every problem of a history of levels (T x D): driver, date and until (first and last row), problem, detail.
 
-    levels     or a market, whose history and kinds are taken
+    levels     or a market, whose history, kinds and types are taken
     kinds      driver -> kind, "price" where left out: prices and fx rates move by returns, the others by changes
+    types      driver -> type of its instrument: splits and payouts are looked for in shares alone, and in all of them
+               by their own deviations (`missing_actions`); where it is not given any price may have split
     reference  today's price by driver, to compare the last level with
 
     Problems: unsorted dates, duplicated date, missing rows, not a number, sign, zero, gap, late listing, delisting,
-    stale, wrong units (the shorter side of a level that does not come back), unadjusted split, spike, jump, look-alike.
+    stale, wrong units (the shorter side of a level that does not come back), unadjusted split, missing payout, spike,
+    jump, look-alike.
     Raises DataError for a history without rows, a driver that appears twice, a row without a date.
     """
     limits = thresholds or Thresholds()
     if isinstance(levels, Market):
         kinds = levels.drivers["kind"].to_dict() if kinds is None else kinds
-        return find_problems(levels.history, kinds, reference=reference, thresholds=thresholds)
+        types = types_of_drivers(levels.instruments, levels.drivers) if types is None else types
+        return find_problems(levels.history, kinds, reference=reference, thresholds=thresholds, types=types)
     if not isinstance(levels, pd.DataFrame):
         raise DataError(f"history is a {type(levels).__name__}; give a frame of levels, a column per driver")
     found, values = _rows(levels, limits)
@@ -69,9 +75,10 @@ def find_problems(
     trusted = values.where(np.isfinite(values) & ~((values <= 0) & priced))
     found += _spans(trusted, limits)
     moves = _moves(trusted, priced)
-    found += _breaks(trusted, *_own_moves(moves, priced), priced, limits)
+    breaks = _breaks(trusted, *_own_moves(moves, priced), priced, limits)
+    found += breaks if types is None else _acted(breaks, trusted.loc[:, priced], types)
     if limits.look_alike < 1:
-        found += _look_alikes(moves.where(trusted.shift(1).notna()), limits)  # none over a gap
+        found += look_alikes(moves.where(trusted.shift(1).notna()), limits.look_alike)  # none over a gap
     if reference is not None:
         found += _against(trusted, reference, limits)
     frame = pd.DataFrame(found, columns=["driver", "date", "until", "problem", "detail"])
@@ -230,37 +237,27 @@ def _breaks(
     return found
 
 
-def _look_alikes(moves: pd.DataFrame, limits: Thresholds) -> list[tuple]:
-    """Pairs of drivers whose moves are the same but for scale, sign or a row's delay, where both are observed.
-
-    Masked products in single precision find the pairs that come near; their own rows decide.
+def _acted(breaks: list[tuple], levels: pd.DataFrame, types: Mapping[str, str]) -> list[tuple]:
+    """Breaks where the types of the instruments are known: what never splits jumps, and a share's move that no news
+    explains is a missing split or payout.
     """
-    moves = moves.loc[:, (moves.fillna(0.0) != 0).sum() >= _ENOUGH]
-    spread = moves.std().to_numpy()
-    values = moves.to_numpy()
-    seen = np.abs(values) <= 12 * spread  # a shared bad row is no likeness
-    scaled = np.where(seen, values / np.where(spread > 0, spread, 1.0), 0.0).astype(np.float32)
-    mask, square = seen.astype(np.float32), scaled**2
-    found = []
-    for lag in (0, 1):
-        before = len(values) - lag
-        for begin in range(0, values.shape[1], 1000):
-            part = np.s_[lag:, begin : begin + 1000]
-            product = scaled[:before].T @ scaled[part]
-            norms = (square[:before].T @ mask[part]) * (mask[:before].T @ square[part])
-            for i, k in np.argwhere(product**2 > (limits.look_alike - 1e-4) ** 2 * norms):
-                j = begin + k
-                if i == j or (not lag and i > j):
-                    continue
-                both = seen[:before, i] & seen[lag:, j]
-                first, second = values[:before, i][both] / spread[i], values[lag:, j][both] / spread[j]
-                correlation = first @ second / np.sqrt((first @ first) * (second @ second))
-                if np.count_nonzero(first * second) >= _ENOUGH and abs(correlation) > limits.look_alike:
-                    late = ", a row late" if lag else ""
-                    mirror = "the mirror image of" if correlation < 0 else "the same moves as"
-                    detail = f"{mirror} {moves.columns[i]}{late}, correlation {correlation:.6f}"
-                    found.append((moves.columns[j], moves.index[0], moves.index[-1], "look-alike", detail))
-    return found
+    shares = levels.loc[:, [types.get(d) in CAN_SPLIT for d in levels.columns]]
+    missing = missing_actions(shares) if shares.shape[1] else pd.DataFrame()
+    told = {}
+    for row in missing.itertuples():
+        problem = "missing payout" if "payout" in row.guess else "unadjusted split"
+        detail = f"{row.guess}, {abs(row.deviations):.0f} own deviations"
+        told[row.instrument, row.time] = (row.instrument, row.time, row.time, problem, detail)
+    kept = []
+    for one in breaks:
+        driver, date, until, problem, detail = one
+        if problem == "unadjusted split" and types.get(driver, "equity") not in CAN_SPLIT:
+            one = (driver, date, until, "jump", detail)
+        if problem in ("unadjusted split", "jump") and (driver, date) in told:
+            continue
+        told.pop((driver, date), None)
+        kept.append(one)
+    return kept + list(told.values())
 
 
 def _against(values: pd.DataFrame, reference: pd.Series, limits: Thresholds) -> list[tuple]:

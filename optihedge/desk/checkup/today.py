@@ -19,10 +19,8 @@ from optihedge.market.quotes import check_depth, check_quotes
 from optihedge.market.settings import read_settings
 
 _OLD = pd.Timedelta("1D")  # behind the newest quote
-_LATE_HISTORY = 5.0  # usual spacings that a history may end before as_of
 _WIDE = 0.5  # of the mid: no spread of a stock, future or coin
 _RATE = 0.02  # of the notional in one interval: no funding rate
-_DAY = 86_399 * 10**9  # nanoseconds of a bare date
 _INTO_BOOK = 25.0  # days' volume that a position may be
 
 
@@ -125,9 +123,8 @@ def _book(path: Path, names: pd.Index, found: Findings) -> pd.DataFrame:
 
 
 def check_tonight(night: Night, found: Findings) -> None:
-    """Quotes, chains, history, events and books against each other."""
+    """Quotes, chains, events and books against each other."""
     _quotes(night, found)
-    _history(night, found)
     _events(night, found)
     _lots(night, found)
 
@@ -244,56 +241,6 @@ def _chains(table: pd.DataFrame, quoted: pd.DataFrame, found: Findings) -> None:
                 text,
                 "one of the two is stale or wrong; renew both",
             )
-
-
-def _history(night: Night, found: Findings) -> None:
-    if night.history.empty or "time" not in night.history.columns:
-        return
-    given = night.history.drop(columns="row")
-    given.attrs = dict(night.history.attrs)
-    levels, dates = read_history(given)
-    rows = night.history["row"].to_numpy()
-    spacing = np.diff(levels.index.as_unit("ns").asi8)
-    if len(spacing) > 3 and night.as_of is not None:
-        _ends(levels.index, rows, float(np.median(spacing)), night.as_of, dates, found)
-    for name in levels.columns:
-        values = levels[name].to_numpy()
-        last = values[-6:]
-        moved = len(values) > 30 and np.nanmax(values) > np.nanmin(values)
-        if moved and np.isfinite(last).all() and np.ptp(last) == 0:
-            found.add(
-                "history.csv",
-                int(rows[-1]),
-                str(name),
-                f"{name} stands at {last[-1]:g} for six rows",
-                "the source is stale; renew its column",
-            )
-        gap = np.isnan(values) & np.logical_or.accumulate(~np.isnan(values))
-        for at in np.flatnonzero(gap)[:3]:
-            found.add("history.csv", int(rows[at]), str(name), f"{name} is missing", "fill the gap, or drop the row")
-
-
-def _ends(
-    index: pd.DatetimeIndex, rows: np.ndarray, usual: float, as_of: pd.Timestamp, dates: bool, found: Findings
-) -> None:
-    """A history that ends long before the night, or goes on after it."""
-    if (as_of - index[-1]).value - (_DAY if dates else 0) > _LATE_HISTORY * usual:
-        found.add(
-            "history.csv",
-            int(rows[-1]),
-            "",
-            f"the history ends at {index[-1]:%Y-%m-%d %H:%M}, long before {as_of}",
-            "bring the missing rows",
-        )
-    after = np.flatnonzero(index > as_of)
-    if len(after):
-        found.add(
-            "history.csv",
-            int(rows[after[0]]),
-            "",
-            f"time {index[after[0]]} is after as_of {as_of}",
-            "nothing is known before it happens; drop the row, or mend as_of",
-        )
 
 
 def _events(night: Night, found: Findings) -> None:
