@@ -2,7 +2,6 @@
 
 import io
 import json
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -153,7 +152,7 @@ def test_a_line_off_its_lot_or_tick_or_below_its_minimum_is_refused_by_name(sent
 
 
 def test_a_held_list_has_no_orders(sent, tmp_path):
-    held = replace(sent, reasons=("a check",))
+    held = trade_list(sent.hedge, checks={"total_notional": 1.0})
     with pytest.raises(SpecError, match="held"):
         held.to_orders(tmp_path / "orders.fix", "fix")
     assert not (tmp_path / "orders.fix").exists()
