@@ -12,7 +12,7 @@ import pytest
 import optihedge as oh
 from optihedge.cli import main
 from optihedge.display.svg import bands_svg, heat_svg, lines_svg
-from optihedge.trades.page import lines_table, named_factors, page_of, tails, totals
+from optihedge.trades.page import lines_table, named_factors, page_of, scenario_tables, tails, totals
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -122,3 +122,23 @@ def test_a_runs_index_links_the_pages_that_are_there(example_folder: Path, tmp_p
     (index,) = tmp_path.rglob("index.html")
     links = [a["href"] for tag, a in Reader(index.read_text(encoding="utf-8")).tags if tag == "a"]
     assert len(links) == 2 and all((index.parent / link).is_file() for link in links)
+
+
+def test_stresses_and_heat_map_are_those_of_the_model_s_own_sources():
+    from test_smile_risk import smile
+
+    from optihedge.risk.sources import Grid, Stresses, scenario_table
+
+    axes = {"spot": (-0.3, 0.0, 0.07), "vol": (-0.03, 0.13)}
+    book = {"U-C100-30": -50.0, "U-P95-60": 30.0}
+    shipped = oh.load_model("stress_limited")
+    grid = oh.WorstCase(pnl=Grid(axes=axes), share=5.0, name="grid")
+    listed = oh.trade_list(replace(shipped, constraints=(*shipped.constraints, grid)).hedge(smile(), book))
+    told = " ".join(Reader(page_of(listed)).text)
+    for word in ("spot -30%", "spot +7%", "vol -3", "vol +13", "worst of grid", "basis blown"):
+        assert word in told, word
+    assert "spot -20%" not in told
+    hedge = listed.hedge
+    ours = scenario_table(hedge.market, Stresses(), hedge.before, hedge.trades)
+    own = next(frame for frame in scenario_tables(hedge) if "worst case" in str(frame.index.name))
+    assert own["after"].iloc[0] == pytest.approx(ours["both"].min())

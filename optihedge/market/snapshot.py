@@ -23,6 +23,7 @@ from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional
 from optihedge.market.instruments import check_instruments, group_codes, refuse_priced_in_itself, types_of
 from optihedge.market.loadings import Loadings, Shares, contract_loadings, convexity_rows
 from optihedge.market.own_figures import own_exposures, own_loadings
+from optihedge.market.parity import contradictions
 from optihedge.market.quotes import check_depth, check_quotes, latest_time, prices_of
 from optihedge.market.settings import read_settings
 from optihedge.market.skew import skew_loadings
@@ -401,6 +402,14 @@ class Market:
             text["forwards"] = (
                 f"{int(astray.sum())} options, {self.names[astray][0]} first, have a forward more than 2 % from the "
                 "future of their expiry; underlying_price is a forward, not the index"
+            )
+        against = contradictions(self.contracts, self.instruments["underlying"], self.quotes)
+        if np.isfinite(against).any():
+            at = int(np.argmax(np.isfinite(against)))
+            text["parity"] = (
+                f"{int(np.isfinite(against).sum())} options, {self.names[at]} first (forward "
+                f"{self.contracts.forward[at]:g}, parity {against[at]:g}), have a forward that their own calls and "
+                "puts contradict by more than 0.5 %; mend underlying_price, rate, dividends or borrow"
             )
         return text
 

@@ -15,6 +15,7 @@ from optihedge.market.drivers import RETURNS, currency_paths, tenor_years
 from optihedge.market.exposures import Contracts, tenor_weights
 from optihedge.market.instruments import types_of
 from optihedge.market.option_vols import with_vols
+from optihedge.market.parity import with_parity
 from optihedge.market.pricing import SECONDS_PER_YEAR, settlement_weight
 from optihedge.market.styles import AMERICAN
 
@@ -162,12 +163,12 @@ def value_contracts(
     """The contracts as arrays, the quotes with each option's forward, rate and vol filled in, and whose vol stands in
     for that of options without a usable one, in words by label.
 
-    Forward: the quote's own, else the price of the instrument named `forward`, else S e^((r - borrow) T) less the
-    expected `dividends`, grown. Vol: the quote's own, else implied by the price and the exercise style, else another
-    option's (`market.fallback`): then the option loses both sides, as a price that implies no vol, or one that no
-    neighbour's comes near, is not traded on. An option without a price is worth what its vol says, at most its ask.
-    Raises DataError for an option for which nobody has a vol; under on_missing "freeze" one with a price keeps its
-    intrinsic Greeks.
+    Forward: the quote's own, else the price of the instrument named `forward`, else put-call parity of its expiry
+    (`market.parity`), else S e^((r - borrow) T) less the expected `dividends`, grown. Vol: the quote's own, else
+    implied by the price and the exercise style, else another option's (`market.fallback`): then the option loses both
+    sides, as a price that implies no vol, or one that no neighbour's comes near, is not traded on. An option without a
+    price is worth what its vol says, at most its ask. Raises DataError for an option for which nobody has a vol; under
+    on_missing "freeze" one with a price keeps its intrinsic Greeks.
     """
     kinds = types_of(instruments)
     option, inverse = kinds["option"], kinds["inverse"]
@@ -178,7 +179,7 @@ def value_contracts(
     quotes = quotes.copy()
     at = np.flatnonzero(option)
     vol, rate = np.zeros(len(price)), np.zeros(len(price))
-    forward, discount = price.copy(), np.ones(len(price))
+    forward, discount, unsaid = price.copy(), np.ones(len(price)), np.zeros(len(price), dtype=bool)
     american = option & (instruments["exercise"] == AMERICAN).to_numpy()
     ex, paid = dividend_schedule(dividends, instruments, option & ~inverse, quotes["time"])
     if at.size:
@@ -189,7 +190,7 @@ def value_contracts(
         discount[at] = np.exp(-rate[at] * years[at])
         carried = rate[at] - borrow_rates(instruments, quotes)[at] * ~inverse[at]
         grown = dividend_forwards(spot[at], carried, years[at], ex[at], paid[at])
-        forward[at] = _forwards(instruments, quotes, price, at, grown)
+        forward[at], unsaid[at] = _forwards(instruments, quotes, price, at, grown)
     on_future = american & _delivers_future(instruments)
     carry = np.zeros(len(price))
     grows = american & ~on_future
@@ -220,8 +221,9 @@ def value_contracts(
     )
     if not at.size:
         return contracts, quotes, pd.Series(dtype=object)
+    contracts = with_parity(contracts, instruments["underlying"], quotes, unsaid & ~inverse)
     contracts, dead, whose = with_vols(contracts, instruments, quotes, on_missing)
-    for name, values in (("underlying_price", forward), ("rate", rate), ("vol", contracts.vol)):
+    for name, values in (("underlying_price", contracts.forward), ("rate", rate), ("vol", contracts.vol)):
         column = quotes[name].to_numpy(copy=True)
         column[at] = values[at]
         quotes[name] = column
@@ -296,7 +298,8 @@ def tenor_ladders(
 
 def _forwards(
     instruments: pd.DataFrame, quotes: pd.DataFrame, price: np.ndarray, at: np.ndarray, carried: np.ndarray
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
+    """The forwards of the options `at`, and which of them nobody says: those are the carried spot."""
     quoted = quotes["underlying_price"].to_numpy()[at]
     on = instruments["forward"].iloc[at]
     named = pd.Series(price, index=instruments.index).reindex(on).to_numpy()
@@ -305,7 +308,7 @@ def _forwards(
     if bad.any():
         name = instruments.index[at[int(np.argmax(bad))]]
         raise DataError(f"quotes: forward of {name} is {forward[bad][0]:g}; an option needs a forward above zero")
-    return forward
+    return forward, np.isnan(quoted) & np.isnan(named)
 
 
 def astray_forwards(c: Contracts, instruments: pd.DataFrame) -> np.ndarray:

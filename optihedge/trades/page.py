@@ -16,10 +16,12 @@ from optihedge.display.page import render
 from optihedge.display.svg import bands_svg, heat_svg, lines_svg
 from optihedge.errors import DataError, OptihedgeError
 from optihedge.hedge.explain import explain, shares
+from optihedge.hedge.horizon import parse_horizon
 from optihedge.hedge.report import cost_words, notes
 from optihedge.hedge.result import Hedge
 from optihedge.market.scenarios import STRESSES, payoff_profile, replay, scenario_pnl, shock_grid
 from optihedge.market.snapshot import Market
+from optihedge.risk.sources import Grid, ScenarioSource, scenario_table
 
 
 class Listed(Protocol):
@@ -50,7 +52,7 @@ class Listed(Protocol):
 
 _WORDS = {"send": "SEND", "held": "HELD", "empty": "NOTHING TO DO"}
 _SPOT, _VOL = (-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2), (-0.1, 0.0, 0.1, 0.2)
-_MOST_BANDS, _MOST_ROWS = 24, 25
+_MOST_BANDS, _MOST_ROWS, _MOST_WORST = 24, 25, 10
 _TAILS = (0.95, 0.99)
 
 
@@ -150,6 +152,31 @@ def stresses(hedge: Hedge) -> pd.DataFrame:
     return _scenarios(hedge, STRESSES)
 
 
+def scenario_tables(hedge: Hedge) -> list[pd.DataFrame]:
+    """P&L of the book before and after, base currency, in every scenario source of the model's terms, the worst after
+    the hedge first; closing costs are paid."""
+    horizon = parse_horizon(hedge.model.horizon, hedge.market.periods_per_year)
+    frames = []
+    for label, source in _sources(hedge):
+        pnl = scenario_table(hedge.market, source, hedge.before, hedge.trades, horizon.periods)
+        told = pnl[["book", "both"]].set_axis(["before", "after"], axis=1).set_axis([str(row) for row in pnl.index])
+        frames.append(told.sort_values("after", kind="stable").iloc[:_MOST_WORST].rename_axis(f"worst of {label}"))
+    return frames
+
+
+def _sources(hedge: Hedge) -> list[tuple[str, ScenarioSource]]:
+    """The scenario sources of the model's terms, by the terms' names."""
+    found = ((term.label, getattr(term, "pnl", None)) for term in hedge.model.terms)
+    return [(label, source) for label, source in found if isinstance(source, ScenarioSource)]
+
+
+def _axes(hedge: Hedge) -> dict[str, tuple[float, ...]]:
+    """Spots and vols of the heat map: those of the model's own Grid over the two, else the usual."""
+    grids = (source.axes for _, source in _sources(hedge) if isinstance(source, Grid))
+    asked = next((axes for axes in grids if set(axes) == {"spot", "vol"}), {"spot": _SPOT, "vol": _VOL})
+    return {name: tuple(asked[name]) for name in ("spot", "vol")}
+
+
 def tails(hedge: Hedge) -> pd.DataFrame:
     """Value at risk and expected shortfall of one period at 95 and 99 %, before and after, over the recorded moves."""
     try:
@@ -188,7 +215,8 @@ def _sections(listed: Listed) -> Iterable[dict[str, Any]]:
     if (hedge.exposures.reindex(["vega"])[["before", "after"]].fillna(0.0) != 0).any(axis=None):
         yield _section("Vega by expiry", frames=[greeks_by(hedge, "expiry", ("vega",))])
         yield _section("Spot and vol", pictures=_pictures(hedge))
-    yield _section("Stresses", "P&L under moves of past crises.", frames=[stresses(hedge).iloc[:_MOST_ROWS]])
+    yield _section("Stresses", "P&L under moves of past crises and the model's own scenarios.",
+                   frames=[stresses(hedge).iloc[:_MOST_ROWS], *scenario_tables(hedge)])  # fmt: skip
     yield _section("Tails", "Loss of one period over the recorded moves of the drivers.", frames=[tails(hedge)])
     parts = shares(hedge)
     left = [_largest(parts.underlying), _largest(named_factors(hedge, parts.factor)), hedge.risk]
@@ -240,8 +268,7 @@ def _pictures(hedge: Hedge) -> list[str]:
     """Heat maps of P&L over spot and vol before and after, and the payoff over spot."""
     currency = hedge.market.base_currency
     try:
-        grid = shock_grid({"spot": _SPOT, "vol": _VOL})
-        pnl = _scenarios(hedge, grid)
+        pnl = _scenarios(hedge, shock_grid(_axes(hedge)))
         payoff = payoff_profile(hedge.market, hedge.before, hedge.trades, np.linspace(-0.25, 0.25, 41))
     except OptihedgeError:
         return []
