@@ -1,6 +1,7 @@
 """The page of a list and the index of a run: a verdict first, every text escaped, nothing fetched, numbers as told."""
 
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import optihedge as oh
 from optihedge.cli import main
+from optihedge.desk.doctor import doctor
 from optihedge.display.svg import bands_svg, heat_svg, lines_svg
 from optihedge.trades.page import lines_table, named_factors, page_of, scenario_tables, tails, totals
 
@@ -142,3 +144,31 @@ def test_stresses_and_heat_map_are_those_of_the_model_s_own_sources():
     ours = scenario_table(hedge.market, Stresses(), hedge.before, hedge.trades)
     own = next(frame for frame in scenario_tables(hedge) if "worst case" in str(frame.index.name))
     assert own["after"].iloc[0] == pytest.approx(ours["both"].min())
+
+
+def test_the_doctors_findings_are_the_panel_of_the_page(listed: oh.TradeList) -> None:
+    """The same rows, escaped, each with its remedy; a night without any says so, and nobody asked says nothing."""
+    row = {"file": "quotes.csv", "row": 7, "subject": HOSTILE, "problem": "ask is 3", "remedy": "renew the quote"}
+    page = page_of(listed, quality=pd.DataFrame([row]))
+    said = "".join(Reader(page).text)
+    assert all(str(value) in said for value in row.values()) and HOSTILE not in page
+    assert "The doctor found nothing." in page_of(listed, quality=pd.DataFrame(columns=list(row)))
+    assert "Data quality" not in page_of(listed)
+
+
+def test_a_run_shows_what_the_doctor_says_of_its_night(example_folder: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(example_folder, tmp_path / "data")
+    rows = (data / "history.csv").read_text().splitlines()
+    column = rows[0].split(",").index("KO")
+    for at in range(len(rows) - 40, len(rows)):
+        cells = rows[at].split(",")
+        cells[column] = f"{float(cells[column]) / 2:.4f}"
+        rows[at] = ",".join(cells)
+    (data / "history.csv").write_text("\n".join(rows) + "\n")
+    finding = doctor(data).findings.set_index("subject").loc["KO"]
+    assert "split 2:1" in finding["problem"] and finding["row"] == len(rows) - 39
+    out = tmp_path / "out"
+    main(["run", "beta_hedge", "--data", str(data), "--out", str(out), "--as-of", "2016-06-30T20:00:00Z"])
+    for name in ("index.html", "book/beta_hedge/report.html"):
+        said = "".join(Reader((out / "2016-06-30T200000Z" / name).read_text()).text)
+        assert finding["problem"] in said and finding["remedy"] in said

@@ -23,6 +23,7 @@ class Job:
 
     sent      whether its list is the one of the book that may be sent, or an alternative to look at
     deadline  seconds for hedge, rounding and checks together; None: none
+    quality   findings of the night's data, for its page
     """
 
     book: str
@@ -31,6 +32,7 @@ class Job:
     model: HedgeModel
     sent: bool
     deadline: float | None = None
+    quality: pd.DataFrame | None = None
 
     def run(self, market: Market) -> Result:
         """Hedge it; every failure becomes an outcome."""
@@ -80,6 +82,7 @@ def plan(
     *,
     send: str | None = None,
     deadline: float | None = None,
+    quality: pd.DataFrame | None = None,
 ) -> list[Job]:
     """The jobs of every book under every model; the list of a single model, or of the one to `send`, is the sent one.
 
@@ -89,7 +92,7 @@ def plan(
         raise SpecError(f"--send {send}: not among the models of this run ({', '.join(models)})")
     chosen = send if send is not None or len(models) != 1 else next(iter(models))
     return [
-        Job(book, quantities, name, model, name == chosen, deadline)
+        Job(book, quantities, name, model, name == chosen, deadline, quality)
         for book, quantities in books.items()
         for name, model in models.items()
     ]
@@ -100,7 +103,7 @@ def hedge_one(market: Market, job: Job) -> Result:
     outcome = Outcome(job.book, job.model_name, "failed")
     try:
         listed = _listed(market, job)
-        written = files(listed, model=job.model_name, list_name=job.list_name)
+        written = files(listed, model=job.model_name, list_name=job.list_name, quality=job.quality)
         status, name = ("held", HELD) if listed.held else ("done", job.list_name)
         note = "; ".join(listed.reasons + listed.notes)
         return Result(replace(outcome, status=status, note=note, list_name=name, figures=figures(listed)), written)

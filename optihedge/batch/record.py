@@ -58,13 +58,16 @@ def tables(hedge: Hedge) -> dict[str, pd.DataFrame]:
     return {name: table for name, table in found.items() if len(table)}
 
 
-def files(listed: TradeList, *, model: str, list_name: str) -> dict[str, str]:
-    """The files of one result, name -> text. What a held list proposed is in held.csv, and no other list is there."""
+def files(listed: TradeList, *, model: str, list_name: str, quality: pd.DataFrame | None = None) -> dict[str, str]:
+    """The files of one result, name -> text. What a held list proposed is in held.csv, and no other list is there.
+
+    quality   findings of the night's data, for the page
+    """
     written = {"held.csv": csv_text(listed.proposed)} if listed.held else {list_name: listed.text()}
     for name, table in tables(listed.hedge).items():
         written[f"{name}.csv"] = csv_text(_plain(table))
     written["result.json"] = json.dumps(_result(listed, model), indent=1, allow_nan=False) + "\n"
-    written["report.html"] = page_of(listed, title=f"{listed.book}: {model}")
+    written["report.html"] = page_of(listed, title=f"{listed.book}: {model}", quality=quality)
     return written
 
 

@@ -30,6 +30,7 @@ from optihedge.frames import some
 from optihedge.hedge.model import HedgeModel
 from optihedge.lock import Lock, locked
 from optihedge.market.snapshot import Market
+from optihedge.trades.page import quality_section
 
 _NAMED = 5  # withdrawn lists that a sentence names
 _EMPTY = "its file has a header and no rows; --allow-empty hedges it as a book that holds nothing"
@@ -62,6 +63,7 @@ def run_batch(
     deadline: float | None = None,
     data: str = "",
     suspect: pd.DataFrame | None = None,
+    quality: pd.DataFrame | None = None,
     say: Callable[[str], None] = lambda text: None,
     each: Callable[[], None] = lambda: None,
     stop: Stop | None = None,
@@ -70,13 +72,14 @@ def run_batch(
 
     send      the model whose lists are sent; by default that of a single one, else all lists are alternatives
     unread    by book why it could not be read;  data  sha256 of the market's files;  suspect  moves to list
+    quality   findings of the night's data, for the pages
     deadline  seconds for each book under each model
     say       is told what is withdrawn, before it is;  each  is called as each job ends
 
     One book that fails does not stop the rest. Raises Locked where another run writes there, SpecError where `send` is
     no model of the run, OSError where the folder cannot be written.
     """
-    jobs = plan(books, models, send=send, deadline=deadline)
+    jobs = plan(books, models, send=send, deadline=deadline, quality=quality)
     folder = out / instant_name(market.as_of)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder) as lock:
@@ -102,7 +105,7 @@ def run_batch(
             if (job.book, job.model_name) not in run.outcomes:
                 why = f"stopped by {stopped} before it was done; run again"
                 run.settle(Outcome(job.book, job.model_name, "failed", why))
-        return run.ended(stopped, earlier, suspect)
+        return run.ended(stopped, earlier, suspect, quality)
 
 
 @dataclass(eq=False)
@@ -151,7 +154,10 @@ class _Run:
         alone = list(folder.parent.glob(f"*/{SENT}")) == [folder / SENT]
         return alone and sha256_of((folder / SENT).read_bytes()) == order.sha256
 
-    def ended(self, stopped: Stopped | None, earlier: Sequence[Earlier], suspect: pd.DataFrame | None) -> Ended:
+    def ended(
+        self, stopped: Stopped | None, earlier: Sequence[Earlier], suspect: pd.DataFrame | None,
+        quality: pd.DataFrame | None,
+    ) -> Ended:  # fmt: skip
         """Look at every result once more, then write what became of the run."""
         for outcome in list(self.outcomes.values()):
             if outcome.status == DONE and not self.verified(outcome):
@@ -170,7 +176,7 @@ class _Run:
         if suspect is not None:
             write_suspects(folder, suspect)
         table = write_summary(folder, [*outcomes, *rows])
-        write_index(folder, table)
+        write_index(folder, table, quality_section(quality))
         code = stopped.exit_code if stopped is not None else exit_code(outcomes, [*promised, *self.stuck])
         why = "" if stopped is None else f"stopped by {stopped}; what is done is whole, run again for the rest"
         write_status(self.out, "finished" if not why else "stopped", as_of=self.as_of, exit_code=code, why=why)

@@ -42,8 +42,11 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     return table
 
 
-def write_index(folder: Path, table: pd.DataFrame) -> None:
-    """index.html in `folder`: every book and model of a summary, sortable and searchable, with a link to its page."""
+def write_index(folder: Path, table: pd.DataFrame, sections: Sequence[dict[str, object]] = ()) -> None:
+    """index.html in `folder`: every book and model of a summary, sortable and searchable, with a link to its page.
+
+    sections   below them, of the whole night (see `display.pages`)
+    """
     counts = table["status"].value_counts()
     rows = [
         {
@@ -58,6 +61,7 @@ def write_index(folder: Path, table: pd.DataFrame) -> None:
         subtitle="figures in base currency; volatility a day; sort by a column's name",
         tiles=[{"name": str(status), "value": str(count)} for status, count in counts.items()],
         columns=["book", "model", "status", *(name.replace("_", " ") for name in FIGURES), "note"], rows=rows,
+        sections=list(sections),
     )  # fmt: skip
     write_file(folder / INDEX, page)
 

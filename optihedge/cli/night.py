@@ -107,6 +107,7 @@ def run_books(
     from optihedge.batch.read import read_once
     from optihedge.batch.refusals import refuse_future, refuse_stale, suspects
     from optihedge.batch.run import result_folder, run_batch
+    from optihedge.desk.doctor import doctor
 
     with stop.interruptible():
         (market, digest), now = read_once(data, as_of), pd.Timestamp.now("UTC")
@@ -116,12 +117,16 @@ def run_books(
         if as_of is None:
             refuse_stale(market, now, readable)
         found = suspects(market)
+        quality = doctor(data, books=books).findings
     console = console_of() if output == "tables" else Console(file=StringIO())
     print_suspects(console, found)
+    if len(quality):
+        named = f"the doctor finds {len(quality)} faults in the night's data, {quality['file'].iloc[0]} first"
+        say(console, f"{named}; the pages list them, and so does optihedge doctor --data {data}")
     count = len(readable) * len(models)
     with _progress(console, count) as each:
         ended = run_batch(
-            market, readable, models, out, unread=broken, data=digest, suspect=found,
+            market, readable, models, out, unread=broken, data=digest, suspect=found, quality=quality,
             say=lambda text: say(console, text), each=each, stop=stop, **options,
         )  # fmt: skip
     refuse_unread(readable, broken)

@@ -56,8 +56,11 @@ _MOST_BANDS, _MOST_ROWS, _MOST_WORST = 24, 25, 10
 _TAILS = (0.95, 0.99)
 
 
-def page_of(listed: Listed, *, title: str = "") -> str:
-    """The whole page of a list, without what only a past can tell."""
+def page_of(listed: Listed, *, title: str = "", quality: pd.DataFrame | None = None) -> str:
+    """The whole page of a list, without what only a past can tell.
+
+    quality   the doctor's findings of the night (file, row, subject, problem, remedy), where it was asked
+    """
     hedge, market = listed.hedge, listed.hedge.market
     exposures = hedge.exposures
     banded = exposures[np.isfinite(exposures[["lower", "upper"]]).any(axis=1)]
@@ -72,7 +75,8 @@ def page_of(listed: Listed, *, title: str = "") -> str:
         bands=bands_svg(banded.iloc[:_MOST_BANDS], "exposures against their bands") if len(banded) else "",
         exposures=exposures[(exposures[["before", "after"]] != 0).any(axis=1)].iloc[:60],
         lines=lines, totals=totals(lines), csv="" if listed.held else listed.text(),
-        csv_name="trades.csv", sections=list(_sections(listed)), proof=str(replace(hedge.certificate, chain=())),
+        csv_name="trades.csv", sections=[*_sections(listed), *quality_section(quality)],
+        proof=str(replace(hedge.certificate, chain=())),
         provenance=provenance(listed),
     )  # fmt: skip
 
@@ -231,6 +235,18 @@ def _sections(listed: Listed) -> Iterable[dict[str, Any]]:
     if len(hedge.rolls):
         yield _section("Rolls", frames=[hedge.rolls])
     yield _section("Data", items=[f"{name}: {text}" for name, text in market.summary().items()])
+
+
+def quality_section(findings: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """What the doctor found of the night's data, each with its remedy; none where it was not asked."""
+    if findings is None:
+        return []
+    if findings.empty:
+        return [_section("Data quality", "The doctor found nothing.")]
+    more = f", the first {_MOST_ROWS} of them here" if len(findings) > _MOST_ROWS else ""
+    text = f"{len(findings)} findings of the doctor{more}; no figure is better than its data."
+    shown = findings.head(_MOST_ROWS).assign(row=lambda f: f["row"].replace(0, "")).set_index("file")
+    return [_section("Data quality", text, frames=[shown])]
 
 
 def greeks_by(hedge: Hedge, column: str, names: tuple[str, ...]) -> pd.DataFrame:
