@@ -1,4 +1,4 @@
-"""Verbs to start with: demo, check."""
+"""Verbs to start with: demo, desk, check."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from optihedge.cli.screen import console_of, print_suspects, print_table, say
 from optihedge.errors import DataError, NotApplicable, OptihedgeError
 
 DEMO = "[bold]Example[/bold]\n\noptihedge demo --out demo"
+DESK = (
+    "[bold]Example[/bold]\n\noptihedge desk --data today --model delta_neutral\n\n"
+    "Then: optihedge run --desk desk.toml, and optihedge show BOOK@DATE."
+)
 CHECK = "[bold]Example[/bold]\n\noptihedge check delta_neutral --data data/2026-01-20"
 
 
@@ -39,6 +43,17 @@ def demo(
     with Stop() as stop, told(out) as status:
         code = run_books(models, data, [book], out, as_of=as_of, stop=stop, told=status, show=send, send=send)
         raise typer.Exit(code)
+
+
+def desk(
+    data: Data,
+    model: Annotated[str, typer.Option("--model", help="Shipped hedging model, or path of a .toml file.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder of the desk.")] = Path("."),
+) -> None:
+    """Write a desk file: a market's folder with its book, a model, a store and a ledger."""
+    from optihedge.desk.first import write_desk
+
+    say(console_of(), f"{write_desk(to, data, model)} written; read it, then: optihedge run --desk {to / 'desk.toml'}")
 
 
 def check(models: Models, data: Data, book: Books = None, as_of: AsOf = None, allow: Allow = None) -> None:

@@ -141,7 +141,9 @@ def read_desk(path: Path | str = "desk.toml", *, allow: tuple[str, ...] = ()) ->
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SpecError(f"{path}: cannot be read ({error}); give a desk file, or write one with init") from None
+        raise SpecError(
+            f"{path}: cannot be read ({error}); give a desk file, or write one with optihedge desk"
+        ) from None
     mistakes: list[str] = []
     table = _checked(content, mistakes)
     models = _models(content.get("models"), path.parent, allow, mistakes)
