@@ -20,7 +20,6 @@ import optihedge as oh
 from optihedge.backtest.simulate import walk
 from optihedge.cli import main
 from optihedge.hedge.modelfile import model_names
-from optihedge.trades.export import csv_text
 
 BOOK = "desk"
 
@@ -67,7 +66,9 @@ def by_walk(folder: Path, name: str) -> str | None:
     market = oh.read_market(folder)
     book = oh.read_book(folder / "book.csv", market)
     (_, first), *_ = walk(oh.load_model(name), [market], book, name=BOOK)
-    return None if first.trades is None or first.trades.held else csv_text(first.trades.table)
+    listed = first.trades
+    assert listed is None or type(listed) is oh.TradeList
+    return None if listed is None or listed.held else listed.text()
 
 
 def agree(folder: Path, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> bool:

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -92,3 +93,22 @@ def test_only_one_file_of_the_kernel_calls_solvers() -> None:
             used = {module.rsplit(".", 1)[1] for _, module in imports_of(path)}
             allowed = {"cvxpy_"} if path.name == "cone_limits.py" else set()  # it values a user's own terms
             assert not used & callers - allowed, f"{path.name} imports {used & callers}; call solvers.propose"
+
+
+FLOORS = ("market", "risk", "hedge", "hedge/terms", "trades", "trades/orders", "step", "step/policies", "batch", "cli",
+          "backtest", "accounts", "desk/checkup")  # fmt: skip
+
+
+def named_in(readme: Path) -> set[str]:
+    """What the first column of a folder's table names."""
+    rows = [line for line in readme.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    return {word.removesuffix(".py") for row in rows for word in re.findall(r"[\w.]+", row.split("|")[1])} - {"file"}
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_a_floors_readme_names_what_is_in_it(floor: str) -> None:
+    folder = PACKAGE / floor
+    inside = {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__"}
+    inside |= {path.parent.name for path in folder.glob("*/*.py")}
+    told = named_in(folder / "README.md")
+    assert told == inside, f"{floor}/README.md lacks {inside - told}, and names {told - inside} that are not there"

@@ -91,7 +91,7 @@ def _result(listed: TradeList, model: str) -> dict[str, object]:
         "model": model,
         "status": "held" if listed.held else "done",
         "reasons": list(listed.reasons),
-        "notes": [*notes(hedge), *listed.notes],
+        "notes": list(dict.fromkeys([*notes(hedge), *listed.notes])),
         "certificate": {
             "status": certificate.status,
             "objective": _number(certificate.primal),

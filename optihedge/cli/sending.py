@@ -59,7 +59,7 @@ def orders(
     table = pd.concat([order_table(market, lines, style=style) for lines in lists.values()] or [empty()])
     if open_orders is not None:
         table = beside(table, read_raw(open_orders))
-    session = {"sender": sender, "target": target} if format.startswith("fix") else {}
+    session = {"sender": sender, "target": target} if format in ("fix", "fix-list") else {}
     write_orders(table.reset_index(drop=True), to, format, **session)
     missing = {name: why for name, why in stands.missing.items() if not book or name in book}
     for name, why in missing.items():

@@ -26,8 +26,10 @@ from optihedge.step.policies.policyfile import policy_of
 from optihedge.step.step import Step, step
 from optihedge.trades.checks import Checks
 from optihedge.trades.export import csv_text
+from optihedge.trades.tradelist import TradeList
 
 PROPOSED, ALTERNATIVE = "proposed.csv", "ALTERNATIVE.csv"
+TRACE = "trace.txt"  # of an internal error
 _BREAK = 1e-9  # of a quantity: what statement and ledger may differ by
 
 
@@ -86,7 +88,7 @@ def compute(task: Task, bench: Bench) -> Made:
     except OptihedgeError as error:
         return Made("failed", "failed", f"{error.code}: {error}")
     except Exception as error:
-        return Made("failed", "failed", f"internal error: {error!r}", files={"trace.txt": traceback.format_exc()})
+        return Made("failed", "failed", f"internal error: {error!r}", files={TRACE: traceback.format_exc()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,8 +155,8 @@ def _files(task: Task, done: _Stepped) -> dict[str, str]:
     """The night's tables and pages, name -> text."""
     one, name = done.step, PROPOSED if task.inputs["role"] == SEND else ALTERNATIVE
     written: dict[str, str] = {}
-    if one.trades is not None and one.trades.listed is not None:
-        written = report_files(one.trades.listed, model=task.inputs["model"]["name"], list_name=name)
+    if isinstance(one.trades, TradeList):
+        written = report_files(one.trades, model=task.inputs["model"]["name"], list_name=name)
     elif one.trades is not None and not one.trades.held:
         written = {name: csv_text(one.trades.table)}
     held = valued(one.state, done.market) if not one.state.carried else one.state.lots()
@@ -166,8 +168,8 @@ def _files(task: Task, done: _Stepped) -> dict[str, str]:
     night = {
         "book": task.inputs["book"], "model": task.inputs["model"]["name"], "as_of": one.state.as_of,
         "status": one.status, "why": one.why, "equity": one.equity, "change": one.change,
-        "cost": 0.0 if trades is None else significant(trades.cost, 12),
-        "notional": 0.0 if trades is None else significant(trades.notional, 12),
+        "cost": 0.0 if trades is None else significant(float(trades.table["cost"].sum()), 12),
+        "notional": 0.0 if trades is None else significant(float(trades.table["notional"].sum()), 12),
         "lines": 0 if trades is None else len(trades.table), "notes": list(one.notes), "state": one.state.hash,
     }  # fmt: skip
     return {**written, "night.json": json.dumps(json.loads(canonical_text(night)), indent=1, sort_keys=True) + "\n"}

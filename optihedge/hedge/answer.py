@@ -79,7 +79,7 @@ def answer(
     asked, gave_way = problem, [rows for rows in [_hopeless(problem)] if len(rows)]
     if gave_way:
         if on_infeasible == "error":
-            raise InfeasibleError(hopeless_text(gave_way[0], problem.notes), gave_way[0])
+            raise InfeasibleError(hopeless_text(gave_way[0], problem.left_out), gave_way[0])
         gave_way = [_as_they_stand(gave_way[0])]
         if not problem.program.columns:
             problem = replace(problem, program=give_way(problem.program, problem.program.start))

@@ -28,7 +28,7 @@ def assemble(b: ProgramBuilder) -> Problem:
     fixed = np.flatnonzero(~b.tradable)
     held = b.start[fixed]
     extra = [x for block in b.auxiliaries_ for x in block.names]
-    notes = list(b.notes)
+    notes = [*b.left_out, *b.notes, *b.assumed]
     lower, upper, default_lower, default_upper = (box[free] for box in b.boxes(notes))
     rows = _fold_rows(b, free, len(extra))
     quadratic = _fold_risk(b, free, fixed, held, len(extra))
@@ -66,7 +66,8 @@ def assemble(b: ProgramBuilder) -> Problem:
         row_targets=rows["targets"],
         row_terms=rows["terms"], row_offset=rows["offset"], decided=rows["decided"], gross=b.gross, capital=b.capital,
         row_measures={block.names[0]: block.value for block in b.rows_ if block.value is not None}, days=b.days,
-        notes=tuple(notes), covers=dict(b.covers_), borrow=b.borrow_, financing=b.financing_, years=b.years,
+        notes=tuple(notes), left_out=tuple(b.left_out), assumed=tuple(b.assumed), covers=dict(b.covers_),
+        borrow=b.borrow_, financing=b.financing_, years=b.years,
     )  # fmt: skip
 
 

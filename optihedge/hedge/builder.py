@@ -99,6 +99,8 @@ class ProgramBuilder:
         self.volatility_price_: tuple[str, float, VarianceForm] | None = None
         self.cvxpy_: list[tuple[str, Callable[..., Any]]] = []
         self.notes: list[str] = []
+        self.left_out: list[str] = []  # contracts that may not trade, and why
+        self.assumed: list[str] = []  # what is a prior, for want of a history
         self.covers_: dict[str, tuple[str, ...]] = {}
         self.borrow_ = np.nan_to_num(market.quotes["borrow_rate"].to_numpy(dtype=float)[positions])
         self.financing_ = 0.0

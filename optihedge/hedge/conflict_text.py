@@ -16,14 +16,14 @@ _PARALLEL = 1e-9  # 1 - |cosine| below which two rows of exposures are proportio
 _RESTS = 1e-7  # of a proof's size: what a contract's bound adds to it beyond rounding
 
 
-def hopeless_text(rows: pd.DataFrame, notes: tuple[str, ...]) -> str:
-    """Limits that no tradable contract moves, a line each, and why contracts were left out."""
+def hopeless_text(rows: pd.DataFrame, left_out: tuple[str, ...]) -> str:
+    """Limits that no tradable contract moves, a line each, and which contracts were left out and why."""
     lines = [
         f"  {row.Index} is {row.value:.10g}, allowed {_range(row.lower, row.upper)} {row.unit}".rstrip()
         for row in rows.itertuples()
     ]
     problem = "no tradable contract moves these limits; mark a hedge for each, widen its band or make it soft:"
-    return "\n".join([problem, *lines, *(note for note in notes if ": not traded" in note)])
+    return "\n".join([problem, *lines, *left_out])
 
 
 def _range(lower: float, upper: float) -> str:

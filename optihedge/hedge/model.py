@@ -87,11 +87,11 @@ class HedgeModel(HedgeSpec):
         return Frontier(hedges, values, _varied_word(varying))
 
     def _state(self, market: Market, book: Book) -> tuple[Market, Risk | ContractRisk | None, Problem]:
-        market, notes = self._with_betas(market)
+        market, assumed = self._with_betas(market)
         before = book_quantities(book, market)
         risk, horizon = self._fitted_risk(market)
         builder = self._builder(market, before, risk, horizon)
-        builder.notes.extend(notes)
+        builder.assumed.extend(assumed)
         for term in sorted(self.terms, key=lambda term: term.reads_boxes):
             builder.begin(term.label, term.covers)
             _contribute(term, builder)
@@ -104,20 +104,21 @@ class HedgeModel(HedgeSpec):
         self, market: Market, before: Array, risk: Risk | ContractRisk | None, horizon: Horizon
     ) -> ProgramBuilder:
         universe = self.universe if isinstance(self.universe, Universe) else Universe()
-        chosen, notes = universe.tradable(market, pd.Series(before, index=market.names), horizon.years)
+        chosen, left_out = universe.tradable(market, pd.Series(before, index=market.names), horizon.years)
         sides = np.isfinite(market.trade_cost.to_numpy(dtype=float)).any(axis=1)
         silent = market.names[chosen & ~sides]
         if len(silent):
-            notes.append(f"{some(silent)}: not traded, no quote")
+            left_out.append(f"{some(silent)}: not traded, no quote")
         positions = np.flatnonzero((before != 0) | (chosen & sides))
         builder = ProgramBuilder(
             market, before[positions], chosen[positions],
             positions=positions, risk=risk, horizon=horizon, capital=self.capital,
         )  # fmt: skip
+        builder.left_out.extend(left_out)
         if isinstance(risk, Risk):
-            notes += _unspoken(market, builder.names, before[positions])
-        notes += _vols_of_others(market, builder.names[before[positions] != 0])
-        builder.notes.extend((*notes, *(() if risk is None else risk.notes)))
+            builder.notes.extend(_unspoken(market, builder.names, before[positions]))
+        builder.notes.extend(_vols_of_others(market, builder.names[before[positions] != 0]))
+        builder.assumed.extend(() if risk is None else risk.notes)
         return builder
 
     def _fitted_risk(self, market: Market) -> tuple[Risk | ContractRisk | None, Horizon]:

@@ -289,4 +289,4 @@ def _parameters(cls: type) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 
 def _is_covariance(cls: type) -> bool:
-    return cls.__module__.startswith("sklearn.")
+    return cls.__module__.partition(".")[0] == "sklearn"

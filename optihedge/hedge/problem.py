@@ -46,7 +46,9 @@ class Problem:
     capital: float
     days: float
     years: float
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # all that a reader should know; of these:
+    left_out: tuple[str, ...]  # contracts that may not trade, and why
+    assumed: tuple[str, ...]  # what is a prior, for want of a history
     covers: dict[str, tuple[str, ...]]  # by term: the real costs it charges, see `Term.covers`
     borrow: Array  # N, decimal per year, of what is short
     financing: float  # decimal per year, of what is long

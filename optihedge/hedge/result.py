@@ -15,6 +15,7 @@ from optihedge.hedge.costs import HOLDING, TRADING, cost_series, told_costs, unc
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.rolls import roll_plan
 from optihedge.hedge.spec import HedgeSpec
+from optihedge.hedge.terms.neutrality import error_columns
 from optihedge.market.snapshot import Market
 from optihedge.program.aversion import equivalent_aversion
 from optihedge.program.certificate import Certificate
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = np.ndarray
+NO_HEDGE = ("hard, no hedge", "soft, no hedge")  # kinds of limits that no tradable contract moves
 _MATERIAL = 0.1  # share of variance below which a hedge is noise
 
 
@@ -135,7 +137,7 @@ class Hedge:
             live.loc[name, ["before", "after", "violation"]] = (measure(self.problem.start), after, missed)
         live = live[p.row_tier >= 0]
         fixed = self.problem.decided
-        kind = np.where(np.isinf(fixed["penalty"]), "hard, no hedge", "soft, no hedge")
+        kind = np.where(np.isinf(fixed["penalty"]), *NO_HEDGE)
         stuck = fixed.assign(before=fixed["value"], after=fixed["value"], shadow_price=0.0, kind=kind)
         stuck = stuck[list(live.columns)]
         parts = [part for part in (live, self._volatility_row(live.columns), stuck.rename_axis("limit")) if len(part)]
@@ -172,7 +174,7 @@ class Hedge:
     def exposures(self) -> pd.DataFrame:
         """Exposures before and after, desk units: the book's totals, then each limited exposure with its band."""
         frame = self.market.exposures
-        errors = frame.columns.str.endswith("_error")
+        errors = frame.columns.isin(list(error_columns(frame.columns)))
         matrix = frame.loc[:, ~errors].to_numpy(dtype=float)[self.problem.positions]
         units = frame.attrs.get("unit", {})
         totals = pd.DataFrame(

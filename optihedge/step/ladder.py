@@ -77,8 +77,8 @@ def _rung(
     if listed is None or listed.table.empty:
         return {"status": done.status, "why": done.why, "lines": 0, "notional": 0.0, "cost": 0.0, "trades": {}}
     trades = dict(zip(listed.table["instrument"], listed.table["quantity"], strict=True))
-    return {"status": done.status, "why": done.why, "lines": len(trades), "notional": listed.notional,
-            "cost": listed.cost, "trades": trades}  # fmt: skip
+    return {"status": done.status, "why": done.why, "lines": len(trades), "trades": trades,
+            "notional": float(listed.table["notional"].sum()), "cost": float(listed.table["cost"].sum())}  # fmt: skip
 
 
 def monitor(

@@ -1,10 +1,10 @@
-"""The list of one step: what a model answered, in whole lots and checked, or why it is held."""
+"""The list of one step: a hedge's own TradeList, or what a simple rule trades."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -30,45 +30,25 @@ class Hedger(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class OrderList:
-    """Lines that may be sent (`table`, empty where the list is held), why not, and their fingerprint.
-
-    cost   expected, base currency: far side less mark, fees and depth;  notional   of the lines
-    listed the whole of it, for reports; None for a simple rule's
-    """
+class RuleList:
+    """What a simple rule trades, in a list's columns (`table`): no list, for nothing of it is proved or checked."""
 
     table: pd.DataFrame
-    reasons: tuple[str, ...]
-    notes: tuple[str, ...]
-    listed: TradeList | None = None
-
-    @property
-    def held(self) -> bool:
-        """Whether it must not be sent."""
-        return bool(self.reasons)
+    held: ClassVar[bool] = False
+    reasons: ClassVar[tuple[str, ...]] = ()
+    notes: ClassVar[tuple[str, ...]] = ()
 
     @property
     def sha256(self) -> str:
-        """Of the list's bytes as a file."""
+        """Of the table's bytes as a file."""
         return hashlib.sha256(csv_text(self.table).encode()).hexdigest()
 
-    @property
-    def cost(self) -> float:
-        """Expected trading cost, base currency."""
-        return float(self.table["cost"].sum())
 
-    @property
-    def notional(self) -> float:
-        """Base currency."""
-        return float(self.table["notional"].sum())
-
-
-def order_list(answer: HasTrades, market: Market, book: str, checks: Checks | None) -> OrderList:
-    """The list of an answer. A simple rule's trades are rounded to the nearest lot and pass no checks."""
-    if not isinstance(answer, Hedge):
-        return OrderList(trade_table(market, _lots(market, answer.trades), book=book), (), ())
-    listed = trade_list(answer, book=book, checks="model" if checks is None else checks)
-    return OrderList(listed.table, listed.reasons, listed.notes, listed)
+def order_list(answer: HasTrades, market: Market, book: str, checks: Checks | None) -> TradeList | RuleList:
+    """The list of a hedge; a simple rule's trades are rounded to the nearest lot."""
+    if isinstance(answer, Hedge):
+        return trade_list(answer, book=book, checks="model" if checks is None else checks)
+    return RuleList(trade_table(market, _lots(market, answer.trades), book=book))
 
 
 def _lots(market: Market, trades: pd.Series) -> pd.Series:

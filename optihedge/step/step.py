@@ -17,10 +17,11 @@ from optihedge.errors import InfeasibleError, SolverError, SpecError
 from optihedge.frames import some
 from optihedge.market.events import Event
 from optihedge.market.snapshot import Market
-from optihedge.step.orderlist import HasTrades, Hedger, OrderList, order_list
+from optihedge.step.orderlist import HasTrades, Hedger, RuleList, order_list
 from optihedge.step.policies.base import Decision, Policy, View
 from optihedge.step.policies.triggers import Always
 from optihedge.trades.checks import Checks
+from optihedge.trades.tradelist import TradeList
 
 STATUSES = ("first", "idle", "solved", "empty", "held", "blocked", "failed")
 OPEN_ORDERS = ("block", "cancel")
@@ -40,7 +41,7 @@ class Step:
     """
 
     state: State
-    trades: OrderList | None
+    trades: TradeList | RuleList | None
     why: str
     status: str
     explained: pd.DataFrame
@@ -135,7 +136,7 @@ class _Outcome:
 
     def of(
         self, status: str, why: str, decision: Decision | None = None, answer: HasTrades | None = None,
-        trades: OrderList | None = None,
+        trades: TradeList | RuleList | None = None,
     ) -> Step:  # fmt: skip
         moved = self.moved
         return Step(
@@ -144,7 +145,7 @@ class _Outcome:
         )  # fmt: skip
 
 
-def _orders(trades: OrderList, market: Market) -> tuple[Order, ...]:
+def _orders(trades: TradeList | RuleList, market: Market) -> tuple[Order, ...]:
     table, list_id = trades.table, trades.sha256
     return tuple(
         Order(line.order_id, line.instrument, line.quantity, line.quantity, line.limit_price, market.as_of, list_id)

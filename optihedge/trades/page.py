@@ -18,7 +18,7 @@ from optihedge.errors import DataError, OptihedgeError
 from optihedge.hedge.explain import explain, shares
 from optihedge.hedge.horizon import parse_horizon
 from optihedge.hedge.report import cost_words, notes
-from optihedge.hedge.result import Hedge
+from optihedge.hedge.result import NO_HEDGE, Hedge
 from optihedge.market.scenarios import STRESSES, payoff_profile, replay, scenario_pnl, shock_grid
 from optihedge.market.snapshot import Market
 from optihedge.risk.sources import Grid, ScenarioSource, scenario_table
@@ -107,7 +107,7 @@ def tiles(listed: Listed) -> list[dict[str, str]]:
 
 def _tightest(limits: pd.DataFrame) -> tuple[str, str]:
     """The limit with the least room left, as a share of its width or size, and how much."""
-    kept = limits[np.isfinite(limits[["lower", "upper"]]).any(axis=1) & ~limits["kind"].str.endswith("no hedge")]
+    kept = limits[np.isfinite(limits[["lower", "upper"]]).any(axis=1) & ~limits["kind"].isin(NO_HEDGE)]
     if not len(kept):
         return "none", "no limit that a hedge moves"
     room = np.fmin(kept["upper"] - kept["after"], kept["after"] - kept["lower"])
@@ -228,7 +228,7 @@ def _sections(listed: Listed) -> Iterable[dict[str, Any]]:
     yield _section("Why, and what each limit costs", items=explain(hedge))
     if hedge.problem.variance is not None:
         yield _section("Against simple hedges", frames=[hedge.baselines])
-    told = [*listed.notes, *notes(hedge)]
+    told = list(dict.fromkeys([*listed.notes, *notes(hedge)]))
     yield _section("What was not traded, and notes", items=told or ["nothing to note"])
     if hedge.relaxation is not None:
         yield _section("Limits that gave way", frames=[hedge.relaxation])

@@ -52,7 +52,7 @@ class TradeList:
     hedge     the hedge in whole lots, every line within its limits: what the list would bring about
     book      the book's name;  proposed  its lines (COLUMNS), whether they may be sent or not
     reasons   why the whole list is held; none: it may be sent
-    notes     lines that were limited and by what, limits that whole lots miss, what was not checked
+    notes     lines that were limited and by what, limits that whole lots miss, priors, what was not checked
     lines     per contract in play the most it may buy and sell (contracts) and the check that allows no more
     checked   False where the caller switched its checks off
 
@@ -113,7 +113,7 @@ class TradeList:
         if ends is not None and time.perf_counter() > ends:
             why = [*why, f"not ready within its deadline of {deadline:g} s"]
         notes += [listed.certificate.note] if listed.certificate.note and listed.certificate.note not in why else []
-        notes += [_UNCHECKED] if checks is None else []
+        notes += [*hedge.problem.assumed, *([_UNCHECKED] if checks is None else [])]
         made = object.__new__(cls)
         said = {"hedge": listed, "book": book, "reasons": tuple(why), "notes": tuple(notes), "lines": read_only(lines)}
         said |= {"proposed": read_only(_lines(listed, book, checked=checks is not None)), "checked": checks is not None}

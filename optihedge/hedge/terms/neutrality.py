@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +15,18 @@ from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.terms.base import Term, check_number
 
 ERROR_SUFFIX = "_error"  # exposure beta:SPX has its standard errors in beta:SPX_error
+
+
+def error_columns(exposures: Iterable[str]) -> set[str]:
+    """Which exposures are the standard errors of another one, and none of their own."""
+    named = set(exposures)
+    return {name + ERROR_SUFFIX for name in named} & named
+
+
+def _is_beta(exposure: str) -> bool:
+    """Whether an exposure is a beta to one market driver: beta:<driver>."""
+    kind, colon, _ = exposure.partition(":")
+    return bool(colon) and kind == "beta"
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,7 @@ class Neutral(Term):
     @property
     def of_beta(self) -> bool:
         """Whether it speaks of betas."""
-        return self.exposure == "beta" or self.exposure.startswith("beta:")
+        return self.exposure == "beta" or _is_beta(self.exposure)
 
     @property
     def _bands(self) -> tuple[float, float]:
@@ -77,12 +90,12 @@ class Neutral(Term):
         columns = p.market.exposures.columns
         if self.optional:
             absent = [self.by] if self.by is not None and self.by not in p.market.instruments else []
-            if self.exposure not in columns and not (self.exposure == "beta" and columns.str.startswith("beta:").any()):
+            if self.exposure not in columns and not (self.exposure == "beta" and any(map(_is_beta, columns))):
                 absent.append(self.exposure)
             if absent:
                 p.notes.append(f"{self.label}: left out, the market has no {absent[0]}")
                 return
-        betas = [c for c in columns if str(c).startswith("beta:") and not str(c).endswith(ERROR_SUFFIX)]
+        betas = [c for c in columns if _is_beta(c) and c not in error_columns(columns)]
         each = betas if self.exposure == "beta" and "beta" not in columns and betas else [self.exposure]
         for exposure in each:
             own = f"{self.name}:{exposure.partition(':')[2]}" if self.name and len(each) > 1 else self.name
