@@ -10,6 +10,8 @@ import pytest
 import optihedge as oh
 from optihedge.hedge.costs import TRADING
 from optihedge.hedge.spec import canonical
+from optihedge.program.program import Candidate, Program
+from optihedge.program.solvers import solver_named
 from optihedge.program.status import Status
 
 
@@ -46,6 +48,29 @@ def test_limiting_some_lines_never_turns_an_unbounded_hedge_into_a_list(
                    oh.trade_list(hedge, checks=None)):  # fmt: skip
         assert listed.held and len(listed) == 0 and len(listed.proposed) > 0
         assert "unbounded" in listed.reasons[0]
+
+
+def test_no_line_whose_limit_is_tightened_turns_an_unbounded_hedge_into_a_list(
+    market: oh.Market, book: pd.Series
+) -> None:
+    """One line after the other, each by its volume to next to nothing: what rests on no one's limit stays unproved."""
+    free = GREEDY.hedge(views(market), book)
+    tradable = free.problem.names[free.problem.tradable]
+    assert len(tradable) > 5
+    for name in tradable:
+        listed = oh.trade_list(GREEDY.hedge(views(market, **{name: 20.0}), book))
+        assert listed.held and not len(listed), name
+
+
+@pytest.mark.parametrize("status", list(Status), ids=str)
+def test_there_is_no_list_without_a_proof(status: Status, market: oh.Market, book: pd.Series) -> None:
+    """Only what is proved optimal, or whole lots of that, may be sent, with checks and without."""
+    hedge = PLAIN.hedge(market, book)
+    said = replace(hedge, answer=replace(hedge.answer, certificate=replace(hedge.certificate, status=status)))
+    for checks in ("model", None):
+        listed = oh.trade_list(said, checks=checks)
+        assert listed.held == (status not in (Status.OPTIMAL, Status.ROUNDED)), listed.reasons
+        assert not (listed.held and len(listed))
 
 
 def test_a_hedge_that_becomes_unbounded_where_its_lines_are_limited_is_held(market: oh.Market, book: pd.Series) -> None:
@@ -117,6 +142,35 @@ def test_the_side_that_is_limited_names_its_own_check(market: oh.Market, book: p
     assert (listed.lines["sell_check"] == "10% of daily volume").all()
     sold = [note for note in listed.notes if "limited to 5 contracts" in note]
     assert sold and all("daily volume" in note for note in sold)
+
+
+class Watched:
+    """A solver that notes how long each of its calls may take."""
+
+    name = "watched"
+
+    def __init__(self) -> None:
+        self.given: list[float | None] = []
+
+    def solve(self, program: Program, *, deadline: float | None = None, warm: object = None) -> Candidate:
+        self.given.append(deadline)
+        return solver_named("structured").solve(program, deadline=deadline, warm=warm)
+
+
+def test_a_deadline_reaches_hedge_rounding_and_what_is_answered_again(market: oh.Market, book: pd.Series) -> None:
+    watched = Watched()
+    model = replace(PLAIN, solver=watched, checks={"volume": 1e-5})
+    hedge = model.hedge(market, book, deadline=600.0)
+    first, watched.given = watched.given, []
+    listed = oh.trade_list(hedge, deadline=500.0)
+    assert any("limited to" in note for note in listed.notes), "lines are limited, so it is answered again"
+    assert len(watched.given) > len(first) > 0
+    assert all(left is not None and left <= 600.0 for left in first)
+    assert all(left is not None and left <= 500.0 for left in watched.given)
+    watched.given = []
+    with pytest.raises(oh.SolverError, match="within 0 s; give more time"):
+        oh.round_to_lots(hedge, deadline=0.0)
+    assert oh.trade_list(hedge, deadline=0.0).held and watched.given == []
 
 
 def test_a_list_past_its_deadline_is_held(market: oh.Market, book: pd.Series) -> None:

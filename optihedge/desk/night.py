@@ -28,7 +28,7 @@ from optihedge.desk.ledger.reading import made_of
 from optihedge.desk.ledger.runs import CHALLENGER, LEFT, SEND, Asked, Made, claim, finish, standing
 from optihedge.desk.outbox import recover
 from optihedge.desk.record import record_folder
-from optihedge.desk.task import Bench, Task, compute, statement_of
+from optihedge.desk.task import TRACE, Bench, Task, compute, statement_of
 from optihedge.errors import DataError, OptihedgeError, SpecError
 from optihedge.lock import locked
 from optihedge.market.book import read_book
@@ -41,7 +41,10 @@ GOOD = ("first", "solved", "empty", "idle")
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a book under a model. new: computed now, not found as done; status: of the step, or failed."""
+    """What became of a book under a model.
+
+    new   computed now, not found as done;  status  of the step, or failed;  bug  failed by an internal error
+    """
 
     book: str
     model: str
@@ -51,6 +54,7 @@ class Result:
     why: str
     lines: int
     new: bool
+    bug: bool = False
 
     @property
     def good(self) -> bool:
@@ -72,7 +76,7 @@ class Night:
     def code(self) -> int:
         """For a scheduler."""
         sent = [one for one in self.results if one.role == SEND]
-        if any(one.why.startswith("internal error") for one in self.results):
+        if any(one.bug for one in self.results):
             return 6
         return int(not all(one.good for one in sent))
 
@@ -166,7 +170,8 @@ class _Night:
             return _Begun(task, asked, run, self.desk.deadline)
         made = known(self.ledger, run)
         picture(self.desk, asked, run, made)
-        return Result(book.name, model, role, run, made.outcome, made.why, len(made.orders), False)
+        bug = TRACE in (made.files or {})
+        return Result(book.name, model, role, run, made.outcome, made.why, len(made.orders), False, bug)
 
     def ended(self, begun: _Begun, made: Made) -> Result:
         """A run finished: in the ledger, then in its folder."""
@@ -174,7 +179,8 @@ class _Night:
         with self.ledger.write() as connection:
             finish(connection, run, asked, made)
         picture(self.desk, asked, run, made)
-        result = Result(asked.book, asked.model, asked.role, run, made.outcome, made.why, len(made.orders), True)
+        bug = TRACE in (made.files or {})
+        result = Result(asked.book, asked.model, asked.role, run, made.outcome, made.why, len(made.orders), True, bug)
         self.told(result)
         return result
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
 
-from optihedge.errors import SpecError
+from optihedge.errors import SolverError, SpecError
 from optihedge.hedge.result import Hedge
 from optihedge.program.certificate import scale_of
 from optihedge.program.chain import solve
@@ -15,20 +16,25 @@ from optihedge.program.program import VOLATILITY_UNIT, Array, Candidate, Program
 from optihedge.program.status import Status
 
 
-def round_to_lots(hedge: Hedge) -> Hedge:
+def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
     """The hedge in whole venue lots, minimum quantities and notionals met; everything recomputed.
 
     Its certificate has status `rounded`: `gap` is what the lots cost against the proved bound of any hedge, base
     currency, and its note names each limit that ends beyond its band, and by how much. The setting
     `lots = {min_notional = 1000}` of the hedging model drops lines smaller than that (base currency).
-    Raises InfeasibleError where a contract's limits hold no whole lot.
+    Raises InfeasibleError where a contract's limits hold no whole lot, SolverError where `deadline` seconds are over.
     """
     if hedge.certificate.status == "rounded":
         return hedge
     last = Candidate(hedge.h, hedge.multipliers, Status.ROUGH, hedge.limit_multiplier)
 
+    ends = None if deadline is None else time.perf_counter() + deadline
+
     def again(program: Program) -> Candidate:
-        return solve(program, solver=hedge.model.solver, warm=last).candidate
+        left = None if ends is None else ends - time.perf_counter()
+        if left is not None and left <= 0:
+            raise SolverError(f"whole lots were not found within {deadline:g} s; give more time")
+        return solve(program, solver=hedge.model.solver, warm=last, deadline=left).candidate
 
     smallest = smallest_trades(hedge)
     rounding = round_program(hedge.program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest)

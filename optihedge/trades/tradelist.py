@@ -91,16 +91,17 @@ class TradeList:
         deadline  seconds for all of it; a list that is not ready by then is held
         """
         ends = None if deadline is None else time.perf_counter() + deadline
+        left = lambda: None if ends is None else max(ends - time.perf_counter(), 0.0)  # noqa: E731
         given = hedge.model.checks if isinstance(checks, str) else checks
         limits = Checks.none() if checks is None else Checks.of(given)  # type: ignore[arg-type]
         lines = line_limits(hedge, limits)
         why, notes = _unproved(hedge), []
         try:
-            listed = round_to_lots(hedge)
+            listed = round_to_lots(hedge, deadline=left())
             over = over_their_limits(listed.trades, lines)
             if over and not why:
                 notes += over
-                listed = round_to_lots(_within(hedge, lines, ends))
+                listed = round_to_lots(_within(hedge, lines, left()), deadline=left())
                 why = _unproved(listed)
             why = why or list_reasons(listed, limits, hedge.answer)
         except (InfeasibleError, SolverError) as error:
@@ -247,12 +248,11 @@ def _of_others(hedge: Hedge) -> list[str]:
     return ["the hedge's certificate is of other quantities than its own; hedge again"]
 
 
-def _within(hedge: Hedge, lines: pd.DataFrame, ends: float | None) -> Hedge:
+def _within(hedge: Hedge, lines: pd.DataFrame, deadline: float | None) -> Hedge:
     """The hedge with every trade within its line, answered as the first one was, cold."""
     boxed = hedge.answer.asked.boxed(lines["buy"].to_numpy(float), lines["sell"].to_numpy(float))
-    left = None if ends is None else max(ends - time.perf_counter(), 0.0)
-    model = hedge.model
-    return replace(hedge, answer=answer(boxed, solver=model.solver, on_infeasible=model.on_infeasible, deadline=left))
+    found = answer(boxed, solver=hedge.model.solver, on_infeasible=hedge.model.on_infeasible, deadline=deadline)
+    return replace(hedge, answer=found)
 
 
 def _unmoved(hedge: Hedge) -> Hedge:
