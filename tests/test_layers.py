@@ -111,4 +111,4 @@ def test_a_floors_readme_names_what_is_in_it(floor: str) -> None:
     inside = {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__"}
     inside |= {path.parent.name for path in folder.glob("*/*.py")}
     told = named_in(folder / "README.md")
-    assert told == inside, f"{floor}/README.md lacks {inside - told}, and names {told - inside} that are not there"
+    assert told == inside, f"{floor}/README.md: add {inside - told or 'nothing'}, drop {told - inside or 'nothing'}"
