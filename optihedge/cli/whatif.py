@@ -1,4 +1,4 @@
-"""Verbs that ask what if, and leave no list: models, init, compare, frontier, scenario."""
+"""Verbs that ask what if, and leave no list: models, init, compare, frontier, scenario, serve."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ FRONTIER = (
     "optihedge frontier optimal_hedge --data data/2026-01-20 --plot frontier.png\n\n"
     "optihedge frontier optimal_hedge --data data/2026-01-20 --values 0.25,0.5,1,2"
 )
+SERVE = "[bold]Example[/bold]\n\noptihedge serve --data data/2026-01-20 optimal_hedge beta_hedge"
 SCENARIO = "[bold]Example[/bold]\n\noptihedge scenario optimal_hedge --data data/2026-01-20"
 _FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the model's own value: the default frontier
 
@@ -140,6 +141,28 @@ def scenario(
             print_frame(console, f"{label}: losses of one period over the recorded moves", found)
         for reason in listed.reasons:
             say(console_of(stderr=True), f"HELD: {reason}")
+
+
+def serve(
+    data: Data,
+    models: Annotated[list[str] | None, typer.Argument(help="Models to choose from. Default: all shipped.")] = None,
+    book: Books = None,
+    as_of: AsOf = None,
+    port: Annotated[int, typer.Option("--port", min=1024, max=65535, help="Port on this machine.")] = 5006,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
+) -> None:
+    """A page in the browser: move a number of a model, leave lines out, see trades, cost, risk and shadow prices.
+
+    Served to this machine alone (127.0.0.1); nothing is written and nothing is sent.
+    """
+    from optihedge.desk.what_if import serve as serve_page
+    from optihedge.hedge.modelfile import model_names
+
+    chosen = tuple(models or model_names())
+    load_models(chosen, None)
+    market, books = _read(data, book, as_of)
+    say(console_of(), f"http://127.0.0.1:{port}: stop with Ctrl-C; nothing is written")
+    serve_page(market, books, chosen, port=port, show=open_browser)
 
 
 def _read(data: Path, book: list[Path] | None, as_of: str | None) -> tuple[Market, dict[str, pd.Series]]:

@@ -32,6 +32,30 @@ def changed(content: Mapping[str, Any], changes: Iterable[str], file: str = "mod
     return made
 
 
+def numbers_of(text: str) -> dict[str, int | float]:
+    """By key, as `changed` takes it, every number of a model file's text: what a page can offer to move."""
+    content = tomllib.loads(text)
+    found: dict[str, int | float] = {}
+    terms = [term for name in _LISTS for term in content.get(name, ())]
+    for term in terms:
+        same = [other for other in terms if other.get("type") == term.get("type")]
+        words = [str(v) for k, v in term.items() if k != "type" and isinstance(v, str)]
+        own = [word for word in words if sum(word in map(str, other.values()) for other in same) == 1]
+        if len(same) == 1 or own:
+            prefix = str(term.get("type")) + ("" if len(same) == 1 else f"[{own[0]}]")
+            found |= {f"{prefix}.{key}": value for key, value in term.items() if _is_number(value)}
+    for name, table in content.items():
+        if isinstance(table, dict):
+            found |= {f"{name}.{key}": value for key, value in table.items() if _is_number(value)}
+        elif _is_number(table):
+            found[name] = table
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def value_of(text: str) -> Any:
     """A value as TOML writes it, or the text itself where it is a bare word."""
     try:

@@ -1,0 +1,121 @@
+"""What if, as a page in a browser: move a number of the model, leave a line out, see what follows. Nothing is written.
+
+`Question` and `answered` are plain Python; `page` puts them under widgets (Panel, the extra `serve`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from html import escape
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from optihedge.display import table_html
+from optihedge.errors import OptihedgeError, require_extra
+from optihedge.hedge.changes import numbers_of
+from optihedge.hedge.modelfile import load_model, model_text
+from optihedge.hedge.universe import Universe
+from optihedge.market.snapshot import Market
+from optihedge.trades.compare import compare
+from optihedge.trades.tradelist import TradeList, trade_list
+
+if TYPE_CHECKING:
+    from optihedge.hedge.model import HedgeModel
+
+LOOPBACK = "127.0.0.1"
+_LIMITS = ("before", "after", "lower", "upper", "shadow_price", "unit")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A model file by name or path, changes of it (KEY=VALUE, see `hedge.changes`), and instruments not to trade."""
+
+    model: str
+    changes: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+
+    def asked(self) -> HedgeModel:
+        """The model that it asks of. Raises SpecError."""
+        model = load_model(self.model, changes=self.changes)
+        if not self.excluded:
+            return model
+        universe = model.universe if isinstance(model.universe, Universe) else Universe()
+        return replace(model, universe=replace(universe, frozen=(*universe.frozen, *self.excluded)))
+
+
+def answered(market: Market, book: pd.Series, question: Question) -> tuple[TradeList | None, pd.DataFrame, str]:
+    """The list that follows (None where there is none), figures beside those of the unchanged model, and why not."""
+    try:
+        models = {"as it is": load_model(question.model), "what if": question.asked()}
+        return trade_list(models["what if"].hedge(market, book)), compare(market, book, models), ""
+    except OptihedgeError as error:
+        return None, pd.DataFrame(), f"{error.code}: {error}"
+
+
+def page(market: Market, books: Mapping[str, pd.Series], models: tuple[str, ...]) -> Any:
+    """The page as a Panel layout, one column of widgets and one of answers. Raises SpecError without Panel."""
+    pn = _panel()
+    model = pn.widgets.Select(label="model", options=list(models), value=models[0])
+    book = pn.widgets.Select(label="book", options=list(books), value=next(iter(books)))
+    excluded = pn.widgets.MultiChoice(label="do not trade", options=[], value=[])
+    numbers = pn.Column()
+    shown = pn.Column(sizing_mode="stretch_width")
+
+    def fill(*_: object) -> None:
+        numbers[:] = [_number(pn, key, value, show) for key, value in numbers_of(model_text(model.value)).items()]
+        excluded.param.update(options=list(market.names[market.instruments["hedge"]]), value=[])
+        show()
+
+    def show(*_: object) -> None:
+        before = numbers_of(model_text(model.value))
+        changes = tuple(f"{w.label}={w.value!r}" for w in numbers if w.value is not None and w.value != before[w.label])
+        question = Question(model.value, changes, tuple(excluded.value))
+        shown[:] = [
+            pn.pane.HTML(part, sizing_mode="stretch_width") for part in parts(market, books[book.value], question)
+        ]
+
+    model.param.watch(fill, "value")
+    for widget in (book, excluded):
+        widget.param.watch(show, "value")
+    fill()
+    title = pn.pane.HTML(f"<h1>What if, {escape(market.as_of.strftime('%Y-%m-%d %H:%M'))} UTC</h1>"
+                         "<p>Nothing is written and nothing is sent.</p>")  # fmt: skip
+    return pn.Column(title, pn.Row(pn.Column(model, book, excluded, numbers, width=320), shown))
+
+
+def parts(market: Market, book: pd.Series, question: Question) -> list[str]:
+    """The answers as HTML: verdict, figures beside the unchanged model's, lines, limits and their prices."""
+    listed, figures, why = answered(market, book, question)
+    if listed is None:
+        return [f"<h2>No list</h2><p>{escape(why)}</p>"]
+    told = [f"<p>HELD: {escape(reason)}</p>" for reason in listed.reasons]
+    head = f"<h2>{escape(listed.verdict.upper())}</h2>{''.join(told)}<p>{escape(', '.join(question.changes))}</p>"
+    lines = listed.proposed[["instrument", "side", "quantity", "limit_price", "notional", "cost", "reason"]]
+    limits = listed.hedge.limits
+    found = [head, table_html(figures, "figures"), table_html(lines.set_index("instrument"), "lines")]
+    return [*found, table_html(limits[list(_LIMITS)], "limits and shadow prices")] if len(limits) else found
+
+
+def serve(market: Market, books: Mapping[str, pd.Series], models: tuple[str, ...], *, port: int, show: bool) -> None:
+    """Serve the page on this machine alone until stopped. Each visitor has a page of their own."""
+    pn = _panel()
+    pn.serve(lambda: page(market, books, models), address=LOOPBACK, port=port, show=show, title="optihedge: what if",
+             websocket_origin=[f"{LOOPBACK}:{port}", f"localhost:{port}"])  # fmt: skip
+
+
+def _number(pn: Any, key: str, value: float, show: Any) -> Any:
+    kind = pn.widgets.IntInput if isinstance(value, int) else pn.widgets.FloatInput
+    widget = kind(label=key, value=value)
+    widget.param.watch(show, "value")
+    return widget
+
+
+def _panel() -> Any:
+    if find_spec("panel") is None:
+        raise require_extra("panel", "serve")
+    import panel
+
+    return panel
