@@ -68,6 +68,35 @@ def lines_svg(table: pd.DataFrame, title: str, unit: str) -> str:
     return "".join(parts)
 
 
+def paths_svg(table: pd.DataFrame, title: str, unit: str) -> str:
+    """One line a column over time, at most four, each named at its end."""
+    height, left, right, bottom = 260, 70, 150, 30
+    x, values = table.index.asi8.astype(float), table.to_numpy(dtype=float)  # type: ignore[attr-defined]
+    low, high = float(min(np.nanmin(values), 0.0)), float(max(np.nanmax(values), 0.0))
+    high = high if high > low else low + 1.0
+    across = lambda v: left + (WIDTH - left - right) * (v - x[0]) / max(x[-1] - x[0], 1.0)  # noqa: E731
+    up = lambda v: 10 + (height - bottom - 10) * (high - v) / (high - low)  # noqa: E731
+    parts = [_open(WIDTH, height, title)]
+    for value in sorted({low, 0.0, high}):
+        parts.append(f"<line x1='{left}' y1='{up(value):.1f}' x2='{WIDTH - right}' y2='{up(value):.1f}' class='axis'/>")
+        parts.append(
+            f"<text x='{left - 6}' y='{up(value) + 4:.1f}' class='value' text-anchor='end'>{compact(value)}</text>"
+        )
+    for place in sorted({0, len(x) // 2, len(x) - 1}):
+        parts.append(f"<text x='{across(x[place]):.1f}' y='{height - 12}' class='value' text-anchor='middle'>"
+                     f"{table.index[place]:%Y-%m-%d}</text>")  # fmt: skip
+    for number, (name, dash) in enumerate(zip(table.columns, ("", "", "6 4", "2 3"), strict=False)):
+        told = table[name].to_numpy(dtype=float)
+        points = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in zip(x, told, strict=True) if np.isfinite(b))
+        kind = "before" if number == 0 else "after"
+        parts.append(f"<polyline points='{points}' class='line {kind}' stroke-dasharray='{dash or 'none'}'/>")
+        parts.append(
+            f"<text x='{WIDTH - right + 6}' y='{up(told[-1]) + 4:.1f}' class='value'>{_short(name, 22)}</text>"
+        )
+    parts.append(f"<text x='{left}' y='{height - 1}' class='key'>{escape(unit)}</text></svg>")
+    return "".join(parts)
+
+
 def heat_svg(table: pd.DataFrame, title: str) -> str:
     """A cell a value, red below zero and blue above, its number in it; rows and columns labelled."""
     cell, left, row_height = min(90, (WIDTH - 90) // max(table.shape[1], 1)), 84, 26

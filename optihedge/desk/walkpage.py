@@ -1,0 +1,60 @@
+"""The page of a walk: what it came to, where the money came from, whether the hedge worked; tables and one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optihedge.backtest.result import Backtest
+from optihedge.content import canonical_text
+from optihedge.display import number
+from optihedge.display.page import render
+from optihedge.display.svg import paths_svg
+
+_MOST_NOTES = 8
+
+
+def walk_page(done: Backtest, *, title: str, policy: Mapping[str, Any], broker: str) -> str:
+    """One self-contained HTML file."""
+    span = f"{done.steps.index[0]:%Y-%m-%d} to {done.steps.index[-1]:%Y-%m-%d}"
+    base, figures = done.base_currency, done.summary.loc["this"]
+    total = done.pnl[["book", "both"]].cumsum().set_axis(["book alone", "hedged, after costs"], axis=1)
+    sections = [
+        _section("P&L since the start", pictures=[paths_svg(total, "P&L since the start", base)]),
+        _section("Beside the simple hedges", "Per period where nothing else is said; everything after costs.",
+                 frames=[done.summary]),
+        _section("Where the money came from", f"{base}; the sums are the changes of equity.",
+                 frames=[done.parts.loc[:, (done.parts.abs() > 0).any()].T.rename_axis("part")]),
+        _section("Months", frames=[done.monthly.rename(index=str).rename_axis("month")]),
+    ]  # fmt: skip
+    if len(done.pnl) >= 10 and np.ptp(done.pnl["book"].to_numpy()) > 0:
+        sections.insert(2, _section(
+            "Whether the hedge worked", "Intervals of 95 % by block bootstrap. Offset in band: 80 to 125 %, a practice "
+            "of IAS 39 and ASC 815 that IFRS 9 dropped.", frames=[done.effectiveness.table]))  # fmt: skip
+    notes = [f"{note} ({count} times)" if count > 1 else str(note)
+             for note, count in done.notes["note"].value_counts().head(_MOST_NOTES).items()]  # fmt: skip
+    if notes:
+        sections.append(_section("Assumptions", sentences=notes))
+    sections.append(_section("Steps", frames=[_steps(done)]))
+    counts = ", ".join(f"{n} {status}" for status, n in done.steps["status"].value_counts().items())
+    return render(
+        "walk.html", title=title, sections=sections,
+        subtitle=f"{span}, {len(done.steps)} markets ({counts}); policy {canonical_text(policy)}; filled: {broker}",
+        tiles=[
+            {"name": name, "value": number(float(figures[name])), "note": unit}
+            for name, unit in (("P&L", base), ("volatility", f"{base} a period"), ("variance removed", "of the book's"),
+                               ("cost", base), ("turnover", base))
+        ],
+    )  # fmt: skip
+
+
+def _section(title: str, text: str = "", **parts: Any) -> dict[str, Any]:
+    return {"title": title, "text": text, "pictures": [], "sentences": [], "frames": [], **parts}
+
+
+def _steps(done: Backtest) -> pd.DataFrame:
+    shown = done.steps[["status", "why", "equity", "change", "cost", "notional", "lines"]]
+    return shown.set_axis(shown.index.strftime("%Y-%m-%d %H:%M"), axis=0).rename_axis("time")
