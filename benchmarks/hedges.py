@@ -35,9 +35,9 @@ def equity(data: Path, tilt: float, count: int = 200) -> HedgeEvaluation:
     market_only[:, :1] = ols_path(books, hedges[:, :1], 252)
     anchored = anchored_path(books, hedges, start)
     paths = {
-        "OLS-252": -ols,
-        "market-only OLS-252": -market_only,
-        "anchored": -anchored,
+        "OLS-252": ols,
+        "market-only OLS-252": market_only,
+        "anchored": anchored,
         "anchored, no-trade region": no_trade_path(anchored, hedges, start, cost, aversion=1000.0),
     }
     return evaluate_hedges(books, hedges, paths, baseline="OLS-252", cost=cost, start=start)
@@ -51,8 +51,8 @@ def alts(data: Path, long_short: bool, count: int = 200) -> HedgeEvaluation:
     start, cost = 60, 5e-4
     anchored = anchored_path(books, hedges, start)
     paths = {
-        "OLS-60": -ols_path(books, hedges, 60),
-        "anchored": -anchored,
+        "OLS-60": ols_path(books, hedges, 60),
+        "anchored": anchored,
         "anchored, no-trade region": no_trade_path(anchored, hedges, start, cost, aversion=200.0),
     }
     return evaluate_hedges(books, hedges, paths, baseline="OLS-60", cost=cost, start=start, block=21)

@@ -20,14 +20,14 @@ def returns(periods: int = 160, books: int = 6, seed: int = 0) -> tuple[np.ndarr
 
 
 @pytest.mark.parametrize("day", [60, 110, 159])
-def test_a_path_is_the_beta_of_the_rows_before(day: int) -> None:
+def test_a_path_is_minus_the_beta_of_the_rows_before(day: int) -> None:
     books, hedges = returns()
     moves = np.column_stack([hedges, books])[:day]
     anchored = Beta(method="anchored", halflife=15, anchor_halflife=80, anchor=0.5, market=(0, 1)).fit(moves)
     path = anchored_path(books, hedges, 40, halflife=15, anchor_halflife=80, anchor=0.5)
-    np.testing.assert_allclose(path[day].T, anchored.betas_.iloc[2:], rtol=AGREEMENT)
+    np.testing.assert_allclose(-path[day].T, anchored.betas_.iloc[2:], rtol=AGREEMENT)
     ols = Beta(market=(0, 1), window=50).fit(moves)
-    np.testing.assert_allclose(ols_path(books, hedges, 50)[day].T, ols.betas_.iloc[2:], rtol=AGREEMENT)
+    np.testing.assert_allclose(-ols_path(books, hedges, 50)[day].T, ols.betas_.iloc[2:], rtol=AGREEMENT)
 
 
 @pytest.mark.parametrize("path_of", [
@@ -48,11 +48,11 @@ def test_the_future_never_changes_a_path(path_of) -> None:
 
 def test_trading_stops_at_the_band_where_a_trade_no_longer_pays() -> None:
     books, hedges = returns(120)
-    betas, cost, aversion = anchored_path(books, hedges, 60), 2e-4, 300.0
-    path = no_trade_path(betas, hedges, 60, cost, aversion, halflife=30)
+    targets, cost, aversion = anchored_path(books, hedges, 60), 2e-4, 300.0
+    path = no_trade_path(targets, hedges, 60, cost, aversion, halflife=30)
     weights = 0.5 ** (np.arange(100)[::-1] / 30)
     covariance = (hedges[:100].T * weights) @ hedges[:100] / weights.sum()
-    slope = aversion * covariance @ (path[100] + betas[100])
+    slope = aversion * covariance @ (path[100] - targets[100])
     trade = path[100] - path[99]
     assert (np.abs(slope) <= cost + 1e-9).all()
     moved = np.abs(trade) > 1e-7
@@ -63,16 +63,16 @@ def test_trading_stops_at_the_band_where_a_trade_no_longer_pays() -> None:
 
 def test_free_trading_goes_to_the_target() -> None:
     books, hedges = returns()
-    betas = anchored_path(books, hedges, 60)
-    np.testing.assert_allclose(no_trade_path(betas, hedges, 60, 0.0, 1.0)[60:], -betas[60:], atol=1e-6)
+    targets = anchored_path(books, hedges, 60)
+    np.testing.assert_allclose(no_trade_path(targets, hedges, 60, 0.0, 1.0)[60:], targets[60:], atol=1e-6)
 
 
 def test_the_table_is_what_its_columns_say() -> None:
     books, hedges = returns(130)
     ols = ols_path(books, hedges, 50)
-    result = evaluate_hedges(books, hedges, {"OLS": -ols, "half": -ols / 2}, baseline="OLS", cost=1e-4, start=50,
+    result = evaluate_hedges(books, hedges, {"OLS": ols, "half": ols / 2}, baseline="OLS", cost=1e-4, start=50,
                              block=20)  # fmt: skip
-    held = -ols[50:]
+    held = ols[50:]
     cost = 1e-4 * np.abs(np.diff(held, axis=0, prepend=0)).sum(axis=1)
     pnl = books[50:] + np.einsum("tmb,tm->tb", held, hedges[50:]) - cost
     np.testing.assert_allclose(result.hedged["OLS"], pnl)
@@ -89,9 +89,21 @@ def test_the_table_is_what_its_columns_say() -> None:
 def test_books_without_the_market_have_nothing_material_to_hedge() -> None:
     hedges = returns()[1]
     books = 0.01 * np.random.default_rng(5).standard_normal((160, 40))
-    result = evaluate_hedges(books, hedges, {"OLS": -ols_path(books, hedges, 60)}, baseline="OLS", cost=0.0, start=60)
+    result = evaluate_hedges(books, hedges, {"OLS": ols_path(books, hedges, 60)}, baseline="OLS", cost=0.0, start=60)
     assert result.verdict.startswith("nothing material to hedge")
     assert "nothing material" in str(result)
+
+
+def test_a_path_that_adds_risk_is_named_and_a_regression_removes_some_as_it_stands() -> None:
+    """The path of least squares is what is held: given as it is, it removes variance; its mirror image adds some."""
+    books, hedges = returns()
+    ols = ols_path(books, hedges, 60)
+    both = evaluate_hedges(books, hedges, {"OLS": ols, "mirror": -ols}, baseline="OLS", cost=0.0, start=60, block=20)
+    removed = both.table["removed"]
+    assert removed["OLS"] > 0 > removed["mirror"]
+    assert both.verdict.startswith("OLS removes") and f"mirror adds {-removed['mirror']:.1%}" in both.verdict
+    alone = evaluate_hedges(books, hedges, {"mirror": -ols}, baseline="mirror", cost=0.0, start=60, block=20)
+    assert "mirror adds" in alone.verdict and "removes" not in alone.verdict
 
 
 def test_a_path_with_gaps_or_an_unknown_baseline_is_refused() -> None:
@@ -141,7 +153,7 @@ def test_a_path_without_rows_to_start_from_is_refused() -> None:
 
 def test_an_evaluation_needs_blocks_in_which_the_market_moves() -> None:
     books, hedges = returns()
-    paths = {"OLS": -ols_path(books, hedges, 100)}
+    paths = {"OLS": ols_path(books, hedges, 100)}
     for block in (1, 63):
         with pytest.raises(DataError, match=f"block is {block} for the 60 rows from row 100"):
             evaluate_hedges(books, hedges, paths, baseline="OLS", cost=0.0, start=100, block=block)

@@ -144,25 +144,11 @@ def evaluate_risk(
     if not estimators:
         raise SpecError("evaluate: there are no estimators; give at least one, by name")
     base = next(iter(estimators)) if baseline is None else baseline
-    complete = moves.columns[moves.notna().all()]
-    kept = moves[complete]
-    missing = [name for name in hedges if name not in complete]
     if base not in estimators:
         raise SpecError(f"evaluate: baseline {base!r} is not among {', '.join(estimators)}")
-    if missing:
-        raise SpecError(f"evaluate: hedge {missing[0]} is not a driver without gaps; name another, or mend its history")
-    if len(set(hedges)) < len(hedges):
-        raise SpecError(f"evaluate: hedges {', '.join(map(str, hedges))} name one twice; name each once")
-    if hedges and len(complete) < len(hedges) + 2:
-        raise SpecError(
-            f"evaluate: {len(hedges)} of {len(complete)} drivers without gaps are hedges; leave at least two for the "
-            "books"
-        )
-    if len(complete) < 2 or not 20 <= start < len(moves) - 1:
-        raise SpecError(
-            f"evaluate: {len(complete)} of {moves.shape[1]} drivers have no gap and start is {start} of {len(moves)} "
-            "rows; give at least two such drivers and start between row 20 and the last but one"
-        )
+    complete = moves.columns[moves.notna().all()]
+    kept = moves[complete]
+    _check_drivers(complete, moves.shape, hedges, start)
     values = kept.to_numpy(dtype=float)
     tests = _random_books(kept, hedges, books, size, start, seed)
     with threadpool_limits(1):  # thousands of small matrices: threads would only wait for each other
@@ -178,6 +164,25 @@ def evaluate_risk(
         left_out=tuple(moves.columns.difference(complete, sort=False)),
         baseline=base,
     )
+
+
+def _check_drivers(complete: pd.Index, shape: tuple[int, int], hedges: Sequence[Hashable], start: int) -> None:
+    """Raise SpecError for hedges with gaps or named twice, and for too few drivers or rows (of moves T x D)."""
+    missing = [name for name in hedges if name not in complete]
+    if missing:
+        raise SpecError(f"evaluate: hedge {missing[0]} is not a driver without gaps; name another, or mend its history")
+    if len(set(hedges)) < len(hedges):
+        raise SpecError(f"evaluate: hedges {', '.join(map(str, hedges))} name one twice; name each once")
+    if hedges and len(complete) < len(hedges) + 2:
+        raise SpecError(
+            f"evaluate: {len(hedges)} of {len(complete)} drivers without gaps are hedges; leave at least two for the "
+            "books"
+        )
+    if len(complete) < 2 or not 20 <= start < shape[0] - 1:
+        raise SpecError(
+            f"evaluate: {len(complete)} of {shape[1]} drivers have no gap and start is {start} of {shape[0]} "
+            "rows; give at least two such drivers and start between row 20 and the last but one"
+        )
 
 
 def minimum_variance(risk: Risk, exposures: np.ndarray) -> np.ndarray:
@@ -236,11 +241,11 @@ def _random_books(
         weights -= weights.mean()
         long_short[rng.choice(eligible, size, replace=False), book] = weights / np.abs(weights).sum()
     try:
-        betas = ols_path(values @ long_only, values @ instruments, min(start, 252))
+        held = ols_path(values @ long_only, values @ instruments, min(start, 252))
     except DataError as error:
         names = ", ".join(map(str, hedges)) or "the mean of all drivers"
         raise DataError(f"evaluate: hedges {names}: {error}, or start later") from None
-    return _Tests(long_only, long_short, instruments, -betas, rng.normal(size=(dimension, 10)))
+    return _Tests(long_only, long_short, instruments, held, rng.normal(size=(dimension, 10)))
 
 
 def _follow(name: str, risks: Iterator[tuple[int, Risk]], values: np.ndarray, tests: _Tests) -> _Result:

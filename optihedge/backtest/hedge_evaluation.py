@@ -1,6 +1,8 @@
 """Which hedge ratios would have hedged better: many books walked forward at once on plain returns.
 
-Row t of a path of ratios (T x m x B: periods, hedges, books) is held over period t and made from rows before t only.
+Row t of a path (T x m x B: periods, hedges, books) is what is held of each hedge over period t per unit of book, made
+from rows before t only. Every path here has the sign of a holding: below zero is sold, as against a book that rises
+with the hedge. Betas are minus a path.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ class HedgeEvaluation:
 
 
 def ols_path(books: Array, hedges: Array, window: int) -> Array:
-    """Betas of books (T x B) on hedges (T x m), joint least squares with intercept on the `window` rows before each.
+    """What least squares hold of hedges (T x m) against books (T x B): minus the joint betas, with intercept, on the
+    `window` rows before each.
 
     Raises DataError for a window too short or a hedge that adds nothing to the others in one.
     """
@@ -44,14 +47,16 @@ def ols_path(books: Array, hedges: Array, window: int) -> Array:
         moves = rows - rows.mean(axis=0)
         basis, triangle = np.linalg.qr(moves)
         _require_independent(triangle, rows, t)
-        path[t] = np.linalg.solve(triangle, basis.T @ books[t - window : t])
+        path[t] = -np.linalg.solve(triangle, basis.T @ books[t - window : t])
     return path
 
 
 def anchored_path(
     books: Array, hedges: Array, start: int, *, halflife: float = 42, anchor_halflife: float = 252, anchor: float = 2.0
 ) -> Array:
-    """`Beta(method="anchored")` fitted on all rows before each row from `start` on; moments are carried along.
+    """Minus the betas of `Beta(method="anchored")` fitted on all rows before each row from `start` on.
+
+    Moments are carried along.
 
     Raises DataError for too few rows before `start` or a hedge that adds nothing to the others in them.
     """
@@ -65,7 +70,7 @@ def anchored_path(
         if t >= start:
             ridge = anchor * np.trace(fast.gram) / size * np.eye(size)
             anchored = np.linalg.solve(slow.gram, slow.side)
-            path[t] = np.linalg.solve(fast.gram + ridge, fast.side + ridge @ anchored)
+            path[t] = -np.linalg.solve(fast.gram + ridge, fast.side + ridge @ anchored)
         slow.add(hedges[t], books[t])
         fast.add(hedges[t], books[t])
     return path
@@ -96,10 +101,12 @@ class _Moments:
         self.side = self.decay * self.side + row[:, None] * books
 
 
-def no_trade_path(betas: Array, hedges: Array, start: int, cost: float, aversion: float, halflife: float = 63) -> Array:
+def no_trade_path(
+    targets: Array, hedges: Array, start: int, cost: float, aversion: float, halflife: float = 63
+) -> Array:
     """Hedges h (T x m x B) that each period minimise aversion/2 (h - target)' C (h - target) + cost |h - before|_1.
 
-    target is -betas, C the EWMA covariance of the hedges' returns before the period, cost a fraction of notional. A
+    target is a path, C the EWMA covariance of the hedges' returns before the period, cost a fraction of notional. A
     HedgeModel with BetaRisk, Variance and SpreadCost does the same (its aversion times the book's notional here).
     Cyclic coordinate descent, exact for this separable penalty (Tseng 2001), for all books at once. Raises DataError.
     """
@@ -114,12 +121,12 @@ def no_trade_path(betas: Array, hedges: Array, start: int, cost: float, aversion
             f"no-trade path: hedge {idle[0] + 1} of {hedges.shape[1]} does not move in the rows before start {start}; "
             "start later, or leave it out"
         )
-    path = np.full(betas.shape, np.nan)
+    path = np.full(targets.shape, np.nan)
     covariance, decay = np.zeros((hedges.shape[1],) * 2), 0.5 ** (1 / halflife)
-    held = np.zeros(betas.shape[1:])
+    held = np.zeros(targets.shape[1:])
     for t in range(len(hedges)):
         if t >= start:
-            held = _buy_to_band(-betas[t], held, aversion * covariance / (1 - decay**t), cost)
+            held = _buy_to_band(targets[t], held, aversion * covariance / (1 - decay**t), cost)
             path[t] = held
         covariance = decay * covariance + (1 - decay) * np.outer(hedges[t], hedges[t])
     return path
@@ -161,8 +168,26 @@ def evaluate_hedges(
       beta            mean |beta| on the market within blocks of `block` rows
       beta_lower      share of books whose `beta` is below the baseline's
       turnover        against the baseline's; NaN where that trades nothing
-    The verdict is "nothing material ..." where no path removes `material` of the unhedged variance. Raises DataError.
+    The verdict is "nothing material ..." where no path removes `material` of the unhedged variance, and names each path
+    that adds some. Raises DataError.
     """
+    _check_evaluation(books, hedges, paths, baseline, start, block)
+    paths = {"no hedge": np.zeros_like(paths[baseline]), **paths}
+    hedged, turnover = {}, {}
+    for name, path in paths.items():
+        trades = np.abs(np.diff(path[start:], axis=0, prepend=0.0)).sum(axis=1)
+        hedged[name] = books[start:] + np.einsum("tmb,tm->tb", path[start:], hedges[start:]) - cost * trades
+        turnover[name] = trades[1:].sum()
+    betas = {name: _block_betas(pnl, hedges[start:, 0], block) for name, pnl in hedged.items()}
+    table = _compared(hedged, betas, baseline, block_rows(len(books) - start, block, draws, seed))
+    table["turnover"] = [turnover[name] / turnover[baseline] if turnover[baseline] else np.nan for name in paths]
+    return HedgeEvaluation(table, _verdict(table["removed"].drop("no hedge"), material), hedged)
+
+
+def _check_evaluation(
+    books: Array, hedges: Array, paths: dict[str, Array], baseline: str, start: int, block: int
+) -> None:
+    """Raise DataError for a baseline without a path, blocks that do not fit, a path of another shape or with gaps."""
     if baseline not in paths:
         raise DataError(f"hedge evaluation: baseline {baseline!r} is not among the paths {', '.join(paths)}")
     rows = len(books) - start
@@ -171,20 +196,17 @@ def evaluate_hedges(
             f"hedge evaluation: block is {block} for the {rows} rows from row {start} on; give two rows or more to a "
             "block, and at least one block"
         )
-    paths = {"no hedge": np.zeros_like(paths[baseline]), **paths}
-    hedged, turnover = {}, {}
     for name, path in paths.items():
         if path.shape != (len(books), hedges.shape[1], books.shape[1]) or not np.isfinite(path[start:]).all():
             raise DataError(f"hedge evaluation: path {name!r} has shape {path.shape} or gaps after row {start}")
-        trades = np.abs(np.diff(path[start:], axis=0, prepend=0.0)).sum(axis=1)
-        hedged[name] = books[start:] + np.einsum("tmb,tm->tb", path[start:], hedges[start:]) - cost * trades
-        turnover[name] = trades[1:].sum()
+
+
+def _compared(hedged: dict[str, Array], betas: dict[str, Array], baseline: str, drawn_rows: Array) -> pd.DataFrame:
+    """The columns of variance and beta, see `evaluate_hedges`; drawn_rows: a row of rows per bootstrap draw."""
     deviations = {name: ((pnl - pnl.mean(axis=0)) ** 2) for name, pnl in hedged.items()}
-    drawn_rows = block_rows(rows, block, draws, seed)
-    betas = {name: _block_betas(pnl, hedges[start:, 0], block) for name, pnl in hedged.items()}
     base, daily = deviations[baseline], {name: d.sum(axis=1) for name, d in deviations.items()}
-    table = pd.DataFrame(index=pd.Index(paths, name="method"))
-    for name in paths:
+    table = pd.DataFrame(index=pd.Index(hedged, name="method"))
+    for name in hedged:
         drawn = daily[name][drawn_rows].sum(axis=1) / daily[baseline][drawn_rows].sum(axis=1)
         table.loc[name, "variance"] = daily[name].sum() / daily[baseline].sum()
         table.loc[name, ["low", "high"]] = np.quantile(drawn, [0.025, 0.975])
@@ -192,16 +214,18 @@ def evaluate_hedges(
         table.loc[name, "removed"] = 1 - daily[name].sum() / daily["no hedge"].sum()
         table.loc[name, "beta"] = betas[name].mean()
         table.loc[name, "beta_lower"] = (betas[name] < betas[baseline]).mean()
-        table.loc[name, "turnover"] = turnover[name] / turnover[baseline] if turnover[baseline] else np.nan
-    best = table["removed"].idxmax()
-    removed = table.loc[best, "removed"]
-    if removed < material:
-        verdict = (
-            f"nothing material to hedge: at best {removed:.1%} of the variance is removed ({best}); leave it unhedged"
-        )
-    else:
-        verdict = f"{best} removes {removed:.1%} of the variance"
-    return HedgeEvaluation(table, verdict, hedged)
+    return table
+
+
+def _verdict(removed: pd.Series, material: float) -> str:
+    """What the shares of variance that the paths remove say; paths that add some are named."""
+    best = removed.idxmax()
+    text = f"{best} removes {removed[best]:.1%} of the variance"
+    if removed[best] < material:
+        text = f"nothing material to hedge: at best {removed[best]:.1%} of the variance is removed ({best})"
+        text += "; leave it unhedged"
+    adding = [f"{name} adds {-share:.1%}" for name, share in removed[removed < 0].items()]
+    return f"{text}; {', '.join(adding)} (is its sign that of a holding?)" if adding else text
 
 
 def _block_betas(pnl: Array, market: Array, block: int) -> Array:

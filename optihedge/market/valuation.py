@@ -178,16 +178,13 @@ def value_contracts(
     years = (instruments["expiry"] - quotes["time"]).dt.total_seconds().to_numpy() / SECONDS_PER_YEAR
     quotes = quotes.copy()
     at = np.flatnonzero(option)
-    vol, rate = np.zeros(len(price)), np.zeros(len(price))
-    forward, discount, unsaid = price.copy(), np.ones(len(price)), np.zeros(len(price), dtype=bool)
     american = option & (instruments["exercise"] == AMERICAN).to_numpy()
     ex, paid = dividend_schedule(dividends, instruments, option & ~inverse, quotes["time"])
+    rate, forward, unsaid = np.zeros(len(price)), price.copy(), np.zeros(len(price), dtype=bool)
     if at.size:
-        own_rate = quotes["rate"].to_numpy()[at]
-        terms = instruments.iloc[at]
+        terms, own_rate = instruments.iloc[at], quotes["rate"].to_numpy()[at]
         curve = rate_levels(terms["currency"], terms["expiry"], years[at], drivers, levels, as_of)
         rate[at] = np.where(inverse[at], 0.0, np.where(np.isnan(own_rate), curve, own_rate))
-        discount[at] = np.exp(-rate[at] * years[at])
         carried = rate[at] - borrow_rates(instruments, quotes)[at] * ~inverse[at]
         grown = dividend_forwards(spot[at], carried, years[at], ex[at], paid[at])
         forward[at], unsaid[at] = _forwards(instruments, quotes, price, at, grown)
@@ -196,40 +193,34 @@ def value_contracts(
     grows = american & ~on_future
     carry[grows] = implied_carry(forward[grows], spot[grows], years[grows], ex[grows], paid[grows])
     paid[on_future] = 0.0
+    window = instruments["settlement_window"].to_numpy(dtype=float)
     contracts = Contracts(
-        option=option,
-        inverse=inverse,
-        margined=kinds["margined"],
-        constant=cash,
-        multiplier=instruments["multiplier"].to_numpy(dtype=float),
-        spot=spot,
-        price=price,
-        forward=forward,
-        fx=paths.fx,
-        power=paths.power(),
-        unsettled=_unsettled(instruments["settlement_window"].to_numpy(dtype=float), years),
-        strike=instruments["strike"].to_numpy(dtype=float),
-        right=np.where(instruments["right"] == "P", -1.0, 1.0),
-        years=years,
-        vol=vol,
-        discount=discount,
-        american=american,
-        on_future=on_future,
-        carry=carry,
-        ex=ex,
-        cash=paid,
-    )
+        option=option, inverse=inverse, margined=kinds["margined"], constant=cash,
+        multiplier=instruments["multiplier"].to_numpy(dtype=float), spot=spot, price=price, forward=forward,
+        fx=paths.fx, power=paths.power(), unsettled=_unsettled(window, years),
+        strike=instruments["strike"].to_numpy(dtype=float), right=np.where(instruments["right"] == "P", -1.0, 1.0),
+        years=years, vol=np.zeros(len(price)), discount=np.exp(-rate * np.where(option, years, 0.0)),
+        american=american, on_future=on_future, carry=carry, ex=ex, cash=paid,
+    )  # fmt: skip
     if not at.size:
         return contracts, quotes, pd.Series(dtype=object)
     contracts = with_parity(contracts, instruments["underlying"], quotes, unsaid & ~inverse)
     contracts, dead, whose = with_vols(contracts, instruments, quotes, on_missing)
-    for name, values in (("underlying_price", contracts.forward), ("rate", rate), ("vol", contracts.vol)):
+    filled = {"underlying_price": contracts.forward, "rate": rate, "vol": contracts.vol}
+    return contracts, _filled(quotes, at, filled, dead, dead | instruments.index.isin(whose.index)), whose
+
+
+def _filled(
+    quotes: pd.DataFrame, at: np.ndarray, filled: dict[str, np.ndarray], dead: np.ndarray, unquoted: np.ndarray
+) -> pd.DataFrame:
+    """Quotes with the columns `filled` (N) of options `at`; `dead` ones lose both sides, `unquoted` ones the vol."""
+    for name, values in filled.items():
         column = quotes[name].to_numpy(copy=True)
         column[at] = values[at]
         quotes[name] = column
     quotes.loc[dead, ["bid", "ask"]] = np.nan
-    quotes.loc[dead | instruments.index.isin(whose.index), "vol"] = np.nan
-    return contracts, quotes, whose
+    quotes.loc[unquoted, "vol"] = np.nan
+    return quotes
 
 
 def borrow_rates(instruments: pd.DataFrame, quotes: pd.DataFrame) -> np.ndarray:

@@ -90,9 +90,7 @@ def step(
     if on_open_orders not in OPEN_ORDERS:
         raise SpecError(f"on_open_orders is {on_open_orders!r}; write block or cancel")
     if before is None:
-        moved = Advance(state, _nothing(), equity(state, market), 0.0, pd.DataFrame(), (), market)
-        if state.as_of != market.as_of:
-            raise SpecError(f"{state.book}: an opening state is as of its market; give the market before")
+        moved = _opened(state, market)
     else:
         moved = advance(state, before, market, fills, reports, events, client=client, compare=compare)
     now = replace(moved.state, seq=state.seq + 1, before=state.hash)
@@ -112,9 +110,15 @@ def step(
     done.state = now = replace(now, memory=memory, decided=market.as_of)
     if not decision.act:
         return done.of("idle", decision.why, decision)
+    return _listed(done, view, decision, memory, checks)
+
+
+def _listed(done: _Outcome, view: View, decision: Decision, memory: dict[str, Any], checks: Checks | None) -> Step:
+    """The step of a policy that acts: its list, or why there is none."""
+    now, market = done.state, view.market
     try:
         answer = view.hedge
-        trades = order_list(answer, market, state.book, checks)
+        trades = order_list(answer, market, now.book, checks)
     except (InfeasibleError, SolverError) as error:
         return done.of("failed", f"{error.code}: {error}", decision)
     if trades.held:
@@ -123,9 +127,15 @@ def step(
     if trades.table.empty:
         done.state = replace(now, memory=sent)
         return done.of("empty", decision.why, decision, answer, trades)
-    orders = _orders(trades, market)
-    done.state = replace(now, memory=sent, orders=orders, traded=market.as_of)
-    return done.of("first" if before is None else "solved", decision.why, decision, answer, trades)
+    done.state = replace(now, memory=sent, orders=_orders(trades, market), traded=market.as_of)
+    return done.of("first" if view.before is None else "solved", decision.why, decision, answer, trades)
+
+
+def _opened(state: State, market: Market) -> Advance:
+    """An opening state where it stands. Raises SpecError where that is not its market's instant."""
+    if state.as_of != market.as_of:
+        raise SpecError(f"{state.book}: an opening state is as of its market; give the market before")
+    return Advance(state, _nothing(), equity(state, market), 0.0, pd.DataFrame(), (), market)
 
 
 class _Outcome:
