@@ -99,9 +99,9 @@ def calibrated_impact(fills: pd.DataFrame, prior: float = IMPACT, weight: float 
     Raises DataError for a missing column or an order whose volume or deviation is not above 0.
 
     >>> import pandas as pd
-    >>> row = {"type": "future", "excess": 100.0, "volume": 1e4, "deviation": 50.0, "cost": 250.0}
+    >>> row = {"type": "future", "excess": 1e4 / 64, "volume": 1e4, "deviation": 64.0, "cost": 625.0}
     >>> calibrated_impact(pd.DataFrame([row] * 60)).round(3).to_dict()
-    {'future': 0.54}
+    {'future': 0.542}
     """
     columns = dict(type=Column("text", required=True), excess=Column("number", required=True, least=0.0))
     columns |= {name: Column("number", required=True, above=0.0) for name in ("volume", "deviation")}

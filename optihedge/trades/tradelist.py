@@ -61,7 +61,7 @@ class TradeList:
     >>> market, book = oh.read_market(folder), oh.read_book(folder / "book.csv")
     >>> trades = oh.trade_list(oh.load_model("beta_hedge").hedge(market, book))
     >>> trades.held, list(trades["side"])
-    (False, ['SELL'])
+    (False, ['BUY', 'SELL', 'SELL', 'BUY'])
     """
 
     hedge: Hedge
