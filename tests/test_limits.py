@@ -214,7 +214,7 @@ def test_volatility_limit_counts_the_own_risk_of_fixed_contracts():
         (lambda: TurnoverLimit(1.0, share=1.0), "one of them"),
         (lambda: GrossLimit({"a": 1.0}), "need by"),
         (lambda: GrossLimit(np.nan), "limit is nan"),
-        (lambda: ParticipationLimit(np.inf), "share is inf"),
+        (lambda: ParticipationLimit(np.inf), "participation is inf"),
         (lambda: VolatilityLimit(), "one of them"),
         (lambda: VolatilityLimit(0.0), "limit is 0"),
         (lambda: VolatilityLimit(1.0, soft=1.0), "cannot be soft"),

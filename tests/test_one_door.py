@@ -13,6 +13,7 @@ from optihedge.hedge.spec import canonical
 from optihedge.program.program import Candidate, Program
 from optihedge.program.solvers import solver_named
 from optihedge.program.status import Status
+from optihedge.risk.sources import Stresses
 
 
 def views(market: oh.Market, **limited: float) -> oh.Market:
@@ -242,6 +243,56 @@ def test_a_files_bytes_count_in_a_fingerprint(tmp_path: Path) -> None:
     before = canonical(path)
     path.write_text("a,b\n1,3\n")
     assert canonical(path) != before
+
+
+SHARES = {
+    "Variance": lambda: oh.Variance(relative=300), "Neutral": lambda: oh.Neutral("delta", band_share=0.01),
+    "GrossLimit": lambda: oh.GrossLimit(share=2.0), "TurnoverLimit": lambda: oh.TurnoverLimit(share=2.0),
+    "PositionLimit": lambda: oh.terms.PositionLimit(share=0.5), "TradeLimit": lambda: oh.TradeLimit(share=0.5),
+    "VolatilityLimit": lambda: oh.VolatilityLimit(share=0.5),
+    "Shortfall": lambda: oh.terms.Shortfall(Stresses(), share=0.1),
+    "WorstCase": lambda: oh.terms.WorstCase(Stresses(), share=0.1),
+}  # fmt: skip
+
+
+def test_every_term_with_a_share_is_known_to_the_law_of_shares() -> None:
+    named = {"share", "band_share", "relative"}
+    terms = {
+        name for name in oh.terms.__all__ if named & set(getattr(getattr(oh.terms, name), "__dataclass_fields__", ()))
+    }
+    assert terms == set(SHARES)
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_a_share_is_of_the_larger_of_gross_and_capital(name: str, market: oh.Market, book: pd.Series) -> None:
+    """Twice the capital, above the book's gross: twice the limit, half the aversion. Below it: nothing changes."""
+    term = SHARES[name]()
+    held, risk = (
+        book[market.instruments["type"].reindex(book.index) != "option"],
+        oh.EwmaRisk(63).fit(market.moves()).risk_,
+    )
+    gross = float((held.abs() * market.notional.reindex(held.index)).sum())
+
+    def size(capital: float) -> float:
+        """The limit that the term sets, or one over its aversion."""
+        parts = (
+            {"objective": (term,)}
+            if name == "Variance"
+            else {"objective": (oh.Variance(1e-6),), "constraints": (term,)}
+        )
+        problem = oh.HedgeModel(risk=risk, capital=capital, universe=("ES-SEP16",), **parts).problem(market, held)
+        p = problem.program
+        if name == "Variance":
+            return 1 / term.at(problem.size)
+        if name == "VolatilityLimit":
+            return p.volatility_limit.limit
+        if name in ("TradeLimit", "PositionLimit"):
+            return p.upper[0]
+        return (p.row_upper + problem.row_offset)[p.row_tier >= 0].max()
+
+    small, large = size(gross * 2), size(gross * 4)
+    assert large == pytest.approx(2 * small, rel=1e-9) and small > 0
+    assert size(gross / 2) == pytest.approx(size(0.0), rel=1e-12) == pytest.approx(small / 2, rel=1e-9)
 
 
 def test_shares_bands_and_relative_aversions_are_of_the_larger_of_gross_and_capital(

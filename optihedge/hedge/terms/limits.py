@@ -132,19 +132,19 @@ def _limit_trades(term: Term, p: ProgramBuilder, reach: Array) -> None:
 
 @dataclass(frozen=True)
 class ParticipationLimit(Term):
-    """|trade| <= share x daily volume (a column of quotes, contracts a day)."""
+    """|trade| <= participation x daily volume (a column of quotes, contracts a day)."""
 
-    share: float
+    participation: float
     volume: str = "volume"
 
     short_name: ClassVar[str] = "participation"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number(self.label, "share", self.share, 0.0)
+        check_number(self.label, "participation", self.participation, 0.0)
 
     def contribute(self, p: ProgramBuilder) -> None:
-        _limit_trades(self, p, np.where(p.tradable, self.share * daily_volume(p, self.volume), np.inf))
+        _limit_trades(self, p, np.where(p.tradable, self.participation * daily_volume(p, self.volume), np.inf))
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ class GrossLimit(_SizeLimit):
 class VolatilityLimit(Term):
     """Volatility of the book's P&L per day <= limit, base currency, whatever the horizon.
 
-    share          instead: this share of the book's gross notional
+    share          instead: this share of the book's gross notional (or the capital, if larger)
     second_order   count the gamma of normal moves; None: where options are tradable
     """
 

@@ -49,6 +49,12 @@ class View:
         """What the model sees: contracts of both accounts, foreign balances as cash."""
         return model_book(self.state, self.market)
 
+    @property
+    def size(self) -> float:
+        """What shares are taken of, base currency: the book's gross notional, or the model's capital if larger."""
+        gross = float((self.book.abs() * self.market.notional.reindex(self.book.index)).sum())
+        return max(gross, self.model.capital) if isinstance(self.model, HedgeModel) else gross
+
     @cached_property
     def hedge(self) -> HasTrades:
         """The model's answer, asked once."""

@@ -51,7 +51,7 @@ class Band:
     """Act where an exposure (desk units), in total or by group, is `width` or more away from its target.
 
     width          half-width; or `below` and `above` for distances of their own; or
-    share          of the book's gross notional
+    share          of the book's gross notional (or the model's capital, if larger)
     A band narrower than the model's own on the same exposure, or than one lot, is a SpecError: it would never rest.
     """
 
@@ -86,14 +86,14 @@ class Band:
         """Distances below and above the target, desk units."""
         if self.below is not None and self.above is not None:
             return self.below, self.above
-        width = self.width if self.width is not None else (self.share or 0.0) * gross(view)
+        width = self.width if self.width is not None else (self.share or 0.0) * view.size
         return width, width
 
     def _refuse_restless(self, view: View, width: float) -> None:
         if isinstance(view.model, HedgeModel):
             for term in view.model.terms:
                 if isinstance(term, Neutral) and term.exposure == self.exposure and (term.by or "") == self.by:
-                    lower, upper = term.limits(max(gross(view), view.model.capital))
+                    lower, upper = term.limits(view.size)
                     if width < upper - lower:
                         raise SpecError(
                             f"Band on {self.exposure} is {width:,.6g} wide, the model's own is {upper - lower:,.6g}: "
@@ -226,9 +226,3 @@ class MarginTrigger:
         equity = float(frame.loc[frame["account"] == self.account, "base"].sum())
         act = need > self.limit * equity
         return Decision(act and need > 0, f"margin {need:,.6g} of equity {equity:,.6g}, limit {self.limit:.0%}")
-
-
-def gross(view: View) -> float:
-    """The book's gross notional, base currency."""
-    notional = view.market.notional.reindex(view.book.index)
-    return float((view.book.abs() * notional).sum())
