@@ -10,16 +10,27 @@ class OptihedgeError(Exception):
 class DataError(OptihedgeError):
     """The input data are wrong: fix the file or frame that the message names.
 
-    place   table and row (counted from 0) of the fault, None where it is not one row's
-    about   the instrument or driver at fault, empty where it is none
+    table, rows            where the fault stands: what messages call the table, rows counted from 0
+    instruments, drivers   labels of what is at fault, where the message is about some
     """
 
     code = "data"
 
-    def __init__(self, message: str, *, place: tuple[str, int] | None = None, about: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        table: str = "",
+        rows: tuple[int, ...] = (),
+        instruments: tuple[str, ...] = (),
+        drivers: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(message)
-        self.place = place
-        self.about = about
+        self.table, self.rows, self.instruments, self.drivers = table, rows, instruments, drivers
+
+
+class Expired(DataError):
+    """A contract's expiry is not after the market's instant: nobody can trade it any more."""
 
 
 class SpecError(OptihedgeError):

@@ -107,13 +107,6 @@ def test_impact_is_its_formula(power):
     assert cost["S1"] == pytest.approx(expected, rel=EXACT)
 
 
-def test_impact_without_volume_names_the_contract():
-    market = stocks(2)
-    market = replace(market, quotes=market.quotes.assign(volume=[1e4, np.nan]))
-    with pytest.raises(DataError, match="volume of S1 is missing or zero"):
-        HedgeModel(objective=(ImpactCost(),), risk=flat_risk(market)).hedge(market, {"S0": 1.0})
-
-
 def test_only_two_powers_of_impact_are_known():
     with pytest.raises(SpecError, match=r"power is 1\.7"):
         ImpactCost(power=1.7)

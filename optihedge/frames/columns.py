@@ -143,7 +143,8 @@ def number_block(frame: pd.DataFrame, source: str) -> np.ndarray:
         bad |= _said(cells, np.isnan(numbers))
     if bad.any():
         column = int(np.argmax(bad)) % len(header)
-        refuse(bad.reshape(raw.shape)[:, column], source, str(header[column]), frame.iloc[:, column], _NUMBER)
+        name, values = str(header[column]), frame.iloc[:, column]
+        refuse(bad.reshape(raw.shape)[:, column], source, name, values, _NUMBER, drivers=(name,))
     return numbers.reshape(raw.shape)
 
 

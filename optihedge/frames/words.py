@@ -65,9 +65,20 @@ def place_of(message: str) -> tuple[str, int, str]:
 
 
 def refuse(
-    bad: np.ndarray, source: str, problem: str, values: pd.Series, remedy: str, labels: pd.Index | None = None
+    bad: np.ndarray,
+    source: str,
+    problem: str,
+    values: pd.Series,
+    remedy: str,
+    labels: pd.Index | None = None,
+    *,
+    drivers: tuple[str, ...] = (),
+    error: type[DataError] = DataError,
 ) -> None:
-    """Raise a DataError for the first row where `bad` holds; `problem` is the column's name, or words with {value}."""
+    """Raise a DataError for the first row where `bad` holds; `problem` is the column's name, or words with {value}.
+
+    labels   of the instruments of the rows;  drivers  those at fault, where the table is of history
+    """
     wrong = np.flatnonzero(np.asarray(bad))
     if not wrong.size:
         return
@@ -78,6 +89,6 @@ def refuse(
     said = any(word in problem for word in ("{value}", " is "))
     text = problem.replace("{value}", str(value)) if said else f"{problem}{{of}} is {value!r}"
     more = f" (and {wrong.size - 1} more rows)" if wrong.size > 1 else ""
-    about = str(labels[position]) if labels is not None else ""
+    instruments = () if labels is None else tuple(map(str, labels[wrong]))
     message = f"{row_of(source, position)}: {text.replace('{of}', of)}{more}; {remedy}"
-    raise DataError(message, place=(source, position), about=about)
+    raise error(message, table=source, rows=tuple(wrong.tolist()), instruments=instruments, drivers=drivers)

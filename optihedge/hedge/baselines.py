@@ -14,6 +14,7 @@ from optihedge.market.snapshot import Market
 from optihedge.program.program import row_violations
 
 Array = np.ndarray
+_OBSERVED, _LEAST = 0.5, 3  # of the rows: a driver observed on fewer plays no part; rows that a regression needs
 _PART, _CLOSE = 1e-3, 1e-6  # of a baseline's trade: what must be possible; of that: what counts as equal
 
 
@@ -119,11 +120,18 @@ def regression_trades(market: Market, problem: Problem) -> Array | None:
     free = problem.tradable & ~types_of(market.instruments)["option"][problem.positions]
     if not free.any() or not problem.start.any():
         return None
+    loadings = sp.csc_array(market.loadings.matrix)[:, problem.positions]
+    active = market.drivers.index[np.diff(loadings.tocsr().indptr) > 0]
     try:
-        moves = market.moves().to_numpy()
+        known = market.moves(drivers=active)
     except DataError:
         return None
-    loadings = sp.csc_array(market.loadings.matrix)[:, problem.positions]
+    moves = (
+        known.loc[:, known.notna().mean() >= _OBSERVED].dropna().reindex(columns=market.drivers.index, fill_value=0.0)
+    )
+    if len(moves) < _LEAST:
+        return None
+    moves = moves.to_numpy()
     book = moves @ (loadings @ problem.start)
     marked = market.drivers["market"].to_numpy(dtype=bool)
     on_market = free & (np.asarray(abs(loadings[np.flatnonzero(marked)]).sum(axis=0)).ravel() > 0)

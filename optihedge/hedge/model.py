@@ -11,12 +11,12 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import NotApplicable, OptihedgeError, SpecError
-from optihedge.frames import some
 from optihedge.hedge.answer import Answer, answer
 from optihedge.hedge.assemble import assemble
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.frontier import Frontier
 from optihedge.hedge.horizon import Horizon, parse_horizon
+from optihedge.hedge.in_play import InPlay
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.spec import HedgeSpec
@@ -87,10 +87,13 @@ class HedgeModel(HedgeSpec):
         return Frontier(hedges, values, _varied_word(varying))
 
     def _state(self, market: Market, book: Book) -> tuple[Market, Risk | ContractRisk | None, Problem]:
-        market, assumed = self._with_betas(market)
         before = book_quantities(book, market)
-        risk, horizon = self._fitted_risk(market)
-        builder = self._builder(market, before, risk, horizon)
+        universe = self.universe if isinstance(self.universe, Universe) else Universe()
+        given = self.risk if isinstance(self.risk, Risk) else market
+        own = InPlay.of(market, before, universe, parse_horizon(self.horizon, given.periods_per_year).years)
+        market, assumed = self._with_betas(market, own.drivers)
+        risk, horizon = self._fitted_risk(market, own.drivers)
+        builder = self._builder(market, own, risk, horizon)
         builder.assumed.extend(assumed)
         for term in sorted(self.terms, key=lambda term: term.reads_boxes):
             builder.begin(term.label, term.covers)
@@ -101,27 +104,20 @@ class HedgeModel(HedgeSpec):
         return answer(problem, solver=self.solver, on_infeasible=self.on_infeasible, warm=warm, deadline=deadline)
 
     def _builder(
-        self, market: Market, before: Array, risk: Risk | ContractRisk | None, horizon: Horizon
+        self, market: Market, own: InPlay, risk: Risk | ContractRisk | None, horizon: Horizon
     ) -> ProgramBuilder:
-        universe = self.universe if isinstance(self.universe, Universe) else Universe()
-        chosen, left_out = universe.tradable(market, pd.Series(before, index=market.names), horizon.years)
-        sides = np.isfinite(market.trade_cost.to_numpy(dtype=float)).any(axis=1)
-        silent = market.names[chosen & ~sides]
-        if len(silent):
-            left_out.append(f"{some(silent)}: not traded, no quote")
-        positions = np.flatnonzero((before != 0) | (chosen & sides))
         builder = ProgramBuilder(
-            market, before[positions], chosen[positions],
-            positions=positions, risk=risk, horizon=horizon, capital=self.capital,
+            market, own.held, own.tradable,
+            positions=own.positions, risk=risk, horizon=horizon, capital=self.capital,
         )  # fmt: skip
-        builder.left_out.extend(left_out)
+        builder.left_out.extend(own.notes)
         if isinstance(risk, Risk):
-            builder.notes.extend(_unspoken(market, builder.names, before[positions]))
-        builder.notes.extend(_vols_of_others(market, builder.names[before[positions] != 0]))
+            builder.notes.extend(_unspoken(market, builder.names, own.held))
+        builder.notes.extend(_vols_of_others(market, builder.names[own.held != 0]))
         builder.assumed.extend(() if risk is None else risk.notes)
         return builder
 
-    def _fitted_risk(self, market: Market) -> tuple[Risk | ContractRisk | None, Horizon]:
+    def _fitted_risk(self, market: Market, needed: pd.Index) -> tuple[Risk | ContractRisk | None, Horizon]:
         from sklearn.base import clone
 
         from optihedge.risk.estimator import ContractRiskEstimator
@@ -130,10 +126,10 @@ class HedgeModel(HedgeSpec):
             horizon = parse_horizon(self.horizon, market.periods_per_year)
             return clone(self.risk).fit(market, horizon.periods).risk_, horizon
         known = self.risk is None or isinstance(self.risk, (Risk, ContractRisk))
-        risk = self.risk if known else fitted_risk(self.risk, market)
+        risk = self.risk if known else fitted_risk(self.risk, market, needed)
         return risk, parse_horizon(self.horizon, market.periods_per_year if risk is None else risk.periods_per_year)
 
-    def _with_betas(self, market: Market) -> tuple[Market, tuple[str, ...]]:
+    def _with_betas(self, market: Market, needed: pd.Index) -> tuple[Market, tuple[str, ...]]:
         """The market with exposures beta:<driver>, the sum over price drivers of cash delta x beta, and their errors;
         notes on betas that are a prior.
 
@@ -142,7 +138,7 @@ class HedgeModel(HedgeSpec):
         if self.betas is None:
             return market, ()
         try:
-            learnt, errors, notes = fitted_betas(self.betas, market)
+            learnt, errors, notes = fitted_betas(self.betas, market, needed)
         except NotApplicable as error:
             if not all(term.optional for term in self.terms if isinstance(term, Neutral) and term.of_beta):
                 raise
@@ -173,12 +169,12 @@ def _vols_of_others(market: Market, held: pd.Index) -> list[str]:
 
 
 def _unspoken(market: Market, names: pd.Index, held: Array) -> list[str]:
-    """Notes on vega and basis in play that no driver moves, with what the book holds of each, in money."""
+    """Notes on vega in play and basis held that no driver moves, with what the book holds of each, in money."""
     notes = []
     for name, kind, unit in (("vega", "vol", "vol point"), ("basis", "basis", "basis point of ln(F/S)")):
         bare = market.unmodelled[name].reindex(names).fillna(0.0).to_numpy()
         money = float(np.abs(bare * held).sum())
-        if (bare != 0).any():
+        if (bare != 0).any() and (money > 0 or name == "vega"):
             holds = f"the book holds {money:,.6g} {market.base_currency} per {unit}"
             count = int((bare != 0).sum())
             notes.append(f"{name} of {count} contracts in play has no {kind} driver ({holds}); no risk speaks for it")

@@ -48,6 +48,9 @@ def read_book(
     misspelt(frame.columns, (*schema, "quantity", "venue_amount"), name)
     if market is not None:
         unknown = ~table["instrument"].isin(market.names).to_numpy()
+        for name_of in table["instrument"].to_numpy()[unknown]:
+            if name_of in market.left_out:
+                raise DataError(f"{name}: instrument {name_of} was left out of the market: {market.left_out[name_of]}")
         if unknown.any():
             close = nearest(table["instrument"].to_numpy()[unknown][0], market.names)
             refuse(unknown, name, f"instrument {{value}} is not in the market{close}", table["instrument"],
@@ -95,6 +98,8 @@ def book_quantities(book: Book, market: Market, what: str = "book") -> NDArray[n
     at = market.names.get_indexer(series.index)
     if (at < 0).any():
         unknown = series.index[at < 0][0]
+        if unknown in market.left_out:
+            raise DataError(f"{what}: instrument {unknown} was left out of the market: {market.left_out[unknown]}")
         raise DataError(
             f"{what}: instrument {unknown} is not in the market{nearest(str(unknown), market.names)}; "
             f"add it to instruments and quotes, or take it out of the {what}"

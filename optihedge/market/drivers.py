@@ -25,6 +25,7 @@ from optihedge.frames import (
     row_of,
     unique_labels,
 )
+from optihedge.market.history import changes, gaps, own_moves
 
 KINDS = ("price", "fx", "vol", "rate", "basis")
 RETURNS = ("price", "fx")
@@ -88,7 +89,7 @@ def check_drivers(
         moving = instruments["type"] != "cash"
         names = pd.Index(instruments.loc[moving, "underlying"].unique() if history is None else history.columns)
         if history is None:  # EUR is EURUSD's already
-            names = names.drop([pair[0] for pair in map(_pair_of, names) if monies.issuperset(pair)], errors="ignore")
+            names = names.drop([pair[0] for pair in map(pair_of, names) if monies.issuperset(pair)], errors="ignore")
         frame = pd.DataFrame({"driver": names.astype(str)})
     source = frame.attrs.get("source", "drivers")
     table = check_frame(unique_labels(frame, "driver", source), DRIVERS, source, others=None)
@@ -118,14 +119,13 @@ def _refuse_doubles(table: pd.DataFrame, instruments: pd.DataFrame, source: str)
         first = spoken.index[(spoken[keys] == said).all(axis=1)][0]
         of = f"{kind} of {asset}" + (f" at tenor {tenor}" if tenor else "")
         remedy = "keep one" if kind == "rate" else "keep one, or say in column instrument or venue whom each speaks for"
-        raise DataError(f"{source}: {first} and {second} are both the {of}; {remedy}", about=str(second))
+        raise DataError(f"{source}: {first} and {second} are both the {of}; {remedy}")
     named = spoken["instrument"]
     stray = named[(named != "") & ~named.isin(instruments.index)]
     if len(stray):
         close = nearest(stray.iloc[0], instruments.index)
         raise DataError(
             f"{source}: {stray.index[0]} speaks for {stray.iloc[0]}, no instrument here{close}; write its label",
-            about=str(stray.index[0]),
         )
 
 
@@ -135,10 +135,10 @@ def _name_pairs(
     """Fill kind, underlying and currency of prices and pairs; refuse one coin under two drivers."""
     table = table.copy()
     unsaid = table["kind"] == ""
-    named = [not asset and monies.issuperset(_pair_of(name)) for name, asset in table["underlying"].items()]
+    named = [not asset and monies.issuperset(pair_of(name)) for name, asset in table["underlying"].items()]
     table["kind"] = kind = table["kind"].where(~unsaid, np.where(named, "fx", "price"))
     for driver in table.index[(kind == "fx") & ((table["underlying"] == "") | (table["currency"] == ""))]:
-        pair = _pair_of(driver)
+        pair = pair_of(driver)
         if pair != ("", ""):
             table.loc[driver, ["underlying", "currency"]] = pair
         elif table.at[driver, "underlying"] == "":
@@ -168,7 +168,7 @@ def _name_pairs(
     return table
 
 
-def _pair_of(name: object) -> tuple[str, str]:
+def pair_of(name: object) -> tuple[str, str]:
     """What a pair such as EURUSD or BTC/USD is the price of, and in what; ('', '') for another name."""
     pair = _PAIR.fullmatch(str(name))
     asset, quote = [part for part in pair.groups() if part] if pair else ("", "")
@@ -181,7 +181,7 @@ def pair_assets(underlying: pd.Series, drivers: pd.DataFrame) -> pd.Series:
     pairs = set(known.loc[known["kind"] == "fx", ["underlying", "currency"]].itertuples(index=False, name=None))
     if not pairs:
         return underlying
-    strange = {name: _pair_of(name) for name in underlying[~underlying.isin(known["underlying"])].unique()}
+    strange = {name: pair_of(name) for name in underlying[~underlying.isin(known["underlying"])].unique()}
     return underlying.replace({name: pair[0] for name, pair in strange.items() if pair in pairs})
 
 
@@ -262,7 +262,7 @@ def close_times(days: pd.DatetimeIndex, rule: str) -> pd.DatetimeIndex:
 
 
 def check_levels(
-    levels: pd.DataFrame, drivers: pd.DataFrame, signed: pd.Index, source: str, *, gaps: bool = False
+    levels: pd.DataFrame, drivers: pd.DataFrame, signed: pd.Index, source: str, *, allow_gaps: bool = False
 ) -> None:
     """Refuse gaps (unless allowed), impossible levels and undeclared constants.
 
@@ -270,8 +270,6 @@ def check_levels(
     """
     values = levels.to_numpy()
     absent = np.isnan(values)
-    started = np.logical_or.accumulate(~absent, axis=0)
-    ends = np.logical_or.accumulate(~absent[::-1], axis=0)[::-1]
     returns, vols = drivers["kind"].isin(RETURNS).to_numpy(), (drivers["kind"] == "vol").to_numpy()
     free = drivers["underlying"].isin(signed).to_numpy() | ~returns
     with np.errstate(invalid="ignore"):
@@ -280,7 +278,7 @@ def check_levels(
     for bad, remedy in (
         (np.nan_to_num(values) * vols >= _PERCENT, "is {value:g}, a vol in percent; write decimals such as 0.2"),
         (
-            absent & started & ends & (not gaps),
+            gaps(levels) & (not allow_gaps),
             "is missing between known rows; fill the gap, drop the row, or set on_missing = 'freeze'",
         ),
         (low, "is {value:g}, no level to take a return from; mend the row"),
@@ -288,7 +286,8 @@ def check_levels(
         if bad.any():
             row, column = np.argwhere(bad)[0]
             text = remedy.format(value=values[row, column])
-            raise DataError(f"{row_of(source, int(row))}: {drivers.index[column]} {text}")
+            name = str(drivers.index[column])
+            raise DataError(f"{row_of(source, int(row))}: {name} {text}", drivers=(name,))
     if len(values) < 2:
         return
     with np.errstate(invalid="ignore"):
@@ -298,7 +297,8 @@ def check_levels(
     if flat.any():
         raise DataError(
             f"{source}: driver {drivers.index[flat][0]} never moves over {len(values)} rows; "
-            "declare constant = true in drivers, or mend its column"
+            "declare constant = true in drivers, or mend its column",
+            drivers=(str(drivers.index[flat][0]),),
         )
 
 
@@ -324,17 +324,16 @@ def periods_per_year(drivers: pd.DataFrame, levels: pd.DataFrame) -> float:
     return 365.0 / days
 
 
-def moves_of(levels: pd.DataFrame, drivers: pd.DataFrame, rows: int | None, *, ragged: bool = False) -> pd.DataFrame:
-    """The last `rows` moves (all complete ones by default), T x D: returns of prices and pairs, changes of the rest.
+def moves_of(levels: pd.DataFrame, drivers: pd.DataFrame, rows: int | None, *, ragged: bool = True) -> pd.DataFrame:
+    """The last `rows` moves (all by default), T x D: returns of prices and pairs, changes of the rest.
 
-    ragged: all rows, a move next to a missing level missing. Raises DataError where a driver's history is shorter than
-    asked.
+    ragged: every driver's own, a move next to a missing level missing (see `market.history`); else the rows that are
+    complete, as many as the shortest driver has. Raises DataError where a history is shorter than asked.
     """
     values = levels.to_numpy(dtype=float)
     by_return = drivers["kind"].isin(RETURNS).to_numpy()
-    if ragged and len(values) > 1 and (rows is None or rows < len(values)):
-        window = values if rows is None else values[-rows - 1 :]
-        return pd.DataFrame(_changes(window, by_return), index=levels.index[1 - len(window) :], columns=levels.columns)
+    if ragged:
+        return own_moves(levels, by_return, rows)
     complete = np.isfinite(values).all(axis=1)
     last = len(values) - int(np.argmax(complete[::-1])) if complete.any() else 0
     values, times = values[:last], levels.index[:last]
@@ -343,18 +342,14 @@ def moves_of(levels: pd.DataFrame, drivers: pd.DataFrame, rows: int | None, *, r
     least = max(int(count.min(initial=len(values) - 1)), 0) if values.size else 0
     wanted = least if rows is None else rows
     if wanted > least or least < 1:
-        driver = levels.columns[int(np.argmin(count))] if values.size else "any driver"
+        driver = levels.columns[int(np.argmin(np.isfinite(levels.to_numpy(dtype=float)).sum(axis=0)))]
         raise DataError(
             f"history of {driver} has {least} moves, fewer than the {max(wanted, 1)} asked; "
-            "give a longer history, ask for fewer rows or leave the driver out"
+            "give a longer history, ask for fewer rows or leave the driver out",
+            drivers=(str(driver),),
         )
     window = values[last - wanted - 1 :] if last > wanted else values
-    return pd.DataFrame(_changes(window, by_return), index=times[-wanted:], columns=levels.columns)
-
-
-def _changes(levels: np.ndarray, by_return: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(by_return, levels[1:] / levels[:-1] - 1, np.diff(levels, axis=0))
+    return pd.DataFrame(changes(window, by_return), index=times[-wanted:], columns=levels.columns)
 
 
 # ---- currencies ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from optihedge.errors import DataError
+from optihedge.errors import DataError, Expired
 from optihedge.frames import (
     Column,
     Schema,
@@ -125,7 +125,7 @@ def check_instruments(frame: pd.DataFrame, as_of: pd.Timestamp, base_currency: s
     refuse(dated & expiry.isna(), source, "expiry{of} is empty", expiry, "give its instant, time zone included", labels)
     refuse(
         dated & (expiry <= as_of), source, f"{{value}}, the expiry{{of}}, is not after as_of {as_of}", expiry,
-        "drop the expired contract, or set as_of to the time of the quotes", labels,
+        "drop the expired contract, or set as_of to the time of the quotes", labels, error=Expired,
     )  # fmt: skip
     asked = source.endswith((".csv", ".parquet"))
     refuse(

@@ -66,7 +66,8 @@ def _refuse_unvalued(c: Contracts, instruments: pd.DataFrame, lost: np.ndarray, 
     if silent.size:
         raise DataError(
             f"quotes: {instruments.index[silent[0]]} has neither bid, ask, mark nor vol, nor has any option beside it; "
-            "give its mark"
+            "give its mark",
+            instruments=tuple(map(str, instruments.index[silent])),
         )
     if lost.size and on_missing == "error":
         o = c.take(lost[:1])
@@ -74,5 +75,6 @@ def _refuse_unvalued(c: Contracts, instruments: pd.DataFrame, lost: np.ndarray, 
         reason = implied_vol_reason(*terms)[0] or "no more than its exercise is worth"
         raise DataError(
             f"quotes: {o.price[0]:g}, the price of {instruments.index[lost[0]]}, implies no vol "
-            f"({reason}, forward {o.forward[0]:g}); give its vol, drop it, or set on_missing = 'freeze'"
+            f"({reason}, forward {o.forward[0]:g}); give its vol, drop it, or set on_missing = 'freeze'",
+            instruments=tuple(map(str, instruments.index[lost])),
         )

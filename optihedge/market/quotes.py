@@ -93,7 +93,8 @@ def check_quotes(
         row = int(np.argmax(crossed))
         raise DataError(
             f"{row_of(source, row)}: ask of {labels[row]} is {ask.iloc[row]:g}, below its bid {bid.iloc[row]:g}; "
-            "drop the row or set max_crossed"
+            "drop the row or set max_crossed",
+            instruments=tuple(map(str, labels[crossed])),
         )
     refuse(_astray(quotes["mark"], bid, ask), source, "mark{of} is {value}, far outside its own bid and ask",
            quotes["mark"], "mend the mark, or leave it empty for the mid", labels)  # fmt: skip
@@ -147,7 +148,8 @@ def prices_of(quotes: pd.DataFrame, instruments: pd.DataFrame, proxies: pd.Serie
         name, money = instruments.index[traded][0], instruments["currency"][traded].iloc[0]
         raise DataError(
             f"quotes: cash {name} is quoted at {price[traded][0]:g}, but is worth 1 of its own money; leave its quote "
-            f"out and quote the pair (an instrument of type spot, underlying {money}, with its currency)"
+            f"out and quote the pair (an instrument of type spot, underlying {money}, with its currency)",
+            instruments=(str(name),),
         )
     absent = np.isnan(price)
     if on_missing == "freeze":
@@ -157,10 +159,12 @@ def prices_of(quotes: pd.DataFrame, instruments: pd.DataFrame, proxies: pd.Serie
     lost = absent & ~kinds["option"]
     if lost.any():
         proxy = "" if on_missing == "freeze" else ", or set on_missing = 'freeze' to hold it at its last known level"
-        raise DataError(f"quotes: {labels[lost][0]} has neither bid, ask nor mark; give its mark{proxy}")
+        raise DataError(f"quotes: {labels[lost][0]} has neither bid, ask nor mark; give its mark{proxy}",
+                        instruments=tuple(map(str, labels[lost])))  # fmt: skip
     nothing = (price == 0) & ~kinds["signed"] & ~kinds["option"]
     if nothing.any():
-        raise DataError(f"quotes: the price of {labels[nothing][0]} is 0; give its price or drop it")
+        raise DataError(f"quotes: the price of {labels[nothing][0]} is 0; give its price or drop it",
+                        instruments=tuple(map(str, labels[nothing])))  # fmt: skip
     return price
 
 

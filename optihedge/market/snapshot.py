@@ -18,6 +18,7 @@ from optihedge.errors import DataError
 from optihedge.frames import duration, find_table, instant, read_raw
 from optihedge.market import drivers as _drivers
 from optihedge.market.dividends import expected_dividends
+from optihedge.market.door import TABLES, Tables, admit
 from optihedge.market.early import early_exercise
 from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional, price_unit, price_value, sensitivities
 from optihedge.market.instruments import check_instruments, group_codes, refuse_priced_in_itself, types_of
@@ -60,6 +61,9 @@ class Market:
     max_crossed     how far a bid may exceed its ask, as a fraction of the price
     max_age         age at which a quote counts as missing, for instance "1d"; None: never
 
+    left_out        by label why an instrument that nobody may trade (hedge = false, or expired), or a driver that
+                    nothing else stands on, was left out for a fault of its own
+
     Raises DataError naming table, row, column and remedy. Arrays per contract are in the order of `names`. The tables
     are read-only: what was computed from them stays true. `market.instruments.copy()` may be changed.
     """
@@ -83,6 +87,7 @@ class Market:
     vol_from: pd.Series = field(init=False, repr=False)
     periods_per_year: float = field(init=False, repr=False)
     paths: Paths = field(init=False, repr=False)
+    left_out: dict[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.on_missing not in _POLICIES:
@@ -93,14 +98,22 @@ class Market:
         if not (number and np.isfinite(self.max_crossed) and self.max_crossed >= 0):
             raise DataError(f"max_crossed is {self.max_crossed!r}; give a fraction of the price, 0 or more")
         max_age = None if self.max_age is None else duration(self.max_age, "max_age")
-        raw, dates = (None, False) if self.history is None else _drivers.read_history(self.history)
-        as_of = instant(self.as_of, "as_of") if self.as_of is not None else latest_time(self.quotes, raw, dates)
-        instruments = check_instruments(self.instruments, as_of, self.base_currency)
-        drivers = _drivers.check_drivers(self.drivers, raw, instruments, self.base_currency)
+        given = {name: getattr(self, name) for name in TABLES}
+        checked, left_out = admit(lambda tables: self._checked(tables, max_age), given)
+        for name, value in {**checked, "max_age": max_age, "left_out": left_out}.items():
+            object.__setattr__(self, name, read_only(value))
+
+    def _checked(self, given: Tables, max_age: pd.Timedelta | None) -> dict[str, Any]:
+        """The fields of a market of these tables. Raises DataError."""
+        raw, dates = (None, False) if given["history"] is None else _drivers.read_history(given["history"])
+        listed, quoted = given["instruments"], given["quotes"]
+        as_of = instant(self.as_of, "as_of") if self.as_of is not None else latest_time(quoted, raw, dates)
+        instruments = check_instruments(listed, as_of, self.base_currency)
+        drivers = _drivers.check_drivers(given["drivers"], raw, instruments, self.base_currency)
         instruments["underlying"] = _drivers.pair_assets(instruments["underlying"], drivers)
         refuse_priced_in_itself(instruments)
         quotes = check_quotes(
-            self.quotes, instruments, as_of,
+            quoted, instruments, as_of,
             on_missing=self.on_missing, max_crossed=self.max_crossed, max_age=max_age,
         )  # fmt: skip
         if raw is None:
@@ -109,8 +122,8 @@ class Market:
         kinds = types_of(instruments)
         by_underlying = pd.Series(kinds["signed"], index=instruments["underlying"]).groupby(level=0).any()
         signed = by_underlying.index[by_underlying]
-        gaps = self.on_missing == "freeze"
-        _drivers.check_levels(history, drivers, signed, raw.attrs.get("source", "history"), gaps=gaps)
+        freeze = self.on_missing == "freeze"
+        _drivers.check_levels(history, drivers, signed, raw.attrs.get("source", "history"), allow_gaps=freeze)
         last = history.ffill().iloc[-1] if len(history) else pd.Series(np.nan, index=drivers.index)
         price = prices_of(quotes, instruments, last.reindex(instruments.index), self.on_missing)
         levels = driver_levels(drivers, last, instruments, quotes, price)
@@ -123,20 +136,19 @@ class Market:
             instruments, quotes, price, drivers, levels, paths, self.on_missing, as_of, dividends
         )  # fmt: skip
         names = instruments.index
-        exposures = None if self.own_exposures is None else own_exposures(self.own_exposures, names)
-        loadings = None if self.own_loadings is None else own_loadings(self.own_loadings, names, drivers.index)
-        depth = None if self.depth is None else check_depth(
-            self.depth, names, as_of, max_crossed=self.max_crossed, max_age=max_age, on_missing=self.on_missing
+        exposures = None if given["own_exposures"] is None else own_exposures(given["own_exposures"], names)
+        own = given["own_loadings"]
+        loadings = None if own is None else own_loadings(own, names, drivers.index)
+        depth = None if given["depth"] is None else check_depth(
+            given["depth"], names, as_of, max_crossed=self.max_crossed, max_age=max_age, on_missing=self.on_missing
         )  # fmt: skip
-        for name, value in (
-            ("instruments", instruments), ("quotes", quotes), ("drivers", drivers), ("history", history),
-            ("own_exposures", exposures), ("own_loadings", loadings), ("depth", depth), ("events", events),
-            ("smile", self.smile), ("as_of", as_of), ("max_age", max_age),
-            ("levels", pd.Series(levels, index=drivers.index, name="level")),
-            ("contracts", contracts), ("paths", paths), ("vol_from", vol_from),
-            ("periods_per_year", _drivers.periods_per_year(drivers, history)),
-        ):  # fmt: skip
-            object.__setattr__(self, name, read_only(value))
+        return {
+            "instruments": instruments, "quotes": quotes, "drivers": drivers, "history": history,
+            "own_exposures": exposures, "own_loadings": loadings, "depth": depth, "events": events,
+            "smile": self.smile, "as_of": as_of, "levels": pd.Series(levels, index=drivers.index, name="level"),
+            "contracts": contracts, "paths": paths, "vol_from": vol_from,
+            "periods_per_year": _drivers.periods_per_year(drivers, history),
+        }  # fmt: skip
 
     @cached_property
     def manifest(self) -> dict[str, object]:
@@ -293,19 +305,16 @@ class Market:
         """U x N: cash delta by price driver, vols held, base currency."""
         return sp.csr_array(self.loadings.matrix - self.loadings.skew)[self._convexity[0]]
 
-    def moves(
-        self, rows: int | None = None, *, drivers: pd.Index | None = None, ragged: bool | None = None
-    ) -> pd.DataFrame:
-        """The last `rows` moves of the drivers (all, or these), T x D; all complete ones by default. Raises DataError
-        if too few.
+    def moves(self, rows: int | None = None, *, drivers: pd.Index | None = None, ragged: bool = True) -> pd.DataFrame:
+        """The last `rows` moves of the drivers (all, or these), T x D, all by default. Raises DataError if too few.
 
-        `ragged`, by default where on_missing is "freeze": all rows count, and a move next to a missing level is
-        missing; late listings, gaps and delistings stay what they are, for estimators that leave them out.
+        Every driver has its own history: a move next to a missing level is NaN, so that a late listing, a gap or a dead
+        feed cuts nobody else's; a driver closed at weekends moves from Friday to Monday. ragged=False: the complete
+        rows alone, as many as the shortest driver has.
         attrs: periods_per_year, kinds (driver -> kind), and markets (the drivers marked market).
         """
         chosen = self.drivers if drivers is None else self.drivers.loc[drivers]
-        gaps = self.on_missing == "freeze" if ragged is None else ragged
-        moves = _drivers.moves_of(self.history[chosen.index], chosen, rows, ragged=gaps)
+        moves = _drivers.moves_of(self.history[chosen.index], chosen, rows, ragged=ragged)
         markets = tuple(chosen.index[chosen["market"].astype(bool)])
         moves.attrs = {
             "periods_per_year": self.periods_per_year, "kinds": chosen["kind"].to_dict(), "markets": markets,
@@ -381,6 +390,9 @@ class Market:
             "drivers": f"{len(self.drivers)} ({', '.join(f'{n} {t}' for t, n in drivers.items())})",
             "history": f"{len(self.history)} rows, {span}, {self.periods_per_year:g} periods a year",
         }
+        if self.left_out:
+            first, why = next(iter(self.left_out.items()))
+            text["left out"] = f"{len(self.left_out)} instruments or drivers, {first} first: {why}"
         bare = (self.unmodelled[["vega", "basis"]] != 0).sum()
         for name, count in bare[bare > 0].items():
             text[f"unmodelled {name}"] = f"{count} contracts have no {'vol' if name == 'vega' else name} driver"

@@ -107,7 +107,8 @@ def underlying_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.n
         raise DataError(
             f"{row_of(instruments.attrs.get('source', 'instruments'), row)}: underlying {name} of "
             f"{instruments.index[row]} has no price driver{nearest(name, moving['underlying'])}; "
-            "add its column to history, or a driver with that underlying"
+            "add its column to history, or a driver with that underlying",
+            instruments=tuple(map(str, instruments.index[unknown])),
         )
     return np.where(cash, -1, driver)
 
@@ -144,7 +145,8 @@ def driver_levels(
         seen_in = f" (only in {others})" if others else ""
         raise DataError(
             f"underlying {name} has no price in {quote}{seen_in}; quote it (type index, spot or equity, currency "
-            f"{quote}), give the history of driver {drivers.index[used[row]]} or mend that driver's currency"
+            f"{quote}), give the history of driver {drivers.index[used[row]]} or mend that driver's currency",
+            instruments=tuple(map(str, names[lost])),
         )
     return levels
 
@@ -298,7 +300,8 @@ def _forwards(
     bad = ~(forward > 0)
     if bad.any():
         name = instruments.index[at[int(np.argmax(bad))]]
-        raise DataError(f"quotes: forward of {name} is {forward[bad][0]:g}; an option needs a forward above zero")
+        raise DataError(f"quotes: forward of {name} is {forward[bad][0]:g}; an option needs a forward above zero",
+                        instruments=tuple(map(str, instruments.index[at[bad]])))  # fmt: skip
     return forward, np.isnan(quoted) & np.isnan(named)
 
 

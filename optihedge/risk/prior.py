@@ -8,6 +8,7 @@ correlation; across groups it is independent. Betas on a market are 1, and equal
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,11 @@ from optihedge.frames import some
 from optihedge.market.drivers import tenor_years
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
+from optihedge.risk.ragged import SHORT, observed, short_histories, takes_missing, whole_part
 from optihedge.risk.root import Risk
 
 STRENGTH = 20.0  # moves that a prior counts for
+FEW = 60  # moves: a beta from fewer is less sure than the mean of the others
 LEAST = 10  # moves that an estimator needs, unless it says otherwise itself
 YEARLY = {"stock": 0.35, "coin": 0.80, "future": 0.25, "fx": 0.10, "rate": 0.01}
 """Yearly deviation: the median of 432 US stocks 2007-2016 is 0.346; bitcoin's 2023-2024 is 0.5, the median of 70 other
@@ -35,45 +38,89 @@ BASIS = 0.043  # of the price's own deviation
 BETA_ERROR = 0.4  # standard error of a prior beta: the spread of betas across stocks
 
 
-def fitted_risk(estimator: Any, market: Market, drivers: pd.Index | None = None) -> Risk:
-    """What a clone of the estimator learns from the drivers with enough history, the others by prior, named in `notes`.
+def fitted_risk(estimator: Any, market: Market, needed: pd.Index | None = None) -> Risk:
+    """What a clone of the estimator learns from each driver's own history, the others by prior, named in `notes`.
 
-    drivers  all, or these in the market's order. Raises SpecError where the estimator refuses what it is given.
+    needed  drivers whose risk is asked for (default: all); others help where their history has no gap, and else are
+            left out, so that they change nothing
+
+    An estimator that needs whole rows gets those of the drivers observed on nearly all; the rest is theirs by prior and
+    what moves they have. Raises SpecError where the estimator refuses what it is given.
     """
-    asked = market.drivers.index if drivers is None else drivers
-    enough = _enough(market, getattr(estimator, "min_periods", LEAST))[market.drivers.index.get_indexer(asked)]
-    if enough.all() and len(enough):
-        return _fit(estimator, market.moves(drivers=asked), "risk").risk_
-    known = asked[enough]
-    learnt = _fit(estimator, market.moves(drivers=known), "risk").risk_ if len(known) else None
-    return _with_prior(market, learnt, known, asked)
+    asked, moves = _asked(market, needed)
+    enough = observed(moves) >= max(int(getattr(estimator, "min_periods", LEAST)), 1)
+    known = moves.loc[:, enough]
+    known.attrs = dict(moves.attrs)
+    if known.isna().to_numpy().any() and not takes_missing(estimator):
+        known = whole_part(known)
+    learnt = _fit(estimator, known, "risk").risk_ if known.shape[1] else None
+    if learnt is None or known.shape[1] < len(asked):
+        learnt = _with_prior(market, learnt, known.columns, asked)
+    told = short_histories(moves, (asked if needed is None else needed).intersection(known.columns))
+    return replace(learnt, notes=(*learnt.notes, *told)) if told else learnt
 
 
-def fitted_betas(estimator: Any, market: Market) -> tuple[pd.DataFrame, pd.DataFrame | None, tuple[str, ...]]:
+def fitted_betas(
+    estimator: Any, market: Market, needed: pd.Index | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame | None, tuple[str, ...]]:
     """Betas (D x m), their standard errors where the estimator gives them, and notes on those that are a prior.
 
-    Raises SpecError where the estimator refuses what it is given.
+    needed  as in `fitted_risk`; the betas of drivers left out are a prior. Raises SpecError where the estimator refuses
+            what it is given.
     """
-    enough = _enough(market, getattr(estimator, "minimum", LEAST) + 2)
+    asked, moves = _asked(market, needed)
+    enough = observed(moves) >= max(int(getattr(estimator, "minimum", LEAST)) + 2, 1)
     marked = market.drivers["market"].to_numpy(dtype=bool)
-    if (enough.all() and len(enough)) or not marked.any():
-        fitted = _fit(estimator, market.moves(), "betas")
-        return fitted.betas_, getattr(fitted, "standard_errors_", None), ()
     drivers, markets = market.drivers.index, market.drivers.index[marked]
+    short = _short(moves, drivers[~marked])
+    if (enough.all() and len(enough) == len(drivers) and not len(short)) or not marked.any():
+        fitted = _fit(estimator, moves, "betas")
+        return fitted.betas_, getattr(fitted, "standard_errors_", None), ()
     price = (market.drivers["kind"] == "price").to_numpy()
     betas = pd.DataFrame(np.where(price, 1.0 / len(markets), 0.0)[:, None].repeat(len(markets), 1), drivers, markets)
     betas.loc[markets] = np.eye(len(markets))
     errors = pd.DataFrame(BETA_ERROR, drivers, markets).where((price & ~marked)[:, None], 0.0)
-    known = drivers[enough]
-    if enough[marked].all():
-        fitted = _fit(estimator, market.moves(drivers=known), "betas")
+    known = asked[enough]
+    if markets.isin(known).all():
+        own = moves[known]
+        own.attrs = dict(moves.attrs)
+        fitted = _fit(estimator, own, "betas")
         betas.loc[known, fitted.betas_.columns] = fitted.betas_
         errors.loc[known] = getattr(fitted, "standard_errors_", errors.loc[known])
     else:
         known = markets
-    guessed = drivers[price & ~drivers.isin(known)]
+    lent, told = _lent(
+        betas, errors, known.difference([*short, *markets], sort=False), short.intersection(known), moves
+    )
+    betas.update(lent)
+    guessed = drivers[price & ~drivers.isin(known) & drivers.isin(drivers if needed is None else needed)]
     one = "1" if len(markets) == 1 else f"1/{len(markets)} on each market"
-    return betas, errors, (f"beta of {some(guessed)}: no or a short history, taken as {one}",) if len(guessed) else ()
+    if len(guessed):
+        told = (*told, f"beta of {some(guessed)}: no or a short history, taken as {one}")
+    return betas, errors, told
+
+
+def _short(moves: pd.DataFrame, drivers: pd.Index) -> pd.Index:
+    """Of these drivers those with fewer than FEW moves while the longest history has many more."""
+    count = moves.notna().sum()
+    short = count.index[(count < FEW) & (count < SHORT * count.max())]
+    return short.intersection(drivers, sort=False)
+
+
+def _lent(
+    betas: pd.DataFrame, errors: pd.DataFrame, long: pd.Index, short: pd.Index, moves: pd.DataFrame
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Betas of drivers with few moves: the mean of those with many, by precision, where there are two at least."""
+    long = long[(errors.loc[long] > 0).all(axis=1)]
+    if len(long) < 2 or not len(short):
+        return betas.iloc[:0], ()
+    weight = 1 / errors.loc[long] ** 2
+    mean = (betas.loc[long] * weight).sum() / weight.sum()
+    errors.loc[short] = BETA_ERROR
+    said = ", ".join(f"{value:.2f}" for value in mean)
+    named = some([f"{name} ({int(moves[name].notna().sum())} moves)" for name in short], 3)
+    note = f"beta of {named}: too few moves for one of its own; the mean of {len(long)} others, {said}, is taken"
+    return pd.DataFrame([mean] * len(short), index=short), (note,)
 
 
 def prior_deviations(market: Market) -> pd.DataFrame:
@@ -111,7 +158,7 @@ def _with_prior(market: Market, learnt: Risk | None, known: pd.Index, drivers: p
     """The learnt risk of the known drivers, and the others by prior and what moves they have."""
     prior = prior_deviations(market).loc[drivers]
     new = drivers.difference(known, sort=False)
-    moves = market.moves(drivers=new, ragged=True) if len(market.history) > 1 else pd.DataFrame(columns=new)
+    moves = market.moves(drivers=new) if len(market.history) > 1 else pd.DataFrame(columns=new)
     squares, count = (moves**2).sum(), moves.notna().sum()
     blended = (STRENGTH * prior.loc[new, "deviation"] ** 2 + squares.reindex(new)) / (STRENGTH + count.reindex(new))
     deviation = np.sqrt(blended.astype(float))
@@ -168,10 +215,16 @@ def _at_the_money(market: Market) -> dict[str, float]:
     return dict((sums["v"] / sums["w"]).items())  # type: ignore[arg-type]
 
 
-def _enough(market: Market, least: int) -> np.ndarray:
-    """Which drivers have at least so many observed moves."""
-    known = np.isfinite(market.history.to_numpy(dtype=float))
-    return (known[1:] & known[:-1]).sum(axis=0) >= max(int(least), 1)
+def _asked(market: Market, needed: pd.Index | None) -> tuple[pd.Index, pd.DataFrame]:
+    """The drivers needed and those of the others whose history has no gap, in the market's order, and their moves."""
+    names = market.drivers.index
+    if len(market.history) < 2:
+        none = pd.DataFrame(columns=names, dtype=float)
+        none.attrs = {"periods_per_year": market.periods_per_year}
+        return names, none
+    moves = market.moves()
+    whole = names if needed is None else names[names.isin(needed) | moves.notna().all().to_numpy()]
+    return whole, market.moves(drivers=whole)
 
 
 def _fit(estimator: Any, moves: pd.DataFrame, purpose: str) -> Any:

@@ -298,7 +298,7 @@ def _mean_square(market: Market, driver: str) -> float:
     """Of the few moves that a driver has; 0 without any."""
     if len(market.history) < 2:
         return 0.0
-    moves = market.moves(drivers=pd.Index([driver]), ragged=True).to_numpy()
+    moves = market.moves(drivers=pd.Index([driver])).to_numpy()
     return float(np.nan_to_num(moves**2).sum() / max(np.isfinite(moves).sum(), 1))
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.errors import DataError, NotApplicable, SpecError
+from optihedge.errors import NotApplicable, SpecError
 from optihedge.frames import some
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.horizon import parse_horizon
@@ -178,9 +178,9 @@ class ImpactCost(Term):
 
 
 def daily_volume(p: ProgramBuilder, column: str) -> Array:
-    """Contracts a day (N); 1 where the contract is not tradable.
+    """Contracts a day (N), 1 where not tradable; a tradable without any has its trade boxed to zero, and noted.
 
-    Raises SpecError where no tradable has a volume (the model asks for what the market lacks), DataError where some do.
+    Raises NotApplicable where no tradable has a volume: the model asks for what the market lacks.
     """
     volume = p.numbers(column, "quotes")
     known = np.isfinite(volume) & (volume > 0)
@@ -188,11 +188,10 @@ def daily_volume(p: ProgramBuilder, column: str) -> Array:
     if absent.any() and not known[p.tradable].any():
         raise NotApplicable(f"liquidity: quotes have no {column} for any tradable contract; the hedging model needs it")
     if absent.any():
-        raise DataError(
-            f"quotes: {column} of {p.names[absent][0]} is missing or zero; give contracts per day, "
-            "or leave the contract out of the universe"
-        )
-    return np.where(p.tradable, volume, 1.0)
+        p.trade_box(np.where(absent, 0.0, -np.inf), np.where(absent, 0.0, np.inf))
+        note = f"{some(p.names[absent], 3)}: not traded, no {column} in quotes"
+        p.left_out.extend([note] if note not in p.left_out else [])
+    return np.where(p.tradable & known, volume, 1.0)
 
 
 @dataclass(frozen=True)

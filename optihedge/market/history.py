@@ -1,0 +1,75 @@
+"""Own history: every driver's moves between its own levels, whatever the other drivers' columns hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from optihedge.errors import DataError
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_CLOSED = 0.9  # of the weekend's rows without a level or a move: the driver does not trade then
+_WEEKENDS = 4  # rows that say so
+
+
+def own_moves(levels: pd.DataFrame, by_return: Flags, rows: int | None = None) -> pd.DataFrame:
+    """The last `rows` moves (None: all), T x D, NaN where a driver has none: returns, else changes.
+
+    by_return   D: moves by return;  a move next to a missing level is missing
+
+    A driver that does not trade at weekends (stocks beside coins) has no move on their rows, whether its levels are
+    missing there or repeated, and Monday's is from Friday: else its volatility would be that of five days in seven.
+    Raises DataError for more rows than there are.
+    """
+    values = levels.to_numpy(dtype=float)
+    count = max(len(values) - 1, 0)
+    if (rows is not None and rows > count) or not count:
+        named = levels.columns[int(np.argmin(np.isfinite(values).sum(axis=0)))] if values.size else "any driver"
+        raise DataError(
+            f"history of {named} has {count} moves, fewer than the {rows or 1} asked; give a longer history, ask for "
+            "fewer rows or leave the driver out",
+            drivers=(str(named),),
+        )
+    moves = changes(values, by_return)
+    weekend = _weekend_rows(levels.index)
+    closed = closed_at_weekends(values, weekend)
+    if closed.any():
+        open_rows = np.flatnonzero(~weekend)
+        moves[:, closed] = np.nan
+        moves[np.ix_(open_rows[1:] - 1, closed)] = changes(values[np.ix_(open_rows, closed)], by_return[closed])
+    last = slice(None) if rows is None else slice(len(moves) - rows, None)
+    return pd.DataFrame(moves[last], index=levels.index[1:][last], columns=levels.columns)
+
+
+def changes(levels: Floats, by_return: Flags) -> Floats:
+    """Moves from row to row, (T - 1) x D: returns where `by_return`, changes of the rest."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(by_return, levels[1:] / levels[:-1] - 1, np.diff(levels, axis=0))
+
+
+def closed_at_weekends(levels: Floats, weekend: Flags) -> Flags:
+    """Which drivers (D) have neither a level nor a move on the weekend's rows while others do."""
+    moved = np.zeros(levels.shape, bool)
+    moved[1:] = np.isfinite(levels[1:]) & np.isfinite(levels[:-1]) & (levels[1:] != levels[:-1])
+    began = np.logical_or.accumulate(np.isfinite(levels), axis=0)
+    lived = began & weekend[:, None]
+    still = (lived & ~moved).sum(axis=0) >= _CLOSED * lived.sum(axis=0)
+    return still & (lived.sum(axis=0) >= _WEEKENDS) & ((moved & ~weekend[:, None]).sum(axis=0) > 0)
+
+
+def gaps(levels: pd.DataFrame) -> Flags:
+    """Missing levels between a driver's first and last (T x D) that no closed weekend explains."""
+    values = levels.to_numpy(dtype=float)
+    absent = np.isnan(values)
+    inside = np.logical_or.accumulate(~absent, axis=0) & np.logical_or.accumulate(~absent[::-1], axis=0)[::-1]
+    weekend = _weekend_rows(levels.index)
+    return absent & inside & ~(weekend[:, None] & closed_at_weekends(values, weekend))
+
+
+def _weekend_rows(index: pd.Index) -> Flags:
+    if not isinstance(index, pd.DatetimeIndex):
+        return np.zeros(len(index), bool)
+    return (index.day_of_week >= 5).astype(bool)

@@ -1,0 +1,56 @@
+"""Ragged moves: what estimators get where drivers have different histories, and what is said of the short ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import get_tags
+
+from optihedge.frames import some
+
+SHORT = 0.8  # of the longest history's moves: a driver with fewer is named
+_WHOLE = 0.9  # of the rows: a driver observed on fewer is left to its prior by an estimator that needs whole rows
+
+
+def takes_missing(estimator: Any) -> bool:
+    """Whether the estimator understands NaN as a move that was not observed."""
+    own = getattr(estimator, "_accepts_missing", None)
+    if own is not None:
+        return bool(own)
+    try:
+        return bool(get_tags(estimator).input_tags.allow_nan)
+    except (AttributeError, TypeError, ValueError):
+        return False
+
+
+def whole_part(moves: pd.DataFrame) -> pd.DataFrame:
+    """The drivers observed on nearly all of the last rows, on the rows where all of them are: for dense estimators.
+
+    A driver that is observed on fewer is left out, so that it does not cut everybody's history; attrs are kept.
+    """
+    seen = moves.notna()
+    kept = moves.loc[:, (seen.mean() >= _WHOLE).to_numpy()]
+    whole = kept[kept.notna().all(axis=1)]
+    whole.attrs = dict(moves.attrs)
+    return whole
+
+
+def short_histories(moves: pd.DataFrame, drivers: pd.Index) -> tuple[str, ...]:
+    """A sentence on those of the drivers (columns of moves, T x D) whose history is much shorter than the longest."""
+    count = moves.notna().sum()
+    longest = int(count.max()) if len(count) else 0
+    own = count[count.index.isin(drivers)]
+    short = own[own < SHORT * longest]
+    if not len(short):
+        return ()
+    said = [f"{name} ({moves[name].first_valid_index():%Y-%m-%d} to {moves[name].last_valid_index():%Y-%m-%d}, "
+            f"{number} moves)" if isinstance(moves.index, pd.DatetimeIndex) and number else f"{name} ({number} moves)"
+            for name, number in short.items()]  # fmt: skip
+    return (f"short history of {some(said, 5)}: its own moves say its risk, pair by pair; the longest has {longest}",)
+
+
+def observed(moves: pd.DataFrame) -> np.ndarray:
+    """Moves observed of each driver, D."""
+    return moves.notna().to_numpy().sum(axis=0)

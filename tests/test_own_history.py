@@ -1,0 +1,221 @@
+"""Own history: what nobody holds changes nothing, a short column is named, weekends take no volatility."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.covariance import LedoitWolf
+
+import optihedge as oh
+from optihedge.market.history import own_moves
+from optihedge.risk.prior import fitted_betas, fitted_risk
+
+ROWS = 300
+DAYS = pd.date_range("2025-01-01", periods=ROWS, freq="B")
+NAMES = ["A", "B", "C", "MKT"]
+MODELS = ("beta_hedge", "market_neutral", "quantitative")
+RISKS = {
+    "EWMA": oh.EwmaRisk(63), "iterated": oh.EwmaRisk(21, 63), "factors": oh.FactorRisk(), "adaptive": oh.AdaptiveRisk(),
+    "sample": oh.SampleRisk(), "Ledoit-Wolf": oh.SampleRisk(LedoitWolf()),
+}  # fmt: skip
+
+
+def levels(seed=0, rows=ROWS):
+    rng = np.random.default_rng(seed)
+    market = rng.normal(0, 0.01, rows)
+    moves = np.column_stack([*(b * market + rng.normal(0, 0.01, rows) for b in (0.8, 1.0, 1.2)), market])
+    return pd.DataFrame(100 * np.exp(np.cumsum(moves, axis=0)), DAYS[:rows], NAMES)
+
+
+def market_of(history, on_missing="error", **columns):
+    """Stocks A, B, C and a tradable on the market; history with further columns that no instrument stands on."""
+    last = history.ffill().iloc[-1][NAMES].to_numpy()
+    table = pd.DataFrame({"instrument": NAMES, "hedge": [False, False, False, True], "sector": "x"})
+    quotes = pd.DataFrame({"instrument": NAMES, "bid": last * 0.9995, "ask": last * 1.0005, "volume": 1e7})
+    whole = history.assign(**columns)
+    drivers = pd.DataFrame({"driver": whole.columns, "market": whole.columns == "MKT"})
+    return oh.Market(table, quotes, "USD", as_of="2026-02-28", drivers=drivers, history=whole, on_missing=on_missing)
+
+
+BOOK = {"A": 1000.0, "B": -200.0, "C": 300.0}
+
+
+def shapes(history):
+    other = np.exp(np.cumsum(np.random.default_rng(9).normal(0, 0.02, len(history)))) * 50
+    rows = np.arange(len(history))
+    return {
+        "dead": np.where(rows < 200, other, np.nan), "late": np.where(rows > 280, other, np.nan),
+        "gap": np.where(rows == 150, np.nan, other), "holes": np.where(rows % 7 == 3, np.nan, other),
+        "newborn": np.where(rows == len(rows) - 1, other, np.nan), "empty": np.full(len(rows), np.nan),
+    }  # fmt: skip
+
+
+SHAPES = ("dead", "late", "gap", "holes", "newborn", "empty")
+
+
+@pytest.mark.parametrize("policy", ["freeze", "error"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_column_nobody_holds_changes_nothing(shape, policy):
+    history = levels()
+    with_it = market_of(history, policy, X=shapes(history)[shape])
+    without = market_of(history, policy)
+    model = oh.load_model("beta_hedge")
+    lists = [oh.trade_list(model.hedge(m, BOOK)) for m in (with_it, without)]
+    assert lists[0].hedge.trades.equals(lists[1].hedge.trades)
+    risks = [one.hedge.problem.variance.volatility(one.hedge.problem.start) for one in lists]
+    assert risks[0] == risks[1]
+
+
+@pytest.mark.parametrize("name", RISKS)
+@pytest.mark.parametrize("shape", ["dead", "late", "gap"])
+def test_no_estimator_hears_of_a_column_nobody_holds(name, shape):
+    history = levels()
+    needed = pd.Index(NAMES)
+    risks = [fitted_risk(RISKS[name], m, needed) for m in
+             (market_of(history, "freeze", X=shapes(history)[shape]), market_of(history, "freeze"))]  # fmt: skip
+    assert risks[0].reindex(needed).covariance().equals(risks[1].reindex(needed).covariance())
+
+
+@pytest.mark.parametrize("name", RISKS)
+def test_a_short_history_cuts_nobody_elses_and_is_named(name):
+    history = levels()
+    short = history.copy()
+    short.loc[DAYS[:250], "C"] = np.nan
+    whole, cut = (fitted_risk(RISKS[name], market_of(h)) for h in (history, short))
+    others = ["A", "B", "MKT"]
+    close = 0.05 if name in ("factors", "adaptive", "Ledoit-Wolf") else 1e-9  # these learn from all drivers at once
+    assert cut.volatility()[others].to_numpy() == pytest.approx(whole.volatility()[others].to_numpy(), rel=close)
+    assert any("C" in note for note in cut.notes)
+    assert not whole.notes
+    assert cut.volatility()["C"] == pytest.approx(whole.volatility()["C"], rel=0.6)
+
+
+def test_a_beta_from_a_few_moves_is_the_mean_of_the_others_and_said_so():
+    history = levels()
+    short = history.copy()
+    short.loc[DAYS[:260], "C"] = np.nan
+    whole = fitted_betas(oh.Beta(), market_of(history))[0]["MKT"]
+    betas, errors, notes = fitted_betas(oh.Beta(), market_of(short))
+    assert betas["MKT"][["A", "B"]].to_numpy() == pytest.approx(whole[["A", "B"]].to_numpy())
+    assert whole[["A", "B"]].min() < betas.at["C", "MKT"] < whole[["A", "B"]].max()
+    assert errors.at["C", "MKT"] > errors.at["A", "MKT"]
+    assert "beta of C (39 moves)" in notes[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("row", [100, ROWS - 1])
+def test_one_missing_level_of_what_is_held_is_one_move_less_under_freeze(name, row):
+    history = levels()
+    broken = history.copy()
+    broken.loc[DAYS[row], name] = np.nan
+    whole, gap = market_of(history, "freeze"), market_of(broken, "freeze")
+    for model in MODELS:
+        hedges = [oh.load_model(model).hedge(m, BOOK) for m in (whole, gap)]
+        quantities = [h.trades.to_numpy() for h in hedges]
+        assert quantities[1] == pytest.approx(quantities[0], rel=0.1, abs=20), model
+        str(hedges[1])
+    oh.cross_gamma(gap, BOOK)
+    gap.plot()
+
+
+def test_a_stock_beside_coins_loses_no_volatility_to_weekends():
+    """Missing or repeated at weekends, a stock moves by its own trading days; a coin by all."""
+    days = pd.date_range("2025-01-01", periods=365)
+    rng = np.random.default_rng(4)
+    open_days = days[days.day_of_week < 5]
+    stock = pd.Series(100 * np.exp(np.cumsum(rng.normal(0, 0.01, len(open_days)))), open_days)
+    coin = pd.Series(50 * np.exp(np.cumsum(rng.normal(0, 0.03, len(days)))), days)
+    alone = stock.pct_change().dropna()
+    for filled in (stock.reindex(days), stock.reindex(days).ffill()):
+        history = pd.DataFrame({"S": filled, "BTC": coin})[days[2] :]
+        quotes = pd.DataFrame({"instrument": ["S", "BTC"], "bid": [99.0, 49.0], "ask": [100.0, 50.0]})
+        market = oh.Market(pd.DataFrame({"instrument": ["S", "BTC"]}), quotes, "USD", history=history)
+        moves = market.moves()
+        own = moves["S"].dropna()
+        assert own.to_numpy() == pytest.approx(alone[own.index.tz_localize(None)].to_numpy())
+        assert own.index.day_of_week.max() == 4 and (own.index.day_of_week == 0).sum() > 45
+        risk = oh.EwmaRisk(1e9).fit(moves).volatility_
+        assert risk["S"] == pytest.approx(np.sqrt((own**2).mean()))
+        assert moves["BTC"].notna().all()
+
+
+def test_own_moves_are_between_own_levels():
+    frame = pd.DataFrame({"A": [1.0, np.nan, 2.0, 4.0], "B": [1.0, 2.0, 3.0, np.nan]}, DAYS[:4])
+    moves = own_moves(frame, np.array([True, False]))
+    assert moves["A"].tolist() == pytest.approx([np.nan, np.nan, 1.0], nan_ok=True)
+    assert moves["B"].tolist() == pytest.approx([1.0, 1.0, np.nan], nan_ok=True)
+    with pytest.raises(oh.DataError, match="3 moves, fewer than the 4 asked"):
+        own_moves(frame, np.array([True, False]), 4)
+
+
+def test_a_gap_of_what_is_held_is_still_refused_where_nothing_is_frozen():
+    """By the book that holds it alone; of what may be traded, and of a market driver, by the market."""
+    broken = levels()
+    broken.loc[DAYS[100], "A"] = np.nan
+    market = market_of(broken)
+    assert set(market.left_out) == {"A"} and "A is missing between known rows" in market.left_out["A"]
+    model = oh.load_model("beta_hedge")
+    with pytest.raises(oh.DataError, match="A was left out of the market: history row 101: A is missing"):
+        model.hedge(market, BOOK)
+    whole = model.hedge(market_of(levels()), {"B": 1000.0})
+    assert model.hedge(market, {"B": 1000.0}).trades.equals(whole.trades)
+    broken.loc[DAYS[100], "MKT"] = np.nan
+    with pytest.raises(oh.DataError, match="row 101: MKT is missing between known rows"):
+        market_of(broken.drop(columns="A").assign(A=levels()["A"]))
+
+
+@pytest.mark.parametrize("term", [oh.ParticipationLimit(share=0.1), oh.ImpactCost()], ids=["participation", "impact"])
+@pytest.mark.parametrize("volume", [np.nan, 0.0])
+def test_a_tradable_without_a_volume_is_not_traded_and_noted(term, volume):
+    market = market_of(levels())
+    both = market.instruments.assign(hedge=True)
+    quotes = market.quotes.copy()
+    quotes.loc["B", "volume"] = volume
+    market = replace(market, instruments=both, quotes=quotes)
+    limits = (term,) if isinstance(term, oh.ParticipationLimit) else ()
+    costs = () if limits else (term,)
+    model = oh.HedgeModel(
+        risk=oh.EwmaRisk(63), objective=(oh.Variance(1e-4), oh.SpreadCost(), *costs), constraints=limits
+    )
+    hedge = model.hedge(market, BOOK)
+    assert hedge.trades["B"] == 0 and (hedge.trades.drop("B") != 0).any()
+    assert "B: not traded, no volume in quotes" in (*hedge.problem.notes, *hedge.problem.left_out)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_an_expired_contract_is_left_out_and_stops_only_who_holds_it(marked):
+    market = market_of(levels())
+    row = {"type": "future", "underlying": "A", "hedge": marked, "expiry": pd.Timestamp("2026-01-16T21:00:00Z")}
+    table = pd.concat([market.instruments, pd.DataFrame({**row, "multiplier": 1.0}, index=["OLD"])])
+    quotes = pd.concat([market.quotes, pd.DataFrame({"bid": 1.0, "ask": 1.1}, index=["OLD"])])
+    with_it = replace(market, instruments=table, quotes=quotes)
+    assert list(with_it.left_out) == ["OLD"] and "is not after as_of" in with_it.left_out["OLD"]
+    model = oh.load_model("beta_hedge")
+    assert model.hedge(with_it, BOOK).trades.equals(model.hedge(market, BOOK).trades)
+    with pytest.raises(oh.DataError, match=r"OLD was left out of the market: .* the expiry of OLD, is not after"):
+        model.hedge(with_it, {"OLD": 1.0})
+
+
+RUBBISH = {
+    "crossed": {"bid": 12.0, "ask": 11.0}, "nothing": {"bid": np.nan, "ask": np.nan},
+    "negative": {"bid": -1.0, "ask": 1.0},
+    "zero": {"bid": 0.0, "ask": 0.0}, "late": {"bid": 1.0, "ask": 1.1, "time": pd.Timestamp("2026-03-02", tz="UTC")},
+    "no hours": {"bid": 1.0, "ask": 1.1, "funding_rate": 0.01},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RUBBISH)
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_rubbish_quote_stops_nobody_but_its_holder_unless_it_may_be_traded(kind, marked):
+    market = market_of(levels())
+    table = pd.concat([market.instruments, pd.DataFrame({"hedge": marked, "underlying": "A"}, index=["X"])])
+    quotes = pd.concat([market.quotes, pd.DataFrame(RUBBISH[kind], index=["X"])])
+    if marked:
+        with pytest.raises(oh.DataError, match=r"X|row 5"):
+            replace(market, instruments=table, quotes=quotes)
+        return
+    with_it = replace(market, instruments=table, quotes=quotes)
+    assert list(with_it.left_out) == ["X"] and with_it.hash == market.hash
+    with pytest.raises(oh.DataError, match="X was left out of the market"):
+        oh.load_model("beta_hedge").hedge(with_it, {"X": 1.0})
