@@ -42,7 +42,7 @@ _SCALARS: dict[str, Any] = {
     "description": str, "horizon": str, "capital": float, "on_infeasible": str, "solver": str | tuple[str, ...],
 }  # fmt: skip
 _SETTINGS: dict[str, dict[str, Any]] = {  # of the trade list, which reads them; false switches a check off
-    "lots": {"min_notional": float},
+    "lots": {"min_notional": float, "ticket_fee": float, "most_lines": int},
     "checks": {
         "max_age": str | Literal[False], "displayed": float | Literal[False], "volume": float | Literal[False],
         "line_notional": float | Literal[False], "total_notional": float | Literal[False], "worth": bool,

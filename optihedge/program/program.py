@@ -17,7 +17,7 @@ F is dense (k x n), S sparse (shared specifics, scenario rows). Fixed positions 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -266,6 +266,11 @@ class Candidate:
         known = word in set(Status)
         object.__setattr__(self, "status", Status(word) if known else Status.ROUGH)
         object.__setattr__(self, "why", self.why if known else self.why or word)
+
+    def over(self, program: Program, other: Program) -> Candidate:
+        """The same under another Program of the same rows and fewer columns, by their names."""
+        at = {name: i for i, name in enumerate(program.columns)}
+        return replace(self, h=self.h[[at[name] for name in other.columns]])
 
     @classmethod
     def none(cls, program: Program, status: Status, why: str) -> Candidate:

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from optihedge.errors import SolverError, SpecError
+from optihedge.errors import SolverError
 from optihedge.hedge.result import Hedge
 from optihedge.program.certificate import scale_of
 from optihedge.program.chain import solve
 from optihedge.program.lots.rounding import Rounding, over, round_program
 from optihedge.program.program import VOLATILITY_UNIT, Array, Candidate, Program, row_violations
 from optihedge.program.status import Status
+from optihedge.trades.tickets import Tickets
 
 
 def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
@@ -34,7 +35,8 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
         left = None if ends is None else ends - time.perf_counter()
         if left is not None and left <= 0:
             raise SolverError(f"whole lots were not found within {deadline:g} s; give more time")
-        return solve(program, solver=hedge.model.solver, warm=last, deadline=left).candidate
+        warm = last if program.columns == hedge.program.columns else last.over(hedge.program, program)
+        return solve(program, solver=hedge.model.solver, warm=warm, deadline=left).candidate
 
     smallest = smallest_trades(hedge)
     rounding = round_program(hedge.program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest)
@@ -72,10 +74,7 @@ def _turned(hedge: Hedge, h: Array, smallest: Array) -> Array:
 
 def smallest_trades(hedge: Hedge) -> Array:
     """The least |trade| of each column (n, contracts) by venue minimum quantity and notional. Raises SpecError."""
-    settings = dict(hedge.model.lots or {})
-    least = float(settings.pop("min_notional", 0.0))
-    if settings or not np.isfinite(least) or least < 0:
-        raise SpecError(f"lots: {settings or least}; the one setting is min_notional, base currency, 0 or more")
+    least = Tickets.of(hedge.model.lots).min_notional
     problem = hedge.problem
     at = problem.positions[problem.tradable]
     instruments, notional = hedge.market.instruments.iloc[at], hedge.market.notional.to_numpy(float)[at]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
@@ -17,7 +17,6 @@ import pandas as pd
 from optihedge.errors import InfeasibleError, SolverError, SpecError
 from optihedge.files import write_text
 from optihedge.frames import plain_text
-from optihedge.hedge.answer import answer
 from optihedge.hedge.costs import HOLDING, TRADING
 from optihedge.hedge.report import cost_words
 from optihedge.hedge.result import Hedge
@@ -35,6 +34,7 @@ from optihedge.trades.orders.formats import write_orders
 from optihedge.trades.orders.table import OrderStyle, order_table
 from optihedge.trades.page import page_of
 from optihedge.trades.reasons import reasons
+from optihedge.trades.tickets import Tickets, beside, with_few_lines, within
 
 COLUMNS = (
     "as_of", "book", "order_id", "instrument", "venue", "side", "quantity", "venue_amount", "lot", "price",
@@ -95,14 +95,10 @@ class TradeList:
         given = hedge.model.checks if isinstance(checks, str) else checks
         limits = Checks.none() if checks is None else Checks.of(given)  # type: ignore[arg-type]
         lines = line_limits(hedge, limits)
-        why, notes = _unproved(hedge), []
+        tickets, why, notes = Tickets.of(hedge.model.lots), _unproved(hedge), list[str]()
         try:
-            listed = round_to_lots(hedge, deadline=left())
-            over = over_their_limits(listed.trades, lines)
-            if over and not why:
-                notes += over
-                listed = round_to_lots(_within(hedge, lines, left()), deadline=left())
-                why = _unproved(listed)
+            listed = _in_lots(hedge, lines, tickets, left, notes) if not why else round_to_lots(hedge, deadline=left())
+            why = why or _unproved(listed)
             why = why or list_reasons(listed, limits, hedge.answer)
         except (InfeasibleError, SolverError) as error:
             listed = hedge if hedge.status is Status.ROUNDED else _unmoved(hedge)
@@ -143,6 +139,7 @@ class TradeList:
         costs = self.hedge.costs.copy()
         if self.held:
             costs[[*TRADING]] = 0.0
+        costs["other"] += len(self) * Tickets.of(self.hedge.model.lots).ticket_fee
         costs["trading"] = float(self.table["cost"].sum())
         costs["total"] = costs["trading"] + costs[list(HOLDING)].sum()
         return costs
@@ -248,11 +245,21 @@ def _of_others(hedge: Hedge) -> list[str]:
     return ["the hedge's certificate is of other quantities than its own; hedge again"]
 
 
-def _within(hedge: Hedge, lines: pd.DataFrame, deadline: float | None) -> Hedge:
-    """The hedge with every trade within its line, answered as the first one was, cold."""
-    boxed = hedge.answer.asked.boxed(lines["buy"].to_numpy(float), lines["sell"].to_numpy(float))
-    found = answer(boxed, solver=hedge.model.solver, on_infeasible=hedge.model.on_infeasible, deadline=deadline)
-    return replace(hedge, answer=found)
+def _in_lots(
+    hedge: Hedge, lines: pd.DataFrame, tickets: Tickets, left: Callable[[], float | None], notes: list[str]
+) -> Hedge:
+    """The hedge in whole lots, within its lines, of few of them where tickets matter; adds notes of what changed."""
+    listed = round_to_lots(hedge, deadline=left())
+    notes += over_their_limits(listed.trades, lines)
+    many = tickets.few and hedge.status is not Status.ROUNDED
+    if not (notes or many):
+        return listed
+    first = within(hedge, lines, left())
+    if not many or _unproved(first):
+        return round_to_lots(first, deadline=left())
+    fewer, told = with_few_lines(first, lines, tickets, left)
+    notes += told
+    return beside(round_to_lots(fewer, deadline=left()), first)
 
 
 def _unmoved(hedge: Hedge) -> Hedge:
@@ -265,7 +272,7 @@ def _lines(hedge: Hedge, book: str, *, checked: bool) -> pd.DataFrame:
     why = reasons(hedge)
     return trade_table(
         hedge.market, hedge.trades, book=book, model=hedge.model.name, model_hash=hedge.model.fingerprint,
-        costs=hedge.told_costs[list(TRADING)].sum(axis=1, skipna=False),
+        costs=hedge.told_costs[list(TRADING)].sum(axis=1, skipna=False) + Tickets.of(hedge.model.lots).ticket_fee,
         reasons=why if checked else "NOT CHECKED: " + why.astype(str),
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ from optihedge.program.lots.few_legs import best_lots
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.local_search import Neighbourhood, improve
 from optihedge.program.lots.lot_program import nearest_within
+from optihedge.program.narrow import narrowed
 from optihedge.program.program import (
     RESIDUAL_TOLERANCE,
     Array,
@@ -85,6 +86,11 @@ def round_program(
     A price of volatility is rounded by quadratic Programs that touch it from above: at h, and where whole lots leave
     another volatility, at some between that and no trade's.
     """
+    inner, columns = narrowed(program)
+    if len(columns) < len(program.columns):
+        least = None if smallest is None else smallest[columns]
+        return _widened(program, h, round_program(inner, h[columns], solve, multipliers=multipliers, smallest=least),
+                        columns, smallest)  # fmt: skip
     if program.volatility_price is None:
         return _round(program, h, solve, multipliers, smallest)
     price, first = program.volatility_price, equivalent_aversion(program, h)
@@ -102,6 +108,14 @@ def round_program(
         answers = [best, *(rounded(price.price / sigma) for sigma in np.geomspace(low, high, _TOUCHES))]
         best = min(answers, key=lambda one: (round(_beyond(one), 9), one.objective))
     return best
+
+
+def _widened(program: Program, h: Array, found: Rounding, columns: Array, smallest: Array | None) -> Rounding:
+    """What was found over the columns that can move, told of all."""
+    whole = np.clip(h, program.lower, program.upper)
+    whole[columns] = found.h
+    rows = _rows(Neighbourhood(program, Grid.of(program, smallest)), whole)
+    return replace(found, h=whole, objective=objective(program, whole), bound=objective(program, h), rows=rows)
 
 
 def _beyond(found: Rounding) -> float:
