@@ -26,6 +26,7 @@ from optihedge.market.importers import mapped
 from optihedge.names import HOMES
 from optihedge.step.policies.policyfile import POLICIES
 from optihedge.trades.checks import Checks
+from optihedge.trades.tickets import Tickets
 
 FILES = (  # file, module, its schema, what to say first
     ("instruments.csv", "optihedge.market.instruments", "INSTRUMENTS",
@@ -130,7 +131,7 @@ def key_page() -> str:
         block(inspect.getdoc(HedgeSpec) or ""),
         "## universe", of_class(Universe),
     ]  # fmt: skip
-    said = {"lots": smallest_lines(), "checks": inspect.getdoc(Checks) or ""}
+    said = {"lots": inspect.getdoc(Tickets) or "", "checks": inspect.getdoc(Checks) or ""}
     for name, keys in modelfile._SETTINGS.items():
         rows = [(f"`{k}`", shown_type(v)) for k, v in keys.items()]
         parts += [f"## {name}", table(("key", "type"), rows), block(said[name])]
@@ -144,10 +145,6 @@ def key_page() -> str:
     for name, policy in POLICIES.items():
         parts += [f"### {name}", of_class(policy)]
     return "\n\n".join([*parts, map_keys()])
-
-
-def smallest_lines() -> str:
-    return "min_notional   base currency: smaller lines are dropped"
 
 
 def map_keys() -> str:

@@ -23,7 +23,9 @@ _FIRST, _DOUBLINGS = 1e-3, 16  # of the objective's size: the fee that the searc
 _SMALL = 1e-2  # of a usual trade: below it a line is as small as can be
 _STIFF = 1e6  # of the largest curvature: how hard rows that bind are held while a loss is estimated
 _EXCHANGED = 3  # lines that come back at a time
-_ROUNDS = 6
+_SWAPPED = 8  # lines that others are tried in place of
+_TRIED = 16  # lines that are tried to be dropped, where the cheapest to do without leaves no answer
+_ROUNDS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +59,11 @@ def few_lines(
     if best is None:
         raise InfeasibleError(f"no {most} lines were found that meet the limits; allow more, or loosen a limit")
     for _ in range(_ROUNDS):
-        other = search.exchanged(best)
-        if other is None or other.value >= best.value - 1e-9 * abs(best.value):
+        enough = best.value - 1e-9 * abs(best.value)
+        other = search.exchanged(best) or best
+        if other.value >= enough:
+            other = search.swapped(best, enough)
+        if other.value >= enough:
             break
         best = other
     return best
@@ -130,7 +135,7 @@ class _Search:
             if found is not None:
                 return found
             count //= 2
-        return next((found for one in order[1:6] if (found := self.without(at, one)) is not None), None)
+        return next((found for one in order[1:_TRIED] if (found := self.without(at, one)) is not None), None)
 
     def without(self, at: Lines, columns: Array) -> Lines | None:
         kept = at.kept.copy()
@@ -153,6 +158,24 @@ class _Search:
                 break
             at = self.without(at, droppable[losses(self.program, at.answer, at.kept)[droppable].argmin()])
         return found
+
+    def swapped(self, best: Lines, enough: float) -> Lines:
+        """The first lines below `enough` that have another in place of one; else the best themselves."""
+        droppable = np.flatnonzero(best.kept & self.optional)
+        order = np.argsort(losses(self.program, best.answer, best.kept)[droppable], kind="stable")
+        for one in droppable[order[:_SWAPPED]]:
+            less = self.without(best, one)
+            if less is None:
+                continue
+            gain = np.where(less.kept | ~self.optional, 0.0, gains(self.program, less.answer))
+            gain[one] = 0.0
+            for other in np.argsort(-gain, kind="stable")[:_EXCHANGED]:
+                kept = less.kept.copy()
+                kept[other] = True
+                found = self.better(None, self.only(kept)) if gain[other] > 0 else None
+                if found is not None and found.value < enough:
+                    return found
+        return best
 
 
 def losses(program: Program, answer: Candidate, kept: Array) -> Array:

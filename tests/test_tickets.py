@@ -1,0 +1,116 @@
+"""Tickets: what a line costs beside its trade, at most so many lines, and what the list then says."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from desks import flat_risk, stocks
+from recorded_markets import deribit_market, deribit_snapshots
+from test_desk_deribit import desk_book
+
+import optihedge as oh
+from optihedge.errors import SpecError
+from optihedge.trades.tickets import Tickets
+
+
+def desk(lots: dict | None = None, seed: int = 0) -> oh.Hedge:
+    """Thirty stocks of which ten are held, all tradable at their spread."""
+    market = stocks(30, seed=seed, spread=1e-4)
+    book = pd.Series({f"S{i}": 1000.0 * (1 + i % 4) for i in range(10)})
+    model = oh.HedgeModel(risk=oh.SampleRisk(), objective=(oh.Variance(1e-6), oh.SpreadCost()), lots=lots)
+    return model.hedge(market, book)
+
+
+def test_a_list_has_at_most_so_many_lines_and_says_how_far_it_can_be_from_the_best() -> None:
+    every, few = oh.trade_list(desk()), oh.trade_list(desk({"most_lines": 5}))
+    assert len(every) > 10 and 0 < len(few) <= 5 and few.verdict == "send"
+    assert any(note == f"{len(few)} lines in place of {len(every)}" for note in few.notes)
+    assert few.hedge.certificate.dual == pytest.approx(every.hedge.certificate.dual, rel=1e-9)
+    assert few.hedge.certificate.gap >= every.hedge.certificate.gap
+
+
+def test_a_ticket_fee_is_told_in_full_and_leaves_fewer_lines_the_larger_it_is() -> None:
+    lists = [oh.trade_list(desk({"ticket_fee": fee})) for fee in (0.0, 2.0, 20.0)]
+    lines = [len(made) for made in lists]
+    assert lines[0] > lines[1] > lines[2] > 0
+    for fee, made in zip((0.0, 2.0, 20.0), lists, strict=True):
+        assert made.costs["other"] == pytest.approx(fee * len(made))
+        assert made.costs["trading"] == pytest.approx(made["cost"].sum(), abs=0.005)
+        assert made.costs["trading"] == pytest.approx(
+            made.hedge.costs["trading"] + fee * len(made), abs=0.01 * len(made)
+        )
+
+
+def test_a_list_of_few_lines_stays_within_what_each_line_may_trade() -> None:
+    given = desk({"most_lines": 6})
+    quotes = given.market.quotes.assign(bid_size=300.0, ask_size=300.0)
+    made = oh.trade_list(given.model.hedge(replace(given.market, quotes=quotes), given.before))
+    assert 0 < len(made) <= 6 and (made["quantity"].abs() <= 300).all()
+
+
+def test_a_list_made_again_is_the_same_list() -> None:
+    made = oh.trade_list(desk({"most_lines": 5}))
+    again = oh.trade_list(made.hedge)
+    assert again.text() == made.text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [({"most_line": 3}, "there is no most_line .did you mean most_lines"), ({"most_lines": 0}, "most_lines is 0"),
+     ({"ticket_fee": -1.0}, "ticket_fee is -1")],
+)  # fmt: skip
+def test_a_misspelt_or_impossible_setting_is_named(settings: dict, named: str) -> None:
+    with pytest.raises(SpecError, match=named):
+        Tickets.of(settings)
+
+
+def old_limits(market: oh.Market, hedge: oh.Hedge) -> dict[str, float]:
+    """What each line could trade when one quoted level was the limit, in contracts."""
+    quotes = market.quotes.loc[hedge.problem.names]
+    most = np.fmin(quotes[["bid_size", "ask_size"]].min(axis=1), 0.1 * quotes["volume"])
+    return most[hedge.problem.tradable].fillna(np.inf).replace(np.inf, 1e12).to_dict()
+
+
+def beside(market: oh.Market, book: pd.Series) -> pd.DataFrame:
+    """Lines, cost and volatility of the list by one quoted level a line, and of twelve lines that walk the market."""
+    model = oh.load_model("delta_neutral")
+    free = model.hedge(market, book)
+    limited = replace(model, constraints=(*model.constraints, oh.TradeLimit(old_limits(market, free))))
+    walked = replace(model, objective=(*model.objective, oh.DepthCost()), lots={"most_lines": 12})
+    rows = {}
+    for name, one in (("one level a line", limited), ("at most 12 lines", walked)):
+        made = oh.trade_list(one.hedge(market, book))
+        rows[name] = {"lines": len(made), "cost": made.costs["total"],
+                      "volatility": made.hedge.risk.loc["volatility", "after"]}  # fmt: skip
+        assert made.verdict == "send"
+    return pd.DataFrame(rows).T
+
+
+def test_a_recorded_options_desk_is_hedged_with_twelve_lines_at_less_cost_than_with_dozens(recorded) -> None:
+    folder = recorded("deribit_btc_2026")
+    market = deribit_market(folder, deribit_snapshots(folder)[-1])
+    table = beside(market, desk_book(market))
+    assert table.loc["one level a line", "lines"] > 40 and table.loc["at most 12 lines", "lines"] <= 12
+    assert table["cost"].iloc[1] <= table["cost"].iloc[0]
+
+
+@pytest.mark.slow
+def test_every_recorded_options_desk_is_hedged_with_twelve_lines(recorded) -> None:
+    folder = recorded("deribit_btc_2026")
+    for snapshot in deribit_snapshots(folder):
+        market = deribit_market(folder, snapshot)
+        for name, book in (("options", desk_book(market)), ("30 coins", pd.Series({"BTC": 30.0}))):
+            table = beside(market, book)
+            print(f"{snapshot.date()} {name}\n{table.round(0).to_string()}")
+            assert table.loc["at most 12 lines", "lines"] <= 12
+
+
+def test_flat_risk_desk_without_room_for_few_lines_is_held() -> None:
+    market = stocks(6)
+    model = oh.HedgeModel(
+        risk=flat_risk(market), objective=(oh.Variance(1e-6), oh.SpreadCost()), lots={"most_lines": 1},
+        constraints=(oh.Neutral("delta"), oh.TradeLimit(50.0)), universe=("S1", "S2", "S3", "S4", "S5"),
+    )  # fmt: skip
+    made = oh.trade_list(model.hedge(market, {"S0": 400.0}))
+    assert made.held and "lines" in made.reasons[0]
