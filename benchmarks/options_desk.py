@@ -2,7 +2,8 @@
 
     OPTIHEDGE_DATA=... python benchmarks/options_desk.py PART [every]
 
-PARTS: spx, deribit, coins (next day); walks_spx, walks_BTC, walks_ETH; both (coins in one book); day_one; time.
+PARTS: spx, deribit, coins (next day); walks_spx, walks_BTC, walks_ETH; both (coins in one book); day_one; time;
+priors (each halved and doubled, SPX next day); tries (walks of BTC: cost by life, fat tails).
 
 `every` takes each n-th day (1: all). The model is used as `load_model` gives it; only the hedges offered are named:
 the index (or a listed future) and 20 other options. P&L is at mids, in units of the book's gross vega; cost is half
@@ -69,11 +70,33 @@ DERIBIT = Venue("BTC", lambda market: "BTC-PERPETUAL")
 COINS = {coin: Venue(coin, nearest_future(coin)) for coin in ("BTC", "ETH")}
 
 
-@lru_cache(maxsize=32)
-def fitted(market: oh.Market) -> oh.HedgeModel:
-    """The shipped model with its own risk learnt once for all books of this market."""
+@dataclass(frozen=True)
+class CostByLife(oh.Term):
+    """Half spread and fee x days / min(days, life): what expires sooner serves a shorter time."""
+
+    days: float = 10.0
+
+    def contribute(self, p) -> None:
+        life = np.nan_to_num(365 * p.market.contracts.years[p.positions], nan=np.inf)
+        scale = self.days / np.clip(life, 1.0, self.days)
+        fee = np.where(p.tradable, p.market.fees.to_numpy(dtype=float)[p.positions], 0.0)
+        buy, sell = p.half_spread()
+        p.cost(buy=scale * (buy + fee), sell=scale * (sell + fee))
+
+
+LIVED = tuple(t for t in MODEL.objective if not isinstance(t, (oh.SpreadCost, oh.FeeCost)))
+TRIES = {
+    "by life": replace(MODEL, objective=(*LIVED, CostByLife())),
+    "fat tails": replace(MODEL, risk=oh.SmileRisk(tails=4.0)),
+}
+
+
+@lru_cache(maxsize=64)
+def fitted(market: oh.Market, tried: str = "") -> oh.HedgeModel:
+    """The shipped model (or one of TRIES) with its own risk learnt once for all books of this market."""
     periods = market.periods_per_year / (252 if market.periods_per_year < 300 else 365)
-    return replace(MODEL, risk=MODEL.risk.fit(market, periods).risk_)
+    model = TRIES[tried] if tried else MODEL
+    return replace(model, risk=model.risk.fit(market, periods).risk_)
 
 
 def frontier(model: oh.HedgeModel, market: oh.Market, book: pd.Series, hedges: list[str], factors=FACTORS) -> dict:
@@ -86,7 +109,7 @@ def frontier(model: oh.HedgeModel, market: oh.Market, book: pd.Series, hedges: l
     return found
 
 
-def next_day(venue: Venue, pairs, seed: int = 11, shapes=SHAPES, factors=FACTORS) -> pd.DataFrame:
+def next_day(venue: Venue, pairs, seed: int = 11, shapes=SHAPES, factors=FACTORS, tried: str = "") -> pd.DataFrame:
     """One row per book: pnl, cost and forecast of every hedge, over gross vega. pairs: of markets."""
     rows = []
     for market, after in pairs:
@@ -94,7 +117,7 @@ def next_day(venue: Venue, pairs, seed: int = 11, shapes=SHAPES, factors=FACTORS
         alive = ob.liquid(market, earned.index[earned.notna()], venue.underlying, *venue.deltas, venue.lives)
         if len(alive) < 70:
             continue
-        model, spot = fitted(market), float(market.levels[venue.underlying])
+        model, spot = fitted(market, tried), float(market.levels[venue.underlying])
         for i, shape in enumerate(shapes):
             rng = np.random.default_rng([int(market.as_of.timestamp()) // 3600, i, seed])
             book = ob.draw_book(market, alive, shape, rng, spot)
@@ -139,7 +162,7 @@ def tell(table: pd.DataFrame, title: str) -> None:
 
 
 def walk(
-    venue: Venue, markets: list[oh.Market], shape: str, seed: int, factors=(1.0,), offered: int = 20
+    venue: Venue, markets: list[oh.Market], shape: str, seed: int, factors=(1.0,), offered: int = 20, tries=()
 ) -> dict | None:
     """Hedges kept and re-hedged daily over markets, through expiries; columns as `next_day`, P&L a list of days."""
     start = markets[0]
@@ -155,7 +178,7 @@ def walk(
     book = ob.draw_book(start, alive, shape, rng, float(start.levels[venue.underlying]))
     hedges = [venue.linear(start), *rng.choice(alive.difference(book.index), offered, replace=False)]
     unit = float(book.abs() @ start.exposures["vega"][book.index])
-    names = ["delta", "cheapest", *(f"x{factor:g}" for factor in factors)]
+    names = ["delta", "cheapest", *(f"x{factor:g}" for factor in factors), *tries]
     held = {name: pd.Series(0.0, index=hedges) for name in names}
     pnl: dict[str, list[float]] = {name: [] for name in names}
     cost = dict.fromkeys(names, 0.0)
@@ -172,7 +195,8 @@ def walk(
             elif name == "cheapest":
                 trades = desk.cheapest(delta, vega)
             else:
-                ((trades, _),) = frontier(fitted(market), market, both, offers, (float(name[1:]),)).values()
+                tried, factor = (name, 1.0) if name in tries else ("", float(name[1:]))
+                ((trades, _),) = frontier(fitted(market, tried), market, both, offers, (factor,)).values()
             cost[name] += float(np.abs(trades) @ desk.cost) / unit
             after_trade = q + trades
             held[name] = after_trade
@@ -186,15 +210,16 @@ def liquid_at(market: oh.Market, names: pd.Index, venue: Venue) -> pd.Index:
     return ob.liquid(market, names, venue.underlying, *venue.deltas, venue.lives)
 
 
-def walks(venue: Venue, load, times: list, length: int, every: int, shapes) -> None:
+def walks(venue: Venue, load, times: list, length: int, every: int, shapes, tries=()) -> None:
     """Walks of `length` re-hedges from every n-th day; ratios of daily deviation and of cost, by starting day."""
+    factors = (1.0,) if tries else (0.75, 1.0)
     rows, known = [], {}
     for first in range(0, len(times) - length, every):
         days = times[first : first + length + 1]
         if max(b - a for a, b in pairwise(days)) > pd.Timedelta("5D"):
             continue
         known = {day: known.get(day) or load(day) for day in days}
-        rows += [walk(venue, list(known.values()), shape, i, (0.75, 1.0)) for i, shape in enumerate(shapes)]
+        rows += [walk(venue, list(known.values()), shape, i, factors, tries=tries) for i, shape in enumerate(shapes)]
     table = pd.DataFrame([row for row in rows if row is not None])
     table.columns = pd.MultiIndex.from_tuples(table.columns)
     r = Results.of(table)
@@ -205,6 +230,12 @@ def walks(venue: Venue, load, times: list, length: int, every: int, shapes) -> N
         for peer in ("delta", "cheapest"):
             middle, low, high = ob.interval(r, lambda t, f=figure, p=peer: f(t, "x1", p))
             print(f"| x1 / {peer}: {what} | {middle:.2f} | {low:.2f} to {high:.2f} |")
+    for tried in tries:
+        for what, figure in (("daily deviation", ob.deviation_ratio), ("cost", ob.cost_ratio)):
+            middle, low, high = ob.interval(r, lambda t, f=figure, n=tried: f(t, n, "x1"))
+            print(f"| {tried} / x1: {what} | {middle:.3f} | {low:.3f} to {high:.3f} |")
+    if tries:
+        return
     middle, low, high = ob.interval(r, lambda t: ob.ratio_at_cost(t, ["x0.75", "x1"], "cheapest"))
     print(f"| at the cost of cheapest, shape by shape | {middle:.2f} | {low:.2f} to {high:.2f} |", flush=True)
 
@@ -216,6 +247,28 @@ def day_one(days: int = 10) -> None:
         for a, b in spx_pairs(1, first=days)
     ]
     tell(next_day(SPX, stripped), "SPX, day one: no history")
+
+
+def priors(every: int) -> None:
+    """Each field of the prior halved and doubled: deviation at the cheapest combination's cost, over as shipped."""
+    shipped, factors = oh.SmileRisk()._checked(), (0.15, 0.3, 0.5, 0.75, 1.0)
+    pairs = list(spx_pairs(every))
+    names = [f"x{factor:g}" for factor in factors]
+
+    def at_cost(prior) -> float:
+        TRIES["prior"] = replace(MODEL, risk=oh.SmileRisk(prior=prior))
+        fitted.cache_clear()
+        table = next_day(SPX, pairs, factors=factors, tried="prior")
+        return ob.ratio_at_cost(Results.of(table), names, "cheapest")
+
+    usual = at_cost(shipped)
+    print(f"\n### SPX, next day, {len(pairs)} days: {usual:.3f} of the cheapest combination's deviation at its cost\n")
+    print("| prior | halved | doubled |\n|---|--:|--:|")
+    for name in ("vol_of_vol", "stickiness", "parallel", "term_to_level", "skew", "noise", "basis"):
+        value = np.asarray(getattr(shipped, name))
+        some = [replace(shipped, **{name: tuple(f * value) if value.ndim else float(f * value)}) for f in (0.5, 2.0)]
+        halved, doubled = (at_cost(prior) / usual for prior in some)
+        print(f"| {name} | {halved:.3f} | {doubled:.3f} |", flush=True)
 
 
 def both_coins(every: int) -> None:
@@ -302,6 +355,13 @@ def run(what: str, every: int) -> None:
         coin, folder = what[-3:], DATA / "deribit_btc_eth_2026"
         load = lambda day: coin_market(folder, day, (coin,))  # noqa: E731
         walks(COINS[coin], load, coin_times(folder), 14, every, ("random", "ladder", "risk reversals", "strangle"))
+    elif what == "tries":
+        folder = DATA / "deribit_btc_eth_2026"
+        load = lambda day: coin_market(folder, day, ("BTC",))  # noqa: E731
+        shapes = ("random", "ladder", "risk reversals", "strangle")
+        walks(COINS["BTC"], load, coin_times(folder), 14, every, shapes, tuple(TRIES))
+    elif what == "priors":
+        priors(every)
     elif what == "both":
         both_coins(every)
     elif what == "day_one":

@@ -9,15 +9,16 @@ from optihedge.market.snapshot import Market
 
 NEW_YORK = "America/New_York"
 STOCKS = "us_stock_options_2013_2015"
-WEEK, NEAR = 5 / 365, 0.15
+WEEK, NEAR, READ = 5 / 365, 0.15, 0.25
 APPLE = [("2014-08-07", 3.29), ("2014-11-06", 3.29), ("2015-02-05", 3.29), ("2015-05-07", 3.29), ("2015-08-06", 3.29)]
 
 
 def chain(rows: pd.DataFrame, spot: float, when: pd.Timestamp, name: str, rate: float, paid=(), split=1.0) -> Market:
-    """The stock at its price and its American options as quoted, forwards and vols left to the market.
+    """The stock at its price and its American options near it as quoted, forwards and vols left to the market.
 
     rows: option_type, strike, expiry (a date), bid, ask;  paid: (ex-date, cash before a split of so many for one)
     """
+    rows = rows[np.abs(np.log(rows["strike"].astype(float) / spot)) < READ]
     right = rows["option_type"].astype(str).str[0].str.upper().to_numpy()
     day = pd.to_datetime(rows["expiry"]).dt.tz_localize(None)
     expiry = (day + pd.Timedelta("16h")).dt.tz_localize(NEW_YORK).dt.tz_convert("UTC").to_numpy()
