@@ -74,9 +74,9 @@ MUTATIONS = (
         "test_result.py::test_a_hedge_is_material_where_it_takes_a_tenth_off_the_variance",
     ),
     Mutation(
-        "market/exposures.py",
-        "np.where(inverse_future, c.spot / c.forward**2,",
-        "np.where(inverse_future, c.spot / c.forward,",
+        "market/families/inverse_future.py",
+        "return c.spot / c.forward**2",
+        "return c.spot / c.forward  #",
         "test_small_factors.py::test_a_tick_of_an_inverse_future_is_worth_what_its_own_formula_says",
     ),
     Mutation(

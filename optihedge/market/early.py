@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from optihedge.market.american import american_greeks, american_price
-from optihedge.market.exposures import Contracts
+from optihedge.market.contracts import Contracts
 from optihedge.market.pricing import black
 
 Floats = NDArray[np.float64]

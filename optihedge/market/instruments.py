@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
@@ -19,42 +17,11 @@ from optihedge.frames import (
     same_labels,
     unique_labels,
 )
+from optihedge.market.families import TYPES
 from optihedge.market.pricing import above_zero
 
 HOURS_PER_YEAR = 365 * 24
 
-
-@dataclass(frozen=True)
-class InstrumentType:
-    """What a type of instrument implies.
-
-    tradable        may be bought and sold at all
-    dated, option   has an expiry; has a strike and a right
-    inverse         settled in its underlying (a coin), which is quoted in another currency
-    margined        paid by variation margin: its market value is 0
-    signed          its price may be zero or negative
-    """
-
-    tradable: bool = True
-    dated: bool = False
-    option: bool = False
-    inverse: bool = False
-    margined: bool = False
-    signed: bool = False
-
-
-TYPES: dict[str, InstrumentType] = {
-    "equity": InstrumentType(),
-    "spot": InstrumentType(),
-    "cash": InstrumentType(),
-    "index": InstrumentType(tradable=False),
-    "future": InstrumentType(dated=True, margined=True, signed=True),
-    "inverse_future": InstrumentType(dated=True, inverse=True, margined=True),
-    "perpetual": InstrumentType(margined=True),
-    "inverse_perpetual": InstrumentType(inverse=True, margined=True),
-    "option": InstrumentType(dated=True, option=True),
-    "inverse_option": InstrumentType(dated=True, option=True, inverse=True),
-}
 
 INSTRUMENTS: Schema = {
     "type": Column("text", default="equity", choices=tuple(TYPES)),
@@ -158,7 +125,7 @@ def refuse_priced_in_itself(instruments: pd.DataFrame) -> None:
 
 def types_of(instruments: pd.DataFrame) -> dict[str, np.ndarray]:
     """What each contract's type implies: one boolean array per field of InstrumentType."""
-    names = ("tradable", "dated", "option", "inverse", "margined", "signed")
+    names = ("tradable", "dated", "option", "inverse", "margined", "signed", "volatile")
     codes, labels = pd.factorize(instruments["type"])
     return {n: np.array([getattr(TYPES[t], n) for t in labels], dtype=bool)[codes] for n in names}
 

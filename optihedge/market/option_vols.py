@@ -9,7 +9,7 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.market.american import american_implied_vol
-from optihedge.market.exposures import Contracts
+from optihedge.market.contracts import Contracts
 from optihedge.market.fallback import model_price, standing_in, wild
 from optihedge.market.pricing import implied_vol, implied_vol_reason
 

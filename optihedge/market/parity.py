@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from optihedge.errors import DataError
 from optihedge.market.american import american_implied_vol, american_price
+from optihedge.market.contracts import Contracts
 from optihedge.market.dividends import implied_carry
-from optihedge.market.exposures import Contracts
 from optihedge.market.forwards import fit_parity
 from optihedge.market.pricing import black
 

@@ -7,9 +7,10 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.market.book import Book, book_quantities
+from optihedge.market.contracts import Contracts
 from optihedge.market.costs import trading_costs
 from optihedge.market.drivers import RETURNS
-from optihedge.market.exposures import Contracts
+from optihedge.market.exposures import by_family
 from optihedge.market.fate import Fate
 from optihedge.market.instruments import HOURS_PER_YEAR, types_of
 from optihedge.market.snapshot import Market
@@ -192,7 +193,7 @@ def _earned_parts(start: Market, end: Market) -> tuple[pd.Series, pd.Series]:
 
     fx, price, spot = later(after.fx), later(after.price), later(after.spot)
     value = later(end.value.to_numpy()) - start.value.to_numpy()
-    earned = np.where(kinds["margined"], _margin(before, kinds["inverse"], price, spot) * fx, value)
+    earned = np.where(kinds["margined"], _margin(before, price, spot) * fx, value)
     earned = np.where(here, earned, _settled(start, end))
     earned = np.where(np.column_stack([*_changed(start, end).values()]).any(axis=1), np.nan, earned)
     hours = (end.as_of - start.as_of).total_seconds() / 3600
@@ -254,10 +255,12 @@ def _in_order(start: Market, end: Market) -> None:
         raise DataError(f"P&L: the end {end.as_of} is before the start {start.as_of}; give the earlier market first")
 
 
-def _margin(c: Contracts, inverse: np.ndarray, price: np.ndarray, spot: np.ndarray) -> np.ndarray:
+def _margin(c: Contracts, price: np.ndarray, spot: np.ndarray) -> np.ndarray:
     """Variation margin per contract in its currency, from its price to `price` with the underlying then at `spot`."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # only inverse contracts need a price above zero
-        return c.multiplier * np.where(inverse, (1 / c.price - 1 / price) * spot, price - c.price)
+    margin = np.zeros(len(price))
+    for family, at in by_family(c):
+        margin[at] = family.margin(c.take(at), price[at], spot[at])
+    return c.multiplier * margin
 
 
 def _settled(start: Market, end: Market) -> np.ndarray:
@@ -265,15 +268,17 @@ def _settled(start: Market, end: Market) -> np.ndarray:
 
     Its currency is taken at the start's rate, moved with the underlying where the two are one (coin accounts).
     """
-    c, kinds = start.contracts, types_of(start.instruments)
+    c = start.contracts
     expired = (start.instruments["expiry"] <= end.as_of).to_numpy()
     driver = start.drivers.index[underlying_drivers(start.instruments, start.drivers)]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = end.levels.reindex(driver).to_numpy() / start.levels.reindex(driver).to_numpy()
     spot = c.spot * ratio
-    payoff = c.multiplier * np.maximum(c.right * (spot - c.strike), 0.0)
+    paid = np.zeros(len(spot))
+    for family, at in by_family(c):
+        some, level = c.take(at), spot[at]
+        price = family.settle(some, level)
+        paid[at] = family.worth(some, price, level) + family.margin(some, price, level)
     fx = c.fx * ratio**c.power
-    earned = np.where(
-        kinds["option"], payoff * fx - start.value.to_numpy(), _margin(c, kinds["inverse"], spot, spot) * fx
-    )
+    earned = c.multiplier * paid * fx - start.value.to_numpy()
     return np.where(expired, earned, np.nan)

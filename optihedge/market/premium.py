@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from optihedge.market.american import american_profiles
 from optihedge.market.american_grid import NODES
-from optihedge.market.exposures import Contracts
+from optihedge.market.contracts import Contracts
 from optihedge.market.pricing import black
 
 Floats = NDArray[np.float64]

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from optihedge.errors import DataError
 from optihedge.frames import nearest
 from optihedge.market.drivers import RETURNS
-from optihedge.market.exposures import Sensitivities
+from optihedge.market.exposures import Sensitivities, by_family
+from optihedge.market.families import FAMILIES
+from optihedge.market.families.base import Shift
 from optihedge.market.instruments import annual_funding
 from optihedge.market.normal import normal_cdf
 from optihedge.market.premium import EarlyPremium
@@ -135,26 +137,7 @@ def smile_shape(strike: Floats, forward: Floats, years: Floats) -> tuple[Floats,
 # ---- shocks by contract --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class _Shift:
-    """R scenarios for N contracts: growth of S and fx, changes of vol, rate, basis and funding, and the days of all.
-
-    Each R x N, or R x 1 where every contract has the same, or a number where nothing moves.
-    """
-
-    growth: Floats
-    log_growth: Floats
-    fx_growth: Floats | float
-    vol: Floats | float
-    rate: Floats | float
-    basis: Floats | float
-    term: Floats | float
-    skew: Floats | float
-    funding: Floats | float
-    days: float
-
-
-def _shifts(market: Market, shocks: pd.DataFrame, at: Positions) -> Iterator[tuple[Positions, _Shift]]:
+def _shifts(market: Market, shocks: pd.DataFrame, at: Positions) -> Iterator[tuple[Positions, Shift]]:
     """The scenarios by blocks of the same days, each with its rows, for the contracts at these positions."""
     drivers, paths = market.drivers, market.paths
     moves, words = _read_shocks(market, shocks, at)
@@ -182,7 +165,7 @@ def _shifts(market: Market, shocks: pd.DataFrame, at: Positions) -> Iterator[tup
             log = logs[rows].T
             abroad = (currency @ log).T
             own, fx = own + (quote @ log).T - abroad, np.exp(abroad)
-        yield rows, _Shift(growth=np.exp(own), log_growth=own, fx_growth=fx, days=float(days[rows[0]]), **total)
+        yield rows, Shift(growth=np.exp(own), log_growth=own, fx_growth=fx, days=float(days[rows[0]]), **total)
 
 
 def _blocks(days: Floats, contracts: int) -> Iterator[Positions]:
@@ -257,7 +240,7 @@ def _spot_drivers(drivers: pd.DataFrame, scope: str) -> Positions:
     return found
 
 
-def _by_greeks(market: Market, s: Sensitivities, at: Positions, own: Positions, shift: _Shift) -> Floats:
+def _by_greeks(market: Market, s: Sensitivities, at: Positions, own: Positions, shift: Shift) -> Floats:
     """P&L of the contracts at[own] by their Greeks; what the desk says of vol counts for theirs too."""
     c = market.contracts.take(at[own])
     dated = np.where(np.isfinite(c.years), c.years, _MONTH)
@@ -300,14 +283,15 @@ class _Revaluation:
         c = market.contracts.take(at)
         o = _span(c.option)
         self.contracts, self.option = c, o
-        self.future = _span(c.margined)
-        self.other = _span(~c.option & ~c.margined)
+        self.others = [(family, _span(c.family == FAMILIES.index(family)), c.take(where))
+                       for family, where in by_family(c) if family.revalue is not None]  # fmt: skip
         ratio = c.forward / c.spot
         self.lean = np.where((c.option | c.margined) & (ratio > 0), np.log(np.where(ratio > 0, ratio, 1.0)), 0.0)
         quoted, undated = market.quotes.iloc[at], c.margined & np.isnan(c.years)
         funding = annual_funding(quoted["funding_rate"].to_numpy(), quoted["funding_hours"].to_numpy())
         self.funding = np.where(undated, np.nan_to_num(funding), 0.0)
         self.notional = np.where(undated, market.notional.to_numpy()[at], 0.0)
+        self.funded = np.flatnonzero(undated)
         self.unit = c.multiplier * c.fx
         self.right, self.half_right, self.vol = c.right[o], c.right[o] / 2, c.vol[o]
         self.today = (np.where(c.inverse, c.price * c.spot, c.price) * self.unit)[o]
@@ -357,20 +341,21 @@ class _Revaluation:
         first -= second
         return first
 
-    def pnl(self, shift: _Shift, clock: _Clock) -> Floats:
+    def pnl(self, shift: Shift, clock: _Clock) -> Floats:
         """P&L per contract, R x N, base currency."""
         gain = self.option_pnl(shift, clock)
         if gain.shape[1] == len(self.unit):
             return gain
         pnl = np.empty((len(gain), len(self.unit)))
         pnl[:, self.option] = gain
-        if self.contracts.margined.any():
-            pnl[:, self.future] = self.future_pnl(shift)
-        if not (self.contracts.option | self.contracts.margined).all():
-            pnl[:, self.other] = self.other_pnl(shift)
+        for family, where, contracts in self.others:
+            if family.revalue is not None:
+                pnl[:, where] = family.revalue(contracts, _of(shift, where)) * self.unit[where]
+        if np.isfinite(shift.days):
+            pnl[:, self.funded] -= self.funding_paid(shift)
         return pnl
 
-    def option_pnl(self, shift: _Shift, clock: _Clock) -> Floats:
+    def option_pnl(self, shift: Shift, clock: _Clock) -> Floats:
         c, o = self.contracts, self.option
         vol = self.vol + _at(shift.vol, o)
         if _varies(shift.term) or _varies(shift.skew):
@@ -400,22 +385,16 @@ class _Revaluation:
             value += self.today * (_at(shift.fx_growth, o) - 1)
         return value
 
-    def future_pnl(self, shift: _Shift) -> Floats:
-        c, f = self.contracts, self.future
-        growth, basis = _at(shift.growth, f), _at(shift.basis, f)
-        left = np.where(np.isnan(c.years[f]), 1.0, np.maximum(1 - shift.days * _DAY / c.years[f], 0.0))
-        roll = self.lean[f] * (left - 1) + np.where(left > 0, basis, 0.0)
-        price = c.forward[f] * growth * np.exp(roll)
-        gain = np.where(c.inverse[f], (1 / c.forward[f] - 1 / price) * c.spot[f] * growth, price - c.forward[f])
-        gain = gain * _at(shift.fx_growth, f) * self.unit[f]
-        if np.isfinite(shift.days):
-            gain -= self.notional[f] * (self.funding[f] + _at(shift.funding, f)) * (shift.days * _DAY)
-        return gain
+    def funding_paid(self, shift: Shift) -> Floats:
+        """What the contracts that pay funding pay in so many days."""
+        rate = self.funding[self.funded] + _at(shift.funding, self.funded)
+        return self.notional[self.funded] * rate * (shift.days * _DAY)
 
-    def other_pnl(self, shift: _Shift) -> Floats:
-        c, other = self.contracts, self.other
-        held = np.where(c.constant[other], 1.0, _at(shift.growth, other)) * _at(shift.fx_growth, other)
-        return c.price[other] * self.unit[other] * (held - 1)
+
+def _of(shift: Shift, where: slice | Positions) -> Shift:
+    """The shift of some contracts."""
+    names = ("growth", "log_growth", "fx_growth", "vol", "rate", "basis", "term", "skew", "funding")
+    return Shift(**{name: _at(getattr(shift, name), where) for name in names}, days=shift.days)  # type: ignore[arg-type]
 
 
 def _span(chosen: NDArray[np.bool_]) -> slice | Positions:

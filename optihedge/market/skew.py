@@ -12,7 +12,8 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from optihedge.market.exposures import Contracts, Sensitivities
+from optihedge.market.contracts import Contracts
+from optihedge.market.exposures import Sensitivities
 from optihedge.market.valuation import Paths
 
 Floats = NDArray[np.float64]

@@ -17,10 +17,11 @@ from optihedge.content import content_hash
 from optihedge.errors import DataError
 from optihedge.frames import duration, find_table, instant, read_raw
 from optihedge.market import drivers as _drivers
+from optihedge.market.contracts import Contracts
 from optihedge.market.dividends import expected_dividends
 from optihedge.market.door import TABLES, Tables, admit
 from optihedge.market.early import early_exercise
-from optihedge.market.exposures import UNITS, Contracts, Sensitivities, notional, price_unit, price_value, sensitivities
+from optihedge.market.exposures import UNITS, Sensitivities, notional, price_unit, price_value, sensitivities
 from optihedge.market.instruments import check_instruments, group_codes, refuse_priced_in_itself, types_of
 from optihedge.market.loadings import Loadings, Shares, contract_loadings, convexity_rows
 from optihedge.market.own_figures import own_exposures, own_loadings

@@ -10,9 +10,11 @@ import scipy.sparse as sp
 
 from optihedge.errors import DataError
 from optihedge.frames import DAY_END, nearest, row_of
+from optihedge.market.contracts import Contracts
 from optihedge.market.dividends import dividend_forwards, dividend_schedule, implied_carry
 from optihedge.market.drivers import RETURNS, currency_paths, tenor_years
-from optihedge.market.exposures import Contracts, tenor_weights
+from optihedge.market.exposures import tenor_weights
+from optihedge.market.families import FAMILY_OF
 from optihedge.market.instruments import types_of
 from optihedge.market.option_vols import with_vols
 from optihedge.market.parity import with_parity
@@ -197,12 +199,13 @@ def value_contracts(
     paid[on_future] = 0.0
     window = instruments["settlement_window"].to_numpy(dtype=float)
     contracts = Contracts(
-        option=option, inverse=inverse, margined=kinds["margined"], constant=cash,
+        family=instruments["type"].map(FAMILY_OF).to_numpy(dtype=int), option=option, inverse=inverse,
+        margined=kinds["margined"], constant=cash,
         multiplier=instruments["multiplier"].to_numpy(dtype=float), spot=spot, price=price, forward=forward,
         fx=paths.fx, power=paths.power(), unsettled=_unsettled(window, years),
         strike=instruments["strike"].to_numpy(dtype=float), right=np.where(instruments["right"] == "P", -1.0, 1.0),
         years=years, vol=np.zeros(len(price)), discount=np.exp(-rate * np.where(option, years, 0.0)),
-        american=american, on_future=on_future, carry=carry, ex=ex, cash=paid,
+        american=american, on_future=on_future, carry=carry, span=np.full(len(price), np.nan), ex=ex, cash=paid,
     )  # fmt: skip
     if not at.size:
         return contracts, quotes, pd.Series(dtype=object)
