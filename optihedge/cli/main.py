@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from optihedge.batch.stop import Stopped
-from optihedge.cli import desk, doctoring, importing, look, night, past, recording, sending, start, whatif
+from optihedge.cli import desk, doctoring, importing, look, night, past, recording, sending, start, watching, whatif
 from optihedge.cli.codes import INTERNAL, code_of
 from optihedge.cli.screen import console_of, save_trace, say
 from optihedge.errors import OptihedgeError
@@ -38,6 +38,7 @@ app.command(name="import", epilog=importing.IMPORT)(importing.import_)
 app.command(epilog=doctoring.DOCTOR)(doctoring.doctor)
 app.command(epilog=recording.RECORD)(recording.record)
 app.command(epilog=past.BACKTEST)(past.backtest)
+app.command(epilog=watching.MONITOR)(watching.monitor)
 app.command(epilog=desk.RUNS)(desk.runs)
 app.command(epilog=desk.SHOW)(desk.show)
 app.command()(desk.diff)

@@ -56,7 +56,7 @@ def market_frames(found: Imported, *, base_currency: str = "", as_of: pd.Timesta
         raise DataError("the files hold no price with a time: nothing to make a market of; add tickers or order books")
     as_of = seen if as_of is None else as_of
     books = books_at(found.books, as_of)
-    instruments = _with_cash(found.instruments, books)
+    instruments = _with_cash(found.instruments, books, base)
     known = set(instruments["instrument"])
     left = [(name, "no file describes the contract") for name in quotes["instrument"] if name not in known]
     notes: list[str] = []
@@ -70,7 +70,7 @@ def market_frames(found: Imported, *, base_currency: str = "", as_of: pd.Timesta
     reasons = dict(left)
     problems = tuple(f"{name} is held: {reasons.get(name, _NO_PRICE)}" for name in held.unique())
     return MarketFrames(
-        instruments=_at_price(instruments, quotes), quotes=_uncrossed(quotes, left),
+        instruments=_at_price(instruments, quotes), quotes=uncrossed(quotes, left),
         depth=depth[["instrument", "side", "price", "size", "time"]], drivers=drivers_of(instruments),
         books=books[["book", "instrument", "quantity"]],
         base_currency=base, as_of=as_of, left=_counted(left), problems=problems, notes=(*found.notes, *notes),
@@ -131,10 +131,16 @@ def drivers_of(instruments: pd.DataFrame) -> pd.DataFrame:
     return table.assign(periods_per_year=365 if around else 252)
 
 
-def _with_cash(instruments: pd.DataFrame, books: pd.DataFrame) -> pd.DataFrame:
-    """The instruments, and a cash instrument for each currency that is held and is no contract."""
-    monies = [name for name in books["instrument"].unique() if name not in set(instruments["instrument"])]
-    monies = [name for name in monies if name.isalnum() and len(name) <= 6]
+def _with_cash(instruments: pd.DataFrame, books: pd.DataFrame, base: str) -> pd.DataFrame:
+    """The instruments, and a cash instrument for each currency that is held and is no contract, or that margined
+    contracts pay their profits in."""
+    kinds = instruments["type"].map(TYPES)
+    inverse = np.array([kind.inverse for kind in kinds], dtype=bool)
+    margined = np.array([kind.margined for kind in kinds], dtype=bool)
+    paid = pd.concat([instruments["underlying"][inverse], instruments["currency"][margined & ~inverse]]).unique()
+    known = set(instruments["instrument"])
+    monies = [name for name in dict.fromkeys([*books["instrument"], *paid]) if name not in known]
+    monies = [name for name in monies if name.isalnum() and len(name) <= 6 and name != base]
     cash = pd.DataFrame({"instrument": monies, "type": "cash", "underlying": monies, "currency": monies,
                          "multiplier": 1.0, "symbol": monies})  # fmt: skip
     return pd.concat([instruments, cash], ignore_index=True) if monies else instruments
@@ -271,7 +277,7 @@ def with_crosses(
     return instruments, quotes
 
 
-def _uncrossed(quotes: pd.DataFrame, left: list[tuple[str, str]]) -> pd.DataFrame:
+def uncrossed(quotes: pd.DataFrame, left: list[tuple[str, str]]) -> pd.DataFrame:
     """The quotes without the sides of crossed ones, which no trade can rely on."""
     crossed = (quotes["bid"] > quotes["ask"]) & (quotes["ask"] > 0)
     left.extend(

@@ -47,7 +47,7 @@ def read_file(path: Path | str) -> RawFile:
     if start == "<":
         return RawFile(path.name, "xml", parse_xml(text, path.name))
     if start in ("{", "["):
-        return RawFile(path.name, "json", list(_json_values(text)))
+        return RawFile(path.name, "json", list(json_values(text)))
     return RawFile(path.name, "text", text)
 
 
@@ -84,7 +84,7 @@ def _text(data: bytes, name: str) -> str:
         raise DataError(f"{name}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
 
 
-def _json_values(text: str) -> Iterator[tuple[str, object]]:
+def json_values(text: str) -> Iterator[tuple[str, object]]:
     """The one value of a JSON text, or the values of its lines; NaN and infinities are read as nothing."""
     try:
         yield "", _parse(text)

@@ -86,11 +86,22 @@ def import_values(
     source: str, values: Mapping[str, Any], *, venue: str = "", as_of: pd.Timestamp | None = None, account: str = ""
 ) -> Imported:  # fmt: skip
     """What messages in memory say, each under a name, as `import_files` does of files; a ValueError is named."""
+    raws = [RawFile(name, "json", [("", value)]) for name, value in values.items()]
+    return import_raw(source, raws, venue=venue, as_of=as_of, account=account)
+
+
+def import_raw(
+    source: str, raws: Iterable[RawFile], *, venue: str = "", as_of: pd.Timestamp | None = None, account: str = "",
+    known: pd.DataFrame | None = None,
+) -> Imported:  # fmt: skip
+    """What files that are read already say. known: contracts that another import described, for their units."""
     reader = _reader(source)
     intake = Intake(venue or source, until=as_of, account=account)
-    for name, value in values.items():
-        intake.file = name
-        reader.read(RawFile(name, "json", [("", value)]), intake)
+    if known is not None:
+        intake.add("instruments", known)
+    for raw in raws:
+        intake.file = raw.name
+        reader.read(raw, intake)
     return _closed(reader, intake)
 
 
