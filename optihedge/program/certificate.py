@@ -245,7 +245,7 @@ def judge(p: Program, candidate: Candidate, tolerance: float = GAP_TOLERANCE) ->
 
     status is `optimal` if everything is finite, the box and the hard rows hold and |gap| <= tolerance x scale;
     `infeasible` if the candidate's multipliers prove that no quantities meet the hard rows; else `failed`.
-    A Program with CVXPY terms is certified in its cone form, which the candidate carries.
+    A Program with CVXPY terms is certified by the proof that the candidate carries, of tangents or of a cone problem.
     """
     h, m = np.asarray(candidate.h, dtype=float), np.asarray(candidate.multipliers, dtype=float)
     mu = max(float(candidate.limit_multiplier), 0.0)
@@ -260,7 +260,7 @@ def judge(p: Program, candidate: Candidate, tolerance: float = GAP_TOLERANCE) ->
             note = "its multipliers prove that no quantities meet the limits" if proved else "infeasibility not proved"
             return _verdict(p, h, Status.INFEASIBLE if proved else Status.FAILED, np.inf, note=note)
         if p.cvxpy_terms:
-            gap, extra = (np.inf, 0.0) if proof is None else (proof.gap(), proof.extra)
+            gap, extra = (np.inf, 0.0) if proof is None else proof.gap(p, h)
         else:
             gap, extra = dual_gap(p, h, m, mu).total, 0.0
         verdict = _verdict(p, h, Status.OPTIMAL, gap, tolerance, extra)

@@ -18,9 +18,18 @@ from optihedge.program.certificate import (
     row_tolerances,
 )
 from optihedge.program.infeasible import relax, unreachable_row
-from optihedge.program.lots.cone_limits import OwnTerms
+from optihedge.program.own.search import search
 from optihedge.program.program import Array, Candidate, Program, Solver, row_violations
-from optihedge.program.solvers import Named, attempt, many_auxiliaries, polished, solvers_of
+from optihedge.program.solvers import (
+    Named,
+    attempt,
+    default_chain,
+    guarded,
+    many_auxiliaries,
+    polished,
+    propose,
+    solvers_of,
+)
 from optihedge.program.status import Status, told
 
 _TINY = 1e-300
@@ -59,38 +68,39 @@ def solve(
     Never raises for what a solver does. Raises SpecError for a solver that does not exist.
     """
     solvers = solvers_of(program, solver)
-    if program.cvxpy_terms:
-        without = _without_own_terms(program, solver, deadline, warm, tolerance)
-        if without is not None:
-            return without
-        deadline = None if deadline is None else 0.5 * deadline
     walk = _Walk(program, tolerance, deadline)
-    _ = _without_a_solver(walk) or _by_solvers(walk, solvers, warm) or _by_relaxation(walk, solvers)
+    if program.cvxpy_terms:
+        _ = _with_own_terms(walk, solver, solvers, warm)
+    else:
+        _ = _without_a_solver(walk) or _by_solvers(walk, solvers, warm) or _by_relaxation(walk, solvers)
     return walk.solution()
 
 
-def _without_own_terms(
-    program: Program, solver: Named, deadline: float | None, warm: Candidate | None, tolerance: float
-) -> Solution | None:
-    """What is proved without the user's terms, where that settles the question with them; else None.
+def _with_own_terms(walk: _Walk, solver: Named, solvers: Sequence[Solver], warm: Candidate | None) -> bool:
+    """Whether a user's terms are proved by tangents, or by a solver that takes them; one that was named goes first."""
+    cones, named = [one for one in solvers if getattr(one, "takes_own", False)], solver != "auto"
+    if named and _by_solvers(walk, cones, warm):
+        return True
 
-    A constraint that the plain optimum meets does not move it, and limits that conflict without it conflict with it.
-    """
-    half = None if deadline is None else 0.5 * deadline
-    plain = solve(replace(program, cvxpy_terms=()), solver=solver, deadline=half, warm=warm, tolerance=tolerance)
-    status = plain.certificate.status
-    if status is Status.INFEASIBLE:
-        return plain
-    if status is not Status.OPTIMAL or not OwnTerms(program).idle(plain.h):
-        return None
-    chain = (*plain.certificate.chain, "CVXPY terms: met by the optimum without them")
-    return replace(plain, certificate=replace(plain.certificate, chain=chain))
+    def exact(program: Program, last: Candidate | None) -> Candidate:
+        start = warm if last is None else last
+        return solve(program, solver=solver, deadline=walk.left(), warm=start, tolerance=0.5 * walk.tolerance).candidate
+
+    def quick(program: Program, last: Candidate | None) -> Candidate:
+        own = solver if named or not program.has_cones else ("cvxpy", *default_chain(program))
+        return propose(program, solver=own, deadline=walk.left(), warm=last)
+
+    if not walk.late():
+        found = guarded(walk.program, lambda: search(walk.program, exact, quick, walk.left, walk.tolerance))
+        candidate = walk.taken("tangents", found)
+        if candidate is not None and walk.proved("tangents", candidate):
+            walk.chain.append(candidate.why)
+            return True
+    return not named and _by_solvers(walk, cones, warm)
 
 
 def _without_a_solver(walk: _Walk) -> bool:
     """Whether doing nothing is optimal, or a limit lies outside what the box can reach."""
-    if walk.program.cvxpy_terms:
-        return False
     if walk.verdict.status is Status.OPTIMAL:
         walk.chain.append("start: optimal, nothing to trade")
         return True
@@ -136,13 +146,14 @@ class _Walk:
 
     def attempt(self, solver: Solver, warm: Candidate | None, program: Program | None = None) -> Candidate | None:
         """The solver's candidate, or None with the reason in the chain."""
-        return self._taken(solver.name, attempt(solver, program or self.program, self.left, warm, self.tolerance))
+        return self.taken(solver.name, attempt(solver, program or self.program, self.left, warm, self.tolerance))
 
     def polished(self, name: str, candidate: Candidate) -> Candidate | None:
         """The candidate after Newton steps from its multipliers, or None with the reason in the chain."""
-        return self._taken(name, polished(self.program, candidate, self.left))
+        return self.taken(name, polished(self.program, candidate, self.left))
 
-    def _taken(self, name: str, candidate: Candidate) -> Candidate | None:
+    def taken(self, name: str, candidate: Candidate) -> Candidate | None:
+        """The candidate if it is one at all, or None with the reason in the chain."""
         nothing = candidate.status is Status.FAILED and not np.isfinite(candidate.h).all()
         if candidate.status is not Status.DECLINED and not nothing:
             return candidate

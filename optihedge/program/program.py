@@ -118,7 +118,9 @@ class Program(Costs):
     row_limit: Array = _ABSENT  # m, size of the limit itself, before fixed positions were folded; 0: none to go by
     volatility_limit: VolatilityLimit | None = None
     volatility_price: VolatilityPrice | None = None
-    cvxpy_terms: tuple[Callable, ...] = ()  # see terms.CvxpyTerm; their presence sends the Program through CVXPY
+    cvxpy_terms: tuple[
+        Callable, ...
+    ] = ()  # of the columns, see terms.CvxpyTerm: solved by tangents (own/), else by CVXPY
 
     def __post_init__(self) -> None:
         n, m = len(self.columns), len(self.row_names)

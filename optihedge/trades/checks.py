@@ -14,9 +14,10 @@ from optihedge.hedge.answer import Answer
 from optihedge.hedge.result import Hedge
 from optihedge.market.depth import displayed
 from optihedge.program.certificate import RESIDUAL_TOLERANCE, row_tolerances
-from optihedge.program.lots.cone_limits import OwnTerms, other_limits
+from optihedge.program.lots.cone_limits import other_limits
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.local_search import Neighbourhood
+from optihedge.program.own.terms import OwnTerms
 from optihedge.program.program import Array, Program, objective, row_violations
 from optihedge.trades.lots import smallest_trades
 

@@ -61,7 +61,8 @@ class CvxpyTerm(Term):
     """What the verbs cannot say: function(h, p) -> a CVXPY expression to add to the objective, a constraint, or a list.
 
     h is a CVXPY expression, the quantities after trading over p.names (contracts); p.start holds those before, and
-    p.exposure, p.total and p.measure give data in the same order. Its presence sends the whole Program through CVXPY.
+    p.exposure, p.total and p.measure give data in the same order. Tangents stand for it while the Program is solved,
+    and the proof is of the function itself; with variables of its own, the whole Program goes through CVXPY.
     """
 
     function: Callable[[Any, ProgramBuilder], Any]

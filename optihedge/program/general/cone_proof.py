@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import SolverError
-from optihedge.program.program import Array
+from optihedge.program.program import Array, Program
 
 CONE_TOLERANCE = 1e-8  # of the largest entry: how far s and y may be outside their cones
 RAY_TOLERANCE = 1e-6  # any answer would be larger than the inverse of this, in units in which the book is of order one
@@ -20,7 +20,8 @@ RAY_TOLERANCE = 1e-6  # any answer would be larger than the inverse of this, in 
 class ConeProof:
     """A primal-dual pair (x, y) of a cone problem in normalised units. K: zero, nonnegative, second-order, PSD, exp.
 
-    money  base currency per unit of its objective; extra: the user's own objective terms at the answer, base currency
+    money  base currency per unit of its objective
+    extra  the user's own objective terms at the answer, base currency; h: its quantities
     """
 
     P: sp.csc_array
@@ -32,6 +33,7 @@ class ConeProof:
     y: Array
     money: float
     extra: float = 0.0
+    h: Array | None = None
 
     @classmethod
     def read(cls, data: dict[str, Any], raw: Any, money: float, solver: str) -> ConeProof:
@@ -50,11 +52,20 @@ class ConeProof:
         P = sp.csc_array((n, n)) if data.get("P") is None else sp.csc_array(data["P"])
         return cls(P, data["c"], sp.csc_array(data["A"]), data["b"], tuple(cones), x, y, money)
 
-    def with_extra(self, extra: float) -> ConeProof:
-        """The same proof, with the value of the user's own objective terms."""
-        return replace(self, extra=extra)
+    def at(self, h: Array, extra: float) -> ConeProof:
+        """The same proof, of quantities h at which the user's own objective terms are worth `extra`."""
+        return replace(self, h=h, extra=extra)
 
-    def gap(self) -> float:
+    def gap(self, p: Program, h: Array) -> tuple[float, float]:
+        """How far quantities h of the Program p are from optimal, and what the user's terms cost there.
+
+        Base currency; infinite where h is not the proof's own.
+        """
+        own = self.h is not None and np.shape(self.h) == np.shape(h)
+        right = own and (np.clip(np.asarray(self.h), p.lower, p.upper) == h).all()
+        return (self.bound() if right else np.inf), self.extra
+
+    def bound(self) -> float:
         """Bound of how far x is from optimal, base currency; infinite where it is outside the cones."""
         if not (np.isfinite(self.x).all() and np.isfinite(self.y).all()):
             return np.inf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import cvxpy as cp
 import numpy as np
@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from optihedge.errors import SpecError
 from optihedge.program.general.cone_proof import ConeProof
 from optihedge.program.general.scaling import normalise
+from optihedge.program.own.terms import labels, own_terms
 from optihedge.program.program import Array, Candidate, Program, Volatility
 from optihedge.program.status import Status
 
@@ -35,6 +36,7 @@ class Modelled:
 
     solver: str = "CLARABEL"
     takes_limit: ClassVar[bool] = True  # a volatility's limit or price is a cone of the problem
+    takes_own: ClassVar[bool] = True  # a user's CVXPY terms too
 
     @property
     def name(self) -> str:
@@ -56,6 +58,8 @@ class Modelled:
             data, chain, inverse = problem.get_problem_data(self.solver, solver_opts=options)
             raw = chain.solve_via_data(problem, data, False, False, options)
             problem.unpack_results(raw, chain, inverse)
+        if problem.status == cp.UNBOUNDED and program.cvxpy_terms:  # quantities have their box
+            raise SpecError(f"{labels(program)}: nothing stops the objective in variables of its own; bound them")
         nothing = Candidate.none(program, Status.FAILED, str(problem.status))
         if problem.status not in (cp.OPTIMAL, cp.INFEASIBLE):
             return nothing
@@ -72,7 +76,7 @@ class Modelled:
         if proof is None:
             return found
         worth = 0.0 if extra.value is None else float(np.sum(extra.value))
-        price, proof = found.limit_multiplier, proof.with_extra(worth)
+        price, proof = found.limit_multiplier, proof.at(found.h, worth)
         return ConeCandidate(found.h, found.multipliers, Status.OPTIMAL, price, proof=proof)
 
 
@@ -126,23 +130,3 @@ def _volatility(v: Volatility, h: cp.Expression) -> cp.Expression:
     parts = [v.factors @ h + v.factor_offset, v.specifics @ h + v.specific_offset,
              cp.multiply(np.sqrt(v.diagonal), h)]  # fmt: skip
     return cp.norm(cp.hstack([part for part in parts if part.size]), 2)
-
-
-def own_terms(program: Program, h: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
-    """The user's own terms over h: their objective, base currency, and their constraints. Raises SpecError."""
-    objective, constraints = cp.Constant(0.0), []
-    for function in program.cvxpy_terms:
-        said: Any = function(h)
-        name = getattr(function, "label", "a CVXPY term")
-        for one in said if isinstance(said, list | tuple) else [said]:
-            if isinstance(one, cp.Constraint):
-                if not one.is_dcp():
-                    raise SpecError(f"{name}: a constraint is not convex by CVXPY's rules: {one}")
-                constraints.append(one)
-            elif isinstance(one, cp.Expression):
-                if not (one.is_scalar() and one.is_convex()):
-                    raise SpecError(f"{name}: its objective is not a convex scalar by CVXPY's rules: {one}")
-                objective = objective + cp.sum(one)
-            else:
-                raise SpecError(f"{name} gave {type(one).__name__}; give a constraint or a convex expression")
-    return objective, constraints

@@ -2,84 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from optihedge.program.certificate import limit_tolerance
 from optihedge.program.lots.local_search import Neighbourhood
+from optihedge.program.own.terms import OwnTerms
 from optihedge.program.program import RESIDUAL_TOLERANCE, VOLATILITY_UNIT, Array, Program, objective
 
-_CONE_TOLERANCE = 1e-6  # of a constraint's largest side: what a cone solver leaves open
 _MOST_MOVES = 50
-
-
-class OwnTerms:
-    """A Program's CVXPY terms at given quantities h (n): what they cost, and how far each constraint is from met."""
-
-    def __init__(self, program: Program) -> None:
-        import cvxpy as cp
-
-        from optihedge.program.general.cvxpy_ import own_terms
-
-        self._h = cp.Variable(len(program.columns))
-        self._cost, self._constraints = own_terms(program, self._h)
-        self.names = tuple(f"CVXPY constraint {i + 1}" for i in range(len(self._constraints)))
-
-    @cached_property
-    def _variables(self) -> list[Any]:
-        """Variables of the user's own, which have no value until they are solved for."""
-        parts = [self._cost, *self._constraints]
-        return [v for v in dict.fromkeys(v for part in parts for v in part.variables()) if v is not self._h]
-
-    @property
-    def direct(self) -> bool:
-        """Valued by arithmetic alone; otherwise each `at` solves a small problem."""
-        return not self._variables
-
-    def at(self, h: Array) -> tuple[float, Array, Array]:
-        """Cost (base currency), and by constraint: violation and tolerance, in its own unit.
-
-        With variables of the user's own a violation is the distance to the nearest quantities, contracts, the h that
-        meet all constraints together.
-        """
-        if not self.direct:
-            return self._solved(h)
-        self._h.value = h
-        violations = [float(np.max(c.violation(), initial=0.0)) for c in self._constraints]
-        sizes = [max((float(np.max(np.abs(side.value), initial=0.0)) for side in c.args), default=0.0)
-                 for c in self._constraints]  # fmt: skip
-        return self._worth(), np.array(violations), _CONE_TOLERANCE * np.array(sizes)
-
-    def idle(self, h: Array) -> bool:
-        """Whether the terms cost nothing anywhere and h meets every constraint: then they change no optimum there."""
-        if not self.direct or not self._cost.is_constant() or self._worth() != 0:
-            return False
-        _, violation, _ = self.at(h)
-        return bool((violation <= 0).all())
-
-    def excess(self, h: Array) -> float:
-        """Sum of violations in tolerances, of constraints beyond their tolerance; a vector's entries all count."""
-        _, violation, tolerance = self.at(h)
-        whole = np.array([float(np.sum(c.violation())) for c in self._constraints]) if self.direct else violation
-        return float((whole / np.maximum(tolerance, 1e-300))[violation > tolerance].sum())
-
-    def _worth(self) -> float:
-        return 0.0 if self._cost.value is None else float(np.sum(self._cost.value))
-
-    def _solved(self, h: Array) -> tuple[float, Array, Array]:
-        import cvxpy as cp
-
-        tolerance = _CONE_TOLERANCE * max(float(np.abs(h).max(initial=0.0)), 1.0)
-        away = cp.norm(self._h - h, "inf")
-        cp.Problem(cp.Minimize(away), self._constraints).solve(solver="CLARABEL")
-        distance = float(away.value)
-        near = [*self._constraints, away <= distance + tolerance]
-        cp.Problem(cp.Minimize(self._cost), near).solve(solver="CLARABEL")
-        count = len(self._constraints)
-        return self._worth(), np.full(count, distance), np.full(count, 2 * tolerance)
 
 
 def other_limits(program: Program, h: Array, own: OwnTerms | None = None) -> pd.DataFrame:

@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 
 from optihedge.program.aversion import at_answer, equivalent_aversion, with_aversion
-from optihedge.program.lots.cone_limits import OwnTerms, meet_own, other_limits
+from optihedge.program.lots.cone_limits import meet_own, other_limits
 from optihedge.program.lots.dive import Answer, dive, settle
 from optihedge.program.lots.few_legs import best_lots
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.local_search import Neighbourhood, improve
 from optihedge.program.lots.lot_program import nearest_within
 from optihedge.program.narrow import narrowed
+from optihedge.program.own.terms import OwnTerms
 from optihedge.program.program import (
     RESIDUAL_TOLERANCE,
     Array,
