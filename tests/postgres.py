@@ -5,12 +5,13 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 PORT = 54329
+_SERVERS: dict[str, tuple[Path, list[str], Path]] = {}
 
 
 def binaries() -> Path | None:
@@ -39,19 +40,40 @@ def server() -> Iterator[str]:
         home.chmod(0o777)
         os.environ.setdefault("PGUSER", "desk")
 
-        def say(name: str, *arguments: str) -> None:
-            done = subprocess.run([*as_user, str(folder / name), *arguments], capture_output=True, text=True, cwd=home)
-            assert done.returncode == 0, done.stdout + done.stderr
-
-        say("initdb", "-D", str(home / "data"), "-U", "desk", "-A", "trust", "--no-sync")
-        options = f"-k {home} -p {PORT} -c listen_addresses=''"
-        say("pg_ctl", "-D", str(home / "data"), "-w", "-o", options, "-l", str(home / "log"), "start")
+        _say(home, as_user, folder / "initdb", "-D", str(home / "data"), "-U", "desk", "-A", "trust", "--no-sync")
+        _SERVERS[url := f"postgresql://desk@/{{name}}?host={home}&port={PORT}"] = (home, as_user, folder / "pg_ctl")
+        start(url)
         try:
-            yield f"postgresql://desk@/{{name}}?host={home}&port={PORT}"
+            yield url
         finally:
-            say("pg_ctl", "-D", str(home / "data"), "-w", "-m", "immediate", "stop")
+            stop(url)
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def start(url: str) -> None:
+    home, as_user, pg_ctl = _SERVERS[url]
+    options = f"-k {home} -p {PORT} -c listen_addresses=''"
+    _say(home, as_user, pg_ctl, "-D", str(home / "data"), "-w", "-o", options, "-l", str(home / "log"), "start")
+
+
+def stop(url: str) -> None:
+    """At once, as a machine that loses its power."""
+    home, as_user, pg_ctl = _SERVERS[url]
+    _say(home, as_user, pg_ctl, "-D", str(home / "data"), "-w", "-m", "immediate", "stop")
+
+
+def restart(url: str, between: Callable[[], None]) -> None:
+    stop(url)
+    try:
+        between()
+    finally:
+        start(url)
+
+
+def _say(home: Path, as_user: list[str], *command: object) -> None:
+    done = subprocess.run([*as_user, *map(str, command)], capture_output=True, text=True, cwd=home)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def fresh(url: str, name: str) -> str:

@@ -24,7 +24,7 @@ from optihedge.desk.deskfile import Desk, DeskBook
 from optihedge.desk.halt import refuse_halted
 from optihedge.desk.ledger.database import Ledger, get_text, open_ledger, put_text
 from optihedge.desk.ledger.facts import due_fills, due_reports
-from optihedge.desk.ledger.reading import made_of
+from optihedge.desk.ledger.reading import any_runs, made_of
 from optihedge.desk.ledger.runs import CHALLENGER, LEFT, SEND, Asked, Made, claim, finish, standing
 from optihedge.desk.outbox import recover
 from optihedge.desk.record import record_folder
@@ -99,6 +99,7 @@ def run_night(
     desk.out.mkdir(parents=True, exist_ok=True)
     stop = stop or Stop()
     with locked(desk.out) as lock, open_ledger(desk.ledger).alone() as ledger:
+        _refuse_lost(desk, ledger)
         recovered = recover(desk, ledger)
         for text in recovered:
             tell("recovered", text=text)
@@ -124,6 +125,17 @@ def run_night(
         order = {(book.name, model): place for place, (book, model, _) in enumerate(_jobs(desk, books))}
         results.sort(key=lambda one: order[one.book, one.model])
         return Night(market.as_of, market.hash, tuple(results), recovered)
+
+
+def _refuse_lost(desk: Desk, ledger: Ledger) -> None:
+    """Raise DataError where runs lie in `out` and the ledger knows of none: every book would be traded from nothing."""
+    with ledger.read() as connection:
+        empty = not any_runs(connection)
+    if empty and any(desk.out.glob(f"*/*/*/{MANIFEST}")):
+        raise DataError(
+            f"ledger {ledger.where} is empty, but {desk.out} holds runs; restore the ledger, mend its url, or give "
+            "another [run] out"
+        )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from optihedge.errors import NotApplicable, OptihedgeError, SpecError
 from optihedge.hedge.answer import Answer, answer
 from optihedge.hedge.assemble import assemble
 from optihedge.hedge.builder import ProgramBuilder
+from optihedge.hedge.fitted import fitted_once
 from optihedge.hedge.frontier import Frontier
 from optihedge.hedge.horizon import Horizon, parse_horizon
 from optihedge.hedge.in_play import InPlay
@@ -91,8 +92,8 @@ class HedgeModel(HedgeSpec):
         universe = self.universe if isinstance(self.universe, Universe) else Universe()
         given = self.risk if isinstance(self.risk, Risk) else market
         own = InPlay.of(market, before, universe, parse_horizon(self.horizon, given.periods_per_year).years)
-        market, assumed = self._with_betas(market, own.drivers)
         risk, horizon = self._fitted_risk(market, own.drivers)
+        market, assumed = self._with_betas(market, own.drivers)
         builder = self._builder(market, own, risk, horizon)
         builder.assumed.extend(assumed)
         for term in sorted(self.terms, key=lambda term: term.reads_boxes):
@@ -124,9 +125,11 @@ class HedgeModel(HedgeSpec):
 
         if isinstance(self.risk, ContractRiskEstimator):
             horizon = parse_horizon(self.horizon, market.periods_per_year)
-            return clone(self.risk).fit(market, horizon.periods).risk_, horizon
+            learn = lambda: clone(self.risk).fit(market, horizon.periods).risk_  # noqa: E731
+            return fitted_once(market, (self.risk, horizon.periods), learn), horizon
         known = self.risk is None or isinstance(self.risk, (Risk, ContractRisk))
-        risk = self.risk if known else fitted_risk(self.risk, market, needed)
+        learn = lambda: fitted_risk(self.risk, market, needed)  # noqa: E731
+        risk = self.risk if known else fitted_once(market, ("risk", self.risk, needed), learn)
         return risk, parse_horizon(self.horizon, market.periods_per_year if risk is None else risk.periods_per_year)
 
     def _with_betas(self, market: Market, needed: pd.Index) -> tuple[Market, tuple[str, ...]]:
@@ -138,7 +141,8 @@ class HedgeModel(HedgeSpec):
         if self.betas is None:
             return market, ()
         try:
-            learnt, errors, notes = fitted_betas(self.betas, market, needed)
+            learn = lambda: fitted_betas(self.betas, market, needed)  # noqa: E731
+            learnt, errors, notes = fitted_once(market, ("betas", self.betas, needed), learn)
         except NotApplicable as error:
             if not all(term.optional for term in self.terms if isinstance(term, Neutral) and term.of_beta):
                 raise

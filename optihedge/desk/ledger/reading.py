@@ -37,6 +37,11 @@ def find_run(connection: Connection, word: str) -> str:
     return str(every[0])
 
 
+def any_runs(connection: Connection) -> bool:
+    """Whether the ledger holds any run."""
+    return connection.execute(sa.select(RUNS.c.id).limit(1)).first() is not None
+
+
 def run_of(connection: Connection, run: str) -> dict[str, Any]:
     """A run's row, its list's status (`list`), sha256 and lines, and whether it `stands`."""
     asked = (
