@@ -1,5 +1,6 @@
 """The same request by command line, from Python and in a walk gives the same list, byte for byte."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import optihedge as oh
 from optihedge.backtest.simulate import walk
 from optihedge.cli import main
 from optihedge.hedge.modelfile import model_names
+from optihedge.hedge.report import cost_words
 
 BOOK = "desk"
 
@@ -71,11 +73,32 @@ def by_walk(folder: Path, name: str) -> str | None:
     return None if listed is None or listed.held else listed.text()
 
 
+def costs_agree(out: Path, listed: oh.TradeList) -> None:
+    """Every place that tells what the list costs tells the sum of its lines, to the cent, and holding beside it."""
+    (result,) = out.rglob("result.json")
+    told, (row,) = json.loads(result.read_text()), json.loads(next(out.rglob("summary.json")).read_text())
+    table = pd.read_csv(result.with_name("costs.csv"), index_col=0)["cost"]
+    trading = pd.read_csv(result.with_name("trades.csv"))["cost"].sum()
+    cent = 0.005 + 1e-7 * abs(trading)  # figures of a summary have eight digits
+    for place in (told["costs"]["trading"], table["trading"], listed.costs["trading"], listed.hedge.costs["trading"]):
+        assert place == pytest.approx(trading, abs=cent)
+    whole = trading + told["costs"]["holding"]
+    places = [told["cost"], told["costs"]["total"], table["total"], row["cost"], listed.costs["total"]]
+    if result.with_name("baselines.csv").exists():
+        places.append(pd.read_csv(result.with_name("baselines.csv"), index_col=0).loc["hedge", "cost"])
+    for place in places:
+        assert place == pytest.approx(whole, abs=cent)
+    assert cost_words(listed.costs) in str(listed)
+
+
 def agree(folder: Path, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> bool:
     """Whether the three doors give one list; the answer is whether there was one."""
     listed = by_python(folder, name)
     ours = None if isinstance(listed, str) or listed.held else listed.text()
-    assert by_command_line(folder, name, tmp_path / f"out-{name}", capsys) == ours
+    out = tmp_path / f"out-{name}"
+    assert by_command_line(folder, name, out, capsys) == ours
+    if not isinstance(listed, str) and not listed.held:
+        costs_agree(out, listed)
     if not isinstance(listed, str):
         assert by_walk(folder, name) == ours
     return ours is not None
@@ -113,6 +136,15 @@ RECORDED: dict[str, tuple[str, Callable[[Path], oh.Market], Callable[[oh.Market]
     "alts": ("crypto_perp_daily", lambda f: perpetual_market(f, "2024-06-30"), names_book),
     "coins": ("crypto_spot_perp_8h_2023_2024", lambda f: spot_perpetual_market(f, "2024-03-01T08:00Z"), coin_book),
 }
+
+
+@pytest.mark.parametrize("place", ["coins", "alts"])
+def test_three_doors_give_one_list_on_a_recorded_market(
+    place: str, recorded: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, make, book_of = RECORDED[place]
+    market = make(recorded(data))
+    assert agree(write_folder(market, book_of(market), tmp_path / "market"), "delta_neutral", tmp_path, capsys)
 
 
 @pytest.mark.slow
