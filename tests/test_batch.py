@@ -265,6 +265,20 @@ def test_a_list_is_in_its_folder_before_it_is_in_the_index(
     assert [order["status"] for order in orders_of(tmp_path)["lists"]] == ["waiting"]
 
 
+def test_a_killed_run_leaves_no_status_of_an_earlier_one(
+    market: Market, book: pd.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise SystemExit("killed here")
+
+    run_batch(market, {"main": book}, {"vega": model("vega")}, tmp_path)
+    assert json.loads((tmp_path / "STATUS.json").read_text())["status"] == "finished"
+    monkeypatch.setattr("optihedge.batch.run.write_whole", killed)
+    with pytest.raises(SystemExit):
+        run_batch(market, {"main": book}, {"vega": model("vega")}, tmp_path)
+    assert not (tmp_path / "STATUS.json").exists()
+
+
 def test_a_deadline_reaches_the_solvers(market: Market, book: pd.Series) -> None:
     (job,) = plan({"main": book}, {"vega": model("vega")}, deadline=1e-9)
     assert hedge_one(market, job).outcome.status == "failed" and "deadline" in hedge_one(market, job).outcome.note

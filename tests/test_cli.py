@@ -183,6 +183,75 @@ def test_another_run_at_the_same_instant_is_exit_code_75(
     assert (status["status"], status["exit_code"], status["instant"]) == ("refused", 75, AS_OF)
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [(["--workers", "9999"], 2, "more than this machine serves"), (["--deadline", "5"], 2, "write a unit: 5m"),
+     (["--deadline", "soon"], 2, "soon"), (["--send", "other"], 2, "not among the models of this run"),
+     (["--book", "absent.csv"], 3, "absent.csv"), (["--as-of", "2199-01-01"], 3, "is after now")],
+)  # fmt: skip
+def test_whatever_refuses_a_run_replaces_the_status_of_an_earlier_one(
+    words: list[str], code: int, why: str, example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "STATUS.json").write_text('{"status": "finished", "exit_code": 0}')
+    given = ["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path), *words]
+    assert run(given, capsys)[0] == code
+    status = json.loads((tmp_path / "STATUS.json").read_text())
+    assert (status["status"], status["exit_code"]) == ("refused", code) and why in status["why"]
+    assert not list(tmp_path.rglob("trades.csv"))
+
+
+@pytest.mark.parametrize("how", ["", "--quiet", "--json"])
+def test_what_a_run_withdraws_is_said_however_little_it_prints(
+    how: str, example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["run", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path), *([how] if how else [])]
+    assert run([*given, "delta_neutral"], capsys)[0] == 0
+    assert main([*given, "beta_hedge"]) == 0
+    printed = capsys.readouterr()
+    told = printed.err if how else printed.out
+    assert "withdrawn" in told and "the list of book by delta_neutral" in " ".join(told.split())
+    if how == "--json":
+        json.loads(printed.out)
+
+
+def test_check_names_fees_borrow_and_funding_that_no_term_charges(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A short stock that costs to borrow, a perpetual that pays funding, and a model that charges spread alone."""
+    data = shutil.copytree(example_folder, tmp_path / "data")
+    instruments, quotes = pd.read_csv(data / "instruments.csv"), pd.read_csv(data / "quotes.csv")
+    quotes.loc[quotes["instrument"] == "AAPL", "borrow_rate"] = 0.05
+    perpetual = {
+        "instrument": "SPX-PERP",
+        "type": "perpetual",
+        "underlying": "SPX",
+        "multiplier": 1.0,
+        "lot": 1.0,
+        "hedge": True,
+    }
+    mid = quotes.loc[quotes["instrument"] == "ES-SEP16", "bid"].iloc[0]
+    rates = {"instrument": "SPX-PERP", "bid": mid - 0.1, "ask": mid + 0.1, "funding_rate": 1e-4, "funding_hours": 8.0}
+    pd.concat([instruments, pd.DataFrame([perpetual])]).to_csv(data / "instruments.csv", index=False)
+    pd.concat([quotes, pd.DataFrame([rates])]).to_csv(data / "quotes.csv", index=False)
+    book = pd.read_csv(data / "book.csv").assign(
+        quantity=lambda t: t["quantity"].where(t["instrument"] != "AAPL", -1e4)
+    )
+    pd.concat([book, pd.DataFrame([{"instrument": "SPX-PERP", "quantity": 10.0}])]).to_csv(
+        data / "book.csv", index=False
+    )
+    spread = '[[objective]]\ntype = "Variance"\nrelative = 300\n[[objective]]\ntype = "SpreadCost"\n'
+    text = 'description = "d"\n[risk]\ntype = "EwmaRisk"\nhalflife = 63\n' + spread
+    (tmp_path / "bare.toml").write_text(text)
+    whole = '[[objective]]\ntype = "FeeCost"\n[[objective]]\ntype = "HoldingCost"\nfunding = true\n'
+    (tmp_path / "whole.toml").write_text(text + whole)
+    for name in ("bare", "whole"):
+        code, told = run(["check", str(tmp_path / f"{name}.toml"), "--data", str(data), "--as-of", AS_OF], capsys)
+        said = " ".join(told.replace("│", " ").split())
+        assert code == 0
+        for cost in ("fees of", "borrow of", "funding of"):
+            assert (cost in said) == (name == "bare"), (cost, said)
+
+
 def test_check_reads_everything_and_solves_nothing(
     example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from optihedge.program.program import Candidate, Program
 from optihedge.program.solvers import solver_named
 from optihedge.program.status import Status
 from optihedge.risk.sources import Stresses
+from optihedge.trades.checks import Checks
 
 
 def views(market: oh.Market, **limited: float) -> oh.Market:
@@ -72,6 +73,10 @@ def test_there_is_no_list_without_a_proof(status: Status, market: oh.Market, boo
         listed = oh.trade_list(said, checks=checks)
         assert listed.held == (status not in (Status.OPTIMAL, Status.ROUNDED)), listed.reasons
         assert not (listed.held and len(listed))
+        lots = market.instruments["lot"].reindex(listed["instrument"]).to_numpy()
+        assert np.allclose(listed["quantity"] / lots, np.round(listed["quantity"] / lots)), (
+            "whole lots, whatever is said"
+        )
 
 
 def test_a_hedge_that_becomes_unbounded_where_its_lines_are_limited_is_held(market: oh.Market, book: pd.Series) -> None:
@@ -134,6 +139,29 @@ def test_a_list_without_checks_says_so_on_every_line(market: oh.Market, book: pd
     assert not listed.held and len(listed) and not listed.checked
     assert listed["reason"].str.startswith("NOT CHECKED: ").all()
     assert any("switched off" in note for note in listed.notes)
+
+
+@pytest.mark.parametrize(
+    ("checks", "off", "checked"),
+    [(Checks.none(), "max_age, displayed, volume, lots_cost, worth", False), ({"max_age": False}, "max_age", True),
+     (dict.fromkeys(("max_age", "displayed", "volume", "lots_cost", "worth"), False), "max_age, displayed", False),
+     ({"volume": 0.2}, "", True)],
+)  # fmt: skip
+def test_a_check_that_is_switched_off_is_named_whoever_switched_it_off(
+    checks: object, off: str, checked: bool, market: oh.Market, book: pd.Series
+) -> None:
+    """By an argument, by the model: a list without any check says so on every line, by whichever door it lost them."""
+    hedge = PLAIN.hedge(market, book)
+    for listed in (
+        oh.trade_list(hedge, checks=checks),
+        oh.trade_list(replace(hedge, model=replace(PLAIN, checks=checks))),
+    ):
+        named = [note for note in listed.notes if "switched off" in note]
+        assert (f"switched off: {off}" in named[0]) if off else named == []
+        assert listed.checked == checked and len(listed)
+        assert (listed["reason"].str.startswith("NOT CHECKED: ") == (not checked)).all()
+    with pytest.raises(oh.SpecError, match="write 'model', a table of checks, or None"):
+        oh.trade_list(hedge, checks="none")  # type: ignore[arg-type]
 
 
 def test_the_side_that_is_limited_names_its_own_check(market: oh.Market, book: pd.Series) -> None:

@@ -17,6 +17,7 @@ from optihedge.batch.pool import results
 from optihedge.batch.stop import Stop, Stopped
 from optihedge.batch.summary import (
     INDEX,
+    STATUS,
     SUMMARIES,
     SUSPECTS,
     exit_code,
@@ -83,6 +84,7 @@ def run_batch(
     folder = out / instant_name(market.as_of)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder) as lock:
+        (out / STATUS).unlink(missing_ok=True)  # of an earlier run: a killed one leaves none
         sent = send if send is not None or len(models) != 1 else next(iter(models))
         promised = {book: Order(book, sent) for book in (*books, *(unread or {})) if sent is not None}
         orders = Orders(folder, f"{market.as_of:%Y-%m-%dT%H:%M:%SZ}", data, market.hash, promised)

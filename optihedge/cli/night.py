@@ -72,12 +72,12 @@ def run(
         raise typer.Exit(run_desk(desk, as_of, who, allow, json_log))
     if not models or data is None:
         raise typer.BadParameter("name a model and --data DIR, or give --desk FILE", param_hint="MODELS")
-    seconds = _seconds(deadline)
-    if workers > most_workers():
-        most = f"{workers} is more than this machine serves; give at most {most_workers()}"
-        raise typer.BadParameter(most, param_hint="--workers")
     probed(out)
     with Stop() as stop, told(out) as status:
+        seconds = _seconds(deadline)
+        if workers > most_workers():
+            most = f"{workers} is more than this machine serves; give at most {most_workers()}"
+            raise typer.BadParameter(most, param_hint="--workers")
         with stop.interruptible():
             loaded = load_models(models, allow)
         if send is not None and send not in loaded:
@@ -127,7 +127,8 @@ def run_books(
     with _progress(console, count) as each:
         ended = run_batch(
             market, readable, models, out, unread=broken, data=digest, suspect=found, quality=quality,
-            say=lambda text: say(console, text), each=each, stop=stop, **options,
+            say=lambda text: say(console if output == "tables" else console_of(stderr=True), text), each=each,
+            stop=stop, **options,
         )  # fmt: skip
     refuse_unread(readable, broken)
     shown = show if show is not None else (next(iter(models)) if count == 1 else None)

@@ -83,6 +83,12 @@ class Checks:
         both = {name: _tighter(name, getattr(self, name), getattr(given, name)) for name in _LIMITS}
         return replace(self, **both, worth=self.worth or given.worth, venues={**self.venues, **venues})  # type: ignore[arg-type]
 
+    @property
+    def off(self) -> tuple[str, ...]:
+        """Which checks are switched off that a list has unless told otherwise."""
+        named = {f.name: (getattr(Checks(), f.name), getattr(self, f.name)) for f in fields(self)}
+        return tuple(name for name, (usual, own) in named.items() if usual and (own is None or own is False))
+
     @classmethod
     def none(cls) -> Checks:
         """Every check off: what is proved and the list's own limits remain."""

@@ -11,6 +11,7 @@ from optihedge.errors import SolverError
 from optihedge.hedge.result import Hedge
 from optihedge.program.certificate import scale_of
 from optihedge.program.chain import solve
+from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.rounding import Rounding, over, round_program
 from optihedge.program.program import VOLATILITY_UNIT, Array, Candidate, Program, row_violations
 from optihedge.program.status import Status
@@ -25,7 +26,8 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
     `lots = {min_notional = 1000}` of the hedging model drops lines smaller than that (base currency).
     Raises InfeasibleError where a contract's limits hold no whole lot, SolverError where `deadline` seconds are over.
     """
-    if hedge.certificate.status == "rounded":
+    smallest = smallest_trades(hedge)
+    if hedge.status is Status.ROUNDED and _is_whole(hedge, smallest):
         return hedge
     last = Candidate(hedge.h, hedge.multipliers, Status.ROUGH, hedge.limit_multiplier)
 
@@ -38,7 +40,6 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
         warm = last if program.columns == hedge.program.columns else last.over(hedge.program, program)
         return solve(program, solver=hedge.model.solver, warm=warm, deadline=left).candidate
 
-    smallest = smallest_trades(hedge)
     rounding = round_program(hedge.program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest)
     turned = _turned(hedge, rounding.h, smallest)
     if turned.any():  # smaller than a minimum: closed as a whole, or left alone
@@ -63,6 +64,12 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
         note="; ".join([*([proved.note] if proved.note else []), *_broken_text(hedge, rounding)]),
     )
     return hedge.with_quantities(rounding.h, certificate)
+
+
+def _is_whole(hedge: Hedge, smallest: Array) -> bool:
+    """Whether its trades are what it says: whole lots, of the least size or none."""
+    grid = Grid.of(hedge.program, smallest)
+    return bool((~grid.lumpy | grid.permitted(grid.lots(hedge.h))).all())
 
 
 def _turned(hedge: Hedge, h: Array, smallest: Array) -> Array:

@@ -41,7 +41,6 @@ COLUMNS = (
     "limit_price", "notional", "cost", "reason", "model", "model_hash",
 )  # fmt: skip
 _MONEY_DIGITS = 6  # significant; two decimals at least
-_UNCHECKED = "the list's checks were switched off by its caller"
 _PROVED = (Status.OPTIMAL, Status.ROUNDED)
 
 
@@ -54,7 +53,7 @@ class TradeList:
     reasons   why the whole list is held; none: it may be sent
     notes     lines that were limited and by what, limits that whole lots miss, priors, what was not checked
     lines     per contract in play the most it may buy and sell (contracts) and the check that allows no more
-    checked   False where the caller switched its checks off
+    checked   False where every check was switched off, by its caller or by the model
 
     >>> import optihedge as oh, tempfile
     >>> folder = oh.write_example(tempfile.mkdtemp())
@@ -92,8 +91,8 @@ class TradeList:
         """
         ends = None if deadline is None else time.perf_counter() + deadline
         left = lambda: None if ends is None else max(ends - time.perf_counter(), 0.0)  # noqa: E731
-        given = hedge.model.checks if isinstance(checks, str) else checks
-        limits = Checks.none() if checks is None else Checks.of(given)  # type: ignore[arg-type]
+        limits = _checks(hedge, checks)
+        unchecked = limits == Checks.none()
         lines = line_limits(hedge, limits)
         tickets, why, notes = Tickets.of(hedge.model.lots), _unproved(hedge), list[str]()
         try:
@@ -110,10 +109,10 @@ class TradeList:
         if ends is not None and time.perf_counter() > ends:
             why = [*why, f"not ready within its deadline of {deadline:g} s"]
         notes += [listed.certificate.note] if listed.certificate.note and listed.certificate.note not in why else []
-        notes += [*hedge.problem.assumed, *([_UNCHECKED] if checks is None else [])]
+        notes += [*hedge.problem.assumed, *([f"checks switched off: {', '.join(limits.off)}"] if limits.off else [])]
         made = object.__new__(cls)
         said = {"hedge": listed, "book": book, "reasons": tuple(why), "notes": tuple(notes), "lines": read_only(lines)}
-        said |= {"proposed": read_only(_lines(listed, book, checked=checks is not None)), "checked": checks is not None}
+        said |= {"proposed": read_only(_lines(listed, book, checked=not unchecked)), "checked": not unchecked}
         for name, value in said.items():
             object.__setattr__(made, name, value)
         return made
@@ -226,6 +225,17 @@ def checked(hedge: Hedge, checks: Checks | Mapping[str, object] | None = None) -
     """The hedge that the list would bring about, and the list, which says whether it may be sent."""
     made = TradeList.of(hedge, checks="model" if checks is None else checks)
     return made.hedge, made
+
+
+def _checks(hedge: Hedge, checks: Checks | Mapping[str, object] | str | None) -> Checks:
+    """The checks of a call. Raises SpecError for what is none."""
+    if checks is None:
+        return Checks.none()
+    if isinstance(checks, str):
+        if checks != "model":
+            raise SpecError(f"checks is {checks!r}; write 'model', a table of checks, or None for none at all")
+        return Checks.of(hedge.model.checks)
+    return Checks.of(checks)
 
 
 def _unproved(hedge: Hedge) -> list[str]:
