@@ -145,6 +145,18 @@ def test_no_text_that_is_written_computes_in_a_spreadsheet():
     assert text.splitlines()[1:] == ["'=1+1,-1.0", "'@x,2.0", "'-5,3.0", "plain,4.0"]
 
 
+def test_a_balance_of_the_base_currency_is_held_as_cash():
+    held = {"book": "b", "instrument": "USDT", "scope": "balance", "quantity": 7.0, "time": NOW}
+    frames = market_frames(imported(instruments=[PERPETUAL], quotes=[QUOTE], books=[held]), base_currency="USDT")
+    assert frames.problems == () and "USDT" in set(frames.instruments["instrument"])
+
+
+def test_what_contracts_pay_in_has_a_cash_instrument_though_nobody_holds_any():
+    inverse = PERPETUAL | {"instrument": "x:I", "type": "inverse_perpetual", "currency": "USD"}
+    frames = market_frames(imported(instruments=[inverse], quotes=[QUOTE | {"instrument": "x:I"}]), base_currency="USD")
+    assert frames.instruments.set_index("instrument").loc["C", "type"] == "cash"
+
+
 def test_fees_that_no_file_says_are_named_as_unchecked():
     rows = {"instruments": [PERPETUAL], "quotes": [QUOTE]}
     (note,) = [n for n in market_frames(imported(**rows), base_currency="USDT").notes if "unchecked" in n]

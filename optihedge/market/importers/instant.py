@@ -139,8 +139,8 @@ def _with_cash(instruments: pd.DataFrame, books: pd.DataFrame, base: str) -> pd.
     margined = np.array([kind.margined for kind in kinds], dtype=bool)
     paid = pd.concat([instruments["underlying"][inverse], instruments["currency"][margined & ~inverse]]).unique()
     known = set(instruments["instrument"])
-    monies = [name for name in dict.fromkeys([*books["instrument"], *paid]) if name not in known]
-    monies = [name for name in monies if name.isalnum() and len(name) <= 6 and name != base]
+    monies = [name for name in dict.fromkeys([*books["instrument"], *paid[paid != base]]) if name not in known]
+    monies = [name for name in monies if name.isalnum() and len(name) <= 6]
     cash = pd.DataFrame({"instrument": monies, "type": "cash", "underlying": monies, "currency": monies,
                          "multiplier": 1.0, "symbol": monies})  # fmt: skip
     return pd.concat([instruments, cash], ignore_index=True) if monies else instruments
