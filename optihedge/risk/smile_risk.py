@@ -277,7 +277,8 @@ class _Prices:
         smiles = (drivers["kind"] == "vol").to_numpy() & drivers["underlying"].isin(list(levels)).to_numpy()
         known = np.flatnonzero(~(basis | smiles))
         names = drivers.index[known]
-        risk = fitted_risk(EwmaRisk(halflife=63) if estimator is None else estimator, market, names)
+        fitted = fitted_risk(EwmaRisk(halflife=63) if estimator is None else estimator, market, names)
+        risk = replace(fitted.reindex(names), notes=fitted.notes)  # others may have helped it
         own = drivers["underlying"].iloc[known].where(drivers["kind"].iloc[known].isin(RETURNS))
         first = own[own.isin(list(levels)) & ~own.duplicated()]
         place = {str(name): int(names.get_loc(driver)) for driver, name in first.items()}
