@@ -19,11 +19,12 @@ from optihedge.hedge.terms.objective import SpreadCost, Variance
 from optihedge.market.snapshot import Market
 from optihedge.program.program import objective
 from optihedge.risk.root import Risk
-from optihedge.trades.checks import Checks, line_limits
+from optihedge.trades.checks import Checks
+from optihedge.trades.line_limits import line_limits
 from optihedge.trades.lots import round_to_lots
 from optihedge.trades.tradelist import checked
 
-OFF = Checks(max_age=None, displayed=None, volume=None, worth=False)
+OFF = Checks(max_age=None, displayed=None, volume=None, worth=False, lots_cost=None)
 
 
 def market(**quotes: list) -> Market:
@@ -254,3 +255,78 @@ def test_a_list_whose_whole_lots_cost_more_than_the_stated_share_is_held() -> No
     assert held.reasons[0].startswith(f"whole lots cost {price:,.2f} USD, {share:.0%} of the objective")
     _, off = checked(exact, Checks(max_age=None, lots_cost=None))
     assert not off.held
+
+
+def held_market(**quotes: list) -> Hedge:
+    """BOOK held long 1000, NEAR held long 200 and FAR short 100; all may be traded."""
+    given = market(**quotes)
+    given = replace(given, instruments=given.instruments.assign(hedge=True))
+    correlation = np.array([[1, 0.9, 0.8], [0.9, 1, 0.75], [0.8, 0.75, 1]])
+    covariance = pd.DataFrame(correlation * 1e-4, index=given.drivers.index, columns=given.drivers.index)
+    model = HedgeModel(risk=Risk.from_covariance(covariance), objective=(Variance(aversion=1e-4), SpreadCost()),
+                       universe=("NEAR", "FAR"))  # fmt: skip
+    return model.hedge(given, {"BOOK": 1000.0, "NEAR": 200.0, "FAR": -100.0})
+
+
+ONE_CHECK = {
+    "quantity": ({"line_quantity": 50.0}, {}, "50 contracts a line"),
+    "notional": ({"line_notional": 5000.0}, {}, "5,000 of notional a line"),
+    "price band": ({"price_band": 0.001}, {"mark": [100.0, 99.85, 100.0]},
+                   "further than 0.10% from its mark"),
+    "participation": ({"participation": 0.05}, {"volume": [1e9, 1000.0, 1e9], "bid_size": [1e9] * 3},
+                      "participation 5% of daily volume"),
+    "position": ({"position_notional": 30_000.0}, {}, "30,000 of notional held"),
+    "restricted": ({"restricted": ("NEAR",)}, {}, "restricted"),
+    "no short": ({"no_short": ("NEAR",)}, {}, "no short"),
+    "reduce only": ({"reduce_only": ("NEAR",)}, {}, "reduce only"),
+    "stale": ({"max_age": "1h"}, {"time": ["2026-01-31T00:00:00Z", "2026-01-30T22:00:00Z", "2026-01-31T00:00:00Z"]},
+              "quote older than 1h"),
+    "displayed": ({"displayed": 1.0}, {"bid_size": [9, 120, 9000]}, "1 x displayed size"),
+    "volume": ({"volume": 0.1}, {"volume": [9, 900, 1e6]}, "10% of daily volume"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", sorted(ONE_CHECK))
+def test_each_check_of_a_line_fires_alone_and_names_itself(kind: str) -> None:
+    settings, quotes, named = ONE_CHECK[kind]
+    given = held_market(**quotes)
+    free, _ = checked(given, OFF)
+    checks = replace(OFF, **settings)
+    lines = line_limits(given, checks)
+    result, verdict = checked(given, checks)
+    assert not verdict.held and verdict.notes
+    assert all(named in note for note in verdict.notes)
+    assert set(lines[["buy_check", "sell_check"]].to_numpy().ravel()) <= {named, "no limit"}
+    changed = result.trades[(result.trades - free.trades).abs() > 0.5]
+    assert len(changed) > 0
+    bought, sold = result.trades.clip(lower=0), -result.trades.clip(upper=0)
+    assert (bought <= lines["buy"] + 1e-9).all() and (sold <= lines["sell"] + 1e-9).all()
+
+
+def test_no_short_and_reduce_only_leave_what_closes_a_position() -> None:
+    given = held_market()
+    lines = line_limits(given, replace(OFF, no_short=("NEAR",)))
+    assert lines.loc["NEAR", ["buy", "sell"]].tolist() == [np.inf, 200.0]
+    lines = line_limits(given, replace(OFF, reduce_only=("NEAR", "FAR")))
+    assert lines.loc["NEAR", ["buy", "sell"]].tolist() == [0.0, 200.0]
+    assert lines.loc["FAR", ["buy", "sell"]].tolist() == [100.0, 0.0]
+    lines = line_limits(given, replace(OFF, position_notional=15_000.0))
+    assert lines.loc["NEAR", ["buy", "sell"]].tolist() == [0.0, 350.0], "already above: towards nothing, and no further"
+
+
+def test_a_gross_above_its_cap_holds_the_list_unless_it_shrinks() -> None:
+    given = held_market()
+    assert (given.after.abs() > given.before.abs() + 1).any()
+    _, verdict = checked(given, replace(OFF, gross_notional=1.0))
+    assert verdict.held and "above gross_notional 1" in verdict.reasons[0] and len(verdict.reasons) == 1
+    less = given.with_quantities(0.5 * given.program.start, round_to_lots(given).certificate)
+    assert not any("gross_notional" in why for why in checked(less, replace(OFF, gross_notional=1.0))[1].reasons)
+
+
+def test_lists_of_contracts_are_lists_of_contracts_that_exist() -> None:
+    with pytest.raises(SpecError, match="restricted is 'NEAR'; give a list"):
+        Checks(restricted="NEAR")  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match=r"NEER is no instrument of this market \(did you mean NEAR\?\)"):
+        line_limits(held_market(), replace(OFF, restricted=("NEER",)))
+    both = Checks(restricted=("A",), line_quantity=5.0).tightened({"restricted": ["B"], "line_quantity": 3.0}, {})
+    assert both.restricted == ("A", "B") and both.line_quantity == 3.0

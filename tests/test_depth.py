@@ -13,7 +13,8 @@ from optihedge.errors import DataError
 from optihedge.market.costs import trading_costs
 from optihedge.market.depth import IMPACT, beyond_hinges, displayed, impact_law, odd_books
 from optihedge.market.quotes import check_depth
-from optihedge.trades.checks import Checks, line_limits
+from optihedge.trades.checks import Checks
+from optihedge.trades.line_limits import line_limits
 
 
 def book_market(levels: pd.DataFrame, index: float, **given: object) -> oh.Market:

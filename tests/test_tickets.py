@@ -80,7 +80,12 @@ def beside(market: oh.Market, book: pd.Series) -> pd.DataFrame:
     walked = replace(model, objective=(*model.objective, oh.DepthCost()), lots={"most_lines": 12})
     rows = {}
     for name, one in (("one level a line", limited), ("at most 12 lines", walked)):
-        made = oh.trade_list(one.hedge(market, book))
+        try:
+            made = oh.trade_list(one.hedge(market, book))
+        except oh.InfeasibleError:  # what is quoted does not neutralise the book
+            assert one is limited
+            rows[name] = {"lines": np.nan, "cost": np.nan, "volatility": np.nan}
+            continue
         rows[name] = {"lines": len(made), "cost": made.costs["total"],
                       "volatility": made.hedge.risk.loc["volatility", "after"]}  # fmt: skip
         assert made.verdict == "send"

@@ -47,6 +47,9 @@ _SETTINGS: dict[str, dict[str, Any]] = {  # of the trade list, which reads them;
         "max_age": str | Literal[False], "displayed": float | Literal[False], "volume": float | Literal[False],
         "line_notional": float | Literal[False], "total_notional": float | Literal[False], "worth": bool,
         "lots_cost": float | Literal[False],
+        **dict.fromkeys(("participation", "line_quantity", "price_band", "position_notional", "gross_notional"),
+                        float | Literal[False]),
+        **dict.fromkeys(("restricted", "no_short", "reduce_only"), tuple[str, ...] | Literal[False]),
     },
 }  # fmt: skip
 _TABLES = ("risk", "betas", "objective", "constraints", "universe", "lots", "checks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from optihedge.hedge import report
 from optihedge.hedge.answer import Answer
 from optihedge.hedge.baselines import baselines
 from optihedge.hedge.costs import HOLDING, TRADING, cost_series, told_costs, uncharged
+from optihedge.hedge.marginal import liquidity, marginal
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.rolls import roll_plan
 from optihedge.hedge.spec import HedgeSpec
@@ -297,6 +299,14 @@ class Hedge:
     def baselines(self) -> pd.DataFrame:
         """Risk and cost of doing nothing, of the nearest single instrument, of a regression beta, and of this hedge."""
         return baselines(self.market, self.problem, self.after.to_numpy())
+
+    def marginal(self, contract: str, size: float = 1.0) -> pd.Series:
+        """What the book would cost or save with `size` more of a contract, hedged: the skew of a quote; see there."""
+        return marginal(self.model, self.market, self.risk_model, self.problem, contract, size)
+
+    def liquidity(self, *, share: float | Mapping[str, float] = 0.1, confidence: float = 0.99) -> pd.DataFrame:
+        """Days to close each line and the book, and what may be lost till then; see `hedge.marginal.liquidity`."""
+        return liquidity(self.market, self.problem, self.after.to_numpy(float), share, confidence)
 
     def plot(self) -> Figure:
         """Volatility against the baselines', delta by underlying and vega by expiry, before and after."""

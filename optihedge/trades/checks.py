@@ -1,4 +1,4 @@
-"""Checks before a list may be sent: how much each line may trade, and what holds the whole list."""
+"""Checks before a list may be sent: what they are, and what holds the whole list."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
-import pandas as pd
 
 from optihedge.errors import SpecError
 from optihedge.frames import duration, nearest
 from optihedge.hedge.answer import Answer
 from optihedge.hedge.result import Hedge
-from optihedge.market.depth import displayed
 from optihedge.program.certificate import RESIDUAL_TOLERANCE, row_tolerances
 from optihedge.program.lots.cone_limits import other_limits
 from optihedge.program.lots.grid import Grid
@@ -22,8 +20,9 @@ from optihedge.program.program import Array, Program, objective, row_violations
 from optihedge.trades.lots import smallest_trades
 
 _NO_MATTER = 1e-4  # of the book's gross and capital: lots that cost less are not held
-_LOT_ROUNDING = 1e-9  # of a lot
-_LIMITS = ("max_age", "displayed", "volume", "line_notional", "total_notional")
+_LIMITS = ("max_age", "displayed", "volume", "participation", "line_notional", "line_quantity", "price_band",
+           "position_notional", "total_notional", "gross_notional")  # fmt: skip
+_LISTS = ("restricted", "no_short", "reduce_only")
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,11 @@ class Checks:
 
     max_age           age of a quote at as_of beyond which its contract is not traded
     displayed         times what its side shows;  volume  share of the daily volume
-    line_notional     base currency, of one line;  total_notional  of the whole list
+    participation     share of the daily volume that no line exceeds, whatever is shown
+    line_notional     base currency, of one line;  line_quantity  contracts;  total_notional  of the whole list
+    price_band        a line whose far side lies further from the mark, as a share of it, is not traded
+    position_notional  base currency, of what is held of one contract afterwards;  gross_notional  of the whole book
+    restricted        contracts that are not traded;  no_short  never short;  reduce_only  only towards nothing
     lots_cost         what whole lots add to the objective, share of it or of doing nothing's, the larger; what is less
                       than 1 bp of the larger of the book's gross and the capital never holds a list
     worth             doing nothing, where it meets every hard limit, must not be better than the list
@@ -47,12 +50,24 @@ class Checks:
     volume: float | None = 0.1
     line_notional: float | None = None
     total_notional: float | None = None
+    participation: float | None = None
+    line_quantity: float | None = None
+    price_band: float | None = None
+    position_notional: float | None = None
+    gross_notional: float | None = None
+    restricted: tuple[str, ...] = ()
+    no_short: tuple[str, ...] = ()
+    reduce_only: tuple[str, ...] = ()
     lots_cost: float | None = 0.5
     worth: bool = True
     venues: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("displayed", "volume", "line_notional", "total_notional", "lots_cost"):
+        for name in _LISTS:
+            if isinstance(getattr(self, name), str):
+                raise SpecError(f"checks: {name} is {getattr(self, name)!r}; give a list of contracts")
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in (*_LIMITS[1:], "lots_cost"):
             value = getattr(self, name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if value is not None and not (number and np.isfinite(value) and value >= 0):
@@ -75,12 +90,14 @@ class Checks:
         for name in given:
             if name not in known:
                 raise SpecError(f"checks: there is no {name}{nearest(name, known)}; there are {', '.join(known)}")
-        return cls(**{k: None if v is False and k != "worth" else v for k, v in given.items()})  # type: ignore[arg-type]
+        off = {"worth": False, **dict.fromkeys(_LISTS, ())}
+        return cls(**{k: off.get(k) if v is False else v for k, v in given.items()})  # type: ignore[arg-type]
 
     def tightened(self, other: Mapping[str, object], venues: Mapping[str, Mapping[str, float]]) -> Checks:
         """These checks and those of a table of fields: of each limit the tighter one holds. `venues` are added."""
         given = Checks.of({**dict.fromkeys(_LIMITS, False), "worth": False, **other})
-        both = {name: _tighter(name, getattr(self, name), getattr(given, name)) for name in _LIMITS}
+        both: dict[str, object] = {name: _tighter(name, getattr(self, name), getattr(given, name)) for name in _LIMITS}
+        both |= {name: tuple(dict.fromkeys((*getattr(self, name), *getattr(given, name)))) for name in _LISTS}
         return replace(self, **both, worth=self.worth or given.worth, venues={**self.venues, **venues})  # type: ignore[arg-type]
 
     @property
@@ -99,44 +116,6 @@ def _tighter(name: str, first: float | str | None, second: float | str | None) -
     given = [value for value in (first, second) if value is not None]
     key = (lambda text: duration(text, name)) if name == "max_age" else None
     return min(given, key=key) if given else None  # type: ignore[type-var]
-
-
-def line_limits(hedge: Hedge, checks: Checks) -> pd.DataFrame:
-    """Per contract in play: the most it may `buy` and `sell` (contracts), and the check that allows no more of each."""
-    market, names = hedge.market, hedge.problem.names
-    quotes = market.quotes.loc[names]
-    limits = {"no limit": np.full((len(names), 2), np.inf)}
-    if checks.max_age is not None:
-        old = (market.as_of - quotes["time"] > duration(checks.max_age, "max_age")).to_numpy()
-        limits[f"quote older than {checks.max_age}"] = np.where(old[:, None], 0.0, np.full((1, 2), np.inf))
-    if checks.displayed is not None or checks.volume is not None:
-        limits |= _by_liquidity(hedge, checks)
-    if checks.line_notional is not None:
-        notional = market.notional[names].to_numpy(float)
-        most = np.divide(checks.line_notional, notional, out=np.full(len(names), np.inf), where=notional > 0)
-        limits[f"{checks.line_notional:,.0f} of notional a line"] = np.stack([most, most], axis=1)
-    for venue, its in checks.venues.items():
-        if "line_notional" in its:
-            notional = market.notional[names].to_numpy(float)
-            there = (market.instruments.loc[names, "venue"] == venue).to_numpy() & (notional > 0)
-            most = np.divide(its["line_notional"], notional, out=np.full(len(names), np.inf), where=there)
-            limits[f"{its['line_notional']:,.0f} of notional a line on {venue}"] = np.stack([most, most], axis=1)
-    table = np.stack(list(limits.values()))
-    least, which = table.min(axis=0), np.array(list(limits))[table.argmin(axis=0)]
-    return pd.DataFrame(
-        {"buy": least[:, 0], "sell": least[:, 1], "buy_check": which[:, 0], "sell_check": which[:, 1]}, index=names
-    )
-
-
-def over_their_limits(trades: pd.Series, lines: pd.DataFrame) -> list[str]:
-    """A note for each trade (contracts) beyond what its line may: how many it is limited to, and by which check."""
-    buys = trades > 0
-    most = lines["buy"].where(buys, lines["sell"])
-    check = lines["buy_check"].where(buys, lines["sell_check"])
-    return [
-        f"{name} limited to {allowed:.10g} contracts ({check[name]})"
-        for name, allowed in most[trades.abs() > most * (1 + _LOT_ROUNDING)].items()
-    ]
 
 
 def list_reasons(hedge: Hedge, checks: Checks, first: Answer) -> list[str]:
@@ -164,6 +143,7 @@ def list_reasons(hedge: Hedge, checks: Checks, first: Answer) -> list[str]:
         total = float(hedge.trades.abs() @ hedge.market.notional[hedge.problem.names])
         if total > checks.total_notional:
             reasons.append(f"the list's notional is {total:,.0f}, above total_notional {checks.total_notional:,.0f}")
+    reasons += _gross(hedge, checks)
     notional = hedge.trades.abs() * hedge.market.notional[hedge.problem.names]
     by_venue = notional.groupby(hedge.market.instruments["venue"].reindex(notional.index)).sum()
     for venue, its in checks.venues.items():
@@ -173,6 +153,15 @@ def list_reasons(hedge: Hedge, checks: Checks, first: Answer) -> list[str]:
     return reasons
 
 
+def _gross(hedge: Hedge, checks: Checks) -> list[str]:
+    """The book's gross notional afterwards, where it is above its cap and the list adds to it."""
+    size = hedge.market.notional[hedge.problem.names]
+    before, after = float(hedge.before.abs() @ size), float(hedge.after.abs() @ size)
+    if checks.gross_notional is None or after <= max(checks.gross_notional, before):
+        return []
+    return [f"the book's gross would be {after:,.0f}, above gross_notional {checks.gross_notional:,.0f}"]
+
+
 def _dear_lots(hedge: Hedge, checks: Checks) -> list[str]:
     """Why whole lots are too dear a form of the hedge; empty where they are not."""
     program, price = hedge.program, hedge.certificate.gap
@@ -180,7 +169,7 @@ def _dear_lots(hedge: Hedge, checks: Checks) -> list[str]:
     if checks.lots_cost is None or not price > max(checks.lots_cost * of, _NO_MATTER * hedge.problem.size):
         return []
     return [f"whole lots cost {price:,.2f} {hedge.market.base_currency}, {price / of:.0%} of the objective, more than "
-            f"lots_cost {checks.lots_cost:.0%}: trade finer lots, or widen the bands"]  # fmt: skip
+            f"lots_cost {checks.lots_cost:.0%}: trade finer lots or more lines, or widen the bands"]  # fmt: skip
 
 
 def _further_outside(hedge: Hedge, program: Program) -> list[str]:
@@ -218,16 +207,3 @@ def _beyond(hedge: Hedge, program: Program, forgiven: float) -> list[str]:
 def _within_volatility(hedge: Hedge, h: Array) -> bool:
     limit = hedge.program.volatility_limit
     return limit is None or limit.volatility(h) <= limit.limit
-
-
-def _by_liquidity(hedge: Hedge, checks: Checks) -> dict[str, Array]:
-    """What is shown and the share of the daily volume (N x 2, buy and sell), each where it allows the more."""
-    market, names = hedge.market, hedge.problem.names
-    shown = displayed(market, names)[:, ::-1] * (np.nan if checks.displayed is None else checks.displayed)
-    volume = market.quotes.loc[names, ["volume", "volume"]].to_numpy(float)
-    worked = volume * (np.nan if checks.volume is None else checks.volume)
-    by_size = (shown >= worked) | np.isnan(worked)
-    return {
-        f"{checks.displayed or 0:g} x displayed size": np.where(by_size & ~np.isnan(shown), shown, np.inf),
-        f"{checks.volume or 0:.0%} of daily volume": np.where(by_size, np.inf, worked),
-    }

@@ -27,8 +27,9 @@ from optihedge.program.certificate import GAP_TOLERANCE
 from optihedge.program.program import objective
 from optihedge.program.status import Status
 from optihedge.readonly import read_only, read_only_property
-from optihedge.trades.checks import Checks, line_limits, list_reasons, over_their_limits
+from optihedge.trades.checks import Checks, list_reasons
 from optihedge.trades.export import PRICE_DIGITS, csv_text, outward, rounded_to
+from optihedge.trades.line_limits import line_limits, over_their_limits
 from optihedge.trades.lots import round_to_lots
 from optihedge.trades.orders.formats import write_orders
 from optihedge.trades.orders.table import OrderStyle, order_table
