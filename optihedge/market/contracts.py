@@ -61,6 +61,11 @@ class Contracts:
         return np.where(self.on_future, self.forward, self.spot)
 
     @property
+    def future(self) -> Flags:
+        """Contracts whose price is a forward of their underlying: futures and perpetuals."""
+        return self.margined & np.isnan(self.span)
+
+    @property
     def rate(self) -> Floats:
         """Continuous, per year; 0 where nothing is discounted."""
         return -np.log(self.discount) / np.where(self.years > 0, self.years, 1.0)
@@ -68,3 +73,10 @@ class Contracts:
     def take(self, at: NDArray[np.intp]) -> Contracts:
         """The contracts at these positions."""
         return Contracts(**{field.name: getattr(self, field.name)[at] for field in fields(self)})
+
+    def put(self, at: NDArray[np.intp], some: Contracts) -> Contracts:
+        """These contracts with `some` in place of those at these positions."""
+        values = {field.name: np.array(getattr(self, field.name)) for field in fields(self)}
+        for name, array in values.items():
+            array[at] = getattr(some, name)
+        return Contracts(**values)

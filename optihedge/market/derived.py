@@ -87,7 +87,11 @@ def _basis(market: Market, driver: object) -> float:
     """ln(F/S) at a driver's tenor, from the contracts paid by margin on its underlying."""
     c, kinds = market.contracts, types_of(market.instruments)
     tenor = getattr(driver, "tenor", "")
-    on = (market.instruments["underlying"] == getattr(driver, "underlying", "")).to_numpy() & kinds["margined"]
+    on = (
+        (market.instruments["underlying"] == getattr(driver, "underlying", "")).to_numpy()
+        & kinds["margined"]
+        & ~kinds["volatile"]
+    )
     dated = market.instruments["expiry"].notna().to_numpy()
     chosen = np.flatnonzero(on & (~dated if tenor == "perpetual" else dated))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -44,6 +44,7 @@ INSTRUMENTS: Schema = {
     "fee_per_contract": Column("number", default=0.0),
     "settlement_window": Column("number", default=0.0, least=0.0),
     "hedge": Column("flag", default=False),
+    "accrual_start": Column("time"),
     "own_risk": Column("number", default=0.0, least=0.0),
 }
 """Fields of an instrument; any further column is the desk's own.
@@ -60,6 +61,7 @@ fee           one-way, fraction of notional (a maker's may be negative); fee_cap
               value; fee_per_contract: settlement currency (quote currency for inverse), added
 lot, min_quantity   contracts;  min_notional  base currency;  tick  price units
 settlement_window   minutes before expiry over which the settlement price is averaged
+accrual_start   of a variance swap: the instant from which it averages; empty: it starts now
 hedge         may be traded; without the column every tradable contract may, an empty field of it means no
 own_risk      standard deviation of the contract's own noise per period, base currency per contract
 """

@@ -79,10 +79,10 @@ class Shares:
     def of(cls, instruments: pd.DataFrame, drivers: pd.DataFrame, as_of: pd.Timestamp) -> Shares:
         """For the market of this instant."""
         years = (instruments["expiry"] - as_of).dt.total_seconds().to_numpy() / SECONDS_PER_YEAR
-        option = types_of(instruments)["option"]
+        kinds = types_of(instruments)
         return cls(
-            vol=_between_tenors("underlying", instruments, option, years, drivers, "vol", as_of),
-            rate=_between_tenors("currency", instruments, option, years, drivers, "rate", as_of),
+            vol=_between_tenors("underlying", instruments, kinds["volatile"], years, drivers, "vol", as_of),
+            rate=_between_tenors("currency", instruments, kinds["option"], years, drivers, "rate", as_of),
             basis=_basis_shares(instruments, years, drivers),
         )
 

@@ -73,11 +73,12 @@ def _quotes(
     spot = c.spot * np.where(c.constant, 1.0, 1 + growth)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(np.isfinite(c.years), np.maximum(1 - days / (365 * c.years), 0.0), 1.0)
-        lean = np.where(c.option | c.margined, np.log(c.forward / c.spot), 0.0)
-    forward = np.where(c.option | c.margined, spot * np.exp(lean * share), spot)
+        lean = np.where(c.option | c.future, np.log(c.forward / c.spot), 0.0)
+    forward = np.where(c.option | c.future, spot * np.exp(lean * share), spot)
     fx = c.fx * np.where(c.power != 0, (1 + growth) ** c.power, 1.0)
     unit = c.multiplier * fx * np.where(c.option & c.inverse, spot, 1.0)
-    price = np.where(c.margined, forward, (market.value.to_numpy() + pnl) / unit)
+    averaging = c.margined & ~c.future
+    price = np.where(c.future, forward, (np.where(averaging, c.price * unit, market.value.to_numpy()) + pnl) / unit)
     price = np.where(c.constant, c.price, price)
     price = np.where(c.option, np.maximum(price, 0.0), price)
     change = price - c.price
@@ -85,9 +86,11 @@ def _quotes(
         moved_side = quotes[side].to_numpy() + change
         quotes[side] = np.where(c.option, np.maximum(moved_side, 0.0), moved_side)
     quotes["mark"] = price
-    index = quotes["underlying_price"].to_numpy() * np.where(c.margined, 1 + growth, 1.0)
+    index = quotes["underlying_price"].to_numpy() * np.where(c.future, 1 + growth, 1.0)
     quotes["underlying_price"] = np.where(c.option, forward, index)
-    quotes["vol"] = np.where(c.option, np.maximum(quotes["vol"].to_numpy() + vol, 1e-4), quotes["vol"].to_numpy())
+    volatile = c.option | averaging
+    own = np.where(averaging, c.vol, quotes["vol"].to_numpy())
+    quotes["vol"] = np.where(volatile, np.maximum(own + vol, 1e-4), quotes["vol"].to_numpy())
     return quotes, live
 
 

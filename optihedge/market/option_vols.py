@@ -37,7 +37,7 @@ def with_vols(
     dead = np.zeros(len(vol), dtype=bool)
     dead[lost] = True
     dead &= ~intrinsic & ~(unpriced & np.isfinite(vol))
-    return replace(c, vol=np.where(c.option, np.nan_to_num(vol), 0.0)), dead, whose
+    return replace(c, vol=np.where(c.option, np.nan_to_num(vol), c.vol)), dead, whose
 
 
 def _priced(c: Contracts, vol: np.ndarray, ask: np.ndarray, at: np.ndarray) -> Contracts:

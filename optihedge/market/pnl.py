@@ -146,12 +146,13 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
     with np.errstate(invalid="ignore", divide="ignore"):
         move = np.where(followed, forward / c.forward - 1, own)
         lean = np.log((forward / spot) / (c.forward / c.spot))
-    lean = np.where(np.isfinite(lean) & (kinds["margined"] | kinds["option"]), lean, 0.0)
+    lean = np.where(np.isfinite(lean) & (c.future | c.option), lean, 0.0)
     stop = start.instruments["expiry"].where(start.instruments["expiry"] < end.as_of, end.as_of)
     there = pd.Series(end.quotes["time"].array[place], start.names).where(place >= 0)
     stop = there.fillna(stop)
     years = (stop - start.quotes["time"]).dt.total_seconds().to_numpy() / (3600 * HOURS_PER_YEAR)
-    vol = np.where(kinds["option"], later(end.quotes["vol"].to_numpy(), c.vol) - c.vol, 0.0)
+    now = np.where(end.contracts.option, end.quotes["vol"].to_numpy(), end.contracts.vol)
+    vol = np.where(kinds["volatile"], later(now, c.vol) - c.vol, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = np.where(linear, -np.log(c.discount) / c.years, 0.0)
         growth = np.where(linear, np.log(c.forward / c.spot) / c.years, 0.0)

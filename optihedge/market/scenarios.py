@@ -286,7 +286,7 @@ class _Revaluation:
         self.others = [(family, _span(c.family == FAMILIES.index(family)), c.take(where))
                        for family, where in by_family(c) if family.revalue is not None]  # fmt: skip
         ratio = c.forward / c.spot
-        self.lean = np.where((c.option | c.margined) & (ratio > 0), np.log(np.where(ratio > 0, ratio, 1.0)), 0.0)
+        self.lean = np.where((c.option | c.future) & (ratio > 0), np.log(np.where(ratio > 0, ratio, 1.0)), 0.0)
         quoted, undated = market.quotes.iloc[at], c.margined & np.isnan(c.years)
         funding = annual_funding(quoted["funding_rate"].to_numpy(), quoted["funding_hours"].to_numpy())
         self.funding = np.where(undated, np.nan_to_num(funding), 0.0)

@@ -13,7 +13,7 @@ from optihedge.frames import DAY_END, nearest, row_of
 from optihedge.market.contracts import Contracts
 from optihedge.market.dividends import dividend_forwards, dividend_schedule, implied_carry
 from optihedge.market.drivers import RETURNS, currency_paths, tenor_years
-from optihedge.market.exposures import tenor_weights
+from optihedge.market.exposures import by_family, tenor_weights
 from optihedge.market.families import FAMILY_OF
 from optihedge.market.instruments import types_of
 from optihedge.market.option_vols import with_vols
@@ -207,12 +207,21 @@ def value_contracts(
         years=years, vol=np.zeros(len(price)), discount=np.exp(-rate * np.where(option, years, 0.0)),
         american=american, on_future=on_future, carry=carry, span=np.full(len(price), np.nan), ex=ex, cash=paid,
     )  # fmt: skip
+    contracts = _told(contracts, instruments, quotes)
     if not at.size:
         return contracts, quotes, pd.Series(dtype=object)
     contracts = with_parity(contracts, instruments["underlying"], quotes, unsaid & ~inverse)
     contracts, dead, whose = with_vols(contracts, instruments, quotes, on_missing)
     filled = {"underlying_price": contracts.forward, "rate": rate, "vol": contracts.vol}
     return contracts, _filled(quotes, at, filled, dead, dead | instruments.index.isin(whose.index)), whose
+
+
+def _told(c: Contracts, instruments: pd.DataFrame, quotes: pd.DataFrame) -> Contracts:
+    """The contracts with what their family alone reads."""
+    for family, at in by_family(c):
+        if family.told is not None:
+            c = c.put(at, family.told(c.take(at), instruments.iloc[at], quotes.iloc[at]))
+    return c
 
 
 def _filled(
@@ -313,6 +322,6 @@ def astray_forwards(c: Contracts, instruments: pd.DataFrame) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         lean = pd.Series(np.log(c.forward / c.spot), instruments.index)
     of = pd.MultiIndex.from_frame(instruments[["underlying", "expiry"]])
-    future = pd.Series(lean.to_numpy(), of)[c.margined & instruments["expiry"].notna().to_numpy()]
+    future = pd.Series(lean.to_numpy(), of)[c.future & instruments["expiry"].notna().to_numpy()]
     theirs = future[~future.index.duplicated()].reindex(of).to_numpy()
     return c.option & (np.abs(lean.to_numpy() - theirs) > _FORWARD_GAP)

@@ -305,13 +305,13 @@ class CarryCost(Term):
 def expected_carry(p: ProgramBuilder) -> Array:
     """Expected P&L over the horizon of one contract, delta-hedged (N), base currency."""
     contracts, at = p.market.contracts, p.positions
-    option = contracts.option[at]
+    volatile = (contracts.vol > 0)[at]  # without a vol there is none to earn
     carry = np.zeros(len(p.names))
-    if option.any():
-        vol, life = contracts.vol[at][option], contracts.years[at][option]
-        forecast = p.underlying_volatility()[option] * np.sqrt(p.periods / p.years)
-        vega = 100.0 * p.total("vega")[option]
-        carry[option] = vega * (forecast**2 - vol**2) / (2 * vol) * np.minimum(p.years / life, 1.0)
+    if volatile.any():
+        vol, life = contracts.vol[at][volatile], contracts.years[at][volatile]
+        forecast = p.underlying_volatility()[volatile] * np.sqrt(p.periods / p.years)
+        vega = 100.0 * p.total("vega")[volatile]
+        carry[volatile] = vega * (forecast**2 - vol**2) / (2 * vol) * np.minimum(p.years / life, 1.0)
     return carry - p.funding() + p.basis_roll()
 
 

@@ -10,6 +10,7 @@ from optihedge.market.families.inverse_option import INVERSE_OPTION
 from optihedge.market.families.option import OPTION
 from optihedge.market.families.perpetual import INVERSE_PERPETUAL, PERPETUAL
 from optihedge.market.families.share import SHARE
+from optihedge.market.families.variance_swap import VARIANCE_SWAP
 
 FAMILIES: tuple[Family, ...] = (
     SHARE,
@@ -20,6 +21,7 @@ FAMILIES: tuple[Family, ...] = (
     INVERSE_PERPETUAL,
     OPTION,
     INVERSE_OPTION,
+    VARIANCE_SWAP,
 )
 
 TYPES: dict[str, InstrumentType] = {name: kind for family in FAMILIES for name, kind in family.types.items()}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from optihedge.market.contracts import Contracts
@@ -92,6 +93,7 @@ class Family:
     worth      market value at (contracts, price, spot): 0 where variation margin is paid
     margin     variation margin from the contracts' price to (contracts, price, spot): 0 where none is paid
     settle     the price at which it ends, its underlying at (contracts, level)
+    told       (contracts, instruments, quotes): the contracts with what their family alone reads there
     revalue    gain under (contracts, shift), R x N; None: an option, valued by Black's formula with the others
     """
 
@@ -103,4 +105,5 @@ class Family:
     worth: Callable[[Contracts, Floats, Floats], Floats] = nothing
     margin: Callable[[Contracts, Floats, Floats], Floats] = nothing
     settle: Callable[[Contracts, Floats], Floats] = at_level
+    told: Callable[[Contracts, pd.DataFrame, pd.DataFrame], Contracts] | None = None
     revalue: Callable[[Contracts, Shift], Floats] | None = None

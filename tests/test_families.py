@@ -1,0 +1,167 @@
+"""Laws of every contract family: derivatives of its own revaluation, parts, settlement, scale."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from optihedge.market.families import FAMILIES, FAMILY_OF, TYPES
+from optihedge.market.instruments import contracts_of, venue_amounts
+from optihedge.market.moved import moved
+from optihedge.market.pnl import PARTS, contract_pnl, explain_pnl
+from optihedge.market.pricing import black, years_between
+from optihedge.market.scenarios import scenario_pnl
+from optihedge.market.snapshot import Market
+
+FIRST, SECOND, SUM = 1e-6, 1e-4, 1e-9
+AS_OF, EXPIRY = pd.Timestamp("2026-01-20T12:00:00Z"), pd.Timestamp("2026-03-27T08:00:00Z")
+BEGUN = pd.Timestamp("2025-12-20T12:00:00Z")
+SPOT, VOL = 100.0, 0.4
+HELD = [kind for kind in TYPES if kind != "index"]
+
+
+def market(base: str = "USD", as_of: pd.Timestamp = AS_OF, spot: float = SPOT, vol: float = VOL, basis: float = 0.01,
+           multiplier: float = 3.0, expiry: pd.Timestamp = EXPIRY) -> Market:  # fmt: skip
+    """One contract of every type on the coin X, quoted in dollars, named after its type."""
+    years = float(years_between(as_of, expiry))
+    forward = spot * np.exp(basis)
+    call = float(black(forward, 105.0, years, vol, 1.0))
+    table = pd.DataFrame({"instrument": list(TYPES), "type": list(TYPES), "underlying": "X", "currency": "USD"})
+    table = table.set_index("instrument", drop=False)
+    table.loc["equity", "underlying"] = "equity"
+    table.loc["cash", ["underlying", "currency"]] = ["", "X"]
+    implied = [TYPES[kind] for kind in TYPES]
+    table["multiplier"] = [multiplier if kind not in ("cash", "index") else 1.0 for kind in TYPES]
+    table["expiry"] = [expiry if kind.dated else pd.NaT for kind in implied]
+    table["strike"] = [105.0 if kind.option else np.nan for kind in implied]
+    table["right"] = ["C" if kind.option else "" for kind in implied]
+    table["accrual_start"] = [BEGUN if kind == "variance_swap" else pd.NaT for kind in TYPES]
+    span = float(years_between(BEGUN, expiry))
+    marks = {"equity": 50.0 * spot / SPOT, "index": spot, "spot": spot, "future": forward, "inverse_future": forward,
+             "perpetual": spot * 1.001, "inverse_perpetual": spot * 1.001, "option": call,
+             "inverse_option": call / forward, "variance_swap": 1e4 * (0.03 + years / span * vol**2)}  # fmt: skip
+    quotes = pd.DataFrame({"instrument": list(marks), "mark": list(marks.values()), "bid": np.nan, "ask": np.nan})
+    of = [TYPES[name] for name in marks]
+    quotes["underlying_price"] = [forward if kind.option else np.nan for kind in of]
+    quotes["vol"] = [vol if kind.volatile else np.nan for kind in of]
+    drivers = pd.DataFrame({"driver": ["X", "equity", "vol"], "kind": ["price", "price", "vol"],
+                            "underlying": ["X", "equity", "X"], "currency": ["USD", "USD", ""]})  # fmt: skip
+    history = pd.DataFrame({"X": [spot], "equity": [50.0], "vol": [vol]}, index=pd.DatetimeIndex([as_of]))
+    return Market(table.reset_index(drop=True), quotes, base, drivers=drivers, history=history, as_of=as_of)
+
+
+def gains(given: Market, kind: str, **shocks: list[float]) -> np.ndarray:
+    """P&L of one contract in scenarios of one word."""
+    return scenario_pnl(given, pd.DataFrame(shocks), [kind])[kind].to_numpy()
+
+
+@pytest.mark.parametrize("base", ["USD", "X"])
+@pytest.mark.parametrize("kind", HELD)
+def test_greeks_are_differences_of_the_revaluation(kind: str, base: str) -> None:
+    given = market(base)
+    s, at = given.sensitivities, given.names.get_loc(kind)
+    of = "equity" if kind == "equity" else "X"
+    size = max(abs(given.notional[kind]), abs(s.gamma[at]), abs(s.vega[at]), 1e-9)
+    h = 1e-4
+    up, down = gains(given, kind, **{f"spot:{of}": [h, -h]})
+    assert (up - down) / (2 * h) == pytest.approx(s.delta[at], abs=FIRST * size)
+    h = 1e-3
+    up, down = gains(given, kind, **{f"spot:{of}": [h, -h]})
+    assert (up + down) / h**2 == pytest.approx(s.gamma[at], abs=SECOND * size)
+    up, down = gains(given, kind, vol=[h, -h])
+    assert (up - down) / (2 * h) == pytest.approx(s.vega[at], abs=1e-5 * size)
+    assert (up + down) / h**2 == pytest.approx(s.volga[at], abs=SECOND * size)
+    up, down = gains(given, kind, rate=[1e-5, -1e-5])
+    assert (up - down) / 2e-5 == pytest.approx(s.rho[at] if TYPES[kind].option else 0.0, abs=1e-5 * size)
+    up, down = gains(given, kind, basis=[1e-5, -1e-5])
+    assert (up - down) / 2e-5 == pytest.approx(s.basis[at], abs=1e-5 * size)
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_theta_is_what_time_alone_takes_where_nothing_rolls_down(kind: str) -> None:
+    given = market(basis=0.0)
+    at, days = given.names.get_loc(kind), 0.01
+    whole, half = gains(given, kind, days=[days, days / 2])
+    size = max(abs(given.sensitivities.theta[at]), given.notional[kind])
+    assert (4 * half - whole) / days * 365 == pytest.approx(given.sensitivities.theta[at], abs=1e-5 * size)
+
+
+@pytest.mark.parametrize("base", ["USD", "X"])
+def test_the_parts_of_a_pnl_add_up_and_explain_most_of_it(base: str) -> None:
+    start, end = market(base), market(base, AS_OF + pd.Timedelta(hours=6), spot=100.3, vol=0.402, basis=0.0101)
+    held = pd.Series(2.0, index=HELD)
+    frame = explain_pnl(start, end, held)
+    total = frame["total"]
+    np.testing.assert_allclose(frame[list(PARTS)].sum(axis=1), total, rtol=SUM, atol=SUM * total.abs().max())
+    swap = frame.loc["variance_swap"]
+    assert swap["vega"] > 0 < swap["gamma"] and swap["theta"] < 0
+
+
+@pytest.mark.parametrize("kind", [kind for kind in HELD if TYPES[kind].dated and kind != "variance_swap"])
+def test_settlement_is_the_limit_of_the_value(kind: str) -> None:
+    """From a second before expiry to expiry, the underlying where it was and no basis left, nothing is gained."""
+    start = market(as_of=EXPIRY - pd.Timedelta(seconds=1), spot=120.0, basis=0.0)
+    keep = pd.Index(["index", "spot", "equity"])
+    end = Market(start.instruments.loc[keep], start.quotes.loc[keep].assign(time=EXPIRY), "USD",
+                 drivers=start.drivers.reset_index(), as_of=EXPIRY,
+                 history=pd.DataFrame({"vol": [VOL]}, index=pd.DatetimeIndex([EXPIRY])))  # fmt: skip
+    assert contract_pnl(start, end)[kind] == pytest.approx(0.0, abs=1e-6 * start.notional[kind])
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_a_contract_of_twice_the_multiplier_is_two_contracts(kind: str) -> None:
+    if kind == "cash":
+        return
+    single, double = market(multiplier=1.0), market(multiplier=2.0)
+    for name in ("exposures", "value", "notional"):
+        one, two = (getattr(given, name).loc[kind] for given in (single, double))
+        np.testing.assert_allclose(two, 2 * np.asarray(one), rtol=1e-12)
+    shock = {"spot": [0.1], "vol": [0.05], "days": [3.0]}
+    assert gains(double, kind, **shock) == pytest.approx(2 * gains(single, kind, **shock), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_an_amount_at_the_venue_converts_back(kind: str) -> None:
+    given = market()
+    amounts = pd.Series(venue_amounts(given.instruments), given.names)
+    back = contracts_of(pd.Series({kind: 7 * amounts[kind]}), given.instruments)
+    assert back[kind] == pytest.approx(7.0)
+
+
+def test_every_type_belongs_to_one_family() -> None:
+    assert sorted(name for family in FAMILIES for name in family.types) == sorted(TYPES) == sorted(FAMILY_OF)
+
+
+def test_a_variance_swap_gains_the_realised_less_the_implied_variance() -> None:
+    """Day by day to its end: 1e4 x (sum of squared log returns / T - what was implied of them)."""
+    given = market()
+    rng, span = np.random.default_rng(0), float(years_between(BEGUN, EXPIRY))
+    returns = rng.normal(0, 0.02, 5)
+    total = 0.0
+    for step, move in enumerate(returns):
+        now = market(as_of=AS_OF + pd.Timedelta(days=step))
+        total += gains(now, "variance_swap", spot=[move], days=[1.0])[0]
+    realised = 1e4 * (np.log1p(returns) ** 2).sum() / span
+    implied = 1e4 * VOL**2 * 5 / 365 / span
+    assert total == pytest.approx(3.0 * (realised - implied), rel=1e-9)
+    assert given.exposures.at["variance_swap", "value"] == 0
+
+
+def test_a_variance_swap_is_hedged_by_its_vega_like_an_option() -> None:
+    """A short option's vega is taken off by vega / vega of the swap."""
+    import optihedge as oh
+
+    given = market()
+    table = given.instruments.assign(hedge=given.names == "variance_swap", lot=1e-9)
+    quotes = given.quotes.assign(bid=given.price, ask=given.price)
+    desk = Market(table, quotes, "USD", drivers=given.drivers.reset_index(), history=given.history, as_of=AS_OF)
+    vega = desk.exposures["vega"]
+    hedge = oh.HedgeModel(constraints=(oh.Neutral("vega"),), capital=1e5).hedge(desk, {"option": -10.0})
+    assert hedge.trades["variance_swap"] == pytest.approx(10 * vega["option"] / vega["variance_swap"], rel=1e-6)
+    assert oh.trade_list(hedge, checks=None).proposed["instrument"].tolist() == ["variance_swap"]
+
+
+def test_a_market_moved_by_a_shock_prices_a_variance_swap_as_its_revaluation_does() -> None:
+    given = market()
+    gain = gains(given, "variance_swap", spot=[0.03], vol=[0.02])[0]
+    after = moved(given, {"spot": 0.03, "vol": 0.02})
+    assert 3.0 * (after.price["variance_swap"] - given.price["variance_swap"]) == pytest.approx(gain, rel=1e-9)
