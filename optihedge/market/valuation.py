@@ -193,16 +193,15 @@ def value_contracts(
         grown = dividend_forwards(spot[at], carried, years[at], ex[at], paid[at])
         forward[at], unsaid[at] = _forwards(instruments, quotes, price, at, grown)
     on_future = american & _delivers_future(instruments)
-    carry = np.zeros(len(price))
-    grows = american & ~on_future
+    carry, grows = np.zeros(len(price)), american & ~on_future
     carry[grows] = implied_carry(forward[grows], spot[grows], years[grows], ex[grows], paid[grows])
     paid[on_future] = 0.0
-    window = instruments["settlement_window"].to_numpy(dtype=float)
     contracts = Contracts(
         family=instruments["type"].map(FAMILY_OF).to_numpy(dtype=int), option=option, inverse=inverse,
         margined=kinds["margined"], constant=cash,
         multiplier=instruments["multiplier"].to_numpy(dtype=float), spot=spot, price=price, forward=forward,
-        fx=paths.fx, power=paths.power(), unsettled=_unsettled(window, years),
+        fx=paths.fx, power=paths.power(),
+        unsettled=_unsettled(instruments["settlement_window"].to_numpy(dtype=float), years),
         strike=instruments["strike"].to_numpy(dtype=float), right=np.where(instruments["right"] == "P", -1.0, 1.0),
         years=years, vol=np.zeros(len(price)), discount=np.exp(-rate * np.where(option, years, 0.0)),
         american=american, on_future=on_future, carry=carry, span=np.full(len(price), np.nan), ex=ex, cash=paid,
