@@ -48,7 +48,7 @@ DEPTH: Schema = {
 }
 
 
-def _refuse_crossed(bid: pd.Series, ask: pd.Series, most: float, source: str) -> None:
+def _refuse_inverted(bid: pd.Series, ask: pd.Series, most: float, source: str) -> None:
     """Raise DataError for the first bid further above its ask than a share `most` of it."""
     crossed = (bid > ask + most * np.abs(ask)).to_numpy()
     if crossed.any():
@@ -100,7 +100,7 @@ def check_quotes(
     late = (quotes["time"] > as_of).to_numpy()
     refuse(late, source, f"time{{of}} {{value}} is after as_of {as_of}", quotes["time"], "set as_of no earlier", labels)
     bid, ask = quotes["bid"], quotes["ask"]
-    _refuse_crossed(bid, ask, max_crossed, source)
+    _refuse_inverted(bid, ask, max_crossed, source)
     refuse(_astray(quotes["mark"], bid, ask), source, "mark{of} is {value}, far outside its own bid and ask",
            quotes["mark"], "mend the mark, or leave it empty for the mid", labels)  # fmt: skip
     one_side = bid.fillna(ask.where(~kinds["option"]))  # an option without a bid is not worth its ask
