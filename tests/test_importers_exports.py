@@ -5,8 +5,12 @@ import csv
 import pandas as pd
 import pytest
 
+from optihedge.cli.main import main
+from optihedge.market.book import read_book
 from optihedge.market.events import check_events
+from optihedge.market.importers.from_fills import from_fills
 from optihedge.market.importers.sources import import_files
+from optihedge.market.snapshot import read_market
 
 
 def rows(path, separator=","):
@@ -110,3 +114,36 @@ def test_a_swedish_dividend_is_per_share_in_the_shares_money(exports):
     sold = found.fills.set_index("instrument").loc["NO0010827280.SEK"]
     assert (sold["quantity"], sold["price"]) == (-352.033838, 154.665276)
     assert found.fills["fee"].tolist() == [0.0, 0.0, 19.0, 21.45] and set(found.fills["money"]) == {"SEK"}
+
+
+# ---- a book out of trades --------------------------------------------------------------------------------------------
+
+BOUGHT = """Action,Time,ISIN,Ticker,Name,No. of shares,Price / share,Currency (Price / share),ID
+Market buy,2024-01-02 15:00:00,US1,AAA,a,10,100,USD,1
+Market buy,2024-01-03 15:00:00,US2,BBB,b,5,50,USD,2
+Stock split close,2024-02-01 07:00:00,US1,AAA,a,10,100,USD,3
+Stock split open,2024-02-01 07:00:01,US1,AAA,a,40,25,USD,4
+Market sell,2024-03-01 15:00:00,US1,AAA,a,15,30,USD,5
+Market sell,2024-03-01 16:00:00,US2,BBB,b,5,55,USD,6
+"""
+
+
+def test_trades_alone_become_a_book_when_asked(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text(BOUGHT)
+    to = tmp_path / "m"
+    assert main(["import", "trading212", str(tmp_path / "t.csv"), "--to", str(to)]) == 3
+    assert "--from-fills sums them up" in capsys.readouterr().err.replace("\n", " ")
+    assert main(["import", "trading212", str(tmp_path / "t.csv"), "--to", str(to), "--from-fills"]) == 0
+    market = read_market(to)
+    assert read_book(to / "book.csv", market).to_dict() == {"AAA": 25.0}  # 4 x 10 less 15; BBB is sold
+    assert market.price["AAA"] == 30.0 and market.as_of == pd.Timestamp("2024-03-01T16:00Z")
+    assert "sum of 4 fills" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_a_price_before_a_split_is_worth_its_ratio_less(tmp_path):
+    lines = BOUGHT.splitlines()
+    (tmp_path / "t.csv").write_text("\n".join(lines[:5]) + "\n")
+    found = from_fills(import_files("trading212", [tmp_path]))
+    marks = found.quotes.set_index("instrument")["mark"]
+    assert marks.to_dict() == {"AAA": 25.0, "BBB": 50.0}
+    assert found.books.set_index("instrument")["quantity"].to_dict() == {"AAA": 40.0, "BBB": 5.0}

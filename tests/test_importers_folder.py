@@ -157,6 +157,31 @@ def test_what_contracts_pay_in_has_a_cash_instrument_though_nobody_holds_any():
     assert frames.instruments.set_index("instrument").loc["C", "type"] == "cash"
 
 
+def test_a_base_of_ones_own_is_what_all_is_measured_in(recorded, tmp_path, capsys):
+    """--base goes through: values in coin are the dollars over the index, an unknown currency is named."""
+    as_of = write_deribit(recorded("deribit_btc_2026"), tmp_path / "raw", 3, POSITIONS, ACCOUNT)
+    for base, code in (("USD", 0), ("BTC", 0), ("JPY", 1)):
+        to = str(tmp_path / base)
+        assert main(["import", "deribit", str(tmp_path / "raw"), "--to", to, "--base", base]) == code
+    dollars, coins = (read_market(tmp_path / base) for base in ("USD", "BTC"))
+    assert (dollars.base_currency, coins.base_currency) == ("USD", "BTC")
+    (index,) = dollars.names[dollars.instruments["type"] == "index"]
+    book = read_book(tmp_path / "USD" / "book.csv", dollars)
+    np.testing.assert_allclose(dollars.value[book.index] / dollars.price[index], coins.value[book.index], rtol=1e-9)
+    assert "no price of" in (tmp_path / "JPY" / "left.csv").read_text() and "in JPY" in capsys.readouterr().out
+    run = [
+        "run",
+        "delta_neutral",
+        "--data",
+        str(tmp_path / "BTC"),
+        "--out",
+        str(tmp_path / "o"),
+        "--as-of",
+        as_of.isoformat(),
+    ]
+    assert main(run) in (0, 1) and list((tmp_path / "o").rglob("result.json"))
+
+
 def test_fees_that_no_file_says_are_named_as_unchecked():
     rows = {"instruments": [PERPETUAL], "quotes": [QUOTE]}
     (note,) = [n for n in market_frames(imported(**rows), base_currency="USDT").notes if "unchecked" in n]

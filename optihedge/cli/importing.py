@@ -34,10 +34,14 @@ def import_(
     map_: Annotated[Path | None, typer.Option("--map", help="Map of a table's columns, for source csv.")] = None,
     add: Annotated[bool, typer.Option("--add", help="Keep what an earlier import wrote there.")] = False,
     store: Annotated[Path | None, typer.Option("--store", help="Store to record the market in as well.")] = None,
+    from_fills: Annotated[
+        bool, typer.Option("--from-fills", help="Books are the sum of the fills, marks their last prices.")
+    ] = False,
     as_of: AsOf = None,
 ) -> None:
     """Turn raw files of a venue, a broker or a vendor into a market folder with its book, units converted and named."""
     from optihedge.market.importers.folder import joined, write_market
+    from optihedge.market.importers.from_fills import from_fills as summed
     from optihedge.market.importers.instant import market_frames
     from optihedge.market.importers.mapped import read_map
     from optihedge.market.importers.sources import import_files, paths_of
@@ -47,6 +51,7 @@ def import_(
     paths = paths_of(files)
     settings = None if map_ is None else read_map(map_)
     found = import_files(source, paths, venue=venue, as_of=until, account=account, settings=settings)
+    found = summed(found) if from_fills else found
     found = joined(found, to) if add else found
     frames = market_frames(found, base_currency=base or "", as_of=until)
     sources = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}

@@ -53,7 +53,10 @@ def market_frames(found: Imported, *, base_currency: str = "", as_of: pd.Timesta
     quotes = quotes_at(found.quotes, as_of)
     seen = quotes["time"].max()
     if as_of is None and (seen is pd.NaT or not len(quotes)):
-        raise DataError("the files hold no price with a time: nothing to make a market of; add tickers or order books")
+        fills = "; they hold fills: --from-fills sums them up" if len(found.fills) else ""
+        raise DataError(
+            f"the files hold no price with a time: nothing to make a market of; add tickers or books{fills}"
+        )
     as_of = seen if as_of is None else as_of
     books = books_at(found.books, as_of)
     instruments = _with_cash(found.instruments, books, base)
