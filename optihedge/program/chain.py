@@ -28,9 +28,11 @@ from optihedge.program.solvers import (
     many_auxiliaries,
     polished,
     propose,
+    solvers_for,
     solvers_of,
 )
 from optihedge.program.status import Status, told
+from optihedge.program.threads import one_thread
 
 _TINY = 1e-300
 _EASE = 0.9  # of the rows' tolerances
@@ -53,6 +55,7 @@ class Solution:
         return Candidate(self.h, self.multipliers, self.certificate.status, self.limit_multiplier)
 
 
+@one_thread()
 def solve(
     program: Program,
     *,
@@ -110,7 +113,7 @@ def _without_a_solver(walk: _Walk) -> bool:
 
 def _by_solvers(walk: _Walk, solvers: Sequence[Solver], warm: Candidate | None) -> bool:
     """Whether one of the solvers' answers is proved, as it stands or after Newton steps from its multipliers."""
-    for one in solvers:
+    for one in solvers_for(walk.program, solvers):
         if walk.late():
             return False
         candidate = walk.attempt(one, warm)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 
 import numpy as np
@@ -15,6 +16,7 @@ from optihedge.program.certificate import GAP_TOLERANCE, judge
 from optihedge.program.program import Candidate, Program, Solver
 from optihedge.program.status import Status
 from optihedge.program.structured.solver import polish
+from optihedge.program.threads import one_thread
 from optihedge.program.volatility_limit import SETTLED, within_limit
 from optihedge.program.volatility_price import at_price
 
@@ -101,6 +103,7 @@ def propose(
     return candidate
 
 
+@one_thread()
 def attempt(
     solver: Solver, program: Program, left: Callable[[], float | None], warm: Candidate | None = None,
     tolerance: float = GAP_TOLERANCE,
@@ -110,11 +113,37 @@ def attempt(
     A volatility limit is priced, and a price of volatility made an aversion, where the solver does not take them.
     Raises SpecError of a user's own CVXPY term.
     """
-    if not program.has_cones or getattr(solver, "takes_limit", False):
+    if not program.has_cones or _takes_cones(solver):
         return guarded(program, lambda: solver.solve(program, deadline=left(), warm=warm))
     inner = lambda p, last: _sharp(solver, p, left, last, tolerance)  # noqa: E731
     limited = lambda p, last: within_limit(p, inner, propose, left, last, tolerance)  # noqa: E731
     return guarded(program, lambda: at_price(program, limited, left, warm, tolerance))
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A solver that takes a volatility's limit or price as a cone, asked by quadratic Programs as others are."""
+
+    solver: Solver
+
+    @property
+    def name(self) -> str:
+        """What a certificate's chain calls it."""
+        return f"{self.solver.name} priced"
+
+    def solve(self, program: Program, *, deadline: float | None, warm: Candidate | None = None) -> Candidate:
+        """What the solver says."""
+        return self.solver.solve(program, deadline=deadline, warm=warm)
+
+
+def solvers_for(program: Program, solvers: Sequence[Solver]) -> list[Solver]:
+    """The solvers, each that takes a volatility as a cone followed by itself without that, where there is one."""
+    two = program.has_cones and not program.cvxpy_terms
+    return [each for one in solvers for each in ((one, Priced(one)) if two and _takes_cones(one) else (one,))]
+
+
+def _takes_cones(solver: Solver) -> bool:
+    return getattr(solver, "takes_limit", False)
 
 
 def polished(program: Program, candidate: Candidate, left: Callable[[], float | None]) -> Candidate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from numbers import Integral
 from typing import Any, Self, TypeAlias
 
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from optihedge.errors import DataError, SpecError
 from optihedge.market.snapshot import Market
+from optihedge.program.threads import one_thread
 from optihedge.risk.contract_risk import ContractRisk
 from optihedge.risk.root import Risk
 
@@ -23,7 +25,26 @@ class MovesError(DataError, ValueError):
     """The moves handed to an estimator are wrong. A ValueError too, as scikit-learn's callers expect."""
 
 
-class MovesEstimator(BaseEstimator):
+class LimitedEstimator(BaseEstimator):
+    """An estimator whose `fit` and `partial_fit`, and those of every subclass, use one thread of linear algebra."""
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        for name in ("fit", "partial_fit"):
+            if name in cls.__dict__:
+                setattr(cls, name, _limited(cls.__dict__[name]))
+
+
+def _limited(learn: Any) -> Any:
+    @wraps(learn)
+    def limited(*arguments: Any, **keywords: Any) -> Any:
+        with one_thread():
+            return learn(*arguments, **keywords)
+
+    return limited
+
+
+class MovesEstimator(LimitedEstimator):
     """The door for moves that all estimators share; `_accepts_missing`: NaN may stand for a move not observed."""
 
     _accepts_missing = False
@@ -100,7 +121,7 @@ class OnlineRiskEstimator(RiskEstimator):
         raise NotImplementedError
 
 
-class ContractRiskEstimator(BaseEstimator):
+class ContractRiskEstimator(LimitedEstimator):
     """Base of the estimators that read a whole Market (chain, drivers, history) and learn a ContractRisk, `risk_`.
 
     A subclass has `fit(market, periods=1.0)`, periods the horizon in periods of the drivers.
