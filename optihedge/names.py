@@ -109,6 +109,16 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
             "CvxpyTerm",
             "Term",
         ),
+        "optihedge.hedge.terms.margin": (
+            "MarginCost",
+            "MarginLimit",
+        ),
+        "optihedge.market.margin": (
+            "MarginRules",
+            "initial_margin",
+            "liquidation_moves",
+            "read_margin_rules",
+        ),
         "optihedge.hedge.terms.limits": (
             "GrossLimit",
             "ParticipationLimit",

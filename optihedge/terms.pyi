@@ -8,6 +8,8 @@ from optihedge.hedge.terms.limits import PositionLimit as PositionLimit
 from optihedge.hedge.terms.limits import TradeLimit as TradeLimit
 from optihedge.hedge.terms.limits import TurnoverLimit as TurnoverLimit
 from optihedge.hedge.terms.limits import VolatilityLimit as VolatilityLimit
+from optihedge.hedge.terms.margin import MarginCost as MarginCost
+from optihedge.hedge.terms.margin import MarginLimit as MarginLimit
 from optihedge.hedge.terms.neutrality import Neutral as Neutral
 from optihedge.hedge.terms.objective import CarryCost as CarryCost
 from optihedge.hedge.terms.objective import DepthCost as DepthCost
@@ -22,3 +24,7 @@ from optihedge.hedge.terms.objective import Volatility as Volatility
 from optihedge.hedge.terms.tail import ScenarioVariance as ScenarioVariance
 from optihedge.hedge.terms.tail import Shortfall as Shortfall
 from optihedge.hedge.terms.tail import WorstCase as WorstCase
+from optihedge.market.margin import MarginRules as MarginRules
+from optihedge.market.margin import initial_margin as initial_margin
+from optihedge.market.margin import liquidation_moves as liquidation_moves
+from optihedge.market.margin import read_margin_rules as read_margin_rules

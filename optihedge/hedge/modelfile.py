@@ -23,11 +23,11 @@ from optihedge.program.solvers import solver_named
 _TYPES = {  # names of this library's own classes, by the table that may hold them
     "objective": (
         "Variance", "Volatility", "SpreadCost", "FeeCost", "ImpactCost", "DepthCost", "HoldingCost", "CarryCost",
-        "ExpectedReturn", "Tracking", "ScenarioVariance", "Shortfall", "WorstCase",
+        "ExpectedReturn", "Tracking", "ScenarioVariance", "Shortfall", "WorstCase", "MarginCost",
     ),
     "constraints": (
         "Neutral", "PositionLimit", "TradeLimit", "TurnoverLimit", "GrossLimit", "ParticipationLimit",
-        "VolatilityLimit", "Shortfall", "WorstCase",
+        "VolatilityLimit", "Shortfall", "WorstCase", "MarginLimit",
     ),
     "risk": (
         "SampleRisk", "GivenRisk", "EwmaRisk", "FactorRisk", "StackedRisk", "AdaptiveRisk", "BetaRisk",
