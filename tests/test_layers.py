@@ -60,6 +60,20 @@ def test_the_kernel_imports_nothing_of_finance() -> None:
         assert all(module.startswith("optihedge.program") for module in outside), (path, outside)
 
 
+def test_the_ledger_knows_accounts_and_texts_and_neither_markets_nor_models() -> None:
+    allowed = ("accounts", "content", "errors", "frames", "lock")
+    for path in (PACKAGE / "desk" / "ledger").rglob("*.py"):
+        outside = {module for _, module in IMPORTS[path] if not module.startswith("optihedge.desk.ledger")}
+        assert {module.split(".")[1] for module in outside} <= set(allowed), (path, outside)
+
+
+def test_a_night_without_a_desk_imports_no_database() -> None:
+    code = ("import sys, optihedge.cli.main, optihedge.batch.run, optihedge.step.step, optihedge.desk.doctor;"
+            " print([m for m in ('sqlalchemy', 'alembic', 'psycopg') if m in sys.modules])")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_no_imports_go_in_a_circle() -> None:
     """File by file: whoever is imported, in a function or for its types alone, comes before who imports."""
     order = graphlib.TopologicalSorter(
