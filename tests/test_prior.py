@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from optihedge.errors import NotApplicable
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.modelfile import load_model
 from optihedge.hedge.terms.objective import Variance
@@ -90,6 +91,16 @@ def test_betas_without_a_history_are_one_and_say_so():
     assert betas["M"].to_dict() == {"A": 1.0, "M": 1.0}
     assert errors["M"].to_dict() == {"A": BETA_ERROR, "M": 0.0}
     assert notes == ("beta of A: no or a short history, taken as 1",)
+
+
+def test_the_market_of_betas_is_the_one_that_is_named_or_marked_and_its_absence_is_said():
+    market = stocks(None, ("A", "M"))
+    drivers = market.drivers.assign(market=False)
+    unmarked = replace(market, drivers=drivers)
+    betas, _, notes = fitted_betas(Beta(market="M"), unmarked)
+    assert betas["M"].to_dict() == {"A": 1.0, "M": 1.0} and notes
+    with pytest.raises(NotApplicable, match=r"no market driver; mark one in drivers\.csv"):
+        fitted_betas(Beta(), unmarked)
 
 
 def test_a_new_listing_gets_the_prior_beta_beside_estimated_ones():

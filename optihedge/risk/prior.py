@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from optihedge.errors import SpecError
+from optihedge.errors import NotApplicable, SpecError
 from optihedge.frames import some
 from optihedge.market.drivers import tenor_years
 from optihedge.market.instruments import types_of
@@ -66,11 +66,16 @@ def fitted_betas(
     """Betas (D x m), their standard errors where the estimator gives them, and notes on those that are a prior.
 
     needed  as in `fitted_risk`; the betas of drivers left out are a prior. Raises SpecError where the estimator refuses
-            what it is given.
+            what it is given, NotApplicable where neither it nor the market says on which drivers betas are.
     """
     asked, moves = _asked(market, needed)
     enough = observed(moves) >= max(int(getattr(estimator, "minimum", LEAST)) + 2, 1)
     marked = market.drivers["market"].to_numpy(dtype=bool)
+    own = getattr(estimator, "market", None)
+    if own:
+        marked = market.drivers.index.isin([own] if isinstance(own, str) else list(own))
+    if not marked.any() and moves.empty:
+        raise NotApplicable("betas: no market driver; mark one in drivers.csv with market = true")
     drivers, markets = market.drivers.index, market.drivers.index[marked]
     short = _short(moves, drivers[~marked])
     if (enough.all() and len(enough) == len(drivers) and not len(short)) or not marked.any():
