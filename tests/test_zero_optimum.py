@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from optihedge.program.certificate import certify, row_tolerances
+from optihedge.program.certificate import certify, proves_infeasible, row_tolerances
 from optihedge.program.chain import solve
+from optihedge.program.general.scaling import row_reach
 from optihedge.program.program import Candidate, Program, VolatilityLimit, row_violations
+from optihedge.program.solvers import default_chain
 
 KINDS = ("soft", "hard", "worst case", "shortfall", "sizes")
 
@@ -131,3 +133,66 @@ def test_what_the_tolerances_are_worth_does_not_excuse_a_wrong_answer():
         if row_violations(p, away).max() > 1e-6 * p.row_fixed.max():
             for m in (np.zeros(len(p.row_names)), p.row_penalty, -p.row_penalty):
                 assert certify(p, Candidate(away, m, "optimal")).status == "failed"
+
+
+def test_the_simplex_says_nothing_on_standard_output(capfd):
+    """At the level of the process: what a C library prints counts too."""
+    statuses = {solve(nothing_to_pay(seed), solver="highs").certificate.status for seed in range(60)}
+    assert "optimal" in statuses
+    told = capfd.readouterr()
+    assert told.out == "" and told.err == ""
+
+
+@pytest.mark.parametrize("seed", range(2, 40, 6))
+def test_a_program_without_curvature_has_an_answer_when_all_other_solvers_fail(seed):
+    """The simplex is in the default chain of every Program without curvature."""
+    p = nothing_to_pay(seed)
+    assert "highs" in default_chain(p)
+
+    class Fails:
+        def __init__(self, name):
+            self.name = name
+
+        def solve(self, program, *, deadline, warm=None):
+            raise RuntimeError("no")
+
+    chain = tuple(name if name == "highs" else Fails(name) for name in default_chain(p))
+    assert solve(p, solver=chain).certificate.optimal
+
+
+def test_a_proof_of_infeasibility_is_in_every_refusal():
+    """Of random Programs made infeasible by one row, and of feasible ones: multipliers prove the first, never these."""
+    refused = 0
+    for seed in range(30):
+        p = nothing_to_pay(seed)
+        solution = solve(p)
+        assert not proves_infeasible(p, solution.h, solution.multipliers)
+        if not len(p.row_names) or np.isfinite(p.row_penalty[0]):
+            continue
+        low, high = row_reach(p)
+        size = max(abs(low[0]), abs(high[0])) or 1.0
+        first = np.arange(len(p.row_names)) == 0
+        beyond = replace(p, row_lower=np.where(first, -np.inf, p.row_lower),
+                         row_upper=np.where(first, low[0] - 0.1 * size, p.row_upper))  # fmt: skip
+        solution = solve(beyond)
+        assert solution.certificate.status == "infeasible"
+        assert proves_infeasible(beyond, solution.h, solution.multipliers)
+        refused += 1
+    assert refused >= 10
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3, 1e9])
+def test_a_perfect_costless_hedge_is_certified_and_a_tenth_beyond_a_limit_never_is(size):
+    """In any unit: a floor in money, and a ceiling in the limit's own size."""
+    p = Program(
+        columns=("a", "b"), start=[0.0, 0.0], lower=[-1e3, -1e3], upper=[1e3, 1e3], lot=[1.0, 1.0],
+        factors=size * np.array([[1.0, 1.0], [0.0, 1.0]]), factor_offset=size * np.array([-30.0, -10.0]),
+        row_names=("delta", "gross"), rows=size * np.array([[1.0, -1.0], [0.0, 0.0]]),
+        rows_on_holdings=size * np.array([[0.0, 0.0], [1.0, 1.0]]), row_lower=[10 * size, -np.inf],
+        row_upper=[10 * size, 30 * size],
+    )  # fmt: skip
+    solution = solve(p)
+    assert solution.certificate.optimal and solution.h == pytest.approx([20.0, 10.0], rel=1e-6)
+    for beyond in ([22.0, 10.0], [21.0, 11.0], [20.0, 7.0]):
+        for multipliers in (np.zeros(2), solution.multipliers, np.array([size, -size])):
+            assert certify(p, Candidate(np.array(beyond), multipliers, "optimal")).status == "failed"
