@@ -28,6 +28,9 @@ DEFINES = -1  # tier of a row that only says what an auxiliary is: no limit of a
 Values: TypeAlias = float | Array | pd.Series
 
 
+_CONVEX = ("quadratic", "power", "diagonal")  # costs that may not be below zero
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RowBlock:
     """Rows lo <= a q + on_holdings |q| + on_trades |q - start| + auxiliaries z <= hi, over N contracts in play."""
@@ -82,7 +85,8 @@ class ProgramBuilder:
         self.periods, self.days, self.years = horizon.periods, horizon.days, horizon.years
         self.positions = positions
         self.names = market.names[positions]
-        self.start = np.asarray(start, dtype=float)
+        self.start = np.array(start, dtype=float)
+        self.start.setflags(write=False)
         cost = market.trade_cost.to_numpy(dtype=float)[positions]
         self.can_buy, self.can_sell = np.isfinite(cost).T & tradable
         self.tradable = self.can_buy | self.can_sell
@@ -360,7 +364,8 @@ class ProgramBuilder:
                 raise DataError(f"{names[0]}: {self.names[matrix.indices[bad][0]]} has no finite exposure; complete it")
         limits = [np.broadcast_to(np.asarray(x, dtype=float), m) for x in (lo, hi)]
         if np.isnan(limits).any() or (limits[0] > limits[1]).any():
-            raise SpecError(f"{names[0] if names else self._term}: limits {lo}, {hi} are not lower <= upper")
+            what = f"{self._term}, {names[0]}" if names and names[0] != self._term else self._term
+            raise SpecError(f"{what}: limits {lo}, {hi} are not lower <= upper")
         penalty = np.full(m, np.inf if soft is None else float(soft))
         self.rows_.append(RowBlock(
             term=self._term, names=names, unit=unit, a=matrices[0], on_holdings=matrices[1],
@@ -393,6 +398,9 @@ class ProgramBuilder:
 
     def risk_rows(self, rows: Array | sp.sparray, offset: Values = 0.0) -> None:
         """Add 1/2 |rows q + offset|^2 to the objective: rows r x N, dense or sparse."""
+        if np.ndim(rows) != 2 or rows.shape[1] != len(self.names):
+            raise SpecError(f"{self._term}: rows of risk are {rows.shape}; give r x {len(self.names)}, a column "
+                            "each of the contracts in play")  # fmt: skip
         shift = np.broadcast_to(np.asarray(offset, dtype=float), rows.shape[0])
         self.risk_terms_.add(self._term)
         if sp.issparse(rows):
@@ -408,6 +416,9 @@ class ProgramBuilder:
     def box(self, lower: Values = -np.inf, upper: Values = np.inf) -> None:
         """Bounds on quantities after trading, contracts; those of fixed contracts do not apply."""
         low, high = self._bound(lower), self._bound(upper)
+        if (low > high).any():
+            i = int(np.argmax(low > high))
+            raise SpecError(f"{self._term}: the box of {self.names[i]} is from {low[i]:g} to {high[i]:g}; swap the two")
         self.note_fixed_beyond(low, high)
         self.lower, self.upper = np.maximum(self.lower, low), np.minimum(self.upper, high)
 
@@ -424,6 +435,8 @@ class ProgramBuilder:
     def auxiliary(self, name: str, lower: Values, upper: Values, cost: Values = 0.0, count: int = 1) -> Array:
         """`count` columns without a position, in a finite box, at a linear cost; returns their handles for rows."""
         sized = [np.broadcast_to(np.asarray(v, dtype=float), count) for v in (lower, upper, cost)]
+        if not np.isfinite(sized).all():
+            raise SpecError(f"{self._term}: auxiliary {name} has a bound or cost that is not a finite number; give one")
         first = sum(len(x.names) for x in self.auxiliaries_)
         names = (name,) if count == 1 else tuple(f"{name}[{i}]" for i in range(count))
         self.auxiliaries_.append(Auxiliary(term=self._term, names=names, lower=sized[0], upper=sized[1], cost=sized[2]))
@@ -454,7 +467,12 @@ class ProgramBuilder:
     def _vector(self, what: str, values: Values) -> Array:
         if isinstance(values, pd.Series) and not values.index.equals(self.names):
             raise SpecError(f"{self._term}: {what} is labelled otherwise than the contracts in play; reindex it")
+        if np.iscomplexobj(values):
+            raise SpecError(f"{self._term}: {what} is complex; give real numbers")
         vector = np.broadcast_to(np.asarray(values, dtype=float), len(self.names))
+        if what in _CONVEX and (vector < 0).any():
+            raise SpecError(f"{self._term}: {what} of {self.names[vector < 0][0]} is {vector[vector < 0][0]:g}: below "
+                            "zero the problem is not convex")  # fmt: skip
         if not np.isfinite(vector).all():
             contract = self.names[~np.isfinite(vector)][0]
             raise DataError(f"{self._term}: {what} of {contract} is not a finite number; complete its data")

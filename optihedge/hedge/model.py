@@ -129,7 +129,8 @@ class HedgeModel(HedgeSpec):
             return fitted_once(market, (self.risk, horizon.periods), learn), horizon
         known = self.risk is None or isinstance(self.risk, (Risk, ContractRisk))
         learn = lambda: fitted_risk(self.risk, market, needed)  # noqa: E731
-        risk = self.risk if known else fitted_once(market, ("risk", self.risk, needed), learn)
+        risk: Risk | ContractRisk | None
+        risk = self.risk if known else fitted_once(market, ("risk", self.risk, needed), learn)  # type: ignore[assignment]
         return risk, parse_horizon(self.horizon, market.periods_per_year if risk is None else risk.periods_per_year)
 
     def _with_betas(self, market: Market, needed: pd.Index) -> tuple[Market, tuple[str, ...]]:
@@ -201,5 +202,5 @@ def _contribute(term: Term, builder: ProgramBuilder) -> None:
         term.contribute(builder)
     except OptihedgeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SpecError(f"{term.label}: its contribute failed, {type(error).__name__}: {error}") from error

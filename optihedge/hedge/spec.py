@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,20 @@ from optihedge.hedge.terms.base import Term, check_number
 from optihedge.hedge.universe import Universe
 from optihedge.program.program import Solver
 
+if TYPE_CHECKING:
+    from optihedge.risk.contract_risk import ContractRisk
+    from optihedge.risk.root import Risk
+
 _POLICIES = ("error", "relax")
 _DIGITS = 10  # significant, of the numbers in arrays: what two machines agree on
 _UNTOLD = ("name", "description")
+
+
+class Estimator(Protocol):
+    """Whatever learns as scikit-learn's estimators do."""
+
+    def get_params(self, deep: bool = True) -> dict[str, object]:
+        """Its parameters by name."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,16 +52,16 @@ class HedgeSpec:
     on_infeasible  'error', or 'relax': hedge within the least relaxed limits and say so
     """
 
-    risk: Any = None
+    risk: Estimator | Risk | ContractRisk | None = None
     objective: tuple[Term, ...] = ()
     constraints: tuple[Term, ...] = ()
-    betas: Any = None
+    betas: Estimator | None = None
     horizon: str = "1d"
     capital: float = 0.0
     universe: Universe | Sequence[str] | None = None
     solver: str | Solver | Sequence[str | Solver] = "auto"
     lots: Mapping[str, float] | None = None
-    checks: Any = None  # a Checks of trades/, or a table of its fields
+    checks: object = None  # a Checks of trades/, or a table of its fields
     on_infeasible: str = "error"
     name: str = ""
     description: str = ""

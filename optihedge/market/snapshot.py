@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from html import escape
@@ -354,14 +355,16 @@ class Market:
         volume: pd.Series | None = None,
         instruments: pd.DataFrame | None = None,
         known_at: str = "",
+        market: str | Sequence[str] = (),
     ) -> Market:
         """A market of plain stocks from their price levels, T x N: each column is an instrument and its own driver.
 
         spread   whole bid-ask spread, fraction of price;  fee  one-way, fraction of notional
         volume   shares a day;  instruments  further fields by label (sector, lot, currency ...)
+        market   columns that are market drivers: betas are on their moves
         The last row known at as_of is the quote.
         """
-        frames = stock_frames(prices, as_of, spread, fee, volume, instruments, known_at)
+        frames = stock_frames(prices, as_of, spread, fee, volume, instruments, known_at, market)
         return cls(base_currency=base_currency, as_of=as_of, **frames)
 
     def plot(self) -> Figure:

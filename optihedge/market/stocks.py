@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -18,6 +20,7 @@ def stock_frames(
     volume: pd.Series | None,
     instruments: pd.DataFrame | None,
     known_at: str,
+    market: str | Sequence[str] = (),
 ) -> dict[str, pd.DataFrame]:
     """Instruments, quotes, drivers and history of stocks, each its own driver, as `Market.from_prices` says.
 
@@ -25,7 +28,11 @@ def stock_frames(
     """
     history, dates = read_history(prices)
     names = history.columns
-    drivers = pd.DataFrame({"driver": names, "known_at": known_at})
+    marked = [market] if isinstance(market, str) else list(market)
+    stray = [name for name in marked if name not in names]
+    if stray:
+        raise DataError(f"market: {stray[0]} has no column of prices{nearest(stray[0], names)}; add it")
+    drivers = pd.DataFrame({"driver": names, "known_at": known_at, "market": names.isin(marked)})
     if as_of is not None:
         history = known_history(history, dates, drivers.set_index("driver"), instant(as_of, "as_of"))
         history.attrs["dates"] = dates

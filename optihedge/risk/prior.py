@@ -53,11 +53,26 @@ def fitted_risk(estimator: Any, market: Market, needed: pd.Index | None = None) 
     known.attrs = dict(moves.attrs)
     if known.isna().to_numpy().any() and not takes_missing(estimator):
         known = whole_part(known)
-    learnt = _fit(estimator, known, "risk").risk_ if known.shape[1] else None
+    learnt = _learnt(estimator, known) if known.shape[1] else None
     if learnt is None or known.shape[1] < len(asked):
         learnt = _with_prior(market, learnt, known.columns, asked)
     told = short_histories(moves, (asked if needed is None else needed).intersection(known.columns))
     return replace(learnt, notes=(*learnt.notes, *told)) if told else learnt
+
+
+def _learnt(estimator: Any, moves: pd.DataFrame) -> Risk:
+    """What it learns: its `risk_`, that of the last step of a pipeline or of a search's best, or any `covariance_`."""
+    from optihedge.risk.sample import SampleRisk
+
+    fitted = _fit(estimator, moves, "risk")
+    best = getattr(fitted, "best_estimator_", fitted)
+    last = best.steps[-1][1] if hasattr(best, "steps") else best
+    if isinstance(getattr(last, "risk_", None), Risk):
+        return last.risk_
+    if last is not best:
+        raise SpecError(f"risk: the last step of {type(estimator).__name__} is {type(last).__name__}, which learns no "
+                        "risk_; end the pipeline with SampleRisk of it")  # fmt: skip
+    return _fit(SampleRisk(best), moves, "risk").risk_
 
 
 def fitted_betas(

@@ -78,7 +78,7 @@ class Checks:
             duration(self.max_age, "checks: max_age")
 
     @classmethod
-    def of(cls, settings: Checks | Mapping[str, object] | None) -> Checks:
+    def of(cls, settings: object) -> Checks:
         """Checks from a hedging model's `checks`: a Checks, a table of its fields, or None for the defaults.
 
         In a table, false switches a check off. Raises SpecError for an unknown field, with the nearest right name.
@@ -86,6 +86,8 @@ class Checks:
         if isinstance(settings, Checks):
             return settings
         known = [f.name for f in fields(cls) if f.name != "venues"]
+        if settings is not None and not isinstance(settings, Mapping):
+            raise SpecError(f"checks: {settings!r} is no Checks; give one, or a table of its fields")
         given = dict(settings or {})
         for name in given:
             if name not in known:
