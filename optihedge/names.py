@@ -163,6 +163,7 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
             "FundamentalRisk",
             "ObservedFactorRisk",
         ),
+        "optihedge.risk.contradictions": ("contradiction_table", "find_contradictions"),
         "optihedge.risk.problems": ("find_problems",),
         "optihedge.risk.regime": (
             "GaussianHmm",

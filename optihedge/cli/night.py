@@ -18,7 +18,7 @@ from rich.console import Console
 from optihedge.cli.codes import code_of, status_of
 from optihedge.cli.desk import run_desk
 from optihedge.cli.options import Allow, AsOf, Books, book_paths, load_models
-from optihedge.cli.screen import console_of, grouped, print_frame, print_suspects, save_trace, say
+from optihedge.cli.screen import console_of, grouped, print_contradictions, print_frame, print_suspects, save_trace, say
 from optihedge.errors import DataError
 from optihedge.frames import duration
 
@@ -120,6 +120,7 @@ def run_books(
         quality = doctor(data, books=books).findings
     console = console_of() if output == "tables" else Console(file=StringIO())
     print_suspects(console, found)
+    print_contradictions(console, market)
     if len(quality):
         named = f"the doctor finds {len(quality)} faults in the night's data, {quality['file'].iloc[0]} first"
         say(console, f"{named}; the pages list them, and so does optihedge doctor --data {data}")

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 
 _NAMED = 5  # suspect moves that a message lists
+_MOST = 40  # contradictions
+
+if TYPE_CHECKING:
+    from optihedge.market.snapshot import Market
 _NARROWEST, _PIPED = 20, 160  # characters of a page into a pipe: the least that COLUMNS may say, and without it
 _WIDE = 100  # characters of a page on which a table loses columns rather than becoming records
 _LONGEST_WORD = 48  # characters of a word that is never broken
@@ -187,6 +191,17 @@ def print_suspects(console: Console, found: pd.DataFrame) -> None:
         lines = describe(found.head(_NAMED)).replace("\n", "\n  ")
         what = "these moves of the history may be errors, and the risk wrong with them; mend those that are"
         say(console, f"{what}:\n  {lines}{more}")
+
+
+def print_contradictions(console: Console, market: Market) -> None:
+    """What the market contradicts, a line each, severe ones first."""
+    from optihedge.risk.contradictions import find_contradictions
+
+    found = find_contradictions(market)
+    for one in found[:_MOST]:
+        say(console, one)
+    if len(found) > _MOST:
+        say(console, f"and {len(found) - _MOST} more contradictions")
 
 
 def save_trace(trace: str, folder: Path | None = None) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from optihedge.cli.night import probed, run_books, told
 from optihedge.cli.options import Allow, AsOf, Books, Data, Models, book_paths, load_models
-from optihedge.cli.screen import console_of, print_suspects, print_table, say
+from optihedge.cli.screen import console_of, print_contradictions, print_suspects, print_table, say
 from optihedge.errors import DataError, NotApplicable, OptihedgeError
 
 DEMO = "[bold]Example[/bold]\n\noptihedge demo --out demo"
@@ -71,6 +71,7 @@ def check(models: Models, data: Data, book: Books = None, as_of: AsOf = None, al
     console = console_of()
     say(console, repr(market))
     print_suspects(console, suspects(market))
+    print_contradictions(console, market)
     books, failed = read_books(book_paths(data, book), market)
     refuse_unread(books, failed)
     rows = [(name, "", "failed", why) for name, why in failed.items()]

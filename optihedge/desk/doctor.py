@@ -18,6 +18,7 @@ from optihedge.frames import read_raw
 from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
 from optihedge.market.store.store import Store, open_store
+from optihedge.risk.contradictions import find_contradictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,8 @@ def doctor(
         _model(model, found)
     if not found.rows:
         try:
-            read_market(folder)
+            for one in find_contradictions(read_market(folder)):
+                found.add("market", 0, one.subject, f"{one.kind}: {one.detail}", one.remedy)
         except OptihedgeError as error:
             found.error(error, "market")
     return Diagnosis(found.table(), _due(night))

@@ -18,6 +18,7 @@ Tables = Mapping[str, pd.DataFrame | None]
 Checked = TypeVar("Checked")
 
 TABLES = ("instruments", "quotes", "drivers", "history", "own_exposures", "own_loadings", "depth")
+_PAYMENTS = ("dividend", "funding", "borrow", "interest")
 _MOST = 1000  # faults one by one; rows of one kind of fault go together
 _NO = ("", "false", "no", "0", "0.0", "nan", "none")
 
@@ -35,6 +36,14 @@ def admit(check: Callable[[Tables], Checked], tables: Tables) -> tuple[Checked, 
             left |= dict.fromkeys((*instruments, *drivers), str(error))
             tables = {name: _without(name, table, instruments, drivers) for name, table in tables.items()}
     return check(tables), left
+
+
+def changed_by_events(events: pd.DataFrame | None) -> frozenset[str]:
+    """Instruments that an event other than a payment changes: a split, a rename, a merger."""
+    if not isinstance(events, pd.DataFrame) or "kind" not in events.columns:
+        return frozenset()
+    told = zip(_texts(events, "kind"), _texts(events, "instrument"), strict=True)
+    return frozenset(name for kind, name in told if kind not in _PAYMENTS and name)
 
 
 def _spare(error: DataError, tables: Tables) -> tuple[set[str], set[str]]:

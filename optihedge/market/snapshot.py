@@ -20,7 +20,7 @@ from optihedge.frames import duration, find_table, instant, read_raw
 from optihedge.market import drivers as _drivers
 from optihedge.market.contracts import Contracts
 from optihedge.market.dividends import expected_dividends
-from optihedge.market.door import TABLES, Tables, admit
+from optihedge.market.door import TABLES, Tables, admit, changed_by_events
 from optihedge.market.early import early_exercise
 from optihedge.market.exposures import UNITS, Sensitivities, notional, price_unit, price_value, sensitivities
 from optihedge.market.instruments import check_instruments, group_codes, refuse_priced_in_itself, types_of
@@ -66,6 +66,8 @@ class Market:
     left_out        by label why an instrument that nobody may trade (hedge = false, or expired), or a driver that
                     nothing else stands on, was left out for a fault of its own
 
+    acted_on        instruments whose price or terms a given event changes: a split, a rename, a merger
+
     Raises DataError naming table, row, column and remedy. Arrays per contract are in the order of `names`. The tables
     are read-only: what was computed from them stays true. `market.instruments.copy()` may be changed.
     """
@@ -90,6 +92,7 @@ class Market:
     periods_per_year: float = field(init=False, repr=False)
     paths: Paths = field(init=False, repr=False)
     left_out: dict[str, str] = field(init=False, repr=False)
+    acted_on: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.on_missing not in _POLICIES:
@@ -100,6 +103,7 @@ class Market:
         if not (number and np.isfinite(self.max_crossed) and self.max_crossed >= 0):
             raise DataError(f"max_crossed is {self.max_crossed!r}; give a fraction of the price, 0 or more")
         max_age = None if self.max_age is None else duration(self.max_age, "max_age")
+        object.__setattr__(self, "acted_on", changed_by_events(self.events))
         given = {name: getattr(self, name) for name in TABLES}
         checked, left_out = admit(lambda tables: self._checked(tables, max_age), given)
         for name, value in {**checked, "max_age": max_age, "left_out": left_out}.items():

@@ -42,6 +42,8 @@ class Checks:
     lots_cost         what whole lots add to the objective, share of it or of doing nothing's, the larger; what is less
                       than 1 bp of the larger of the book's gross and the capital never holds a list
     worth             doing nothing, where it meets every hard limit, must not be better than the list
+    contradictions    severe contradictions of the market (see `optihedge check`) hold the list
+    accept            contradictions that are known and accepted, by kind and subject: "old history of history"
     venues            by venue its own line_notional and total_notional, which hold beside the others
     """
 
@@ -60,6 +62,8 @@ class Checks:
     reduce_only: tuple[str, ...] = ()
     lots_cost: float | None = 0.5
     worth: bool = True
+    contradictions: bool = True
+    accept: tuple[str, ...] = ()
     venues: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,8 +76,11 @@ class Checks:
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if value is not None and not (number and np.isfinite(value) and value >= 0):
                 raise SpecError(f"checks: {name} is {value!r}; give a number >= 0, or leave it out")
-        if not isinstance(self.worth, bool):
-            raise SpecError(f"checks: worth is {self.worth!r}; write true or false")
+        for name in ("worth", "contradictions"):
+            if not isinstance(getattr(self, name), bool):
+                raise SpecError(f"checks: {name} is {getattr(self, name)!r}; write true or false")
+        if isinstance(self.accept, str) or not all(isinstance(one, str) for one in self.accept):
+            raise SpecError(f"checks: accept is {self.accept!r}; give a list of texts such as 'parity of T 2026-07-17'")
         if self.max_age is not None:
             duration(self.max_age, "checks: max_age")
 
@@ -92,7 +99,7 @@ class Checks:
         for name in given:
             if name not in known:
                 raise SpecError(f"checks: there is no {name}{nearest(name, known)}; there are {', '.join(known)}")
-        off = {"worth": False, **dict.fromkeys(_LISTS, ())}
+        off = {"worth": False, "contradictions": False, **dict.fromkeys((*_LISTS, "accept"), ())}
         return cls(**{k: off.get(k) if v is False else v for k, v in given.items()})  # type: ignore[arg-type]
 
     def tightened(self, other: Mapping[str, object], venues: Mapping[str, Mapping[str, float]]) -> Checks:
@@ -111,7 +118,7 @@ class Checks:
     @classmethod
     def none(cls) -> Checks:
         """Every check off: what is proved and the list's own limits remain."""
-        return cls(max_age=None, displayed=None, volume=None, lots_cost=None, worth=False)
+        return cls(max_age=None, displayed=None, volume=None, lots_cost=None, worth=False, contradictions=False)
 
 
 def _tighter(name: str, first: float | str | None, second: float | str | None) -> float | str | None:

@@ -28,6 +28,7 @@ from optihedge.program.program import objective
 from optihedge.program.status import Status
 from optihedge.readonly import read_only, read_only_property
 from optihedge.trades.checks import Checks, list_reasons
+from optihedge.trades.contradicted import severe_contradictions
 from optihedge.trades.export import PRICE_DIGITS, csv_text, outward, rounded_to
 from optihedge.trades.line_limits import line_limits, over_their_limits
 from optihedge.trades.lots import round_to_lots
@@ -100,6 +101,8 @@ class TradeList:
             listed = _in_lots(hedge, lines, tickets, left, notes) if not why else round_to_lots(hedge, deadline=left())
             why = why or _unproved(listed)
             why = why or list_reasons(listed, limits, hedge.answer)
+            contradicted, accepted = severe_contradictions(listed, limits)
+            why, notes = [*why, *contradicted], [*notes, *accepted]
         except (InfeasibleError, SolverError) as error:
             listed = hedge if hedge.status is Status.ROUNDED else _unmoved(hedge)
             first, limited = str(error).split("\n")[0], "; ".join(notes)

@@ -1,0 +1,286 @@
+"""Contradictions: what a market says twice and differently. Each has a kind, a severity, what is wrong and a remedy.
+
+Severe ones hold the lists of models that read them, until they are mended or accepted by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from optihedge.market.chain_arbitrage import chain_table, parity_gaps, strike_arbitrage
+from optihedge.market.history import own_moves
+from optihedge.market.snapshot import Market
+
+COLUMNS = ("severity", "kind", "subject", "detail", "remedy")
+SEVERE, WARNING = "severe", "warning"
+HISTORY = ("late column", "market jump", "old history", "midnight bars", "through zero", "renamed")
+"""Kinds that speak of history: they matter to what is estimated from it."""
+
+_SIGMAS = 12.0  # own deviations
+_LEAST_JUMP = np.log(1.4)  # a quote nearer to its last level is a move, however many deviations
+_ROWS = 756  # of history looked at
+_PERPETUAL, _YEARLY = 0.1, 1.0  # ln(F/S) of a perpetual; of a future a year (at least a month counts)
+_LATE, _OLD = 5.0, 60.0  # usual spacings that a history may end before the instant: named, severe
+_LAG, _APART = 0.3, 0.2  # correlation a row apart that counts, and by how much it exceeds that of the same row
+_CHAIN = 4  # strikes that say where the market saw the price
+_STRIKES, _BESIDE = 1.5, 0.1  # times the price that the middle of all strikes, calls and puts, is; and no strike beyond
+_FEE, _FUNDING, _RATE, _BORROW = 0.05, 0.02, 1.0, 5.0
+_DAYS = 25.0  # of volume, that a position may be
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One contradiction. subject: an instrument, driver or underlying;  labels: all that it is about."""
+
+    severity: str
+    kind: str
+    subject: str
+    detail: str
+    remedy: str
+    labels: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.kind} of {self.subject}: {self.detail}; {self.remedy}"
+
+    def accepted_by(self, names: Iterable[str]) -> bool:
+        """Whether it is accepted: by its kind and subject, `jump of IDX`."""
+        return f"{self.kind} of {self.subject}" in names
+
+
+def find_contradictions(market: Market) -> tuple[Finding, ...]:
+    """Every contradiction of a market, severe ones first. Worked out once a market.
+
+    Kinds: quote and history, against spot, parity, strike arbitrage, strikes and spot, units, late column, market jump,
+    old history, midnight bars, through zero, renamed, left out.
+    """
+    known = market.__dict__.get("_contradictions")
+    if known is None:
+        found = [
+            *_quotes_and_history(market), *_against_spot(market), *_chains(market), *_strikes(market), *_units(market),
+            *_through_zero(market), *_ends(market), *_midnight(market), *_market_columns(market), *_renamed(market),
+            *(Finding(WARNING, "left out", name, why, "mend it", (name,)) for name, why in market.left_out.items()),
+        ]  # fmt: skip
+        known = tuple(sorted(found, key=lambda one: one.severity != SEVERE))
+        market.__dict__["_contradictions"] = known
+    return known
+
+
+def book_contradictions(market: Market, book: pd.Series) -> tuple[Finding, ...]:
+    """Positions (contracts by label) beyond the open interest, or beyond many days of volume."""
+    held = book[book != 0].abs()
+    held = held[held.index.isin(market.names)]
+    found = []
+    interest = _column(market, "open_interest").reindex(held.index)
+    volume = market.quotes["volume"].reindex(held.index)
+    remedy = "check the unit of the quantity, and that of the figure"
+    for name in held.index[(held > interest) & (interest > 0)]:
+        detail = f"{held[name]:,.6g} contracts against an open interest of {interest[name]:,.6g}"
+        found.append(Finding(SEVERE, "beyond open interest", str(name), detail, remedy, (str(name),)))
+    for name in held.index[(held > _DAYS * volume) & (volume > 0)]:
+        detail = f"{held[name]:,.6g} contracts are {held[name] / volume[name]:,.0f} days of volume"
+        found.append(Finding(WARNING, "beyond volume", str(name), detail, remedy, (str(name),)))
+    return tuple(found)
+
+
+def contradiction_table(found: Iterable[Finding]) -> pd.DataFrame:
+    """The findings as a table, COLUMNS."""
+    return pd.DataFrame([[getattr(one, name) for name in COLUMNS] for one in found], columns=list(COLUMNS))
+
+
+# ---- quotes ----------------------------------------------------------------------------------------------------------
+
+
+def _quotes_and_history(market: Market) -> list[Finding]:
+    """A quote far from the last level of its own driver: other units, or a split that the history does not know."""
+    prices = _prices(market)
+    if len(market.history) < 20 or not len(prices):
+        return []
+    moves = _own(market, prices)
+    sigma = 1.4826 * moves.abs().median()
+    last = market.history[prices].ffill().iloc[-1]
+    seen = market.history[prices].apply(pd.Series.last_valid_index)
+    found = []
+    for name in prices:
+        level, before = float(market.levels[name]), float(last[name])
+        if not (level > 0 and before > 0) or name in market.acted_on:
+            continue
+        move = abs(np.log(level / before))
+        rows = max(int((market.history.index > seen[name]).sum()), 1)
+        if move > max(_LEAST_JUMP, _SIGMAS * float(sigma[name]) * np.sqrt(rows)):
+            detail = f"quoted {level:.6g}, last level {before:.6g} ({level / before:.4g} times)"
+            remedy = "other units, or a split? bring quote, history and book to one unit, or give the event"
+            found.append(Finding(SEVERE, "quote and history", str(name), detail, remedy, (str(name),)))
+    return found
+
+
+def _against_spot(market: Market) -> list[Finding]:
+    """A perpetual or future far from the price of its underlying."""
+    c = market.contracts
+    at = np.flatnonzero(c.margined & ~c.option & (c.price > 0) & (c.spot > 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = np.abs(np.log(c.price[at] / c.spot[at]))
+    years = np.where(np.isfinite(c.years[at]), np.maximum(c.years[at], 1 / 12), np.nan)
+    allowed = np.where(np.isnan(years), _PERPETUAL, np.maximum(_PERPETUAL, _YEARLY * years))
+    found = []
+    for i in np.flatnonzero(apart > allowed):
+        name, asset = str(market.names[at[i]]), market.instruments["underlying"].iloc[at[i]]
+        detail = f"{c.price[at[i]]:.6g} against {c.spot[at[i]]:.6g}, the price of {asset}"
+        remedy = "a contract of 1000 coins has multiplier 1000 and is quoted per coin; bring both to one unit"
+        found.append(Finding(SEVERE, "against spot", name, detail, remedy, (name,)))
+    return found
+
+
+def _chains(market: Market) -> list[Finding]:
+    """Arbitrage by strike, and forwards that call-put parity contradicts."""
+    chain = chain_table(market)
+    remedy = "one of the quotes is stale or wrong; renew it, or give the option's vol"
+    found = [Finding(SEVERE, "strike arbitrage", name, what, remedy, (name,)) for name, what in strike_arbitrage(chain)]
+    for labels, what in parity_gaps(chain):
+        remedy = "give underlying_price, the forward of the expiry (dividends and borrow are in it), or events.csv"
+        found.append(Finding(SEVERE, "parity", what.split(":")[0], what.split(": ", 1)[1], remedy, labels))
+    return found
+
+
+def _strikes(market: Market) -> list[Finding]:
+    """All strikes of an underlying's calls and puts on one side of its price: a split that one does not know."""
+    c = market.contracts
+    at = np.flatnonzero(c.option & (c.spot > 0))
+    chain = pd.DataFrame({"ratio": c.strike[at] / c.spot[at], "call": c.right[at] > 0}, index=market.names[at])
+    found = []
+    for asset, rows in chain.groupby(market.instruments["underlying"].to_numpy()[at], sort=False):
+        ratio, sided = rows["ratio"], rows["call"].nunique() == 2
+        far = max(ratio.median(), 1 / ratio.median()) > _STRIKES
+        if far and sided and ratio.nunique() >= _CHAIN and (ratio.min() > 1 + _BESIDE or ratio.max() < 1 - _BESIDE):
+            detail = f"its strikes are {ratio.min():.3g} to {ratio.max():.3g} times its price"
+            remedy = "an unadjusted split? bring strikes, quote and multiplier to one side of it"
+            found.append(Finding(SEVERE, "strikes and spot", str(asset), detail, remedy, tuple(map(str, rows.index))))
+    return found
+
+
+def _units(market: Market) -> list[Finding]:
+    """Fees, funding, rates and borrow that no market has: percent or basis points for fractions."""
+    table, quotes = market.instruments, market.quotes
+    fixed = table["fee_per_contract"] * market.contracts.fx / market.notional.where(market.notional > 0)
+    told = (
+        ("fee", table["fee"], _FEE, "of the notional"), ("fee_per_contract", fixed, _FEE, "of the notional"),
+        ("funding_rate", quotes["funding_rate"], _FUNDING, "for one interval"),
+        ("rate", quotes["rate"], _RATE, "a year"), ("borrow_rate", quotes["borrow_rate"], _BORROW, "a year"),
+    )  # fmt: skip
+    found = []
+    for column, values, most, of in told:
+        for name in values.index[values.abs() > most]:
+            detail = f"{column} is {values[name]:.4g} {of}"
+            found.append(Finding(SEVERE, "units", str(name), detail, "write a fraction: 0.0005 is 5 bp", (str(name),)))
+    return found
+
+
+# ---- history ---------------------------------------------------------------------------------------------------------
+
+
+def _through_zero(market: Market) -> list[Finding]:
+    found = []
+    for name in _prices(market):
+        low = market.history[name].min() if len(market.history) else np.nan
+        if low <= 0:
+            detail = f"its levels go down to {low:.6g}: a return through zero has no meaning"
+            remedy = "give changes of price: a driver of another contract month, or its risk from outside"
+            found.append(Finding(SEVERE, "through zero", str(name), detail, remedy, (str(name),)))
+    return found
+
+
+def _ends(market: Market) -> list[Finding]:
+    """A history that ends long before the instant."""
+    index = market.history.index
+    if len(index) < 5:
+        return []
+    usual = float(np.median(np.diff(index.as_unit("ns").asi8)))
+    late = ((market.as_of - index[-1]).value - (86_399e9 if market.history.attrs.get("dates") else 0.0)) / usual
+    if late <= _LATE:
+        return []
+    detail = f"it ends {index[-1]:%Y-%m-%d %H:%M}, {late:.0f} usual rows before {market.as_of:%Y-%m-%d %H:%M}"
+    names = tuple(map(str, market.history.columns))
+    return [Finding(SEVERE if late > _OLD else WARNING, "old history", "history", detail, "bring its last rows", names)]
+
+
+def _midnight(market: Market) -> list[Finding]:
+    """Daily rows stamped midnight UTC, though the drivers say that a day's level is known at its close."""
+    index = market.history.index
+    said = market.drivers.index[(market.drivers["known_at"] != "").to_numpy()]
+    if len(index) < 5 or market.history.attrs.get("dates") or not len(said):
+        return []
+    if not (index == index.normalize()).all():
+        return []
+    detail = f"rows are stamped 00:00 UTC, and {said[0]} is known at {market.drivers.at[said[0], 'known_at']}"
+    remedy = "write bare dates (2026-01-20), which known_at makes instants, or the instant of each close"
+    return [Finding(SEVERE, "midnight bars", "history", detail, remedy, tuple(map(str, said)))]
+
+
+def _market_columns(market: Market) -> list[Finding]:
+    """Market drivers a row apart from the rest, and jumps of theirs when nothing else moves."""
+    prices = _prices(market)
+    marked = [name for name in prices if market.drivers.at[name, "market"]]
+    others = [name for name in prices if name not in marked]
+    if not marked or not others or len(market.history) < 60:
+        return []
+    moves = _own(market, prices).tail(_ROWS)
+    rest = moves[others]
+    common = (rest / rest.std()).mean(axis=1)
+    found = []
+    for name in marked:
+        own = np.log1p(moves[name])
+        clipped = own.clip(-6 * own.abs().median(), 6 * own.abs().median())
+        same, before, after = (clipped.corr(common.shift(lag)) for lag in (0, 1, -1))
+        for word, value in (("later", before), ("earlier", after)):
+            if value > _LAG and value > same + _APART:
+                detail = f"its moves correlate {value:.2f} with the others' a row apart, {same:.2f} on the same row"
+                found.append(Finding(SEVERE, "late column", name, f"{detail}: its column is a row {word}",
+                                     "shift the column, or give each driver its known_at", (name,)))  # fmt: skip
+        sigma = 1.4826 * own.abs().median()
+        quiet = (rest.abs() / (1.4826 * rest.abs().median())).median(axis=1) < 3
+        for row in own.index[(own.abs() > _SIGMAS * sigma) & quiet]:
+            detail = (
+                f"{own[row]:+.1%} on {row:%Y-%m-%d}, {abs(own[row]) / sigma:.0f} own deviations, and nothing else moved"
+            )
+            remedy = "a roll or another contract? chain the column, or mend the row"
+            found.append(Finding(SEVERE, "market jump", name, detail, remedy, (name,)))
+    return found
+
+
+def _renamed(market: Market) -> list[Finding]:
+    """A column that ends where another begins, at a level that it could have had."""
+    history = market.history
+    names = _prices(market)
+    if len(history) < 20:
+        return []
+    known = history[names].notna().to_numpy()
+    first, last = known.argmax(axis=0), len(known) - 1 - known[::-1].argmax(axis=0)
+    found = []
+    for i in np.flatnonzero(known.any(axis=0) & (last < len(known) - 1)):
+        for j in np.flatnonzero((first > last[i]) & (first <= last[i] + 3)):
+            ratio = history[names[j]].iloc[first[j]] / history[names[i]].iloc[last[i]]
+            if 0.7 < ratio < 1.4:
+                detail = f"{names[i]} ends {history.index[last[i]]:%Y-%m-%d} where {names[j]} begins"
+                remedy = "renamed? chain both into one column under the new name, or give the rename as an event"
+                found.append(Finding(WARNING, "renamed", names[j], detail, remedy, (names[i], names[j])))
+    return found
+
+
+# ---- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _prices(market: Market) -> list[str]:
+    return [str(name) for name in market.drivers.index[(market.drivers["kind"] == "price").to_numpy()]]
+
+
+def _own(market: Market, names: list[str]) -> pd.DataFrame:
+    return own_moves(market.history[names], np.ones(len(names), bool))
+
+
+def _column(market: Market, name: str) -> pd.Series:
+    if name not in market.instruments.columns:
+        return pd.Series(np.nan, index=market.names)
+    return pd.to_numeric(market.instruments[name], errors="coerce")

@@ -1,0 +1,30 @@
+"""What holds a list because its market contradicts itself, and what of it somebody accepted by name."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from optihedge.hedge.in_play import drivers_of
+from optihedge.hedge.result import Hedge
+from optihedge.risk.contradictions import HISTORY, SEVERE, book_contradictions, find_contradictions
+from optihedge.trades.checks import Checks
+
+
+def severe_contradictions(hedge: Hedge, checks: Checks) -> tuple[list[str], list[str]]:
+    """Why the list is held for what its market contradicts, and what of it was accepted by name.
+
+    Of what is in play alone, and of history only where the model learns from it.
+    """
+    if not checks.contradictions:
+        return [], []
+    market, problem = hedge.market, hedge.problem
+    in_play = {*problem.names, *drivers_of(market, problem.positions)}
+    learns = hasattr(hedge.model.risk, "fit") or hedge.model.betas is not None
+    found = [*find_contradictions(market), *book_contradictions(market, pd.Series(problem.start, problem.names))]
+    mine = [
+        one for one in found
+        if one.severity == SEVERE and in_play.intersection(one.labels) and (learns or one.kind not in HISTORY)
+    ]  # fmt: skip
+    told = [one for one in mine if one.accepted_by(checks.accept)]
+    reasons = [str(one).removeprefix(f"{SEVERE}: ") for one in mine if one not in told]
+    return reasons, [f"accepted: {one.kind} of {one.subject}: {one.detail}" for one in told]
