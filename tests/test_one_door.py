@@ -1,5 +1,6 @@
 """One door: whatever a list is asked for by, it is rounded, checked and proved the same way, or there is none."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -225,6 +226,16 @@ def test_no_list_is_made_past_its_door_and_none_is_changed_behind_it(market: oh.
         with pytest.raises((oh.DataError, ValueError, TypeError)):
             change()
     assert listed.text() == before == oh.trade_list(hedge).text()
+
+
+def test_a_hedge_of_one_market_makes_no_list_at_the_prices_of_another(market: oh.Market, book: pd.Series) -> None:
+    hedge = PLAIN.hedge(market, book)
+    lower = market.quotes.assign(bid=market.quotes["bid"] * 0.98, ask=market.quotes["ask"] * 0.98, mark=np.nan)
+    for given in (hedge, oh.round_to_lots(hedge)):
+        listed = oh.trade_list(replace(given, market=replace(market, quotes=lower)), checks=None)
+        assert listed.held and "in another market" in listed.reasons[-1]
+    again = pickle.loads(pickle.dumps(hedge))
+    assert oh.trade_list(again).text() == oh.trade_list(hedge).text(), "a hedge from another process is its own"
 
 
 def test_quantities_under_the_certificate_of_others_are_held(market: oh.Market, book: pd.Series) -> None:

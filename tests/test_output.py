@@ -73,6 +73,20 @@ def test_a_killed_replacement_leaves_the_new_result_or_none(tmp_path: Path, monk
         monkeypatch.setattr(os, "replace", replace)
 
 
+def test_a_result_that_is_a_link_goes_and_what_it_points_to_stays(tmp_path: Path) -> None:
+    write_whole(tmp_path / "elsewhere", {"trades.csv": "old\n"}, {"book": "b", "model": "m"})
+    folder = tmp_path / "out" / "b" / "m"
+    folder.parent.mkdir(parents=True)
+    for target in ("elsewhere", "nowhere"):
+        folder.symlink_to(tmp_path / target)
+        assert take_away(tmp_path / "out", earlier_results(tmp_path / "out")) == {} or target == "nowhere"
+        write_whole(folder, {"trades.csv": "new\n"}, {})
+        assert not folder.is_symlink() and (folder / "trades.csv").read_text() == "new\n"
+        shutil.rmtree(folder)
+        folder.parent.mkdir(exist_ok=True)
+    assert (tmp_path / "elsewhere" / "trades.csv").read_text() == "old\n"
+
+
 def test_results_of_earlier_runs_are_found_whole_or_torn_and_files_of_the_desk_are_not(tmp_path: Path) -> None:
     write_whole(tmp_path / "b-1" / "m", {"trades.csv": 'a,b\n1,"x, y"\n2,z\n'}, {"book": "B", "model": "M"})
     (tmp_path / "torn" / "m").mkdir(parents=True)

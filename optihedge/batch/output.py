@@ -69,12 +69,19 @@ def discard(folder: Path) -> None:
     """Take away a result, in one step, and what a killed run left beside it; nothing of it ever comes back."""
     old, new = _beside(folder, "old"), _beside(folder, "new")
     for left in (old, new):
-        if left.exists():
-            shutil.rmtree(left)
-    if folder.exists():
+        remove(left)
+    if os.path.lexists(folder):
         os.replace(folder, old)
         _flush_folder(folder.parent)
-        shutil.rmtree(old)
+        remove(old)
+
+
+def remove(path: Path) -> None:
+    """Take away a folder, a file or a link, not what a link points to; nothing where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def probe(folder: Path) -> None:

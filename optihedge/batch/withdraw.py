@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from optihedge.batch.orders import WITHDRAWN, Order
-from optihedge.batch.output import MANIFEST, discard, sha256_of
+from optihedge.batch.output import MANIFEST, discard, remove, sha256_of
 
 SENT, ALTERNATIVE, HELD = "trades.csv", "ALTERNATIVE.csv", "held.csv"
 
@@ -46,7 +45,7 @@ def take_away(folder: Path, earlier: Sequence[Earlier]) -> dict[Path, str]:
             stuck[result.folder] = str(error)
     for left in [*folder.glob(".*.new"), *folder.glob("*/.*.new"), *folder.glob("*/.*.old")]:
         try:
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+            remove(left)
         except OSError as error:
             stuck[left] = str(error)
     for result in earlier:

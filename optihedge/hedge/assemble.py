@@ -59,7 +59,7 @@ def assemble(b: ProgramBuilder) -> Problem:
         begin = first + extra.index(x.names[0])
         cost[begin : begin + len(x.names)] = x.cost
     return Problem(
-        program=program, names=b.names, positions=b.positions, start=b.start, tradable=b.tradable,
+        program=program, market=b.market, names=b.names, positions=b.positions, start=b.start, tradable=b.tradable,
         default_lower=pad(default_lower, none), default_upper=pad(default_upper, none), costs=dict(b.costs_),
         auxiliary_costs=by_term, variance=b.variance() if b.risk is not None else None,
         risk_terms=frozenset(b.risk_terms_), risk_constant=risk_constant, row_units=rows["units"],

@@ -12,6 +12,7 @@ import pandas as pd
 from optihedge.errors import InfeasibleError
 from optihedge.hedge.columns import Columns
 from optihedge.hedge.variance import VarianceForm
+from optihedge.market.snapshot import Market
 from optihedge.program.costs import Costs
 from optihedge.program.program import Program
 from optihedge.readonly import read_only
@@ -25,6 +26,7 @@ class Problem:
     """A Program over n columns (tradable contracts, then auxiliaries) and the book of N contracts around it."""
 
     program: Program
+    market: Market  # that it was asked in, betas included
     names: pd.Index  # N contracts in play
     positions: Array  # N integers into market.names
     start: Array  # N quantities before

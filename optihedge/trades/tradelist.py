@@ -249,11 +249,13 @@ def _unproved(hedge: Hedge) -> list[str]:
 
 
 def _of_others(hedge: Hedge) -> list[str]:
-    """A certificate that says another objective than its hedge's quantities have is not theirs.
+    """A certificate that says another objective than its hedge's quantities have, or of another market, is not theirs.
 
     A user's own costs are no part of a Program: there, the certificate is believed.
     """
     proof, program = hedge.certificate, hedge.program
+    if hedge.problem.market is not hedge.market:
+        return ["the hedge was found in another market than its list would be made in; hedge again"]
     if program.cvxpy_terms or abs(objective(program, hedge.h) - proof.primal) <= GAP_TOLERANCE * proof.scale:
         return []
     return ["the hedge's certificate is of other quantities than its own; hedge again"]
