@@ -106,6 +106,25 @@ def test_a_total_notional_above_its_cap_holds_the_list() -> None:
     assert verdict.held and "above total_notional 10,000" in verdict.reasons[0]
 
 
+@pytest.mark.parametrize(("limit", "held"), [(10_000.0, True), (1e9, False)])
+def test_a_venues_total_holds_the_list_and_another_venues_does_not(limit: float, held: bool) -> None:
+    given = market()
+    given = replace(given, instruments=given.instruments.assign(venue=["HOME", "HERE", "THERE"]))
+    _, verdict = checked(hedge(given), replace(OFF, venues={"HERE": {"total_notional": limit}}))
+    assert verdict.held is held and any("on HERE" in reason for reason in verdict.reasons) is held
+    _, other = checked(hedge(given), replace(OFF, venues={"NOWHERE": {"total_notional": 1.0}}))
+    assert not other.held
+
+
+def test_a_venues_line_is_boxed_there_and_nowhere_else() -> None:
+    given = market()
+    given = replace(given, instruments=given.instruments.assign(venue=["HOME", "HERE", "THERE"]))
+    result, verdict = checked(hedge(given), replace(OFF, venues={"HERE": {"line_notional": 20_000.0}}))
+    price = given.price["NEAR"]
+    assert not verdict.held and abs(result.trades["NEAR"]) * price <= 20_000.0
+    assert any("on HERE" in note for note in verdict.notes) and abs(result.trades["FAR"]) * price > 20_000.0
+
+
 @pytest.mark.parametrize("status", ["unbounded", "failed"])
 def test_what_is_not_proved_optimal_is_held(status: str) -> None:
     given = hedge(market())

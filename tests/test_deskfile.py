@@ -1,10 +1,11 @@
 """desk.toml: what a desk is, paths relative to it, every mistake named at once; checks that only tighten."""
 
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from optihedge.desk.deskfile import read_desk
+from optihedge.desk.deskfile import _Checks, read_desk
 from optihedge.errors import SpecError
 from optihedge.trades.checks import Checks
 
@@ -95,6 +96,10 @@ def test_checks_of_a_desk_tighten_those_of_a_model_and_never_loosen_them(tmp_pat
     both = own.tightened({"max_age": "1d", "displayed": 1.0, "volume": 0.2, "line_notional": 5.0, "worth": True}, {})
     assert both == Checks(max_age="2h", displayed=0.5, volume=0.2, line_notional=5.0, total_notional=1e6, worth=True)
     assert own.tightened({}, {}) == own
+    lists = replace(own, restricted=("A",), lots_cost=0.1).tightened({"restricted": ["B"], "lots_cost": 0.4}, {})
+    assert lists.restricted == ("A", "B") and lists.lots_cost == 0.1
+    known = set(_Checks.model_fields) | {"venues"}
+    assert known == {one.name for one in fields(Checks)}  # a desk may tighten every check there is
     for key, value in (("worth", "false"), ("displayed", "false")):
         with pytest.raises(SpecError, match=key):
             read(tmp_path, WHOLE.replace("line_notional = 3e6", f"{key} = {value}"))

@@ -52,8 +52,17 @@ class _Checks(_Table):
     max_age: str | None = None
     displayed: _Money | None = None
     volume: _Money | None = None
+    participation: _Money | None = None
     line_notional: _Money | None = None
+    line_quantity: _Money | None = None
+    price_band: _Money | None = None
+    position_notional: _Money | None = None
     total_notional: _Money | None = None
+    gross_notional: _Money | None = None
+    lots_cost: _Money | None = None
+    restricted: list[str] | None = None
+    no_short: list[str] | None = None
+    reduce_only: list[str] | None = None
     worth: Literal[True] | None = None
 
 
