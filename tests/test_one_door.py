@@ -276,6 +276,39 @@ def test_fingerprints_hash_content() -> None:
     assert named.fingerprint != PLAIN.fingerprint
 
 
+def test_a_users_own_class_that_is_written_anew_is_another_one(market: oh.Market, book: pd.Series) -> None:
+    """As a notebook's cell defines it twice: no fingerprint and no fitted risk is reused."""
+
+    def cell(factor: float) -> tuple[type, type]:
+        class Toll(oh.Term):
+            def contribute(self, p: object) -> None:
+                p.cost(buy=factor, sell=factor) if factor > 1 else None  # type: ignore[attr-defined]
+
+        class Louder(oh.EwmaRisk):
+            def fit(self, moves: pd.DataFrame, y: object = None) -> object:
+                super().fit(moves)
+                self.risk_ = self.risk_.scaled(2.0)
+                return self
+
+        class Quiet(oh.EwmaRisk):
+            def fit(self, moves: pd.DataFrame, y: object = None) -> object:
+                super().fit(moves)
+                self.risk_ = self.risk_.scaled(0.5)
+                return self
+
+        Louder.__qualname__ = Quiet.__qualname__ = "Mine"
+        return Toll, Louder if factor > 1 else Quiet
+
+    (toll, loud), (_, quiet) = cell(2.0), cell(1.0)
+    assert replace(PLAIN, risk=loud(63)).fingerprint != replace(PLAIN, risk=quiet(63)).fingerprint
+    assert replace(PLAIN, objective=(toll(),)).fingerprint == replace(PLAIN, objective=(cell(2.0)[0](),)).fingerprint
+    before = [
+        replace(PLAIN, risk=kind(63)).hedge(market, book).risk.loc["volatility", "before"] for kind in (loud, quiet)
+    ]
+    assert before[0] > 3 * before[1], "four times the volatility, but for gamma"
+    assert len(oh.load_model("beta_hedge").fingerprint) == 12
+
+
 def test_a_files_bytes_count_in_a_fingerprint(tmp_path: Path) -> None:
     path = tmp_path / "pnl.csv"
     path.write_text("a,b\n1,2\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _POLICIES = ("error", "relax")
 _DIGITS = 10  # significant, of the numbers in arrays: what two machines agree on
+_LIBRARIES = ("optihedge", "sklearn", "builtins", "abc", "typing", "enum")  # whose classes their names tell
 _UNTOLD = ("name", "description")
 
 
@@ -153,11 +155,22 @@ def _of_dataclass(value: object) -> str:
         one = getattr(value, f.name)
         told = _of_function(one, named=named) if isinstance(one, types.FunctionType) else canonical(one)  # type: ignore[unreachable]
         parts.append(f"{f.name}={told}")
-    return f"{type(value).__qualname__}({', '.join(parts)})"
+    return f"{_of_class(type(value))}({', '.join(parts)})"
 
 
 def _named(value: object, items: Iterable[tuple[str, object]]) -> str:
-    return f"{type(value).__qualname__}({', '.join(f'{name}={canonical(v)}' for name, v in items)})"
+    return f"{_of_class(type(value))}({', '.join(f'{name}={canonical(v)}' for name, v in items)})"
+
+
+def _of_class(kind: type) -> str:
+    """Its name; of a user's own class also what its methods do, so that one that is written anew is another one."""
+    own = [c for c in kind.__mro__ if c.__module__.partition(".")[0] not in _LIBRARIES]
+    methods = [
+        (name, getattr(v, "__func__", getattr(v, "fget", v))) for c in own for name, v in sorted(vars(c).items())
+    ]
+    functions = [(name, inspect.unwrap(f)) for name, f in methods if isinstance(f, types.FunctionType)]
+    said = [f"{name}:{_of_code(f.__code__)}" for name, f in functions]
+    return kind.__qualname__ + (f":{_digest('|'.join(said).encode())[:16]}" if said else "")
 
 
 def _of_frame(value: pd.DataFrame | pd.Series | pd.Index) -> str:
