@@ -65,8 +65,20 @@ class Outer:
         low, high = np.full(self.pieces.count, -np.inf), np.full(self.pieces.count, -np.inf)
         np.maximum.at(low, self.piece, least)
         np.maximum.at(high, self.piece, most)
-        room = _WIDER * (high - low)
+        high = np.minimum(high, self._implied(low))
+        room = _WIDER * (high - low) + _WIDER * np.abs(high)
         return low - room, high + room
+
+    def _implied(self, low: Array) -> Array:
+        """What the user's limits leave of each piece at most, never below `low`: far boxes would blind a solver."""
+        p, out = self.plain, np.full(self.pieces.count, np.inf)
+        for limit in self.pieces.limits:
+            least = limit.constant + limit.slope.maximum(0) @ p.lower + limit.slope.minimum(0) @ p.upper
+            left = -(least + limit.weights @ low)
+            row, piece = limit.weights.nonzero()
+            weight = np.asarray(limit.weights[row, piece]).ravel()
+            np.minimum.at(out, piece, low[piece] + np.maximum(left[row], 0.0) / weight)
+        return out
 
     def touched(self, answer: Candidate) -> Candidate:
         """An answer of the outer Program with its pieces' columns on their highest tangents, and tangents' multipliers

@@ -32,6 +32,9 @@ _BESIDE = 1e-9  # of a column's scale: how far beside a point without a gradient
 _BACK = (0.5, 0.9, 0.99)  # of the way back to where a piece has a tangent
 
 
+Solve = Callable[[Program, Candidate | None], Candidate]
+
+
 @dataclass(frozen=True, eq=False)
 class ProvedCandidate(Candidate):
     """A candidate that carries its proof, where rows' multipliers alone are none."""
@@ -40,9 +43,7 @@ class ProvedCandidate(Candidate):
 
 
 def search(
-    program: Program, exact: Callable[[Program, Candidate | None], Candidate],
-    quick: Callable[[Program, Candidate | None], Candidate], left: Callable[[], float | None],
-    tolerance: float = GAP_TOLERANCE,
+    program: Program, exact: Solve, quick: Solve, left: Callable[[], float | None], tolerance: float = GAP_TOLERANCE
 ) -> Candidate:  # fmt: skip
     """A candidate for a Program with CVXPY terms; DECLINED where these have no tangents. Raises SpecError of a term.
 
@@ -60,8 +61,7 @@ def search(
     if not rounds.seeded:
         return Candidate.none(program, Status.DECLINED, "CVXPY terms without a tangent near the start")
     for turn in range(_ROUNDS):
-        solve = exact if rounds.settled else quick
-        answered = rounds.take(solve, newton=turn % _CYCLE < _CYCLE - 1)
+        answered = rounds.take(exact, exact if rounds.settled else quick, newton=turn % _CYCLE < _CYCLE - 1)
         rest = left()
         if not answered or rounds.done or (rest is not None and rest <= 0):
             break
@@ -98,14 +98,21 @@ class _Rounds:
         """Whether the best candidate is proved."""
         return self.best is not None and self.best[1].status.proved
 
-    def take(self, solve: Callable[[Program, Candidate | None], Candidate], newton: bool) -> bool:
-        """One round: an outer Program's answer, judged, and the tangents there; False where there is no answer."""
+    def take(self, exact: Solve, solve: Solve, newton: bool) -> bool:
+        """One round: an outer Program's answer, judged, and the tangents there; False where there is no answer.
+
+        What no solver claims to have solved may be a conflict: `exact` then looks for the proof.
+        """
         newton &= bool(self.curved.any())
         outer = self._newest() if newton and self.close else self.outer
         asked = outer.program()
         answer = solve(self._with_curvature(asked) if newton else asked, self.last)
+        if not answer.status.proved:
+            if newton:
+                return True
+            answer = exact(asked, None)
         if not np.isfinite(answer.h).all():
-            return newton
+            return False
         if answer.status is Status.INFEASIBLE:
             self._keep(asked, answer)
             return True
