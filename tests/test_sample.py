@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from optihedge.errors import DataError, SpecError
+from optihedge.risk.ewma import EwmaRisk
 from optihedge.risk.sample import GivenRisk, SampleRisk
 
 SAME = 1e-10  # relative, between our covariance and the library's own
@@ -111,3 +112,15 @@ def test_a_wrong_word_in_the_desks_file_is_named(tmp_path):
 def test_wrong_input_is_named(fit, error, message):
     with pytest.raises(error, match=message):
         fit(some_moves())
+
+
+@pytest.mark.parametrize("estimator", [SampleRisk(), EwmaRisk(halflife=30)], ids=["sample", "ewma"])
+def test_risk_of_fewer_rows_than_drivers_has_no_more_factors_than_rows(estimator) -> None:
+    """T rows span T directions: whatever else a covariance of theirs holds is rounding."""
+    moves = pd.DataFrame(np.random.default_rng(0).normal(0, 0.01, (20, 60)), columns=[f"S{i}" for i in range(60)])
+    risk = clone(estimator).fit(moves).risk_
+    assert len(risk.root) <= 20
+    weights = np.random.default_rng(1).normal(size=(60, 4))
+    dense = moves.T.to_numpy() @ moves.to_numpy() / 20
+    if isinstance(estimator, SampleRisk):
+        assert risk.variance(weights) == pytest.approx(np.einsum("ij,ik,kj->j", weights, dense, weights), rel=1e-10)

@@ -298,3 +298,20 @@ def test_tracking_alone_goes_to_its_target():
 def test_tracking_an_unknown_contract_is_refused():
     with pytest.raises(SpecError, match="target names S9"):
         HedgeModel(risk=flat_risk(stocks(2)), objective=(Tracking({"S9": 1.0}),)).hedge(stocks(2), {"S0": 1.0})
+
+
+def test_a_box_spread_costs_nothing_to_hold_at_the_rate_it_is_discounted_at():
+    """Calls less puts at 90 against those at 110 are a loan at the options' rate: financed at it, no term charges."""
+    plain = options(days=(90,))
+    quotes = plain.quotes.assign(rate=np.where(plain.contracts.option, 0.05, np.nan))
+    market = Market(plain.instruments, quotes, "USD", drivers=plain.drivers.reset_index(), history=plain.history,
+                    as_of=plain.as_of)  # fmt: skip
+    box = {"C90-90": 10.0, "P90-90": -10.0, "C110-90": -10.0, "P110-90": 10.0}
+    terms = (HoldingCost(financing=0.05), CarryCost())
+    hedge = HedgeModel(risk=flat_risk(market), objective=(Variance(1e-9), *terms), universe=("U",)).hedge(market, box)
+    assert hedge.costs["financing"] == pytest.approx(0.0, abs=1e-9)
+    charged = sum(cost.holding(hedge.after.to_numpy()).sum() + cost.linear @ hedge.after.to_numpy()
+                  for cost in hedge.problem.costs.values())  # fmt: skip
+    assert charged == pytest.approx(0.0, abs=1e-9)
+    dear = HedgeModel(risk=flat_risk(market), objective=(Variance(1e-9), HoldingCost(financing=0.06)), universe=("U",))
+    assert dear.hedge(market, box).costs["financing"] > 0

@@ -107,7 +107,7 @@ class ProgramBuilder:
         self.assumed: list[str] = []  # what is a prior, for want of a history
         self.covers_: dict[str, tuple[str, ...]] = {}
         self.borrow_ = np.nan_to_num(market.quotes["borrow_rate"].to_numpy(dtype=float)[positions])
-        self.financing_ = 0.0
+        self.financing_ = np.zeros(len(self.names))
         self._form: VarianceForm | None = None
         self._term = "model"
 
@@ -302,8 +302,8 @@ class ProgramBuilder:
         self._term = label
         self.covers_[label] = covers
 
-    def assume_rates(self, borrow: Array, financing: float) -> None:
-        """Borrow rate by contract in play (N) and the rate on long market value, decimal per year, for told costs."""
+    def assume_rates(self, borrow: Array, financing: Array) -> None:
+        """Borrow rate and rate on long market value by contract in play (N), decimal per year, for told costs."""
         self.borrow_, self.financing_ = borrow, financing
 
     def row(

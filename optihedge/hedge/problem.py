@@ -53,7 +53,7 @@ class Problem:
     assumed: tuple[str, ...]  # what is a prior, for want of a history
     covers: dict[str, tuple[str, ...]]  # by term: the real costs it charges, see `Term.covers`
     borrow: Array  # N, decimal per year, of what is short
-    financing: float  # decimal per year, of what is long
+    financing: Array  # N, decimal per year, of what is long
 
     def __post_init__(self) -> None:
         read_only(self)

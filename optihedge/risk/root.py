@@ -79,7 +79,8 @@ class Risk:
         if values.size and values[0] < -_PSD_TOLERANCE * max(values[-1], 0.0):
             raise DataError(f"covariance has a negative eigenvalue ({values[0]:.3g}): no variance can be negative")
         root = (vectors * np.sqrt(np.clip(values, 0, None))).T
-        return cls(root[values > 0], np.zeros(len(covariance)), covariance.index, periods_per_year)
+        noise = len(values) * np.finfo(float).eps * values[-1] if values.size else 0.0  # of a null space
+        return cls(root[values > noise], np.zeros(len(covariance)), covariance.index, periods_per_year)
 
     def covariance(self) -> pd.DataFrame:
         """The D x D covariance of moves per period."""

@@ -241,7 +241,8 @@ class HoldingCost(Term):
     """Borrow paid on shorts over the horizon: borrow_rate (a column of quotes, decimal per year) x value x years.
 
     borrow      rate where the quotes have none, decimal per year
-    financing   rate paid on long market value, decimal per year
+    financing   rate paid on long market value, decimal per year; on an option what it is above the rate that the option
+                is discounted at, which its value earns (as `CarryCost` counts): a box spread costs nothing
     funding     also the funding that perpetuals pay at their quoted rate; what they earn is no reason to hold one
     """
 
@@ -264,10 +265,13 @@ class HoldingCost(Term):
         rate = p.numbers("borrow_rate", "quotes")
         value = np.maximum(p.market.value.to_numpy(dtype=float)[p.positions], 0.0)
         short = np.where(np.isfinite(rate), rate, self.borrow)
-        p.assume_rates(short, self.financing)
+        contracts, at = p.market.contracts, p.positions
+        earned = np.where(contracts.option, np.maximum(contracts.rate, 0.0), 0.0)[at]
+        financing = np.where(earned > 0, np.maximum(self.financing - earned, min(self.financing, 0.0)), self.financing)
+        p.assume_rates(short, financing)
         paid = p.funding() if self.funding else np.zeros(len(p.names))
         p.cost(
-            long=self.financing * value * p.years + np.maximum(paid, 0.0),
+            long=financing * value * p.years + np.maximum(paid, 0.0),
             short=short * value * p.years + np.maximum(-paid, 0.0),
         )
 
