@@ -13,7 +13,7 @@ from optihedge.errors import DataError
 from optihedge.market.snapshot import Market, read_market
 from optihedge.trades.netting import net, shares
 from optihedge.trades.slippage import slippage
-from optihedge.trades.tradelist import trade_table
+from optihedge.trades.table import trade_table
 
 NAMES = ["ES-SEP16", "USMV"]
 

@@ -14,7 +14,7 @@ from optihedge.market.importers.instant import market_frames
 from optihedge.market.importers.sources import import_files
 from optihedge.market.pricing import greeks, years_between
 from optihedge.market.snapshot import read_market
-from optihedge.trades.tradelist import trade_table
+from optihedge.trades.table import trade_table
 
 POSITIONS = [
     {"instrument_name": "BTC-27MAR26-90000-P", "size": -25.0, "direction": "sell", "average_price": 0.05},

@@ -20,7 +20,8 @@ from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
 from optihedge.trades.orders.formats import FORMATS, orders_bytes
 from optihedge.trades.orders.table import OrderStyle, beside, order_table
-from optihedge.trades.tradelist import TradeList, trade_list, trade_table
+from optihedge.trades.table import trade_table
+from optihedge.trades.tradelist import TradeList, trade_list
 
 POSITIONS = [{"instrument_name": "BTC-27MAR26-90000-P", "size": -25.0, "direction": "sell", "average_price": 0.05}]
 ACCOUNT = {"currency": "BTC", "equity": 10.5, "balance": 11.2, "options_value": -1.9, "margin_balance": 12.4}

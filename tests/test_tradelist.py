@@ -16,7 +16,8 @@ from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
 from optihedge.risk.ewma import EwmaRisk
 from optihedge.trades.export import csv_text, outward, rounded_to
-from optihedge.trades.tradelist import COLUMNS, trade_list, trade_table
+from optihedge.trades.table import COLUMNS, trade_table
+from optihedge.trades.tradelist import trade_list
 
 
 def coin_market() -> Market:

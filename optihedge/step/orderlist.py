@@ -13,7 +13,8 @@ from optihedge.hedge.result import Hedge
 from optihedge.market.snapshot import Market
 from optihedge.trades.checks import Checks
 from optihedge.trades.export import csv_text
-from optihedge.trades.tradelist import TradeList, trade_list, trade_table
+from optihedge.trades.table import trade_table
+from optihedge.trades.tradelist import TradeList, trade_list
 
 
 class HasTrades(Protocol):

@@ -16,7 +16,7 @@ import pandas as pd
 from optihedge.accounts.state import Fill
 from optihedge.errors import DataError
 from optihedge.market.snapshot import Market
-from optihedge.trades.tradelist import trade_table
+from optihedge.trades.table import trade_table
 
 INSIDE = "crossed inside"
 

@@ -1,0 +1,88 @@
+"""The lines of a list: quantities, limit prices, costs and order ids of trades, in one table."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from optihedge.frames import plain_text
+from optihedge.market.costs import trading_costs
+from optihedge.market.instruments import types_of, venue_amounts
+from optihedge.market.snapshot import Market
+from optihedge.trades.export import PRICE_DIGITS, outward, rounded_to
+
+COLUMNS = (
+    "as_of", "book", "order_id", "instrument", "venue", "side", "quantity", "venue_amount", "lot", "price",
+    "limit_price", "notional", "cost", "reason", "model", "model_hash",
+)  # fmt: skip
+_MONEY_DIGITS = 6  # significant; two decimals at least
+
+
+def trade_table(
+    market: Market,
+    trades: pd.Series,
+    *,
+    book: str = "",
+    model: str = "",
+    model_hash: str = "",
+    costs: pd.Series | None = None,
+    reasons: pd.Series | None = None,
+) -> pd.DataFrame:
+    """The list of `trades` (contracts by instrument, positive buys), COLUMNS, in the market's order of instruments.
+
+    quantity      contracts, signed;  venue_amount  what the venue counts (see market.instruments), never
+                  negative: USD of a Deribit future, coin of its options, contracts elsewhere
+    price         reference price, limit_price the far side of the quote rounded outwards to the tick, both in the
+                  instrument's price units; a sell's is at least one tick where the price cannot be negative
+    notional      base currency;  cost  what the line will cost to trade, all of it (default: see `trading_costs`),
+                  base currency, to a hundredth of a cent
+    reason        what the line serves most (see `reasons`)
+    order_id      a letter, then a hash of instant, book, model, instrument, quantity and limit price: the same order
+                  has the same id in every run, an order at another price another one; no spreadsheet reads a number
+    """
+    trades = trades[trades != 0].reindex(market.names[market.names.isin(trades.index[trades != 0])])
+    names = trades.index
+    instruments, quotes = market.instruments.loc[names], market.quotes.loc[names]
+    quantity = trades.to_numpy(dtype=float)
+    buys = quantity > 0
+    exact = [f"{q:.10g}" for q in quantity]
+    kind = types_of(instruments)
+    lot, tick = instruments["lot"].to_numpy(float), instruments["tick"].to_numpy(float)
+    price = market.price[names].to_numpy(float)
+    far = np.where(buys, quotes["ask"].to_numpy(float), quotes["bid"].to_numpy(float))
+    far = np.where(np.isfinite(far), far, price)
+    limit, least = outward(far, tick, buys), np.where(buys | kind["signed"], 0.0, tick)
+    limit = np.where(least > 0, np.maximum(limit, least), limit)
+    expected = trading_costs(market, trades).sum(axis=1) if costs is None else costs.reindex(names)
+    as_of = market.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
+    lines = zip(names, exact, map(repr, limit.tolist()), strict=True)
+    table = pd.DataFrame(
+        {
+            "as_of": as_of,
+            "book": book,
+            "order_id": [_order_id(as_of, book, model_hash or model, *line) for line in lines],
+            "instrument": names.astype(str),
+            "venue": instruments["venue"].to_numpy(),
+            "side": np.where(buys, "BUY", "SELL"),
+            "quantity": np.round(quantity, 10),
+            "venue_amount": np.round(np.abs(quantity) * venue_amounts(instruments), 10),
+            "lot": lot,
+            "price": rounded_to(price, PRICE_DIGITS),
+            "limit_price": limit,
+            "notional": rounded_to(np.abs(quantity) * market.notional[names].to_numpy(float), _MONEY_DIGITS),
+            "cost": rounded_to(expected.to_numpy(float), _MONEY_DIGITS, 4),
+            "reason": "" if reasons is None else reasons.reindex(names).fillna("").to_numpy(),
+            "model": model,
+            "model_hash": model_hash,
+        },
+        columns=COLUMNS,
+    )
+    for column in ("book", "instrument", "venue", "reason", "model"):
+        table[column] = [plain_text(text) for text in table[column]]
+    return table
+
+
+def _order_id(*parts: str) -> str:
+    return "o" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:15]
