@@ -62,14 +62,13 @@ PAIRS = {"NVDA, a dividend": nvda, "AAPL, a split": apple, "NWSA, a day": news}
 
 
 def earned(before: oh.Market, after: oh.Market, dividend: float, split: float) -> pd.Series:
-    """P&L of one contract at mids over the step, NaN for what is not quoted on both sides at both ends."""
+    """P&L of one contract at mids over the step (no bid: at its neighbours' vol), NaN for what is gone."""
     table = before.instruments
     moved = {
         name: name if split == 1 or kind != "option" else f"{right}{round(strike / split, 2):g}-{name.split('-')[1]}"
         for name, kind, right, strike in zip(table.index, table["type"], table["right"], table["strike"], strict=True)
     }
-    quoted = after.quotes["bid"].notna() & after.quotes["ask"].notna()
-    then = after.price.where(quoted).reindex([moved[name] for name in table.index]).to_numpy()
+    then = after.price.reindex([moved[name] for name in table.index]).to_numpy()
     cash = np.where(table["type"] == "equity", dividend, 0.0)
     return (split * then + cash - before.price) * table["multiplier"]
 
@@ -77,7 +76,7 @@ def earned(before: oh.Market, after: oh.Market, dividend: float, split: float) -
 def books(market: oh.Market, alive: pd.Index, kind: str, count: int, rng: np.random.Generator) -> list[pd.Series]:
     """Stock and one to three lines of puts bought or calls sold, as many as the stock."""
     right, sign = ("P", 1.0) if kind == "protective" else ("C", -1.0)
-    mine = alive[market.instruments.loc[alive, "right"] == right]
+    mine = alive[(market.instruments.loc[alive, "right"] == right).to_numpy()]
     drawn = []
     for _ in range(count):
         legs = rng.choice(mine, min(int(rng.integers(1, 4)), len(mine)), replace=False)
@@ -96,6 +95,7 @@ def report(name: str, count: int) -> None:
     c = before.contracts
     alive = before.names[c.option & (c.years > 2 / 365) & share.between(0.05, 0.6) & sides & gain.notna()]
     model = oh.load_model("optimal_hedge")
+    model = replace(model, risk=model.risk.fit(before).risk_)  # once for all books
     for kind in ("protective", "covered"):
         rng, rows = np.random.default_rng(3), []
         for book in books(before, alive, kind, count, rng):

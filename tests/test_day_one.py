@@ -9,8 +9,13 @@ from desks import AS_OF
 from test_smile_risk import smile
 
 from optihedge.cli import main
+from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.objective import SpreadCost
+from optihedge.hedge.terms.tail import ScenarioVariance, Shortfall
 from optihedge.market.snapshot import read_market
 from optihedge.risk.smile_risk import SmileRisk
+from optihedge.risk.sources import SmileDraws
+from optihedge.trades.tradelist import trade_list
 
 INSTRUMENT = ["type", "underlying", "multiplier", "expiry", "strike", "right", "lot"]
 BOOK = "instrument,quantity\nU-C100-30,-100\nU-P95-60,40\nU-C110-120,70\n"
@@ -48,3 +53,24 @@ def test_a_folder_s_smile_table_refines_the_risk(folder):
     refined = SmileRisk().fit(read_market(folder)).risk_
     at = plain.names.get_loc("U-C100-30")
     assert abs(refined.root[refined.sources.index("vol"), at]) > 2 * abs(plain.root[plain.sources.index("vol"), at])
+
+
+def test_tail_terms_over_named_sources_run_from_a_file_as_they_do_in_python(folder, tmp_path, capsys):
+    file, out = tmp_path / "tails.toml", tmp_path / "out"
+    file.write_text(
+        'description = "x"\n[[objective]]\ntype = "SpreadCost"\n[[objective]]\ntype = "ScenarioVariance"\n'
+        'aversion = 0.01\npnl = { type = "SmileDraws", count = 100 }\n'
+        '[[objective]]\ntype = "Shortfall"\nweight = 0.1\nconfidence = 0.95\n'
+        'pnl = { type = "SmileDraws", count = 100, tails = 4.0 }\n'
+    )
+    code = main(["run", str(file), "--data", str(folder), "--as-of", AS_OF.isoformat(), "--out", str(out)])
+    assert code == 0, capsys.readouterr().out
+    (lines,) = out.rglob("trades.csv")
+    written = pd.read_csv(lines).set_index("instrument")["quantity"]
+    market, book = read_market(folder), {"U-C100-30": -100.0, "U-P95-60": 40.0, "U-C110-120": 70.0}
+    objective = (SpreadCost(), ScenarioVariance(SmileDraws(count=100), aversion=0.01),
+                 Shortfall(SmileDraws(count=100, tails=4.0), weight=0.1, confidence=0.95))  # fmt: skip
+    listed = trade_list(HedgeModel(objective=objective).hedge(market, book))
+    assert len(written)
+    alike = {"check_names": False, "check_dtype": False, "check_index_type": False}
+    pd.testing.assert_series_equal(written, listed.table.set_index("instrument")["quantity"], **alike)
