@@ -162,11 +162,15 @@ def test_a_coefficient_by_type_leaves_the_others_at_the_default() -> None:
 
 
 @pytest.mark.parametrize("volume", [np.nan, 0.0])
-def test_what_has_no_volume_is_limited_to_what_it_shows(volume: float) -> None:
+def test_what_has_no_volume_pays_the_last_price_shown_and_its_line_is_limited_to_what_it_shows(volume: float) -> None:
     market = shown_stocks(volume=volume)
-    model = oh.HedgeModel(risk=flat_risk(market), objective=(oh.Variance(1e-5), oh.SpreadCost(), oh.DepthCost()))
-    program = model.problem(market, {"S0": 1e4}).program
-    assert (program.lower[1], program.upper[1]) == (-70.0, 70.0)
+    model = oh.HedgeModel(risk=flat_risk(market), objective=(oh.Variance(1e-3), oh.SpreadCost(), oh.DepthCost()),
+                          universe=("S1",))  # fmt: skip
+    hedge = model.hedge(market, {"S0": 1e4})
+    assert hedge.trades["S1"] < -70
+    assert hedge.program.trading(np.array([100.0]))[0] == pytest.approx(10 * 0.1 + 20 * 0.3 + 70 * 0.9)
+    listed = oh.trade_list(hedge)
+    assert listed["quantity"].tolist() == [-70.0] and "displayed size" in listed.notes[0]
 
 
 def test_what_a_trade_beyond_the_display_costs_is_told_whether_or_not_a_term_charges_it() -> None:
@@ -248,9 +252,11 @@ def test_a_liquid_future_takes_the_delta_of_a_recorded_options_desk(recorded) ->
     """50 coins: the lists of limits by the quoted level alone spread them over dozens of options."""
     folder = recorded("deribit_btc_2026")
     market = deribit_market(folder, deribit_snapshots(folder)[-1])
-    hedge = oh.load_model("delta_neutral").hedge(market, pd.Series({"BTC": 50.0}))
-    listed = oh.trade_list(hedge)
+    model = oh.load_model("delta_neutral")
+    blind = replace(model, objective=tuple(term for term in model.objective if not isinstance(term, oh.DepthCost)))
+    listed, walked = (oh.trade_list(m.hedge(market, pd.Series({"BTC": 50.0}))) for m in (blind, model))
     kinds = market.instruments.loc[listed["instrument"], "type"]
     assert listed.verdict == "send" and len(listed) <= 12
     assert listed["notional"][(kinds != "inverse_option").to_numpy()].sum() > 0.9 * listed["notional"].sum()
     assert listed.costs["impact"] > 0
+    assert walked.costs["total"] < listed.costs["total"], "what impact costs is seen, and spread over what is shown"

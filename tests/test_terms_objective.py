@@ -126,7 +126,6 @@ def test_spread_and_depth_together_walk_the_order_book():
     model = HedgeModel(objective=(SpreadCost(), DepthCost()), capital=1e6, risk=flat_risk(market))
     hedge = model.hedge(market, {"S0": 1.0})
     column = hedge.program.columns.index("S1")
-    assert (hedge.program.lower[column], hedge.program.upper[column]) == (-10.0, 70.0)
     for trade, paid in ((4.0, 4 * 0.1), (25.0, 10 * 0.1 + 15 * 0.3), (60.0, 10 * 0.1 + 20 * 0.3 + 30 * 0.9),
                         (-8.0, 5 * 0.1 + 3 * 0.2)):  # fmt: skip
         h = hedge.program.start.copy()
@@ -135,9 +134,9 @@ def test_spread_and_depth_together_walk_the_order_book():
         assert total == pytest.approx(paid, rel=1e-7)
 
 
-def test_depth_where_nothing_is_shown_charges_nothing_and_says_so():
+def test_depth_where_nothing_is_shown_charges_nothing():
     problem = HedgeModel(objective=(DepthCost(),), capital=1e5).problem(stocks(2), {"S0": 1.0})
-    assert any("shows no sizes" in note for note in problem.notes) and "depth" not in problem.costs
+    assert "depth" not in problem.costs
 
 
 def test_borrow_is_paid_by_shorts_and_financing_by_longs():

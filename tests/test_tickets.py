@@ -75,9 +75,10 @@ def old_limits(market: oh.Market, hedge: oh.Hedge) -> dict[str, float]:
 def beside(market: oh.Market, book: pd.Series) -> pd.DataFrame:
     """Lines, cost and volatility of the list by one quoted level a line, and of twelve lines that walk the market."""
     model = oh.load_model("delta_neutral")
-    free = model.hedge(market, book)
-    limited = replace(model, constraints=(*model.constraints, oh.TradeLimit(old_limits(market, free))))
-    walked = replace(model, objective=(*model.objective, oh.DepthCost()), lots={"most_lines": 12})
+    blind = replace(model, objective=tuple(term for term in model.objective if not isinstance(term, oh.DepthCost)))
+    free = blind.hedge(market, book)
+    limited = replace(blind, constraints=(*model.constraints, oh.TradeLimit(old_limits(market, free))))
+    walked = replace(model, lots={"most_lines": 12})
     rows = {}
     for name, one in (("one level a line", limited), ("at most 12 lines", walked)):
         try:

@@ -203,8 +203,8 @@ class DepthCost(Term):
              day's whole volume moves the price by one daily deviation
 
     Goes with SpreadCost, which pays the best level. Displayed is the order book, or where a contract has none its
-    quoted size. A contract without a daily volume is limited to what it displays, for what more would cost is not
-    known; one whose size is not known is not limited and pays its spread only. The law needs a risk.
+    quoted size. Without a daily volume the law says nothing: more than is displayed pays the last price shown (the
+    list's checks let no more be traded). A contract whose size is not known pays its spread only. The law needs a risk.
     """
 
     impact: float | Mapping[str, float] = IMPACT
@@ -223,15 +223,11 @@ class DepthCost(Term):
     def contribute(self, p: ProgramBuilder) -> None:
         shown = displayed(p.market, p.names)
         if np.isnan(shown).all():
-            p.notes.append(f"{self.label}: the market shows no sizes, so trades pay their spread only; add depth.csv")
             return
         odd = odd_books(p.market, p.names)
         if len(odd):
             p.notes.append(f"{self.label}: the order book of {some(odd)} starts off its quote: one of them is old")
         p.hinges(*depth_hinges(p.market, p.names))
-        silent = ~(np.nan_to_num(p.market.quotes["volume"].to_numpy(dtype=float)[p.positions]) > 0)
-        most = np.where(silent[:, None] & np.isfinite(shown), shown, np.inf)
-        p.trade_box(-most[:, 0], most[:, 1])
         p.begin(f"{self.label} beyond", ("impact",))
         p.hinges(*beyond_hinges(p.market, p.names, p.daily_deviation(), self.impact))
 
