@@ -363,3 +363,10 @@ def test_splits_and_payouts_are_of_shares_alone():
     assert named == {("S1", DAYS[150]): "missing payout", ("S2", DAYS[200]): "unadjusted split"}
     coins = find_problems(frame, KINDS, types=dict.fromkeys(frame.columns, "perpetual"))
     assert [(row.driver, row.problem) for row in coins.itertuples()] == [("S2", "jump")]
+
+
+@pytest.mark.parametrize(("start", "stop"), [(150, 170), (150, 151), (0, 40)], ids=["a while", "one row", "at first"])
+def test_a_wrong_unit_of_a_share_is_told_once(start, stop):
+    frame = scale("S1", 100.0, start, stop)(history())
+    found = find_problems(frame, KINDS, types=dict.fromkeys(frame.columns, "equity"))
+    assert found["driver"].tolist() == ["S1"] and found["problem"].iloc[0] in ("wrong units", "spike")

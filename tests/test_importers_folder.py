@@ -85,6 +85,20 @@ def test_a_second_venue_joins_with_its_own_quote_fee_funding_and_basis(recorded,
     assert read_book(tmp_path / "m" / "book.csv", market)["BTC-PERPETUAL"] == 25_000  # not converted a second time
 
 
+def test_a_later_book_replaces_bid_and_ask_and_leaves_the_vol(recorded, tmp_path):
+    write_deribit(recorded("deribit_btc_2026"), tmp_path / "raw", 3, POSITIONS, ACCOUNT)
+    to, name = str(tmp_path / "m"), "BTC-27MAR26-90000-P"
+    assert main(["import", "deribit", str(tmp_path / "raw"), "--to", to]) == 0
+    before = read_market(to).quotes.loc[name]
+    book = {"instrument_name": name, "timestamp": 1768653060000, "bids": [[0.0301, 5.0]], "asks": [[0.0399, 7.0]]}
+    (tmp_path / "book.json").write_text(json.dumps({"result": book}))
+    when = ["--as-of", "2026-01-17T12:32:00Z"]
+    assert main(["import", "deribit", str(tmp_path / "book.json"), "--to", to, "--add", *when]) == 0
+    after = read_market(to).quotes.loc[name]
+    assert after[["bid", "ask", "bid_size"]].tolist() == [0.0301, 0.0399, 5.0]
+    assert after["vol"] == before["vol"] and after["underlying_price"] == before["underlying_price"]
+
+
 def test_what_was_imported_opens_again_from_the_store(recorded, tmp_path):
     as_of = write_deribit(recorded("deribit_btc_2026"), tmp_path / "raw", 3, POSITIONS, ACCOUNT)
     to, store = tmp_path / "m", tmp_path / "store"

@@ -5,6 +5,7 @@ import os
 import shutil
 from dataclasses import replace
 from functools import cache
+from time import process_time
 
 import numpy as np
 import pandas as pd
@@ -392,3 +393,44 @@ def test_one_night_of_two_coins_is_recorded(recorded, store):
     given = coin_market(folder, coin_times(folder)[40], coin_levels(folder))
     assert store.open(store.record(given)).hash == given.hash
     assert json.loads(files.manifest_path(store.path, given.hash).read_text())["base_currency"] == "USD"
+
+
+def chain(day, contracts=1000):
+    """A night of an index with so many options, of a year's history."""
+    rng = np.random.default_rng(day)
+    as_of = MIDNIGHT + pd.Timedelta(day, "D")
+    names = [f"C{i}" for i in range(contracts)]
+    table = pd.DataFrame({"instrument": ["X", *names], "type": ["index"] + ["option"] * contracts, "underlying": "X"})
+    table["expiry"] = [pd.NaT] + [MIDNIGHT + pd.Timedelta(400, "D")] * contracts
+    table["strike"], table["right"] = [np.nan, *np.linspace(50, 150, contracts)], [""] + ["C"] * contracts
+    price = np.r_[100.0, 1 + rng.random(contracts)]
+    quotes = pd.DataFrame({"instrument": table["instrument"], "bid": price * 0.99, "ask": price * 1.01})
+    quotes["vol"] = np.r_[np.nan, 0.2 + 0.01 * rng.random(contracts)]
+    index = pd.date_range(end=as_of, periods=250, freq="D", name="time")
+    history = pd.DataFrame({"X": 100 + np.arange(250) / 10}, index=index)
+    return Market(table, quotes, "USD", history=history, as_of=as_of)
+
+
+@pytest.mark.slow
+def test_a_day_of_a_long_store_opens_as_fast_as_that_of_a_short_one(tmp_path):
+    """200 days of 1 000 contracts against 5: pairs of openings in turn, and no more than what a market itself costs."""
+    stores = {days: open_store(tmp_path / str(days), create=True) for days in (5, 200)}
+    for days, one in stores.items():
+        for day in range(days):
+            one.record(chain(day))
+    taken = {"few": [], "many": [], "made": []}
+    for turn in range(15):
+        day = turn % 5
+        calls = {
+            "few": lambda d=day: open_store(stores[5].path).open(MIDNIGHT + pd.Timedelta(d, "D")),
+            "many": lambda d=day: open_store(stores[200].path).open(MIDNIGHT + pd.Timedelta(190 + d, "D")),
+            "made": lambda d=day: chain(d),
+        }
+        for name, call in calls.items():
+            begun = process_time()
+            call()
+            taken[name].append(process_time() - begun)
+    pairs = np.array(taken["many"]) / np.array(taken["few"])
+    print({name: f"{np.median(values):.3f} s" for name, values in taken.items()}, f"ratio {np.median(pairs):.2f}")
+    assert np.median(pairs) < 2
+    assert np.median(taken["many"]) < 10 * np.median(taken["made"])

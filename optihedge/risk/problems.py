@@ -255,7 +255,9 @@ def _acted(breaks: list[tuple], levels: pd.DataFrame, types: Mapping[str, str]) 
             one = (driver, date, until, "jump", detail)
         if problem in ("unadjusted split", "jump") and (driver, date) in told:
             continue
-        told.pop((driver, date), None)
+        after = levels.index.get_loc(until) + 1
+        for day in (date, *levels.index[after : after + 1]):  # its start, and the way back
+            told.pop((driver, day), None)
         kept.append(one)
     return kept + list(told.values())
 

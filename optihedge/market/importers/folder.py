@@ -83,8 +83,8 @@ def _write(path: Path, text: str) -> None:
 def joined(found: Imported, folder: Path | str) -> Imported:
     """What was imported, with what a folder that an import wrote already holds: its other contracts, quotes and books.
 
-    A contract of both is the new one; positions and cash of the same book and contract likewise. Raises DataError where
-    the folder is none of an import.
+    A contract of both is the new one; positions and cash of the same book and contract, and parts of a quote, likewise.
+    Raises DataError where the folder is none of an import.
     """
     folder = Path(folder)
     if not (folder / "import.json").is_file():
@@ -110,7 +110,10 @@ def joined(found: Imported, folder: Path | str) -> Imported:
     merged = {}
     for name in FRAMES:
         mine, theirs = getattr(found, name), getattr(old, name)
-        if name in ("instruments", "quotes", "depth", "books"):
+        if name in ("instruments", "depth", "books"):
             theirs = theirs[~theirs["instrument"].isin(mine["instrument"])]
+        elif name == "quotes":  # part by part: a book's best replaces no vol and no funding
+            new = pd.MultiIndex.from_frame(mine[["instrument", "part"]])
+            theirs = theirs[~pd.MultiIndex.from_frame(theirs[["instrument", "part"]]).isin(new)]
         merged[name] = pd.concat([part for part in (theirs, mine) if len(part)] or [mine], ignore_index=True)
     return replace(found, money=about["base_currency"], notes=(*about["notes"], *found.notes), **merged)
