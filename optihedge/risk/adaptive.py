@@ -1,4 +1,4 @@
-"""Adaptive risk, the recommended default: a factor model whose market, factors and specific part are each rescaled."""
+"""Adaptive risk, for many drivers: a factor model whose market, factors and specific part are each rescaled."""
 
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ class AdaptiveRisk(OnlineRiskEstimator):
     follow the market and inflate hedged books.
 
         C = V (m_1^2 b_1 b_1' + m_2^2 sum_j b_j b_j' + m_3^2 (K'K + diag(s^2))) V
+
+    It needs many drivers to tell factors from specific moves: on 3 to 12 perpetuals its volatilities of long-only books
+    are some 8 % low, on 25 some 5 % (720 days to 2026); there `EwmaRisk(halflife=63)`, the models' default, is right.
 
     NaN is a move not observed. Rows are counted from the first, so `partial_fit` on new rows equals `fit` on all of
     them. Learns `risk_`, `base_` (for inspection), `volatility_` (D) and `scales_` (market, factors, specific).
