@@ -98,8 +98,10 @@ def test_checks_of_a_desk_tighten_those_of_a_model_and_never_loosen_them(tmp_pat
     assert own.tightened({}, {}) == own
     lists = replace(own, restricted=("A",), lots_cost=0.1).tightened({"restricted": ["B"], "lots_cost": 0.4}, {})
     assert lists.restricted == ("A", "B") and lists.lots_cost == 0.1
-    known = set(_Checks.model_fields) | {"venues"}
-    assert known == {one.name for one in fields(Checks)}  # a desk may tighten every check there is
+    assert replace(own, contradictions=False).tightened({}, {}).contradictions is False
+    assert replace(own, contradictions=False).tightened({"contradictions": True}, {}).contradictions
+    loosens = {"accept", "venues"}  # venues have a table of their own
+    assert set(_Checks.model_fields) == {one.name for one in fields(Checks)} - loosens
     for key, value in (("worth", "false"), ("displayed", "false")):
         with pytest.raises(SpecError, match=key):
             read(tmp_path, WHOLE.replace("line_notional = 3e6", f"{key} = {value}"))

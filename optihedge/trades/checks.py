@@ -105,10 +105,11 @@ class Checks:
     def tightened(self, other: Mapping[str, object], venues: Mapping[str, Mapping[str, float]]) -> Checks:
         """These checks and those of a table of fields: of each limit the tighter one holds. `venues` are added."""
         named = (*_LIMITS, "lots_cost")
-        given = Checks.of({**dict.fromkeys(named, False), "worth": False, **other})
+        given = Checks.of({**dict.fromkeys((*named, "worth", "contradictions"), False), **other})
         both: dict[str, object] = {name: _tighter(name, getattr(self, name), getattr(given, name)) for name in named}
         both |= {name: tuple(dict.fromkeys((*getattr(self, name), *getattr(given, name)))) for name in _LISTS}
-        return replace(self, **both, worth=self.worth or given.worth, venues={**self.venues, **venues})  # type: ignore[arg-type]
+        both |= {name: getattr(self, name) or getattr(given, name) for name in ("worth", "contradictions")}
+        return replace(self, **both, venues={**self.venues, **venues})  # type: ignore[arg-type]
 
     @property
     def off(self) -> tuple[str, ...]:
