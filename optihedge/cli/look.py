@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from optihedge.cli.options import Allow, AsOf, Books, Data, Set, book_paths, load_models
 from optihedge.cli.screen import console_of, print_frame, print_hedge, say
-from optihedge.errors import DataError, OptihedgeError, SpecError
+from optihedge.errors import OptihedgeError, SpecError
 
 Hedging = Annotated[list[str] | None, typer.Option("--hedge", help="A driver that hedges; repeat. Default: market.")]
 EXPLAIN = "[bold]Example[/bold]\n\noptihedge explain delta_neutral --data data/2026-01-20"
@@ -26,7 +26,7 @@ def explain(
     allow: Allow = None,
 ) -> None:
     """Hedge and say why: exposures, what each binding limit costs, baselines, the proof; or what must give way."""
-    from optihedge.batch.books import read_books
+    from optihedge.batch.books import read_books, refuse_unread
     from optihedge.hedge.explain import explain as sentences
     from optihedge.market.snapshot import read_market
     from optihedge.trades.tradelist import trade_list
@@ -34,10 +34,11 @@ def explain(
     loaded = load_models([model], allow, change)
     market = read_market(data, as_of=as_of)
     books, failed = read_books(book_paths(data, book), market)
-    if failed:
-        raise DataError("\n".join(failed.values()))
+    refuse_unread(books, failed)
     console = console_of()
-    code = 0
+    code = int(bool(failed))
+    for why in failed.values():
+        say(console, f"data: {why}")
     for label, quantities in books.items():
         console.rule(escape(label))
         try:
