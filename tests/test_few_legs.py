@@ -118,3 +118,23 @@ def test_the_window_of_lots_is_as_wide_for_every_leg() -> None:
     low, high = _window(np.zeros(3), np.full(3, -100.0), np.full(3, 100.0), 4**8)
     assert (high - low == high[0] - low[0]).all() and (high + low == 1).all()
     assert (high[0] - low[0] + 1) ** 3 <= 4**8 < (high[0] - low[0] + 3) ** 3
+
+
+@pytest.mark.parametrize(
+    "order", [("PERP", "NEAR", "FAR"), ("FAR", "NEAR", "PERP"), ("NEAR", "FAR", "PERP")], ids=" ".join
+)
+def test_three_legs_of_other_lots_end_at_the_enumerated_optimum_in_any_order(order: tuple[str, ...]) -> None:
+    """A perpetual in tenths and two options in whole lots against delta -40, vega -3 000: 2 194.104 by enumeration."""
+    legs = {
+        "PERP": (1.0, 0.0, 0.0, 3.0, 0.1),
+        "NEAR": (0.52, 30.0, 2e-4, 25.0, 1.0),
+        "FAR": (0.55, 95.0, 0.9e-4, 60.0, 1.0),
+    }
+    delta, vega, pnl, half, lot = np.array([legs[name] for name in order]).T
+    p = Program(
+        columns=order, start=np.zeros(3), lower=np.full(3, -1e4), upper=np.full(3, 1e4), lot=lot, buy=half, sell=half,
+        factors=np.sqrt(2e7) * pnl[None], factor_offset=[np.sqrt(2e7) * -0.012], row_names=("delta", "vega"),
+        rows=np.array([delta, vega]), row_lower=[39.95, 2970.0], row_upper=[40.05, 3030.0],
+    )  # fmt: skip
+    found = round_program(p, certified(p).candidate.h, solve)
+    assert found.objective == pytest.approx(2194.104, abs=1e-3)
