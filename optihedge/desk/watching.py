@@ -75,4 +75,5 @@ def look(
     next_ = {}
     if rungs and done.status == "idle":
         next_ = ladder(done.state, fresh, model, policy).attrs["nearest"]
-    return Seen(fresh.as_of, done.status, done.why, done.change, trades, 0.0 if table is None else listed.cost, next_)  # type: ignore[union-attr]
+    cost = 0.0 if table is None else float(table["cost"].sum())
+    return Seen(fresh.as_of, done.status, done.why, done.change, trades, cost, next_)
