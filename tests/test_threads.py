@@ -1,11 +1,14 @@
 """Linear algebra has one thread inside every fit and every solve, whoever calls, and its own number afterwards."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
+from sklearn.covariance import EmpiricalCovariance
+from sklearn.pipeline import make_pipeline
 from test_estimators import ESTIMATORS, some_moves
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -81,6 +84,30 @@ def test_a_users_estimator_and_a_hedge_have_one_thread(two: object, example_fold
     market, book = oh.read_market(example_folder), oh.read_book(example_folder / "book.csv")
     assert oh.HedgeModel(risk=Mine(), objective=(oh.Variance(1e-6), oh.SpreadCost())).hedge(market, book)
     assert seen and all(one == {1} for one in seen)
+
+
+class Plain(EmpiricalCovariance):
+    """An estimator of scikit-learn, which knows nothing of our limit, that notes the threads it is fitted with."""
+
+    seen: ClassVar[list[set[int]]] = []
+
+    def fit(self, moves: pd.DataFrame, y: object = None) -> "Plain":
+        self.seen.append(threads())
+        return super().fit(moves)
+
+
+@pytest.mark.parametrize(
+    "risk",
+    [Plain(), make_pipeline(oh.SampleRisk(Plain())), oh.SampleRisk(Plain())],
+    ids=("plain", "last of a pipeline", "in a SampleRisk"),
+)
+def test_a_plain_estimator_as_the_risk_has_one_thread(
+    risk: BaseEstimator, two: object, example_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Plain, "seen", [])
+    market, book = oh.read_market(example_folder), oh.read_book(example_folder / "book.csv")
+    assert oh.HedgeModel(risk=risk, objective=(oh.Variance(1e-6), oh.SpreadCost())).hedge(market, book)
+    assert Plain.seen and all(one == {1} for one in Plain.seen)
 
 
 def test_a_limit_inside_a_limit_ends_with_the_outer_one(two: object) -> None:

@@ -19,6 +19,7 @@ from optihedge.frames import some
 from optihedge.market.drivers import tenor_years
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
+from optihedge.program.threads import one_thread
 from optihedge.risk.ragged import SHORT, observed, short_histories, takes_missing, whole_part
 from optihedge.risk.root import Risk
 
@@ -248,10 +249,11 @@ def _asked(market: Market, needed: pd.Index | None) -> tuple[pd.Index, pd.DataFr
 
 
 def _fit(estimator: Any, moves: pd.DataFrame, purpose: str) -> Any:
-    """A clone of the estimator that has learnt from the moves. Raises SpecError where it refuses."""
+    """A clone of the estimator that has learnt from the moves, with one thread. Raises SpecError where it refuses."""
     from sklearn.base import clone
 
     try:
-        return clone(estimator).fit(moves)
+        with one_thread():  # scikit-learn's own estimators do not limit themselves
+            return clone(estimator).fit(moves)
     except (TypeError, ValueError) as error:
         raise SpecError(f"{purpose}: {type(estimator).__name__} could not be fitted: {error}") from error
