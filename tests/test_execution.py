@@ -9,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optihedge.accounts.state import Fill
-from optihedge.errors import DataError
+from optihedge.errors import DataError, SpecError
+from optihedge.hedge.modelfile import load_model
+from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
 from optihedge.trades.netting import net, shares
 from optihedge.trades.slippage import slippage
 from optihedge.trades.table import trade_table
+from optihedge.trades.tradelist import trade_list
 
 NAMES = ["ES-SEP16", "USMV"]
 
@@ -125,6 +128,13 @@ def test_shares_are_whole_never_taken_back_and_within_a_lot_of_the_exact_part(wa
         exact = want * total / sum(wanted)
         assert (np.abs(now - exact) < 2 * lot).all()
         have = now
+
+
+def test_a_held_list_is_never_netted(market, example_folder):
+    hedge = load_model("beta_hedge").hedge(market, read_book(example_folder / "book.csv"))
+    with pytest.raises(SpecError, match="held"):
+        net(market, {"a": trade_list(hedge, checks={"total_notional": 1.0})})
+    assert len(net(market, {"a": trade_list(hedge)}).table) == len(trade_list(hedge))
 
 
 def test_the_order_of_books_never_matters(market):

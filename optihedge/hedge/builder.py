@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 
-from optihedge.errors import DataError, InfeasibleError, NotApplicable, SpecError
-from optihedge.frames import nearest, some
+from optihedge.errors import DataError, InfeasibleError, SpecError
+from optihedge.frames import some
+from optihedge.hedge.builder_data import BuilderData, Values
 from optihedge.hedge.horizon import Horizon
-from optihedge.hedge.variance import VarianceForm, variance_form
-from optihedge.market.costs import holding_costs, unquoted_funding
-from optihedge.market.pricing import SECONDS_PER_YEAR
+from optihedge.hedge.variance import VarianceForm
 from optihedge.market.snapshot import Market
 from optihedge.program.costs import Costs, Depth
 from optihedge.risk.contract_risk import ContractRisk
@@ -25,10 +22,6 @@ from optihedge.risk.root import Risk
 Array = np.ndarray
 DEFAULT_BOX = 10.0  # times the larger of the book's gross and the capital, where the user gives no limit
 DEFINES = -1  # tier of a row that only says what an auxiliary is: no limit of anyone's, and it never gives way
-Values: TypeAlias = float | Array | pd.Series
-
-
-_CONVEX = ("quadratic", "power", "diagonal")  # costs that may not be below zero
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -61,7 +54,7 @@ class Auxiliary:
     cost: Array
 
 
-class ProgramBuilder:
+class ProgramBuilder(BuilderData):
     """Collects what the terms of one hedging model say about one market and book.
 
     market     the Market, betas included                positions  N integers into market.names: contracts in play
@@ -81,15 +74,7 @@ class ProgramBuilder:
         horizon: Horizon,
         capital: float = 0.0,
     ) -> None:
-        self.market, self.risk, self.capital = market, risk, capital
-        self.periods, self.days, self.years = horizon.periods, horizon.days, horizon.years
-        self.positions = positions
-        self.names = market.names[positions]
-        self.start = np.array(start, dtype=float)
-        self.start.setflags(write=False)
-        cost = market.trade_cost.to_numpy(dtype=float)[positions]
-        self.can_buy, self.can_sell = np.isfinite(cost).T & tradable
-        self.tradable = self.can_buy | self.can_sell
+        super().__init__(market, start, tradable, positions=positions, risk=risk, horizon=horizon, capital=capital)
         self.lower = np.where(self.can_sell, -np.inf, self.start)
         self.upper = np.where(self.can_buy, np.inf, self.start)
         self.rows_: list[RowBlock] = []
@@ -102,142 +87,13 @@ class ProgramBuilder:
         self.volatility_limit_: tuple[str, float, VarianceForm] | None = None
         self.volatility_price_: tuple[str, float, VarianceForm] | None = None
         self.cvxpy_: list[tuple[str, Callable[..., Any]]] = []
-        self.notes: list[str] = []
         self.left_out: list[str] = []  # contracts that may not trade, and why
         self.assumed: list[str] = []  # what is a prior, for want of a history
         self.covers_: dict[str, tuple[str, ...]] = {}
         self.borrow_ = np.nan_to_num(market.quotes["borrow_rate"].to_numpy(dtype=float)[positions])
         self.financing_ = np.zeros(len(self.names))
-        self._form: VarianceForm | None = None
-        self._term = "model"
 
-    # data over contracts in play
-
-    @cached_property
-    def gross(self) -> float:
-        """Notional of the book before trading, base currency: sum of |quantity| x notional."""
-        held = self.start != 0
-        return float(np.abs(self.start[held]) @ np.abs(self._notional[held]))
-
-    @property
-    def size(self) -> float:
-        """What shares are taken of, base currency: the book's gross, or the capital where that is larger."""
-        return max(self.gross, self.capital)
-
-    @cached_property
-    def _notional(self) -> Array:
-        return np.abs(self.market.notional.to_numpy(dtype=float)[self.positions])
-
-    def instrument_column(self, name: str, table: str = "instruments") -> pd.Series:
-        """A column of the market's instruments (or quotes) over contracts in play. Raises SpecError if absent."""
-        frame = getattr(self.market, table)
-        if name not in frame.columns:
-            hint = nearest(name, frame.columns)
-            raise NotApplicable(f"{self._term}: {table} have no column {name!r}{hint}; add it or use another")
-        return frame[name].iloc[self.positions]
-
-    def numbers(self, name: str, table: str = "instruments") -> Array:
-        """A column of numbers over contracts in play (N), NaN where empty. Raises SpecError if absent, DataError."""
-        column = self.instrument_column(name, table)
-        values = pd.to_numeric(column.replace("", np.nan), errors="coerce")
-        bad = values.isna() & column.notna() & (column != "")
-        if bad.any():
-            text = column[bad].iloc[0]
-            raise DataError(f"{self._term}: {name} of {column.index[bad][0]} is {text!r}; {table} need numbers")
-        return values.to_numpy(dtype=float)
-
-    def total(self, name: str) -> Array:
-        """An exposure per contract in its desk unit (N). Raises SpecError for an unknown one."""
-        frame = self.market.exposures
-        if name not in frame.columns:
-            raise NotApplicable(
-                f"{self._term}: the market has no exposure {name!r}{nearest(name, frame.columns)}; "
-                f"it has {', '.join(map(str, frame.columns))}"
-            )
-        return self._vector(f"exposure {name}", frame[name].to_numpy(dtype=float)[self.positions])
-
-    def unit(self, name: str) -> str:
-        """The desk unit of an exposure, as the market names it."""
-        return str(self.market.exposures.attrs.get("unit", {}).get(name, ""))
-
-    def group(self, by: str) -> tuple[Array, tuple[str, ...]]:
-        """Codes (N; -1 is in no group) and labels of the groups that contracts in play fall into."""
-        self.instrument_column(by)
-        codes, labels = self.market.group(by)
-        present, inverse = np.unique(codes[self.positions], return_inverse=True)
-        some = present >= 0
-        renumbered = np.where(some, np.cumsum(some) - 1, -1)
-        return renumbered[inverse], tuple(str(labels[code]) for code in present[some])
-
-    def grouped(self, values: Array, by: str | None) -> tuple[tuple[str, ...], sp.csr_array]:
-        """Labels and the m x N matrix that holds `values` (N), one row per group of `by` (None: one row, label '')."""
-        if by is None:
-            return ("",), sp.csr_array(values[None, :])
-        codes, labels = self.group(by)
-        inside = np.flatnonzero(codes >= 0)
-        shape = (len(labels), len(self.names))
-        return labels, sp.csr_array((values[inside], (codes[inside], inside)), shape=shape)
-
-    def exposure(self, name: str, by: str | None = None) -> dict[str, Array]:
-        """An exposure by group of `by`, each over all contracts in play; None gives {'': the whole}."""
-        labels, matrix = self.grouped(self.total(name), by)
-        return dict(zip(labels, matrix.toarray(), strict=True))
-
-    def measure(self, name: str) -> Array:
-        """Size per contract, base currency >= 0: 'notional' (quantity x multiplier x price) or 'delta' (cash delta)."""
-        if name == "notional":
-            return self._vector("notional", self._notional)
-        if name == "delta":
-            return np.abs(self.total("delta"))
-        raise SpecError(f"{self._term}: measure {name!r} is unknown; use 'notional' or 'delta'")
-
-    def half_spread(self) -> tuple[Array, Array]:
-        """Cost of buying and of selling one contract (N each), base currency; 0 on a side that cannot trade."""
-        cost = self.market.trade_cost.to_numpy(dtype=float)[self.positions]
-        return np.where(self.can_buy, cost[:, 0], 0.0), np.where(self.can_sell, cost[:, 1], 0.0)
-
-    def variance(self) -> VarianceForm:
-        """The variance of P&L over the horizon. Raises SpecError where the hedging model has no risk."""
-        if self.risk is None:
-            raise SpecError(f"{self._term}: the hedging model has no risk; give it a risk estimator or a Risk")
-        if self._form is None:
-            self._form = variance_form(self.market, self.positions, self.risk, self.periods)
-        return self._form
-
-    def underlying_volatility(self) -> Array:
-        """Volatility per period of each contract's underlying under the risk (N, decimal); 0 for base-currency cash."""
-        if self.risk is None:
-            raise SpecError(f"{self._term}: the hedging model has no risk; give it a risk estimator or a Risk")
-        volatility = self.risk.volatility().reindex(self.market.drivers.index).fillna(0.0).to_numpy()
-        driver = self.market.paths.driver[self.positions]
-        return np.where(driver >= 0, np.append(volatility, 0.0)[driver], 0.0)
-
-    def daily_deviation(self) -> Array:
-        """Standard deviation per day of one of each contract by itself (N), base currency; gamma left out."""
-        return self.variance().alone() / np.sqrt(self.days)
-
-    def basis_roll(self) -> Array:
-        """P&L per contract (N) as its ln(F/S) runs off evenly over its life, base currency; whatever the drivers are.
-
-        Of what has no expiry, and of what is its own underlying, 0. A price below zero rolls down by F - S.
-        """
-        market, at = self.market, self.positions
-        table, basis = market.instruments.iloc[at], market.sensitivities.basis[at]
-        life = (table["expiry"] - market.as_of).dt.total_seconds().to_numpy() / SECONDS_PER_YEAR
-        on = (basis != 0) & np.isfinite(life) & (table["underlying"] != table.index).to_numpy()
-        forward, spot = market.contracts.forward[at][on], market.contracts.spot[at][on]
-        lean = np.log(forward / spot, out=1 - spot / forward, where=(forward > 0) & (spot > 0))
-        roll = np.zeros(len(at))
-        roll[on] = -basis[on] * lean * np.minimum(self.years / life[on], 1.0)
-        return roll
-
-    def funding(self) -> Array:
-        """What one long contract (N) pays of funding over the horizon at its quoted rate, base currency; 0 unquoted."""
-        silent = unquoted_funding(self.market, self.names)
-        if len(silent):
-            self.notes.append(f"{some(silent)}: no funding_rate, carried at 0")
-        one = pd.Series(1.0, index=self.names)
-        return holding_costs(self.market, one, self.years)["funding"].to_numpy()
+    # what is within reach of the boxes said so far
 
     def reach(self, matrix: Array | sp.sparray) -> tuple[Array, Array]:
         """Least and greatest value of each row of matrix (m x N) x quantities within the boxes said so far."""
@@ -245,12 +101,6 @@ class ProgramBuilder:
         rows = sp.csr_array(matrix)
         up, down = rows.maximum(0), rows.minimum(0)
         return up @ low + down @ high, up @ high + down @ low
-
-    @property
-    def options_tradable(self) -> bool:
-        """Whether a tradable contract has gamma: then variance includes it unless told otherwise."""
-        columns = sp.csc_array(self.market.convexity)[:, self.positions[self.tradable]]
-        return bool(columns.nnz)
 
     def largest(self) -> Array:
         """The largest |quantity| of each contract (N) within the boxes said so far."""
@@ -463,20 +313,6 @@ class ProgramBuilder:
     def _charge(self, cost: Costs) -> None:
         earlier = self.costs_.get(self._term)
         self.costs_[self._term] = cost if earlier is None else earlier.plus(cost)
-
-    def _vector(self, what: str, values: Values) -> Array:
-        if isinstance(values, pd.Series) and not values.index.equals(self.names):
-            raise SpecError(f"{self._term}: {what} is labelled otherwise than the contracts in play; reindex it")
-        if np.iscomplexobj(values):
-            raise SpecError(f"{self._term}: {what} is complex; give real numbers")
-        vector = np.broadcast_to(np.asarray(values, dtype=float), len(self.names))
-        if what in _CONVEX and (vector < 0).any():
-            raise SpecError(f"{self._term}: {what} of {self.names[vector < 0][0]} is {vector[vector < 0][0]:g}: below "
-                            "zero the problem is not convex")  # fmt: skip
-        if not np.isfinite(vector).all():
-            contract = self.names[~np.isfinite(vector)][0]
-            raise DataError(f"{self._term}: {what} of {contract} is not a finite number; complete its data")
-        return vector
 
     def _bound(self, values: Values) -> Array:
         vector = np.broadcast_to(np.asarray(values, dtype=float), len(self.names))

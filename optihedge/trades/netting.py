@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from optihedge.accounts.state import Fill
-from optihedge.errors import DataError
+from optihedge.errors import DataError, SpecError
 from optihedge.market.snapshot import Market
 from optihedge.trades.table import trade_table
+from optihedge.trades.tradelist import TradeList
 
 INSIDE = "crossed inside"
 
@@ -78,11 +79,19 @@ class Netted:
         return made
 
 
-def net(market: Market, lists: Mapping[str, pd.DataFrame], *, name: str = "NET") -> Netted:
-    """Lists (tables with a list's columns) by book as one. The books' order never matters.
+def net(market: Market, lists: Mapping[str, TradeList | pd.DataFrame], *, name: str = "NET") -> Netted:
+    """Lists by book as one: TradeLists, or tables of lists that stand. The books' order never matters.
 
-    Raises DataError where what is left outside is below the venue's minimum: send the single lists then.
+    Raises SpecError for a list that is held, DataError where what is left outside is below the venue's minimum: send
+    the single lists then.
     """
+    held = next((book for book, one in lists.items() if isinstance(one, TradeList) and one.held), None)
+    if held is not None:
+        raise SpecError(f"netting: the list of {held} is held, there is nothing to send; leave it out")
+    return _net(market, {b: one.table if isinstance(one, TradeList) else one for b, one in lists.items()}, name)
+
+
+def _net(market: Market, lists: Mapping[str, pd.DataFrame], name: str) -> Netted:
     books = sorted(lists)
     orders = {(book, str(line.instrument)): str(line.order_id)
               for book in books for line in lists[book].itertuples()}  # fmt: skip
