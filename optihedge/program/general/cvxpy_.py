@@ -61,8 +61,8 @@ class Modelled:
         if problem.status == cp.UNBOUNDED and program.cvxpy_terms:  # quantities have their box
             raise SpecError(f"{labels(program)}: nothing stops the objective in variables of its own; bound them")
         nothing = Candidate.none(program, Status.FAILED, str(problem.status))
-        if problem.status not in (cp.OPTIMAL, cp.INFEASIBLE):
-            return nothing
+        if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.INFEASIBLE):
+            return nothing  # an inaccurate answer is judged as any other, and is a start for Newton steps
         proof = ConeProof.read(data, raw, scaling.money, self.solver) if program.cvxpy_terms else None
         if problem.status == cp.INFEASIBLE:
             return ConeCandidate(program.start, nothing.multipliers, Status.INFEASIBLE, proof=proof)
