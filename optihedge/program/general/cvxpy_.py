@@ -62,7 +62,8 @@ class Modelled:
             raise SpecError(f"{labels(program)}: nothing stops the objective in variables of its own; bound them")
         nothing = Candidate.none(program, Status.FAILED, str(problem.status))
         if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.INFEASIBLE):
-            return nothing  # an inaccurate answer is judged as any other, and is a start for Newton steps
+            return nothing
+        claim = (Status.OPTIMAL, "") if problem.status == cp.OPTIMAL else (Status.FAILED, str(problem.status))
         proof = ConeProof.read(data, raw, scaling.money, self.solver) if program.cvxpy_terms else None
         if problem.status == cp.INFEASIBLE:
             return ConeCandidate(program.start, nothing.multipliers, Status.INFEASIBLE, proof=proof)
@@ -72,12 +73,12 @@ class Modelled:
         price = 0.0
         if scaled.volatility_limit is not None:  # the cone's price of volatility; that of half its square is by limit
             price = float(np.max(rest[-1].dual_value)) / scaled.volatility_limit.limit
-        found = scaling.restore(Candidate(np.array(z.value, dtype=float), multipliers, Status.OPTIMAL, price))
+        found = scaling.restore(Candidate(np.array(z.value, dtype=float), multipliers, claim[0], price, claim[1]))
         if proof is None:
             return found
         worth = 0.0 if extra.value is None else float(np.sum(extra.value))
         price, proof = found.limit_multiplier, proof.at(found.h, worth)
-        return ConeCandidate(found.h, found.multipliers, Status.OPTIMAL, price, proof=proof)
+        return ConeCandidate(found.h, found.multipliers, claim[0], price, claim[1], proof=proof)
 
 
 def _sides(p: Program) -> tuple[Array, Array, Array]:
