@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ["COLUMNS"] = "160"  # pages are as wide in every process; tests of widths set their own
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -47,17 +47,22 @@ def with_rows(market: Market, rows: Rows) -> Market:
          **{field: [row[f"last_{field}"] for row in missing.values()] for field in _QUOTED}}, index=list(missing),
     ).astype(float)  # fmt: skip
     try:
-        return replace(
+        carried = replace(
             market,
             instruments=pd.concat([market.instruments, table]).rename_axis("instrument"),
             quotes=pd.concat([market.quotes, quotes]).rename_axis("instrument"),
             on_missing="freeze",
         )
+        lost = [name for name in missing if name not in carried.names]
+        why: object = carried.left_out.get(lost[0], "") if lost else ""
     except DataError as error:
+        lost, why = list(missing), error
+    if lost:
         raise DataError(
-            f"{some(missing)} held but not in the market of {market.as_of}, and what it stands on is not either "
-            f"({error}); give its delisting, settlement, rename or merger as an event"
-        ) from None
+            f"{some(lost)} held but not in the market of {market.as_of}, and what it stands on is not either "
+            f"({why}); give its delisting, settlement, rename or merger as an event"
+        )
+    return carried
 
 
 def _plain(value: Any) -> Any:
