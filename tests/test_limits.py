@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from desks import flat_risk, options, stocks
 
-from optihedge.errors import DataError, InfeasibleError, SpecError
+from optihedge.errors import InfeasibleError, SpecError
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.limits import (
     GrossLimit,
@@ -156,8 +156,8 @@ def test_participation_is_a_share_of_daily_volume():
     )  # fmt: skip
     hedge = hedged(market, {"S0": 100.0}, Neutral("delta", soft=1.0), ParticipationLimit(0.1), universe=("S0", "S1"))
     assert hedge.trades[["S0", "S1"]].to_numpy() == pytest.approx([-10, -20], rel=EDGE)
-    with pytest.raises(DataError, match="volume of S2 is missing"):
-        hedged(market, {"S0": 100.0}, ParticipationLimit(0.1))
+    all_three = hedged(market, {"S0": 100.0}, Neutral("delta", soft=1.0), ParticipationLimit(0.1))
+    assert all_three.trades["S2"] == 0 and any("S2" in note for note in all_three.problem.notes)
 
 
 def test_volatility_limit_is_per_day_and_binds():
