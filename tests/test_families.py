@@ -4,6 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from optihedge.accounts.advance import advance
+from optihedge.accounts.valuation import opening
+from optihedge.errors import DataError
+from optihedge.market.derived import driver_rows
+from optihedge.market.events import Event
 from optihedge.market.families import FAMILIES, FAMILY_OF, TYPES
 from optihedge.market.instruments import contracts_of, venue_amounts
 from optihedge.market.moved import moved
@@ -11,6 +16,7 @@ from optihedge.market.pnl import PARTS, contract_pnl, explain_pnl
 from optihedge.market.pricing import black, years_between
 from optihedge.market.scenarios import scenario_pnl
 from optihedge.market.snapshot import Market
+from optihedge.risk.contradictions import SEVERE, find_contradictions
 
 FIRST, SECOND, SUM = 1e-6, 1e-4, 1e-9
 AS_OF, EXPIRY = pd.Timestamp("2026-01-20T12:00:00Z"), pd.Timestamp("2026-03-27T08:00:00Z")
@@ -96,15 +102,67 @@ def test_the_parts_of_a_pnl_add_up_and_explain_most_of_it(base: str) -> None:
     assert swap["vega"] > 0 < swap["gamma"] and swap["theta"] < 0
 
 
+def expired(start: Market, spot: float = SPOT) -> Market:
+    """The market at the expiry of `start`: what is dated has ended, its underlying at `spot`."""
+    keep = pd.Index(["index", "spot", "equity"])
+    quotes = start.quotes.loc[keep].assign(time=EXPIRY)
+    quotes.loc[["index", "spot"], "mark"] = spot
+    history = pd.DataFrame({"vol": [VOL]}, index=pd.DatetimeIndex([EXPIRY]))
+    return Market(start.instruments.loc[keep], quotes, "USD", drivers=start.drivers.reset_index(), as_of=EXPIRY,
+                  history=history)  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", [kind for kind in HELD if TYPES[kind].dated and kind != "variance_swap"])
 def test_settlement_is_the_limit_of_the_value(kind: str) -> None:
     """From a second before expiry to expiry, the underlying where it was and no basis left, nothing is gained."""
     start = market(as_of=EXPIRY - pd.Timedelta(seconds=1), spot=120.0, basis=0.0)
-    keep = pd.Index(["index", "spot", "equity"])
-    end = Market(start.instruments.loc[keep], start.quotes.loc[keep].assign(time=EXPIRY), "USD",
-                 drivers=start.drivers.reset_index(), as_of=EXPIRY,
-                 history=pd.DataFrame({"vol": [VOL]}, index=pd.DatetimeIndex([EXPIRY])))  # fmt: skip
+    end = expired(start, 120.0)
     assert contract_pnl(start, end)[kind] == pytest.approx(0.0, abs=1e-6 * start.notional[kind])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in HELD if TYPES[kind].dated])
+def test_accounts_settle_a_contract_as_its_pnl_does_or_both_refuse(kind: str) -> None:
+    """At the next level of its underlying, for want of a settlement event."""
+    start = market()
+    end, state = expired(start, 112.0), opening("b", start, {kind: 2.0})
+    known = contract_pnl(start, end)[kind]
+    if np.isfinite(known):
+        assert advance(state, start, end).change == pytest.approx(2 * known, rel=1e-9)
+        return
+    with pytest.raises(DataError, match=f"{kind}.*settlement event"):
+        contract_pnl(start, end, pd.Index([kind]))
+    with pytest.raises(DataError, match=f"{kind}.*settlement event"):
+        advance(state, start, end)
+
+
+def test_a_variance_swap_ends_at_the_price_its_settlement_event_says() -> None:
+    start = market()
+    end, state = expired(start, 112.0), opening("b", start, {"variance_swap": 2.0})
+    told = Event(EXPIRY, "s", EXPIRY, "settlement", "variance_swap", 900.0, "", "cash")
+    moved = advance(state, start, end, events=[told])
+    assert moved.change == pytest.approx(2 * 3 * (900.0 - start.price["variance_swap"]), rel=1e-12)
+    gamma = moved.explained["gamma"].sum()
+    assert gamma == pytest.approx(0.5 * 2 * start.sensitivities.gamma[start.names.get_loc("variance_swap")] * 0.12**2)
+
+
+def only(given: Market, kinds: list[str], **more: object) -> Market:
+    """The market of a few of its contracts."""
+    return Market(given.instruments.loc[kinds], given.quotes.loc[kinds], "USD", history=given.history, as_of=AS_OF,
+                  drivers=more.get("drivers", given.drivers.reset_index()))  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_a_fair_market_of_one_contract_contradicts_nothing(kind: str) -> None:
+    found = find_contradictions(only(market(), list(dict.fromkeys(["spot", "equity", kind]))))
+    assert not [str(one) for one in found if one.severity == SEVERE]
+
+
+def test_contracts_whose_price_is_no_forward_say_nothing_of_the_basis() -> None:
+    basis = {"driver": "basis", "kind": "basis", "underlying": "X", "currency": ""}
+    given = market()
+    drivers = pd.concat([given.drivers.reset_index(), pd.DataFrame([basis])], ignore_index=True)
+    level = driver_rows(only(given, [kind for kind in HELD], drivers=drivers)).set_index("driver")["level"]
+    assert level["basis"] == pytest.approx(0.01, rel=1e-12)
 
 
 @pytest.mark.parametrize("kind", HELD)
@@ -157,11 +215,14 @@ def test_a_variance_swap_is_hedged_by_its_vega_like_an_option() -> None:
     vega = desk.exposures["vega"]
     hedge = oh.HedgeModel(constraints=(oh.Neutral("vega"),), capital=1e5).hedge(desk, {"option": -10.0})
     assert hedge.trades["variance_swap"] == pytest.approx(10 * vega["option"] / vega["variance_swap"], rel=1e-6)
-    assert oh.trade_list(hedge, checks=None).proposed["instrument"].tolist() == ["variance_swap"]
+    listed = oh.trade_list(hedge)
+    assert listed.proposed["instrument"].tolist() == ["variance_swap"]
+    assert not [reason for reason in listed.reasons if "variance_swap" in reason]
 
 
-def test_a_market_moved_by_a_shock_prices_a_variance_swap_as_its_revaluation_does() -> None:
+@pytest.mark.parametrize("kind", HELD)
+def test_a_market_moved_by_a_shock_prices_a_contract_as_its_revaluation_does(kind: str) -> None:
     given = market()
-    gain = gains(given, "variance_swap", spot=[0.03], vol=[0.02])[0]
+    gain = gains(given, kind, spot=[0.03], vol=[0.02])[0]
     after = moved(given, {"spot": 0.03, "vol": 0.02})
-    assert 3.0 * (after.price["variance_swap"] - given.price["variance_swap"]) == pytest.approx(gain, rel=1e-9)
+    assert contract_pnl(given, after)[kind] == pytest.approx(gain, rel=1e-9)

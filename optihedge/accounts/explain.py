@@ -91,14 +91,15 @@ def _earned(line: Timeline, names: pd.Index, at: np.ndarray) -> tuple[np.ndarray
             f"{line.state.book}: {some(lost)} held but not in the market of {end.as_of}, and no event says what became "
             "of it; quote it, or give its settlement, delisting, rename or merger"
         )
-    then, now_at = quoted(start), quoted(end)
+    then, now_at, assumed = quoted(start), quoted(end), set(fate.assumed)
     price = np.where(place >= 0, end.contracts.price[place] * fate.scale[at] + fate.received[at], fate.paid[at])
     price = np.nan_to_num(price)  # of what was delivered whole
     value, earned = np.zeros(len(names)), np.zeros(len(names))
     for i, name in enumerate(names):
         one, was = then.terms(name), then.price(name)
-        settled = np.isfinite(fate.level[at[i]])
-        now = one.settled_at(float(fate.level[at[i]])) if settled else float(price[i])
+        level, now = float(fate.level[at[i]]), float(price[i])
+        if np.isfinite(level):
+            now = one.ends_at(level) if name in assumed else one.settled_at(level)
         if one.margined:
             earned[i] = one.gain(1.0, was, now) * now_at.rate(one.money)
         else:

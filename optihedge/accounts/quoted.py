@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from optihedge.accounts.settle import Terms
 from optihedge.errors import DataError
 from optihedge.frames import nearest
@@ -19,7 +21,7 @@ class Quoted:
         table, kinds = market.instruments, types_of(market.instruments)
         self.as_of, self._names = market.as_of, market.names
         self._place = {str(name): i for i, name in enumerate(market.names)}
-        self._price = market.contracts.price.tolist()
+        self._contracts, self._price = market.contracts, market.contracts.price.tolist()
         self._columns = {
             "money": settle_currencies(table).tolist(), "underlying": table["underlying"].tolist(),
             "multiplier": table["multiplier"].tolist(), "strike": table["strike"].tolist(),
@@ -39,7 +41,9 @@ class Quoted:
         """Of a listed contract. Raises DataError for another."""
         if name not in self._terms:
             at = self._at(name)
-            self._terms[name] = Terms(name=name, **{field: values[at] for field, values in self._columns.items()})
+            contract = self._contracts.take(np.array([at]))
+            fields = {field: values[at] for field, values in self._columns.items()}
+            self._terms[name] = Terms(name=name, contract=contract, **fields)
         return self._terms[name]
 
     def price(self, name: str) -> float:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
+from optihedge.market.contracts import Contracts
+from optihedge.market.families import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,7 @@ class Terms:
 
     margined   paid by variation margin: a position has no value, only a gain since its price
     reciprocal an inverse future or perpetual, whose money goes with 1 / price
+    contract   it alone, as its family reads it
     """
 
     name: str
@@ -28,6 +32,7 @@ class Terms:
     strike: float
     right: float
     expiry: pd.Timestamp
+    contract: Contracts
 
     @property
     def reciprocal(self) -> bool:
@@ -46,9 +51,20 @@ class Terms:
             raise DataError(f"{self.name}: a price of {min(entry, leave):g}; an inverse contract's is above zero")
         return quantity * self.multiplier * (1 / entry - 1 / leave)
 
-    def settled_at(self, level: float) -> float:
-        """The price, in its own price units, at which it ends when its underlying settles at `level`."""
-        if not self.option:
-            return level
-        payoff = max(self.right * (level - self.strike), 0.0)
-        return payoff / level if self.inverse else payoff
+    def settled_at(self, value: float) -> float:
+        """The price at which a settlement event ends it: by its underlying's level an option, else `value` itself."""
+        return self.ends_at(value) if self.option else value
+
+    def ends_at(self, level: float) -> float:
+        """The price, in its own price units, at which it ends with its underlying at `level`, as its family says.
+
+        Raises DataError for a contract whose end a level alone does not decide.
+        """
+        family = FAMILIES[int(self.contract.family[0])]
+        price = float(family.settle(self.contract, np.array([level]))[0])
+        if not np.isfinite(price):
+            raise DataError(
+                f"{self.name}: has expired, and {self.underlying} at {level:g} alone does not say what it ends at; "
+                "give its settlement event (value: the price it settled at, other: cash)"
+            )
+        return price

@@ -251,15 +251,13 @@ class Timeline:
         self.deliveries.append(Delivery(account, name, stock.name, quantity / units, size, paid, stock.money))
 
     def _settlement(self, event: Event) -> None:
-        self._settle_all(event.instrument, event.value, event.time, physical=event.other == "physical")
-
-    def _settle_all(self, name: str, level: float, time: pd.Timestamp, *, physical: bool) -> None:
-        for account, quantity in list(self.holdings.holders(name)):
-            terms = self.known(name)
-            if physical and (not terms.option or terms.settled_at(level) > 0):
-                self._deliver(account, terms, quantity, terms.strike if terms.option else level, time)
+        for account, quantity in list(self.holdings.holders(event.instrument)):
+            terms = self.known(event.instrument)
+            price = terms.settled_at(event.value)
+            if event.other == "physical" and (not terms.option or price > 0):
+                self._deliver(account, terms, quantity, terms.strike if terms.option else price, event.time)
             else:
-                self.holdings.trade(account, terms, -quantity, terms.settled_at(level), time)
+                self.holdings.trade(account, terms, -quantity, price, event.time)
 
     def _delisting(self, event: Event) -> None:
         for account, quantity in list(self.holdings.holders(event.instrument)):
@@ -270,7 +268,9 @@ class Timeline:
         assumed = set(self.fate.assumed)
         for name in sorted({n for held in self.holdings.lots.values() for n in held} & assumed):
             level = float(self.fate.level[self.before.names.get_loc(name)])
-            self._settle_all(name, level, self.known(name).expiry, physical=False)
+            terms = self.known(name)
+            for account, quantity in list(self.holdings.holders(name)):
+                self.holdings.trade(account, terms, -quantity, terms.ends_at(level), terms.expiry)
 
     def _borrow(self) -> None:
         """Simple interest on the value of shorts at the start's rates and marks, paid at the end."""

@@ -21,6 +21,7 @@ class Contracts:
     forward     the price F of the future of its expiry (an option's forward; a future's own price)
     fx          base currency per unit of c
     power       exponent with which fx moves with S: 0, or -1 where the base currency is the underlying itself
+    future      its price is a forward of its underlying: futures and perpetuals
     constant    worth the same in c whatever S does: cash
     unsettled   share of the settlement average still to come, 1 before its window
     years, vol, discount, right (+1, -1), strike    of options; ignored elsewhere
@@ -35,6 +36,7 @@ class Contracts:
     option: Flags
     inverse: Flags
     margined: Flags
+    future: Flags
     constant: Flags
     multiplier: Floats
     spot: Floats
@@ -59,11 +61,6 @@ class Contracts:
     def deliverable(self) -> Floats:
         """The price of what exercise gives or takes: the spot, or the future."""
         return np.where(self.on_future, self.forward, self.spot)
-
-    @property
-    def future(self) -> Flags:
-        """Contracts whose price is a forward of their underlying: futures and perpetuals."""
-        return self.margined & np.isnan(self.span)
 
     @property
     def rate(self) -> Floats:

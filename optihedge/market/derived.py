@@ -13,7 +13,6 @@ import pandas as pd
 
 from optihedge.market.drivers import RETURNS, tenor_years
 from optihedge.market.events import Event
-from optihedge.market.instruments import types_of
 from optihedge.market.pricing import SECONDS_PER_YEAR
 from optihedge.market.snapshot import Market
 
@@ -84,14 +83,10 @@ def _at_tenor(years: Array, values: Array, at: float, power: int = 1) -> float:
 
 
 def _basis(market: Market, driver: object) -> float:
-    """ln(F/S) at a driver's tenor, from the contracts paid by margin on its underlying."""
-    c, kinds = market.contracts, types_of(market.instruments)
+    """ln(F/S) at a driver's tenor, from the futures or perpetuals on its underlying."""
+    c = market.contracts
     tenor = getattr(driver, "tenor", "")
-    on = (
-        (market.instruments["underlying"] == getattr(driver, "underlying", "")).to_numpy()
-        & kinds["margined"]
-        & ~kinds["volatile"]
-    )
+    on = (market.instruments["underlying"] == getattr(driver, "underlying", "")).to_numpy() & c.future
     dated = market.instruments["expiry"].notna().to_numpy()
     chosen = np.flatnonzero(on & (~dated if tenor == "perpetual" else dated))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -22,8 +22,8 @@ kind         value                                               money          
 funding      money per unit of multiplier, rate x mark then      what it is in     -
 dividend     money per unit of the underlying                    what it is in     "special", or nothing
 split        new units for one old (2 for 2:1, 0.1 for 1:10)     -                 -
-settlement   level it settles at: an option's underlying's, a   -                 "cash" or "physical"
-             future's own price
+settlement   level it settles at: an option's underlying's,     -                 "cash" or "physical"
+             another's own price (a future, a variance swap)
 spin_off     units received for one held                         -                 instrument received
 merger       units received for one held, which goes; without    currency of the   instrument received, or nothing
              an instrument received money per unit               money, else none

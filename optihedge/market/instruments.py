@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pandas as pd
 
@@ -17,10 +19,11 @@ from optihedge.frames import (
     same_labels,
     unique_labels,
 )
-from optihedge.market.families import TYPES
+from optihedge.market.families import TYPES, InstrumentType
 from optihedge.market.pricing import above_zero
 
 HOURS_PER_YEAR = 365 * 24
+_IMPLIED = tuple(field.name for field in fields(InstrumentType))
 
 
 INSTRUMENTS: Schema = {
@@ -127,9 +130,8 @@ def refuse_priced_in_itself(instruments: pd.DataFrame) -> None:
 
 def types_of(instruments: pd.DataFrame) -> dict[str, np.ndarray]:
     """What each contract's type implies: one boolean array per field of InstrumentType."""
-    names = ("tradable", "dated", "option", "inverse", "margined", "signed", "volatile")
     codes, labels = pd.factorize(instruments["type"])
-    return {n: np.array([getattr(TYPES[t], n) for t in labels], dtype=bool)[codes] for n in names}
+    return {n: np.array([getattr(TYPES[t], n) for t in labels], dtype=bool)[codes] for n in _IMPLIED}
 
 
 def group_codes(instruments: pd.DataFrame, by: str) -> tuple[np.ndarray, tuple[str, ...]]:

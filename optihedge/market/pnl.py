@@ -134,7 +134,8 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
     change = change.where(moving, 0.0).fillna(0.0).to_numpy()
     driver = start.paths.driver
     of_spot = np.where(driver >= 0, change[driver] if len(change) else 0.0, 0.0)
-    of_spot = np.where(np.isfinite(fate.level), fate.level / c.spot - 1, of_spot)
+    at_level = np.isfinite(fate.level) & (c.option | c.future)  # another's settlement is a price of its own kind
+    of_spot = np.where(at_level, fate.level / c.spot - 1, of_spot)
     spot = c.spot * (1 + of_spot)
     forward = later(end.contracts.forward, spot / fate.scale) * fate.scale
     linear = kinds["option"] & ~kinds["inverse"]
@@ -231,11 +232,17 @@ def _refuse_unknown(start: Market, end: Market, pnl: pd.Series) -> None:
         raise DataError(f"P&L: {name} is held but is not in the market of {start.as_of}")
     if name not in end.names:
         expired = start.instruments.at[name, "expiry"] <= end.as_of
+        if not expired:
+            raise DataError(f"P&L: {name} is held but has no price on {end.as_of} and has not expired; quote it there")
+        asset = start.instruments.at[name, "underlying"]
+        if np.isfinite(_levels_at(start, end)[start.names.get_loc(name)]):
+            raise DataError(
+                f"P&L: {name} has expired, and the level of {asset} alone does not say what it ends at; follow it in "
+                "accounts, with its settlement event"
+            )
         raise DataError(
-            f"P&L: {name} has expired, but its underlying {start.instruments.at[name, 'underlying']} has no level on "
-            f"{end.as_of} to settle it at; quote it or give its driver a history"
-            if expired
-            else f"P&L: {name} is held but has no price on {end.as_of} and has not expired; quote it there"
+            f"P&L: {name} has expired, but its underlying {asset} has no level on {end.as_of} to settle it at; quote "
+            "it or give its driver a history"
         )
     for field, changed in _changed(start, end).items():
         if changed[start.names.get_loc(name)]:
@@ -264,6 +271,14 @@ def _margin(c: Contracts, price: np.ndarray, spot: np.ndarray) -> np.ndarray:
     return c.multiplier * margin
 
 
+def _levels_at(start: Market, end: Market) -> np.ndarray:
+    """N levels at the end of the underlyings of the contracts of `start`, NaN where it has none."""
+    driver = start.drivers.index[underlying_drivers(start.instruments, start.drivers)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = end.levels.reindex(driver).to_numpy() / start.levels.reindex(driver).to_numpy()
+    return start.contracts.spot * ratio
+
+
 def _settled(start: Market, end: Market) -> np.ndarray:
     """P&L per contract of what expired between the markets, at the next level of its underlying; NaN for the rest.
 
@@ -271,10 +286,8 @@ def _settled(start: Market, end: Market) -> np.ndarray:
     """
     c = start.contracts
     expired = (start.instruments["expiry"] <= end.as_of).to_numpy()
-    driver = start.drivers.index[underlying_drivers(start.instruments, start.drivers)]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = end.levels.reindex(driver).to_numpy() / start.levels.reindex(driver).to_numpy()
-    spot = c.spot * ratio
+    spot = _levels_at(start, end)
+    ratio = spot / c.spot
     paid = np.zeros(len(spot))
     for family, at in by_family(c):
         some, level = c.take(at), spot[at]

@@ -198,7 +198,7 @@ def value_contracts(
     paid[on_future] = 0.0
     contracts = Contracts(
         family=instruments["type"].map(FAMILY_OF).to_numpy(dtype=int), option=option, inverse=inverse,
-        margined=kinds["margined"], constant=cash,
+        margined=kinds["margined"], future=kinds["future"], constant=cash,
         multiplier=instruments["multiplier"].to_numpy(dtype=float), spot=spot, price=price, forward=forward,
         fx=paths.fx, power=paths.power(),
         unsettled=_unsettled(instruments["settlement_window"].to_numpy(dtype=float), years),

@@ -120,7 +120,7 @@ def _quotes_and_history(market: Market) -> list[Finding]:
 def _against_spot(market: Market) -> list[Finding]:
     """A perpetual or future far from the price of its underlying."""
     c = market.contracts
-    at = np.flatnonzero(c.margined & ~c.option & (c.price > 0) & (c.spot > 0))
+    at = np.flatnonzero(c.future & (c.price > 0) & (c.spot > 0))
     with np.errstate(divide="ignore", invalid="ignore"):
         apart = np.abs(np.log(c.price[at] / c.spot[at]))
     years = np.where(np.isfinite(c.years[at]), np.maximum(c.years[at], 1 / 12), np.nan)

@@ -24,6 +24,7 @@ class InstrumentType:
     dated, option   has an expiry; has a strike and a right
     inverse         settled in its underlying (a coin), which is quoted in another currency
     margined        paid by variation margin: its market value is 0
+    future          its price is a forward of its underlying's: a future, a perpetual
     signed          its price may be zero or negative
     volatile        moves with its underlying's vol
     """
@@ -33,6 +34,7 @@ class InstrumentType:
     option: bool = False
     inverse: bool = False
     margined: bool = False
+    future: bool = False
     signed: bool = False
     volatile: bool = False
 

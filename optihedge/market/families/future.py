@@ -33,6 +33,6 @@ def revalued(c: Contracts, shift: Shift) -> Floats:
 
 
 FUTURE = Family(
-    types={"future": InstrumentType(dated=True, margined=True, signed=True)},
+    types={"future": InstrumentType(dated=True, margined=True, future=True, signed=True)},
     parts=linear_parts, size=price_of, margin=price_change, revalue=revalued,
 )  # fmt: skip

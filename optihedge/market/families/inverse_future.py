@@ -37,6 +37,6 @@ def inverse_revalued(c: Contracts, shift: Shift) -> Floats:
 
 
 INVERSE_FUTURE = Family(
-    types={"inverse_future": InstrumentType(dated=True, inverse=True, margined=True)},
+    types={"inverse_future": InstrumentType(dated=True, inverse=True, margined=True, future=True)},
     parts=inverse_parts, size=one, unit=per_price, paid=coin_paid, margin=coin_margin, revalue=inverse_revalued,
 )  # fmt: skip
