@@ -1,8 +1,10 @@
 """CVXPY terms of a user's own on the shipped models: certified, binding or not, whatever the size of the book."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
@@ -123,3 +125,28 @@ def test_what_a_cone_solver_certifies_too_has_the_same_objective(seed: int, mark
     assert tangents.optimal and cone.optimal
     assert any(step.startswith("cvxpy: optimal") for step in cone.chain)
     assert tangents.primal == pytest.approx(cone.primal, abs=2e-6 * cone.scale)
+
+
+@pytest.mark.parametrize("name", ["market_neutral", "optimal_hedge", "delta_neutral"])
+def test_a_term_with_variables_of_its_own_is_certified_or_named_with_a_remedy_that_works(
+    name: str, market: oh.Market, book: pd.Series
+) -> None:
+    model = oh.load_model(name)
+
+    def traded(h: cp.Expression, p: Any) -> cp.Expression:
+        return cp.norm1(cp.multiply(p.measure("notional"), h - p.start))
+
+    def own(h: cp.Expression, p: Any) -> list[cp.Expression]:
+        s = cp.Variable(name="s")
+        return [traded(h, p) <= s, 1e-3 * s]
+
+    def hedge(term: Callable) -> oh.Hedge:
+        mine = oh.CvxpyTerm(term, name="mine")
+        return replace(model, objective=(*model.objective, mine)).hedge(market, book)
+
+    alone = hedge(lambda h, p: 1e-3 * traded(h, p)).certificate
+    assert alone.optimal
+    try:
+        assert hedge(own).certificate.primal == pytest.approx(alone.primal, abs=2e-6 * alone.scale)
+    except oh.SolverError as error:
+        assert re.search(r"mine has CVXPY variables of its own \(s\); write it of the quantities alone", str(error))

@@ -62,7 +62,8 @@ class CvxpyTerm(Term):
 
     h is a CVXPY expression, the quantities after trading over p.names (contracts); p.start holds those before, and
     p.exposure, p.total and p.measure give data in the same order. Tangents stand for it while the Program is solved,
-    and the proof is of the function itself; with variables of its own, the whole Program goes through CVXPY.
+    and the proof is of the function itself; with variables of its own, the whole Program goes through CVXPY,
+    which proves less often: write norm1(x) rather than s with norm1(x) <= s.
     """
 
     function: Callable[[Any, ProgramBuilder], Any]

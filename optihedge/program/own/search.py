@@ -16,7 +16,7 @@ from optihedge.program.certificate import GAP_TOLERANCE, Verdict, judge
 from optihedge.program.general.scaling import column_scale
 from optihedge.program.own.outer import Outer, OuterProof
 from optihedge.program.own.pieces import Pieces
-from optihedge.program.own.terms import OWN_TOLERANCE, OwnTerms
+from optihedge.program.own.terms import OWN_TOLERANCE, OwnTerms, without_tangents
 from optihedge.program.program import Candidate, Program, objective
 from optihedge.program.status import Status
 
@@ -56,7 +56,7 @@ def search(
     if own.idle(without.h):
         return _proved(program, plain, own, without, IDLE)
     if own.pieces is None:
-        return Candidate.none(program, Status.DECLINED, "CVXPY terms without tangents")
+        return Candidate.none(program, Status.DECLINED, without_tangents(program))
     rounds = _Rounds(program, own, own.pieces, without.h, tolerance)
     if not rounds.seeded:
         return Candidate.none(program, Status.DECLINED, "CVXPY terms without a tangent near the start")

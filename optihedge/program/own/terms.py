@@ -57,6 +57,20 @@ def labels(program: Program) -> str:
     return ", ".join(map(_label, program.cvxpy_terms))
 
 
+def without_tangents(program: Program) -> str:
+    """Why tangents do not prove the Program's CVXPY terms: which of them, what they have, and the remedy."""
+    import cvxpy as cp
+
+    h = cp.Variable(len(program.columns))
+    strangers = [(name, v) for name, one in _said(program, h) for v in one.variables() if v is not h]
+    if not strangers:
+        return f"{labels(program)}: a constraint of a kind without tangents; write it as convex expression <= number"
+    name = strangers[0][0]
+    own = ", ".join(dict.fromkeys(variable.name() for term, variable in strangers if term == name))
+    return (f"{name} has CVXPY variables of its own ({own}); write it of the quantities alone, as norm1(x) in place of "
+            "s with norm1(x) <= s")  # fmt: skip
+
+
 def _check(name: str, said: Any) -> None:
     """Raise SpecError for numbers that are none, and for variables of whole numbers."""
     for number in (*said.constants(), *said.parameters()):
