@@ -10,7 +10,8 @@ import numpy as np
 
 from optihedge.errors import SpecError
 from optihedge.program.arrays import Array
-from optihedge.program.own.pieces import Pieces, flat, pieces_of
+from optihedge.program.own.apart import pieces_of
+from optihedge.program.own.pieces import Pieces, flat
 from optihedge.program.program import Program
 
 OWN_TOLERANCE = 1e-6  # of a constraint's largest side: how far it may be missed
