@@ -62,7 +62,7 @@ def test_every_shipped_neutrality_is_met_on_the_example(
 def test_neutral_holds_delta_beta_and_vega_hard_at_once(example_folder: Path) -> None:
     market, book = oh.read_market(example_folder), oh.read_book(example_folder / "book.csv")
     model = oh.load_model("neutral")
-    assert {type(term).__name__ for term in model.objective} == {"Variance", "SpreadCost", "FeeCost"}
+    assert {type(term).__name__ for term in model.objective} == {"Variance", "SpreadCost", "DepthCost", "FeeCost"}
     limits = model.hedge(market, book).limits
     assert set(limits.index) == {"delta", "beta:SPX", "vega"} and (limits["kind"] == HARD).all()
     assert (limits["before"].abs() > limits["upper"]).all(), "the book is outside all three"
