@@ -160,6 +160,6 @@ def test_a_run_in_json_is_its_summary_and_a_quiet_one_prints_nothing(example_fol
     assert main([*call, "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["model"] == "beta_hedge" and row["status"] == "done"
-    assert main([*call, "--quiet"]) == 0
+    assert main([*call[:-1], str(tmp_path / "other"), "--quiet"]) == 0
     printed = capsys.readouterr()
     assert printed.out == printed.err == ""

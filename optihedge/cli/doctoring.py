@@ -25,6 +25,7 @@ def doctor(
     before: Annotated[Path | None, typer.Option("--before", help="Folder of the night before, books included.")] = None,
     store: Annotated[Path | None, typer.Option("--store", help="Store: verified, and the night before.")] = None,
     model: Annotated[list[str] | None, typer.Option("--model", help="Model that will run; repeat.")] = None,
+    desk: Annotated[Path | None, typer.Option("--desk", help="Desk file: ledger, folders and disk too.")] = None,
     past: Annotated[bool, typer.Option("--past", help="A past night: its age is not looked at.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -32,7 +33,7 @@ def doctor(
     from optihedge.desk.doctor import doctor as examine
 
     now = None if past else pd.Timestamp.now("UTC")
-    seen = examine(data, books=book, before=before, store=store, models=model or (), now=now)
+    seen = examine(data, books=book, before=before, store=store, models=model or (), desk=desk, now=now)
     if json:
         typer.echo(seen.to_json())
         raise typer.Exit(int(not seen.healthy))

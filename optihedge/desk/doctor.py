@@ -11,6 +11,7 @@ import pandas as pd
 from optihedge.content import canonical_text
 from optihedge.desk.checkup.findings import Findings, times
 from optihedge.desk.checkup.history import check_history
+from optihedge.desk.checkup.machine import check_desk
 from optihedge.desk.checkup.today import Night, check_tonight, read_night
 from optihedge.desk.checkup.yesterday import acted_on, check_against, check_books
 from optihedge.errors import OptihedgeError
@@ -61,6 +62,7 @@ def doctor(
     before: Path | str | None = None,
     store: Store | Path | str | None = None,
     models: Iterable[str] = (),
+    desk: Path | str | None = None,
     now: pd.Timestamp | None = None,
 ) -> Diagnosis:
     """Look at a night's folder, its books and models, and compare with the night before.
@@ -68,6 +70,7 @@ def doctor(
     books    files, default book.csv of the folder where there is one
     before   folder of the night before, with its books of the same names; default the store's latest earlier market
     store    is verified, and gives the night before
+    desk     a desk file: its ledger, folders and disk are looked at too
     now      an instant later than a day after as_of makes the night stale; by default its age is not looked at
 
     Nothing is changed and nothing refused: what cannot be read is a finding too.
@@ -90,6 +93,8 @@ def doctor(
         check_books(_books(Path(before), paths), night, acted_on(earlier, night), found)
     for model in models:
         _model(model, found)
+    if desk is not None:
+        check_desk(Path(desk), found)
     if not found.rows:
         try:
             for one in find_contradictions(read_market(folder)):
