@@ -1,15 +1,20 @@
 """Laws of every contract family: derivatives of its own revaluation, parts, settlement, scale."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from optihedge.accounts.advance import advance
+from optihedge.accounts.carried import rows_of, with_rows
 from optihedge.accounts.valuation import opening
 from optihedge.errors import DataError
+from optihedge.market import exposures
 from optihedge.market.derived import driver_rows
 from optihedge.market.events import Event
-from optihedge.market.families import FAMILIES, FAMILY_OF, TYPES
+from optihedge.market.families import FAMILIES, FAMILY_OF, TERMS, TYPES
+from optihedge.market.families.base import Family
 from optihedge.market.instruments import contracts_of, venue_amounts
 from optihedge.market.moved import moved
 from optihedge.market.pnl import PARTS, contract_pnl, explain_pnl
@@ -163,6 +168,69 @@ def test_contracts_whose_price_is_no_forward_say_nothing_of_the_basis() -> None:
     drivers = pd.concat([given.drivers.reset_index(), pd.DataFrame([basis])], ignore_index=True)
     level = driver_rows(only(given, [kind for kind in HELD], drivers=drivers)).set_index("driver")["level"]
     assert level["basis"] == pytest.approx(0.01, rel=1e-12)
+
+
+OTHER = {"strike": 110.0, "right": "P", "accrual_start": BEGUN + pd.Timedelta(days=7)}
+
+
+class Read:
+    """A table that remembers which of its columns were read."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table, self.columns = table, set[str]()
+
+    def __getitem__(self, column: str) -> pd.Series:
+        self.columns.add(column)
+        return self.table[column]
+
+
+@pytest.mark.parametrize("family", [pytest.param(one, id=min(one.types)) for one in FAMILIES if one.told is not None])
+def test_what_a_family_alone_reads_of_its_instruments_is_among_its_terms(family: Family) -> None:
+    given = market()
+    at = np.flatnonzero(given.instruments["type"].isin(list(family.types)))
+    read = Read(given.instruments.iloc[at])
+    family.told(given.contracts.take(at), read, given.quotes.iloc[at])
+    assert read.columns and read.columns <= set(TERMS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [(kind, field) for family in FAMILIES for kind in family.types for field in family.terms]
+)
+def test_a_contract_with_another_term_of_its_family_is_another_contract(kind: str, field: str) -> None:
+    start, later = market(), market(as_of=AS_OF + pd.Timedelta(hours=6))
+    table = later.instruments.copy()
+    table.loc[kind, field] = OTHER[field]
+    end = Market(table, later.quotes, "USD", drivers=later.drivers.reset_index(), history=later.history,
+                 as_of=later.as_of)  # fmt: skip
+    with pytest.raises(DataError, match=f"{field} of {kind}"):
+        contract_pnl(start, end, pd.Index([kind]))
+    with pytest.raises(DataError, match=f"{field} of {kind}"):
+        advance(opening("b", start, {kind: 1.0}), start, end)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in HELD if kind not in ("cash", "spot", "equity")])
+def test_a_contract_saved_before_a_field_was_known_is_carried_with_its_default(kind: str) -> None:
+    start = market()
+    rows, here = rows_of(start, pd.Index([kind])), only(start, ["spot", "equity", "index"])
+    pd.testing.assert_frame_equal(
+        with_rows(here, rows).instruments.loc[[kind], list(TERMS)], start.instruments.loc[[kind], list(TERMS)]
+    )
+    later = ("own_risk", "settlement_window", "fee_per_contract", "venue")
+    old = {kind: {name: value for name, value in rows[kind].items() if name not in later}}
+    assert with_rows(here, old).hash == with_rows(here, rows).hash
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_a_family_that_revalues_its_contracts_is_asked_whoever_stands_beside(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = FAMILY_OF[kind]
+    own = replace(FAMILIES[place], revalue=lambda c, shift: np.full((len(shift.growth), len(c.price)), 7.0))
+    monkeypatch.setattr(exposures, "FAMILIES", (*FAMILIES[:place], own, *FAMILIES[place + 1 :]))
+    given = market()
+    gain = 7.0 * (given.contracts.multiplier * given.contracts.fx)[given.names.get_loc(kind)]
+    assert gains(given, kind, spot=[0.1])[0] == pytest.approx(gain)
+    assert scenario_pnl(given, pd.DataFrame({"spot": [0.1]}))[kind].iloc[0] == pytest.approx(gain)
 
 
 @pytest.mark.parametrize("kind", HELD)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.frames import some
+from optihedge.frames import completed, some
 from optihedge.market.instruments import INSTRUMENTS
 from optihedge.market.snapshot import Market
 
@@ -37,8 +37,11 @@ def with_rows(market: Market, rows: Rows) -> Market:
     missing = {name: row for name, row in rows.items() if name not in market.names}
     if not missing:
         return market
-    table = pd.DataFrame([{f: row[f] for f in INSTRUMENTS} for row in missing.values()], index=list(missing))
-    table["expiry"] = pd.to_datetime(table["expiry"], utc=True)
+    blank = completed(pd.DataFrame(index=[0]), INSTRUMENTS).iloc[0]  # for a field newer than the row
+    terms = [{field: row.get(field, blank[field]) for field in INSTRUMENTS} for row in missing.values()]
+    table = pd.DataFrame(terms, index=list(missing))
+    for field in (field for field, column in INSTRUMENTS.items() if column.kind == "time"):
+        table[field] = pd.to_datetime(table[field], utc=True, format="ISO8601")
     table["forward"], table["hedge"] = "", False
     numbers = [field for field, column in INSTRUMENTS.items() if column.kind == "number"]
     table[numbers] = table[numbers].astype(float)

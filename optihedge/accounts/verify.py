@@ -7,8 +7,8 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.market.drivers import RETURNS
+from optihedge.market.families import TERMS
 from optihedge.market.fate import Fate
-from optihedge.market.pnl import TERMS
 from optihedge.market.snapshot import Market
 
 _RESTATED = 1e-3  # of a level: more than a late correction of a close

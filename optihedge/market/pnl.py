@@ -11,6 +11,7 @@ from optihedge.market.contracts import Contracts
 from optihedge.market.costs import trading_costs
 from optihedge.market.drivers import RETURNS
 from optihedge.market.exposures import by_family
+from optihedge.market.families import TERMS
 from optihedge.market.fate import Fate
 from optihedge.market.instruments import HOURS_PER_YEAR, types_of
 from optihedge.market.snapshot import Market
@@ -28,10 +29,6 @@ carry            change of the basis ln(F/S) beyond what theta counts; for an op
 currency         change of the pairs between a contract's currency and base, at the start's value
 fees             half spread and fees of the trades at the start (below zero)
 """
-
-
-TERMS = ("type", "underlying", "currency", "multiplier", "expiry", "strike", "right")
-"""Fields of an instrument without which it is another contract, whatever its name."""
 
 
 def contract_pnl(start: Market, end: Market, held: pd.Index | None = None) -> pd.Series:

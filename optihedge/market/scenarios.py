@@ -19,7 +19,6 @@ from optihedge.errors import DataError
 from optihedge.frames import nearest
 from optihedge.market.drivers import RETURNS
 from optihedge.market.exposures import Sensitivities, by_family
-from optihedge.market.families import FAMILIES
 from optihedge.market.families.base import Shift
 from optihedge.market.instruments import annual_funding
 from optihedge.market.normal import normal_cdf
@@ -283,7 +282,7 @@ class _Revaluation:
         c = market.contracts.take(at)
         o = _span(c.option)
         self.contracts, self.option = c, o
-        self.others = [(family, _span(c.family == FAMILIES.index(family)), c.take(where))
+        self.others = [(family, _span(c.family == c.family[where[0]]), c.take(where))
                        for family, where in by_family(c) if family.revalue is not None]  # fmt: skip
         ratio = c.forward / c.spot
         self.lean = np.where((c.option | c.future) & (ratio > 0), np.log(np.where(ratio > 0, ratio, 1.0)), 0.0)
@@ -344,7 +343,7 @@ class _Revaluation:
     def pnl(self, shift: Shift, clock: _Clock) -> Floats:
         """P&L per contract, R x N, base currency."""
         gain = self.option_pnl(shift, clock)
-        if gain.shape[1] == len(self.unit):
+        if not self.others:
             return gain
         pnl = np.empty((len(gain), len(self.unit)))
         pnl[:, self.option] = gain

@@ -8,6 +8,8 @@ import pandas as pd
 from optihedge.desk.checkup.findings import Findings, numbers, texts, times
 from optihedge.desk.checkup.today import Night
 from optihedge.market.drivers import read_history
+from optihedge.market.families import TERMS
+from optihedge.market.instruments import INSTRUMENTS
 from optihedge.market.missing_actions import CAN_SPLIT
 from optihedge.market.snapshot import Market
 
@@ -15,7 +17,6 @@ _JUMP = 10.0  # own daily deviations, of the days between the nights
 _LEAST_DEVIATION = 0.02  # a day
 _VOL_JUMP = 0.5  # of the vol, in a day
 _LEAN = 0.1  # that a forward may move unlike the others of its underlying, in a day
-_TERMS = ("type", "underlying", "currency", "multiplier", "strike", "right", "expiry")
 _SPLITS = np.log([1.2, 1.25, 4 / 3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50])
 _POSITION = 10.0  # times that a position may grow in a night
 _VOLUME = 500.0  # times that a volume may
@@ -62,13 +63,14 @@ def acted_on(before: Market | None, night: Night) -> set[str]:
 def _terms(before: Market, night: Night, acted: set[str], found: Findings) -> None:
     both = night.instruments[night.instruments.index.isin(before.names) & ~night.instruments.index.isin(acted)]
     old = before.instruments.loc[both.index]
-    for name in _TERMS:
+    for name in TERMS:
         if name not in both.columns:
             continue
-        if name == "expiry":
+        kind = INSTRUMENTS[name].kind
+        if kind == "time":
             now, was = times(both, name), old[name]
             changed = now.notna() & was.notna() & (now != was)
-        elif name in ("multiplier", "strike"):
+        elif kind == "number":
             now, was = numbers(both, name), old[name]
             changed = now.notna() & was.notna() & ~np.isclose(now, was.astype(float), rtol=1e-9)
         else:

@@ -25,4 +25,10 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 TYPES: dict[str, InstrumentType] = {name: kind for family in FAMILIES for name, kind in family.types.items()}
+TERMS: tuple[str, ...] = (
+    "type", "underlying", "currency", "multiplier", "expiry",
+    *dict.fromkeys(name for family in FAMILIES for name in family.terms),
+)  # fmt: skip
+"""Fields of an instrument without which it is another contract, whatever its name."""
+
 FAMILY_OF: dict[str, int] = {name: place for place, family in enumerate(FAMILIES) for name in family.types}

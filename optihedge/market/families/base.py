@@ -95,8 +95,9 @@ class Family:
     worth      market value at (contracts, price, spot): 0 where variation margin is paid
     margin     variation margin from the contracts' price to (contracts, price, spot): 0 where none is paid
     settle     the price at which it ends, its underlying at (contracts, level)
+    terms      fields of an instrument that its contracts have beside those of all: with another value it is another one
     told       (contracts, instruments, quotes): the contracts with what their family alone reads there
-    revalue    gain under (contracts, shift), R x N; None: an option, valued by Black's formula with the others
+    revalue    gain under (contracts, shift), R x N; None, for options only: by Black's formula with the others
     """
 
     types: Mapping[str, InstrumentType]
@@ -107,5 +108,6 @@ class Family:
     worth: Callable[[Contracts, Floats, Floats], Floats] = nothing
     margin: Callable[[Contracts, Floats, Floats], Floats] = nothing
     settle: Callable[[Contracts, Floats], Floats] = at_level
+    terms: tuple[str, ...] = ()
     told: Callable[[Contracts, pd.DataFrame, pd.DataFrame], Contracts] | None = None
     revalue: Callable[[Contracts, Shift], Floats] | None = None

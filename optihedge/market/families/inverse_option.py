@@ -6,7 +6,7 @@ import numpy as np
 
 from optihedge.market.contracts import Contracts
 from optihedge.market.families.base import Family, Floats, InstrumentType, Parts
-from optihedge.market.families.option import cash_parts, payoff, spot_size
+from optihedge.market.families.option import STRUCK, cash_parts, payoff, spot_size
 from optihedge.market.pricing import inverse_greeks
 
 
@@ -32,4 +32,5 @@ def _settle(c: Contracts, level: Floats) -> Floats:
 INVERSE_OPTION = Family(
     types={"inverse_option": InstrumentType(dated=True, option=True, inverse=True, volatile=True)},
     parts=_parts, size=spot_size, unit=spot_size, paid=_paid, worth=_worth, settle=_settle,
+    terms=STRUCK,
 )  # fmt: skip

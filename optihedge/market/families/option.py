@@ -9,6 +9,8 @@ from optihedge.market.contracts import Contracts
 from optihedge.market.families.base import Family, Floats, InstrumentType, Parts, at_price
 from optihedge.market.pricing import Greeks, greeks
 
+STRUCK = ("strike", "right")
+
 
 def cash_parts(g: Greeks, spot: Floats) -> Parts:
     """Natural Greeks as parts: by return of S where they are by its price."""
@@ -56,5 +58,5 @@ def _american(c: Contracts) -> Parts:
 
 OPTION = Family(
     types={"option": InstrumentType(dated=True, option=True, volatile=True)},
-    parts=_parts, size=spot_size, worth=at_price, settle=payoff,
+    parts=_parts, size=spot_size, worth=at_price, settle=payoff, terms=STRUCK,
 )  # fmt: skip

@@ -55,4 +55,5 @@ def _revalue(c: Contracts, shift: Shift) -> Floats:
 VARIANCE_SWAP = Family(
     types={"variance_swap": InstrumentType(dated=True, margined=True, volatile=True)},
     parts=_parts, size=_price, margin=price_change, settle=_settle, revalue=_revalue, told=_told,
+    terms=("accrual_start",),
 )  # fmt: skip
