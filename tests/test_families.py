@@ -146,6 +146,8 @@ def test_a_variance_swap_ends_at_the_price_its_settlement_event_says() -> None:
     told = Event(EXPIRY, "s", EXPIRY, "settlement", "variance_swap", 900.0, "", "cash")
     moved = advance(state, start, end, events=[told])
     assert moved.change == pytest.approx(2 * 3 * (900.0 - start.price["variance_swap"]), rel=1e-12)
+    with pytest.raises(DataError, match="variance_swap delivers nothing"):
+        advance(state, start, end, events=[replace(told, other="physical")])
     gamma = moved.explained["gamma"].sum()
     assert gamma == pytest.approx(0.5 * 2 * start.sensitivities.gamma[start.names.get_loc("variance_swap")] * 0.12**2)
 
@@ -162,11 +164,12 @@ def test_a_fair_market_of_one_contract_contradicts_nothing(kind: str) -> None:
     assert not [str(one) for one in found if one.severity == SEVERE]
 
 
-def test_contracts_whose_price_is_no_forward_say_nothing_of_the_basis() -> None:
+@pytest.mark.parametrize("kind", [kind for kind in HELD if TYPES[kind].dated])
+def test_contracts_whose_price_is_no_forward_say_nothing_of_the_basis(kind: str) -> None:
     basis = {"driver": "basis", "kind": "basis", "underlying": "X", "currency": ""}
     given = market()
     drivers = pd.concat([given.drivers.reset_index(), pd.DataFrame([basis])], ignore_index=True)
-    level = driver_rows(only(given, [kind for kind in HELD], drivers=drivers)).set_index("driver")["level"]
+    level = driver_rows(only(given, list(dict.fromkeys([kind, *HELD])), drivers=drivers)).set_index("driver")["level"]
     assert level["basis"] == pytest.approx(0.01, rel=1e-12)
 
 

@@ -254,6 +254,8 @@ class Timeline:
         for account, quantity in list(self.holdings.holders(event.instrument)):
             terms = self.known(event.instrument)
             price = terms.settled_at(event.value)
+            if event.other == "physical" and terms.margined and not terms.contract.future[0]:
+                raise DataError(f"event {event.event_id}: {terms.name} delivers nothing; write cash in `other`")
             if event.other == "physical" and (not terms.option or price > 0):
                 self._deliver(account, terms, quantity, terms.strike if terms.option else price, event.time)
             else:
