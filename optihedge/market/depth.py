@@ -14,6 +14,7 @@ from optihedge.market.snapshot import Market
 Array = np.ndarray
 Hinges = tuple[Array, Array, Array, Array]
 IMPACT = 2.0 / 3.0  # a day's whole volume moves the price by one daily deviation: 2/3 of it on average (see impact_law)
+_MOST_TURNED = 100.0  # times the open interest in a day: a volume beyond is no count of contracts
 _PARTS = 2.0 ** np.arange(-12, 3)  # of the daily volume: where the law is exact; between them its chords
 
 
@@ -47,6 +48,17 @@ def displayed(market: Market, names: pd.Index) -> Array:
         seen = np.unique(column)
         shown[seen] = total[seen]
     return shown
+
+
+def usable_volume(market: Market, names: pd.Index) -> Array:
+    """Daily volume of contracts (N); NaN where none is quoted, or one beyond a hundred times the open interest, where
+    that is quoted (a column `open_interest`): it is money, or of another contract, and is not used."""
+    quotes = market.quotes.loc[names]
+    volume = quotes["volume"].to_numpy(dtype=float)
+    if "open_interest" not in quotes.columns:
+        return volume
+    interest = pd.to_numeric(quotes["open_interest"], errors="coerce").to_numpy(dtype=float)
+    return np.where((interest > 0) & (volume > _MOST_TURNED * interest), np.nan, volume)
 
 
 def impact_law(part: Array) -> Array:

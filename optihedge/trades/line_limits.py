@@ -10,7 +10,7 @@ import pandas as pd
 from optihedge.errors import SpecError
 from optihedge.frames import duration, nearest
 from optihedge.hedge.result import Hedge
-from optihedge.market.depth import displayed
+from optihedge.market.depth import displayed, usable_volume
 from optihedge.program.program import Array
 from optihedge.trades.checks import Checks
 
@@ -56,8 +56,8 @@ def _by_liquidity(hedge: Hedge, checks: Checks) -> dict[str, Array]:
     """What is shown and the share of the daily volume (N x 2, buy and sell), each where it allows the more."""
     market, names = hedge.market, hedge.problem.names
     shown = displayed(market, names)[:, ::-1] * (np.nan if checks.displayed is None else checks.displayed)
-    volume = market.quotes.loc[names, ["volume", "volume"]].to_numpy(float)
-    worked = volume * (np.nan if checks.volume is None else checks.volume)
+    volume = usable_volume(market, names)
+    worked = np.stack([volume, volume], axis=1) * (np.nan if checks.volume is None else checks.volume)
     by_size = (shown >= worked) | np.isnan(worked)
     return {
         f"{checks.displayed or 0:g} x displayed size": np.where(by_size & ~np.isnan(shown), shown, np.inf),
