@@ -93,7 +93,8 @@ def test_a_volume_that_cannot_be_in_contracts_limits_nothing_upwards() -> None:
     """A day's volume of a thousand times the open interest is money: what is shown is all a line may trade."""
     shown = {"bid_size": [9, 120, 9000], "ask_size": [9, 9, 9]}
     for interest, most in ((5e6, 1e5), (1e3, 120.0)):
-        given = market(**shown, volume=[9, 1e6, 1e6], open_interest=[9, interest, 1e6])
+        given = market(**shown, volume=[9, 1e6, 1e6])
+        given = replace(given, instruments=given.instruments.assign(open_interest=[9, interest, 1e6]))
         assert line_limits(hedge(given), Checks()).loc["NEAR", "sell"] == most
 
 

@@ -52,12 +52,11 @@ def displayed(market: Market, names: pd.Index) -> Array:
 
 def usable_volume(market: Market, names: pd.Index) -> Array:
     """Daily volume of contracts (N); NaN where none is quoted, or one beyond a hundred times the open interest, where
-    that is quoted (a column `open_interest`): it is money, or of another contract, and is not used."""
-    quotes = market.quotes.loc[names]
-    volume = quotes["volume"].to_numpy(dtype=float)
-    if "open_interest" not in quotes.columns:
+    that is known (a column `open_interest` of the instruments): it is money, or another's, and is not used."""
+    volume, table = market.quotes.loc[names, "volume"].to_numpy(dtype=float), market.instruments
+    if "open_interest" not in table.columns:
         return volume
-    interest = pd.to_numeric(quotes["open_interest"], errors="coerce").to_numpy(dtype=float)
+    interest = pd.to_numeric(table.loc[names, "open_interest"], errors="coerce").to_numpy(dtype=float)
     return np.where((interest > 0) & (volume > _MOST_TURNED * interest), np.nan, volume)
 
 

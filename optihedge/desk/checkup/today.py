@@ -182,14 +182,14 @@ def _quotes(night: Night, found: Findings) -> None:
         "funding_rate is empty, and others have theirs",
         "bring the venue's rate and its hours",
     )
-    _volumes(quoted, found)
+    _volumes(listed, quoted, found)
     both = listed.index.intersection(quoted.index, sort=False)
     _chains(listed.loc[both], quoted.loc[both], found)
 
 
-def _volumes(quoted: pd.DataFrame, found: Findings) -> None:
+def _volumes(listed: pd.DataFrame, quoted: pd.DataFrame, found: Findings) -> None:
     """Volume against open interest and against what is quoted."""
-    volume, interest = numbers(quoted, "volume"), numbers(quoted, "open_interest")
+    volume, interest = numbers(quoted, "volume"), numbers(listed, "open_interest").reindex(quoted.index)
     found.where(
         (volume > 100 * interest) & (interest > 0),
         "quotes.csv",
