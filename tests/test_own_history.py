@@ -165,7 +165,9 @@ def test_a_gap_of_what_is_held_is_still_refused_where_nothing_is_frozen():
         market_of(broken.drop(columns="A").assign(A=levels()["A"]))
 
 
-@pytest.mark.parametrize("term", [oh.ParticipationLimit(participation=0.1), oh.ImpactCost()], ids=["participation", "impact"])
+@pytest.mark.parametrize(
+    "term", [oh.ParticipationLimit(participation=0.1), oh.ImpactCost()], ids=["participation", "impact"]
+)
 @pytest.mark.parametrize("volume", [np.nan, 0.0])
 def test_a_tradable_without_a_volume_is_not_traded_and_noted(term, volume):
     market = market_of(levels())
