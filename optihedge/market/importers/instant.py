@@ -14,6 +14,7 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.frames import some
+from optihedge.market.importers.holdings import LATER, books_at
 from optihedge.market.importers.imported import HELD, PARTS, Imported
 from optihedge.market.instruments import TYPES
 
@@ -57,12 +58,13 @@ def market_frames(found: Imported, *, base_currency: str = "", as_of: pd.Timesta
         raise DataError(
             f"the files hold no price with a time: nothing to make a market of; add tickers or books{fills}"
         )
+    notes: list[str] = []
+    latest = seen + LATER if as_of is None else as_of
     as_of = seen if as_of is None else as_of
-    books = books_at(found.books, as_of)
+    books, late = books_at(found.books, as_of, latest, notes)
     instruments = _with_cash(found.instruments, books, base)
     known = set(instruments["instrument"])
     left = [(name, "no file describes the contract") for name in quotes["instrument"] if name not in known]
-    notes: list[str] = []
     instruments, quotes = with_indices(_needed_indices(instruments, base), quotes, as_of, notes)
     instruments, quotes = with_crosses(instruments, quotes, base, as_of, notes)
     keep = _usable(instruments, quotes, as_of, base, left)
@@ -71,7 +73,7 @@ def market_frames(found: Imported, *, base_currency: str = "", as_of: pd.Timesta
     held = books["instrument"][~books["instrument"].isin(instruments["instrument"])]
     notes.extend(_unsaid_fees(instruments))
     reasons = dict(left)
-    problems = tuple(f"{name} is held: {reasons.get(name, _NO_PRICE)}" for name in held.unique())
+    problems = (*late, *(f"{name} is held: {reasons.get(name, _NO_PRICE)}" for name in held.unique()))
     return MarketFrames(
         instruments=_at_price(instruments, quotes), quotes=uncrossed(quotes, left),
         depth=depth[["instrument", "side", "price", "size", "time"]], drivers=drivers_of(instruments),
@@ -101,15 +103,6 @@ def quotes_at(quotes: pd.DataFrame, as_of: pd.Timestamp | None) -> pd.DataFrame:
     time = pd.concat(times, axis=1).min(axis=1)
     table.insert(0, "time", time.fillna(statement["time"].reindex(table.index)).fillna(as_of))
     return table.reset_index()
-
-
-def books_at(books: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """What each book holds: per scope its last statement by then (one without a time counts as of then)."""
-    known = books[~(books["time"] > as_of)].assign(time=lambda b: b["time"].fillna(as_of))
-    newest = known.groupby(["book", "scope"])["time"].transform("max")
-    known = known[known["time"] == newest].drop_duplicates(["book", "scope", "instrument"], keep="last")
-    summed = known.groupby(["book", "instrument"], sort=False, as_index=False)["quantity"].sum()
-    return summed[summed["quantity"] != 0]
 
 
 def drivers_of(instruments: pd.DataFrame) -> pd.DataFrame:

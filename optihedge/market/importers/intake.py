@@ -69,6 +69,8 @@ class Intake:
     def add(self, name: str, frame: pd.DataFrame) -> None:
         """Rows of one of the frames of `Imported`. Observations without an instrument or after `until` are dropped."""
         frame = _typed(frame)
+        if name == "books":
+            frame = frame.assign(statement=len(self._frames[name]))
         if self.until is not None and "time" in frame.columns:
             frame = frame[~(frame["time"] > self.until)]
         if len(frame):

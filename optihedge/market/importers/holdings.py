@@ -1,0 +1,59 @@
+"""What each book holds at an instant, out of statements: nothing that a statement holds is lost without a word."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+TOGETHER = pd.Timedelta("15min")  # statements of one scope this near to each other were asked for together
+LATER = pd.Timedelta("1h")  # after the last price: positions are asked for after the tickers
+
+
+def books_at(
+    books: pd.DataFrame, as_of: pd.Timestamp, latest: pd.Timestamp, notes: list[str]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Contracts by book and instrument, and what was told too late to count (problems).
+
+    books    rows of `Imported.books`; `statement` is one answer of a source, `scope` what it speaks of
+    latest   rows told after it do not count
+
+    Of a scope the last statement counts, with those told within a quarter of an hour of it; an earlier one is replaced.
+    Rows of one statement may have times of their own (when each position last changed): all count, unless a contract
+    comes at several times: then the statement is a log, and its last time counts. Rows of one contract at one time are
+    lots, and add up.
+    """
+    told = books.assign(time=books["time"].fillna(as_of))
+    after = told[told["time"] > latest]
+    problems = [f"{name} is held by a statement of {time:%Y-%m-%d %H:%M:%S} UTC, too long after the last price, "
+                f"{as_of:%Y-%m-%d %H:%M:%S}; bring prices of then, or give --as-of"
+                for name, time in after.groupby("instrument", sort=False)["time"].min().items()]  # fmt: skip
+    told = told[told["time"] <= latest]
+    if "statement" not in told.columns:
+        told = told.assign(statement=0)
+    kept = [_of_scope(rows, notes) for _, rows in told.groupby(["book", "scope"], sort=False)]
+    rows = pd.concat(kept) if kept else told
+    soon = rows[rows["time"] > as_of]
+    if len(soon):
+        notes.append(f"{len(soon)} positions and balances were told up to {(soon['time'] - as_of).max().round('s')} "
+                     "after the last price, and count")  # fmt: skip
+    summed = rows.groupby(["book", "instrument"], sort=False, as_index=False)["quantity"].sum()
+    return summed[summed["quantity"] != 0], problems
+
+
+def _of_scope(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """The rows of one book and scope that count."""
+    said = rows.groupby("statement")["time"].transform("max")
+    rows = rows[said >= said.max() - TOGETHER]
+    parts = [_of_statement(one, notes) for _, one in rows.groupby("statement", sort=True)]
+    newest: dict[str, int] = {}
+    for number, part in enumerate(parts):
+        newest |= dict.fromkeys(part["instrument"], number)
+    return pd.concat([part[part["instrument"].map(newest) == number] for number, part in enumerate(parts)])
+
+
+def _of_statement(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    if rows.groupby("instrument")["time"].nunique().gt(1).any():
+        return rows[rows["time"] == rows["time"].max()]
+    twice = rows["instrument"][rows["instrument"].duplicated()].unique()
+    if len(twice):
+        notes.append(f"{len(twice)} contracts come in several rows of one statement, {twice[0]} first: lots, added up")
+    return rows

@@ -1,0 +1,61 @@
+"""What a book holds, out of statements: nothing that a statement holds is lost, doubled or turned without a word."""
+
+import pandas as pd
+import pytest
+
+from optihedge.market.importers.holdings import LATER, books_at
+
+AT = pd.Timestamp("2026-01-20T12:00:00Z")
+
+
+def rows(*told: tuple[str, float, str, int]) -> pd.DataFrame:
+    """Instrument, quantity, seconds after AT, statement."""
+    frame = pd.DataFrame(told, columns=["instrument", "quantity", "time", "statement"])
+    return frame.assign(time=AT + pd.to_timedelta(frame["time"].astype(float), unit="s"), book="b", scope="positions")
+
+
+def held(*told, notes: list[str] | None = None) -> dict[str, float]:
+    found, problems = books_at(rows(*told), AT, AT + LATER, [] if notes is None else notes)
+    assert not problems
+    return dict(zip(found["instrument"], found["quantity"], strict=True))
+
+
+def test_positions_that_changed_at_different_times_are_all_held() -> None:
+    assert held(("BTC", 2, -7200, 0), ("ETH", -30, -60, 0), ("SOL", 500, -86400, 0)) == {
+        "BTC": 2,
+        "ETH": -30,
+        "SOL": 500,
+    }
+
+
+def test_answers_of_one_fetch_are_one_statement_and_an_earlier_one_is_replaced() -> None:
+    now = [("C", -5, -1.0, 1), ("P", 3, -0.95, 2)]
+    assert held(("OLD", 7, -90000, 0), *now) == {"C": -5, "P": 3}
+
+
+def test_of_two_answers_on_one_contract_the_later_counts_once() -> None:
+    assert held(("C", -5, -2.0, 0), ("C", -4, -1.0, 1)) == {"C": -4}
+    assert held(("C", -5, -2.0, 0), ("C", -5, -2.0, 1)) == {"C": -5}
+
+
+def test_lots_of_one_contract_add_up_and_a_note_says_so() -> None:
+    notes: list[str] = []
+    assert held(("AMC", 20, 0, 0), ("AMC", 11, 0, 0), ("GME", 1, 0, 0), notes=notes) == {"AMC": 31, "GME": 1}
+    assert any("AMC first" in note for note in notes)
+
+
+def test_of_a_log_of_statements_the_last_counts() -> None:
+    log = [("A", 1, -7200, 0), ("B", 2, -7200, 0), ("A", 5, -3600, 0)]
+    assert held(*log) == {"A": 5}
+
+
+def test_positions_told_just_after_the_last_price_count_and_a_note_says_so() -> None:
+    notes: list[str] = []
+    assert held(("BTC", 2, 30, 0), notes=notes) == {"BTC": 2}
+    assert any("30" in note and "after the last price" in note for note in notes)
+
+
+@pytest.mark.parametrize("seconds", [3601, 86400, 4e7])
+def test_positions_told_long_after_the_last_price_are_a_problem_by_name(seconds) -> None:
+    found, problems = books_at(rows(("BTC", 2, seconds, 0)), AT, AT + LATER, [])
+    assert found.empty and len(problems) == 1 and problems[0].startswith("BTC is held by a statement of")
