@@ -3,7 +3,9 @@
 import pandas as pd
 import pytest
 
+from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.holdings import LATER, books_at
+from optihedge.market.importers.sources import import_files
 
 AT = pd.Timestamp("2026-01-20T12:00:00Z")
 
@@ -59,3 +61,36 @@ def test_positions_told_just_after_the_last_price_count_and_a_note_says_so() -> 
 def test_positions_told_long_after_the_last_price_are_a_problem_by_name(seconds) -> None:
     found, problems = books_at(rows(("BTC", 2, seconds, 0)), AT, AT + LATER, [])
     assert found.empty and len(problems) == 1 and problems[0].startswith("BTC is held by a statement of")
+
+
+def test_a_position_whose_size_cannot_be_read_is_a_problem_by_name() -> None:
+    found, problems = books_at(rows(("BTC", float("nan"), 0, 0), ("ETH", 1, 0, 0)), AT, AT + LATER, [])
+    assert list(found["instrument"]) == ["ETH"] and len(problems) == 1 and problems[0].startswith("BTC is held")
+
+
+@pytest.mark.parametrize(
+    ("side", "size", "signed"),
+    [("buy", 5, 5), ("LONG", 5, 5), ("Sell", 5, -5), ("short", -5, -5), ("net", -3, -3), ("", 0, 0)],
+)
+def test_a_side_says_the_sign_whatever_its_case(side, size, signed) -> None:
+    said: list[str] = []
+    fields = Fields(pd.DataFrame({"x": [0]}), lambda *told, **_: said.append(str(told)), "position")
+    assert fields.signed(pd.Series([float(size)]), pd.Series([side]), own=("net",))[0] == signed and not said
+
+
+@pytest.mark.parametrize(("side", "size"), [("sold", 5), ("", 5), ("buy", -5)])
+def test_a_side_that_says_nothing_or_another_sign_is_named_and_never_guessed(side, size) -> None:
+    said: list[str] = []
+    fields = Fields(pd.DataFrame({"x": [0]}), lambda *told, **_: said.append(str(told)), "position")
+    assert fields.signed(pd.Series([float(size)]), pd.Series([side])).isna().all()
+    assert len(said) == 1 and "says no direction" in said[0]
+
+
+@pytest.mark.parametrize("tag", ["31", "32"])
+def test_one_bad_message_of_a_session_is_named_and_the_others_are_read(tag, tmp_path) -> None:
+    good = "8=FIX.4.4|35=8|150=F|17=e1|11=o1|55=ES|54=1|32=2|31=5000|60=20260120-12:00:00|"
+    bad = good.replace("17=e1", "17=e2").replace(f"|{tag}=", f"|{tag}=abc")
+    (tmp_path / "session.log").write_text(good + "\n" + bad + "\n")
+    found = import_files("fix", [tmp_path / "session.log"])
+    assert list(found.fills["fill_id"]) == ["e1"]
+    assert found.rejected["place"].str.contains("line 2").any()

@@ -143,7 +143,7 @@ def _books(f: Fields, intake: Intake) -> None:
 
 def _positions(f: Fields, intake: Intake) -> None:
     size, side = f.number("size", needed=True), f.text("side")
-    signed = size.where(side != "Sell", -size)
+    signed = f.signed(size, side, own=("none",))
     name, time = label_of(intake.venue, f.text("symbol")), f.time("_time").fillna(f.time("updatedTime"))
     scope = "positions " + f.text("symbol") + " " + f.text("positionIdx")
     rows = {"book": intake.account, "instrument": name, "quantity": signed, "time": time, "scope": scope}

@@ -179,7 +179,7 @@ def _decimals(
 
 def _positions(f: Fields, intake: Intake) -> None:
     amount, side = f.number("contracts", needed=True), f.text("side", needed=True)
-    signed = amount.abs().where(side == "long", -amount.abs())
+    signed = f.signed(amount, side)
     name, time = label_of(intake.venue, f.text("symbol")), f.time("timestamp")
     intake.add("books", pd.DataFrame({"book": intake.account, "instrument": name, "quantity": signed, "time": time,
                                       "scope": "positions"}))  # fmt: skip

@@ -188,7 +188,7 @@ def _index_price(f: Fields, intake: Intake) -> None:
 def _positions(f: Fields, intake: Intake) -> None:
     """get_positions: the size in the venue's amounts, its sign the direction's; its mark for what no ticker quotes."""
     size, side = f.number("size", needed=True), f.text("direction")
-    signed = size.abs().where(side == "buy", -size.abs()).where(side.isin(("buy", "sell")), size)
+    signed = f.signed(size, side, own=("zero", ""))
     name, combo = f.text("instrument_name"), f.text("kind").str.endswith("combo")
     if combo.any():
         intake.reject("position", _COMBO, count=int(combo.sum()))

@@ -91,6 +91,20 @@ class Fields:
                                    self.places[int(lost.argmax())], int(lost.sum()))  # fmt: skip
         return times
 
+    def signed(self, size: pd.Series, side: pd.Series, own: tuple[str, ...] = ()) -> pd.Series:
+        """Sizes with the sign that their side says, whatever its case: buy and long above zero, sell and short below.
+
+        own   words (and '') that leave a size its own sign. Another word, and a buy below zero, are named: NaN.
+        """
+        word = side.str.lower()
+        up, down = word.isin(("buy", "long")), word.isin(("sell", "short"))
+        lost = size.notna() & (size != 0) & ~(up | down | word.isin(own)) | (up & (size < 0))
+        if lost.any():
+            first = int(lost.to_numpy().argmax())
+            told = f"side {side.iloc[first]!r} of a size {size.iloc[first]:g} says no direction"
+            self.reject(self.what, told, self.places[first], int(lost.sum()))
+        return size.abs().where(up, -size.abs()).where(up | down, size).mask(lost)
+
     def flag(self, name: str, default: bool = False) -> pd.Series:
         """True and false, however they are written."""
         words = self.text(name).str.lower()

@@ -39,14 +39,17 @@ def read(raw: RawFile, intake: Intake) -> None:
         message = [(tag, value) for tag, _, value in (part.partition("=") for part in _SPLIT.split(found[0])) if tag]
         one = dict(message)
         kind, trade = one.get("35", ""), one.get("150", one.get("39", ""))
-        if kind == "8" and trade in _TRADES and float(one.get("32") or 0) > 0:
-            fills.append(_fill(one, f"line {number}", intake))
-        elif kind == "8" and trade in _BUSTS:
-            events.append(_bust(one))
-        elif kind == "W":
-            _snapshot(message, one, intake)
-        else:
-            others[kind] = others.get(kind, 0) + 1
+        try:
+            if kind == "8" and trade in _TRADES and float(one.get("32") or 0) > 0:
+                fills.append(_fill(one, f"line {number}", intake))
+            elif kind == "8" and trade in _BUSTS:
+                events.append(_bust(one))
+            elif kind == "W":
+                _snapshot(message, one, intake)
+            else:
+                others[kind] = others.get(kind, 0) + 1
+        except ValueError as error:
+            intake.reject(f"message {kind}", f"a field of another kind than is known ({error})", f"line {number}")
     for kind, count in others.items():
         intake.reject(f"message {kind}", "no trade and no whole book", count=count)
     intake.add("fills", pd.DataFrame([fill for fill in fills if fill is not None]))

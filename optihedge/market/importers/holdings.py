@@ -27,6 +27,8 @@ def books_at(
                 f"{as_of:%Y-%m-%d %H:%M:%S}; bring prices of then, or give --as-of"
                 for name, time in after.groupby("instrument", sort=False)["time"].min().items()]  # fmt: skip
     told = told[told["time"] <= latest]
+    unread = told.loc[told["quantity"].isna() & (told["instrument"] != ""), "instrument"].unique()
+    problems += [f"{name} is held, and how much cannot be read; mend its row, which left.csv names" for name in unread]
     if "statement" not in told.columns:
         told = told.assign(statement=0)
     kept = [_of_scope(rows, notes) for _, rows in told.groupby(["book", "scope"], sort=False)]

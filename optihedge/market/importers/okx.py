@@ -122,7 +122,7 @@ def _positions(f: Fields, intake: Intake) -> None:
     margin = f.text("instType") == "MARGIN"
     if margin.any():
         intake.reject("position", "on margin: it lies in the balances", count=int(margin.sum()))
-    signed = size.abs().where(side == "long", -size.abs()).where(side.isin(("long", "short")), size)
+    signed = f.signed(size, side, own=("net", ""))
     name, time = label_of(intake.venue, f.text("instId")), f.time("uTime")
     rows = pd.DataFrame({"book": intake.account, "instrument": name, "quantity": signed, "time": time,
                          "scope": "positions " + side})  # fmt: skip
