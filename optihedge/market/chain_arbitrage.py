@@ -8,7 +8,7 @@ import pandas as pd
 from optihedge.market.snapshot import Market
 
 _PARITY = 0.01  # of the forward, beyond the spreads: the forward used is another than the chain's
-_ROUNDING = 1e-9
+_ROUNDING = 1e-3  # of a price: a coin option's two quotes were converted at forwards a moment apart
 
 
 def chain_table(market: Market) -> pd.DataFrame:

@@ -199,9 +199,12 @@ def _volumes(listed: pd.DataFrame, quoted: pd.DataFrame, found: Findings) -> Non
         volume,
         interest,
     )
+    option = quoted.index.isin(
+        listed.index[texts(listed, "type").str.endswith("option")]
+    )  # makers quote what seldom trades
     size = numbers(quoted, "bid_size").fillna(0) + numbers(quoted, "ask_size").fillna(0)
     found.where(
-        (size > 50 * volume) & (volume > 0),
+        (size > 50 * volume) & (volume > 0) & ~option,
         "quotes.csv",
         quoted,
         "{0:g} are quoted where {1:g} trade in a day",
