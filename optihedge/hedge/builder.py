@@ -212,6 +212,10 @@ class ProgramBuilder(BuilderData):
             bad = ~np.isfinite(matrix.data)
             if bad.any():
                 raise DataError(f"{names[0]}: {self.names[matrix.indices[bad][0]]} has no finite exposure; complete it")
+        for what, matrix in zip(("on_holdings", "on_trades"), matrices[1:], strict=True):
+            if (matrix.data < 0).any():
+                raise SpecError(f"{self._term}: {what} has a weight below zero, and no set of quantities is convex then; "
+                                "give weights >= 0")  # fmt: skip
         limits = [np.broadcast_to(np.asarray(x, dtype=float), m) for x in (lo, hi)]
         if np.isnan(limits).any() or (limits[0] > limits[1]).any():
             what = f"{self._term}, {names[0]}" if names and names[0] != self._term else self._term

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import TypeAlias
 
@@ -23,34 +22,6 @@ from optihedge.risk.root import Risk
 Array = np.ndarray
 Values: TypeAlias = float | Array | pd.Series
 _CONVEX = ("quadratic", "power", "diagonal")  # costs that may not be below zero
-
-
-class RowBlock:
-    """Rows lo <= a q + on_holdings |q| + on_trades |q - start| + auxiliaries z <= hi, over N contracts in play."""
-
-    term: str
-    names: tuple[str, ...]
-    unit: str
-    a: sp.csr_array
-    on_holdings: sp.csr_array
-    on_trades: sp.csr_array
-    auxiliaries: sp.csr_array  # m x (auxiliaries known when it was written)
-    lower: Array
-    upper: Array
-    penalty: Array
-    target: Array
-    tier: int
-    value: Callable[[Array], float] | None  # of a row over auxiliaries: what it stands for, from N quantities
-
-
-class Auxiliary:
-    """Columns without a position: their bounds and linear cost (base currency per unit)."""
-
-    term: str
-    names: tuple[str, ...]
-    lower: Array
-    upper: Array
-    cost: Array
 
 
 class BuilderData:
