@@ -187,6 +187,12 @@ def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra:
 def _fold_costs(b: ProgramBuilder, free: Array, fixed: Array, extra: int) -> tuple[dict[str, Any], float]:
     """What all terms charge over the columns, by name of piece, and what holding fixed contracts costs."""
     total = reduce(Costs.plus, b.costs_.values(), Costs.of(len(b.names)))
+    earns = free[(total.buy + total.sell)[free] < 0]
+    if len(earns):
+        i = earns[0]
+        term = min(b.costs_, key=lambda label: b.costs_[label].buy[i] + b.costs_[label].sell[i])
+        told = f"{b.names[i]} bought and sold at once would earn money (buy + sell cost < 0)"
+        raise SpecError(f"{term}: {told}; charge more, or rebate less")
     return total.over(free, len(free) + extra).pieces, float(total.by_contract(b.start, b.start)[fixed].sum())
 
 

@@ -214,7 +214,7 @@ class ProgramBuilder(BuilderData):
                 raise DataError(f"{names[0]}: {self.names[matrix.indices[bad][0]]} has no finite exposure; complete it")
         for what, matrix in zip(("on_holdings", "on_trades"), matrices[1:], strict=True):
             if (matrix.data < 0).any():
-                raise SpecError(f"{self._term}: {what} has a weight below zero, and no set of quantities is convex then; "
+                raise SpecError(f"{self._term}: {what} has a weight below zero: the problem is not convex; "
                                 "give weights >= 0")  # fmt: skip
         limits = [np.broadcast_to(np.asarray(x, dtype=float), m) for x in (lo, hi)]
         if np.isnan(limits).any() or (limits[0] > limits[1]).any():
