@@ -1,21 +1,28 @@
 """Small markets that met desks in use: each gives what a desk must be told, or the answer of its clean twin."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from lot_choices import by_enumeration
+from scipy.optimize import brentq
+from scipy.stats import norm
 
 import optihedge as oh
 from optihedge.cli import main
+from optihedge.market.pricing import black
 from optihedge.market.snapshot import read_market
 from optihedge.risk.contradictions import find_contradictions
 
 CASES = Path(os.environ.get("OPTIHEDGE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")).parent / "cases"
 AS_OF = {"wti_hist": "2020-04-24T20:00:00Z", "option_quote_astray": "2025-11-28T18:00:00Z"}
-ANSWERS = {  # SELL (negative) of one contract by the clean twin, and how near
+ANSWERS = {  # SELL (negative) of one contract by the clean twin, how near, and by which model if not beta_hedge
     "unheld_gap_freeze": ("IDXF", -140, 0), "nan_mid_freeze": ("IDXF", -140, 0), "dead": ("IDXF", -137, 0),
     "ipo25": ("IDXF", -140, 1), "renamed": ("IDXF", -140, 1), "expired_unheld": ("IDXF", -140, 0),
-    "dividend_with_forward": ("T", -989, 10), "dust_only": ("ENA-P", -5, 0),
+    "dividend_with_forward": ("T", -989, 0, "delta_neutral"), "dust_only": ("ENA-P", -5, 0),
+    "one_expiry_40000": ("ES-H26", -19, 0), "two_expiries_40000": ("ES-H26", -19, 0),
 }  # fmt: skip
 HELD = {
     "pence_one": "quote and history of BARC", "split_today": "quote and history of BARC",
@@ -46,13 +53,38 @@ def listed(name, model="beta_hedge", **checks):
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_the_list_is_that_of_the_clean_twin(name):
-    label, quantity, near = ANSWERS[name]
-    market, found = listed(name)
+    label, quantity, near, *model = ANSWERS[name]
+    market, found = listed(name, *model)
     assert not found.held
     assert found.hedge.trades[label] == pytest.approx(quantity, abs=near)
     if name in NAMED:
         told = (*found.hedge.problem.notes, *map(str, find_contradictions(market)))
         assert any(NAMED[name] in line for line in told)
+
+
+def test_two_expiries_with_a_basis_each_are_both_sold_in_the_lots_that_enumeration_finds():
+    """Spread over both, their bases' risk is less than in one; nothing is bought to be sold beside it."""
+    found = listed("two_expiries_basis")[1]
+    trades = found.hedge.trades[["ES-H26", "ES-M26"]]
+    assert (trades <= 0).all() and trades.sum() == pytest.approx(-18.5, abs=0.5) and found.costs["trading"] <= 118.75
+    program = found.hedge.problem.program
+    near = replace(program, lower=np.maximum(program.lower, -30.0), upper=np.minimum(program.upper, 30.0))
+    best = by_enumeration(near)[0]
+    assert found.hedge.certificate.primal == pytest.approx(best, rel=1e-9)
+    assert best - found.hedge.certificate.dual < 1e-3 * best  # and no fraction of a lot does much better
+
+
+def test_a_spread_book_is_hedged_at_its_spot_delta_less_the_band():
+    """Black at the forward given: N(d1) F / S of both, short; the band of the model is met by a whole share."""
+    market, book = opened("dividend_with_forward")
+    years, spot, forward, strike = 177.958333 / 365, 25.0, 24.2201, 25.0
+    total = 0.0
+    for sign, price in ((1, 1.1487), (-1, 1.9285)):
+        vol = brentq(lambda v: float(black(forward, strike, years, v, sign)) - price, 0.01, 2.0)  # noqa: B023
+        total += sign * norm.cdf(sign * (np.log(forward / strike) / vol / years**0.5 + vol * years**0.5 / 2))
+    found = oh.trade_list(oh.load_model("delta_neutral").hedge(market, book)).hedge
+    band = found.limits["upper"].iloc[0]
+    assert found.trades["T"] == np.floor(total * forward / spot * 100 * 100 + band / spot)  # the share that is inside
 
 
 @pytest.mark.parametrize("name", HELD)

@@ -135,6 +135,21 @@ def test_drivers_with_gaps_are_left_out_and_named():
     assert "1 drivers with gaps left out" in str(found)
 
 
+@pytest.mark.parametrize("gapped", [["D0"], ["D5"], ["D0", "D5", "D7"]])
+def test_a_row_with_a_gap_is_as_if_it_were_not_there(gapped):
+    """D0 hedges: a gap of its own, or of others, costs the row and neither the driver nor the evaluation."""
+    moves = some_moves(200)
+    holed = moves.copy()
+    for offset, name in enumerate(gapped):
+        holed.iloc[[40 + offset, 150 + offset], holed.columns.get_loc(name)] = np.nan
+    arguments = {"start": 120, "hedges": ("D0",), "books": 5, "size": 5}
+    found = evaluate_risk({"EWMA": EwmaRisk()}, holed, **arguments)
+    without = evaluate_risk({"EWMA": EwmaRisk()}, moves[holed.notna().all(axis=1)], **arguments)
+    assert found.left_out == () and found.skipped == 2 * len(gapped)
+    assert f"{2 * len(gapped)} rows with a gap left out" in str(found)
+    pd.testing.assert_frame_equal(found.forecasts, without.forecasts)
+
+
 def test_the_plot_shows_every_estimator():
     moves = some_moves(160)
     found = evaluate_risk({"EWMA": EwmaRisk(), "sample": SampleRisk()}, moves, start=120, books=5, size=5)

@@ -4,11 +4,19 @@ import random
 import resource
 import time
 
+import pandas as pd
 import pytest
 
 import optihedge as oh
 from optihedge.cli import main
+from optihedge.frames import read_raw
 from optihedge.hedge.modelfile import models_folder, parse_model
+from optihedge.market.dividends import expected_dividends
+from optihedge.market.door import admit, changed_by_events
+from optihedge.market.drivers import check_drivers, known_history, read_history
+from optihedge.market.instruments import check_instruments
+from optihedge.market.quotes import check_depth, check_quotes
+from optihedge.market.settings import read_settings
 from optihedge.market.snapshot import read_market
 
 FILES = {
@@ -70,30 +78,65 @@ def written(folder, rng):
     """The files of a market, one of them mutated, and which."""
     chosen = rng.choice(sorted(FILES))
     for name, text in FILES.items():
-        body = mutated(text, rng) if name == chosen else text
-        (folder / name).write_text(body, encoding="utf-8", errors="surrogatepass")
+        write(folder / name, mutated(text, rng) if name == chosen else text)
     return chosen
 
 
+def write(path, text):
+    path.write_text(text, encoding="utf-8", errors="surrogatepass")
+
+
+def own_doors(clean, raw):
+    """By file, the check that it meets first: what is refused there needs no whole market to be refused."""
+    said = {"on_missing": "error", "max_crossed": 0.0, "max_age": pd.Timedelta("1D")}
+    return {
+        "instruments.csv": lambda frame: check_instruments(frame, clean.as_of, "USD"),
+        "drivers.csv": lambda frame: check_drivers(frame, raw, clean.instruments, "USD"),
+        "quotes.csv": lambda frame: check_quotes(frame, clean.instruments, clean.as_of, **said),
+        "depth.csv": lambda frame: check_depth(frame, clean.names, clean.as_of, **said),
+        "events.csv": lambda frame: (changed_by_events(frame), expected_dividends(frame, clean.as_of)),
+        "history.csv": lambda frame: known_history(*read_history(frame), clean.drivers, clean.as_of),
+    }
+
+
+def one_file(folder, name, doors, tables, clean):
+    """A mutated file through its own door, left out there as a market would, and then in a whole market."""
+    if name == "book.csv":
+        oh.read_book(folder / name, clean)
+    elif name == "market.toml":
+        read_settings(folder / name)
+    else:
+        frame = read_raw(folder / name)
+        admit(lambda given: doors[name](given[name[:-4]]), {**tables, name[:-4]: frame})
+    read_market(folder)
+
+
 def through_the_doors(folder, seeds):
-    """Every seed's mutated market, book and model through their doors: what else came out, how many, how long."""
+    """Every seed's mutated file or model through its doors: what else came out, how many were read, how long."""
     models = [path.read_text(encoding="utf-8") for path in sorted(models_folder().glob("*.toml"))]
+    for name, text in FILES.items():
+        write(folder / name, text)
+    clean = read_market(folder)
+    tables = {name[:-4]: read_raw(folder / name) for name in FILES if name.endswith(".csv") and name != "book.csv"}
+    doors = own_doors(clean, read_history(tables["history"])[0])
     strange, read, slowest = [], 0, 0.0
     for seed in seeds:
         rng = random.Random(seed)
         began = time.process_time()
+        name = rng.choice(sorted(FILES))
         try:
             if seed % 10 == 0:
                 parse_model(mutated(rng.choice(models), rng))
                 continue
-            written(folder, rng)
-            market = read_market(folder)
-            oh.read_book(folder / "book.csv", market)
+            write(folder / name, mutated(FILES[name], rng))
+            one_file(folder, name, doors, tables, clean)
             read += 1
         except (oh.DataError, oh.SpecError):
             pass
         except Exception as error:
             strange.append((seed, type(error).__name__, str(error)[:200]))
+        finally:
+            write(folder / name, FILES[name])
         slowest = max(slowest, time.process_time() - began)
     return strange, read, slowest
 

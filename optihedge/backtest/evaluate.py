@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BLOCK, _DRAWS = 21, 400  # rows of a bootstrap block; resamples
+_WHOLE = 0.95  # of the rows: what a driver's gaps may cost before it is left out itself
 _INTERVAL = [0.025, 0.975]
 
 
@@ -40,7 +41,8 @@ class RiskEvaluation:
                 minimum-variance portfolios, long-short and fully invested): realised variance over the baseline's,
                 the median over portfolios, with its interval
     periods     median bias by estimator and kind of book (rows) and period (columns)
-    left_out    drivers with a gap, which no book holds
+    left_out    drivers with many gaps, which no book holds
+    skipped     rows in which one of the others, or a hedge, has no move: nothing is learnt from them or tested on them
     """
 
     forecasts: pd.DataFrame
@@ -48,6 +50,7 @@ class RiskEvaluation:
     periods: pd.DataFrame
     left_out: tuple[Hashable, ...]
     baseline: str
+    skipped: int = 0
 
     def ranking(self) -> pd.DataFrame:
         """A row per estimator, best first by QLIKE averaged over the kinds of book."""
@@ -63,7 +66,8 @@ class RiskEvaluation:
 
     def __str__(self) -> str:
         text = f"{self.ranking().to_string(float_format='{:.3f}'.format)}\nqlike and variances against {self.baseline}"
-        return text + (f"; {len(self.left_out)} drivers with gaps left out" if self.left_out else "")
+        text += f"; {len(self.left_out)} drivers with gaps left out" if self.left_out else ""
+        return text + (f"; {self.skipped} rows with a gap left out" if self.skipped else "")
 
     def plot(self) -> Figure:
         """Bias by period and kind of book, and QLIKE against the baseline with its interval."""
@@ -146,14 +150,14 @@ def evaluate_risk(
     base = next(iter(estimators)) if baseline is None else baseline
     if base not in estimators:
         raise SpecError(f"evaluate: baseline {base!r} is not among {', '.join(estimators)}")
-    complete = moves.columns[moves.notna().all()]
-    kept = moves[complete]
-    _check_drivers(complete, moves.shape, hedges, start)
+    kept = _whole(moves, hedges)
+    complete = kept.columns
+    _check_drivers(complete, (len(kept), moves.shape[1]), hedges, start)
     values = kept.to_numpy(dtype=float)
     tests = _random_books(kept, hedges, books, size, start, seed)
     with threadpool_limits(1):  # thousands of small matrices: threads would only wait for each other
         results = {n: _follow(n, walk_risk(e, kept, start, refit), values, tests) for n, e in estimators.items()}
-    count = len(moves) - start
+    count = len(kept) - start
     shares = np.array([np.bincount(draw, minlength=count) for draw in block_rows(count, _BLOCK, _DRAWS, seed)]) / count
     labels = _period_labels(kept.index[start:], months)
     periods = _period_table(results, labels)
@@ -163,7 +167,22 @@ def evaluate_risk(
         periods=periods,
         left_out=tuple(moves.columns.difference(complete, sort=False)),
         baseline=base,
+        skipped=len(moves) - len(kept),
     )
+
+
+def _whole(moves: pd.DataFrame, hedges: Sequence[Hashable]) -> pd.DataFrame:
+    """The moves without a gap: rows that every hedge has, and of the drivers as many as leave _WHOLE of those rows.
+
+    The driver that lacks most goes first; a hedge that has no move at all is left to be refused by name.
+    """
+    known = moves.notna().to_numpy()
+    hedging = moves.columns.isin(list(hedges)) & known.any(axis=0)
+    rows, kept = known[:, hedging].all(axis=1), known.any(axis=0)
+    while kept.any() and known[rows][:, kept].all(axis=1).sum() < _WHOLE * rows.sum():
+        lacking = np.where(kept & ~hedging, (~known[rows]).sum(axis=0), 0)
+        kept[np.argmax(lacking)] = False
+    return moves.loc[rows & known[:, kept].all(axis=1), kept]
 
 
 def _check_drivers(complete: pd.Index, shape: tuple[int, int], hedges: Sequence[Hashable], start: int) -> None:
