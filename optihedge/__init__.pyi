@@ -137,11 +137,11 @@ from optihedge.risk.beta_risk import BetaRisk as BetaRisk
 from optihedge.risk.cleaning import clean as clean
 from optihedge.risk.combined import CombinedEwmaRisk as CombinedEwmaRisk
 from optihedge.risk.contract_risk import ContractRisk as ContractRisk
-from optihedge.risk.contradictions import contradiction_table as contradiction_table
 from optihedge.risk.contradictions import find_contradictions as find_contradictions
 from optihedge.risk.ewma import EwmaRisk as EwmaRisk
 from optihedge.risk.factor import FactorRisk as FactorRisk
 from optihedge.risk.factor import StackedRisk as StackedRisk
+from optihedge.risk.finding import contradiction_table as contradiction_table
 from optihedge.risk.garch import GarchRisk as GarchRisk
 from optihedge.risk.hedge_ratio import beta_weighted_delta as beta_weighted_delta
 from optihedge.risk.hedge_ratio import contracts_for_beta as contracts_for_beta

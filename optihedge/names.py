@@ -163,7 +163,8 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
             "FundamentalRisk",
             "ObservedFactorRisk",
         ),
-        "optihedge.risk.contradictions": ("contradiction_table", "find_contradictions"),
+        "optihedge.risk.contradictions": ("find_contradictions",),
+        "optihedge.risk.finding": ("contradiction_table",),
         "optihedge.risk.problems": ("find_problems",),
         "optihedge.risk.regime": (
             "GaussianHmm",

@@ -10,7 +10,8 @@ from recorded import clean_stocks
 import optihedge as oh
 from optihedge.market.chain_arbitrage import chain_table, parity_gaps, strike_arbitrage
 from optihedge.market.pricing import black
-from optihedge.risk.contradictions import SEVERE, book_contradictions, find_contradictions
+from optihedge.risk.contradictions import book_contradictions, find_contradictions
+from optihedge.risk.finding import SEVERE
 
 ROWS = 250
 DAYS = pd.date_range("2025-01-01", periods=ROWS, freq="B")
@@ -217,3 +218,20 @@ def test_false_alarms_on_clean_recorded_stocks(recorded):
         alarms += [(str(end), str(one)) for one in find_contradictions(market) if one.severity == SEVERE]
     print(len(alarms), "severe findings in", stocks_seen, "stocks and windows", alarms[:20])
     assert len(alarms) <= 1e-3 * stocks_seen
+
+
+def test_a_move_that_may_be_an_error_is_in_the_same_list_as_a_warning():
+    history = levels()
+    history.loc[DAYS[100], "B"] *= 100
+    found = [one for one in find_contradictions(stocks(history)) if one.subject == "B"]
+    assert [(one.severity, one.kind) for one in found] == [("warning", "wrong units")]
+    assert f"{DAYS[100]:%Y-%m-%d}" in str(found[0]) and "mend it" in str(found[0])
+
+
+def test_a_position_of_many_days_of_volume_is_told_with_the_list_and_does_not_hold_it():
+    history = levels()
+    market = stocks(history)
+    market = replace(market, quotes=market.quotes.assign(volume=[1.0, *market.quotes["volume"].iloc[1:]]))
+    listed = oh.trade_list(oh.load_model("beta_hedge").hedge(market, {"A": 1000.0}))
+    assert any("warning: beyond volume of A: 1,000 contracts are 1,000 days of volume" in note for note in listed.notes)
+    assert not [reason for reason in listed.reasons if "beyond volume" in reason]

@@ -21,7 +21,8 @@ from optihedge.market.pnl import PARTS, contract_pnl, explain_pnl
 from optihedge.market.pricing import black, years_between
 from optihedge.market.scenarios import scenario_pnl
 from optihedge.market.snapshot import Market
-from optihedge.risk.contradictions import SEVERE, find_contradictions
+from optihedge.risk.contradictions import find_contradictions
+from optihedge.risk.finding import SEVERE
 
 FIRST, SECOND, SUM = 1e-6, 1e-4, 1e-9
 AS_OF, EXPIRY = pd.Timestamp("2026-01-20T12:00:00Z"), pd.Timestamp("2026-03-27T08:00:00Z")

@@ -1,16 +1,14 @@
-"""What a run refuses before it begins, and what it says of a history that looks wrong."""
+"""What a run refuses before it begins."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.frames import DAY_END, some
 from optihedge.market.snapshot import Market
-from optihedge.risk.problems import BREAKS, Thresholds, find_problems
 
 DEFAULT_MAX_AGE = pd.Timedelta("1D")
 _NAMED = 5  # old quotes that a message lists
@@ -39,14 +37,3 @@ def refuse_stale(market: Market, now: pd.Timestamp, books: Mapping[str, pd.Serie
             f"{len(old)} of {len(times)} quotes in play are older than max_age {max_age} now: {listed}; "
             "renew quotes.csv, set max_age in market.toml, or say --as-of to hedge at a past instant"
         )
-
-
-def suspects(market: Market) -> pd.DataFrame:
-    """What looks wrong in the history and would change its risk: driver, date, until, problem, detail.
-
-    Nothing is mended and nothing refused, for a real move may look like a missing split.
-    """
-    if market.history.empty:
-        return pd.DataFrame(columns=["driver", "date", "until", "problem", "detail"])
-    found = find_problems(market, thresholds=Thresholds(look_alike=np.inf))
-    return found[found["problem"].isin((*BREAKS, "spike"))].reset_index(drop=True)

@@ -18,7 +18,7 @@ from rich.console import Console
 from optihedge.cli.codes import code_of, status_of
 from optihedge.cli.desk import run_desk
 from optihedge.cli.options import Allow, AsOf, Books, book_paths, load_models
-from optihedge.cli.screen import console_of, grouped, print_contradictions, print_frame, print_suspects, save_trace, say
+from optihedge.cli.screen import console_of, grouped, print_contradictions, print_frame, save_trace, say
 from optihedge.errors import DataError
 from optihedge.frames import duration
 
@@ -105,9 +105,10 @@ def run_books(
     """
     from optihedge.batch.books import read_books, refuse_unread
     from optihedge.batch.read import read_once
-    from optihedge.batch.refusals import refuse_future, refuse_stale, suspects
+    from optihedge.batch.refusals import refuse_future, refuse_stale
     from optihedge.batch.run import result_folder, run_batch
     from optihedge.desk.doctor import doctor
+    from optihedge.risk.suspects import suspects
 
     with stop.interruptible():
         (market, digest), now = read_once(data, as_of), pd.Timestamp.now("UTC")
@@ -119,8 +120,7 @@ def run_books(
         found = suspects(market)
         quality = doctor(data, books=books).findings
     console = console_of() if output == "tables" else Console(file=StringIO())
-    print_suspects(console, found)
-    print_contradictions(console, market)
+    print_contradictions(console, market, readable)
     if len(quality):
         named = f"the doctor finds {len(quality)} faults in the night's data, {quality['file'].iloc[0]} first"
         say(console, f"{named}; the pages list them, and so does optihedge doctor --data {data}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +21,9 @@ from optihedge.frames import visible
 
 if TYPE_CHECKING:
     from optihedge.hedge.result import Hedge
-
-
-_NAMED = 5  # suspect moves that a message lists
-_MOST = 40  # contradictions
-
-if TYPE_CHECKING:
     from optihedge.market.snapshot import Market
+
+_MOST = 40  # contradictions
 _NARROWEST, _PIPED = 20, 160  # characters of a page into a pipe: the least that COLUMNS may say, and without it
 _WIDE = 100  # characters of a page on which a table loses columns rather than becoming records
 _LONGEST_WORD = 48  # characters of a word that is never broken
@@ -182,22 +178,14 @@ def print_hedge(console: Console, hedge: Hedge) -> None:
     say(console, hedge.certificate)
 
 
-def print_suspects(console: Console, found: pd.DataFrame) -> None:
-    """Moves of the history that may be errors, where there are any."""
-    if len(found):
-        from optihedge.risk.problems import describe
+def print_contradictions(console: Console, market: Market, books: Mapping[str, pd.Series]) -> None:
+    """What the market and its books contradict, and moves that may be errors: a line each, severe ones first."""
+    from optihedge.risk.contradictions import book_contradictions, find_contradictions
 
-        more = f"\n  and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        lines = describe(found.head(_NAMED)).replace("\n", "\n  ")
-        what = "these moves of the history may be errors, and the risk wrong with them; mend those that are"
-        say(console, f"{what}:\n  {lines}{more}")
-
-
-def print_contradictions(console: Console, market: Market) -> None:
-    """What the market contradicts, a line each, severe ones first."""
-    from optihedge.risk.contradictions import find_contradictions
-
-    found = find_contradictions(market)
+    held = pd.concat([abs(book) for book in books.values()]).groupby(level=0).max() if books else pd.Series(dtype=float)
+    found = sorted(
+        [*find_contradictions(market), *book_contradictions(market, held)], key=lambda one: one.severity != "severe"
+    )
     for one in found[:_MOST]:
         say(console, one)
     if len(found) > _MOST:

@@ -10,7 +10,7 @@ import typer
 
 from optihedge.cli.night import probed, run_books, told
 from optihedge.cli.options import Allow, AsOf, Books, Data, Models, book_paths, load_models
-from optihedge.cli.screen import console_of, print_contradictions, print_suspects, print_table, say
+from optihedge.cli.screen import console_of, print_contradictions, print_table, say
 from optihedge.errors import DataError, NotApplicable, OptihedgeError
 
 DEMO = "[bold]Example[/bold]\n\noptihedge demo --out demo"
@@ -62,7 +62,7 @@ def check(models: Models, data: Data, book: Books = None, as_of: AsOf = None, al
     Without --as-of it also says whether run would refuse the quotes as too old.
     """
     from optihedge.batch.books import read_books, refuse_unread
-    from optihedge.batch.refusals import refuse_stale, suspects
+    from optihedge.batch.refusals import refuse_stale
     from optihedge.hedge.costs import uncharged
     from optihedge.market.snapshot import read_market
 
@@ -70,9 +70,8 @@ def check(models: Models, data: Data, book: Books = None, as_of: AsOf = None, al
     market = read_market(data, as_of=as_of)
     console = console_of()
     say(console, repr(market))
-    print_suspects(console, suspects(market))
-    print_contradictions(console, market)
     books, failed = read_books(book_paths(data, book), market)
+    print_contradictions(console, market, books)
     refuse_unread(books, failed)
     rows = [(name, "", "failed", why) for name, why in failed.items()]
     for label, quantities in books.items():

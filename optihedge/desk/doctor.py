@@ -19,7 +19,7 @@ from optihedge.frames import read_raw
 from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
 from optihedge.market.store.store import Store, open_store
-from optihedge.risk.contradictions import find_contradictions
+from optihedge.risk.contradictions import contradictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ def doctor(
         check_desk(Path(desk), found)
     if not found.rows:
         try:
-            for one in find_contradictions(read_market(folder)):
+            for one in contradictions(read_market(folder)):
                 found.add("market", 0, one.subject, f"{one.kind}: {one.detail}", one.remedy)
         except OptihedgeError as error:
             found.error(error, "market")

@@ -5,18 +5,15 @@ Severe ones hold the lists of models that read them, until they are mended or ac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
 from optihedge.market.chain_arbitrage import chain_table, parity_gaps, strike_arbitrage
 from optihedge.market.history import own_moves
 from optihedge.market.snapshot import Market
+from optihedge.risk.finding import SEVERE, WARNING, Finding
+from optihedge.risk.suspects import suspect_findings
 
-COLUMNS = ("severity", "kind", "subject", "detail", "remedy")
-SEVERE, WARNING = "severe", "warning"
 HISTORY = ("late column", "market jump", "old history", "midnight bars", "through zero", "renamed")
 """Kinds that speak of history: they matter to what is estimated from it."""
 
@@ -28,35 +25,25 @@ _LATE, _OLD = 5.0, 60.0  # usual spacings that a history may end before the inst
 _LAG, _APART = 0.3, 0.2  # correlation a row apart that counts, and by how much it exceeds that of the same row
 _CHAIN = 4  # strikes that say where the market saw the price
 _STRIKES, _BESIDE = 1.5, 0.1  # times the price that the middle of all strikes, calls and puts, is; and no strike beyond
-_FEE, _FUNDING, _RATE, _BORROW = 0.05, 0.02, 1.0, 5.0
-_DAYS = 25.0  # of volume, that a position may be
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One contradiction. subject: an instrument, driver or underlying;  labels: all that it is about."""
-
-    severity: str
-    kind: str
-    subject: str
-    detail: str
-    remedy: str
-    labels: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.severity}: {self.kind} of {self.subject}: {self.detail}; {self.remedy}"
-
-    def accepted_by(self, names: Iterable[str]) -> bool:
-        """Whether it is accepted: by its kind and subject, `jump of IDX`."""
-        return f"{self.kind} of {self.subject}" in names
+_FEE, _RATE, _BORROW = 0.05, 1.0, 5.0
+MOST_FUNDING = 0.02  # of the notional in one interval
+MOST_DAYS = 25.0  # of volume, that a position may be
 
 
 def find_contradictions(market: Market) -> tuple[Finding, ...]:
-    """Every contradiction of a market, severe ones first. Worked out once a market.
+    """Everything that a market contradicts, severe ones first, and then the moves of its history that may be errors.
 
     Kinds: quote and history, against spot, parity, strike arbitrage, strikes and spot, units, late column, market jump,
-    old history, midnight bars, through zero, renamed, left out.
+    old history, midnight bars, through zero, renamed, left out; of single moves, as warnings, the problems of
+    `find_problems` that change the risk: wrong units, unadjusted split, missing payout, spike, jump.
     """
+    found = contradictions(market)
+    told = {one.subject for one in found if one.severity == SEVERE}  # of one driver the same is said once
+    return (*found, *(one for one in suspect_findings(market) if one.subject not in told))
+
+
+def contradictions(market: Market) -> tuple[Finding, ...]:
+    """Those of `find_contradictions` that may hold a list, and other warnings; worked out once a market."""
     known = market.__dict__.get("_contradictions")
     if known is None:
         found = [
@@ -80,15 +67,10 @@ def book_contradictions(market: Market, book: pd.Series) -> tuple[Finding, ...]:
     for name in held.index[(held > interest) & (interest > 0)]:
         detail = f"{held[name]:,.6g} contracts against an open interest of {interest[name]:,.6g}"
         found.append(Finding(SEVERE, "beyond open interest", str(name), detail, remedy, (str(name),)))
-    for name in held.index[(held > _DAYS * volume) & (volume > 0)]:
+    for name in held.index[(held > MOST_DAYS * volume) & (volume > 0)]:
         detail = f"{held[name]:,.6g} contracts are {held[name] / volume[name]:,.0f} days of volume"
         found.append(Finding(WARNING, "beyond volume", str(name), detail, remedy, (str(name),)))
     return tuple(found)
-
-
-def contradiction_table(found: Iterable[Finding]) -> pd.DataFrame:
-    """The findings as a table, COLUMNS."""
-    return pd.DataFrame([[getattr(one, name) for name in COLUMNS] for one in found], columns=list(COLUMNS))
 
 
 # ---- quotes ----------------------------------------------------------------------------------------------------------
@@ -167,7 +149,7 @@ def _units(market: Market) -> list[Finding]:
     fixed = table["fee_per_contract"] * market.contracts.fx / market.notional.where(market.notional > 0)
     told = (
         ("fee", table["fee"], _FEE, "of the notional"), ("fee_per_contract", fixed, _FEE, "of the notional"),
-        ("funding_rate", quotes["funding_rate"], _FUNDING, "for one interval"),
+        ("funding_rate", quotes["funding_rate"], MOST_FUNDING, "for one interval"),
         ("rate", quotes["rate"], _RATE, "a year"), ("borrow_rate", quotes["borrow_rate"], _BORROW, "a year"),
     )  # fmt: skip
     found = []

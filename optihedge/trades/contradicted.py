@@ -6,12 +6,14 @@ import pandas as pd
 
 from optihedge.hedge.in_play import drivers_of
 from optihedge.hedge.result import Hedge
-from optihedge.risk.contradictions import HISTORY, SEVERE, book_contradictions, find_contradictions
+from optihedge.risk.contradictions import HISTORY, book_contradictions, contradictions
+from optihedge.risk.finding import SEVERE
 from optihedge.trades.checks import Checks
 
 
 def severe_contradictions(hedge: Hedge, checks: Checks) -> tuple[list[str], list[str]]:
-    """Why the list is held for what its market contradicts, and what of it was accepted by name.
+    """Why the list is held for what its market contradicts, and notes: what of it was accepted by name, and positions
+    far beyond what trades.
 
     Of what is in play alone, and of history only where the model learns from it.
     """
@@ -20,11 +22,13 @@ def severe_contradictions(hedge: Hedge, checks: Checks) -> tuple[list[str], list
     market, problem = hedge.market, hedge.problem
     in_play = {*problem.names, *drivers_of(market, problem.positions)}
     learns = hasattr(hedge.model.risk, "fit") or hedge.model.betas is not None
-    found = [*find_contradictions(market), *book_contradictions(market, pd.Series(problem.start, problem.names))]
+    positions = book_contradictions(market, pd.Series(problem.start, problem.names))
+    found = [*contradictions(market), *positions]
     mine = [
         one for one in found
         if one.severity == SEVERE and in_play.intersection(one.labels) and (learns or one.kind not in HISTORY)
     ]  # fmt: skip
     told = [one for one in mine if one.accepted_by(checks.accept)]
     reasons = [str(one).removeprefix(f"{SEVERE}: ") for one in mine if one not in told]
-    return reasons, [f"accepted: {one.kind} of {one.subject}: {one.detail}" for one in told]
+    notes = [f"accepted: {one.kind} of {one.subject}: {one.detail}" for one in told]
+    return reasons, notes + [str(one) for one in positions if one.severity != SEVERE]

@@ -5,23 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from optihedge.desk.checkup.findings import Findings, every_fault, numbers, raw_table, texts, times
 from optihedge.errors import OptihedgeError
 from optihedge.frames import instant
 from optihedge.market.book import read_book
+from optihedge.market.chain_arbitrage import strike_arbitrage
 from optihedge.market.drivers import read_history
 from optihedge.market.events import check_events
 from optihedge.market.instruments import TYPES, check_instruments
 from optihedge.market.quotes import check_depth, check_quotes
 from optihedge.market.settings import read_settings
+from optihedge.risk.contradictions import MOST_DAYS, MOST_FUNDING
 
 _OLD = pd.Timedelta("1D")  # behind the newest quote
 _WIDE = 0.5  # of the mid: no spread of a stock, future or coin
-_RATE = 0.02  # of the notional in one interval: no funding rate
-_INTO_BOOK = 25.0  # days' volume that a position may be
 
 
 @dataclass
@@ -167,7 +166,7 @@ def _quotes(night: Night, found: Findings) -> None:
     )
     rate = numbers(quoted, "funding_rate")
     found.where(
-        rate.abs() > _RATE,
+        rate.abs() > MOST_FUNDING,
         "quotes.csv",
         quoted,
         "funding_rate is {0:g} for one interval",
@@ -215,35 +214,15 @@ def _volumes(listed: pd.DataFrame, quoted: pd.DataFrame, found: Findings) -> Non
 
 
 def _chains(table: pd.DataFrame, quoted: pd.DataFrame, found: Findings) -> None:
-    """Vertical spreads of one expiry that are paid for being taken: a worse option bid above the ask of a better."""
-    frame = pd.DataFrame(
-        {
-            "on": texts(table, "underlying"),
-            "expiry": texts(table, "expiry"),
-            "multiplier": texts(table, "multiplier"),
-            "right": texts(table, "right"),
-            "strike": numbers(table, "strike"),
-            "bid": numbers(quoted, "bid"),
-            "ask": numbers(quoted, "ask"),
-            "row": quoted["row"],
-        }
-    )
-    for key, rows in frame[frame["strike"].notna()].groupby(["on", "expiry", "right", "multiplier"], sort=False):
-        ordered = rows.sort_values("strike", ascending=key[2] == "C")  # the better options first
-        bid, ask = ordered["bid"].to_numpy(), ordered["ask"].fillna(np.inf).to_numpy()
-        for at in np.flatnonzero(bid[1:] > np.minimum.accumulate(ask)[:-1] * (1 + 1e-9)) + 1:
-            better = int(np.argmin(ask[:at]))
-            text = (
-                f"bid {bid[at]:g} at strike {ordered['strike'].iloc[at]:g} is above the ask {ask[better]:g} of "
-                f"{ordered.index[better]}, which is worth more"
-            )
-            found.add(
-                "quotes.csv",
-                int(ordered["row"].iloc[at]),
-                str(ordered.index[at]),
-                text,
-                "one of the two is stale or wrong; renew both",
-            )
+    """Options of one expiry that are paid for being taken: see `strike_arbitrage`."""
+    chain = pd.DataFrame({
+        **{name: texts(table, name) for name in ("underlying", "expiry", "venue", "multiplier")},
+        "right": texts(table, "right").str[:1].str.upper(),
+        "strike": numbers(table, "strike"), "bid": numbers(quoted, "bid"), "ask": numbers(quoted, "ask"),
+    })  # fmt: skip
+    row = quoted["row"]
+    for label, what in strike_arbitrage(chain[chain["strike"].notna()]):
+        found.add("quotes.csv", int(row[label]), label, what, "one of the quotes is stale or wrong; renew them")
 
 
 def _events(night: Night, found: Findings) -> None:
@@ -279,7 +258,7 @@ def _lots(night: Night, found: Findings) -> None:
         )
         days = quantity.abs() / daily
         found.where(
-            (days > _INTO_BOOK) & (daily > 0),
+            (days > MOST_DAYS) & (daily > 0),
             name,
             book,
             "quantity {0:g} is {1:.0f} days of its volume",
