@@ -56,8 +56,10 @@ from optihedge.hedge.terms.limits import PositionLimit as PositionLimit
 from optihedge.hedge.terms.limits import TradeLimit as TradeLimit
 from optihedge.hedge.terms.limits import TurnoverLimit as TurnoverLimit
 from optihedge.hedge.terms.limits import VolatilityLimit as VolatilityLimit
+from optihedge.hedge.terms.margin import LiquidationLimit as LiquidationLimit
 from optihedge.hedge.terms.margin import MarginCost as MarginCost
 from optihedge.hedge.terms.margin import MarginLimit as MarginLimit
+from optihedge.hedge.terms.margin import VenueLimit as VenueLimit
 from optihedge.hedge.terms.neutrality import Neutral as Neutral
 from optihedge.hedge.terms.objective import CarryCost as CarryCost
 from optihedge.hedge.terms.objective import DepthCost as DepthCost
@@ -90,9 +92,11 @@ from optihedge.market.forwards import parity_forwards as parity_forwards
 from optihedge.market.instruments import annual_funding as annual_funding
 from optihedge.market.instruments import inverse_profit as inverse_profit
 from optihedge.market.margin import MarginRules as MarginRules
-from optihedge.market.margin import initial_margin as initial_margin
-from optihedge.market.margin import liquidation_moves as liquidation_moves
 from optihedge.market.margin import read_margin_rules as read_margin_rules
+from optihedge.market.margin_scan import Standing as Standing
+from optihedge.market.margin_scan import initial_margin as initial_margin
+from optihedge.market.margin_scan import liquidation_moves as liquidation_moves
+from optihedge.market.margin_scan import standing as standing
 from optihedge.market.moved import moved as moved
 from optihedge.market.pnl import contract_pnl as contract_pnl
 from optihedge.market.pnl import explain_hedge as explain_hedge

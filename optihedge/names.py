@@ -110,14 +110,20 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
             "Term",
         ),
         "optihedge.hedge.terms.margin": (
+            "LiquidationLimit",
             "MarginCost",
             "MarginLimit",
+            "VenueLimit",
         ),
         "optihedge.market.margin": (
             "MarginRules",
+            "read_margin_rules",
+        ),
+        "optihedge.market.margin_scan": (
+            "Standing",
             "initial_margin",
             "liquidation_moves",
-            "read_margin_rules",
+            "standing",
         ),
         "optihedge.hedge.terms.limits": (
             "GrossLimit",

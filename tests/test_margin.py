@@ -10,7 +10,8 @@ from desks import flat_risk, options, stocks
 
 import optihedge as oh
 from optihedge.errors import DataError, SpecError
-from optihedge.market.margin import MarginRules, initial_margin, liquidation_moves, rates_of, read_margin_rules
+from optihedge.market.margin import MarginRules, rates_of, read_margin_rules
+from optihedge.market.margin_scan import initial_margin, liquidation_moves
 from optihedge.market.scenarios import scenario_pnl
 from optihedge.program.program import objective
 
@@ -55,13 +56,51 @@ def test_exchange_margins_through_time_are_those_in_force(recorded) -> None:
         rates_of(table, {"FUT": "ES"}, pd.Timestamp("1980-01-01"))
 
 
+WHOLE = MarginRules(
+    source="test", date=date(2026, 1, 1), moves=(-0.1, 0.0, 0.1), vols=(-0.25, 0.0, 0.5), powers=(0.3, 0.13),
+    least_vol=0.25, extended=((-0.4, 0.5, 0.3), (0.4, 0.5, 0.3)), share={"future": 0.01}, long={"option": 0.5},
+    short={"option": (0.15, 0.1)}, short_strike=0.02, haircut={"U": 0.1},
+)  # fmt: skip
+
+
+def vols_under(market: oh.Market, names: pd.Index, vol: float, rules: MarginRules) -> np.ndarray:
+    """What a scenario does to the vol of each option, one by one."""
+    table, changes = market.instruments, []
+    for name in names:
+        if table.loc[name, "type"] != "option":
+            changes.append(0.0)
+            continue
+        days = (table.loc[name, "expiry"] - market.as_of).total_seconds() / 86_400
+        now = float(market.quotes.loc[name, "vol"])
+        then = now * (1 + vol * (30 / days) ** rules.powers[0 if days < 30 else 1])
+        changes.append(max(then, rules.least_vol if vol > 0 else 0.0) - now)
+    return np.array(changes)
+
+
 def enumerated(market: oh.Market, book: pd.Series, rules: MarginRules) -> float:
     """Scenario by scenario and underlying by underlying, the whole book revalued in each; plain loops."""
-    total = 0.0
+    total, table = 0.0, market.instruments
+    book = book[~(table.loc[book.index, "type"].isin(["cash", "spot"]) & table.loc[book.index, "underlying"].isin(
+        list(rules.haircut)))]  # fmt: skip
+    strikes: dict[tuple, float] = {}
+    for name, held in book.items():
+        row, value = table.loc[name], float(market.value[name])
+        total += rules.long.get(row["type"], 0.0) * max(held, 0.0) * value
+        if row["type"] == "option":
+            size = float(market.notional[name])
+            out = max((row["strike"] - 100.0) * (1 if row["right"] == "C" else -1), 0.0) / 100.0
+            share, least = rules.short.get("option", (0.0, 0.0))
+            total += max(-held, 0.0) * size * max(share - out, least)
+            key = (row["expiry"], row["strike"])
+            strikes[key] = strikes.get(key, 0.0) + held * size * rules.short_strike
+    total += sum(max(-net, 0.0) for net in strikes.values())
     for _, part in book.groupby(market.instruments.loc[book.index, "underlying"]):
         worst = 0.0
         for row in rules.scenarios.itertuples():
-            pnl = scenario_pnl(market, pd.DataFrame([{"spot": row.spot, "term": row.term}]), part.index)
+            shock, vols = {"spot": row.spot, "term": row.term}, None
+            if rules.powers is not None:
+                shock, vols = {"spot": row.spot}, vols_under(market, part.index, row.term, rules)[None]
+            pnl = scenario_pnl(market, pd.DataFrame([shock]), part.index, vols=vols)
             worst = max(worst, -row.weight * float(pnl.iloc[0] @ part))
         total += worst
     for name, held in book.items():
@@ -75,8 +114,9 @@ def check_books(count: int) -> None:
     for _ in range(count):
         chosen = rng.choice(market.names, int(rng.integers(1, 8)), replace=False)
         book = pd.Series(np.round(rng.normal(0, 20, len(chosen)), 1), index=chosen)
-        told, full = initial_margin(market, book, SCAN), enumerated(market, book, SCAN)
-        assert told >= full - 1e-9 * max(full, 1.0) and told == pytest.approx(full, rel=1e-9)
+        for rules in (SCAN, WHOLE):
+            told, full = initial_margin(market, book, rules), enumerated(market, book, rules)
+            assert told >= full - 1e-9 * max(full, 1.0) and told == pytest.approx(full, rel=1e-9)
 
 
 def test_margin_is_never_below_full_enumeration() -> None:
@@ -95,19 +135,76 @@ def desk(*constraints: oh.Term, **given: object) -> oh.Hedge:
     return model.hedge(market, {"C100-30": -40.0, "P100-90": -25.0, "U": 10.0})
 
 
-def test_a_margin_limit_is_kept_and_costs_no_more_than_its_dual_says() -> None:
+@pytest.mark.parametrize("rules", [SCAN, WHOLE])
+def test_a_margin_limit_is_kept_and_costs_no_more_than_its_dual_says(rules: MarginRules) -> None:
     free = desk()
     market = free.market
-    needs = initial_margin(market, free.after, SCAN)
-    bound = desk(oh.terms.MarginLimit(rules=SCAN, limit=0.6 * needs))
+    needs = initial_margin(market, free.after, rules)
+    bound = desk(oh.terms.MarginLimit(rules=rules, limit=0.6 * needs))
     assert bound.status == "optimal"
-    assert initial_margin(market, bound.after, SCAN) <= 0.6 * needs * (1 + 1e-6)
+    assert initial_margin(market, bound.after, rules) <= 0.6 * needs * (1 + 1e-6)
     told = bound.limits.loc["margin"]
-    assert told["after"] == pytest.approx(initial_margin(market, bound.after, SCAN), rel=1e-6)
+    assert told["after"] == pytest.approx(initial_margin(market, bound.after, rules), rel=1e-6)
     cost = objective(bound.program, bound.h) - objective(free.program, free.h)
     assert 0 < cost <= -told["shadow_price"] * 0.4 * needs * (1 + 1e-6)
-    loose = desk(oh.terms.MarginLimit(rules=SCAN, limit=1.01 * needs))
+    loose = desk(oh.terms.MarginLimit(rules=rules, limit=1.01 * needs))
     assert objective(loose.program, loose.h) == pytest.approx(objective(free.program, free.h), rel=1e-6)
+
+
+def test_margin_beyond_a_limit_is_met_by_a_transfer_only_as_far_as_one_may_and_pays() -> None:
+    free = desk()
+    needs = initial_margin(free.market, free.after, SCAN)
+    still = desk(oh.terms.MarginLimit(rules=SCAN, limit=0.6 * needs))
+    values = {}
+    for name, most, cost in (("dear", needs, 1e6), ("cheap", needs, 0.0), ("some", 0.1 * needs, 0.0)):
+        moved = desk(oh.terms.MarginLimit(rules=SCAN, limit=0.6 * needs, transfer=most, transfer_cost=cost))
+        values[name] = objective(moved.program, moved.h)
+        assert initial_margin(moved.market, moved.after, SCAN) <= (0.6 * needs + most) * (1 + 1e-6)
+        assert moved.limits.loc["margin", "violation"] <= 1e-6 * needs
+    assert values["dear"] == pytest.approx(objective(still.program, still.h), rel=1e-5)
+    assert values["cheap"] == pytest.approx(objective(free.program, free.h), rel=1e-5)
+    assert values["cheap"] < values["some"] < values["dear"]
+
+
+def venue_desk(*constraints: oh.Term) -> oh.Hedge:
+    """Ten futures of 200 000 each at venue A with 900 000 of cash there, variance wants them gone."""
+    given = future()
+    cash = pd.DataFrame({"type": "cash", "underlying": "USD", "venue": "A"}, index=["CASH"])
+    table = pd.concat([given.instruments[["type", "underlying", "multiplier", "expiry", "venue"]], cash])
+    quotes = pd.concat(
+        [given.quotes[["bid", "ask", "underlying_price"]], pd.DataFrame({"bid": 1.0, "ask": 1.0}, index=["CASH"])]
+    )
+    quotes = quotes.assign(mark=quotes["bid"], bid=quotes["bid"] * 0.9999, ask=quotes["ask"] * 1.0001)
+    market = oh.Market(table.rename_axis("instrument"), quotes.rename_axis("instrument"), "USD", as_of=given.as_of)
+    model = oh.HedgeModel(objective=(oh.SpreadCost(),), capital=1e7, universe=("FUT",), constraints=constraints)
+    return model.hedge(market, {"FUT": 10.0, "CASH": 900_000.0})
+
+
+def test_equity_at_a_venue_outlasts_the_moves_that_a_liquidation_limit_names() -> None:
+    """900 000 + 200 000 q m >= 0.9 x 12 000 q (1 + m) at m = -0.45: q <= 900 000 / (90 000 + 5 940)."""
+    rules = MarginRules(**{**vars(read_margin_rules(RULES / "span_like.toml")), "haircut": {"USD": 0.0}})
+    hedge = venue_desk(oh.terms.LiquidationLimit(rules=rules, venue="A", moves=(-0.45, 0.45)))
+    assert hedge.after["FUT"] == pytest.approx(900_000 / (0.45 * 200_000 + 0.9 * 0.55 * 12_000), rel=1e-6)
+    down, _ = liquidation_moves(hedge.market, hedge.after, 900_000.0, rules, steps=900)
+    assert down == pytest.approx(-0.45, abs=0.002)
+    half = MarginRules(**{**vars(rules), "haircut": {"USD": 0.5}})
+    cut = venue_desk(oh.terms.LiquidationLimit(rules=half, venue="A", moves=(-0.45, 0.45)))
+    assert cut.after["FUT"] == pytest.approx(hedge.after["FUT"] / 2, rel=1e-6)
+    elsewhere = venue_desk(oh.terms.LiquidationLimit(rules=rules, venue="B", moves=(-0.45, 0.45)))
+    assert elsewhere.after["FUT"] == 10.0
+
+
+def test_margin_within_a_share_of_the_equity_and_what_a_venue_may_owe() -> None:
+    rules = MarginRules(**{**vars(read_margin_rules(RULES / "span_like.toml")), "haircut": {"USD": 0.2}})
+    hedge = venue_desk(oh.terms.MarginLimit(rules=rules, venue="A", of_equity=0.1))
+    assert hedge.after["FUT"] == pytest.approx(0.1 * 0.8 * 900_000 / 12_000, rel=1e-6)
+    owed = venue_desk(oh.terms.VenueLimit(rules=rules, venue="A", limit=1_000_000.0))
+    best = 0.33 * 0.18 * 200_000  # three times the range counts a third: just below the range itself
+    assert owed.after["FUT"] == pytest.approx(100_000.0 / max(best, 0.06 * 200_000), rel=1e-6)
+    paid = venue_desk(oh.terms.VenueLimit(rules=rules, venue="A", limit=1_000_000.0, unrealised=40_000.0))
+    assert paid.after["FUT"] == pytest.approx(60_000.0 / max(best, 0.06 * 200_000), rel=1e-6)
+    with pytest.raises(SpecError, match="moves are"):
+        oh.terms.LiquidationLimit(rules=rules, moves=(-1.0,))
 
 
 def test_margin_that_costs_is_used_less() -> None:

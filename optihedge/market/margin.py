@@ -1,4 +1,4 @@
-"""Margin by rules that are data: the worst of scanned scenarios by underlying, and shares and rates of contracts."""
+"""Rules of margin as data: scanned scenarios or published risk arrays, shares and rates of contracts, haircuts."""
 
 from __future__ import annotations
 
@@ -14,21 +14,30 @@ import pandas as pd
 
 from optihedge.errors import DataError, SpecError
 from optihedge.frames import nearest
-from optihedge.market.scenarios import scenario_pnl
-from optihedge.market.snapshot import Market
 
-Array = np.ndarray
+_BY_NAME = ("share", "rate", "long", "haircut")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarginRules:
-    """Initial margin: worst weighted loss of each underlying, at least 0, plus |quantity| x (share x notional + rate).
+    """Initial margin: worst weighted loss of each underlying, at least 0, plus what single contracts need.
 
     moves, vols   every pair is a scenario: return of the underlying, change of a 30-day vol, others by the root of time
     extended      further scenarios (return, vol, weight): of their loss only `weight` counts
-    share         instrument type -> share of notional;  rate  instrument -> base currency per contract
+    powers        two numbers: vols are shares of each option's own vol, times (30 days / its life)^power, the first for
+                  lives below 30 days; a vol that rises ends at `least_vol` or above
+    arrays        instead of a scan, instrument -> what one long contract loses in each scenario (a SPAN array), base
+                  currency
+    share         instrument type -> share of notional;  rate  instrument -> base currency per contract; long or short
+    long          instrument type -> share of market value of what is long
+    short         option type -> (share, least): a short option needs share x underlying less what it is out of the
+                  money, at least `least` x underlying; `least_of_strike`: of a put at least `least` x strike
+    short_strike  share of the underlying on what is net short at one strike and expiry, calls and puts together
+    haircut       asset -> share of cash and spot in it that does not count as collateral; others are no collateral
     maintenance   of the initial margin, what must remain
     source, date  where the rules are from, and of when
+
+    Margin stands beside equity, in which a short option counts with what it costs to buy back.
     """
 
     source: str
@@ -36,19 +45,34 @@ class MarginRules:
     moves: tuple[float, ...] = ()
     vols: tuple[float, ...] = (0.0,)
     extended: tuple[tuple[float, float, float], ...] = ()
+    powers: tuple[float, float] | None = None
+    least_vol: float = 0.0
+    arrays: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     share: Mapping[str, float] = field(default_factory=dict)
     rate: Mapping[str, float] = field(default_factory=dict)
+    long: Mapping[str, float] = field(default_factory=dict)
+    short: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    least_of_strike: bool = False
+    short_strike: float = 0.0
+    haircut: Mapping[str, float] = field(default_factory=dict)
     maintenance: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.source:
             raise SpecError("margin rules: source is empty; say where they are from")
-        numbers = [*self.moves, *self.vols, *(x for row in self.extended for x in row), self.maintenance]
-        numbers += [*self.share.values(), *self.rate.values()]
+        least = [x for name in _BY_NAME for x in getattr(self, name).values()] + [w for *_, w in self.extended]
+        least += [x for pair in self.short.values() for x in pair]
+        least += [self.maintenance, self.short_strike, self.least_vol]
+        numbers = [*self.moves, *self.vols, *(x for row in self.extended for x in row), *(self.powers or ()), *least]
+        numbers += [x for row in self.arrays.values() for x in row]
         if not np.isfinite(np.array(numbers, dtype=float)).all() or any(move <= -1 for move in self.moves):
             raise SpecError("margin rules: every number must be finite, and a move above -1")
-        if min([*self.share.values(), *self.rate.values(), self.maintenance, *(w for *_, w in self.extended)]) < 0:
-            raise SpecError("margin rules: shares, rates, weights and maintenance must be 0 or more")
+        if min(least) < 0:
+            raise SpecError("margin rules: shares, rates, weights, haircuts and maintenance must be 0 or more")
+        if max(self.haircut.values(), default=0.0) > 1:
+            raise SpecError("margin rules: a haircut is above 1; give the share that does not count")
+        if self.arrays and (self.moves or self.extended or len({len(row) for row in self.arrays.values()}) > 1):
+            raise SpecError("margin rules: arrays take the place of moves and extended, and are of one length")
 
     @property
     def scenarios(self) -> pd.DataFrame:
@@ -71,6 +95,8 @@ def read_margin_rules(path: str | Path) -> MarginRules:
         if name not in content:
             raise SpecError(f"{path}: {name} is missing; say where the rules are from, and of when")
     content["extended"] = tuple(tuple(row) for row in content.get("extended", ()))
+    for name in ("short", "arrays"):
+        content[name] = {key: tuple(row) for key, row in content.get(name, {}).items()}
     given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
     return MarginRules(**given)
 
@@ -85,59 +111,3 @@ def rates_of(table: pd.DataFrame, roots: Mapping[str, str], day: pd.Timestamp) -
         if root not in known.index:
             raise DataError(f"margins: {root} of {name} has no margin by {day:%Y-%m-%d}; add its row")
     return {name: float(known[root]) for name, root in roots.items()}
-
-
-def scanned_losses(market: Market, rules: MarginRules, names: pd.Index) -> Array:
-    """Weighted loss of one long contract in every scenario (S x N), base currency; gains are negative."""
-    table = rules.scenarios
-    if table.empty:
-        return np.zeros((0, len(names)))
-    pnl = scenario_pnl(market, table[["spot", "term"]], names).to_numpy(dtype=float)
-    return -pnl * table["weight"].to_numpy()[:, None]
-
-
-def contract_margin(market: Market, rules: MarginRules, names: pd.Index) -> Array:
-    """What one contract needs beside its scan, long or short (N), base currency."""
-    share = market.instruments.loc[names, "type"].map(dict(rules.share)).fillna(0.0).to_numpy(dtype=float)
-    rate = pd.Series(dict(rules.rate), dtype=float).reindex(names).fillna(0.0).to_numpy()
-    return share * market.notional[names].to_numpy(dtype=float) + rate
-
-
-def initial_margin(market: Market, quantities: pd.Series, rules: MarginRules) -> float:
-    """Initial margin of quantities (contracts by instrument), base currency."""
-    names, held = quantities.index, quantities.to_numpy(dtype=float)
-    return float(_margins(scanned_losses(market, rules, names)[None], market, names, held)[0]
-                 + contract_margin(market, rules, names) @ np.abs(held))  # fmt: skip
-
-
-def liquidation_moves(
-    market: Market, quantities: pd.Series, equity: float, rules: MarginRules, steps: int = 60, farthest: float = 0.9
-) -> tuple[float, float]:
-    """The nearest return down and up of all underlyings at once at which equity no longer covers maintenance margin.
-
-    equity   base currency, at present prices. The scan is made anew at each move.
-
-    -+inf: not within `farthest`; 0 and 0: already.
-    """
-    names, held = quantities.index, quantities.to_numpy(dtype=float)
-    table, moves = rules.scenarios, np.linspace(-farthest, farthest, 2 * steps + 1)
-    at = scenario_pnl(market, pd.DataFrame({"spot": moves}), names).to_numpy(dtype=float)
-    both = [
-        (1 + move) * (1 + spot) - 1 for move in moves for spot in table["spot"]
-    ]  # fmt: skip
-    shocks = pd.DataFrame({"spot": both, "term": np.tile(table["term"], len(moves))})
-    beyond = scenario_pnl(market, shocks, names).to_numpy(dtype=float).reshape(len(moves), len(table), len(names))
-    losses = (at[:, None] - beyond) * table["weight"].to_numpy()[None, :, None]
-    needed = _margins(losses, market, names, held) + contract_margin(market, rules, names) @ np.abs(held)
-    short = equity + at @ held < rules.maintenance * needed
-    down, up = moves[short & (moves <= 0)], moves[short & (moves >= 0)]
-    return float(down.max(initial=-np.inf)), float(up.min(initial=np.inf))
-
-
-def _margins(losses: Array, market: Market, names: pd.Index, held: Array) -> Array:
-    """Sum over underlyings of the worst loss, at least 0, for each of M sets of scenarios (M x S x N)."""
-    if not losses.shape[1]:
-        return np.zeros(len(losses))
-    codes, _ = pd.factorize(market.instruments.loc[names, "underlying"])
-    each = [(losses[:, :, codes == code] @ held[codes == code]).max(axis=1) for code in np.unique(codes)]
-    return np.maximum(np.array(each), 0.0).sum(axis=0)

@@ -8,7 +8,7 @@ currency per contract, is what ScenarioVariance, Shortfall and WorstCase take.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -73,7 +73,9 @@ def replay(market: Market, rows: int | None = None) -> pd.DataFrame:
     return moves.assign(days=365 / market.periods_per_year)
 
 
-def scenario_pnl(market: Market, shocks: pd.DataFrame, names: Iterable[str] | None = None) -> pd.DataFrame:
+def scenario_pnl(
+    market: Market, shocks: pd.DataFrame, names: Iterable[str] | None = None, *, vols: Floats | None = None
+) -> pd.DataFrame:
     """P&L of one contract of each instrument (of `names`) in every scenario: S x N, base currency.
 
     A contract of which the desk gives a Greek is valued by its Greeks, to second order (see `taylor_pnl`), never as the
@@ -82,6 +84,8 @@ def scenario_pnl(market: Market, shocks: pd.DataFrame, names: Iterable[str] | No
     option whose mark is not the price at its vol keeps the difference, fading with its time. An American option's
     premium over Black is read from a table by spot and vol (`market.premium`); shocks of rate, and of a stock's basis,
     leave the premium. Raises DataError for a shock or contract it does not know.
+
+    vols   S x N, decimal: changes of each option's own vol beside what the shocks say
     """
     chosen = market.names if names is None else pd.Index([names] if isinstance(names, str) else names)
     at = market.names.get_indexer(chosen)
@@ -96,6 +100,8 @@ def scenario_pnl(market: Market, shocks: pd.DataFrame, names: Iterable[str] | No
     for rows, shift in _shifts(market, shocks, at):
         if shift.days != clock.days:
             clock = book.clock(shift.days)
+        if vols is not None:
+            shift = replace(shift, vol=shift.vol + vols[rows])
         pnl[rows] = book.pnl(shift, clock)
         if own.size:
             pnl[np.ix_(rows, own)] = _by_greeks(market, greeks, at, own, shift)
