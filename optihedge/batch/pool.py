@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from optihedge.batch.cluster import on_cluster
 from optihedge.batch.stop import Stop
 
 _START = 300.0  # seconds that a worker may take to begin
@@ -48,12 +49,17 @@ class Work(Protocol):
     def failed(self, why: str) -> Any: ...
 
 
-def results(shared: Any, jobs: Sequence[Work], workers: int, stop: Stop) -> Generator[tuple[int, Any]]:
+def results(shared: Any, jobs: Sequence[Work], workers: int | str, stop: Stop) -> Generator[tuple[int, Any]]:
     """Number and result of every job, as they end; jobs run cold and share nothing but what is `shared`.
+
+    workers   processes side by side, or the address of a Dask scheduler (`batch.cluster`)
 
     Jobs with a deadline run in workers, which are ended where it passes. A job whose worker dies is tried once more,
     alone, then named. Raises Stopped, all workers ended.
     """
+    if isinstance(workers, str):
+        yield from on_cluster(workers, shared, jobs, stop)
+        return
     if min(workers, len(jobs)) <= 1 and all(job.deadline is None for job in jobs):
         for number, job in enumerate(jobs):
             with stop.interruptible():

@@ -60,7 +60,7 @@ def run_batch(
     send: str | None = None,
     unread: Mapping[str, str] | None = None,
     allow_empty: bool = False,
-    workers: int = 1,
+    workers: int | str = 1,
     deadline: float | None = None,
     data: str = "",
     suspect: pd.DataFrame | None = None,
@@ -74,6 +74,7 @@ def run_batch(
     send      the model whose lists are sent; by default that of a single one, else all lists are alternatives
     unread    by book why it could not be read;  data  sha256 of the market's files;  suspect  moves to list
     quality   findings of the night's data, for the pages
+    workers   processes side by side, or a Dask scheduler's address
     deadline  seconds for each book under each model
     say       is told what is withdrawn, before it is;  each  is called as each job ends
 

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from optihedge.cli.codes import code_of, status_of
 from optihedge.cli.desk import run_desk
-from optihedge.cli.options import Allow, AsOf, Books, book_paths, load_models
+from optihedge.cli.options import Allow, AsOf, Books, Cluster, book_paths, load_models
 from optihedge.cli.screen import console_of, grouped, print_contradictions, print_frame, save_trace, say
 from optihedge.errors import DataError
 from optihedge.frames import duration
@@ -51,6 +51,7 @@ def run(
     send: Annotated[str | None, typer.Option("--send", help="With several models: the one whose list is sent.")] = None,
     as_of: AsOf = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes side by side.")] = 1,
+    cluster: Cluster = None,
     deadline: Annotated[str | None, typer.Option("--deadline", help="For each book under each model: 5m, 90s.")] = None,
     allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Hedge a book without rows, too.")] = False,
     allow: Allow = None,
@@ -87,7 +88,7 @@ def run(
         output = "json" if json else "quiet" if quiet else "tables"
         options: dict[str, Any] = {
             "output": output,
-            "workers": workers,
+            "workers": cluster or workers,
             "deadline": seconds,
             "allow_empty": allow_empty,
         }

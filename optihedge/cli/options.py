@@ -19,6 +19,10 @@ Books = Annotated[list[Path] | None, typer.Option("--book", help="Book file; rep
 AsOf = Annotated[str | None, typer.Option("--as-of", help="Hedge at this instant: 2026-01-20T12:30:00Z, or a date.")]
 Allow = Annotated[list[str] | None, typer.Option("--allow", help="package.module:Class a model file may name; repeat.")]
 
+Cluster = Annotated[
+    str | None,
+    typer.Option("--cluster", help="Compute on a Dask cluster that is there: its scheduler, tcp://HOST:8786."),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="KEY=VALUE of the model: Volatility.sharpe=0.5, Neutral[vega].band=5000; repeat."),

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from optihedge.cli.options import Allow, Set, load_models
+from optihedge.cli.options import Allow, Cluster, Set, load_models
 from optihedge.cli.screen import console_of, print_frame, say
 from optihedge.errors import DataError, SpecError
 
@@ -41,6 +41,7 @@ def backtest(
     beside: Annotated[bool, typer.Option("--beside", help="Walk the simple hedges beside.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Folder for results.")] = Path("backtests"),
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes side by side.")] = 1,
+    cluster: Cluster = None,
     allow: Allow = None,
 ) -> None:
     """Take books through recorded markets by the step of every night, models, policies and values side by side."""
@@ -70,7 +71,7 @@ def backtest(
         say(console, f"{walk.book}, {walk.label}: {folder_of(out, walk)}{'' if fresh else ' (done before)'}")
 
     with Stop() as stop:
-        table = walk_all(walks, kept, out, workers=workers, stop=stop, each=each)
+        table = walk_all(walks, kept, out, workers=cluster or workers, stop=stop, each=each)
     print_frame(console, f"{len(table)} walks in {out}", table.set_index("book"))
     raise typer.Exit(int((table["status"] != "done").any()))
 

@@ -37,6 +37,7 @@ class _Ledger(_Table):
 class _Run(_Table):
     out: str = "out"
     workers: Annotated[int, Field(ge=1)] = 1
+    cluster: Annotated[str, Field(pattern=r"^[a-z]+://\S+$")] | None = None
     deadline: str | None = None
     halt: str = "HALT"
     metrics: str | None = None
@@ -127,7 +128,7 @@ class Desk:
     ledger: str
     on_open_orders: str
     out: Path
-    workers: int
+    workers: int | str
     deadline: float | None
     halt: Path
     metrics: Path | None
@@ -179,7 +180,7 @@ def _desk(path: Path, table: _Desk, models: dict[str, DeskModel], allow: tuple[s
     return Desk(
         path=path, base_currency=table.base_currency, store=home / table.store.path,
         folder=None if table.store.folder is None else home / table.store.folder, ledger=_url(table.ledger.url, home),
-        on_open_orders=table.ledger.on_open_orders, out=home / run.out, workers=run.workers,
+        on_open_orders=table.ledger.on_open_orders, out=home / run.out, workers=run.cluster or run.workers,
         deadline=None if run.deadline is None else duration(run.deadline, "deadline").total_seconds(),
         halt=home / run.halt, metrics=None if run.metrics is None else home / run.metrics,
         outbox=home / table.send.outbox, approval=table.send.approval, approvers=tuple(table.send.approvers),

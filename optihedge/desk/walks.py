@@ -87,11 +87,12 @@ class Walk:
 
 
 def walk_all(
-    walks: Sequence[Walk], store: Store, out: Path, *, workers: int = 1, stop: Stop | None = None,
+    walks: Sequence[Walk], store: Store, out: Path, *, workers: int | str = 1, stop: Stop | None = None,
     each: Callable[[Walk, bool], None] = lambda walk, fresh: None,
 ) -> pd.DataFrame:  # fmt: skip
     """Compute walks and write out/BOOK/LABEL each; one that lies there whole, of the same id, is taken as it is.
 
+    workers   processes side by side, or a Dask scheduler's address
     each   is told of each walk as it ends, and whether it was computed now
     Returns a row per walk, in the order given: book, label, status, why, the summary's figures, folder. The same is
     in out/summary.csv. Raises SpecError for two walks of one book and label.
