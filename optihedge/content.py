@@ -12,11 +12,15 @@ import json
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import Enum
+from functools import cache, lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
+
+_Part: TypeAlias = tuple[str, bytes]  # the kind of its values, and they
 
 
 def content_hash(value: object) -> str:
@@ -34,6 +38,12 @@ def content_hash(value: object) -> str:
     return text_hash(canonical_text(value))
 
 
+def content_hashes(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """`content_hash` of each of these tables, which have the same columns."""
+    columns = next((_labels_of(table.columns) for table in tables.values()), None)
+    return {name: _table_hash(table, columns) for name, table in tables.items()}
+
+
 def text_hash(text: str) -> str:
     """The sha256 of a text's UTF-8."""
     return hashlib.sha256(text.encode()).hexdigest()
@@ -45,10 +55,17 @@ def canonical_text(value: object) -> str:
     Plain are None, flags, numbers, text, instants (ISO, UTC, to the nanosecond), durations (nanoseconds), sequences,
     mappings with text keys, enums by their value and dataclasses by their fields. Raises DataError for anything else.
     """
-    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _json(_plain(value))
+
+
+def _json(plain: object) -> str:
+    return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def _plain(value: object) -> object:
+    kind = type(value)
+    if kind is str or kind is int or kind is bool:
+        return value
     if isinstance(value, Enum):
         return _plain(value.value)
     if value is None or value is pd.NA or value is pd.NaT:
@@ -75,18 +92,28 @@ def _plain(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value) if item.init}
+        return {name: _plain(getattr(value, name)) for name in _stated(type(value))}
     raise DataError(f"content: {type(value).__name__} is neither plain nor a table; give numbers, text or frames")
 
 
+@cache
+def _stated(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass that it is made of."""
+    return tuple(item.name for item in dataclasses.fields(kind) if item.init)
+
+
+@lru_cache(maxsize=4096)
 def _instant_text(stamp: pd.Timestamp) -> str:
     if stamp.tzinfo is None:
         return stamp.as_unit("ns").isoformat(timespec="nanoseconds")
     return stamp.as_unit("ns").tz_convert("UTC").tz_localize(None).isoformat(timespec="nanoseconds") + "Z"
 
 
-def _table_hash(table: pd.DataFrame | pd.Series | pd.Index | np.ndarray) -> str:
-    """sha256 of a header (shape, names, and kind and length of every part), then the values of axes and columns."""
+def _table_hash(table: pd.DataFrame | pd.Series | pd.Index | np.ndarray, labels: list[_Part] | None = None) -> str:
+    """sha256 of a header (shape, names, and kind and length of every part), then the values of axes and columns.
+
+    labels   of the columns, where they are known
+    """
     if isinstance(table, np.ndarray):
         kind, body = _column_bytes(table.ravel())
         return hashlib.sha256(f"array:{table.shape}:{kind};".encode() + body).hexdigest()
@@ -95,19 +122,25 @@ def _table_hash(table: pd.DataFrame | pd.Series | pd.Index | np.ndarray) -> str:
     if isinstance(table, pd.Series):
         table = table.to_frame()
     axes = (table.index, table.columns)
-    labels = [_column_bytes(axis.get_level_values(level)) for axis in axes for level in range(axis.nlevels)]
-    if all(isinstance(dtype, np.dtype) and dtype.kind == "f" for dtype in table.dtypes):  # at once, the same bytes
+    labels = _labels_of(table.index) + (_labels_of(table.columns) if labels is None else labels)
+    if all(
+        isinstance(dtype, np.dtype) and dtype.kind == "f" for dtype in set(table.dtypes.to_numpy())
+    ):  # the same bytes
         columns = [_column_bytes(table.to_numpy().T.ravel())]
         kinds = [columns[0][0]] * table.shape[1]
     else:
         columns = [_column_bytes(table.iloc[:, position]) for position in range(table.shape[1])]
         kinds = [kind for kind, _ in columns]
     names = [[None if name is None else str(name) for name in axis.names] for axis in axes]
-    header = canonical_text([list(table.shape), names, [kind for kind, _ in labels], kinds])
+    header = _json([list(table.shape), names, [kind for kind, _ in labels], kinds])
     return hashlib.sha256(b"".join([header.encode(), *(body for _, body in labels + columns)])).hexdigest()
 
 
-def _column_bytes(values: pd.Series | pd.Index | np.ndarray) -> tuple[str, bytes]:
+def _labels_of(axis: pd.Index) -> list[_Part]:
+    return [_column_bytes(axis.get_level_values(level)) for level in range(axis.nlevels)]
+
+
+def _column_bytes(values: pd.Series | pd.Index | np.ndarray) -> _Part:
     """The kind of a column and its values as bytes: little-endian numbers, or text with the length of each field."""
     column = values if isinstance(values, pd.Series) else pd.Series(values)
     if isinstance(column.dtype, pd.CategoricalDtype):

@@ -17,7 +17,7 @@ from optihedge.errors import InfeasibleError
 from optihedge.market.scenarios import replay, scenario_pnl
 from optihedge.program.chain import solve as certified
 from optihedge.program.lots.grid import Grid
-from optihedge.program.lots.local_search import Moves, Neighbourhood
+from optihedge.program.lots.local_search import Moves, Neighbourhood, improve
 from optihedge.program.lots.rounding import round_program
 from optihedge.program.program import Candidate, Program, objective, row_violations
 
@@ -268,6 +268,25 @@ def test_predicted_changes_of_moves_equal_recomputation(seed: int) -> None:
         excess, value = around.points(after[None], np.zeros(3))
         assert value[0] == pytest.approx(objective(p, after))
         assert (excess[0] > 0) == (row_violations(p, after).max() > 1e-9)
+
+
+def test_a_finer_leg_that_leaves_its_row_less_room_ends_the_search_and_no_point_comes_twice() -> None:
+    """A lot of the coarse leg excuses 5 of delta, one of the fine leg half of it: trading that gains, and breaks."""
+    p = Program(
+        columns=("coarse", "fine"), start=np.zeros(2), lower=np.full(2, -20.0), upper=np.full(2, 20.0), lot=np.ones(2),
+        linear=np.array([-100.0, 0.1]), row_names=("delta",), rows=sp.csr_array([[10.0, 1.0]]),
+        row_lower=np.array([-6.0]), row_upper=np.array([-6.0]), diagonal=np.array([100.0, 1e-3]),
+    )  # fmt: skip
+    around = Neighbourhood(p, Grid.of(p))
+    h, moves = np.array([-1.0, 0.0]), 0
+    ranks = []
+    for _ in range(50):
+        ranks.append((around.excess_at(h, around.allowance(np.round(around.grid.lots(h)))), objective(p, h)))
+        h, moves = improve(around, h, most=1)
+        if not moves:
+            break
+    assert moves == 0
+    assert ranks == sorted(ranks, reverse=True)
 
 
 def test_leg_costs_agree_with_the_program_including_depth() -> None:

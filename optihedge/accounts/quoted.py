@@ -29,6 +29,8 @@ class Quoted:
             "cash": (table["type"] == "cash").tolist(),
             **{name: kinds[name].tolist() for name in ("option", "inverse", "margined")},
         }  # fmt: skip
+        self._sides = {side: market.quotes[side].tolist() for side in ("bid", "ask")}
+        self._fees = market.fees.tolist()
         self._terms: dict[str, Terms] = {}
         self._rates: dict[str, float] = {}
         self._rate_of = lambda money: money_rate(market, money)
@@ -49,6 +51,14 @@ class Quoted:
     def price(self, name: str) -> float:
         """The mark, in the contract's price units. Raises DataError for a contract that is not listed."""
         return self._price[self._at(name)]
+
+    def side(self, name: str, side: str) -> float:
+        """The bid or ask of a listed contract, in its price units; NaN where there is none."""
+        return self._sides[side][self._at(name)]
+
+    def fee(self, name: str) -> float:
+        """One-way fee per contract, base currency."""
+        return self._fees[self._at(name)]
 
     def rate(self, money: str) -> float:
         """Base currency for one unit of a money. Raises DataError for one without a path to base."""

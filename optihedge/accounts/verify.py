@@ -37,14 +37,14 @@ def verify(book: str, names: pd.Index, before: Market, market: Market, fate: Fat
 def _same_past(book: str, drivers: np.ndarray, before: Market, market: Market, fate: Fate) -> None:
     """Both histories at their last common instant: a split is allowed for, anything else is a restatement."""
     common = before.history.index.intersection(market.history.index)
-    chosen = [d for d in drivers if d >= 0 and before.drivers["kind"].iat[d] in RETURNS]
+    chosen = drivers[drivers >= 0]
     names = before.drivers.index[chosen]
-    chosen = [d for d, name in zip(chosen, names, strict=True) if name in market.history.columns]
-    if not len(common) or not chosen:
+    same = before.drivers["kind"].isin(RETURNS).to_numpy()[chosen] & names.isin(market.history.columns)
+    chosen, names = chosen[same], names[same]
+    if not len(common) or not len(chosen):
         return
-    names = before.drivers.index[chosen]
-    was = before.history.loc[common[-1], names].to_numpy(dtype=float)
-    now = market.history.loc[common[-1], names].to_numpy(dtype=float) * fate.driver_units[chosen]
+    was, now = (_levels_at(one, common[-1], names) for one in (before, market))
+    now = now * fate.driver_units[chosen]
     with np.errstate(divide="ignore", invalid="ignore"):
         moved = np.abs(now / was - 1) > _RESTATED
     if moved.any():
@@ -53,3 +53,8 @@ def _same_past(book: str, drivers: np.ndarray, before: Market, market: Market, f
             f"{book}: the level of {names[i]} at {common[-1]} was {was[i]:.8g} and is now {now[i]:.8g}; a restated "
             "history needs its split event, or keep the levels as they were"
         )
+
+
+def _levels_at(market: Market, time: pd.Timestamp, names: pd.Index) -> np.ndarray:
+    row = market.history.iloc[market.history.index.get_loc(time)].to_numpy(dtype=float)
+    return row[market.history.columns.get_indexer(names)]

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from optihedge.content import content_hash
+from optihedge.content import content_hash, content_hashes
 from optihedge.errors import DataError
 from optihedge.frames import duration, find_table, instant, read_raw
 from optihedge.market import drivers as _drivers
@@ -161,7 +161,7 @@ class Market:
         """What this market consists of: its settings, and the content hash of every table (of history by month)."""
         stated = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
         tables = {name: content_hash(table) for name, table in stated.items() if isinstance(table, pd.DataFrame)}
-        history = {month: content_hash(rows) for month, rows in _drivers.by_month(self.history)}
+        history = content_hashes(dict(_drivers.by_month(self.history)))
         units = {} if self.own_exposures is None else self.own_exposures.attrs.get("unit", {})
         return {**stated, **tables, "history": history, "dates": self.history.attrs["dates"], "units": units}
 

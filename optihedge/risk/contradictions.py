@@ -81,18 +81,18 @@ def _quotes_and_history(market: Market) -> list[Finding]:
     prices = _prices(market)
     if len(market.history) < 20 or not len(prices):
         return []
-    moves = _own(market, prices)
-    sigma = 1.4826 * moves.abs().median()
-    last = market.history[prices].ffill().iloc[-1]
-    seen = market.history[prices].apply(pd.Series.last_valid_index)
+    known = np.isfinite(values := market.history[prices].to_numpy(dtype=float))
+    since = known[::-1].argmax(axis=0)  # rows after the last level
+    last = np.where(known.any(axis=0), values[len(values) - 1 - since, np.arange(len(prices))], np.nan)
+    now = market.levels[prices].to_numpy(dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moved = np.where((now > 0) & (last > 0), np.abs(np.log(now / last)), 0.0)
+    far = [i for i in np.flatnonzero(moved > _LEAST_JUMP) if prices[i] not in market.acted_on]
+    sigma = 1.4826 * _own(market, [prices[i] for i in far]).abs().median() if far else pd.Series()
     found = []
-    for name in prices:
-        level, before = float(market.levels[name]), float(last[name])
-        if not (level > 0 and before > 0) or name in market.acted_on:
-            continue
-        move = abs(np.log(level / before))
-        rows = max(int((market.history.index > seen[name]).sum()), 1)
-        if move > max(_LEAST_JUMP, _SIGMAS * float(sigma[name]) * np.sqrt(rows)):
+    for i in far:
+        name, level, before, move = prices[i], float(now[i]), float(last[i]), moved[i]
+        if move > _SIGMAS * float(sigma[name]) * np.sqrt(max(int(since[i]), 1)):
             detail = f"quoted {level:.6g}, last level {before:.6g} ({level / before:.4g} times)"
             remedy = "other units, or a split? bring quote, history and book to one unit, or give the event"
             found.append(Finding(SEVERE, "quote and history", str(name), detail, remedy, (str(name),)))
@@ -165,12 +165,11 @@ def _units(market: Market) -> list[Finding]:
 
 def _through_zero(market: Market) -> list[Finding]:
     found = []
-    for name in _prices(market):
-        low = market.history[name].min() if len(market.history) else np.nan
-        if low <= 0:
-            detail = f"its levels go down to {low:.6g}: a return through zero has no meaning"
-            remedy = "give changes of price: a driver of another contract month, or its risk from outside"
-            found.append(Finding(SEVERE, "through zero", str(name), detail, remedy, (str(name),)))
+    lowest = market.history[_prices(market)].min()
+    for name, low in lowest[lowest <= 0].items():
+        detail = f"its levels go down to {low:.6g}: a return through zero has no meaning"
+        remedy = "give changes of price: a driver of another contract month, or its risk from outside"
+        found.append(Finding(SEVERE, "through zero", str(name), detail, remedy, (str(name),)))
     return found
 
 
@@ -204,8 +203,9 @@ def _midnight(market: Market) -> list[Finding]:
 def _market_columns(market: Market) -> list[Finding]:
     """Market drivers a row apart from the rest, and jumps of theirs when nothing else moves."""
     prices = _prices(market)
-    marked = [name for name in prices if market.drivers.at[name, "market"]]
-    others = [name for name in prices if name not in marked]
+    markets = {str(name) for name in market.drivers.index[market.drivers["market"].to_numpy(dtype=bool)]}
+    marked = [name for name in prices if name in markets]
+    others = [name for name in prices if name not in markets]
     if not marked or not others or len(market.history) < 60:
         return []
     moves = _own(market, prices).tail(_ROWS)

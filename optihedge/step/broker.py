@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from optihedge.accounts.quoted import quoted
 from optihedge.accounts.state import Fill, Order, Report
 from optihedge.errors import SpecError
-from optihedge.market.fate import money_rate, settle_currencies
 from optihedge.market.snapshot import Market
 
 Outcome = tuple[list[Fill], list[Report]]
@@ -146,14 +146,15 @@ def _share(broker: object, share: float) -> None:
 
 
 def _far(market: Market, order: Order) -> float:
-    return float(market.quotes.at[order.instrument, "ask" if order.left > 0 else "bid"])
+    return quoted(market).side(order.instrument, "ask" if order.left > 0 else "bid")
 
 
 def _fill(
     order: Order, quantity: float, price: float, time: pd.Timestamp, market: Market, number: int, source: str
 ) -> Fill:
-    money = str(settle_currencies(market.instruments.loc[[order.instrument]])[0])
-    fee = abs(quantity) * float(market.fees[order.instrument]) / money_rate(market, money)
+    facts = quoted(market)
+    money = facts.terms(order.instrument).money
+    fee = abs(quantity) * facts.fee(order.instrument) / facts.rate(money)
     return Fill(
         f"{order.order_id}-{number}", order.order_id, order.instrument, quantity, price, time, fee, money, source
     )

@@ -14,6 +14,7 @@ from optihedge.program.chain import solve
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.rounding import Rounding, over, round_program
 from optihedge.program.program import VOLATILITY_UNIT, Array, Candidate, Program, row_violations
+from optihedge.program.solvers import propose
 from optihedge.program.status import Status
 from optihedge.trades.tickets import Tickets
 
@@ -29,16 +30,22 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
     smallest = smallest_trades(hedge)
     if hedge.status is Status.ROUNDED and _is_whole(hedge, smallest):
         return hedge
-    last = Candidate(hedge.h, hedge.multipliers, Status.ROUGH, hedge.limit_multiplier)
-
+    last = hedge.program, Candidate(hedge.h, hedge.multipliers, Status.ROUGH, hedge.limit_multiplier)
     ends = None if deadline is None else time.perf_counter() + deadline
 
     def again(program: Program) -> Candidate:
+        """Of a Program on the way to whole lots, which needs no proof: the lots are judged as they are."""
+        nonlocal last
         left = None if ends is None else ends - time.perf_counter()
         if left is not None and left <= 0:
             raise SolverError(f"whole lots were not found within {deadline:g} s; give more time")
-        warm = last if program.columns == hedge.program.columns else last.over(hedge.program, program)
-        return solve(program, solver=hedge.model.solver, warm=warm, deadline=left).candidate
+        warm = last[1] if program.columns == last[0].columns else last[1].over(last[0], program)
+        if program.cvxpy_terms:
+            return solve(program, solver=hedge.model.solver, warm=warm, deadline=left).candidate
+        found = propose(program, solver=hedge.model.solver, warm=warm, deadline=left)
+        if found.status is Status.OPTIMAL:
+            last = program, replace(found, status=Status.ROUGH)
+        return found
 
     rounding = round_program(hedge.program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest)
     turned = _turned(hedge, rounding.h, smallest)

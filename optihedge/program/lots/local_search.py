@@ -10,6 +10,7 @@ import numpy as np
 from optihedge.program.lots.grid import Grid
 from optihedge.program.program import Array, Program, VolatilityLimit, objective, row_values
 
+_TRIES = 20  # of the best moves: one that trades a finer leg has less room afterwards, and may be none
 _GAIN = 1e-10  # of the objective's scale: a smaller saving is rounding
 _NOISE = 1e-9  # of the largest exposure on a row: a smaller one is rounding
 _FLAT = 1e-9  # of a lot's exposure: a smaller excess is rounding
@@ -24,6 +25,14 @@ class Moves:
     to_i: Array
     j: int
     to_j: Array
+
+    def made(self, grid: Grid, h: Array, which: int) -> Array:
+        """Quantities after one of them."""
+        h, i = h.copy(), self.i[which]
+        h[i] = grid.start[i] + grid.lot[i] * self.to_i[which]
+        if self.j >= 0:
+            h[self.j] = grid.start[self.j] + grid.lot[self.j] * self.to_j[which]
+        return h
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +180,8 @@ class Neighbourhood:
 def improve(around: Neighbourhood, h: Array, most: int = 2000) -> tuple[Array, int]:
     """Steepest descent over single and paired moves, excess first, then objective. Returns quantities and moves made.
 
-    Starts from permitted lots (auxiliaries stay). A pair is a lot of any leg with the multiple of a row's finest
+    Starts from permitted lots (auxiliaries stay). What is gained counts by the room that is left after the move, so
+    that no point comes twice. A pair is a lot of any leg with the multiple of a row's finest
     traded leg that brings the row back into its band: it crosses the ridges where a single lot breaks neutrality.
     """
     p, grid = around.program, around.grid
@@ -184,24 +194,25 @@ def improve(around: Neighbourhood, h: Array, most: int = 2000) -> tuple[Array, i
         best = None
         for candidates in _candidates(around, h, lots):
             excess, change = around.moves(h, candidates, room)
-            order = np.lexsort((change, np.round(excess, 9)))
-            first = order[0] if len(order) else -1
-            better = len(order) and (
-                excess[first] < now - 1e-8 or (excess[first] <= now + 1e-9 and change[first] < -_GAIN * scale)
-            )
-            if better and (best is None or (round(excess[first], 9), change[first]) < best[0]):
-                best = ((round(excess[first], 9), change[first]), candidates, first)
+            for first in np.lexsort((change, np.round(excess, 9)))[:_TRIES]:
+                rank, gains = (round(excess[first], 9), change[first]), change[first] < -_GAIN * scale
+                if not _better(excess[first], now, gains) or (best is not None and rank >= best[0]):
+                    break
+                moved = candidates.made(grid, h, first)
+                if _better(around.excess_at(moved, around.allowance(np.round(grid.lots(moved)))), now, gains):
+                    best = rank, moved
+                    break
             if best is not None and candidates.j < 0:
                 break  # a single move helps: pairs wait
         if best is None:
             return h, made
-        _, candidates, first = best
-        h = h.copy()
-        h[candidates.i[first]] = p.start[candidates.i[first]] + grid.lot[candidates.i[first]] * candidates.to_i[first]
-        if candidates.j >= 0:
-            h[candidates.j] = p.start[candidates.j] + grid.lot[candidates.j] * candidates.to_j[first]
-        made += 1
+        h, made = best[1], made + 1
     return h, made
+
+
+def _better(excess: float, now: float, gains: bool) -> bool:
+    """Whether a move brings rows nearer to their bands, or is no further from them and gains."""
+    return bool(excess < now - 1e-8 or (excess <= now + 1e-9 and gains))
 
 
 def _candidates(around: Neighbourhood, h: Array, lots: Array) -> Iterator[Moves]:
