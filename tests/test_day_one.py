@@ -14,7 +14,7 @@ from optihedge.hedge.terms.objective import SpreadCost
 from optihedge.hedge.terms.tail import ScenarioVariance, Shortfall
 from optihedge.market.snapshot import read_market
 from optihedge.risk.smile_risk import SmileRisk
-from optihedge.risk.sources import SmileDraws
+from optihedge.risk.sources import SmileDraws, Stresses, scenario_table
 from optihedge.trades.tradelist import trade_list
 
 INSTRUMENT = ["type", "underlying", "multiplier", "expiry", "strike", "right", "lot"]
@@ -74,3 +74,15 @@ def test_tail_terms_over_named_sources_run_from_a_file_as_they_do_in_python(fold
     assert len(written)
     alike = {"check_names": False, "check_dtype": False, "check_index_type": False}
     pd.testing.assert_series_equal(written, listed.table.set_index("instrument")["quantity"], **alike)
+
+
+def test_the_scenario_verb_tells_the_worst_of_the_model_s_own_sources(folder, capsys):
+    assert main(["scenario", "stress_limited", "--data", str(folder), "--as-of", AS_OF.isoformat()]) == 0
+    printed = capsys.readouterr().out
+    market, book = read_market(folder), pd.read_csv(folder / "book.csv").set_index("instrument")["quantity"]
+    worst = scenario_table(market, Stresses(), book)["book"]
+    for label in ("1987-10-19", "a quarter of the depth", "basis blown up", "funding down", "U down, others 0.9 of it"):
+        assert label in worst.index
+    assert "worst of worst case" in printed
+    rows = [line.split("│") for line in printed.splitlines() if "2018-02-05" in line]
+    assert float(rows[-1][2].replace(",", "")) == pytest.approx(worst["2018-02-05"], rel=1e-5)

@@ -50,6 +50,34 @@ def test_small_shocks_are_the_loadings():
         np.testing.assert_allclose(slope, market.loadings.matrix.toarray()[row], rtol=1e-6, atol=1e-5)
 
 
+@pytest.mark.parametrize("family", ["option", "inverse_option", "inverse_future"])
+def test_while_the_settlement_average_runs_small_shocks_are_the_greeks_and_half_a_move_counts(family):
+    """A quarter of an hour before the end of half an hour's average."""
+
+    def desk(window: float) -> Market:
+        expiry = pd.Timestamp("2026-01-20T08:15Z")
+        table = pd.DataFrame({
+            "instrument": ["I", "C"], "type": ["index", family], "underlying": "I", "expiry": [pd.NaT, expiry],
+            "strike": [np.nan, 101.0 if "option" in family else np.nan], "settlement_window": [0.0, window],
+            "right": ["", "C" if "option" in family else ""],
+        })  # fmt: skip
+        mark = np.nan if "option" in family else 100.0
+        quotes = pd.DataFrame({"instrument": ["I", "C"], "mark": [100.0, mark], "bid": np.nan, "ask": np.nan,
+                               "underlying_price": [np.nan, 100.0], "vol": [np.nan, 0.9]})  # fmt: skip
+        return Market(table, quotes, "USD", as_of="2026-01-20T08:00Z")
+
+    market, step = desk(30.0), 1e-5
+    for word, greek in (("spot", "delta"), ("vol", "vega")):
+        up, down = scenario_pnl(market, pd.DataFrame({word: [step, -step]}), "C")["C"]
+        unit = 1.0 if word == "spot" else 100.0
+        assert (up - down) / (2 * step) == pytest.approx(unit * market.exposures.at["C", greek], rel=1e-5, abs=1e-9)
+    up, down = scenario_pnl(market, pd.DataFrame({"spot": [1e-4, -1e-4]}), "C")["C"]
+    assert (up + down) / 1e-8 == pytest.approx(market.sensitivities.gamma[1], rel=1e-3, abs=1e-4)
+    whole = scenario_pnl(desk(0.0), pd.DataFrame({"spot": [0.02, -0.02]}), "C")["C"]
+    half = scenario_pnl(market, pd.DataFrame({"spot": [0.04, -0.04]}), "C")["C"]
+    np.testing.assert_allclose(half, whole, rtol=1e-12)
+
+
 def test_a_day_is_theta_and_a_rate_is_rho():
     """Theta of coin-settled contracts holds the basis, which a day shrinks: so theta less the basis that rolls down."""
     market = coin_market("USD")

@@ -15,6 +15,9 @@ from optihedge.hedge.terms.limits import TradeLimit, TurnoverLimit
 from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import SpreadCost
 from optihedge.hedge.terms.tail import ScenarioVariance, Shortfall, WorstCase
+from optihedge.program.certificate import judge, judge_clean
+from optihedge.program.chain import solve
+from optihedge.program.status import Status
 from optihedge.trades.lots import round_to_lots
 from optihedge.trades.tradelist import trade_list
 
@@ -251,3 +254,21 @@ def test_noise_without_labels_and_a_confidence_that_is_no_number_are_refused():
     for confidence in ("x", np.nan, -0.1, 1.0):
         with pytest.raises(SpecError, match=f"confidence is .?{confidence}.?; give a number"):
             Shortfall(pnl, confidence=confidence)
+
+
+def test_what_rows_define_is_settled_where_a_solver_leaves_it_short():
+    """Losses are auxiliaries that rows define: a hair short they prove nothing, moved they do, contracts unmoved."""
+    market = stocks()
+    pnl = pd.DataFrame(np.random.default_rng(1).normal(0, 2, (60, len(market.names))), columns=market.names)
+    book = pd.Series([100.0, -300.0, 200.0], index=market.names[:3])
+    for term in (Shortfall(pnl, confidence=0.9), WorstCase(pnl)):
+        model = HedgeModel(objective=(SpreadCost(), term), constraints=BOXES, universe=market.names[3:])
+        program = model.problem(market, book).program
+        answer = solve(program).candidate
+        auxiliary = program.lot == 0
+        short = replace(answer, h=np.where(auxiliary & (answer.h > 1.0), answer.h - 1e-3, answer.h))
+        assert (short.h != answer.h).any()
+        assert judge(program, short).status is Status.FAILED
+        settled, verdict = judge_clean(program, short)
+        assert verdict.status is Status.OPTIMAL and not verdict.violations.any()
+        np.testing.assert_array_equal(settled.h[~auxiliary], answer.h[~auxiliary])

@@ -126,8 +126,9 @@ def frontier(
 def scenario(
     model: Model, data: Data, change: Set = None, book: Books = None, as_of: AsOf = None, allow: Allow = None
 ) -> None:
-    """P&L of each book before and after its hedge: stresses, and the tails of recorded moves. No list is written."""
-    from optihedge.trades.page import stresses, tails
+    """P&L of each book before and after its hedge: stresses, the worst of the model's own scenario sources, and the
+    tails of recorded moves. No list is written."""
+    from optihedge.trades.page import scenario_tables, stresses, tails
     from optihedge.trades.tradelist import trade_list
 
     (chosen,) = load_models([model], allow, change).values()
@@ -136,6 +137,8 @@ def scenario(
         listed = trade_list(chosen.hedge(market, quantities), book=label)
         console = console_of()
         print_frame(console, f"{label}: P&L under stresses, {market.base_currency}", stresses(listed.hedge))
+        for worst in scenario_tables(listed.hedge):
+            print_frame(console, f"{label}: P&L in the {worst.index.name}, {market.base_currency}", worst)
         found = tails(listed.hedge)
         if len(found):
             print_frame(console, f"{label}: losses of one period over the recorded moves", found)

@@ -33,7 +33,7 @@ _ROUNDS = 40
 _EXACT, _NEAR = 1e-9, 1e-6  # of the spot: an implied vol gives its price to the first, at worst to the second
 _VOLS = (1e-4, 50.0)  # between which an implied vol is sought
 _VOL_BUMP = 0.02  # share of the vol
-_RATE_BUMP = 0.002  # per year
+_RATE_BUMP = 1e-4  # per year
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +82,9 @@ def american_greeks(
 ) -> AmericanGreeks:
     """Price and derivatives with respect to spot, vol, time and rate (rate and carry move together, dividends held).
 
-    Theta and charm are those of the diffusion, by its own equation; vega, vanna, volga and rho are central differences
-    over 2 % of the vol and a fifth of a percent of rate. Gamma and theta jump at the exercise boundary; within a step's
-    deviation of it (vol sqrt(T/48)) they are smoothed.
+    Theta and charm are those of the diffusion, by its own equation; vega, vanna and volga are central differences over
+    2 % of the vol, rho a difference over a basis point. Gamma and theta jump at the exercise boundary; within
+    a step's deviation of it (vol sqrt(T/48)) they are smoothed.
     """
     o = Options.of(spot, strike, years, vol, right, rate, carry, ex_years, dividends)
     s, scale = o.spot, o.scale
@@ -92,7 +92,8 @@ def american_greeks(
     value, first, second, third = _extrapolated(middle, fine)
     near = _extrapolated(coarse, middle)[0]
     up, down = (_extrapolated(*_runs(replace(o, vol=o.vol * (1 + by)), _COARSE)) for by in (_VOL_BUMP, -_VOL_BUMP))
-    by_rate, by_carry = (_by_rate(o, name) for name in ("rate", "carry"))
+    step = np.where(o.european(), -_RATE_BUMP, _RATE_BUMP)  # what nobody exercises early stays so
+    by_rate, by_carry = (_by_rate(o, name, by, near) for name, by in (("rate", step), ("carry", -o.right * step)))
     delta = first / (scale * s)
     gamma = (second / scale**2 - first / scale) / s**2
     speed = (third / scale**3 - 3 * second / scale**2 + 2 * first / scale) / s**3  # of derivatives in ln S: d3V/dS3
@@ -264,10 +265,9 @@ def _held(o: Options) -> Floats:
     return _extrapolated(*_runs(o, _FINE))
 
 
-def _by_rate(o: Options, name: str) -> Floats:
-    """Derivative of the value with respect to the rate or carry, per 1.00."""
-    up, down = (_extrapolated(*_runs(o.moved(name, by), _COARSE))[0] for by in (_RATE_BUMP, -_RATE_BUMP))
-    return (up - down) / (2 * _RATE_BUMP)
+def _by_rate(o: Options, name: str, by: Floats, near: Floats) -> Floats:
+    """Derivative of the value with respect to the rate or carry, per 1.00; near: the value by the same steps."""
+    return (_extrapolated(*_runs(o.moved(name, by), _COARSE))[0] - near) / by
 
 
 def _european(o: Options) -> Floats:

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Positions = NDArray[np.intp]
 
-_BLOCK = 64  # contracts side by side: few enough for the cache
+_BLOCK = 160  # contracts side by side: few enough for the cache
 _SAME_DAY = 1e-6  # of the lifetime: ex-dates nearer to each other are one
 
 
@@ -70,7 +70,7 @@ class Options(Terms):
         arrays = {f.name: getattr(self, f.name)[at] for f in fields(self) if f.name != "shape"}
         return replace(self, **arrays | {"shape": arrays["spot"].shape})
 
-    def moved(self, name: str, by: float) -> Options:
+    def moved(self, name: str, by: Floats) -> Options:
         """The same with another rate or carry."""
         return replace(self, **{name: getattr(self, name) + by})
 

@@ -83,7 +83,8 @@ def scenario_pnl(
     ln(F/S) of what has an expiry shrinks in proportion to its time, and perpetuals pay funding on today's notional. An
     option whose mark is not the price at its vol keeps the difference, fading with its time. An American option's
     premium over Black is read from a table by spot and vol (`market.premium`); shocks of rate, and of a stock's basis,
-    leave the premium. Raises DataError for a shock or contract it does not know.
+    leave the premium. While its settlement average runs, a contract sees the unsettled share of every move. Raises
+    DataError for a shock or contract it does not know.
 
     vols   S x N, decimal: changes of each option's own vol beside what the shocks say
     """
@@ -102,7 +103,7 @@ def scenario_pnl(
             clock = book.clock(shift.days)
         if vols is not None:
             shift = replace(shift, vol=shift.vol + vols[rows])
-        pnl[rows] = book.pnl(shift, clock)
+        pnl[rows] = book.pnl(_settling(shift, book.contracts.unsettled), clock)
         if own.size:
             pnl[np.ix_(rows, own)] = _by_greeks(market, greeks, at, own, shift)
     return pd.DataFrame(pnl, index=shocks.index, columns=chosen, copy=False)
@@ -171,6 +172,16 @@ def _shifts(market: Market, shocks: pd.DataFrame, at: Positions) -> Iterator[tup
             abroad = (currency @ log).T
             own, fx = own + (quote @ log).T - abroad, np.exp(abroad)
         yield rows, Shift(growth=np.exp(own), log_growth=own, fx_growth=fx, days=float(days[rows[0]]), **total)
+
+
+def _settling(shift: Shift, unsettled: Floats) -> Shift:
+    """The moves that contracts see of which this share of the settlement average is still to come."""
+    if (unsettled == 1).all():
+        return shift
+    growth = 1 + unsettled * (shift.growth - 1)
+    moved = {name: getattr(shift, name) for name in ("vol", "rate", "basis", "term", "skew")}
+    part = {name: value * unsettled for name, value in moved.items() if _varies(value)}
+    return replace(shift, growth=growth, log_growth=np.log(growth), **part)
 
 
 def _blocks(days: Floats, contracts: int) -> Iterator[Positions]:

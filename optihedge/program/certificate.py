@@ -13,6 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.program.costs import Costs
+from optihedge.program.defined import with_defined
 from optihedge.program.program import (
     RESIDUAL_TOLERANCE,
     Array,
@@ -352,9 +353,10 @@ def snap(p: Program, candidate: Candidate) -> Candidate:
 def judge_clean(p: Program, candidate: Candidate, tolerance: float = GAP_TOLERANCE) -> tuple[Candidate, Verdict]:
     """The candidate without a solver's dust, where that is optimal too, and its verdict.
 
-    Dust in quantities is snapped to the start. Where nothing is at stake, dust in the multipliers hides that zeros
-    prove the same.
+    Dust in quantities is snapped to the start, and what rows define is as they say. Where nothing is at stake, dust in
+    the multipliers hides that zeros prove the same.
     """
+    candidate = replace(candidate, h=with_defined(p, np.asarray(candidate.h, dtype=float)))
     verdict = judge(p, candidate, tolerance)
     if candidate.status is Status.INFEASIBLE or p.cvxpy_terms or not np.isfinite(verdict.gap):
         return candidate, verdict

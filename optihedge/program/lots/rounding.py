@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.program.aversion import at_answer, equivalent_aversion, with_aversion
+from optihedge.program.defined import with_defined
 from optihedge.program.lots.cone_limits import meet_own, other_limits
 from optihedge.program.lots.dive import Answer, dive, settle
 from optihedge.program.lots.few_legs import best_lots
@@ -149,6 +150,7 @@ def _round(
     answer = best if best is not None else min(answers, key=lambda q: _rank(around, q))
     if (grid.lot == 0).any() and solves:
         answer, solves = settle(program, answer, solve, grid, solves)
+        answer = with_defined(program, answer)
     return Rounding(answer, objective(program, answer), objective(program, h), _rows(around, answer), solves, moves)
 
 
