@@ -278,3 +278,43 @@ def test_a_recorded_coin_desk_is_explained_in_either_numeraire(recorded, base):
     assert 1 - (left**2).sum() / ((total - total.mean()) ** 2).sum() >= 0.9995
     margins = pd.concat(futures)
     assert margins["unexplained"].abs().sum() <= 1e-3 * margins["total"].abs().sum()
+
+
+@pytest.mark.parametrize("base", ["USD", "BTC"])
+def test_funding_given_by_rows_is_paid_at_each_instant_on_what_was_its_notional_then(base):
+    start, end = coins(base, 0, 0), coins(base, 24, 1)
+    hours, rates = (
+        np.array([0, 8, 16, 24, 32]),
+        np.array([9.0, 1e-4, -3e-4, 2e-4, 9.0]),
+    )  # the first and last are not its
+    rows = pd.DataFrame({"instrument": "PERP", "time": START + pd.to_timedelta(hours, unit="h"), "rate": rates})
+    frame = explain_pnl(start, end, {"PERP": -9_000.0, "COIN": 1.0}, funding=rows)
+    share = hours[1:4] / 24
+    notional = start.notional["PERP"] + share * (end.notional["PERP"] - start.notional["PERP"])
+    assert frame.loc["PERP", "funding"] == pytest.approx(9_000 * (rates[1:4] * notional).sum(), rel=1e-12)
+    assert frame["total"].sum() == pytest.approx(frame[list(PARTS)].to_numpy().sum()) and not frame.attrs["notes"]
+    without = explain_pnl(start, end, {"PERP": -9_000.0}).attrs["notes"]
+    assert len(without) == 1 and "funding of PERP is a forecast" in without[0]
+
+
+def test_a_perpetual_without_all_its_rows_of_funding_is_named_as_missing():
+    start, end = coins("USD", 0, 0), coins("USD", 24, 1)
+    rows = pd.DataFrame({"instrument": ["PERP"] * 2, "time": START + pd.to_timedelta([8, 16], unit="h"), "rate": 1e-4})
+    with pytest.raises(DataError, match="funding of PERP is missing: 2 of 3 rows"):
+        explain_pnl(start, end, {"PERP": 1.0}, funding=rows)
+    with pytest.raises(DataError, match="funding of PERP is missing: 0 of 3 rows"):
+        contract_pnl(start, end, pd.Index(["PERP"]), funding=rows.iloc[:0])
+    assert np.isnan(contract_pnl(start, end, funding=rows)["PERP"])
+    assert explain_pnl(start, end, {"COIN": 1.0}, funding=rows)["total"].item() == pytest.approx(0.02 * SPOT)
+
+
+def test_a_row_of_funding_may_bring_the_mark_of_its_instant():
+    start, end = coins("USD", 0, 0), coins("USD", 8, 1)
+    table = pd.DataFrame({"instrument": ["LIN"], "type": "perpetual", "underlying": "BTC", "multiplier": 2.0})
+    linear = [
+        Market(table, pd.DataFrame({"instrument": ["LIN"], "bid": [p - 1], "ask": [p + 1]}), "USD", as_of=m.as_of,
+               drivers=m.drivers.reset_index(), history=pd.DataFrame({"BTC": [p]}, pd.DatetimeIndex([m.as_of])))
+        for m, p in ((start, 50_000.0), (end, 52_000.0))
+    ]  # fmt: skip
+    rows = pd.DataFrame({"instrument": ["LIN"], "time": [end.as_of], "rate": [1e-3], "mark": [51_000.0]})
+    assert explain_pnl(*linear, {"LIN": 3.0}, funding=rows)["funding"].item() == pytest.approx(-3 * 2 * 51_000 * 1e-3)

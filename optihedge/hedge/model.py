@@ -29,6 +29,7 @@ from optihedge.market.book import Book, book_quantities
 from optihedge.market.snapshot import Market
 from optihedge.risk.contract_risk import ContractRisk
 from optihedge.risk.prior import fitted_betas, fitted_risk
+from optihedge.risk.reverting import with_own_horizon
 from optihedge.risk.root import Risk
 
 Array = np.ndarray
@@ -131,7 +132,10 @@ class HedgeModel(HedgeSpec):
         learn = lambda: fitted_risk(self.risk, market, needed)  # noqa: E731
         risk: Risk | ContractRisk | None
         risk = self.risk if known else fitted_once(market, ("risk", self.risk, needed), learn)  # type: ignore[assignment]
-        return risk, parse_horizon(self.horizon, market.periods_per_year if risk is None else risk.periods_per_year)
+        horizon = parse_horizon(self.horizon, market.periods_per_year if risk is None else risk.periods_per_year)
+        if isinstance(risk, Risk) and not known:
+            risk = with_own_horizon(risk, market, horizon.periods, needed)
+        return risk, horizon
 
     def _with_betas(self, market: Market, needed: pd.Index) -> tuple[Market, tuple[str, ...]]:
         """The market with exposures beta:<driver>, the sum over price drivers of cash delta x beta, and their errors;

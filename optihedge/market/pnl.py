@@ -13,6 +13,7 @@ from optihedge.market.drivers import RETURNS
 from optihedge.market.exposures import by_family
 from optihedge.market.families import TERMS
 from optihedge.market.fate import Fate
+from optihedge.market.funding import forecast_note, funding_paid, refuse_missing
 from optihedge.market.instruments import HOURS_PER_YEAR, types_of
 from optihedge.market.snapshot import Market
 from optihedge.market.valuation import underlying_drivers
@@ -31,22 +32,26 @@ fees             half spread and fees of the trades at the start (below zero)
 """
 
 
-def contract_pnl(start: Market, end: Market, held: pd.Index | None = None) -> pd.Series:
+def contract_pnl(
+    start: Market, end: Market, held: pd.Index | None = None, *, funding: pd.DataFrame | None = None
+) -> pd.Series:
     """What one contract of each instrument of `start` earned until `end`, base currency: price, currency and funding.
 
-    held   only these, each of them known: DataError saying why one is not; without it such a one is NaN
+    held      only these, each of them known: DataError saying why one is not; without it such a one is NaN
+    funding   rows instrument, time, rate (of the notional at that instant, long pays a positive one), mark (optional);
+              a perpetual without its rows is unknown. Without it funding is a forecast: the rate quoted at the end for
+              every interval elapsed.
 
-    A perpetual pays the funding rate quoted at the end for every interval elapsed (long pays a positive rate). Unknown:
-    what neither has a price at the end nor has expired, what has other TERMS there, and a perpetual whose funding was
-    quoted at the start and is not at the end. Borrow depends on the side: see `borrow_cost`. DataError for an end
-    before the start, or in another base currency.
+    Unknown: what neither has a price at the end nor has expired, what has other TERMS there, and a perpetual whose
+    funding was quoted at the start and is not at the end. Borrow depends on the side: see `borrow_cost`. DataError for
+    an end before the start, or in another base currency.
     """
-    earned, funding = _earned_parts(start, end)
-    pnl = (earned + funding).rename("pnl")
+    earned, received, missing = _earned_parts(start, end, funding)
+    pnl = (earned + received).rename("pnl")
     if held is None:
         return pnl
     pnl = pnl.reindex(held)
-    _refuse_unknown(start, end, pnl)
+    _refuse_unknown(start, end, pnl, missing)
     return pnl
 
 
@@ -74,10 +79,13 @@ def each_cost(market: Market, trades: pd.Series) -> pd.Series:
     return cost
 
 
-def explain_pnl(start: Market, end: Market, quantities: Book, trades: Book | None = None) -> pd.DataFrame:
+def explain_pnl(
+    start: Market, end: Market, quantities: Book, trades: Book | None = None, *, funding: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Why quantities held from start to end gained what they gained: contracts x (PARTS, total), base currency.
 
     quantities   contracts held over the period, trades included;  trades   of them, what was bought at the start
+    funding      what was paid, as in `contract_pnl`; a forecast in its place is named in attrs["notes"]
 
     A linear option is followed on its own forward, a stock on its own price, the rest on the underlying's level. The
     Greeks are the start's. total is `contract_pnl` less the trades' cost, and the parts sum to it: what no Greek
@@ -88,21 +96,29 @@ def explain_pnl(start: Market, end: Market, quantities: Book, trades: Book | Non
     held, traded = _by_name(quantities, start, "book"), _by_name({} if trades is None else trades, start, "trades")
     names = held.index.union(traded.index, sort=False)
     at, quantity = start.names.get_indexer(names), held.reindex(names, fill_value=0.0).to_numpy()
-    earned, funding = (part.iloc[at] for part in _earned_parts(start, end))
-    _refuse_unknown(start, end, (earned + funding)[quantity != 0])
-    earned, funding = (part.where(quantity != 0, 0.0) for part in (earned, funding))
+    earned, received, missing = _earned_parts(start, end, funding)
+    _refuse_unknown(start, end, (earned + received).iloc[at][quantity != 0], missing)
+    earned, received = (part.iloc[at].where(quantity != 0, 0.0) for part in (earned, received))
     parts = {name: quantity * part[at] for name, part in greek_parts(start, end, Fate.of(start, end)).items()}
-    parts["funding"] = quantity * funding.to_numpy()
+    parts["funding"] = quantity * received.to_numpy()
     parts["fees"] = 0.0 - each_cost(start, traded.reindex(names, fill_value=0.0)).to_numpy()
     frame = pd.DataFrame(parts, index=names)
-    total = quantity * (earned + funding) + frame["fees"]
+    total = quantity * (earned + received) + frame["fees"]
     frame["unexplained"] = total - frame.sum(axis=1)
-    return frame[list(PARTS)].assign(total=total).rename_axis("instrument")
+    told = frame[list(PARTS)].assign(total=total).rename_axis("instrument")
+    guessed = names[(frame["funding"] != 0).to_numpy()] if funding is None else names[:0]
+    told.attrs["notes"] = (forecast_note(guessed),) if len(guessed) else ()
+    return told
 
 
-def explain_hedge(start: Market, end: Market, book: Book, hedge: Book, trades: Book) -> pd.DataFrame:
-    """Book against hedge: rows book, hedge and both, columns PARTS and total, base currency."""
-    parts = {"book": explain_pnl(start, end, book).sum(), "hedge": explain_pnl(start, end, hedge, trades).sum()}
+def explain_hedge(
+    start: Market, end: Market, book: Book, hedge: Book, trades: Book, *, funding: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Book against hedge: rows book, hedge and both, columns PARTS and total, base currency; as `explain_pnl`."""
+    parts = {
+        "book": explain_pnl(start, end, book, funding=funding).sum(),
+        "hedge": explain_pnl(start, end, hedge, trades, funding=funding).sum(),
+    }
     return pd.DataFrame({**parts, "both": parts["book"] + parts["hedge"]}).T
 
 
@@ -174,8 +190,12 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
     }
 
 
-def _earned_parts(start: Market, end: Market) -> tuple[pd.Series, pd.Series]:
-    """Per contract of `start`, base currency: what its price and currency earned, and funding received."""
+def _earned_parts(
+    start: Market, end: Market, rows: pd.DataFrame | None
+) -> tuple[pd.Series, pd.Series, dict[str, str]]:
+    """Per contract of `start`, base currency: what its price and currency earned, and funding received; and by label
+    what its funding misses.
+    """
     _in_order(start, end)
     if start.base_currency != end.base_currency:
         raise DataError(
@@ -195,10 +215,14 @@ def _earned_parts(start: Market, end: Market) -> tuple[pd.Series, pd.Series]:
     earned = np.where(kinds["margined"], _margin(before, price, spot) * fx, value)
     earned = np.where(here, earned, _settled(start, end))
     earned = np.where(np.column_stack([*_changed(start, end).values()]).any(axis=1), np.nan, earned)
+    earned = pd.Series(earned, index=start.names)
+    if rows is not None:
+        given, missing = funding_paid(start, end, rows)
+        return earned, 0.0 - given, missing
     hours = (end.as_of - start.as_of).total_seconds() / 3600
     funding = later(end.quotes["funding_rate"].to_numpy()) * hours / later(end.quotes["funding_hours"].to_numpy())
     paid = np.where(_unquoted(funding, here, start), np.nan, np.nan_to_num(funding * later(end.notional.to_numpy())))
-    return pd.Series(earned, index=start.names), pd.Series(0.0 - paid, index=start.names)
+    return earned, pd.Series(0.0 - paid, index=start.names), {}
 
 
 def _unquoted(funding: np.ndarray, here: np.ndarray, start: Market) -> np.ndarray:
@@ -220,11 +244,12 @@ def _changed(start: Market, end: Market) -> dict[str, np.ndarray]:
     return changed
 
 
-def _refuse_unknown(start: Market, end: Market, pnl: pd.Series) -> None:
+def _refuse_unknown(start: Market, end: Market, pnl: pd.Series, missing: dict[str, str]) -> None:
     """Raise a DataError saying why the first P&L of a held contract that is NaN is unknown."""
     if not pnl.isna().any():
         return
     name = pnl.index[pnl.isna()][0]
+    refuse_missing(name, missing, start, end)
     if name not in start.names:
         raise DataError(f"P&L: {name} is held but is not in the market of {start.as_of}")
     if name not in end.names:
