@@ -203,3 +203,36 @@ def test_the_time_it_takes_is_a_few_solves():
         times[name] = min(runs)
     assert times["relax"] <= 5 * times["solve"] + 0.05
     assert times["conflict"] <= 30 * times["solve"] + 0.05
+
+
+def least_total(p: Program) -> float:
+    """The least sum of |change| / reach over the rows, by scipy alone: reach from the box, row by row."""
+    rows, n, m = p.rows.toarray(), len(p.columns), len(p.row_names)
+    reach = (np.abs(rows) * (p.upper - p.lower)).sum(axis=1)
+    scaled, t = rows / reach[:, None], np.eye(m)
+    above = np.vstack([np.hstack([-scaled, -t]), np.hstack([scaled, -t])])
+    most = np.concatenate([-p.row_lower / reach, p.row_upper / reach])
+    bounds = [*zip(p.lower, p.upper, strict=True), *[(0, None)] * m]
+    return linprog(np.r_[np.zeros(n), np.ones(m)], above, most, bounds=bounds).fun
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_is_called_the_smallest_change_is_the_least_total_or_says_by_how_much_it_is_not(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, m = int(rng.integers(2, 8)), int(rng.integers(2, 7))
+    rows = rng.normal(size=(m, n)) * 10.0 ** rng.integers(-3, 6, size=(m, 1))
+    lower = rng.normal(size=m) * 3 * np.abs(rows).sum(axis=1)
+    p = Program(
+        columns=tuple(f"c{i}" for i in range(n)), start=np.zeros(n), lower=np.full(n, -2.0), upper=np.full(n, 2.0),
+        row_names=tuple(f"r{j}" for j in range(m)), rows=rows, row_lower=lower,
+        row_upper=lower + np.abs(rng.normal(size=m) * rows.sum(axis=1)),
+        row_tier=rng.integers(0, 3, m) if seed % 2 else np.zeros(m, int),
+    )  # fmt: skip
+    found = relax(p)
+    if found.feasible:
+        return
+    least, text = least_total(p), str(found)
+    if "smallest change" in text:
+        assert found.total == pytest.approx(least, rel=2e-3)
+    else:
+        assert f"in all {found.total:.4g}" in text and f"where {least:.4g} would do" in text and found.total > least

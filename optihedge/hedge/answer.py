@@ -12,6 +12,7 @@ import pandas as pd
 from optihedge.errors import InfeasibleError, SolverError, SpecError
 from optihedge.frames import some
 from optihedge.hedge.conflict_text import conflict_text, default_limit, hopeless_text
+from optihedge.hedge.extremes import unproved
 from optihedge.hedge.problem import Problem
 from optihedge.program.certificate import Certificate, limit_tolerance
 from optihedge.program.chain import Solution, solve
@@ -88,7 +89,7 @@ def answer(
     _refuse_without_capital(problem, solution)
     if solution.certificate.status is Status.FAILED:
         tried = "; ".join(solution.certificate.chain) or solution.certificate.note
-        raise SolverError(f"no solver returned an answer that could be certified: {tried}")
+        raise unproved(problem, f"no solver returned an answer that could be certified: {tried}")
     if solution.certificate.status is Status.INFEASIBLE:
         relaxation = _least_relaxation(problem, on_infeasible)
         problem, solution = _solve_relaxed(problem, relaxation, solver, left())
@@ -113,7 +114,10 @@ def _refuse_without_capital(problem: Problem, solution: Solution) -> None:
 
 def _least_relaxation(problem: Problem, on_infeasible: str) -> Relaxation:
     """What must give way. Raises InfeasibleError, naming it, unless limits may be relaxed."""
-    relaxation = relax(problem.program)
+    try:
+        relaxation = relax(problem.program)
+    except SolverError as error:
+        raise unproved(problem, str(error)) from error
     if relaxation.feasible:
         raise InfeasibleError("no quantities meet the CVXPY terms and the other limits together; loosen one")
     names = conflict(problem.program, _CONFLICT_BUDGET if on_infeasible == "error" else _LONGEST_CONFLICT)
@@ -152,9 +156,10 @@ def _solve_relaxed(
         solution = solve(program, solver=solver, deadline=deadline)
         if solution.certificate.status == "optimal":
             return replace(problem, program=program), solution
-    raise SolverError(
+    raise unproved(
+        problem,
         "the relaxed limits could not be met; please report this with the Program, which "
-        "optihedge.program.archive.save_program(model.problem(market, book).program, file) writes"
+        "optihedge.program.archive.save_program(model.problem(market, book).program, file) writes",
     )
 
 

@@ -212,11 +212,13 @@ class ProgramBuilder(BuilderData):
             bad = ~np.isfinite(matrix.data)
             if bad.any():
                 raise DataError(f"{names[0]}: {self.names[matrix.indices[bad][0]]} has no finite exposure; complete it")
+            self._refuse_huge("a weight of " + (names[0] if names else "its rows"), matrix.data)
         for what, matrix in zip(("on_holdings", "on_trades"), matrices[1:], strict=True):
             if (matrix.data < 0).any():
                 raise SpecError(f"{self._term}: {what} has a weight below zero: the problem is not convex; "
                                 "give weights >= 0")  # fmt: skip
         limits = [np.broadcast_to(np.asarray(x, dtype=float), m) for x in (lo, hi)]
+        self._refuse_huge(f"a limit of {names[0] if names else 'its rows'}", np.concatenate(limits))
         if np.isnan(limits).any() or (limits[0] > limits[1]).any():
             what = f"{self._term}, {names[0]}" if names and names[0] != self._term else self._term
             raise SpecError(f"{what}: limits {lo}, {hi} are not lower <= upper")
@@ -256,6 +258,7 @@ class ProgramBuilder(BuilderData):
             raise SpecError(f"{self._term}: rows of risk are {rows.shape}; give r x {len(self.names)}, a column "
                             "each of the contracts in play")  # fmt: skip
         shift = np.broadcast_to(np.asarray(offset, dtype=float), rows.shape[0])
+        self._refuse_huge("a row of risk", sp.coo_array(rows).data if sp.issparse(rows) else np.asarray(rows))
         self.risk_terms_.add(self._term)
         if sp.issparse(rows):
             self.risk_sparse_.append((sp.csr_array(rows), shift))

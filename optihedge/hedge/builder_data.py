@@ -21,6 +21,7 @@ from optihedge.risk.root import Risk
 
 Array = np.ndarray
 Values: TypeAlias = float | Array | pd.Series
+HUGE = 1e100  # no figure of a desk is larger: squares stay finite, as those of the tables do
 _CONVEX = ("quadratic", "power", "diagonal")  # costs that may not be below zero
 
 
@@ -195,4 +196,12 @@ class BuilderData:
         if not np.isfinite(vector).all():
             contract = self.names[~np.isfinite(vector)][0]
             raise DataError(f"{self._term}: {what} of {contract} is not a finite number; complete its data")
+        self._refuse_huge(what, vector)
         return vector
+
+    def _refuse_huge(self, what: str, values: Array) -> None:
+        """Raise SpecError for a figure that no desk has, whose square is no number any more."""
+        huge = np.isfinite(values) & (np.abs(values) > HUGE)
+        if huge.any():
+            raise SpecError(f"{self._term}: {what} is {values[huge].flat[0]:g}; nothing is beyond {HUGE:g} in "
+                            "absolute value: check its unit")  # fmt: skip

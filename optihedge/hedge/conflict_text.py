@@ -62,12 +62,13 @@ def conflict_text(problem: Problem, names: tuple[str, ...], relaxation: Relaxati
     for row in witness.itertuples():
         unit = units.get(row.Index, "")
         lines.append(
-            f"  {row.Index}: have {row.have:.10g}, need {row.need:.10g}, smallest change {row.change:+.6g}"
+            f"  {row.Index}: have {row.have:.10g}, need {row.need:.10g}, {relaxation.word} {row.change:+.6g}"
             + (f" ({unit})" if unit else "")
         )
     text = [f"no quantities meet every limit; these conflict: {', '.join(names)}"] if names else []
     text += [*proportional_rows(problem, names), *_at_default_text(problem, relaxation)]
-    return "\n".join([*(text or ["no quantities meet every limit"]), "one way to make it feasible is", *lines])
+    more = [relaxation.beyond_least] if relaxation.beyond_least else []
+    return "\n".join([*(text or ["no quantities meet every limit"]), "one way to make it feasible is", *lines, *more])
 
 
 def proportional_rows(problem: Problem, names: tuple[str, ...]) -> list[str]:

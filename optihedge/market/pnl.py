@@ -190,9 +190,7 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
     }
 
 
-def _earned_parts(
-    start: Market, end: Market, rows: pd.DataFrame | None
-) -> tuple[pd.Series, pd.Series, dict[str, str]]:
+def _earned_parts(start: Market, end: Market, rows: pd.DataFrame | None) -> tuple[pd.Series, pd.Series, dict[str, str]]:
     """Per contract of `start`, base currency: what its price and currency earned, and funding received; and by label
     what its funding misses.
     """

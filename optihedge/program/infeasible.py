@@ -23,6 +23,7 @@ from optihedge.program.volatility_limit import least_volatility
 
 MARGIN = 1e-4  # of a limit's change: how much further it is moved so that a solver can work inside it
 _LEAST = 1e-4  # of a row's reach: what a smaller change counts as for the margin
+_SAME = 1e-3  # of a total: what the slack of a higher priority and rounding may add
 PRIORITY = 1e-6  # of a row's reach: what a higher priority may lose to a lower one
 
 
@@ -32,7 +33,7 @@ class Relaxation:
 
     frame        index limit; columns have (the limit), need (what the witness takes), change = need - have, desk units
     h            the witness: quantities in the box that meet every limit but these, and these as changed
-    total        sum of |change| / reach of the row inside the box
+    total        sum of |change| / reach of the row inside the box;  least  that of the rows in no order of priority
     multipliers  one per row: proof that the limits conflict (Farkas); limit_multiplier for the volatility limit
     """
 
@@ -41,6 +42,22 @@ class Relaxation:
     total: float
     multipliers: Array
     limit_multiplier: float = 0.0
+    least: float | None = None
+
+    @property
+    def word(self) -> str:
+        """What a change is called: the smallest, unless the order of priority asks for more in all."""
+        return "change" if self.beyond_least else "smallest change"
+
+    @property
+    def beyond_least(self) -> str:
+        """By how much the changes together are not the least, because some limits give way after others; or ""."""
+        if self.least is None or self.total <= self.least * (1 + _SAME):
+            return ""
+        return (
+            f"some limits give way after others: in all {self.total:.4g} of what the limits' contracts reach, where "
+            f"{self.least:.4g} would do in no order"
+        )
 
     @property
     def feasible(self) -> bool:
@@ -50,9 +67,10 @@ class Relaxation:
     def __str__(self) -> str:
         if self.feasible:
             return "every limit can be met"
-        lines = [f"  {row.Index}: have {row.have:.10g}, need {row.need:.10g}, smallest change {row.change:+.6g}"
+        lines = [f"  {row.Index}: have {row.have:.10g}, need {row.need:.10g}, {self.word} {row.change:+.6g}"
                  for row in self.frame.itertuples()]  # fmt: skip
-        return "\n".join(["no quantities meet every limit; one way to make it feasible is", *lines])
+        more = [self.beyond_least] if self.beyond_least else []
+        return "\n".join(["no quantities meet every limit; one way to make it feasible is", *lines, *more])
 
 
 def row_scale(p: Program) -> Array:
@@ -80,7 +98,18 @@ def relax(p: Program, order: Sequence[int] | None = None, *, deadline: float | N
            only define a column). Rows of one tier share the least total; a higher priority is never worsened for a
            lower one. The volatility limit gives way after them.
     """
-    tiers, hard, scale = np.asarray(p.row_tier if order is None else order), np.isinf(p.row_penalty), row_scale(p)
+    given = np.asarray(p.row_tier if order is None else order)
+    hard, scale = np.isinf(p.row_penalty), row_scale(p)
+    found = _in_order(p, given, deadline)
+    if len(np.unique(given[hard & (given >= 0)])) < 2 or found.feasible or p.volatility_limit is not None:
+        return found
+    h = _least_violation(p, hard & (given >= 0), hard & (given < 0), None)[0]
+    return replace(found, least=min(float((row_violations(p, h) / scale)[hard].sum()), found.total))
+
+
+def _in_order(p: Program, tiers: Array, deadline: float | None) -> Relaxation:
+    """The least relaxation tier by tier."""
+    hard, scale = np.isinf(p.row_penalty), row_scale(p)
     ends = None if deadline is None else time.perf_counter() + deadline
     moved, h, proof, mu = p, np.clip(p.start, p.lower, p.upper), np.zeros(len(hard)), 0.0
     for tier in np.unique(tiers[hard & (tiers >= 0)]):

@@ -10,6 +10,7 @@ import numpy as np
 
 from optihedge.errors import SpecError
 from optihedge.hedge.builder import ProgramBuilder
+from optihedge.hedge.builder_data import HUGE
 
 
 @dataclass(frozen=True)
@@ -78,3 +79,5 @@ def check_number(label: str, name: str, value: float, least: float = -np.inf, st
     if not good or not np.isfinite(value) or value < least or (strict and value == least):
         bound = "finite" if least == -np.inf else f"finite and {'>' if strict else '>='} {least:g}"
         raise SpecError(f"{label}: {name} is {value!r}; give a number that is {bound}")
+    if abs(value) > HUGE:
+        raise SpecError(f"{label}: {name} is {value!r}, beyond {HUGE:g}; check its unit")
