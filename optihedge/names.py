@@ -229,6 +229,7 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
             "venue_theta",
             "years_between",
         ),
+        "optihedge.market.rich_cheap": ("rich_cheap",),
         "optihedge.market.scenarios": (
             "STRESSES",
             "payoff_profile",

@@ -21,6 +21,7 @@ from optihedge.market.pricing import inverse_greeks as inverse_greeks
 from optihedge.market.pricing import settlement_weight as settlement_weight
 from optihedge.market.pricing import venue_theta as venue_theta
 from optihedge.market.pricing import years_between as years_between
+from optihedge.market.rich_cheap import rich_cheap as rich_cheap
 from optihedge.market.scenarios import STRESSES as STRESSES
 from optihedge.market.scenarios import payoff_profile as payoff_profile
 from optihedge.market.scenarios import replay as replay

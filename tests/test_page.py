@@ -14,7 +14,10 @@ import optihedge as oh
 from optihedge.cli import main
 from optihedge.desk.doctor import doctor
 from optihedge.display.svg import bands_svg, heat_svg, lines_svg
-from optihedge.trades.page import lines_table, named_factors, page_of, scenario_tables, tails, totals
+from optihedge.hedge.explain import shares
+from optihedge.trades.page import lines_table, page_of, totals
+from optihedge.trades.panels import vega_ladder
+from optihedge.trades.scenario_panels import scenario_tables, spot_vol_pictures, tails
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -93,16 +96,48 @@ def test_tails_are_of_the_recorded_moves(listed: oh.TradeList) -> None:
     market, after = listed.hedge.market, listed.hedge.after
     losses = np.sort(-(oh.scenario_pnl(market, oh.replay(market), after.index) @ after).to_numpy())[::-1]
     worst = round(0.05 * len(losses))
-    assert table.loc["value at risk 95%", "after"] == pytest.approx(losses[worst - 1])
-    assert table.loc["expected shortfall 95%", "after"] == pytest.approx(losses[:worst].mean())
-    assert (table.loc["expected shortfall 99%"] >= table.loc["value at risk 99%"]).all()
+    assert table.loc["value at risk 95%, recorded moves", "after"] == pytest.approx(losses[worst - 1])
+    assert table.loc["expected shortfall 95%, recorded moves", "after"] == pytest.approx(losses[:worst].mean())
+    deep = [table.loc[f"{what} 99%, recorded moves"] for what in ("value at risk", "expected shortfall")]
+    assert (deep[1] >= deep[0]).all()
 
 
 def test_factors_are_named_by_what_loads_on_them(listed: oh.TradeList) -> None:
-    frame = pd.DataFrame({"volatility": [1.0, 2.0]}, index=["factor 1", "specific"])
-    named = named_factors(listed.hedge, frame)
-    assert named.index[1] == "specific" and not str(named.index[0]).startswith("factor")
-    assert set(re.split(", | against ", named.index[0])) <= set(map(str, listed.hedge.risk_model.drivers))
+    """By drivers, and by sectors where the instruments have them; what is no factor keeps its name."""
+    hedge = listed.hedge
+    by_driver = shares(hedge).factor
+    assert (
+        not [name for name in by_driver.index if re.fullmatch(r"factor \d+", str(name))]
+        and "specific" in by_driver.index
+    )
+    risk = oh.Risk(np.array([[0.01, 0.02, -0.01, 0.0], [0.0, 0.0, 0.0, 0.3]]), np.zeros(4), pd.Index(list("ABCD")))
+    prices = pd.DataFrame(10.0 + np.arange(20).reshape(5, 4) % 7, pd.date_range("2026-01-01", periods=5, tz="UTC"))
+    market = oh.Market.from_prices(prices.set_axis(list("ABCD"), axis=1), base_currency="USD")
+    sectors = market.instruments.assign(sector=["energy", "energy", "utilities", ""])
+    model = oh.HedgeModel(risk=risk, objective=(oh.Variance(1e-3),))
+    for table, name in ((market.instruments, "B, A against C"), (sectors, "energy against utilities")):
+        found = shares(model.hedge(replace(market, instruments=table), {"A": 1.0, "D": 2.0})).factor
+        assert list(found.index[:2]) == [name, "D"]
+
+
+def test_the_payoffs_are_of_the_book_and_of_book_and_hedge(listed: oh.TradeList) -> None:
+    """The line of a picture ends where revaluation ends."""
+    hedge = listed.hedge
+    now = next(picture for picture in spot_vol_pictures(hedge) if "a move of spot, now" in picture)
+    pnl = oh.scenario_pnl(hedge.market, oh.shock_grid({"spot": np.linspace(-0.25, 0.25, 41)}), hedge.after.index)
+    for kind, held in (("before", hedge.before), ("after", hedge.after)):
+        path = re.search(rf"<polyline points='([^']*)' class='line {kind}'", now)
+        assert path is not None
+        heights = np.array([float(point.split(",")[1]) for point in path[1].split()])
+        assert abs(np.corrcoef(heights, -(pnl @ held))[0, 1]) > 1 - 1e-4
+
+
+def test_the_vega_ladder_sums_to_the_books_vega(listed: oh.TradeList) -> None:
+    hedge = listed.hedge
+    for when, table in vega_ladder(hedge).items():
+        assert table.to_numpy().sum() == pytest.approx(hedge.exposures.loc["vega", when])
+        options = hedge.market.instruments["expiry"].dt.strftime("%Y-%m-%d")
+        assert set(table.index) <= set(options.dropna())
 
 
 def test_pictures_say_what_they_show_and_hold_no_infinity(listed: oh.TradeList) -> None:
@@ -153,7 +188,18 @@ def test_the_doctors_findings_are_the_panel_of_the_page(listed: oh.TradeList) ->
     said = "".join(Reader(page).text)
     assert all(str(value) in said for value in row.values()) and HOSTILE not in page
     assert "The doctor found nothing." in page_of(listed, quality=pd.DataFrame(columns=list(row)))
-    assert "Data quality" not in page_of(listed)
+
+
+def test_a_page_from_python_has_what_its_market_contradicts(listed: oh.TradeList) -> None:
+    assert "own checks found nothing" in "".join(Reader(page_of(listed)).text)
+    market = listed.hedge.market
+    sides = ["bid", "ask", "mark"]
+    doubled = market.quotes.copy()
+    doubled.loc["QUAL", sides] = 2.0 * doubled.loc["QUAL", sides].astype(float)
+    lost = replace(market, quotes=doubled)
+    made = oh.trade_list(listed.hedge.model.hedge(lost, listed.hedge.before))
+    said = "".join(Reader(page_of(made)).text)
+    assert "QUAL" in said.split("Data quality")[-1] and "findings of the market's own checks" in said
 
 
 def test_a_run_shows_what_the_doctor_says_of_its_night(example_folder: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from optihedge.frames import some
 from optihedge.hedge.model import HedgeModel
 from optihedge.lock import Lock, locked
 from optihedge.market.snapshot import Market
-from optihedge.trades.page import quality_section
+from optihedge.trades.panels import quality_section
 
 _NAMED = 5  # withdrawn lists that a sentence names
 _EMPTY = "its file has a header and no rows; --allow-empty hedges it as a book that holds nothing"

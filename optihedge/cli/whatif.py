@@ -127,8 +127,8 @@ def scenario(
     model: Model, data: Data, change: Set = None, book: Books = None, as_of: AsOf = None, allow: Allow = None
 ) -> None:
     """P&L of each book before and after its hedge: stresses, the worst of the model's own scenario sources, and the
-    tails of recorded moves. No list is written."""
-    from optihedge.trades.page import scenario_tables, stresses, tails
+    tails of recorded moves and of those sources. No list is written."""
+    from optihedge.trades.scenario_panels import scenario_tables, stresses, tails
     from optihedge.trades.tradelist import trade_list
 
     (chosen,) = load_models([model], allow, change).values()

@@ -11,7 +11,7 @@ import pandas as pd
 from optihedge.backtest.result import Backtest
 from optihedge.content import canonical_text
 from optihedge.display import number
-from optihedge.display.page import render
+from optihedge.display.page import render, section
 from optihedge.display.svg import paths_svg
 
 _MOST_NOTES = 8
@@ -23,22 +23,22 @@ def walk_page(done: Backtest, *, title: str, policy: Mapping[str, Any], broker: 
     base, figures = done.base_currency, done.summary.loc["this"]
     total = done.pnl[["book", "both"]].cumsum().set_axis(["book alone", "hedged, after costs"], axis=1)
     sections = [
-        _section("P&L since the start", pictures=[paths_svg(total, "P&L since the start", base)]),
-        _section("Beside the simple hedges", "Per period where nothing else is said; everything after costs.",
+        section("P&L since the start", pictures=[paths_svg(total, "P&L since the start", base)]),
+        section("Beside the simple hedges", "Per period where nothing else is said; everything after costs.",
                  frames=[done.summary]),
-        _section("Where the money came from", f"{base}; the sums are the changes of equity.",
+        section("Where the money came from", f"{base}; the sums are the changes of equity.",
                  frames=[done.parts.loc[:, (done.parts.abs() > 0).any()].T.rename_axis("part")]),
-        _section("Months", frames=[done.monthly.rename(index=str).rename_axis("month")]),
+        section("Months", frames=[done.monthly.rename(index=str).rename_axis("month")]),
     ]  # fmt: skip
     if len(done.pnl) >= 10 and np.ptp(done.pnl["book"].to_numpy()) > 0:
-        sections.insert(2, _section(
+        sections.insert(2, section(
             "Whether the hedge worked", "Intervals of 95 % by block bootstrap. Offset in band: 80 to 125 %, a practice "
             "of IAS 39 and ASC 815 that IFRS 9 dropped.", frames=[done.effectiveness.table]))  # fmt: skip
     notes = [f"{note} ({count} times)" if count > 1 else str(note)
              for note, count in done.notes["note"].value_counts().head(_MOST_NOTES).items()]  # fmt: skip
     if notes:
-        sections.append(_section("Assumptions", sentences=notes))
-    sections.append(_section("Steps", frames=[_steps(done)]))
+        sections.append(section("Assumptions", sentences=notes))
+    sections.append(section("Steps", frames=[_steps(done)]))
     counts = ", ".join(f"{n} {status}" for status, n in done.steps["status"].value_counts().items())
     return render(
         "walk.html", title=title, sections=sections,
@@ -49,10 +49,6 @@ def walk_page(done: Backtest, *, title: str, policy: Mapping[str, Any], broker: 
                                ("cost", base), ("turnover", base))
         ],
     )  # fmt: skip
-
-
-def _section(title: str, text: str = "", **parts: Any) -> dict[str, Any]:
-    return {"title": title, "text": text, "pictures": [], "sentences": [], "frames": [], **parts}
 
 
 def _steps(done: Backtest) -> pd.DataFrame:

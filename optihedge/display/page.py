@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from optihedge.display import number
 
@@ -17,6 +19,15 @@ if TYPE_CHECKING:
 def render(template: str, **values: Any) -> str:
     """A page of display/pages with these values; those of `svg` functions are marked safe there."""
     return _environment().get_template(template).render(**values)
+
+
+def section(
+    title: str, text: str = "", *, pictures: Iterable[str] = (), sentences: Iterable[str] = (),
+    frames: Iterable[pd.DataFrame] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """A part of a page under its own heading: a text, pictures (SVG, from `display.svg`), sentences, tables."""
+    return {"title": title, "text": text, "pictures": list(pictures), "sentences": list(sentences),
+            "frames": [frame for frame in frames if len(frame)]}  # fmt: skip
 
 
 @cache
@@ -30,6 +41,7 @@ def _environment() -> Environment:
     )
     environment.filters["number"] = _shown
     environment.filters["plain"] = _plain
+    environment.filters["caption"] = _caption
     environment.tests["numeric"] = _numeric
     return environment
 
@@ -41,6 +53,13 @@ def _numeric(value: object) -> bool:
 def _plain(value: Any) -> str:
     """A number to ten digits, the same on every machine."""
     return f"{float(value):.10g}"
+
+
+def _caption(svg: str) -> Any:
+    """What a picture of `display.svg` calls itself; escaped there."""
+    from markupsafe import Markup
+
+    return Markup(svg.split("aria-label='", 1)[1].split("'", 1)[0])
 
 
 def _shown(value: object) -> str:

@@ -26,7 +26,8 @@ class Shares:
 
     contract, underlying  volatility over the horizon and cost, base currency; each is the part that would go if the
                           position shrank by a little, relative to its size; negative parts hedge the others
-    factor                volatility over the horizon by factor, drivers' specific, contracts' own, gamma
+    factor                volatility over the horizon by factor (named by what loads on it most), drivers' specific,
+                          contracts' own, gamma
     term                  the objective by term, base currency; `risk` is the part of every risk term
     """
 
@@ -70,7 +71,8 @@ def shares(hedge: Hedge) -> Shares:
         volatility, by_factor = np.zeros(len(quantities)), pd.Series(dtype=float)
     else:
         volatility = _as_volatility(variance_by_contract(form, quantities))
-        by_factor = _as_volatility(variance_by_factor(form, quantities))
+        named = variance_by_factor(form, quantities).rename(index=factor_names(hedge))
+        by_factor = pd.Series(_as_volatility(named), named.index)
     contract = pd.DataFrame({"volatility": volatility, "cost": costs}, index=problem.names)
     labels = hedge.market.instruments["underlying"].to_numpy()[problem.positions]
     underlying = contract.groupby(pd.Index(labels, name="underlying"), sort=True).sum()
@@ -80,6 +82,38 @@ def shares(hedge: Hedge) -> Shares:
         contract, underlying, by_factor.rename("volatility").rename_axis("factor").to_frame(),
         terms.rename("objective").rename_axis("term").to_frame(),
     )  # fmt: skip
+
+
+def factor_names(hedge: Hedge) -> dict[str, str]:
+    """Each factor of the risk (`factor 1`, ...) by what rises with it against what falls: sectors where the
+    instruments' column `sector` says those of most drivers, else the drivers with the largest loadings."""
+    root, drivers = getattr(hedge.risk_model, "root", None), getattr(hedge.risk_model, "drivers", None)
+    if root is None or drivers is None:
+        return {}
+    every = pd.DataFrame(np.asarray(root, dtype=float), columns=drivers)
+    table = hedge.market.instruments
+    sector = table["sector"].reindex(drivers).fillna("").astype(str) if "sector" in table else pd.Series("", drivers)
+    kept = (sector != "").to_numpy()
+    grouped = every.loc[:, kept].T.groupby(sector[kept].to_numpy()).mean().T
+    told = (every.loc[:, kept] ** 2).sum(axis=1) > 0.5 * (every**2).sum(axis=1)
+    if kept.mean() <= 0.5 or grouped.shape[1] < 2:
+        told[:] = False
+    found: dict[str, str] = {}
+    for j, of_sectors in enumerate(told):
+        rows = grouped if of_sectors else every
+        name = _two_sides(rows.iloc[j].to_numpy(), rows.columns)
+        again = sum(known == name or known.startswith(f"{name} (") for known in found.values())
+        found[f"factor {j + 1}"] = f"{name} ({again + 1})" if again else name
+    return found
+
+
+def _two_sides(row: Array, names: pd.Index) -> str:
+    """What rises against what falls, of the largest; where nothing falls, they are together."""
+    order = np.argsort(-np.abs(row), kind="stable")[:_NAMED]
+    up, down = ([str(names[i]) for i in order if sign * row[i] > 0] for sign in (1, -1))
+    if len(row) > _NAMED and bool(up) != bool(down) and (np.all(row >= 0) or np.all(row <= 0)):
+        return ", ".join(up or down) + (" together" if len(up or down) > 1 else "")
+    return " against ".join(", ".join(side) for side in (up, down) if side) or "nothing"
 
 
 def limit_sentences(limits: pd.DataFrame, currency: str) -> list[str]:

@@ -11,7 +11,7 @@ from optihedge.errors import OptihedgeError
 from optihedge.hedge.model import HedgeModel
 from optihedge.market.book import Book
 from optihedge.market.snapshot import Market
-from optihedge.trades.page import stresses
+from optihedge.trades.scenario_panels import stresses
 from optihedge.trades.tradelist import TradeList, trade_list
 
 _TOTALS = ("delta", "gamma", "vega", "theta")
