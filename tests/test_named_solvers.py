@@ -36,8 +36,6 @@ def test_a_named_solver_solves_every_shipped_model(model: str, solver: str, exam
 def test_a_named_solver_solves_every_shipped_model_of_an_options_desk(
     model: str, solver: str, recorded: Callable[[str], Path]
 ) -> None:
-    if (model, solver) == ("stress_limited", "osqp"):
-        pytest.skip("a loss column a thousand times as wide as the book: operator splitting does not end")
     data, make, book_of = RECORDED["Deribit"]
     market = front(make(recorded(data)), days=10)
     solves(model, solver, market, book_of(market))

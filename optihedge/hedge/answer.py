@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from optihedge.errors import InfeasibleError, SolverError, SpecError
+from optihedge.errors import InfeasibleError, OptihedgeError, SolverError, SpecError
 from optihedge.frames import some
 from optihedge.hedge.conflict_text import conflict_text, default_limit, hopeless_text
 from optihedge.hedge.extremes import unproved
@@ -17,6 +17,7 @@ from optihedge.hedge.problem import Problem
 from optihedge.program.certificate import Certificate, limit_tolerance
 from optihedge.program.chain import Solution, solve
 from optihedge.program.infeasible import MARGIN, Relaxation, conflict, give_way, relax
+from optihedge.program.own.terms import labels
 from optihedge.program.program import VOLATILITY_UNIT, Array, Candidate, Program, Solver
 from optihedge.program.status import Status
 from optihedge.readonly import read_only
@@ -72,8 +73,8 @@ def answer(
 
     deadline   seconds for all of it
 
-    Raises InfeasibleError with a proof in hand, SolverError where nothing could be proved, and SpecError where a book
-    of nothing needs capital.
+    Raises InfeasibleError with a proof in hand, SolverError where nothing could be proved, and SpecError where that is
+    so because of a user's CVXPY term, or where a book of nothing needs capital.
     """
     ends = None if deadline is None else time.perf_counter() + deadline
     left = lambda: None if ends is None else max(ends - time.perf_counter(), 0.0)  # noqa: E731
@@ -88,8 +89,7 @@ def answer(
     solution = solve(problem.program, solver=solver, deadline=left(), warm=start)
     _refuse_without_capital(problem, solution)
     if solution.certificate.status is Status.FAILED:
-        tried = "; ".join(solution.certificate.chain) or solution.certificate.note
-        raise unproved(problem, f"no solver returned an answer that could be certified: {tried}")
+        raise _without_proof(problem, solution, solver, left())
     if solution.certificate.status is Status.INFEASIBLE:
         relaxation = _least_relaxation(problem, on_infeasible)
         problem, solution = _solve_relaxed(problem, relaxation, solver, left())
@@ -101,6 +101,21 @@ def answer(
         limit_multiplier=solution.limit_multiplier, certificate=certificate,
         relaxation=read_only(pd.concat(gave_way)) if gave_way else None,
     )  # fmt: skip
+
+
+def _without_proof(
+    problem: Problem, solution: Solution, solver: str | Solver | Sequence[str | Solver], deadline: float | None
+) -> OptihedgeError:
+    """What to raise where nothing was proved: SpecError of a user's own terms without which there is an answer."""
+    program, tried = problem.program, "; ".join(solution.certificate.chain) or solution.certificate.note
+    if program.cvxpy_terms and deadline != 0:
+        rest = solve(replace(program, cvxpy_terms=()), solver=solver, deadline=deadline)
+        if rest.certificate.optimal:
+            return SpecError(
+                f"{labels(program)}: no answer with it could be certified, and without it there is one; write it with "
+                f"norms, squares or powers of the quantities alone, or leave it out. Tried: {tried}"
+            )
+    return unproved(problem, f"no solver returned an answer that could be certified: {tried}")
 
 
 def _refuse_without_capital(problem: Problem, solution: Solution) -> None:

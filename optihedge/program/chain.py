@@ -18,6 +18,7 @@ from optihedge.program.certificate import (
     row_tolerances,
 )
 from optihedge.program.infeasible import relax, unreachable_row
+from optihedge.program.loss_box import within_the_start
 from optihedge.program.own.search import search
 from optihedge.program.program import Array, Candidate, Program, Solver, row_violations
 from optihedge.program.solvers import (
@@ -70,6 +71,7 @@ def solve(
     deadline  seconds for all of it
     Never raises for what a solver does. Raises SpecError for a solver that does not exist.
     """
+    program = within_the_start(program)
     solvers = solvers_of(program, solver)
     walk = _Walk(program, tolerance, deadline)
     if program.cvxpy_terms:

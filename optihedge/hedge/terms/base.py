@@ -62,9 +62,10 @@ class CvxpyTerm(Term):
     """What the verbs cannot say: function(h, p) -> a CVXPY expression to add to the objective, a constraint, or a list.
 
     h is a CVXPY expression, the quantities after trading over p.names (contracts); p.start holds those before, and
-    p.exposure, p.total and p.measure give data in the same order. Tangents stand for it while the Program is solved,
-    and the proof is of the function itself; with variables of its own, the whole Program goes through CVXPY,
-    which proves less often: write norm1(x) rather than s with norm1(x) <= s.
+    p.exposure, p.total and p.measure give data in the same order. Tangents stand for it while the Program is solved
+    (sizes, squares and 3/2 powers of trades need none), and the proof is of the function itself; with variables of its
+    own, the whole Program goes through CVXPY, which proves less often: write norm1(x) rather than s with norm1(x) <= s.
+    A term for which nothing can be proved, where the Program without it has an answer, is a SpecError that names it.
     """
 
     function: Callable[[Any, ProgramBuilder], Any]

@@ -77,9 +77,9 @@ class _Found:
         while left:
             one, weight = left.pop()
             if one.is_affine():
-                at_zero, linear = _affine(one, self.variable)
+                at_zero, linear = affine(one, self.variable)
                 constant, slope = constant + weight @ at_zero, sp.csr_array(slope + weight @ linear)
-            elif (parts := _peeled(one)) is not None:
+            elif (parts := peeled(one)) is not None:
                 at_zero, maps = parts
                 constant = constant + weight @ at_zero
                 left += [(argument, sp.csr_array(weight @ linear)) for argument, linear in maps]
@@ -139,7 +139,7 @@ class _Found:
         if isinstance(expression, cp.norm_inf) and expression.axis is None:  # its gradient CVXPY does not know
             expression = cp.max(cp.abs(expression.args[0]))
         if expression.is_affine():
-            constant, slope = _affine(expression, self.variable)
+            constant, slope = affine(expression, self.variable)
             if entries is None:
                 variable = cp.Variable(expression.shape)
             else:
@@ -166,8 +166,8 @@ def _elementwise(expression: Any, variable: Any) -> bool:
     return True
 
 
-def _peeled(expression: Any) -> tuple[Array, list[tuple[Any, sp.csr_array]]] | None:
-    """An expression as constant + sum of linear maps of arguments; None where it is none."""
+def peeled(expression: Any, most: float = _MOST) -> tuple[Array, list[tuple[Any, sp.csr_array]]] | None:
+    """An expression as constant + sum of linear maps of arguments, of `most` entries; None where it is none."""
     import cvxpy as cp
 
     if isinstance(expression, cp.norm1) and expression.axis is None:
@@ -177,7 +177,7 @@ def _peeled(expression: Any) -> tuple[Array, list[tuple[Any, sp.csr_array]]] | N
     if not (expression.is_atom_affine() and expression.args):
         return None
     moving = [i for i, argument in enumerate(expression.args) if not argument.is_constant()]
-    if sum(expression.args[i].size for i in moving) > _MOST:
+    if sum(expression.args[i].size for i in moving) > most:
         return None
     stand_in = {i: cp.Variable(expression.args[i].shape) for i in moving}
     copied = expression.copy([stand_in.get(i, argument) for i, argument in enumerate(expression.args)])
@@ -188,7 +188,7 @@ def _peeled(expression: Any) -> tuple[Array, list[tuple[Any, sp.csr_array]]] | N
     return flat(copied.value), maps
 
 
-def _affine(expression: Any, variable: Any) -> tuple[Array, sp.csr_array]:
+def affine(expression: Any, variable: Any) -> tuple[Array, sp.csr_array]:
     """Value at zero and slope (entries x n) of an affine expression."""
     variable.value = np.zeros(variable.shape)
     return flat(expression.value), matrix(expression.grad.get(variable, 0.0), variable.size, expression.size)

@@ -25,11 +25,11 @@ _WIDER = 1e-6  # of the values a piece's tangents take: how much wider its colum
 class Outer:
     """A Program without its CVXPY terms, their pieces, and the tangents known so far."""
 
-    def __init__(self, program: Program, pieces: Pieces) -> None:
-        self.plain = replace(program, cvxpy_terms=())
+    def __init__(self, plain: Program, pieces: Pieces) -> None:
+        self.plain = plain
         self.pieces = pieces
         self.piece = np.zeros(0, int)  # of each tangent
-        self.slope = sp.csr_array((0, len(program.columns)))
+        self.slope = sp.csr_array((0, len(plain.columns)))
         self.offset = np.zeros(0)
 
     def add(self, values: Array, slopes: sp.csr_array, h: Array) -> Array:

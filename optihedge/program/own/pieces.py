@@ -114,6 +114,11 @@ class Pieces:
         masks = [np.full(len(entries), leaf.curved) for leaf, entries, _ in self.leaves]
         return np.concatenate([np.zeros(0, bool), *masks])
 
+    @property
+    def wide(self) -> bool:
+        """Whether a piece has more arguments than its curvature is taken of, and is no sum of small ones."""
+        return any(not (leaf.elementwise or leaf.curved) for leaf, _, _ in self.leaves)
+
     def tangents(self, h: Array, beside: Array) -> tuple[Array, sp.csr_array]:
         """Height at h and gradient (pieces x n) of a tangent of every piece: at h, or at `beside` where there is none.
 

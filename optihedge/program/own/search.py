@@ -21,7 +21,9 @@ from optihedge.program.program import Candidate, Program, objective
 from optihedge.program.status import Status
 
 IDLE = "CVXPY terms: met by the optimum without them"
+CHARGED = "CVXPY terms: charged as the Program's own costs"
 _ROUNDS = 60
+_FEW_ROUNDS = 30  # where a piece has more arguments than curvature is taken of: a cone solver is then faster
 _CYCLE = 4  # every so manieth round is without curvature
 _SETTLED = 0.1  # of the tolerance: where tangents miss less, what is left is the outer Program's own gap
 _CLOSE = 1e-4  # of the scale, and of the limits: where tangents miss less, older ones of curved pieces only disturb
@@ -49,18 +51,18 @@ def search(
 
     exact, quick  solve Programs without such terms, from an earlier answer or None: certified, or as a solver claims
     """
-    own, plain = OwnTerms(program), replace(program, cvxpy_terms=())
-    without = exact(plain, None)
+    own = OwnTerms(program)
+    without = exact(own.plain, None)
     if without.status is not Status.OPTIMAL:
         return without
     if own.idle(without.h):
-        return _proved(program, plain, own, without, IDLE)
+        return _proved(program, own.plain, own, without, CHARGED if own.costly else IDLE)
     if own.pieces is None:
         return Candidate.none(program, Status.DECLINED, without_tangents(program))
     rounds = _Rounds(program, own, own.pieces, without.h, tolerance)
     if not rounds.seeded:
         return Candidate.none(program, Status.DECLINED, "CVXPY terms without a tangent near the start")
-    for turn in range(_ROUNDS):
+    for turn in range(_FEW_ROUNDS if own.pieces.wide else _ROUNDS):
         answered = rounds.take(exact, exact if rounds.settled else quick, newton=turn % _CYCLE < _CYCLE - 1)
         rest = left()
         if not answered or rounds.done or (rest is not None and rest <= 0):
@@ -76,7 +78,7 @@ class _Rounds:
 
     def __init__(self, program: Program, own: OwnTerms, pieces: Pieces, without: Array, tolerance: float) -> None:
         self.program, self.own, self.pieces, self.tolerance = program, own, pieces, tolerance
-        self.outer = Outer(program, pieces)
+        self.outer = Outer(own.plain, pieces)
         self.scale = column_scale(self.outer.plain)
         self.curved, self.near, self.weights = pieces.curved, without, pieces.cost.weights.toarray().ravel()
         self.last: Candidate | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +13,7 @@ from optihedge.errors import SpecError
 from optihedge.program.arrays import Array
 from optihedge.program.own.apart import pieces_of
 from optihedge.program.own.pieces import Pieces, flat
+from optihedge.program.own.told import told
 from optihedge.program.program import Program
 
 OWN_TOLERANCE = 1e-6  # of a constraint's largest side: how far it may be missed
@@ -91,6 +93,7 @@ class OwnTerms:
         import cvxpy as cp
 
         self._h = cp.Variable(len(program.columns))
+        self._program = program
         self._start = np.clip(program.start, program.lower, program.upper)
         self._cost, self._constraints = own_terms(program, self._h)
         self.names = tuple(f"CVXPY constraint {i + 1}" for i in range(len(self._constraints)))
@@ -102,9 +105,24 @@ class OwnTerms:
         return all(variable is self._h for part in parts for variable in part.variables())
 
     @cached_property
+    def _split(self) -> tuple[Program, Any]:
+        plain = replace(self._program, cvxpy_terms=())
+        return told(plain, self._h, self._cost) if self.direct else (plain, self._cost)
+
+    @property
+    def plain(self) -> Program:
+        """The Program without its terms, but for the costs of theirs that it can charge itself."""
+        return self._split[0]
+
+    @property
+    def costly(self) -> bool:
+        """Whether the terms cost anything anywhere."""
+        return not self._cost.is_constant() or bool(np.any(self._cost.value))
+
+    @cached_property
     def pieces(self) -> Pieces | None:
-        """The terms as sums of convex pieces, which have tangents; None where some have not."""
-        return pieces_of(self._h, self._cost, self._constraints) if self.direct else None
+        """What is left of the terms as sums of convex pieces, which have tangents; None where some have not."""
+        return pieces_of(self._h, self._split[1], self._constraints) if self.direct else None
 
     def at(self, h: Array) -> tuple[float, Array, Array]:
         """Cost (base currency), and by constraint: violation and tolerance, in its own unit.
@@ -120,8 +138,9 @@ class OwnTerms:
             return self._worth(), np.array(violations), OWN_TOLERANCE * self._sizes()
 
     def idle(self, h: Array) -> bool:
-        """Whether the terms cost nothing anywhere and h meets every constraint: then they change no optimum there."""
-        if not self.direct or not self._cost.is_constant() or self._worth() != 0:
+        """Whether `plain` charges all of the terms' cost and h meets every constraint: then its optimum is theirs."""
+        rest = self._split[1]
+        if not self.direct or not rest.is_constant() or rest.value.any():
             return False
         _, violation, _ = self.at(h)
         return bool((violation <= 0).all())
