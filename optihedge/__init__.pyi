@@ -98,6 +98,7 @@ from optihedge.market.margin_scan import initial_margin as initial_margin
 from optihedge.market.margin_scan import liquidation_moves as liquidation_moves
 from optihedge.market.margin_scan import standing as standing
 from optihedge.market.moved import moved as moved
+from optihedge.market.panel import Panel as Panel
 from optihedge.market.pnl import contract_pnl as contract_pnl
 from optihedge.market.pnl import explain_hedge as explain_hedge
 from optihedge.market.pnl import explain_pnl as explain_pnl

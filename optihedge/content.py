@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from enum import Enum
 from functools import cache, lru_cache
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
 
+Key = TypeVar("Key")
 _Part: TypeAlias = tuple[str, bytes]  # the kind of its values, and they
 
 
@@ -38,7 +39,7 @@ def content_hash(value: object) -> str:
     return text_hash(canonical_text(value))
 
 
-def content_hashes(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+def content_hashes(tables: Mapping[Key, pd.DataFrame]) -> dict[Key, str]:
     """`content_hash` of each of these tables, which have the same columns."""
     columns = next((_labels_of(table.columns) for table in tables.values()), None)
     return {name: _table_hash(table, columns) for name, table in tables.items()}

@@ -78,6 +78,7 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
             "explain_hedge",
             "explain_pnl",
         ),
+        "optihedge.market.panel": ("Panel",),
         "optihedge.market.snapshot": (
             "Market",
             "read_market",

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from optihedge.content import content_hash
 from optihedge.errors import DataError
 
 _INDEXERS = ("loc", "iloc", "at", "iat")
@@ -90,6 +91,22 @@ def read_only(value: Value) -> Value:
     np.float64(1.0)
     """
     return _sealed(value)
+
+
+def read_only_view(table: pd.DataFrame) -> pd.DataFrame:
+    """A part of a read-only table as a read-only table of its own, without a copy of its values."""
+    table.__class__ = ReadOnlyFrame
+    return table
+
+
+def content_of(table: pd.DataFrame | pd.Series) -> str:
+    """The `content_hash` of a table; of a read-only one worked out once."""
+    known: str | None = table.__dict__.get("_content") if isinstance(table, _ReadOnly) else None
+    if known is None:
+        known = content_hash(table)
+        if isinstance(table, _ReadOnly):
+            object.__setattr__(table, "_content", known)
+    return known
 
 
 def _sealed(value: Any) -> Any:

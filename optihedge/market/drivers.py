@@ -242,9 +242,10 @@ def known_history(levels: pd.DataFrame, dates: bool, drivers: pd.DataFrame, as_o
 
 def by_month(levels: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The rows of each calendar month (UTC) that has any, by its name such as 2026-01."""
-    months = levels.index.strftime("%Y-%m")
-    for month in months.unique():
-        yield str(month), levels[months == month]
+    numbers = levels.index.year * 12 + levels.index.month - 1
+    ends = [*np.flatnonzero(np.diff(numbers)) + 1, len(levels)] if len(levels) else []
+    for first, end in zip([0, *ends], ends, strict=False):
+        yield f"{numbers[first] // 12:04d}-{numbers[first] % 12 + 1:02d}", levels.iloc[first:end]
 
 
 def close_times(days: pd.DatetimeIndex, rule: str) -> pd.DatetimeIndex:

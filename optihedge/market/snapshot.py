@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -18,6 +18,7 @@ from optihedge.content import content_hash, content_hashes
 from optihedge.errors import DataError
 from optihedge.frames import duration, find_table, instant, read_raw
 from optihedge.market import drivers as _drivers
+from optihedge.market.again import joined_history, joined_quotes, valued_again
 from optihedge.market.contracts import Contracts
 from optihedge.market.dividends import expected_dividends
 from optihedge.market.door import TABLES, Tables, admit, changed_by_events
@@ -27,13 +28,13 @@ from optihedge.market.instruments import check_instruments, group_codes, refuse_
 from optihedge.market.loadings import Loadings, Shares, contract_loadings, convexity_rows
 from optihedge.market.own_figures import own_exposures, own_loadings
 from optihedge.market.parity import contradictions
-from optihedge.market.quotes import check_depth, check_quotes, latest_time, prices_of
+from optihedge.market.quotes import check_depth, check_quotes, latest_time
 from optihedge.market.settings import read_settings
 from optihedge.market.skew import skew_loadings
 from optihedge.market.stocks import stock_frames
 from optihedge.market.styles import exercise_styles, unsaid_styles
-from optihedge.market.valuation import Paths, astray_forwards, driver_levels, value_contracts
-from optihedge.readonly import read_only, read_only_property
+from optihedge.market.valuation import Paths, astray_forwards
+from optihedge.readonly import content_of, read_only, read_only_property
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -125,22 +126,14 @@ class Market:
         if raw is None:
             raw = pd.DataFrame(columns=drivers.index, index=pd.DatetimeIndex([], tz="UTC", name="time"), dtype=float)
         history = _drivers.known_history(raw, dates, drivers, as_of)
-        kinds = types_of(instruments)
-        by_underlying = pd.Series(kinds["signed"], index=instruments["underlying"]).groupby(level=0).any()
-        signed = by_underlying.index[by_underlying]
-        freeze = self.on_missing == "freeze"
-        _drivers.check_levels(history, drivers, signed, raw.attrs.get("source", "history"), allow_gaps=freeze)
-        last = history.ffill().iloc[-1] if len(history) else pd.Series(np.nan, index=drivers.index)
-        price = prices_of(quotes, instruments, last.reindex(instruments.index), self.on_missing)
-        levels = driver_levels(drivers, last, instruments, quotes, price)
-        paths = Paths.of(instruments, drivers, levels, self.base_currency)
-        instruments["underlying"] = paths.asset(instruments, drivers)
+        self._check_levels(instruments, drivers, history, raw.attrs.get("source", "history"))
         instruments["exercise"] = exercise_styles(instruments)
         dividends = expected_dividends(self.events, as_of)
         events = dividends if len(dividends) else None
-        contracts, quotes, vol_from = value_contracts(
-            instruments, quotes, price, drivers, levels, paths, self.on_missing, as_of, dividends
-        )  # fmt: skip
+        valued = valued_again(
+            instruments, quotes, drivers, history, self.base_currency, self.on_missing, as_of, dividends
+        )
+        instruments["underlying"] = valued["paths"].asset(instruments, drivers)
         names = instruments.index
         exposures = None if given["own_exposures"] is None else own_exposures(given["own_exposures"], names)
         own = given["own_loadings"]
@@ -149,21 +142,84 @@ class Market:
             given["depth"], names, as_of, max_crossed=self.max_crossed, max_age=max_age, on_missing=self.on_missing
         )  # fmt: skip
         return {
-            "instruments": instruments, "quotes": quotes, "drivers": drivers, "history": history,
+            "instruments": instruments, "drivers": drivers, "history": history,
             "own_exposures": exposures, "own_loadings": loadings, "depth": depth, "events": events,
-            "smile": self.smile, "as_of": as_of, "levels": pd.Series(levels, index=drivers.index, name="level"),
-            "contracts": contracts, "paths": paths, "vol_from": vol_from,
+            "smile": self.smile, "as_of": as_of, **valued,
             "periods_per_year": _drivers.periods_per_year(drivers, history),
         }  # fmt: skip
+
+    def _check_levels(
+        self, instruments: pd.DataFrame, drivers: pd.DataFrame, history: pd.DataFrame, source: str = "levels"
+    ) -> None:
+        kinds = types_of(instruments)
+        by_underlying = pd.Series(kinds["signed"], index=instruments["underlying"]).groupby(level=0).any()
+        signed = by_underlying.index[by_underlying]
+        _drivers.check_levels(history, drivers, signed, source, allow_gaps=self.on_missing == "freeze")
+
+    def updated(
+        self, quotes: pd.DataFrame, levels: pd.DataFrame | None = None, *, as_of: pd.Timestamp | str | None = None
+    ) -> Market:
+        """The market at a later instant; only what is new is checked, the answer is that of the whole door.
+
+        quotes   by label; an instrument without a row keeps its quote, which is older by then
+        levels   rows of history by time that follow the last one; one of its time fills what was not known of it
+        as_of    default the latest time seen in either
+
+        Instruments, drivers and the desk's own figures stay, the order book goes. An instrument that expired is
+        settled as the whole door does. Raises DataError as Market does, and for an instant before this one.
+
+        >>> import optihedge as oh, tempfile
+        >>> market = oh.read_market(oh.write_example(tempfile.mkdtemp()))
+        >>> later = market.updated(market.quotes[["bid", "ask"]] * 1.01, as_of=market.as_of + pd.Timedelta("1h"))
+        >>> bool((later.price > market.price).any())
+        True
+        """
+        raw = (None, False) if levels is None else _drivers.read_history(levels)
+        when = latest_time(quotes, *raw) if as_of is None else instant(as_of, "as_of")
+        if when < self.as_of:
+            raise DataError(f"as_of {when} is before this market's {self.as_of}; give later quotes")
+        history = self.history if levels is None else joined_history(self.history, levels, self.drivers, when)
+        joined = joined_quotes(self.quotes, quotes)
+        if self.left_out or (self.instruments["expiry"] <= when).any():
+            return replace(self, quotes=joined, history=history, depth=None, as_of=when)
+        if levels is not None:
+            self._check_levels(self.instruments, self.drivers, history)
+        checked = check_quotes(
+            joined, self.instruments, when,
+            on_missing=self.on_missing, max_crossed=self.max_crossed, max_age=self.max_age,  # type: ignore[arg-type]
+        )  # fmt: skip
+        dividends = expected_dividends(self.events, when)
+        valued = valued_again(
+            self.instruments, checked, self.drivers, history, self.base_currency, self.on_missing, when, dividends
+        )
+        return self._with(
+            as_of=when, history=history, depth=None, events=dividends if len(dividends) else None,
+            periods_per_year=_drivers.periods_per_year(self.drivers, history), **valued,
+        )  # fmt: skip
+
+    def _with(self, **values: Any) -> Market:
+        """The market with these fields, checked by the caller; everything derived is derived anew."""
+        made = object.__new__(type(self))
+        for item in fields(self):
+            value = read_only(values[item.name]) if item.name in values else getattr(self, item.name)
+            object.__setattr__(made, item.name, value)
+        return made
 
     @cached_property
     def manifest(self) -> dict[str, object]:
         """What this market consists of: its settings, and the content hash of every table (of history by month)."""
         stated = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
-        tables = {name: content_hash(table) for name, table in stated.items() if isinstance(table, pd.DataFrame)}
-        history = content_hashes(dict(_drivers.by_month(self.history)))
+        tables = {name: content_of(table) for name, table in stated.items() if isinstance(table, pd.DataFrame)}
+        history = self._history_hashes()
         units = {} if self.own_exposures is None else self.own_exposures.attrs.get("unit", {})
         return {**stated, **tables, "history": history, "dates": self.history.attrs["dates"], "units": units}
+
+    def _history_hashes(self) -> dict[str, str]:
+        """Month -> content hash of its rows; views of one panel share those of months they have in common."""
+        months = {(month, rows.index[0], rows.index[-1]): rows for month, rows in _drivers.by_month(self.history)}
+        known: dict[Any, str] = self.__dict__.get("_months", {})
+        known |= content_hashes({key: rows for key, rows in months.items() if key not in known})
+        return {key[0]: known[key] for key in months}
 
     @cached_property
     def hash(self) -> str:

@@ -39,7 +39,7 @@ def stock_frames(
     if history.empty:
         raise DataError(f"history: no row is known at as_of {as_of}; give earlier prices or a later as_of")
     last = history.iloc[-1]
-    half = _by_name(spread, names) / 2
+    half = by_name(spread, names) / 2
     quotes = pd.DataFrame({"bid": last * (1 - half), "ask": last * (1 + half), "mark": last})
     if volume is not None:
         quotes["volume"] = volume.reindex(names)
@@ -49,7 +49,7 @@ def stock_frames(
         if len(stray):
             raise DataError(f"instruments: {stray[0]} has no column of prices{nearest(stray[0], names)}; add it")
         table = instruments.reindex(names).rename_axis("instrument")
-    table["fee"] = _by_name(fee, names)
+    table["fee"] = by_name(fee, names)
     return {
         "instruments": table,
         "quotes": quotes.rename_axis("instrument"),
@@ -58,7 +58,8 @@ def stock_frames(
     }
 
 
-def _by_name(value: float | pd.Series, names: pd.Index) -> pd.Series:
+def by_name(value: float | pd.Series, names: pd.Index) -> pd.Series:
+    """A number for every name, or the one of each. Raises DataError for a name without."""
     if isinstance(value, pd.Series):
         missing = names[~names.isin(value.index[value.notna()])]
         if len(missing):

@@ -1,0 +1,115 @@
+"""Panel: the markets of plain shares through time, checked once; each is then a view, not a door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import DataError
+from optihedge.market.again import all_plain, share_fields
+from optihedge.market.drivers import close_times, periods_per_year
+from optihedge.market.snapshot import Market
+from optihedge.market.stocks import by_name
+from optihedge.readonly import read_only_view
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Markets of shares, one at the close of each row of their prices; iterating gives them in order.
+
+    last    the market of the last row, which knows every row: what a view does not change is shared with it
+    rows    of history that each market knows, its own included
+    times   the instants that have so many rows: as_of of each market
+    half    N, half the spread of each share, as a fraction of its price
+
+    Levels are checked over all rows at once; that a share never moves within a window alone is not asked again.
+    """
+
+    last: Market
+    rows: int
+    times: pd.DatetimeIndex
+    half: Array
+    _months: dict[tuple[Any, ...], str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_prices(
+        cls,
+        prices: pd.DataFrame,
+        *,
+        rows: int,
+        base_currency: str,
+        spread: float | pd.Series = 0.0,
+        fee: float | pd.Series = 0.0,
+        volume: pd.Series | None = None,
+        instruments: pd.DataFrame | None = None,
+        known_at: str = "",
+        market: str | Sequence[str] = (),
+    ) -> Panel:
+        """The markets that `Market.from_prices` makes of each window of `rows` rows of prices (T x N).
+
+        Raises DataError as that does, for fewer rows than a window, for a share without a price where markets begin,
+        and for what is no plain share in base currency.
+
+        >>> import optihedge as oh
+        >>> days = pd.bdate_range("2026-01-05", periods=40, tz="UTC")
+        >>> levels = 100 * np.exp(np.cumsum(0.01 * np.random.default_rng(0).normal(size=(40, 2)), axis=0))
+        >>> panel = oh.Panel.from_prices(pd.DataFrame(levels, days, ["A", "B"]), rows=30, base_currency="USD")
+        >>> len(panel), panel.at("2026-02-27").names.tolist()
+        (11, ['A', 'B'])
+        """
+        last = Market.from_prices(
+            prices, base_currency=base_currency, spread=spread, fee=fee, volume=volume, instruments=instruments,
+            known_at=known_at, market=market,
+        )  # fmt: skip
+        history = last.history
+        if not 2 <= rows <= len(history):
+            raise DataError(f"panel: rows is {rows} and there are {len(history)} rows of prices; give 2 to as many")
+        if not all_plain(last.instruments, last.drivers, last.paths) or last.left_out:
+            raise DataError("panel: it holds plain shares in base currency; make markets of anything else one by one")
+        late = np.isnan(history.to_numpy()[rows - 1 :]).any(axis=0)
+        if late.any():
+            name = history.columns[late][0]
+            raise DataError(f"panel: {name} has no price in a row that is a market; begin later, or leave it out")
+        ends = history.index[rows - 1 :]
+        times = close_times(ends, "") if history.attrs["dates"] else ends
+        half = by_name(spread, last.names).to_numpy() / 2
+        return cls(last, rows, pd.DatetimeIndex(times), half)
+
+    def at(self, time: pd.Timestamp | str) -> Market:
+        """The market at one of `times` (or the date of one). Raises DataError for another."""
+        when = pd.Timestamp(time)
+        when = when.tz_localize("UTC") if when.tzinfo is None else when
+        place = self.times.searchsorted(when)
+        if place == len(self.times) or (self.times[place] != when and self.times[place].normalize() != when):
+            raise DataError(f"panel: there is no market at {time}; there are {len(self.times)} from {self.times[0]}")
+        return self._view(int(place))
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __iter__(self) -> Iterator[Market]:
+        return map(self._view, range(len(self)))
+
+    def _view(self, place: int) -> Market:
+        whole, end = self.last, place + self.rows
+        history = whole.history.iloc[place:end]
+        history.attrs = dict(whole.history.attrs)
+        price = history.to_numpy()[-1]
+        quoted = {"bid": price * (1 - self.half), "ask": price * (1 + self.half), "mark": price}
+        quoted["volume"] = whole.quotes["volume"].to_numpy()
+        fields = share_fields(whole.contracts, whole.drivers, quoted, self.times[place])
+        view = whole._with(
+            as_of=self.times[place], history=read_only_view(history), periods_per_year=self._periods(history), **fields
+        )
+        view.__dict__["shares"] = whole.shares
+        view.__dict__["_months"] = self._months
+        return view
+
+    def _periods(self, history: pd.DataFrame) -> float:
+        return periods_per_year(self.last.drivers, history)
