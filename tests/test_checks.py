@@ -310,7 +310,7 @@ ONE_CHECK = {
     "stale": ({"max_age": "1h"}, {"time": ["2026-01-31T00:00:00Z", "2026-01-30T22:00:00Z", "2026-01-31T00:00:00Z"]},
               "quote older than 1h"),
     "displayed": ({"displayed": 1.0}, {"bid_size": [9, 120, 9000]}, "1 x displayed size"),
-    "volume": ({"volume": 0.1}, {"volume": [9, 900, 1e6]}, "10% of daily volume"),
+    "volume": ({"volume": 0.1}, {"volume": [1e6, 900, 1e6]}, "10% of daily volume"),
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from optihedge.hedge.baselines import why_no_trade
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.spec import HedgeSpec
 from optihedge.hedge.terms.objective import Variance, Volatility
+from optihedge.hedge.venues import near_liquidation
 from optihedge.market.snapshot import Market
 from optihedge.program.certificate import Certificate
 
@@ -60,6 +61,8 @@ class Told(Protocol):
     def baselines(self) -> pd.DataFrame: ...
     @property
     def rolls(self) -> pd.DataFrame: ...
+    @property
+    def venues(self) -> pd.DataFrame: ...
 
 
 def headline(hedge: Told) -> list[str]:
@@ -126,6 +129,8 @@ def tables(hedge: Told) -> dict[str, pd.DataFrame]:
     binding = hedge.limits[(price > DUST * price.max()) | (hedge.limits["violation"] > 0)]
     if len(binding):
         found["binding limits"] = binding[["after", "lower", "upper", "violation", "shadow_price", "unit", "kind"]]
+    if len(hedge.venues):
+        found["venues"] = hedge.venues
     if len(hedge.rolls):
         found["to roll"] = hedge.rolls
     if hedge.relaxation is not None:
@@ -136,8 +141,8 @@ def tables(hedge: Told) -> dict[str, pd.DataFrame]:
 
 
 def notes(hedge: Told) -> tuple[str, ...]:
-    """What the problem noted, and which costs no term charges."""
-    return (*hedge.problem.notes, *hedge.uncharged)
+    """Which venues are near liquidation, what the problem noted, and which costs no term charges."""
+    return (*near_liquidation(hedge.venues, hedge.model.terms), *hedge.problem.notes, *hedge.uncharged)
 
 
 def text(hedge: Told) -> str:

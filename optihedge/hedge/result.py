@@ -18,6 +18,7 @@ from optihedge.hedge.problem import Problem
 from optihedge.hedge.rolls import roll_plan
 from optihedge.hedge.spec import HedgeSpec
 from optihedge.hedge.terms.neutrality import error_columns
+from optihedge.hedge.venues import venue_table
 from optihedge.market.snapshot import Market
 from optihedge.program.aversion import equivalent_aversion
 from optihedge.program.certificate import Certificate
@@ -299,6 +300,11 @@ class Hedge:
     def baselines(self) -> pd.DataFrame:
         """Risk and cost of doing nothing, of the nearest single instrument, of a regression beta, and of this hedge."""
         return baselines(self.market, self.problem, self.after.to_numpy())
+
+    @read_only_property
+    def venues(self) -> pd.DataFrame:
+        """Equity, exposure, margin and distance to liquidation at each venue whose rules the model names; see there."""
+        return venue_table(self.market, self.model.terms, self.before, self.after)
 
     def marginal(self, contract: str, size: float = 1.0) -> pd.Series:
         """What the book would cost or save with `size` more of a contract, hedged: the skew of a quote; see there."""

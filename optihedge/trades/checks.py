@@ -11,6 +11,7 @@ from optihedge.errors import SpecError
 from optihedge.frames import duration, nearest
 from optihedge.hedge.answer import Answer
 from optihedge.hedge.result import Hedge
+from optihedge.hedge.venues import venue_limits
 from optihedge.program.certificate import RESIDUAL_TOLERANCE, row_tolerances
 from optihedge.program.lots.cone_limits import other_limits
 from optihedge.program.lots.grid import Grid
@@ -22,6 +23,7 @@ from optihedge.trades.lots import smallest_trades
 _NO_MATTER = 1e-4  # of the book's gross and capital: lots that cost less are not held
 _LIMITS = ("max_age", "displayed", "volume", "participation", "line_notional", "line_quantity", "price_band",
            "position_notional", "total_notional", "gross_notional")  # fmt: skip
+_FLAGS = ("worth", "margin", "contradictions")
 _LISTS = ("restricted", "no_short", "reduce_only")
 
 
@@ -42,6 +44,8 @@ class Checks:
     lots_cost         what whole lots add to the objective, share of it or of doing nothing's, the larger; what is less
                       than 1 bp of the larger of the book's gross and the capital never holds a list
     worth             doing nothing, where it meets every hard limit, must not be better than the list
+    margin            no hard limit of a venue (`MarginLimit`, `LiquidationLimit`, `VenueLimit`) ends further beyond
+                      than it is: whole lots excuse nothing there
     contradictions    severe contradictions of the market (see `optihedge check`) hold the list
     accept            contradictions that are known and accepted, by kind and subject: "old history of history"
     venues            by venue its own line_notional and total_notional, which hold beside the others
@@ -62,6 +66,7 @@ class Checks:
     reduce_only: tuple[str, ...] = ()
     lots_cost: float | None = 0.5
     worth: bool = True
+    margin: bool = True
     contradictions: bool = True
     accept: tuple[str, ...] = ()
     venues: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -76,7 +81,7 @@ class Checks:
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if value is not None and not (number and np.isfinite(value) and value >= 0):
                 raise SpecError(f"checks: {name} is {value!r}; give a number >= 0, or leave it out")
-        for name in ("worth", "contradictions"):
+        for name in _FLAGS:
             if not isinstance(getattr(self, name), bool):
                 raise SpecError(f"checks: {name} is {getattr(self, name)!r}; write true or false")
         if isinstance(self.accept, str) or not all(isinstance(one, str) for one in self.accept):
@@ -99,16 +104,16 @@ class Checks:
         for name in given:
             if name not in known:
                 raise SpecError(f"checks: there is no {name}{nearest(name, known)}; there are {', '.join(known)}")
-        off = {"worth": False, "contradictions": False, **dict.fromkeys((*_LISTS, "accept"), ())}
+        off = {**dict.fromkeys(_FLAGS, False), **dict.fromkeys((*_LISTS, "accept"), ())}
         return cls(**{k: off.get(k) if v is False else v for k, v in given.items()})  # type: ignore[arg-type]
 
     def tightened(self, other: Mapping[str, object], venues: Mapping[str, Mapping[str, float]]) -> Checks:
         """These checks and those of a table of fields: of each limit the tighter one holds. `venues` are added."""
         named = (*_LIMITS, "lots_cost")
-        given = Checks.of({**dict.fromkeys((*named, "worth", "contradictions"), False), **other})
+        given = Checks.of({**dict.fromkeys((*named, *_FLAGS), False), **other})
         both: dict[str, object] = {name: _tighter(name, getattr(self, name), getattr(given, name)) for name in named}
         both |= {name: tuple(dict.fromkeys((*getattr(self, name), *getattr(given, name)))) for name in _LISTS}
-        both |= {name: getattr(self, name) or getattr(given, name) for name in ("worth", "contradictions")}
+        both |= {name: getattr(self, name) or getattr(given, name) for name in _FLAGS}
         return replace(self, **both, venues={**self.venues, **venues})  # type: ignore[arg-type]
 
     @property
@@ -120,7 +125,8 @@ class Checks:
     @classmethod
     def none(cls) -> Checks:
         """Every check off: what is proved and the list's own limits remain."""
-        return cls(max_age=None, displayed=None, volume=None, lots_cost=None, worth=False, contradictions=False)
+        return cls(max_age=None, displayed=None, volume=None, lots_cost=None, worth=False, margin=False,
+                   contradictions=False)  # fmt: skip
 
 
 def _tighter(name: str, first: float | str | None, second: float | str | None) -> float | str | None:
@@ -136,10 +142,11 @@ def list_reasons(hedge: Hedge, checks: Checks, first: Answer) -> list[str]:
     """
     boxed = hedge.answer.asked is not first.asked
     judge = hedge.program if hedge.answer.relaxed else first.problem.program
-    reasons = _further_outside(hedge, judge) + _beyond(hedge, judge, 0.0)
+    venues = venue_limits(hedge.model.terms) if checks.margin else frozenset()
+    reasons = _further_outside(hedge, judge, venues) + _beyond(hedge, judge, 0.0)
     if boxed and hedge.answer.relaxed:  # what gave way for the lines' sake may not leave the book worse than it is
         asked = hedge.answer.asked.program
-        reasons += _further_outside(hedge, asked) + _beyond(hedge, asked, 1.0)
+        reasons += _further_outside(hedge, asked, venues) + _beyond(hedge, asked, 1.0)
     program, start = hedge.program, np.clip(hedge.program.start, hedge.program.lower, hedge.program.upper)
     idle_feasible = bool((row_violations(program, start)[np.isinf(program.row_penalty)] <= 0).all())
     idle_feasible &= bool((start == program.start).all()) and _within_volatility(hedge, start)
@@ -150,6 +157,7 @@ def list_reasons(hedge: Hedge, checks: Checks, first: Answer) -> list[str]:
             reasons.append(f"not worth its cost: doing nothing meets every limit and is better by {loss:,.2f} "
                            f"{hedge.market.base_currency}")  # fmt: skip
     reasons += _dear_lots(hedge, checks) if traded else []
+    reasons += _margin(hedge, venues)
     if checks.total_notional is not None:
         total = float(hedge.trades.abs() @ hedge.market.notional[hedge.problem.names])
         if total > checks.total_notional:
@@ -183,8 +191,23 @@ def _dear_lots(hedge: Hedge, checks: Checks) -> list[str]:
             f"lots_cost {checks.lots_cost:.0%}: trade finer lots or more lines, or widen the bands"]  # fmt: skip
 
 
-def _further_outside(hedge: Hedge, program: Program) -> list[str]:
+def _margin(hedge: Hedge, venues: frozenset[str]) -> list[str]:
+    """Hard limits of these terms, each recomputed from whole lots, that end beyond and further beyond than before."""
+    limits = hedge.limits
+    limits = limits[limits["term"].isin(venues) & (limits["kind"] == "hard")]
+    most = np.maximum(limits["upper"], limits["before"])
+    over = limits[limits["after"] - most > RESIDUAL_TOLERANCE * np.maximum(most.abs(), 1.0)]
+    return [
+        f"{name} would be {row.after:,.2f} {hedge.market.base_currency}, above its limit {row.upper:,.2f}, "
+        f"{row.before:,.2f} now"
+        for name, row in zip(over.index, over.itertuples(), strict=True)
+    ]
+
+
+def _further_outside(hedge: Hedge, program: Program, spared: frozenset[str]) -> list[str]:
     """Hard limits that end further outside their band than before, and than half the finest traded lot explains.
+
+    spared   terms whose limits are checked in another way
 
     A band as wide as that lot can be met: lots explain less the wider it is, see `Neighbourhood.allowance`.
     """
@@ -192,7 +215,11 @@ def _further_outside(hedge: Hedge, program: Program) -> list[str]:
     before = row_violations(program, hedge.problem.columns.to_columns(hedge.problem.start))
     after = row_violations(program, hedge.h)
     allowed = around.allowance(np.round(around.grid.lots(hedge.h)))
-    worse = around.hard & (after > np.maximum(before, allowed) + row_tolerances(program, hedge.h))
+    worse = (
+        around.hard
+        & ~np.isin(np.array(hedge.problem.row_terms, dtype=object), list(spared))
+        & (after > np.maximum(before, allowed) + row_tolerances(program, hedge.h))
+    )
     return [
         f"{program.row_names[j]} would end {after[j]:,.6g} {hedge.problem.row_units[j]} beyond its limit, "
         f"{before[j]:,.6g} now"

@@ -14,6 +14,7 @@ from optihedge.display.svg import heat_svg, smile_svg
 from optihedge.hedge.explain import explain, shares
 from optihedge.hedge.report import notes
 from optihedge.hedge.result import Hedge
+from optihedge.hedge.venues import near_liquidation
 from optihedge.market.rich_cheap import rich_cheap, smiles
 from optihedge.market.snapshot import Market
 from optihedge.risk.contradictions import find_contradictions
@@ -61,6 +62,8 @@ def panels(listed: Listed, quality: Sequence[Section], past: Sequence[Section]) 
     told = list(dict.fromkeys([*_untraded(hedge), *listed.notes, *notes(hedge)]))
     found = [
         section("Costs", "What it will cost, and which part of it the objective charged.", frames=[hedge.cost_table]),
+        section("Venues", "Equity and margin, and the return of all prices at which each would be liquidated.",
+                sentences=near_liquidation(hedge.venues, hedge.model.terms), frames=[hedge.venues]),
         *_greeks(hedge),
         section("Stresses", "P&L under moves of past crises and the model's own scenarios.",
                 frames=[stresses(hedge).iloc[:_MOST_ROWS], *scenario_tables(hedge)]),

@@ -19,6 +19,7 @@ from optihedge.files import write_text
 from optihedge.hedge.costs import HOLDING, TRADING
 from optihedge.hedge.report import cost_words
 from optihedge.hedge.result import Hedge
+from optihedge.hedge.venues import near_liquidation
 from optihedge.program.certificate import GAP_TOLERANCE
 from optihedge.program.program import objective
 from optihedge.program.status import Status
@@ -105,6 +106,7 @@ class TradeList:
         if ends is not None and time.perf_counter() > ends:
             why = [*why, f"not ready within its deadline of {deadline:g} s"]
         notes += [listed.certificate.note] if listed.certificate.note and listed.certificate.note not in why else []
+        notes += near_liquidation(listed.venues, listed.model.terms)
         notes += [*hedge.problem.assumed, *([f"checks switched off: {', '.join(limits.off)}"] if limits.off else [])]
         made = object.__new__(cls)
         said = {"hedge": listed, "book": book, "reasons": tuple(why), "notes": tuple(notes), "lines": read_only(lines)}
@@ -257,6 +259,7 @@ def _in_lots(
     hedge: Hedge, lines: pd.DataFrame, tickets: Tickets, left: Callable[[], float | None], notes: list[str]
 ) -> Hedge:
     """The hedge in whole lots, within its lines, of few of them where tickets matter; adds notes of what changed."""
+
     listed = round_to_lots(hedge, deadline=left())
     notes += over_their_limits(listed.trades, lines)
     many = tickets.few and hedge.status is not Status.ROUNDED

@@ -11,7 +11,11 @@ from optihedge.accounts.valuation import valued
 from optihedge.errors import SpecError
 from optihedge.frames import some
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.margin import VenueTerm
 from optihedge.hedge.terms.neutrality import Neutral
+from optihedge.hedge.venues import venue_terms
+from optihedge.market.margin_scan import initial_margin
+from optihedge.market.snapshot import Market
 from optihedge.step.policies.base import Decision, Memory, View, number, span, told
 
 _EARLY = 1 / 8  # of an interval: recorded times drift
@@ -204,6 +208,8 @@ class RollDue:
 class MarginTrigger:
     """Act where margin needed is above `limit` of the equity of an account.
 
+    The model's own rules say what is needed, each of its venues counted once; where it names none:
+
     rate   initial margin, share of the notional of contracts paid by variation margin and of short options
     """
 
@@ -218,11 +224,22 @@ class MarginTrigger:
     def decide(self, view: View, memory: Memory) -> Decision:
         """Margin over equity."""
         market, held = view.market, view.state.quantities(self.account)
-        at = market.names.get_indexer(held.index)
-        c = market.contracts.take(at)
-        bound = c.margined | (c.option & (held.to_numpy() < 0))
-        need = float(self.rate * (held.abs().to_numpy() * market.notional.to_numpy()[at])[bound].sum())
+        named = venue_terms(view.model.terms) if isinstance(view.model, HedgeModel) else []
+        need = sum(_margin_at(term, market, held) for term in named) if named else self._by_rate(market, held)
         frame = valued(view.state, market)
         equity = float(frame.loc[frame["account"] == self.account, "base"].sum())
         act = need > self.limit * equity
         return Decision(act and need > 0, f"margin {need:,.6g} of equity {equity:,.6g}, limit {self.limit:.0%}")
+
+    def _by_rate(self, market: Market, held: pd.Series) -> float:
+        at = market.names.get_indexer(held.index)
+        c = market.contracts.take(at)
+        bound = c.margined | (c.option & (held.to_numpy() < 0))
+        return float(self.rate * (held.abs().to_numpy() * market.notional.to_numpy()[at])[bound].sum())
+
+
+def _margin_at(term: VenueTerm, market: Market, held: pd.Series) -> float:
+    """Initial margin of what is held at the term's venue, base currency."""
+    return initial_margin(
+        market, held.where(pd.Series(term.here(market, held.index), held.index), 0.0), term.read_rules()
+    )
