@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
+from rich.console import Console
 
 from optihedge.cli.options import AsOf
 from optihedge.cli.screen import console_of, print_table, say
@@ -44,6 +47,7 @@ def import_(
     from optihedge.market.importers.from_fills import from_fills as summed
     from optihedge.market.importers.instant import market_frames
     from optihedge.market.importers.mapped import read_map
+    from optihedge.market.importers.sound import sound
     from optihedge.market.importers.sources import import_files, paths_of
     from optihedge.market.snapshot import read_market
 
@@ -51,26 +55,26 @@ def import_(
     paths = paths_of(files)
     settings = None if map_ is None else read_map(map_)
     found = import_files(source, paths, venue=venue, as_of=until, account=account, settings=settings)
-    found = summed(found) if from_fills else found
-    found = joined(found, to) if add else found
-    frames = market_frames(found, base_currency=base or "", as_of=until)
+    console = console_of()
+    try:
+        found = summed(found) if from_fills else found
+        found = joined(found, to) if add else found
+        frames = sound(market_frames(found, base_currency=base or "", as_of=until, now=pd.Timestamp.now("UTC")))
+    except OptihedgeError:
+        _show(console, found.rejected, "left aside")
+        raise
     sources = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
     write_market(found, to, frames, sources)
-    console = console_of()
-    left = frames.left if found.rejected.empty else found.rejected
-    rows = [(str(r.file), str(r.what), str(r.why), f"{r.count:.0f}") for r in left.head(_SHOWN).itertuples()]
-    if rows:
-        print_table(console, f"left aside ({to / 'left.csv'} has all)", ("file", "what", "why", "rows"), rows)
-    for note in frames.notes:
-        say(console, f"note: {note}")
-    for problem in frames.problems:
-        say(console, f"PROBLEM: {problem}")
+    left = pd.concat([found.rejected, frames.left], ignore_index=True)
+    _show(console, left, f"left aside ({to / 'left.csv'} has all)")
+    _tell(console, frames.notes, frames.problems)
     counts = f"{len(frames.instruments)} instruments, {len(frames.books)} positions, {len(found.fills)} fills"
     say(console, f"{to}: {counts}, in {frames.base_currency} as of {frames.as_of:%Y-%m-%d %H:%M:%S} UTC")
     try:
         read_market(to)
     except OptihedgeError as error:
-        say(console, f"PROBLEM: {error}")
+        if not frames.problems:
+            say(console, f"PROBLEM: {error}")
         raise typer.Exit(1) from None
     if store is not None:
         from optihedge.desk.record import record_folder
@@ -79,3 +83,22 @@ def import_(
         recorded = record_folder(open_store(store, create=True), to)
         say(console, f"{store}: recorded as {recorded.market[:12]}")
     raise typer.Exit(int(bool(frames.problems)))
+
+
+def _show(console: Console, left: pd.DataFrame, title: str) -> None:
+    """The first rows of what was left aside."""
+    rows = [
+        (str(r.file), f"{r.what} {r.place}".strip(), str(r.why), f"{r.count:.0f}")
+        for r in left.head(_SHOWN).itertuples()
+    ]
+    if rows:
+        print_table(console, title, ("file", "what", "why", "rows"), rows)
+
+
+def _tell(console: Console, notes: Iterable[str], problems: Sequence[str]) -> None:
+    for note in notes:
+        say(console, f"note: {note}")
+    for problem in problems[:_SHOWN]:
+        say(console, f"PROBLEM: {problem}")
+    if len(problems) > _SHOWN:
+        say(console, f"PROBLEM: and {len(problems) - _SHOWN} more, in import.json")

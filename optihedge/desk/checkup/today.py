@@ -17,8 +17,10 @@ from optihedge.market.events import check_events
 from optihedge.market.instruments import TYPES, check_instruments
 from optihedge.market.quotes import check_depth, check_quotes
 from optihedge.market.settings import read_settings
+from optihedge.market.units import unit_faults
 from optihedge.risk.contradictions import MOST_DAYS, MOST_FUNDING
 
+_MOST = 200  # figures in another unit that are told
 _OLD = pd.Timedelta("1D")  # behind the newest quote
 _WIDE = 0.5  # of the mid: no spread of a stock, future or coin
 
@@ -122,10 +124,22 @@ def _book(path: Path, names: pd.Index, found: Findings) -> pd.DataFrame:
 
 
 def check_tonight(night: Night, found: Findings) -> None:
-    """Quotes, chains, events and books against each other."""
+    """Units, quotes, chains, events and books against each other."""
+    _units(night, found)
     _quotes(night, found)
     _events(night, found)
     _lots(night, found)
+
+
+def _units(night: Night, found: Findings) -> None:
+    """Fees, option prices and vols in another unit than ours."""
+    if night.as_of is None or "type" not in night.instruments.columns:
+        return
+    listed = night.instruments.assign(expiry=times(night.instruments, "expiry"))
+    tables = {"instruments": listed, "quotes": night.quotes}
+    for one in unit_faults(listed, night.quotes, night.as_of)[:_MOST]:
+        row = int(tables[one.table].loc[one.instrument, "row"])
+        found.add(f"{one.table}.csv", row, one.instrument, one.problem, one.remedy)
 
 
 def _quotes(night: Night, found: Findings) -> None:

@@ -62,9 +62,12 @@ def _unwrapped(values: Any, intake: Intake) -> Iterator[tuple[str, dict]]:
         elif value.get("e") == "executionReport":
             yield place, {"_order": True, **value}
         elif value.get("e") == "ACCOUNT_UPDATE" and isinstance(value.get("a"), dict):
-            update, time = value["a"], value.get("E")
-            yield from listed(place, update.get("B", []), _seen=time, _balance=True)
-            yield from listed(place, update.get("P", []), _seen=time, _position=True)
+            for part, kind in (("B", "_balance"), ("P", "_position")):
+                rows = value["a"].get(part)
+                if not isinstance(rows, list):
+                    intake.lose("account update", f"without its {kind[1:]}s ({part})", place)
+                    continue
+                yield from listed(place, rows, **{"_seen": value.get("E"), kind: True})
         elif value.get("e") == "outboundAccountPosition":
             yield from listed(place, value.get("B", []), _seen=value.get("E"), _balance=True)
         else:
@@ -81,7 +84,37 @@ def _account(place: str, value: dict) -> Iterator[tuple[str, dict]]:
 # ---- contracts -----------------------------------------------------------------------------------------------------
 
 
+def _symbol_of(f: Fields) -> pd.Series:
+    """The symbol, in the words of REST answers or of streams."""
+    return f.text("s").where(f.text("s") != "", f.text("symbol"))
+
+
+def _at_home(f: Fields, symbol: pd.Series, intake: Intake, held: bool = False) -> pd.Series:
+    """Whether symbols are of the market that is imported; coin-margined ones end in USD_PERP or USD_yymmdd."""
+    coin = symbol.str.contains(r"USD_(?:PERP|\d{6})$")
+    away = symbol.ne("") & (coin != (intake.venue == "binance_coinm")) & intake.venue.startswith("binance")
+    if away.any():
+        first = int(away.to_numpy().argmax())
+        other = "binance_coinm" if coin.iloc[first] else "binance_usdm (spot: binance)"
+        why = f"a contract of another market of Binance's: import it as {other}"
+        (intake.lose if held else intake.reject)(
+            f"{f.what} of {symbol.iloc[first]}", why, f.places[first], int(away.sum())
+        )
+    return ~away
+
+
 def _symbols(f: Fields, intake: Intake) -> None:
+    dated = f.text("contractType") != ""
+    away = dated == (intake.venue == "binance")
+    if away.any():
+        why = (
+            "a contract: import it as binance_usdm or binance_coinm"
+            if dated[away].iloc[0]
+            else "spot: import as binance"
+        )
+        intake.reject("symbol", why, f.place(int(away.to_numpy().argmax())), int(away.sum()))
+        f = f.where(~away)
+    f = f.where(_at_home(f, f.text("symbol"), intake))
     status = f.text("status").where(f.text("status") != "", f.text("contractStatus"))
     live = status.isin(("", "TRADING"))
     if (~live).any():
@@ -136,7 +169,8 @@ def _funding_info(f: Fields, intake: Intake) -> None:
 
 def _tops(f: Fields, intake: Intake) -> None:
     """bookTicker, by REST or stream."""
-    symbol = f.text("s").where(f.text("s") != "", f.text("symbol"))
+    f = f.where(_at_home(f, _symbol_of(f), intake))
+    symbol = _symbol_of(f)
     time = f.time("T").fillna(f.time("E")).fillna(f.time("time")).fillna(f.time("closeTime")).fillna(f.time("_seen"))
     names = {
         "bid": ("b", "bidPrice"),
@@ -151,7 +185,7 @@ def _tops(f: Fields, intake: Intake) -> None:
 
 
 def _volumes(f: Fields, intake: Intake) -> None:
-    symbol = f.text("s").where(f.text("s") != "", f.text("symbol"))
+    symbol = _symbol_of(f)
     time = f.time("E").fillna(f.time("closeTime"))
     volume = f.number("v").fillna(f.number("volume"))
     intake.quotes(pd.DataFrame({"instrument": label_of(intake.venue, symbol), "time": time, "volume": volume}))
@@ -159,7 +193,8 @@ def _volumes(f: Fields, intake: Intake) -> None:
 
 def _marks(f: Fields, intake: Intake) -> None:
     """premiumIndex and the stream of marks: mark, index, the next funding rate."""
-    symbol = f.text("s").where(f.text("s") != "", f.text("symbol"))
+    f = f.where(_at_home(f, _symbol_of(f), intake))
+    symbol = _symbol_of(f)
     time = f.time("E").fillna(f.time("time"))
     head = {"instrument": label_of(intake.venue, symbol), "time": time}
     index = f.number("i").fillna(f.number("indexPrice"))
@@ -195,7 +230,8 @@ def _depth_updates(f: Fields, intake: Intake) -> None:
 
 
 def _positions(f: Fields, intake: Intake) -> None:
-    symbol = f.text("symbol").where(f.text("symbol") != "", f.text("s"))
+    f = f.where(_at_home(f, _symbol_of(f), intake, held=True))
+    symbol = _symbol_of(f)
     side = f.text("positionSide").where(f.text("positionSide") != "", f.text("ps"))
     time = f.time("_seen").fillna(f.time("updateTime"))
     size = f.number("positionAmt").fillna(f.number("pa"))
@@ -210,7 +246,7 @@ def _balances(f: Fields, intake: Intake) -> None:
     """Wallet balance and unrealised profit of futures; free and locked of spot."""
     asset = f.text("asset").where(f.text("asset") != "", f.text("a"))
     margin, wallet = f.number("marginBalance"), f.number("balance").fillna(f.number("wb"))
-    spot = f.number("free").fillna(f.number("f")) + f.number("locked").fillna(f.number("l")).fillna(0.0)
+    spot = f.number("free").fillna(f.number("f")) + f.number("locked").fillna(f.number("l"))
     total = margin.fillna(wallet + f.number("crossUnPnl").fillna(0.0)).fillna(spot)
     if (margin.isna() & wallet.notna() & f.number("crossUnPnl").isna()).any():
         intake.note("balances of account updates are wallets without unrealised profit")
@@ -252,12 +288,12 @@ _ORDER = "an order, not yet a trade"
 SHAPES = (
     shape("symbol", "symbol baseAsset quoteAsset filters", _symbols),
     shape("order update", "_order", _order_updates),
-    shape("position", "symbol positionAmt", _positions),
-    shape("position update", "_position s pa", _positions),
-    shape("balance", "asset walletBalance", _balances),
-    shape("balance of futures", "asset balance crossUnPnl", _balances),
-    shape("balance of spot", "asset free locked", _balances),
-    shape("balance update", "_balance a", _balances),
+    shape("position", "symbol positionAmt", _positions, holds="positionAmt entryPrice unrealizedProfit"),
+    shape("position update", "_position s pa", _positions, holds="_position"),
+    shape("balance", "asset walletBalance", _balances, holds="walletBalance crossWalletBalance"),
+    shape("balance of futures", "asset balance crossUnPnl", _balances, holds="crossUnPnl crossWalletBalance"),
+    shape("balance of spot", "asset free locked", _balances, holds="free locked"),
+    shape("balance update", "_balance a", _balances, holds="_balance"),
     shape("own trade", "symbol orderId commission commissionAsset price qty", _trades),
     shape("commission", "symbol takerCommissionRate", _commissions),
     shape("trading fee", "symbol takerCommission", _commissions),

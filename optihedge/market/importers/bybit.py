@@ -157,7 +157,10 @@ def _positions(f: Fields, intake: Intake) -> None:
 
 def _wallets(f: Fields, intake: Intake) -> None:
     for coins, time in zip(f.raw("coin"), f.raw("_time"), strict=True):
-        intake.records(listed("", coins, _time=time), (shape("coin of a wallet", "coin equity walletBalance", _coins),))
+        intake.records(
+            listed("", coins, _time=time),
+            (shape("coin of a wallet", "coin equity", _coins, holds="coin equity walletBalance"),),
+        )
 
 
 def _coins(f: Fields, intake: Intake) -> None:
@@ -190,8 +193,8 @@ def _fee_rates(f: Fields, intake: Intake) -> None:
 SHAPES = (
     shape("instrument", "symbol baseCoin lotSizeFilter priceFilter", _instruments),
     shape("symbol", "name base_currency lot_size_filter", _old_symbols),
-    shape("wallet", "coin totalEquity", _wallets),
-    shape("position", "symbol side size positionValue", _positions),
+    shape("wallet", "coin totalEquity", _wallets, holds="totalEquity accountType"),
+    shape("position", "symbol side size positionValue", _positions, holds="positionValue positionStatus"),
     shape("execution", "symbol execId execPrice execFee", _executions),
     shape("fast execution", "symbol execId execPrice", why="an execution without its fee: give the executions"),
     shape("order", "symbol orderId orderStatus", why="an order: its trades come as executions"),

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from optihedge.market.importers.books import book, levels_of
-from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of, vol_scale, years_to
-from optihedge.market.importers.envelope import received
+from optihedge.market.importers.coins import add_contracts, add_index, decimal_vols, finish_coins, label_of, years_to
+from optihedge.market.importers.envelope import listed, received
 from optihedge.market.importers.fields import Fields, tens
 from optihedge.market.importers.intake import Intake, shape
 from optihedge.market.importers.raw import RawFile
@@ -41,10 +41,9 @@ def _records(values: Any, intake: Intake) -> Iterator[tuple[str, dict]]:
         if isinstance(value, dict) and isinstance(value.get("total"), dict):
             yield place, {"balances": value["total"], "timestamp": value.get("timestamp"), "info": value.get("info")}
         elif isinstance(value, dict) and value and all(isinstance(v, dict) and "symbol" in v for v in value.values()):
-            yield from ((place, item) for item in value.values())
+            yield from listed(place, list(value.values()))
         else:
-            for item in value if isinstance(value, list) else [value]:
-                yield place, item if isinstance(item, dict) else {"value": item}
+            yield from listed(place, value)
 
 
 # ---- contracts -----------------------------------------------------------------------------------------------------
@@ -168,17 +167,15 @@ def _decimals(
     parts = symbol.str.extract(r"^([^/]+)/[^:]+:([^-]+)-(\d{6})-([\d.]+)-([CP])$")
     expiry = pd.to_datetime(parts[2], format="%y%m%d", errors="coerce").dt.tz_localize("UTC") + pd.Timedelta(hours=8)
     inverse = (parts[0] == parts[1]).to_numpy()
-    scale = vol_scale(vol, mark, forward, parts[3].astype(float), years_to(time, expiry), parts[4], inverse)
-    if np.isnan(scale) and (vol > 0).any():
-        intake.reject("vols", "neither percent nor decimals reprice the marks; not used", count=len(vol))
-    return vol * scale
+    strike = parts[3].astype(float)
+    return decimal_vols(vol, mark, forward, strike, years_to(time, expiry), parts[4], inverse, intake)
 
 
 # ---- what one holds ------------------------------------------------------------------------------------------------
 
 
 def _positions(f: Fields, intake: Intake) -> None:
-    amount, side = f.number("contracts", needed=True), f.text("side", needed=True)
+    amount, side = f.number("contracts", needed=True), f.text("side")
     signed = f.signed(amount, side)
     name, time = label_of(intake.venue, f.text("symbol")), f.time("timestamp")
     intake.add("books", pd.DataFrame({"book": intake.account, "instrument": name, "quantity": signed, "time": time,
@@ -191,8 +188,7 @@ def _balances(f: Fields, intake: Intake) -> None:
     for totals, time, info in zip(f.raw("balances"), f.time("timestamp"), f.raw("info"), strict=True):
         if isinstance(info, dict) and {"currency", "equity", "options_value"} <= set(info):  # Deribit's own words
             totals = {**totals, info["currency"]: float(info["equity"]) - float(info["options_value"])}
-        rows = [(coin, float(total)) for coin, total in totals.items() if total is not None]
-        frame = pd.DataFrame(rows, columns=["instrument", "quantity"])
+        frame = pd.DataFrame(list(totals.items()), columns=["instrument", "quantity"])
         intake.add("books", frame.assign(book=intake.account, time=time, scope="balances"))
     intake.note("cash is each currency's total in the balance as ccxt gives it; whether it holds the unrealised profit "
                 "of open positions differs by venue: compare it with the account's equity once")  # fmt: skip
@@ -216,12 +212,12 @@ def _trades(f: Fields, intake: Intake) -> None:
 
 SHAPES = (
     shape("market", "symbol base quote precision type", _markets),
-    shape("position", "symbol contracts side", _positions),
+    shape("position", "symbol contracts", _positions, holds="contracts entryPrice unrealizedPnl"),
     shape("order book", "symbol bids asks", _order_books),
     shape("trade", "symbol side amount price order", _trades),
     shape("greeks", "symbol delta markImpliedVolatility", _greeks),
     shape("funding rate", "symbol fundingRate", _funding),
     shape("ticker", "symbol bid ask", _tickers),
-    shape("balances", "balances", _balances),
+    shape("balances", "balances", _balances, holds="balances"),
     shape("plain value", "value", why="no market data"),
 )  # fmt: skip

@@ -91,7 +91,7 @@ SHAPES = (
     shape("product", "id base_currency quote_currency base_increment", _products),
     shape("order book", "_book product_id", _books),
     shape("ticker", "product_id best_bid best_ask", _tickers),
-    shape("account", "currency balance available hold", _accounts),
+    shape("account", "currency balance", _accounts, holds="balance hold available"),
     shape("own fill", "trade_id product_id order_id fee settled", _own_fills),
     shape("trade", "trade_id product_id price size", why="a trade of others: no part of a market at one instant"),
     shape("answer", "type channels", why="to a request: no market data"),

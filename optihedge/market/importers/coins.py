@@ -10,6 +10,7 @@ from optihedge.market.importers.intake import Intake
 from optihedge.market.pricing import black, years_between
 
 SETTLES_IN_COIN = "inverse_"
+_MOST_VOL = 50.0  # decimal: beyond it all options are worth their most
 PUBLISHED_FEES = {  # taker, lowest tier, 2025: spot, perpetuals and futures, options
     "okx": (0.001, 0.0005, 0.0003), "bybit": (0.001, 0.00055, 0.0003), "binance": (0.001, 0.0005, 0.0003),
     "hyperliquid": (0.0007, 0.00045, 0.00045),
@@ -60,22 +61,45 @@ def add_index(intake: Intake, base: pd.Series, quote: pd.Series, time: pd.Series
 
 def vol_scale(
     vol: pd.Series, price: pd.Series, forward: pd.Series, strike: pd.Series, years: np.ndarray, right: pd.Series,
-    inverse: np.ndarray,
+    inverse: np.ndarray, said: float = np.nan,
 ) -> float:  # fmt: skip
-    """What turns a column of vols into decimals: 1, 0.01, or NaN; settled by which of them reprices the marks."""
+    """What turns a column of vols into decimals: 1, 0.01, or NaN; settled by which of them reprices the marks.
+
+    said   the unit that the source's documentation says: it stands unless another one alone reprices the marks
+    """
     good = ((vol > 0) & (price > 0) & (forward > 0) & (strike > 0)).to_numpy() & (np.asarray(years) > 0)
-    at = np.flatnonzero(good)[:5000]
+    at = np.flatnonzero(good)
     if not at.size:
-        return float("nan")
+        return said
+    far = np.abs(np.log(strike.to_numpy(dtype=float)[at] / forward.to_numpy(dtype=float)[at]))
+    at = at[np.argsort(far / np.sqrt(np.asarray(years)[at]), kind="stable")[: max(20, min(at.size // 2, 2500))]]
     f, k, p = (s.to_numpy(dtype=float)[at] for s in (forward, strike, price))
     sign = np.where(right.to_numpy()[at] == "C", 1.0, -1.0)
     unit = np.where(np.asarray(inverse)[at], 1.0, f)
     errors = {}
     for scale in (1.0, 0.01):
-        fair = black(f, k, np.asarray(years)[at], vol.to_numpy(dtype=float)[at] * scale, sign) / f
+        decimal = np.minimum(vol.to_numpy(dtype=float)[at] * scale, _MOST_VOL)
+        fair = black(f, k, np.asarray(years)[at], decimal, sign) / f
         errors[scale] = float(np.median(np.abs(fair - p / unit)))
     best = min(errors, key=errors.__getitem__)
-    return best if errors[best] < 1e-3 else float("nan")
+    if errors[best] > min(1e-3, 0.2 * errors.get(said, np.inf)):
+        return said
+    return best
+
+
+def decimal_vols(
+    vol: pd.Series, price: pd.Series, forward: pd.Series, strike: pd.Series, years: np.ndarray, right: pd.Series,
+    inverse: np.ndarray, intake: Intake, said: float = np.nan,
+) -> pd.Series:  # fmt: skip
+    """Vols as decimals, see `vol_scale`: where neither unit reprices the marks they are named, and not used."""
+    scale = vol_scale(vol, price, forward, strike, years, right, inverse, said)
+    told = int((vol > 0).sum())
+    if np.isnan(scale) and told:
+        intake.reject("vols", "neither percent nor decimals reprice the marks; not used", count=told)
+    elif told and not np.isnan(said) and scale != said:
+        words = {1.0: "decimals", 0.01: "percent"}
+        intake.note(f"vols of {intake.file} are {words[scale]}, not {words[said]}: so they reprice the marks")
+    return (vol * scale).where(vol > 0)
 
 
 def years_to(time: pd.Series, expiry: pd.Series) -> np.ndarray:

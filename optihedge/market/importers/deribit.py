@@ -36,9 +36,6 @@ def _unwrapped(values: object, intake: Intake) -> Iterator[tuple[str, dict]]:
     """The records inside JSON-RPC answers and subscriptions, each with its place."""
     for place, value, _ in received(values, intake):
         seen = pd.NaT
-        if isinstance(value, dict) and "error" in value:
-            intake.reject("answer", f"an error of the venue: {value['error']}", place)
-            continue
         if isinstance(value, dict) and "params" in value and "method" in value:
             params = value["params"] if isinstance(value["params"], dict) else {}
             value = params.get("data", params)
@@ -56,7 +53,7 @@ def finish(intake: Intake) -> None:
     """Describe by its name, and by the published terms, each contract seen that no instrument list describes."""
     intake.money = intake.money or "USD"
     _own_fees(intake)
-    told = set(intake.frame("instruments")["instrument"])
+    told = {*intake.frame("instruments")["instrument"], *intake.refused}
     seen = pd.concat([intake.frame(name)["instrument"] for name in ("quotes", "books", "fills")]).drop_duplicates()
     seen = seen[~seen.isin(told)].reset_index(drop=True)
     parts = named_contracts(seen)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.market.importers.books import book, last_book, levels_of
+from optihedge.market.importers.coins import decimal_vols, years_to
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
 
@@ -36,19 +37,30 @@ def read_instruments(f: Fields, intake: Intake) -> None:
     f = f.where(~combo & ~closed)
     if not len(f):
         return
-    kind, base = f.text("kind", needed=True), f.text("base_currency", needed=True)
-    quote = f.text("quote_currency", needed=True)
+    kind = f.text("kind", needed=True)
+    odd = ~kind.isin(("option", "future", "spot"))
+    if odd.any():
+        first = int(odd.to_numpy().argmax())
+        intake.reject(f"instrument of kind {kind.iloc[first]!r}", "neither option, future nor spot", f.place(first),
+                      int(odd.sum()))  # fmt: skip
+        intake.refused |= set(f.text("instrument_name")[odd])
+        f = f.where(~odd)
+        kind = f.text("kind")
+    if not len(f):
+        return
+    base, quote = f.text("base_currency", needed=True), f.text("quote_currency", needed=True)
     counter = f.text("counter_currency")
     inverse = (f.text("instrument_type") == "reversed") | (f.text("future_type") == "reversed")
     silent = (f.text("instrument_type") == "") & (f.text("future_type") == "")
-    inverse |= silent & ((quote == base) | (quote == "USD"))  # old messages do not say: dollar contracts settle in coin
+    money = f.text("settlement_currency")
+    dollars = (money == "") & ((quote == base) | (quote == "USD"))  # of old messages, which settle these in coin
+    inverse |= silent & (dollars | (money == base))
     counter = counter.where(counter != "", quote.where(quote != base, "USD"))
-    perpetual = f.text("settlement_period") == "perpetual"
+    perpetual = (f.text("settlement_period") == "perpetual") | f.text("instrument_name").str.endswith("-PERPETUAL")
     option, spot = kind == "option", kind == "spot"
     family = np.select([option, spot, perpetual], ["option", "spot", "perpetual"], "future")
     size, least = f.number("contract_size", needed=True), f.number("min_trade_amount", needed=True)
     least = least.fillna(size)  # whole contracts
-    money = f.text("settlement_currency")
     expiry = f.time("expiration_timestamp", needed=True).where(~perpetual & ~spot)
     index = f.text("price_index")
     rows = pd.DataFrame({
@@ -104,7 +116,7 @@ def read_tickers(f: Fields, intake: Intake) -> None:
     parts = named_contracts(name)
     linear, option = parts["money"] != "", parts["kind"] == "option"
     forward = f.number("underlying_price").where(option, f.number("index_price"))
-    _marks(f, intake, head, forward, f.number("mark_iv").where(option) / 100)
+    _marks(f, intake, head, forward, _vols(f, parts, time, forward, intake))
     dollars = f.number("stats.volume_usd").where(~option & ~linear, f.number("stats.volume"))
     intake.quotes(pd.DataFrame(head | {"volume": dollars}))
     perpetual = parts["kind"] == "perpetual"
@@ -115,9 +127,16 @@ def read_tickers(f: Fields, intake: Intake) -> None:
         intake.add("greeks", pd.DataFrame(head | greeks)[option.to_numpy()])
 
 
+def _vols(f: Fields, parts: pd.DataFrame, time: pd.Series, forward: pd.Series, intake: Intake) -> pd.Series:
+    """Decimal vols of options; the API says percent, which the marks confirm or refute."""
+    vol, inverse = f.number("mark_iv").where(parts["kind"] == "option"), (parts["money"] == "").to_numpy()
+    years = years_to(time, parts["expiry"])
+    mark = f.number("mark_price")
+    return decimal_vols(vol, mark, forward, parts["strike"], years, parts["right"], inverse, intake, said=0.01)
+
+
 def _marks(f: Fields, intake: Intake, head: dict, forward: pd.Series, vol: pd.Series) -> None:
     """Marks with forward and vol, and the index of each base currency."""
-    vol = vol.where(vol > 0)
     intake.quotes(pd.DataFrame(head | {"mark": f.number("mark_price"), "underlying_price": forward, "vol": vol}))
     _index_quotes(head["instrument"], head["time"], f.number("index_price"), intake)
 
@@ -145,9 +164,8 @@ def _summaries(f: Fields, intake: Intake) -> None:
     option, linear = parts["kind"] == "option", parts["money"] != ""
     estimate = f.number("estimated_delivery_price")
     forward = f.number("underlying_price").where(option, estimate)
-    vol = f.number("mark_iv").where(option) / 100
-    intake.quotes(pd.DataFrame(head | {"mark": f.number("mark_price"), "underlying_price": forward,
-                                       "vol": vol.where(vol > 0)}))  # fmt: skip
+    vol = _vols(f, parts, time, forward, intake)
+    intake.quotes(pd.DataFrame(head | {"mark": f.number("mark_price"), "underlying_price": forward, "vol": vol}))
     _index_quotes(name, time, estimate, intake)
     dollars = f.number("volume_usd").where(~option & ~linear, f.number("volume"))
     intake.quotes(pd.DataFrame(head | {"volume": dollars}))
@@ -188,12 +206,12 @@ def _index_price(f: Fields, intake: Intake) -> None:
 def _positions(f: Fields, intake: Intake) -> None:
     """get_positions: the size in the venue's amounts, its sign the direction's; its mark for what no ticker quotes."""
     size, side = f.number("size", needed=True), f.text("direction")
-    signed = f.signed(size, side, own=("zero", ""))
+    signed = f.signed(size, side, own=("zero",))
     name, combo = f.text("instrument_name"), f.text("kind").str.endswith("combo")
-    if combo.any():
-        intake.reject("position", _COMBO, count=int(combo.sum()))
+    for label in name[combo & (signed != 0)]:
+        intake.lose(f"position of {label}", _COMBO)
     coin = named_contracts(name)["base"]
-    time = f.time("_seen", unit="us")
+    time = f.time("_seen")
     rows = {"book": intake.account, "instrument": name, "quantity": signed, "time": time, "scope": "positions " + coin}
     intake.add("books", pd.DataFrame(rows)[~combo])
     mark = f.number("mark_price")
@@ -206,9 +224,8 @@ def _accounts(f: Fields, intake: Intake) -> None:
     equity = balance + session profit + option value, so that equity - option value is what the market's cash instrument
     stands for: futures have no value of their own here.
     """
-    equity, balance = f.number("equity"), f.number("balance")
-    coin = (equity - f.number("options_value").fillna(0.0)).where(equity.notna(), balance)
-    time = f.time("_seen", unit="us")
+    coin = f.number("equity", needed=True) - f.number("options_value", needed=True)
+    time = f.time("_seen")
     money = f.text("currency")
     rows = {"book": intake.account, "instrument": money, "quantity": coin, "time": time, "scope": "balance " + money}
     intake.add("books", pd.DataFrame(rows))
@@ -220,10 +237,15 @@ def _accounts(f: Fields, intake: Intake) -> None:
 def _fees(fees: list, intake: Intake) -> None:
     """An account's own fees by index and kind: 'fixed' is the rate, 'relative' a part of the instrument's."""
     for fee in fees:
-        default = fee.get("value", {}).get("default", {}) if isinstance(fee, dict) else {}
-        if isinstance(default, dict) and "taker" in default:
-            key = (str(fee.get("index_name")), str(fee.get("kind")))
-            intake.fees[key] = (str(default.get("type")), float(default["taker"]))
+        value = fee.get("value") if isinstance(fee, dict) else None
+        default = value.get("default") if isinstance(value, dict) else None
+        if not isinstance(default, dict) or "taker" not in default:
+            continue
+        taker = pd.to_numeric(pd.Series([default["taker"]]), errors="coerce").iloc[0]
+        if np.isfinite(taker):
+            intake.fees[str(fee.get("index_name")), str(fee.get("kind"))] = (str(default.get("type")), float(taker))
+        else:
+            intake.reject(f"fee of {fee.get('index_name')}", f"{default['taker']!r} is no number")
 
 
 def _own_trades(f: Fields, intake: Intake) -> None:
@@ -240,7 +262,7 @@ def _own_trades(f: Fields, intake: Intake) -> None:
 
 SHAPES = (
     shape("instrument", "instrument_name kind base_currency", read_instruments),
-    shape("position", "instrument_name size average_price direction", _positions),
+    shape("position", "instrument_name size", _positions, holds="size average_price floating_profit_loss"),
     shape("own trade", "trade_id order_id instrument_name amount", _own_trades),
     shape("order", "order_id order_state", why="an order, not yet a trade"),
     shape("answer to an order", "order trades", why="an order, not yet a trade"),
@@ -249,7 +271,7 @@ SHAPES = (
     shape("order book", "instrument_name bids asks timestamp", _order_books),
     shape("ticker", "instrument_name timestamp best_bid_price best_ask_price", read_tickers),
     shape("book summary", "instrument_name creation_timestamp mark_price", _summaries),
-    shape("account", "currency equity balance", _accounts),
+    shape("account", "currency equity", _accounts, holds="equity balance margin_balance options_value"),
     shape("index price", "index_name price", _index_price),
     shape("volatility index", "index_name volatility", why="an index of vols: the chain has the vols themselves"),
     shape("combination", "legs id", why=_COMBO),

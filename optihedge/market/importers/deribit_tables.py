@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from optihedge.market.importers.coins import vol_scale, years_to
 from optihedge.market.importers.deribit_messages import named_contracts, read_instruments, read_tickers
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake
@@ -33,8 +32,6 @@ def read_table(table: pd.DataFrame, intake: Intake) -> None:
         first = table["instrument_name"][unread].iloc[0]
         intake.reject("row", f"{first} is no name of a future or option of Deribit's", count=int(unread.sum()))
         table, parts = table[~unread].reset_index(drop=True), parts[~unread].reset_index(drop=True)
-    if "mark_iv" in table.columns:
-        table["mark_iv"] = table["mark_iv"].astype(float) * _percent(table, parts, intake)
     if "contract_size" in table.columns:
         latest = ~table["instrument_name"].duplicated(keep="last")
         _recorded_instruments(table[latest].reset_index(drop=True), parts[latest].reset_index(drop=True), intake)
@@ -62,16 +59,3 @@ def _recorded_instruments(table: pd.DataFrame, parts: pd.DataFrame, intake: Inta
         expiration_timestamp=parts["expiry"], strike=parts["strike"],
     )  # fmt: skip
     read_instruments(Fields(said, intake.reject, "contract"), intake)
-
-
-def _percent(table: pd.DataFrame, parts: pd.DataFrame, intake: Intake) -> float:
-    """What turns a column of vols into percent, the API's unit: 1, 100, or NaN; see `vol_scale`."""
-    if not {"mark_price", "underlying_price"} <= set(table.columns):
-        return 1.0
-    years = years_to(pd.to_datetime(table["timestamp"], utc=True), parts["expiry"])
-    vol, mark, forward = (table[name].astype(float) for name in ("mark_iv", "mark_price", "underlying_price"))
-    inverse = (parts["money"] == "").to_numpy()
-    scale = vol_scale(vol, mark, forward, parts["strike"], years, parts["right"], inverse)
-    if np.isnan(scale) and (table["mark_iv"] > 0).any():
-        intake.reject("column of vols", "neither percent nor decimals reprice the marks; not used", "", len(table))
-    return 100 * scale

@@ -106,8 +106,11 @@ def _accounts(f: Fields, intake: Intake) -> None:
     ):
         rows.append((MONEY, equity, when, "balance"))
         for market, position in (positions or {}).items():
-            size = abs(float(position.get("size") or 0))
-            signed = -size if position.get("side") == "SHORT" else size
+            size, side = position.get("size"), str(position.get("side")).lower()
+            if size in (None, "") or side not in ("long", "short"):
+                intake.lose(f"position of {market}", f"size {size!r} on side {side!r} says no quantity")
+                continue
+            signed = -abs(float(size)) if side == "short" else abs(float(size))
             rows.append((f"{intake.venue}:{market}", signed, when, "positions"))
     frame = pd.DataFrame(rows, columns=["instrument", "quantity", "time", "scope"])
     intake.add("books", frame.assign(book=intake.account))
@@ -126,7 +129,7 @@ def _own_fills(f: Fields, intake: Intake) -> None:
 SHAPES = (
     shape("market", "market baseAsset stepSize tickSize", _markets),
     shape("order book", "_channel bids asks", _books),
-    shape("account", "equity openPositions", _accounts),
+    shape("account", "openPositions", _accounts, holds="openPositions equity"),
     shape("own fill", "id market side price size fee orderId", _own_fills),
     shape("trade", "side size price createdAt", why="a trade of others: no part of a market at one instant"),
     shape("change of a market", "_channel", why="a change of some of a market's figures: give the markets"),

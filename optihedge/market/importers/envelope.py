@@ -10,6 +10,7 @@ import pandas as pd
 from optihedge.market.importers.intake import Intake, Shape
 from optihedge.market.importers.raw import RawFile
 
+_FINE = ("0", "200", "200000", "00000")  # codes of answers that are no refusals
 Unwrap = Callable[[Any, Intake], Iterator[tuple[str, dict]]]
 
 
@@ -22,25 +23,52 @@ def read_messages(raw: RawFile, intake: Intake, whose: str, unwrap: Unwrap, shap
 
 
 def received(values: Any, intake: Intake) -> Iterator[tuple[str, Any, pd.Timestamp]]:
-    """Place, value and time of receipt of a file's values; broken lines and requests to the venue are named.
+    """Place, value and time of receipt of a file's values; broken texts, refusals and requests are named.
 
-    A recorder's line is {"t": seconds, "dir": "recv" or "sent", "msg": the message}.
+    A recorder's line is {"t": seconds, "dir": "recv" or "sent", "msg": the message}. A file that is one broken answer,
+    or a refusal, may have been to say what is held: it is a problem; of a stream's lines those that speak of holdings.
     """
     for place, value in values:
         if isinstance(value, ValueError):
-            intake.reject("the text", f"nothing to read ({value})", place)
+            text = str(getattr(value, "doc", ""))
+            held = any(f'"{name}"' in text for name in intake.tells)
+            (intake.lose if held else intake.reject)("the text", f"nothing to read ({value})", place)
             continue
         seen = pd.NaT
         if isinstance(value, dict) and "msg" in value and "dir" in value:
             if value["dir"] != "recv":
                 intake.reject("request", "what was asked of the venue, not said by it", place)
                 continue
-            seen, value = pd.Timestamp(round(float(value.get("t") or 0) * 1e6), unit="us", tz="UTC"), value["msg"]
+            seen, value = _seconds(value.get("t")), value["msg"]
+        refusal = _refusal(value)
+        if refusal:
+            (intake.reject if place else intake.lose)("answer", f"an error of the venue: {refusal}", place)
+            continue
         yield place, value, seen
+
+
+def _seconds(count: Any) -> pd.Timestamp:
+    """The instant of a recorder's count of seconds, NaT where it is none."""
+    try:
+        return pd.Timestamp(round(float(count) * 1e6), unit="us", tz="UTC")
+    except (TypeError, ValueError, OverflowError):
+        return pd.NaT
+
+
+def _refusal(value: Any) -> str:
+    """What a venue says instead of an answer, '' where it answers."""
+    if not isinstance(value, dict):
+        return ""
+    if value.get("error") and not isinstance(value["error"], list):
+        return str(value["error"])
+    said = next((str(value[key]) for key in ("msg", "message", "retMsg", "ret_msg") if value.get(key)), "")
+    code = next((value[key] for key in ("code", "retCode", "ret_code", "label") if value.get(key)), None)
+    return f"{code} {said}" if said and str(code) not in (*_FINE, "None") else ""
 
 
 def listed(place: str, value: Any, **extra: Any) -> Iterator[tuple[str, dict]]:
     """The records of a value: the items of a list, or itself; `extra` fields go with each, where it lacks them."""
-    for item in value if isinstance(value, list) else [value]:
+    several = isinstance(value, list)
+    for number, item in enumerate(value if several else [value], start=1):
         record = item if isinstance(item, dict) else {"value": item}
-        yield place, {**extra, **record}
+        yield f"{place} item {number}".lstrip() if several else place, {**extra, **record}

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 HUGE = 1e100  # no quantity of a market is larger
+_SMALLEST_COUNT = 1e8  # seconds of 1973: what is smaller is no time
+_LABELS = ("instrument_name", "symbol", "instId", "contract", "localSymbol", "coin", "currency", "ccy", "asset",
+           "market", "product_id", "Ticker", "Symbol", "isin", "ISIN", "s", "name", "id")  # fmt: skip
+"""What sources call the field that names a contract or a currency."""
+_UNITS = ((1e11, 10**9), (1e14, 10**6), (1e17, 10**3), (np.inf, 1))  # counts below it, nanoseconds of one
+_LAST = 9 * 10**18  # nanoseconds: 2255
 
 Reject = Callable[[str, str, str, int], None]
 """What could not be read: what, why, its place, how often."""
@@ -52,10 +59,10 @@ class Fields:
         wrong = (said & numbers.isna()).to_numpy()
         if wrong.any():
             first = values[wrong].iloc[0]
-            self.reject(f"{self.what}: {name}", f"{first!r} is no number", self.places[int(wrong.argmax())],
-                               int(wrong.sum()))  # fmt: skip
+            at = self.place(int(wrong.argmax()))
+            self.reject(f"{self.what}: {name}", f"{first!r} is no number", at, int(wrong.sum()))
         if needed and not said.all():
-            self._absent(name, needed, int((~said).sum()))
+            self._absent(name, needed, (~said).to_numpy())
         return numbers
 
     def text(self, name: str, needed: bool = False) -> pd.Series:
@@ -64,10 +71,18 @@ class Fields:
         if values is None:
             self._absent(name, needed)
             return pd.Series("", index=self.frame.index, dtype=object)
-        return values.where(values.notna(), "").astype(str).str.strip().astype(object)
+        nested = np.array([isinstance(v, (dict, list)) for v in values], dtype=bool)
+        if nested.any():
+            at = self.place(int(nested.argmax()))
+            self.reject(f"{self.what}: {name}", f"{values[nested].iloc[0]!r} is no text", at, int(nested.sum()))
+        return values.where(values.notna() & ~nested, "").astype(str).str.strip().astype(object)
 
-    def time(self, name: str, unit: str = "ms", needed: bool = False) -> pd.Series:
-        """UTC instants from counts since 1970 in a unit, ISO texts or timestamps; NaT where empty or impossible."""
+    def time(self, name: str, needed: bool = False) -> pd.Series:
+        """UTC instants of ISO texts, timestamps, or counts since 1970, whose size says their unit; NaT where empty.
+
+        Of the years 1973 to 5138 a count of seconds, milli-, micro- and nanoseconds have sizes of their own. What never
+        comes (after 2255) is NaT, and what is no time is named.
+        """
         values = self._raw(name)
         if values is None:
             self._absent(name, needed)
@@ -76,19 +91,19 @@ class Fields:
             zoned = values if isinstance(values.dtype, pd.DatetimeTZDtype) else values.dt.tz_localize("UTC")
             return zoned.dt.tz_convert("UTC").dt.as_unit("ns")
         numbers = pd.to_numeric(values, errors="coerce")
-        scale = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[unit]
-        sane = numbers.abs() < 7.3e18 / scale
-        whole = numbers.where(sane & (numbers != 0))
-        counts = [int(v * scale) if unit == "s" else int(v) * scale for v in whole.dropna()]
+        counts = numbers[numbers.abs().between(_SMALLEST_COUNT, HUGE)]
+        nanos = [_nanoseconds(v) for v in counts]
         times = pd.Series(pd.NaT, index=values.index, dtype="datetime64[ns, UTC]")
-        times[whole.notna()] = pd.to_datetime(counts, utc=True)
+        times[counts.index] = pd.to_datetime(pd.array(nanos, dtype="Int64"), utc=True)
         words = numbers.isna() & values.notna() & (values.astype(str).str.strip() != "")
         if words.any():
             times[words] = pd.to_datetime(values[words].astype(str), utc=True, errors="coerce", format="ISO8601")
-            lost = (words & times.isna()).to_numpy()
-            if lost.any():
-                self.reject(f"{self.what}: {name}", f"{values[lost].iloc[0]!r} is no time",
-                                   self.places[int(lost.argmax())], int(lost.sum()))  # fmt: skip
+        odd = numbers.notna() & (numbers != 0) & ~numbers.index.isin(counts.index)
+        lost = ((words & times.isna()) | odd).to_numpy()
+        if lost.any():
+            first = int(lost.argmax())
+            told = f"{values.iloc[first]!r} is no time"
+            self.reject(f"{self.what}: {name}", told, self.place(first), int(lost.sum()))
         return times
 
     def signed(self, size: pd.Series, side: pd.Series, own: tuple[str, ...] = ()) -> pd.Series:
@@ -102,7 +117,7 @@ class Fields:
         if lost.any():
             first = int(lost.to_numpy().argmax())
             told = f"side {side.iloc[first]!r} of a size {size.iloc[first]:g} says no direction"
-            self.reject(self.what, told, self.places[first], int(lost.sum()))
+            self.reject(self.what, told, self.place(first), int(lost.sum()))
         return size.abs().where(up, -size.abs()).where(up | down, size).mask(lost)
 
     def flag(self, name: str, default: bool = False) -> pd.Series:
@@ -110,11 +125,19 @@ class Fields:
         words = self.text(name).str.lower()
         return words.where(words != "", str(default).lower()).isin(("true", "1", "yes", "1.0"))
 
-    def _absent(self, name: str, needed: bool, count: int | None = None) -> None:
-        if needed:
-            some = len(self.frame) if count is None else count
-            self.reject(f"{self.what}: {name}", "the field is missing", self.places[0] if self.places else "",
-                               some)  # fmt: skip
+    def place(self, at: int) -> str:
+        """Where a record stands, and what it calls itself: 'item 3 (BTC-PERPETUAL)'."""
+        row = self.frame.iloc[at] if at < len(self.frame) else {}
+        label = label_in(row)
+        return " ".join(
+            word for word in (self.places[at] if at < len(self.places) else "", label and f"({label})") if word
+        )
+
+    def _absent(self, name: str, needed: bool, lacks: np.ndarray | None = None) -> None:
+        if needed and len(self.frame):
+            lacks = np.ones(len(self.frame), dtype=bool) if lacks is None else lacks
+            at = self.place(int(lacks.argmax()))
+            self.reject(f"{self.what}: {name}", "the field is missing", at, int(lacks.sum()))
 
     def _raw(self, name: str) -> pd.Series | None:
         if name in self.frame.columns:
@@ -124,6 +147,31 @@ class Fields:
             return None
         values = [v.get(inner) if isinstance(v, dict) else None for v in self.frame[outer]]
         return None if all(v is None for v in values) else pd.Series(values, index=self.frame.index, dtype=object)
+
+
+def label_in(record: Mapping[str, Any] | pd.Series) -> str:
+    """What a record says it is about, '' if nothing."""
+    for name in _LABELS:
+        value = record.get(name)
+        if isinstance(value, dict):
+            return label_in(value)
+        if isinstance(value, str) and value.strip():
+            return value.strip()
+    return ""
+
+
+def fields_within(value: Any) -> set[str]:
+    """The names of all fields of a value, however deep."""
+    if isinstance(value, dict):
+        return set(value).union(*(fields_within(inner) for inner in value.values()))
+    return set().union(*(fields_within(inner) for inner in value)) if isinstance(value, list) else set()
+
+
+def _nanoseconds(count: float) -> int | None:
+    """Nanoseconds since 1970 of a count whose unit its size says; None beyond what a timestamp holds (2255)."""
+    unit = next(unit for most, unit in _UNITS if abs(count) < most)
+    whole = round(count * unit) if count % 1 else int(count) * unit
+    return whole if abs(whole) < _LAST else None
 
 
 def tens(digits: pd.Series | np.ndarray | float) -> np.ndarray:

@@ -52,7 +52,7 @@ def write_market(found: Imported, folder: Path | str, frames: MarketFrames, sour
             path.unlink(missing_ok=True)
     about = {
         "as_of": instant, "base_currency": frames.base_currency, "files": sources, "units": UNITS,
-        "notes": list(frames.notes), "problems": list(frames.problems),
+        "notes": list(frames.notes), "problems": list(frames.problems), "unread": list(found.problems),
         "rows": {name: len(table) for name, table in tables.items()},
     }  # fmt: skip
     _write(folder / "import.json", json.dumps(about, indent=1, sort_keys=True) + "\n")
@@ -116,4 +116,11 @@ def joined(found: Imported, folder: Path | str) -> Imported:
             new = pd.MultiIndex.from_frame(mine[["instrument", "part"]])
             theirs = theirs[~pd.MultiIndex.from_frame(theirs[["instrument", "part"]]).isin(new)]
         merged[name] = pd.concat([part for part in (theirs, mine) if len(part)] or [mine], ignore_index=True)
-    return replace(found, money=about["base_currency"], notes=(*about["notes"], *found.notes), **merged)
+    unread = (text for text in about.get("unread", []) if not text.startswith(tuple(found.used) or "\0"))
+    return replace(
+        found,
+        problems=(*unread, *found.problems),
+        money=about["base_currency"],
+        notes=(*about["notes"], *found.notes),
+        **merged,
+    )

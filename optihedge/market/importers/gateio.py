@@ -69,7 +69,7 @@ def _contracts(f: Fields, intake: Intake) -> None:
 def _books(f: Fields, intake: Intake) -> None:
     """Whole books, which name no contract: the name of their file does."""
     numbers = f.number("id")
-    for when, number, bids, asks in zip(f.time("update", "s"), numbers, f.raw("bids"), f.raw("asks"), strict=True):
+    for when, number, bids, asks in zip(f.time("update"), numbers, f.raw("bids"), f.raw("asks"), strict=True):
         whole = (when, True, levels_of(bids), levels_of(asks))
         intake.whole_books[file_label(intake.file)] = (number, whole)
 
@@ -99,7 +99,7 @@ def _positions(f: Fields, intake: Intake) -> None:
 def _accounts(f: Fields, intake: Intake) -> None:
     """The total excludes what open positions have gained; the book counts it."""
     money = f.text("currency")
-    total = f.number("total", needed=True) + f.number("unrealised_pnl").fillna(0.0)
+    total = f.number("total", needed=True) + f.number("unrealised_pnl", needed=True)
     rows = {"book": intake.account, "instrument": money, "quantity": total, "time": f.time("_seen"),
             "scope": "balance " + money}  # fmt: skip
     intake.add("books", pd.DataFrame(rows))
@@ -112,7 +112,7 @@ def _own_trades(f: Fields, intake: Intake) -> None:
         "instrument": label_of(intake.venue, f.text("contract")), "quantity": f.number("size", needed=True),
         "price": f.number("price", needed=True), "fee": f.number("fee"),
         "money": pair["quote"].where(pair["quote"] != "USD", pair["base"]),
-        "time": f.time("create_time", "s", needed=True), "source": intake.venue,
+        "time": f.time("create_time", needed=True), "source": intake.venue,
     }))  # fmt: skip
 
 
@@ -121,8 +121,8 @@ SHAPES = (
     shape("order book", "id update bids asks", _books),
     shape("update of a book", "U u s b a", _updates),
     shape("best", "s b B a A", _tops),
-    shape("position", "contract size leverage", _positions),
-    shape("account", "currency total unrealised_pnl", _accounts),
+    shape("position", "contract size leverage", _positions, holds="entry_price"),
+    shape("account", "currency total unrealised_pnl", _accounts, holds="unrealised_pnl"),
     shape("own trade", "contract order_id size price fee role", _own_trades),
     shape("trade", "contract size price create_time", why="a trade of others: no part of a market at one instant"),
     shape("bar", "o h l c", why="bars: no part of a market at one instant"),

@@ -22,7 +22,9 @@ def books_at(
     lots, and add up.
     """
     told = books.assign(time=books["time"].fillna(as_of))
-    after = told[told["time"] > latest]
+    scope = [told["book"], told["scope"]]
+    first = told["time"].groupby(scope).transform("min")
+    after = told[(told["time"] > latest) & (first > latest)]  # of a scope told in time the later word is not known yet
     problems = [f"{name} is held by a statement of {time:%Y-%m-%d %H:%M:%S} UTC, too long after the last price, "
                 f"{as_of:%Y-%m-%d %H:%M:%S}; bring prices of then, or give --as-of"
                 for name, time in after.groupby("instrument", sort=False)["time"].min().items()]  # fmt: skip

@@ -141,8 +141,13 @@ def _account(f: Fields, intake: Intake) -> None:
     for positions, when in zip(f.raw("assetPositions"), f.time("time"), strict=True):
         for item in positions if isinstance(positions, list) else []:
             position = item.get("position", {}) if isinstance(item, dict) else {}
-            size = float(position.get("szi") or 0)
-            rows.append((f"{intake.venue}:{position.get('coin', '')}", size, when, "positions"))
+            if not (position.get("coin") and position.get("szi")):
+                intake.lose(
+                    f"position of {position.get('coin', 'what is not said')}", "its coin or size (szi) is missing"
+                )
+                continue
+            size = float(position["szi"])
+            rows.append((f"{intake.venue}:{position['coin']}", size, when, "positions"))
     value = f.number("marginSummary.accountValue").fillna(f.number("crossMarginSummary.accountValue"))
     rows += [(MONEY, v, when, "balance perpetuals") for v, when in zip(value, f.time("time"), strict=True)]
     frame = pd.DataFrame(rows, columns=["instrument", "quantity", "time", "scope"])
@@ -173,8 +178,8 @@ SHAPES = (
     shape("own fill", "coin px sz side oid fee", _fills),
     shape("trade", "coin px sz side tid", why="a trade of others: no part of a market at one instant"),
     shape("mid", "coin mid", _mids),
-    shape("account", "assetPositions", _account),
-    shape("spot balance", "coin total hold", _spot_balances),
+    shape("account", "assetPositions", _account, holds="assetPositions marginSummary"),
+    shape("spot balance", "coin total", _spot_balances, holds="total hold entryNtl"),
     shape("funding paid", "coin fundingRate", why="past funding without the mark it was paid on"),
     shape("contexts", "ctxs", why="contexts without the names they belong to: save metaAndAssetCtxs"),
     shape("plain value", "value", why="no market data"),

@@ -132,9 +132,9 @@ def _api_tickers(f: Fields, intake: Intake) -> None:
 
 
 SHAPES = (
-    shape("position", "contract position", _api_positions),
+    shape("position", "contract position", _api_positions, holds="position avgCost averageCost"),
     shape("ticker", "contract bid ask", _api_tickers),
-    shape("account value", "account tag value currency", _account_values),
+    shape("account value", "tag value currency", _account_values, holds="tag"),
     shape("tick", "priceBid priceAsk", why="ticks that name no contract: give tickers with their contract"),
     shape("tick", "price size", why="ticks that name no contract: give tickers with their contract"),
     shape("bar", "open high low close", why="bars: no part of a market at one instant"),

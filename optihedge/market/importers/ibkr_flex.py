@@ -233,7 +233,8 @@ def _rates(f: Fields, intake: Intake) -> None:
 
 SHAPES = (
     shape("account", "_account", _accounts), shape("security", "_security", _securities),
-    shape("position", "_position", _positions), shape("trade", "_trade", _trades), shape("cash", "_cash", _cash),
+    shape("position", "_position", _positions, holds="_position"),
+    shape("trade", "_trade", _trades), shape("cash", "_cash", _cash, holds="_cash"),
     shape("payment", "_payment", _payments), shape("corporate action", "_action", _actions),
     shape("conversion rate", "_rate", _rates),
 )  # fmt: skip

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import OptihedgeError
-from optihedge.market.importers.fields import Fields
+from optihedge.frames import nearest
+from optihedge.market.families import TYPES
+from optihedge.market.importers.fields import Fields, fields_within, label_in
 from optihedge.market.importers.imported import FRAMES, HELD, PARTS, Imported
 
 
@@ -21,6 +23,7 @@ class Shape:
 
     needs, lacks   fields that it has, and that it never has
     read           puts a frame of such records into an Intake; None: understood, and `why` it has no place here
+    holds          of what one holds: fields any of which tells that a record is such, should others be missing
     """
 
     name: str
@@ -28,13 +31,16 @@ class Shape:
     read: Callable[[Fields, Intake], None] | None = None
     why: str = ""
     lacks: frozenset[str] = frozenset()
+    holds: frozenset[str] = frozenset()
 
 
 def shape(
-    name: str, needs: str, read: Callable[[Fields, Intake], None] | None = None, why: str = "", lacks: str = ""
-) -> Shape:
+    name: str, needs: str, read: Callable[[Fields, Intake], None] | None = None, why: str = "", lacks: str = "",
+    holds: str = "",
+) -> Shape:  # fmt: skip
     """A Shape with its fields written as words."""
-    return Shape(name, frozenset(needs.split()), read, why, frozenset(lacks.split()))
+    words = (frozenset(words.split()) for words in (needs, lacks, holds))
+    return Shape(name, next(words), read, why, *words)
 
 
 class Intake:
@@ -49,6 +55,10 @@ class Intake:
     option_value   by currency, what the account's options are worth;  hours   by label, hours between fundings
     names     symbols by a source's numbers
     whole_books, changes   by label, books and their numbered updates, which come in any order of files
+    problems  what is held, or may be, and could not be read, in sentences
+    refused   contracts that a list of instruments describes in words that are not known: no name describes them
+    tells     fields that only records of what one holds have
+    strange   the last file that says something of no known shape
     """
 
     def __init__(self, venue: str = "", until: pd.Timestamp | None = None, account: str = "") -> None:
@@ -64,17 +74,29 @@ class Intake:
         self.notes: list[str] = []
         self.used: dict[str, int] = {}
         self.settings: dict[str, Any] = {}
+        self.problems: list[str] = []
+        self.refused: set[str] = set()
+        self.strange = ""
+        self.tells: frozenset[str] = frozenset()
         self._frames: dict[str, list[pd.DataFrame]] = {name: [] for name in FRAMES}
 
     def add(self, name: str, frame: pd.DataFrame) -> None:
         """Rows of one of the frames of `Imported`. Observations without an instrument or after `until` are dropped."""
         frame = _typed(frame)
         if name == "books":
-            frame = frame.assign(statement=len(self._frames[name]))
-        if self.until is not None and "time" in frame.columns:
+            frame = self._holdings(frame)
+        elif self.until is not None and "time" in frame.columns:
             frame = frame[~(frame["time"] > self.until)]
         if len(frame):
             self._frames[name].append(frame)
+
+    def _holdings(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Rows of one statement; one that says no contract is named."""
+        unnamed = (frame["instrument"] == "") & (frame["quantity"] != 0)
+        if unnamed.any():
+            size = frame["quantity"][unnamed].iloc[0]
+            self.lose(f"a holding of {size:g}", "of what, is not said", count=int(unnamed.sum()))
+        return frame[frame["instrument"] != ""].assign(statement=len(self._frames["books"]))
 
     def quotes(self, frame: pd.DataFrame) -> None:
         """Quotes (instrument, time, any fields of QUOTES): split into the parts that their columns speak of."""
@@ -98,6 +120,14 @@ class Intake:
         row = {"file": self.file, "place": place, "what": what, "why": why, "count": count}
         self._frames["rejected"].append(pd.DataFrame([row]))
 
+    def lose(self, what: str, why: str, place: str = "", count: int = 1) -> None:
+        """Name something that is held, or may be, and cannot be read: a market with such a problem is no whole one."""
+        self.reject(what, why, place, count)
+        where = " ".join(word for word in (self.file, place) if word)
+        told = f"{where}: {what}{f' ({count} times)' if count > 1 else ''}: {why}; mend or renew it"
+        if told not in self.problems:
+            self.problems.append(told)
+
     def silent(self) -> bool:
         """Whether nothing was read of the present file, and nothing of it named."""
         named = any((part["file"] == self.file).any() for part in self._frames["rejected"])
@@ -117,37 +147,90 @@ class Intake:
             keys = frozenset(record)
             if keys not in known:
                 fits = (i for i, one in enumerate(shapes) if one.needs <= keys and not one.lacks & keys)
-                known[keys] = next(fits, -1)
+                fit = next(fits, -1)
+                known[keys] = fit if fit < 0 or shapes[fit].holds or not keys & self.tells else -1
+            if record.get("value", "") is None:
+                self.lose("an answer", "it is empty (null): what was asked for is not said", place)
+                continue
             fit = known[keys]
             group: int | str = fit if fit >= 0 else " ".join(sorted(k for k in keys if not k.startswith("_"))[:6])
             groups.setdefault(group, []).append(record)
             places.setdefault(group, []).append(place)
+            if not place.startswith("line") and (fit < 0 or isinstance(record.get("value"), (str, bool, int, float))):
+                self.strange = self.file
         for group, rows in groups.items():
             where = places[group]
             if isinstance(group, str):
-                self.reject(f"record with {group}", "no shape that is known", where[0], len(rows))
+                self._unknown(group, rows, where, shapes)
             elif (one := shapes[group]).read is None:
                 self.reject(one.name, one.why, where[0], len(rows))
             else:
                 self.used[self.file] = self.used.get(self.file, 0) + len(rows)
+                if one.holds:
+                    self._doubled(one, rows, where)
                 self._read(one, rows, where)
+
+    def _unknown(self, group: str, rows: list[dict], where: list[str], shapes: tuple[Shape, ...]) -> None:
+        """Records of no shape; those that tell of something held are each a problem, with the fields they lack."""
+        for row, place in zip(rows, where, strict=True):
+            told = self.tells & fields_within(row)
+            if told:
+                one = next((one for one in shapes if one.holds & told), shapes[0])
+                lacks = ", ".join(sorted(one.needs - row.keys())) or "what a known one has"
+                self.lose(f"{one.name} of {label_in(row) or 'what is not said'}", f"without {lacks}", place)
+        if not self.tells & fields_within(rows[0]):
+            self.reject(f"record with {group}", "no shape that is known", where[0], len(rows))
+
+    def _doubled(self, one: Shape, rows: list[dict], where: list[str]) -> None:
+        """Name what is told twice in the very same words: lots, or one row twice?"""
+        seen: set[str] = set()
+        for row, place in zip(rows, where, strict=True):
+            said = repr(row)
+            if said in seen:
+                why = "it comes twice in the same words: two lots, or one row twice? It is counted twice"
+                self.lose(f"{one.name} of {label_in(row) or 'what is not said'}", why, place)
+            seen.add(said)
 
     def _read(self, one: Shape, rows: list[dict], where: list[str]) -> None:
         """Read records of one shape; should one of them break its reader, each is read alone and the bad ones named."""
         assert one.read is not None
         before = {name: len(parts) for name, parts in self._frames.items()}
         try:
-            one.read(Fields(pd.DataFrame(rows), self.reject, one.name, where), self)
+            one.read(Fields(pd.DataFrame(rows, dtype=object), self.reject, one.name, where), self)
         except OptihedgeError:
             raise
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             for name, length in before.items():
                 del self._frames[name][length:]
             if len(rows) == 1:
-                self.reject(one.name, f"a field of another kind than is known ({error})", where[0])
+                label = label_in(rows[0])
+                what = f"{one.name} of {label}" if label else one.name
+                tell = self.lose if one.holds else self.reject
+                tell(what, f"a field of another kind than is known ({error})", where[0])
                 return
             for row, place in zip(rows, where, strict=True):
                 self._read(one, [row], [place])
+
+    def _agreed(self, told: pd.DataFrame) -> pd.DataFrame:
+        """One row a contract, the last. Of one told in two ways neither is known: it goes, or is a problem if held."""
+        held = set(self.frame("books")["instrument"])
+        gone = set()
+        for name in _TERMS:
+            said = told[told[name].notna() & (told[name].astype(str) != "")].drop_duplicates(["instrument", name])
+            for label, rows in said[said["instrument"].duplicated(keep=False)].groupby("instrument", sort=False):
+                why = f"{rows[name].iloc[0]} in one place, {rows[name].iloc[-1]} in another: which holds?"
+                (self.lose if label in held else self.reject)(f"{name} of {label}", why)
+                gone |= {label} - held
+        last = told.drop_duplicates("instrument", keep="last")
+        last = last[~last["instrument"].isin(gone)].reset_index(drop=True)
+        last["type"] = last["type"].replace("", "equity")
+        own = last["type"].isin(("equity", "spot", "index", "future")) & (last["underlying"] == "")
+        last["underlying"] = last["underlying"].mask(own, last["instrument"])
+        odd = ~last["type"].isin(list(TYPES))
+        for label, word in zip(last["instrument"][odd], last["type"][odd], strict=True):
+            tell = self.lose if label in held else self.reject
+            tell(f"type {word!r} of {label}", f"no type of ours{nearest(word, TYPES)}; there are {', '.join(TYPES)}")
+        return last[~odd].reset_index(drop=True)
 
     def _once(self, fills: pd.DataFrame) -> pd.DataFrame:
         """Each fill once; an id that comes again with another quantity, price or time is named, and its last counts."""
@@ -173,7 +256,7 @@ class Intake:
 
     def imported(self, *, amounts: bool = True) -> Imported:
         """Close the intake: one row of facts per instrument; `amounts`: those of the venue become contracts."""
-        instruments = self.frame("instruments").drop_duplicates("instrument", keep="last", ignore_index=True)
+        instruments = self._agreed(self.frame("instruments"))
         amount = instruments.set_index("instrument")["venue_amount"].astype(float).fillna(1.0)
         frames = {}
         for name, columns in (("quotes", ("bid_size", "ask_size", "volume")), ("depth", ("size",)),
@@ -198,7 +281,7 @@ class Intake:
             instruments=instruments, greeks=self.frame("greeks"),
             events=self.frame("events").drop_duplicates("event_id", keep="last", ignore_index=True),
             rejected=rejected[list(FRAMES["rejected"])], notes=tuple(self.notes), used=dict(self.used),
-            money=self.money, **frames,
+            money=self.money, problems=tuple(self.problems), **frames,
         )  # fmt: skip
 
 
@@ -217,6 +300,7 @@ def _ids(fills: pd.DataFrame) -> pd.Series:
     return fills["fill_id"].where(fills["fill_id"] != "", pd.Series(made, index=fills.index, dtype=object))
 
 
+_TERMS = ("type", "underlying", "currency", "multiplier", "expiry", "strike", "right")
 TEXTS = frozenset({
     "instrument", "type", "underlying", "currency", "right", "venue", "symbol", "part", "side", "book", "fill_id",
     "order_id", "money", "source", "event_id", "kind", "other", "scope", "file", "place", "what", "why",

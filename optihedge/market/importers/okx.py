@@ -122,7 +122,7 @@ def _positions(f: Fields, intake: Intake) -> None:
     margin = f.text("instType") == "MARGIN"
     if margin.any():
         intake.reject("position", "on margin: it lies in the balances", count=int(margin.sum()))
-    signed = f.signed(size, side, own=("net", ""))
+    signed = f.signed(size, side, own=("net",))
     name, time = label_of(intake.venue, f.text("instId")), f.time("uTime")
     rows = pd.DataFrame({"book": intake.account, "instrument": name, "quantity": signed, "time": time,
                          "scope": "positions " + side})  # fmt: skip
@@ -133,7 +133,7 @@ def _positions(f: Fields, intake: Intake) -> None:
 
 def _accounts(f: Fields, intake: Intake) -> None:
     for details in f.raw("details"):
-        intake.records(listed("", details), (shape("balance", "ccy eq", _balances),))
+        intake.records(listed("", details), (shape("balance", "ccy eq", _balances, holds="eq cashBal ccy"),))
 
 
 def _balances(f: Fields, intake: Intake) -> None:
@@ -166,9 +166,9 @@ SHAPES = (
     shape("order", "instId ordId", why="an order: its trades come as fills (transaction details)"),
     shape("algo order", "instId algoId", why="an order, not yet a trade"),
     shape("closed position", "instId closeAvgPx", why="a position that is closed"),
-    shape("position", "instId pos posSide", _positions),
-    shape("account", "details totalEq", _accounts),
-    shape("balance", "ccy eq cashBal", _balances),
+    shape("position", "instId pos", _positions, holds="pos upl uplRatio"),
+    shape("account", "details", _accounts, holds="totalEq details"),
+    shape("balance", "ccy eq", _balances, holds="eq cashBal"),
     shape("order book", "bids asks ts", _books),
     shape("option summary", "instId fwdPx markVol", _summaries),
     shape("funding rate", "instId fundingRate nextFundingTime", _funding),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -51,6 +52,10 @@ SOURCES = {
 """Names of the sources: the module that reads each, and what it reads."""
 
 
+_BROKEN = (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
+"""What a reader may raise at a file that is torn in a way of its own."""
+
+
 def import_files(
     source: str,
     files: Iterable[Path | str],
@@ -69,14 +74,10 @@ def import_files(
     rejected, with the reason.
     """
     reader = _reader(source)
-    intake = Intake(venue or source, until=as_of, account=account)
+    intake = _intake(reader, venue or source, as_of, account)
     intake.settings = dict(settings or {})
     for path in paths_of(files):
-        intake.file = path.name
-        try:
-            reader.read(read_file(path), intake)
-        except DataError as error:
-            intake.reject("the file", str(error))
+        _put(reader, intake, path.name, partial(read_file, path))
         if intake.silent():
             intake.reject("the file", "it holds no record")
     return _closed(reader, intake)
@@ -96,12 +97,11 @@ def import_raw(
 ) -> Imported:  # fmt: skip
     """What files that are read already say. known: contracts that another import described, for their units."""
     reader = _reader(source)
-    intake = Intake(venue or source, until=as_of, account=account)
+    intake = _intake(reader, venue or source, as_of, account)
     if known is not None:
         intake.add("instruments", known)
     for raw in raws:
-        intake.file = raw.name
-        reader.read(raw, intake)
+        _put(reader, intake, raw.name, partial(_itself, raw))
     return _closed(reader, intake)
 
 
@@ -109,6 +109,29 @@ def _reader(source: str) -> ModuleType:
     if source not in SOURCES:
         raise SpecError(f"source {source!r} is not known{nearest(source, SOURCES)}; there are {', '.join(SOURCES)}")
     return import_module(f"optihedge.market.importers.{SOURCES[source][0]}")
+
+
+def _intake(reader: ModuleType, venue: str, until: pd.Timestamp | None, account: str) -> Intake:
+    intake = Intake(venue, until=until, account=account)
+    intake.tells = frozenset().union(*(shape.holds for shape in getattr(reader, "SHAPES", ())))
+    return intake
+
+
+def _itself(raw: RawFile) -> RawFile:
+    return raw
+
+
+def _put(reader: ModuleType, intake: Intake, name: str, load: Callable[[], RawFile]) -> None:
+    """Read one file; one that is torn, or that its reader does not know, is named, and the others are read."""
+    intake.file = name
+    try:
+        reader.read(load(), intake)
+    except DataError as error:
+        intake.lose("the file", str(error).removeprefix(f"{name}: "))
+    except _BROKEN as error:
+        intake.lose("the file", f"torn, or of another kind ({type(error).__name__}: {error})")
+    if intake.strange == name and not intake.used.get(name):
+        intake.lose("the file", f"nothing in it is a record of {intake.venue}'s; is it another source's, or cut short?")
 
 
 def _closed(reader: ModuleType, intake: Intake) -> Imported:
@@ -125,6 +148,9 @@ def paths_of(files: Iterable[Path | str]) -> list[Path]:
         if path.is_dir():
             inner = (p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
             found += sorted(inner, key=lambda p: p.as_posix())
+        elif not path.exists():
+            beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise DataError(f"{path} is not there{nearest(path.name, beside)}; give a file or a folder that is")
         else:
             found.append(path)
     if not found:

@@ -21,17 +21,20 @@ def csv_rows(text: str, separator: str = "") -> list[list[str]]:
 
 def csv_records(text: str, intake: Intake, *, separator: str = "", skip: int = 0) -> list[dict[str, str]]:
     """Rows as mappings by the header (the first row after `skip`); rows of another length are named."""
-    rows = [row for row in csv_rows(text, separator)[skip:] if any(row)]
-    if not rows:
+    lines = [(number, row) for number, row in enumerate(csv_rows(text, separator)[skip:], start=skip + 1) if any(row)]
+    if not lines:
         intake.reject("the file", "it holds no table")
         return []
-    header = rows[0]
+    header, rows = lines[0][1], lines[1:]
     named = [
         name if header.count(name) == 1 else f"{name}.{header[:at].count(name) + 1}" for at, name in enumerate(header)
     ]
-    good = [row for row in rows[1:] if len(row) == len(header)]
-    if len(good) < len(rows) - 1:
-        intake.reject("row", f"not the {len(header)} fields of the header", count=len(rows) - 1 - len(good))
+    good = [row for _, row in rows if len(row) == len(header)]
+    for number, row in rows:
+        filled = [cell for cell in row if cell]
+        if len(row) != len(header):
+            tell = intake.lose if len(filled) > 1 else intake.reject  # one cell alone is prose below a table
+            tell(f"row of {filled[0][:40]}", f"{len(row)} fields, the header has {len(header)}", f"row {number}")
     return [dict(zip(named, row, strict=True)) for row in good]
 
 

@@ -1,7 +1,7 @@
 """Tardis: its CSV files (options_chain, book snapshots, incremental books, derivative tickers, trades), its normalised
 messages and instruments as JSON.
 
-Times are microseconds (counts too large for that are nanoseconds); vols of options_chain are percent, those of messages
+Vols of options_chain are percent, those of messages
 decimals; amounts are the venue's own. Contracts of Deribit bear its bare names, others exchange:symbol.
 """
 
@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from optihedge.market.importers.books import book, last_book, levels_of
+from optihedge.market.importers.coins import decimal_vols, years_to
+from optihedge.market.importers.deribit_messages import named_contracts
 from optihedge.market.importers.envelope import listed, received
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
 from optihedge.market.importers.raw import RawFile
 from optihedge.market.importers.tables import csv_records
-
-_NANOS = 10**17  # a count of microseconds above this is in the year 5138
 
 
 def read(raw: RawFile, intake: Intake) -> None:
@@ -66,45 +66,40 @@ def _labels(f: Fields) -> pd.Series:
     return symbol.where(exchange == "deribit", exchange + ":" + symbol)
 
 
-def _times(f: Fields) -> pd.Series:
-    """Counts of microseconds, of nanoseconds where they are too large, or ISO texts."""
-    numbers = pd.to_numeric(f.raw("timestamp"), errors="coerce")
-    if numbers.isna().all():
-        return f.time("timestamp", needed=True)
-    return f.time("timestamp", "ns" if (numbers > _NANOS).any() else "us", needed=True)
-
-
 def _chain(f: Fields, intake: Intake) -> None:
-    head = {"instrument": _labels(f), "time": _times(f)}
+    head = {"instrument": _labels(f), "time": f.time("timestamp", needed=True)}
     tops = {"bid": "bid_price", "bid_size": "bid_amount", "ask": "ask_price", "ask_size": "ask_amount"}
     intake.quotes(pd.DataFrame(head | {ours: f.number(theirs) for ours, theirs in tops.items()}))
-    vol = f.number("mark_iv") / 100
-    marks = {
-        "mark": f.number("mark_price"),
-        "underlying_price": f.number("underlying_price"),
-        "vol": vol.where(vol > 0),
-    }
-    intake.quotes(pd.DataFrame(head | marks))
+    names = ("mark_iv", "mark_price", "underlying_price")
+    intake.quotes(pd.DataFrame(head | _marks(f, head, names, intake, said=0.01)))
     intake.add(
         "greeks", pd.DataFrame(head | {f"venue_{g}": f.number(g) for g in ("delta", "gamma", "vega", "theta", "rho")})
     )
 
 
 def _summaries(f: Fields, intake: Intake) -> None:
-    head = {"instrument": _labels(f), "time": _times(f)}
+    head = {"instrument": _labels(f), "time": f.time("timestamp", needed=True)}
     tops = {"bid": "bestBidPrice", "bid_size": "bestBidAmount", "ask": "bestAskPrice", "ask_size": "bestAskAmount"}
     intake.quotes(pd.DataFrame(head | {ours: f.number(theirs) for ours, theirs in tops.items()}))
-    vol = f.number("markIV")
-    marks = {"mark": f.number("markPrice"), "underlying_price": f.number("underlyingPrice"), "vol": vol.where(vol > 0)}
-    intake.quotes(pd.DataFrame(head | marks))
+    names = ("markIV", "markPrice", "underlyingPrice")
+    intake.quotes(pd.DataFrame(head | _marks(f, head, names, intake, said=1.0)))
     intake.add(
         "greeks", pd.DataFrame(head | {f"venue_{g}": f.number(g) for g in ("delta", "gamma", "vega", "theta", "rho")})
     )
 
 
+def _marks(f: Fields, head: dict, names: tuple[str, ...], intake: Intake, said: float) -> dict[str, pd.Series]:
+    """Mark, forward and decimal vol; `said` is the unit of vols as documented, which marks of Deribit's confirm."""
+    vol, mark, forward = (f.number(name) for name in names)
+    parts = named_contracts(head["instrument"])
+    inverse, years = (parts["money"] == "").to_numpy(), years_to(head["time"], parts["expiry"])
+    vol = decimal_vols(vol, mark, forward, parts["strike"], years, parts["right"], inverse, intake, said)
+    return {"mark": mark, "underlying_price": forward, "vol": vol}
+
+
 def _tickers(f: Fields, intake: Intake) -> None:
     """Derivative tickers. Whose hours a funding rate is for they do not say, so that it is named and not used."""
-    head = {"instrument": _labels(f), "time": _times(f)}
+    head = {"instrument": _labels(f), "time": f.time("timestamp", needed=True)}
     mark = f.number("mark_price").fillna(f.number("markPrice"))
     index = f.number("index_price").fillna(f.number("indexPrice"))
     intake.quotes(pd.DataFrame(head | {"mark": mark, "underlying_price": index}))
@@ -114,14 +109,18 @@ def _tickers(f: Fields, intake: Intake) -> None:
 
 
 def _books(f: Fields, intake: Intake) -> None:
-    for label, when, bids, asks in zip(_labels(f), _times(f), f.raw("bids"), f.raw("asks"), strict=True):
+    for label, when, bids, asks in zip(
+        _labels(f), f.time("timestamp", needed=True), f.raw("bids"), f.raw("asks"), strict=True
+    ):
         book(label, when, levels_of(bids), levels_of(asks), intake)
 
 
 def _changes(f: Fields, intake: Intake) -> None:
     messages: dict[str, list] = {}
     whole = f.flag("isSnapshot")
-    for label, when, first, bids, asks in zip(_labels(f), _times(f), whole, f.raw("bids"), f.raw("asks"), strict=True):
+    for label, when, first, bids, asks in zip(
+        _labels(f), f.time("timestamp", needed=True), whole, f.raw("bids"), f.raw("asks"), strict=True
+    ):
         messages.setdefault(label, []).append((when, first, levels_of(bids), levels_of(asks)))
     for label, of_one in messages.items():
         last_book(label, of_one, intake)
@@ -130,8 +129,8 @@ def _changes(f: Fields, intake: Intake) -> None:
 def _increments(f: Fields, intake: Intake) -> None:
     """incremental_book_L2: rows of one local_timestamp are one message; the first of a run of snapshots is whole."""
     frame = pd.DataFrame({
-        "label": _labels(f), "time": _times(f), "whole": f.flag("is_snapshot"), "side": f.text("side"),
-        "price": f.number("price"), "size": f.number("amount"), "at": f.text("local_timestamp"),
+        "label": _labels(f), "time": f.time("timestamp", needed=True), "whole": f.flag("is_snapshot"),
+        "side": f.text("side"), "price": f.number("price"), "size": f.number("amount"), "at": f.text("local_timestamp"),
     })  # fmt: skip
     for label, rows in frame.groupby("label", sort=False):
         messages, before = [], False
