@@ -2,7 +2,15 @@
 
 
 class OptihedgeError(Exception):
-    """Base of every error raised on purpose. `code` is stable and machine-readable."""
+    """Base of every error raised on purpose. `code` is stable and machine-readable.
+
+    >>> import optihedge as oh
+    >>> try:
+    ...     oh.load_model("no_such_model")
+    ... except oh.OptihedgeError as error:
+    ...     print(error.code)
+    spec
+    """
 
     code = "optihedge"
 
@@ -12,6 +20,13 @@ class DataError(OptihedgeError):
 
     table, rows            where the fault stands: what messages call the table, rows counted from 0
     instruments, drivers   labels of what is at fault, where the message is about some
+
+    >>> import optihedge as oh
+    >>> try:
+    ...     oh.read_book({"AAPL": "ten"})
+    ... except oh.DataError as error:
+    ...     print(error.code)
+    data
     """
 
     code = "data"
@@ -34,17 +49,36 @@ class Expired(DataError):
 
 
 class SpecError(OptihedgeError):
-    """The request is wrong: fix the model file or the argument that the message names."""
+    """The request is wrong: fix the model file or the argument that the message names.
+
+    >>> import optihedge as oh
+    >>> try:
+    ...     oh.Variance(aversion=-1.0)
+    ... except oh.SpecError as error:
+    ...     print(error.code)
+    spec
+    """
 
     code = "spec"
 
 
 class NotApplicable(SpecError):
-    """The hedging model asks for what this market does not have: it is skipped here, and may serve another market."""
+    """The hedging model asks for what this market does not have: it is skipped here, and may serve another market.
+
+    >>> import optihedge as oh
+    >>> issubclass(oh.NotApplicable, oh.SpecError)
+    True
+    """
 
 
 class InfeasibleError(OptihedgeError):
-    """No hedge meets every limit. The message says what must give way; `relaxation` is the witness."""
+    """No hedge meets every limit. The message says what must give way; `relaxation` is the witness.
+
+    >>> import optihedge as oh
+    >>> error = oh.InfeasibleError("no quantities meet every limit")
+    >>> print(error.code, isinstance(error, oh.OptihedgeError))
+    infeasible True
+    """
 
     code = "infeasible"
 
@@ -54,7 +88,12 @@ class InfeasibleError(OptihedgeError):
 
 
 class SolverError(OptihedgeError):
-    """No solver returned an answer that could be certified. Please report it, with the Program saved."""
+    """No solver returned an answer that could be certified. Please report it, with the Program saved.
+
+    >>> import optihedge as oh
+    >>> oh.SolverError("no solver returned an answer that could be certified").code
+    'solver'
+    """
 
     code = "solver"
 

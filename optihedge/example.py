@@ -91,7 +91,13 @@ def load_example() -> Example:
 
 
 def write_example(folder: Path | str) -> Path:
-    """Write the example as a market folder (CSV files and market.toml) and return its path."""
+    """Write the example as a market folder (CSV files and market.toml) and return its path.
+
+    >>> import optihedge as oh
+    >>> folder = oh.write_example("example")
+    >>> sorted(path.name for path in folder.iterdir())
+    ['book.csv', 'drivers.csv', 'history.csv', 'instruments.csv', 'market.toml', 'quotes.csv']
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     example = load_example()

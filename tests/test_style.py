@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from optihedge.names import WHERE
+
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "optihedge").rglob("*.py"))
 LONGEST = 60  # lines of a function
@@ -51,6 +53,15 @@ def test_no_function_is_longer_than_sixty_lines() -> None:
                 if lines > LONGEST:
                     long[node.name] = f"{path.relative_to(ROOT)}: {node.name} has {lines} lines"
     assert set(long) <= LONGER_YET, "\n".join(long.values())
+
+
+def test_every_public_name_has_an_example() -> None:
+    without = []
+    for name, module in WHERE.items():
+        value = getattr(importlib.import_module(module), name)
+        if callable(value) and ">>>" not in (value.__doc__ or ""):
+            without.append(f"{module}.{name}")
+    assert not without, without
 
 
 EXAMPLES = [path for path in MODULES if ">>>" in path.read_text(encoding="utf-8")]

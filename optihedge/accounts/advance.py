@@ -39,6 +39,17 @@ class Advance:
                  gain (in money)
     notes        assumptions that were made
     market       the market, with held contracts that it does not list carried at their last marks
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> def day(date, price):
+    ...     quotes = pd.DataFrame({"instrument": ["S", "F"], "bid": [price - 0.01] * 2, "ask": [price + 0.01] * 2})
+    ...     table = pd.DataFrame({"instrument": ["S", "F"], "type": ["equity", "perpetual"], "underlying": "S"})
+    ...     return oh.Market(table, quotes, "USD", as_of=date)
+    >>> market = day("2026-01-19T21:00Z", 100.0)
+    >>> state = oh.policy.opening("book", market, {"S": 100.0})
+    >>> oh.policy.advance(state, market, day("2026-01-20T21:00Z", 101.0)).change
+    100.0
     """
 
     state: State
@@ -71,6 +82,19 @@ def advance(
 
     Changes of equity are the sum of their parts to 1e-9, or a DataError of this book. Raises DataError too for markets
     out of order, fills of unknown contracts or beyond their order, and held contracts without a price.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> def day(date, price):
+    ...     quotes = pd.DataFrame({"instrument": ["S", "F"], "bid": [price - 0.01] * 2, "ask": [price + 0.01] * 2})
+    ...     table = pd.DataFrame({"instrument": ["S", "F"], "type": ["equity", "perpetual"], "underlying": "S"})
+    ...     return oh.Market(table, quotes, "USD", as_of=date)
+    >>> market = day("2026-01-19T21:00Z", 100.0)
+    >>> state = oh.policy.opening("book", market, {"S": 100.0})
+    >>> later = day("2026-01-20T21:00Z", 101.0)
+    >>> sold = oh.policy.Fill("1", "", "S", -40.0, 100.5, pd.Timestamp("2026-01-20T15:00Z"), money="USD")
+    >>> round(oh.policy.advance(state, market, later, [sold]).change, 2)  # 60 x 1.00 + 40 x 0.50
+    80.0
     """
     _check_order(state, before, market)
     snapshot, before = market.hash, with_rows(before, state.carried)

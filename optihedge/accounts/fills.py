@@ -33,13 +33,27 @@ _NUMBERS = ("quantity", "price", "fee")
 
 
 def fills_frame(fills: Iterable[Fill]) -> pd.DataFrame:
-    """Fills as a table with the columns of FILLS, in order of time and id."""
+    """Fills as a table with the columns of FILLS, in order of time and id.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> fill = oh.policy.Fill("1", "", "S", -10.0, 100.0, pd.Timestamp("2026-01-20T15:00Z"), money="USD")
+    >>> oh.policy.fills_frame([fill])["quantity"].tolist()
+    [-10.0]
+    """
     rows = [[getattr(fill, name) for name in FILLS] for fill in sorted(fills, key=lambda f: (f.time, f.fill_id))]
     return pd.DataFrame(rows, columns=list(FILLS))
 
 
 def read_fills(source: Path | str | pd.DataFrame) -> list[Fill]:
-    """The fills of a file (.csv, .parquet) or frame. Raises DataError naming row, column and remedy."""
+    """The fills of a file (.csv, .parquet) or frame. Raises DataError naming row, column and remedy.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> fill = oh.policy.Fill("1", "", "S", -10.0, 100.0, pd.Timestamp("2026-01-20T15:00Z"), money="USD")
+    >>> oh.policy.read_fills(oh.policy.fills_frame([fill])) == [fill]
+    True
+    """
     raw = source if isinstance(source, pd.DataFrame) else read_raw(source)
     name = raw.attrs.get("source", "fills")
     table = completed(check_frame(raw, FILLS, name, others=None), FILLS)

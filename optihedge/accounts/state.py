@@ -26,7 +26,13 @@ DUST = 1e-9  # of a quantity: what is left of it by rounding
 
 @dataclass(frozen=True)
 class Lot:
-    """Contracts bought (above 0) or sold at one price (the instrument's price units), at one time, by one order."""
+    """Contracts bought (above 0) or sold at one price (the instrument's price units), at one time, by one order.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> oh.policy.Lot(10.0, 99.5, pd.Timestamp("2026-01-20T15:00Z")).price
+    99.5
+    """
 
     quantity: float
     price: float
@@ -39,7 +45,13 @@ class Lot:
 
 @dataclass(frozen=True)
 class Order:
-    """A line that was sent: contracts wanted and left (signed), its limit price (NaN: none), when and by which list."""
+    """A line that was sent: contracts wanted and left (signed), its limit price (NaN: none), when and by which list.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> oh.policy.Order("1", "S", -10.0, -4.0, 99.9, pd.Timestamp("2026-01-20T15:00Z")).left
+    -4.0
+    """
 
     order_id: str
     instrument: str
@@ -59,6 +71,11 @@ class Fill:
 
     order_id   the order it belongs to; '' for one made by hand;  source   who said so
     Raises DataError for a number that is not finite, a quantity of 0 and a missing id.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> oh.policy.Fill("1", "", "S", -10.0, 100.0, pd.Timestamp("2026-01-20T15:00Z"), fee=0.5, money="USD").quantity
+    -10.0
     """
 
     fill_id: str
@@ -83,7 +100,13 @@ class Fill:
 
 @dataclass(frozen=True)
 class Report:
-    """The final word on an order: filled, cancelled, rejected or expired; nothing more of it will be filled."""
+    """The final word on an order: filled, cancelled, rejected or expired; nothing more of it will be filled.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> oh.policy.Report("1", pd.Timestamp("2026-01-20T15:00Z"), "cancelled", "end of day").verdict
+    'cancelled'
+    """
 
     order_id: str
     time: pd.Timestamp
@@ -114,6 +137,17 @@ class State:
     decided, traded   when a policy last decided, and when a list last left
     applied     fills applied, of the last 31 days: one that comes again is known, and a bust finds its fill
     carried     held contracts that the market no longer lists: label -> their terms and last mark
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> def day(date, price):
+    ...     quotes = pd.DataFrame({"instrument": ["S", "F"], "bid": [price - 0.01] * 2, "ask": [price + 0.01] * 2})
+    ...     table = pd.DataFrame({"instrument": ["S", "F"], "type": ["equity", "perpetual"], "underlying": "S"})
+    ...     return oh.Market(table, quotes, "USD", as_of=date)
+    >>> market = day("2026-01-19T21:00Z", 100.0)
+    >>> state = oh.policy.opening("book", market, {"S": 100.0})
+    >>> print(state.book, state.seq)
+    book 0
     """
 
     book: str

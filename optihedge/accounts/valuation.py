@@ -19,6 +19,17 @@ def opening(book: str, market: Market, client: Book | None = None, *, hedge: Boo
     """A book's first state: what the client holds and what of ours hedges it, at the market's marks.
 
     Contracts by instrument; cash instruments become balances. Raises DataError for an unknown instrument.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> def day(date, price):
+    ...     quotes = pd.DataFrame({"instrument": ["S", "F"], "bid": [price - 0.01] * 2, "ask": [price + 0.01] * 2})
+    ...     table = pd.DataFrame({"instrument": ["S", "F"], "type": ["equity", "perpetual"], "underlying": "S"})
+    ...     return oh.Market(table, quotes, "USD", as_of=date)
+    >>> market = day("2026-01-19T21:00Z", 100.0)
+    >>> state = oh.policy.opening("book", market, {"S": 100.0})
+    >>> state.seq
+    0
     """
     positions: dict[str, dict[str, tuple[Lot, ...]]] = {}
     cash: dict[str, dict[str, float]] = {}
@@ -45,6 +56,17 @@ def valued(state: State, market: Market) -> pd.DataFrame:
     base         value in base currency;  the sum of it is the book's equity
     Cash rows carry the currency as instrument, accrued interest included. Raises DataError for a contract that the
     market does not list, or a currency without a path to base.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> def day(date, price):
+    ...     quotes = pd.DataFrame({"instrument": ["S", "F"], "bid": [price - 0.01] * 2, "ask": [price + 0.01] * 2})
+    ...     table = pd.DataFrame({"instrument": ["S", "F"], "type": ["equity", "perpetual"], "underlying": "S"})
+    ...     return oh.Market(table, quotes, "USD", as_of=date)
+    >>> market = day("2026-01-19T21:00Z", 100.0)
+    >>> state = oh.policy.opening("book", market, {"S": 100.0})
+    >>> float(oh.policy.valued(state, market)["value"].sum().round(2))
+    10000.0
     """
     names = pd.Index(sorted({n for held in state.positions.values() for n in held}), dtype=object)
     missing = names[~names.isin(market.names)]

@@ -30,6 +30,14 @@ class Effectiveness:
                             that IFRS 9 dropped; periods in which the book moved less than `dead_zone` do not count
       cost                  paid;  cost per variance removed: cost / (Var(book) - Var(both)) per period
     offsets    T x (period, cumulative)
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> book = np.random.default_rng(0).normal(0, 100.0, 60)
+    >>> pnl = pd.DataFrame({"book": book, "hedge": -0.9 * book, "cost": 1.0})
+    >>> round(float(oh.stats.Effectiveness.of(pnl).table.loc["variance removed", "value"]), 4)
+    0.99
     """
 
     table: pd.DataFrame

@@ -43,6 +43,14 @@ class RiskEvaluation:
     periods     median bias by estimator and kind of book (rows) and period (columns)
     left_out    drivers with many gaps, which no book holds
     skipped     rows in which one of the others, or a hedge, has no move: nothing is learnt from them or tested on them
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> moves = pd.DataFrame(np.random.default_rng(0).normal(0, 0.01, (120, 4)), columns=["A", "B", "C", "D"])
+    >>> found = oh.stats.evaluate_risk({"EWMA": oh.EwmaRisk(20)}, moves, start=60, books=3, size=2)
+    >>> found.ranking().index.tolist()
+    ['EWMA']
     """
 
     forecasts: pd.DataFrame
@@ -94,7 +102,12 @@ class RiskEvaluation:
 
 
 def usual_estimators() -> dict[str, RiskEstimator]:
-    """The estimators a desk would compare first; Ledoit-Wolf on 252 rows is the baseline."""
+    """The estimators a desk would compare first; Ledoit-Wolf on 252 rows is the baseline.
+
+    >>> import optihedge as oh
+    >>> list(oh.stats.usual_estimators())[0]
+    'Ledoit-Wolf 252'
+    """
     return {
         "Ledoit-Wolf 252": SampleRisk(LedoitWolf(), window=252),
         "sample 252": SampleRisk(window=252),
@@ -141,6 +154,14 @@ def evaluate_risk(
     months   length of the periods of the bias table (12 calendar years, 6 half-years); moves without dates: four spans
 
     Raises SpecError; DataError for a hedge without moves of its own, or a book without a forecast of its risk.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> moves = pd.DataFrame(np.random.default_rng(0).normal(0, 0.01, (120, 4)), columns=["A", "B", "C", "D"])
+    >>> found = oh.stats.evaluate_risk({"EWMA": oh.EwmaRisk(20)}, moves, start=60, books=3, size=2)
+    >>> found.baseline
+    'EWMA'
     """
     for name, value, least in (("books", books, 1), ("size", size, 2), ("refit", refit, 1), ("months", months, 1)):
         if not isinstance(value, int | np.integer) or value < least:

@@ -35,6 +35,15 @@ def ols_path(books: Array, hedges: Array, window: int) -> Array:
     `window` rows before each.
 
     Raises DataError for a window too short or a hedge that adds nothing to the others in one.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> index = rng.normal(0, 0.01, (300, 1))
+    >>> books = 1.5 * index + rng.normal(0, 0.002, (300, 1))
+    >>> path = oh.stats.ols_path(books, index, 100)
+    >>> float(path[-1, 0, 0].round(1))
+    -1.5
     """
     if not hedges.shape[1] < window < len(hedges):
         raise DataError(
@@ -59,6 +68,14 @@ def anchored_path(
     Moments are carried along.
 
     Raises DataError for too few rows before `start` or a hedge that adds nothing to the others in them.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> index = rng.normal(0, 0.01, (300, 1))
+    >>> books = 1.5 * index + rng.normal(0, 0.002, (300, 1))
+    >>> float(oh.stats.anchored_path(books, index, 100)[-1, 0, 0].round(1))
+    -1.5
     """
     size = hedges.shape[1]
     if not size <= start < len(hedges):
@@ -170,6 +187,17 @@ def evaluate_hedges(
       turnover        against the baseline's; NaN where that trades nothing
     The verdict is "nothing material ..." where no path removes `material` of the unhedged variance, and names each path
     that adds some. Raises DataError.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> index = rng.normal(0, 0.01, (300, 1))
+    >>> books = 1.5 * index + rng.normal(0, 0.002, (300, 1))
+    >>> path = oh.stats.ols_path(books, index, 100)
+    >>> paths = {"ols": path, "none": 0 * path}
+    >>> found = oh.stats.evaluate_hedges(books, index, paths, baseline="none", cost=0.0, start=100)
+    >>> bool(found.table.loc["ols", "removed"] > 0.9)
+    True
     """
     _check_evaluation(books, hedges, paths, baseline, start, block)
     paths = {"no hedge": np.zeros_like(paths[baseline]), **paths}

@@ -32,6 +32,18 @@ class Backtest:
     trades      every line of every list;  closed  lots that were closed;  notes  (time, note): assumptions
     levels      time x driver marked market
     beside      by name the simple hedges of the same book over the same markets
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> def day(date, price):
+    ...     quotes = pd.DataFrame({"instrument": ["S", "F"], "bid": [price - 0.01] * 2, "ask": [price + 0.01] * 2})
+    ...     table = pd.DataFrame({"instrument": ["S", "F"], "type": ["equity", "perpetual"], "underlying": "S"})
+    ...     return oh.Market(table, quotes, "USD", as_of=date)
+    >>> markets = [day("2026-01-19T21:00Z", 100.0), day("2026-01-20T21:00Z", 101.0)]
+    >>> model = oh.HedgeModel(objective=(oh.SpreadCost(),), constraints=(oh.Neutral("delta"),), universe=("F",))
+    >>> run = oh.run_backtest(model, markets, {"S": 100.0})
+    >>> print(run.base_currency, "equity" in run.steps.columns)
+    USD True
     """
 
     base_currency: str

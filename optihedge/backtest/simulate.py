@@ -50,6 +50,18 @@ def run_backtest(
     The model sees one market at a time, which holds nothing after its as_of; the first k steps are the backtest of the
     first k markets. Raises DataError for markets out of order and accounts that do not add up, SpecError for fewer
     than two markets.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> def day(date, price):
+    ...     quotes = pd.DataFrame({"instrument": ["S", "F"], "bid": [price - 0.01] * 2, "ask": [price + 0.01] * 2})
+    ...     table = pd.DataFrame({"instrument": ["S", "F"], "type": ["equity", "perpetual"], "underlying": "S"})
+    ...     return oh.Market(table, quotes, "USD", as_of=date)
+    >>> markets = [day("2026-01-19T21:00Z", 100.0), day("2026-01-20T21:00Z", 101.0)]
+    >>> model = oh.HedgeModel(objective=(oh.SpreadCost(),), constraints=(oh.Neutral("delta"),), universe=("F",))
+    >>> run = oh.run_backtest(model, markets, {"S": 100.0})
+    >>> len(run.steps)
+    2
     """
     others: dict[str, Backtest] = {}
     events = list(events)

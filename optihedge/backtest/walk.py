@@ -89,6 +89,18 @@ def walk_forward(
     `steps` says. The model sees one market at a time, and a market holds nothing after its as_of. What has expired is
     settled against the next market's underlying. Raises DataError for a held contract that vanishes, SpecError for too
     few markets.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> def day(date, price):
+    ...     quotes = pd.DataFrame({"instrument": ["S", "F"], "bid": [price - 0.01] * 2, "ask": [price + 0.01] * 2})
+    ...     table = pd.DataFrame({"instrument": ["S", "F"], "type": ["equity", "perpetual"], "underlying": "S"})
+    ...     return oh.Market(table, quotes, "USD", as_of=date)
+    >>> markets = [day("2026-01-19T21:00Z", 100.0), day("2026-01-20T21:00Z", 101.0)]
+    >>> model = oh.HedgeModel(objective=(oh.SpreadCost(),), constraints=(oh.Neutral("delta"),), universe=("F",))
+    >>> walk = oh.walk_forward(model, markets, lambda market: pd.Series({"S": 100.0}))
+    >>> print(walk.pnl["book"].round(2).tolist(), walk.pnl["hedge"].round(2).tolist())
+    [100.0] [-100.0]
     """
     if on_failure not in ("error", "hold"):
         raise SpecError(f"walk_forward: on_failure is {on_failure!r}; write 'error' or 'hold'")

@@ -27,6 +27,10 @@ def leland_number(vol: ArrayLike, round_trip: ArrayLike, interval: ArrayLike) ->
     """sqrt(2/pi) k / (vol sqrt(interval)): expected cost of rebalancing every `interval` years over the gamma decay.
 
     Leland, "Option pricing and replication with transactions costs", J. Finance 1985.
+
+    >>> import optihedge as oh
+    >>> float(oh.policy.leland_number(0.2, 0.01, 1 / 52).round(4))
+    0.2877
     """
     vol, interval = _checked("positive", vol=vol, interval=interval)
     (round_trip,) = _checked("at least 0", round_trip=round_trip)
@@ -38,6 +42,10 @@ def leland_vol(vol: ArrayLike, round_trip: ArrayLike, interval: ArrayLike, side:
 
     `side` is +1 for a long option position (vol falls), -1 for a short one (vol rises); without cost both are vol. 0
     where a long position's costs eat the whole of its gamma (A >= 1): then rebalance less often.
+
+    >>> import optihedge as oh
+    >>> float(oh.policy.leland_vol(0.2, 0.01, 1 / 52, -1).round(4))
+    0.227
     """
     number = leland_number(vol, round_trip, interval)
     (side,) = _checked("+1 (long) or -1 (short)", side=side)
@@ -51,6 +59,10 @@ def whalley_wilmott_band(
 
     `gamma` is the position's (natural, per 1.00 of spot), `risk_aversion` per unit of currency, `discount` to expiry.
     Trade to the nearest edge, not to the middle. Whalley and Wilmott, Mathematical Finance 1997.
+
+    >>> import optihedge as oh
+    >>> float(oh.policy.whalley_wilmott_band(100.0, 0.05, 0.001, 1.0).round(4))
+    0.0721
     """
     _same_labels(spot=spot, gamma=gamma, one_way=one_way, risk_aversion=risk_aversion, discount=discount)
     spot, risk_aversion, discount = _checked("positive", spot=spot, risk_aversion=risk_aversion, discount=discount)
@@ -65,6 +77,10 @@ def band_trade(
 
     With `to_edge` only as far as the edge that was crossed. `below` and `above` are distances >= 0; an edge that is
     reached counts as crossed.
+
+    >>> import optihedge as oh
+    >>> float(oh.policy.band_trade(-2.0, -3.0, 0.5, 1.0))
+    -1.0
     """
     _same_labels(current=current, target=target, below=below, above=above)
     current, target = _checked("a finite number", current=current, target=target)
@@ -75,7 +91,14 @@ def band_trade(
 def follow_band(
     target: ArrayLike, below: ArrayLike, above: ArrayLike, *, start: ArrayLike = 0.0, to_edge: bool = False
 ) -> Floats:
-    """Holdings after each step (T x n) of the policy `band_trade` that follows `target` (T x n) from `start` (n,)."""
+    """Holdings after each step (T x n) of the policy `band_trade` that follows `target` (T x n) from `start` (n,).
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> target = np.array([[0.5], [0.55], [0.7]])
+    >>> oh.policy.follow_band(target, 0.1, 0.1, start=0.5).tolist()
+    [[0.5], [0.5], [0.7]]
+    """
     _same_labels(target=target, below=below, above=above, start=start)
     target, start = _checked("a finite number", target=target, start=start)
     target, below, above = np.broadcast_arrays(target, *_checked("at least 0", below=below, above=above))
@@ -94,6 +117,12 @@ def replication_cash(
 
     Every change of the holding is paid at the spot plus `one_way` of its value; cash earns (debt costs) `interest`,
     simple, per step. The last holding is still held and not in the cash.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> spot, holdings = np.array([[100.0], [110.0]]), np.array([[1.0], [0.5]])
+    >>> oh.policy.replication_cash(spot, holdings).tolist()
+    [-45.0]
     """
     _same_labels(spot=spot, holdings=holdings, start=start)
     spot, holdings = _checked("a finite number", spot=spot, holdings=holdings)

@@ -63,7 +63,15 @@ def _as_volatility(variance: Array | pd.Series) -> Array | pd.Series:
 
 
 def shares(hedge: Hedge) -> Shares:
-    """Risk and cost of the hedged book by contract, underlying, factor and term."""
+    """Risk and cost of the hedged book by contract, underlying, factor and term.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> found = oh.shares(oh.load_model("beta_hedge").hedge(market, book))
+    >>> list(found.contract.columns)
+    ['volatility', 'cost']
+    """
     problem, quantities = hedge.problem, hedge.after.to_numpy()
     form = problem.variance
     costs = hedge.told_costs.sum(axis=1)
@@ -179,7 +187,15 @@ def _largest(part: pd.Series) -> str:
 
 
 def explain(hedge: Hedge) -> list[str]:
-    """Sentences: what relaxing each binding limit would save, then where the remaining risk and the cost come from."""
+    """Sentences: what relaxing each binding limit would save, then where the remaining risk and the cost come from.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> sentences = oh.explain(oh.load_model("beta_hedge").hedge(market, book))
+    >>> sentences[0].startswith("beta:SPX is at its lower limit")
+    True
+    """
     currency = hedge.market.base_currency
     limits = [*limit_sentences(hedge.limits, currency), *bound_sentences(hedge)]
     return [*limits, *share_sentences(shares(hedge), currency)]

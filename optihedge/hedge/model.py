@@ -37,7 +37,19 @@ _TOLD = 5  # held options whose vol's origin is told one by one
 
 
 class HedgeModel(HedgeSpec):
-    """A HedgeSpec with verbs: `hedge`, `problem`, `frontier`. See HedgeSpec for what each field says."""
+    """A HedgeSpec with verbs: `hedge`, `problem`, `frontier`. See HedgeSpec for what each field says.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> model = oh.HedgeModel(
+    ...     risk=oh.EwmaRisk(63), objective=(oh.Variance(relative=300), oh.SpreadCost()),
+    ...     constraints=(oh.Neutral("delta"),),
+    ... )
+    >>> hedge = model.hedge(market, book)
+    >>> print(hedge.certificate.status, abs(round(float(hedge.exposures.loc["delta", "after"]))))
+    optimal 0
+    """
 
     def hedge(
         self,

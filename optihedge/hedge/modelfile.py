@@ -66,7 +66,12 @@ def models_folder() -> Path:
 
 
 def model_names() -> tuple[str, ...]:
-    """Names of the shipped hedging models."""
+    """Names of the shipped hedging models.
+
+    >>> import optihedge as oh
+    >>> "delta_neutral" in oh.model_names()
+    True
+    """
     return tuple(sorted(path.stem for path in models_folder().glob("*.toml")))
 
 
@@ -75,6 +80,10 @@ def load_model(source: str | Path, *, allow: Sequence[str] = (), changes: Sequen
 
     allow     the package.module:Class that it may name
     changes   of the file, before it is read: `KEY=VALUE`, see `hedge.changes.changed`
+
+    >>> import optihedge as oh
+    >>> oh.load_model("beta_hedge").horizon
+    '1d'
     """
     path = _model_path(source)
     return parse_model(_read(path), name=path.stem, file=path.name, allow=allow, changes=changes)
@@ -108,7 +117,16 @@ def _read(path: Path) -> str:
 def parse_model(
     text: str, *, name: str = "", file: str = "model.toml", allow: Sequence[str] = (), changes: Sequence[str] = ()
 ) -> HedgeModel:
-    """The hedging model that a TOML text describes, with `changes`. Raises SpecError that lists every mistake."""
+    """The hedging model that a TOML text describes, with `changes`. Raises SpecError that lists every mistake.
+
+    >>> import optihedge as oh
+    >>> text = [
+    ...     'description = "Delta to zero at the least spread."', "[[objective]]", 'type = "SpreadCost"',
+    ...     "[[constraints]]", 'type = "Neutral"', 'exposure = "delta"',
+    ... ]
+    >>> oh.parse_model(chr(10).join(text)).constraints[0].exposure
+    'delta'
+    """
     try:
         content = _tuples(changed(toml_of(text, file), changes, file))
     except DataError as error:

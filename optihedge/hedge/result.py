@@ -43,6 +43,13 @@ class Hedge:
     model, market      what was asked, betas included in the market's exposures
     risk_model         the Risk that was fitted, or None
     answer             what is proved of the problem; its parts are at hand here under their own names
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> hedge = oh.load_model("delta_neutral").hedge(market, book)
+    >>> print(hedge.certificate.status, len(hedge.trades) == len(hedge.after))
+    optimal True
     """
 
     model: HedgeSpec

@@ -46,6 +46,13 @@ def roll_plan(market: Market, book: Book, trades: Book) -> pd.DataFrame:
     note       what cannot be traded today, and is therefore skipped or left without a cost
 
     Raises DataError for an instrument that is not in the market and a quantity that is not finite.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> plan = oh.policy.roll_plan(market, book, {"ES-SEP16": -10.0})
+    >>> plan.loc["ES-SEP16", "into"]
+    'ES-DEC16'
     """
     before, traded = (
         pd.Series(book_quantities(given, market, what), index=market.names)

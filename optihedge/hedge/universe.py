@@ -25,6 +25,10 @@ class Universe:
     frozen        never these
     rolls         'plan': a leg that expires before the risk it hedges may be traded, with a roll plan in the Hedge;
                   'refuse': it may not
+
+    >>> import optihedge as oh
+    >>> oh.Universe(where={"type": "future"}, rolls="plan").where["type"]
+    'future'
     """
 
     instruments: tuple[str, ...] | None = None

@@ -85,6 +85,10 @@ def american_greeks(
     Theta and charm are those of the diffusion, by its own equation; vega, vanna and volga are central differences over
     2 % of the vol, rho a difference over a basis point. Gamma and theta jump at the exercise boundary; within
     a step's deviation of it (vol sqrt(T/48)) they are smoothed.
+
+    >>> import optihedge as oh
+    >>> float(oh.options.american_greeks(100.0, 100.0, 0.5, 0.3, "P", rate=0.05).delta.round(4))
+    -0.45
     """
     o = Options.of(spot, strike, years, vol, right, rate, carry, ex_years, dividends)
     s, scale = o.spot, o.scale
@@ -134,6 +138,11 @@ def american_implied_vol(
 
     There is none where the price is not above the payoff (every vol low enough gives that) nor above the value at no
     vol, above every vol's, not a number, or the option has expired. Newton's steps between brackets.
+
+    >>> import optihedge as oh
+    >>> price = oh.options.american_price(100.0, 100.0, 0.5, 0.3, "P", rate=0.05)
+    >>> float(oh.options.american_implied_vol(price, 100.0, 100.0, 0.5, "P", rate=0.05).round(6))
+    0.3
     """
     price = np.asarray(price, dtype=float)
     shape = np.broadcast_shapes(price.shape, np.shape(spot), np.shape(strike), np.shape(years), np.shape(right))
@@ -220,6 +229,11 @@ def exercise_boundary(
 ) -> Floats:
     """The spot nearest the strike at which exercise now is worth as much as holding (a put's below it, a call's above);
     NaN where none is. Accurate to about the spacing of the grid's square, 0.1 % of the spot for vol sqrt(T) of 0.3.
+
+    >>> import optihedge as oh
+    >>> edge = float(oh.options.exercise_boundary(100.0, 1.0, 0.25, "P", rate=0.05, carry=0.05))
+    >>> 70.0 < edge < 100.0
+    True
     """
     o = Options.of(strike, strike, years, vol, right, rate, carry, ex_years, dividends)
     found = np.full(len(o.spot), np.nan)

@@ -28,6 +28,10 @@ def read_book(
     A file has columns instrument and quantity, or venue_amount (coin for an option, quote currency for an inverse
     future) in its place; where it has both, they must agree. Short is negative: a column `side` is refused. With a
     market, every instrument must be in it.
+
+    >>> import optihedge as oh
+    >>> oh.read_book({"AAPL": 100, "MSFT": -50}).to_dict()
+    {'AAPL': 100.0, 'MSFT': -50.0}
     """
     if isinstance(source, pd.DataFrame):
         frame, name = source, str(source.attrs.get("source", "book"))

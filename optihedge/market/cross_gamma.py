@@ -22,6 +22,13 @@ def cross_gamma(market: Market, book: pd.Series | Mapping[str, float]) -> pd.Dat
     A contract is worth v(S) X, S its underlying in its currency and X that currency in base. With o and c how ln S and
     ln X move with the drivers' logs, its second derivatives in those are, in base currency,
     (S^2 v'' + S v') o o' + S v' (o c' + c o') + v c c'; in returns they have the slope less on the diagonal.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> table = oh.cross_gamma(market, book)
+    >>> bool((abs(table - table.T) < 1e-6).all().all())
+    True
     """
     quantity = book_quantities(book, market)
     held = np.flatnonzero(quantity)

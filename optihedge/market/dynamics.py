@@ -29,6 +29,13 @@ def moved_vol(
     Forwards move with the spot. sticky_strike: each contract keeps its vol. sticky_moneyness: each expiry keeps its
     smile in ln(K/F). sticky_delta: in ln(K/F) / sqrt(time left), hence in delta; the two differ only as time passes.
     DataError: a contract that expires by then, a strike not above zero, a return of -1 or less; SpecError: other rules.
+
+    >>> import optihedge as oh
+    >>> smile = oh.options.SviSlice(a=0.01, b=0.05, rho=-0.4, m=0.0, sigma=0.2)
+    >>> surface = oh.options.svi_surface([smile], [0.25], [100.0], [1.0])
+    >>> kept = oh.options.moved_vol(surface, 95.0, 0.25, -0.05, "sticky_strike")
+    >>> bool(abs(kept - surface.vol(-0.0513, 0.25)) < 1e-4)
+    True
     """
     strike, years, move = (np.asarray(a, dtype=float) for a in (strike, years, spot_return))
     refuse(np.ravel(strike <= 0), "moved_vol", "strike", pd.Series(np.ravel(strike)), "give a strike above zero")
@@ -51,6 +58,10 @@ def smile_delta(delta: ArrayLike, vega: ArrayLike, spot: ArrayLike, skew: ArrayL
     """Natural delta with the vol's move in it: delta + vega dvol/dS, `skew` = dvol/d ln(K/F) at the contract.
 
     Sticky strike has dvol/dS = 0, the other two -skew/S.
+
+    >>> import optihedge as oh
+    >>> float(oh.options.smile_delta(0.5, 20.0, 100.0, -0.1, "sticky_moneyness").round(4))
+    0.52
     """
     delta, vega, spot, skew = (np.asarray(a, dtype=float) for a in (delta, vega, spot, skew))
     if dynamics == "sticky_strike":
@@ -96,6 +107,16 @@ def fit_minimum_variance_delta(
     `value_move` and `spot_move` are changes over one period of option value and spot, in price units; the Greeks are
     natural and those of its start. One number stands for every row. DataError: fewer than 30 rows, lengths that
     differ, a number that is not finite, years or spot not above zero.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> delta, move = rng.uniform(0.2, 0.8, 100), rng.normal(0, 1.0, 100)
+    >>> ones = np.ones(100)
+    >>> moves = {"spot_move": move, "value_move": delta * move}
+    >>> fitted = oh.options.fit_minimum_variance_delta(delta, delta, 20 * ones, ones / 4, 100 * ones, **moves)
+    >>> type(fitted).__name__
+    'MinimumVarianceDelta'
     """
     given = {"delta": delta, "call_delta": call_delta, "vega": vega, "years": years, "spot": spot,
              "spot_move": spot_move, "value_move": value_move}  # fmt: skip
@@ -118,5 +139,10 @@ def fit_minimum_variance_delta(
 
 
 def hedging_gain(error: ArrayLike, benchmark: ArrayLike) -> float:
-    """1 - sum of squared hedging errors over those of the benchmark: Hull and White's gain."""
+    """1 - sum of squared hedging errors over those of the benchmark: Hull and White's gain.
+
+    >>> import optihedge as oh
+    >>> round(oh.options.hedging_gain([0.5, -0.5], [1.0, -1.0]), 6)
+    0.75
+    """
     return float(1 - np.sum(np.asarray(error) ** 2) / np.sum(np.asarray(benchmark) ** 2))

@@ -60,6 +60,12 @@ class Event:
     time       UTC, when it takes effect;  known_at  UTC, when it could be known
     value      a number in the unit that the kind gives it
     A restatement is a new event with an id of its own and the difference. Raises DataError for an impossible field.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> when = pd.Timestamp("2026-02-10T14:30Z")
+    >>> oh.store.Event(when, "1", when, "dividend", "AAPL", 0.25, "USD").kind
+    'dividend'
     """
 
     time: pd.Timestamp

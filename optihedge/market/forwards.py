@@ -128,6 +128,16 @@ def parity_forwards(
     curve's discount; where no group has one, the rate is 0. Returns one row per group, indexed by `by`: years, forward,
     discount, rate (per year, continuous), residual (price units), strikes; groups without a single pair have NaN.
     DataError names a group whose quotes make no line.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> strikes = np.array([95.0, 100.0, 105.0])
+    >>> rows = [pd.DataFrame({"expiry": "x", "years": 0.5, "strike": strikes, "right": right,
+    ...                       "bid": oh.options.black(102.0, strikes, 0.5, 0.2, right) - 0.01,
+    ...                       "ask": oh.options.black(102.0, strikes, 0.5, 0.2, right) + 0.01}) for right in "CP"]
+    >>> oh.options.parity_forwards(pd.concat(rows), "expiry")["forward"].round(1).tolist()
+    [102.0]
     """
     by = [by] if isinstance(by, str) else list(by)
     pairs = parity_pairs(chain, by)
@@ -207,6 +217,10 @@ def futures_forwards(expiry: ArrayLike, futures_expiry: ArrayLike, futures: Arra
 
     The curve starts at the spot (basis 0 at time 0); beyond the last future its annualised basis is kept. Raises
     DataError for expired or repeated futures, prices not above zero, and futures labelled unlike their expiries.
+
+    >>> import optihedge as oh
+    >>> oh.options.futures_forwards([0.375], [0.25, 0.5], [101.0, 102.0], 100.0).round(3).tolist()
+    [101.499]
     """
     same_labels("futures curve", futures_expiry=futures_expiry, futures=futures)
     level, futures = above_zero("futures curve", spot=spot, futures=futures)

@@ -158,6 +158,10 @@ def annual_funding(rate: float | np.ndarray, hours: float | np.ndarray) -> float
     """A funding rate per interval of so many hours (above zero) as a simple yearly rate; positive: long pays.
 
     NaN where an input is. Raises DataError, also where Series differ in their labels.
+
+    >>> import optihedge as oh
+    >>> float(round(oh.annual_funding(0.0001, 8), 4))
+    0.1095
     """
     same_labels("annual_funding", rate=rate, hours=hours)
     (hours,) = above_zero("annual_funding", hours=hours)
@@ -170,6 +174,10 @@ def inverse_profit(
     """Profit in coin of an inverse future or perpetual: quantity x multiplier x (1/entry - 1/exit), prices above zero.
 
     NaN where an input is. Raises DataError, also where Series differ in their labels.
+
+    >>> import optihedge as oh
+    >>> float(round(oh.inverse_profit(10_000, 10, 10_000, 10_500), 6))
+    0.47619
     """
     same_labels("inverse_profit", quantity=quantity, multiplier=multiplier, entry=entry, leave=leave)
     entry, leave = above_zero("inverse_profit", entry=entry, leave=leave)

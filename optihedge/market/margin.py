@@ -38,6 +38,13 @@ class MarginRules:
     source, date  where the rules are from, and of when
 
     Margin stands beside equity, in which a short option counts with what it costs to buy back.
+
+    >>> import optihedge as oh
+    >>> from datetime import date
+    >>> shares = {"equity": 0.5, "future": 0.1}
+    >>> rules = oh.terms.MarginRules(source="a desk's own", date=date(2026, 1, 20), share=shares)
+    >>> rules.share["future"]
+    0.1
     """
 
     source: str
@@ -82,7 +89,14 @@ class MarginRules:
 
 
 def read_margin_rules(path: str | Path) -> MarginRules:
-    """Rules of a TOML file with the fields of MarginRules. Raises SpecError."""
+    """Rules of a TOML file with the fields of MarginRules. Raises SpecError.
+
+    >>> import optihedge as oh
+    >>> with open("margin.toml", "w") as file:
+    ...     print('source = "own"', "date = 2026-01-20", "[share]", "equity = 0.5", sep=chr(10), file=file)
+    >>> oh.terms.read_margin_rules("margin.toml").share["equity"]
+    0.5
+    """
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -106,7 +106,18 @@ def _pnl(market: Market, rules: MarginRules, names: pd.Index, spots: Array) -> A
 
 
 def initial_margin(market: Market, quantities: pd.Series, rules: MarginRules) -> float:
-    """Initial margin of quantities (contracts by instrument), base currency."""
+    """Initial margin of quantities (contracts by instrument), base currency.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> from datetime import date
+    >>> shares = {"equity": 0.5, "future": 0.1}
+    >>> rules = oh.terms.MarginRules(source="a desk's own", date=date(2026, 1, 20), share=shares)
+    >>> needed = oh.terms.initial_margin(market, market.price[["AAPL"]] * 0 + 100, rules)
+    >>> round(float(needed / (100 * market.price["AAPL"])), 4)
+    0.5
+    """
     names = quantities.index
     return float(Needs.of(market, rules, names).margin(market, names, quantities.to_numpy(dtype=float))[0])
 
@@ -119,6 +130,16 @@ class Standing:
     exposure     the same without haircuts: what is lost if the venue fails
     initial, maintenance   margin;  down, up  the nearest return of all prices at once at which equity no longer covers
                  maintenance: -+inf where none within 90 % does, 0 where it does not now
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> from datetime import date
+    >>> shares = {"equity": 0.5, "future": 0.1}
+    >>> rules = oh.terms.MarginRules(source="a desk's own", date=date(2026, 1, 20), share=shares)
+    >>> found = oh.terms.standing(market, market.price[["AAPL"]] * 0 + 100, rules)
+    >>> found.initial <= found.equity
+    True
     """
 
     equity: float
@@ -133,6 +154,16 @@ def standing(market: Market, quantities: pd.Series, rules: MarginRules, unrealis
     """The standing of quantities (contracts by instrument) that lie at one venue.
 
     unrealised   gains not yet paid on contracts of variation margin, base currency, which no market knows
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> from datetime import date
+    >>> shares = {"equity": 0.5, "future": 0.1}
+    >>> rules = oh.terms.MarginRules(source="a desk's own", date=date(2026, 1, 20), share=shares)
+    >>> found = oh.terms.standing(market, market.price[["AAPL"]] * 0 + 100, rules)
+    >>> found.initial <= found.equity
+    True
     """
     names, held = quantities.index, quantities.to_numpy(dtype=float)
     needs = Needs.of(market, rules, names)
@@ -151,6 +182,16 @@ def liquidation_moves(
     equity   base currency, at present prices. The scan is made anew at each move; arrays stay as they are.
 
     -+inf: not within `farthest`; 0 and 0: already.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> from datetime import date
+    >>> shares = {"equity": 0.5, "future": 0.1}
+    >>> rules = oh.terms.MarginRules(source="a desk's own", date=date(2026, 1, 20), share=shares)
+    >>> down, up = oh.terms.liquidation_moves(market, market.price[["AAPL"]] * 0 + 100, 8_000.0, rules)
+    >>> down < 0 < up
+    True
     """
     names, held = quantities.index, quantities.to_numpy(dtype=float)
     needs, moves = Needs.of(market, rules, names), np.linspace(-farthest, farthest, 2 * steps + 1)

@@ -24,6 +24,12 @@ def moved(market: Market, shock: Mapping[str, float]) -> Market:
     Marks move by what full revaluation gives, bid and ask with them; forwards roll as scenarios roll them; the history
     is rescaled, so that its moves, and every risk learnt from them, stay. What expires within `days` is gone. Raises
     DataError for another word, and for days below 0.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> later = oh.policy.moved(market, {"spot": 0.02, "vol": 0.01})
+    >>> round(float(later.price["AAPL"] / market.price["AAPL"]), 4)
+    1.02
     """
     for name in shock:
         if name.partition(":")[0] not in _WORDS:

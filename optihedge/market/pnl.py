@@ -45,6 +45,13 @@ def contract_pnl(
     Unknown: what neither has a price at the end nor has expired, what has other TERMS there, and a perpetual whose
     funding was quoted at the start and is not at the end. Borrow depends on the side: see `borrow_cost`. DataError for
     an end before the start, or in another base currency.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> later = oh.policy.moved(market, {"spot": 0.01})
+    >>> earned = oh.contract_pnl(market, later)
+    >>> round(float(earned["AAPL"] / market.price["AAPL"]), 4)
+    0.01
     """
     earned, received, missing = _earned_parts(start, end, funding)
     pnl = (earned + received).rename("pnl")
@@ -92,6 +99,14 @@ def explain_pnl(
     explains stands under unexplained. Raises DataError for a quantity that is not finite, a contract that is unknown,
     has vanished or has changed (see `contract_pnl`), a trade on a side without a quote, and markets that do not
     compare: another base currency, an end before the start.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> later = oh.policy.moved(market, {"spot": 0.01})
+    >>> told = oh.explain_pnl(market, later, {"AAPL": 100})
+    >>> bool(abs(told["total"].sum() - 0.01 * 100 * market.price["AAPL"]) < 1e-6)
+    True
     """
     held, traded = _by_name(quantities, start, "book"), _by_name({} if trades is None else trades, start, "trades")
     names = held.index.union(traded.index, sort=False)
@@ -114,7 +129,16 @@ def explain_pnl(
 def explain_hedge(
     start: Market, end: Market, book: Book, hedge: Book, trades: Book, *, funding: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Book against hedge: rows book, hedge and both, columns PARTS and total, base currency; as `explain_pnl`."""
+    """Book against hedge: rows book, hedge and both, columns PARTS and total, base currency; as `explain_pnl`.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> later = oh.policy.moved(market, {"spot": 0.01})
+    >>> told = oh.explain_hedge(market, later, {"AAPL": 100}, {"ES-SEP16": -1}, {"ES-SEP16": -1})
+    >>> list(told.index)
+    ['book', 'hedge', 'both']
+    """
     parts = {
         "book": explain_pnl(start, end, book, funding=funding).sum(),
         "hedge": explain_pnl(start, end, hedge, trades, funding=funding).sum(),

@@ -34,7 +34,13 @@ _SIGNS = {"C": 1.0, "P": -1.0, 1: 1.0, -1: -1.0}
 
 @dataclass(frozen=True, eq=False)
 class Greeks:
-    """Natural derivatives per contract unit, arrays of one shape: vols and rates per 1.00, times per year."""
+    """Natural derivatives per contract unit, arrays of one shape: vols and rates per 1.00, times per year.
+
+    >>> import optihedge as oh
+    >>> found = oh.options.greeks(49.0, 49.952, 50.0, 20 / 52, 0.2, "C", 0.98095)
+    >>> float(found.delta.round(3))
+    0.522
+    """
 
     price: Floats
     delta: Floats
@@ -54,6 +60,10 @@ def black(
 
     phi = right: +1 or "C" a call, -1 or "P" a put. Expired or at zero vol it is the discounted intrinsic value. Raises
     DataError for a negative vol and a forward, strike or discount not above zero; NaN gives NaN.
+
+    >>> import optihedge as oh
+    >>> float(oh.options.black(100.0, 100.0, 1.0, 0.2, "C").round(4))
+    7.9656
     """
     years, vol, right, forward, strike, discount = _checked(
         years, vol, right, forward=forward, strike=strike, discount=discount
@@ -82,6 +92,11 @@ def greeks(
     theta and charm are derivatives in calendar time, so minus those in T. Where nothing is left of the time or the
     vol, delta is the exercise indicator and the rest is zero. right: +1 or "C" a call, -1 or "P" a put. Raises
     DataError as `black`, also for the spot; NaN gives NaN.
+
+    >>> import optihedge as oh
+    >>> found = oh.options.greeks(49.0, 49.952, 50.0, 20 / 52, 0.2, "C", 0.98095)  # Hull: 2.4005, 0.522, 0.066
+    >>> print(found.price.round(3), found.delta.round(3), found.gamma.round(3))
+    2.401 0.522 0.066
     """
     years, vol, right, spot, forward, strike, discount = _checked(
         years, vol, right, spot=spot, forward=forward, strike=strike, discount=discount
@@ -138,6 +153,10 @@ def implied_vol(
     above it, and on the log of its distance from the bound near the bound (after Jaeckel, "Let's be rational", 2015).
     A price equal to the intrinsic value (to rounding) has vol 0. right: +1 or "C" a call, -1 or "P" a put, any other is
     a DataError.
+
+    >>> import optihedge as oh
+    >>> float(oh.options.implied_vol(7.9656, 100.0, 100.0, 1.0, "C").round(4))
+    0.2
     """
     terms = _arrays(price, forward, strike, years, right_signs(right), discount)
     fine = implied_vol_reason(*terms) == ""
@@ -161,6 +180,10 @@ def implied_vol_reason(
 
     Infinite inputs and forwards, strikes or discounts that are not positive count as 'not a number'. A right that is
     neither call (+1, "C") nor put (-1, "P") is a DataError.
+
+    >>> import optihedge as oh
+    >>> str(oh.options.implied_vol_reason(4.0, 105.0, 100.0, 1.0, "C"))
+    'below intrinsic'
     """
     price, forward, strike, years, right, discount = _arrays(
         price, forward, strike, years, right_signs(right), discount
@@ -184,6 +207,10 @@ def coin_price(forward: ArrayLike, strike: ArrayLike, years: ArrayLike, vol: Arr
     """The price in coin of a coin-settled option, undiscounted Black over the forward of its expiry.
 
     Arguments and errors as `black`.
+
+    >>> import optihedge as oh
+    >>> float(oh.options.coin_price(50_000.0, 50_000.0, 0.25, 0.6, "C").round(4))
+    0.1192
     """
     return black(forward, strike, years, vol, right) / np.asarray(forward, dtype=float)
 
@@ -195,6 +222,10 @@ def inverse_greeks(
 
     That value is Black's with forward S and strike K S/F, hence a call's delta is N(d1) with no factor F/S.
     Arguments and errors as `greeks`.
+
+    >>> import optihedge as oh
+    >>> float(oh.options.inverse_greeks(50_000.0, 50_000.0, 50_000.0, 0.25, 0.6, "C").delta.round(4))
+    0.5596
     """
     spot, forward, strike = above_zero("option", spot=spot, forward=forward, strike=strike)
     return greeks(spot, spot, strike * (spot / forward), years, vol, right)
@@ -204,6 +235,12 @@ def coin_greeks(quote_greeks: Greeks, spot: ArrayLike) -> Greeks:
     """Greeks of V/S, the value in coin, from those of V in quote currency (the quotient rule).
 
     Times S, the delta of a coin-settled option is its premium-adjusted delta, delta - mark.
+
+    >>> import optihedge as oh
+    >>> in_dollars = oh.options.inverse_greeks(50_000.0, 50_000.0, 50_000.0, 0.25, 0.6, "C")
+    >>> in_coin = oh.options.coin_greeks(in_dollars, 50_000.0)
+    >>> bool(abs(50_000.0 * in_coin.delta - (in_dollars.delta - in_dollars.price / 50_000.0)) < 1e-12)
+    True
     """
     g = quote_greeks
     spot = np.asarray(spot, dtype=float)
@@ -221,7 +258,13 @@ def coin_greeks(quote_greeks: Greeks, spot: ArrayLike) -> Greeks:
 
 
 def venue_theta(quote_greeks: Greeks, years: ArrayLike) -> Floats:
-    """Deribit's theta per day: the decay of one day, or of the lifetime if that is shorter, at most the whole value."""
+    """Deribit's theta per day: the decay of one day, or of the lifetime if that is shorter, at most the whole value.
+
+    >>> import optihedge as oh
+    >>> found = oh.options.inverse_greeks(50_000.0, 50_000.0, 50_000.0, 0.25, 0.6, "C")
+    >>> bool(abs(oh.options.venue_theta(found, 0.25) - found.theta / 365) < 1e-9)
+    True
+    """
     lifetime = np.minimum(np.asarray(years, dtype=float), 1 / 365)
     return np.maximum(quote_greeks.theta * lifetime, -quote_greeks.price)
 
@@ -230,13 +273,23 @@ def settlement_weight(minutes_to_expiry: ArrayLike, window: ArrayLike = 30.0) ->
     """Share of the delta left while the settlement average runs over the last `window` minutes: falls linearly to 0.
 
     Raises DataError for a window that is not above zero.
+
+    >>> import optihedge as oh
+    >>> float(oh.options.settlement_weight(15.0))
+    0.5
     """
     (window,) = above_zero("settlement_weight", window=window)
     return np.clip(np.asarray(minutes_to_expiry, dtype=float) / window, 0.0, 1.0)
 
 
 def years_between(start: Any, end: Any) -> Floats:
-    """Years from start to end, seconds / (365 x 86 400), NaN at NaT; instants or arrays of them, time zone required."""
+    """Years from start to end, seconds / (365 x 86 400), NaN at NaT; instants or arrays of them, time zone required.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> float(oh.options.years_between(pd.Timestamp("2026-01-20T21:00Z"), pd.Timestamp("2027-01-20T21:00Z")))
+    1.0
+    """
     return (_instants(end) - _instants(start)) / np.timedelta64(SECONDS_PER_YEAR, "s")
 
 

@@ -58,7 +58,12 @@ STRESSES = pd.DataFrame(
 
 
 def shock_grid(axes: Mapping[str, Iterable[float]]) -> pd.DataFrame:
-    """Every combination of the axes' values, the last axis fastest: {"spot": [...], "vol": [...]} -> S x axes."""
+    """Every combination of the axes' values, the last axis fastest: {"spot": [...], "vol": [...]} -> S x axes.
+
+    >>> import optihedge as oh
+    >>> oh.options.shock_grid({"spot": [-0.1, 0.1], "vol": [0.0, 0.05]}).to_numpy().tolist()
+    [[-0.1, 0.0], [-0.1, 0.05], [0.1, 0.0], [0.1, 0.05]]
+    """
     names = list(axes)
     if not names:
         raise DataError('shock_grid: no axes; give some, as in {"spot": [-0.1, 0.1], "vol": [0.0, 0.05]}')
@@ -68,7 +73,13 @@ def shock_grid(axes: Mapping[str, Iterable[float]]) -> pd.DataFrame:
 
 
 def replay(market: Market, rows: int | None = None) -> pd.DataFrame:
-    """The last `rows` moves of the drivers as scenarios, each with the calendar time of one period."""
+    """The last `rows` moves of the drivers as scenarios, each with the calendar time of one period.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> len(oh.options.replay(market, rows=20))
+    20
+    """
     moves = market.moves(rows)
     return moves.assign(days=365 / market.periods_per_year)
 
@@ -87,6 +98,13 @@ def scenario_pnl(
     DataError for a shock or contract it does not know.
 
     vols   S x N, decimal: changes of each option's own vol beside what the shocks say
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> shocks = oh.options.shock_grid({"spot": [-0.1, 0.1]})
+    >>> pnl = oh.options.scenario_pnl(market, shocks, names=["AAPL"])
+    >>> (pnl["AAPL"] / market.price["AAPL"]).round(6).tolist()
+    [-0.1, 0.1]
     """
     chosen = market.names if names is None else pd.Index([names] if isinstance(names, str) else names)
     at = market.names.get_indexer(chosen)
@@ -119,6 +137,13 @@ def payoff_profile(
     """P&L of book, hedge and both over returns of the underlying (of all), now and at expiry, base currency.
 
     Rows by return, columns (when, what). At expiry: every contract at its own, vols and rates no longer mattering.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> profile = oh.options.payoff_profile(market, {"AAPL": 100.0}, {"AAPL": -100.0}, [-0.1, 0.1])
+    >>> profile.shape
+    (2, 6)
     """
     word = "spot" if underlying is None else f"spot:{underlying}"
     book, trades = pd.Series(book, dtype=float), pd.Series(trades, dtype=float)

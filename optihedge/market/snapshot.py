@@ -71,6 +71,17 @@ class Market:
 
     Raises DataError naming table, row, column and remedy. Arrays per contract are in the order of `names`. The tables
     are read-only: what was computed from them stays true. `market.instruments.copy()` may be changed.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> instruments = pd.DataFrame({"instrument": ["STOCK", "FUT"], "type": ["equity", "future"],
+    ...                             "multiplier": [1.0, 50.0], "underlying": ["STOCK", "INDEX"],
+    ...                             "expiry": ["", "2026-03-20T21:00Z"]})
+    >>> quotes = pd.DataFrame({"instrument": ["STOCK", "FUT"], "bid": [99.9, 4999.5], "ask": [100.1, 5000.5],
+    ...                        "underlying_price": [None, 5000.0]})
+    >>> market = oh.Market(instruments, quotes, "USD", as_of="2026-01-20T21:00Z")
+    >>> market.notional.to_dict()
+    {'STOCK': 100.0, 'FUT': 250000.0}
     """
 
     instruments: pd.DataFrame
@@ -496,6 +507,11 @@ class Market:
 def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) -> Market:
     """The market of a folder: market.toml, instruments, quotes and, optionally, drivers, history, exposures, loadings,
     depth, smile, events, each a .csv (or .parquet). `as_of` overrides the one in market.toml. Raises DataError.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> print(market.base_currency, len(market.names))
+    USD 39
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -141,7 +141,14 @@ class Slice:
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """Slices in order of expiry. Fit one with `surface_fit.fit_surface`, or take SVI parameters with `svi_surface`."""
+    """Slices in order of expiry. Fit one with `surface_fit.fit_surface`, or take SVI parameters with `svi_surface`.
+
+    >>> import optihedge as oh
+    >>> smile = oh.options.SviSlice(a=0.01, b=0.05, rho=-0.4, m=0.0, sigma=0.2)
+    >>> surface = oh.options.svi_surface([smile], [0.25], [100.0], [1.0])
+    >>> float(surface.vol(0.0, 0.25).round(4))
+    0.2828
+    """
 
     slices: tuple[Slice, ...]
 
@@ -249,6 +256,11 @@ def svi_surface(parameters: list[SviSlice], years: ArrayLike, forwards: ArrayLik
     """A surface from given SVI slices, by increasing years.
 
     DataError: lengths that differ, a year, forward or discount not above zero, butterfly or calendar arbitrage (where).
+
+    >>> import optihedge as oh
+    >>> smile = oh.options.SviSlice(a=0.01, b=0.05, rho=-0.4, m=0.0, sigma=0.2)
+    >>> bool(oh.options.svi_surface([smile], [0.25], [100.0], [1.0]).check()["lowest_g"].min() > 0)
+    True
     """
     given = {"years": years, "forwards": forwards, "discounts": discounts}
     columns = {name: np.atleast_1d(np.asarray(values, dtype=float)).tolist() for name, values in given.items()}

@@ -94,6 +94,18 @@ def fit_surface(quotes: pd.DataFrame) -> Surface:
     fitted again with larger margins where it holds arbitrage; DataError where it still does. DataError too, naming the
     row, for a missing column, a number that is missing, not finite or out of range, an ask that is not above zero or
     below its bid, years that differ within an expiry; and where an expiry has no quote with an implied vol.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> strikes = np.array([80.0, 90.0, 100.0, 110.0, 120.0])
+    >>> right = np.where(strikes < 100, "P", "C")
+    >>> mid = oh.options.black(100.0, strikes, 0.5, 0.2, right)
+    >>> quotes = pd.DataFrame({"expiry": "x", "years": 0.5, "forward": 100.0, "discount": 1.0, "strike": strikes,
+    ...                        "right": right, "bid": mid - 0.01, "ask": mid + 0.01})
+    >>> surface = oh.options.fit_surface(quotes)
+    >>> float(surface.vol(0.0, 0.5).round(2))
+    0.2
     """
     sheets: list[_Sheet] = []
     groups = _checked(quotes).groupby("expiry", observed=True)

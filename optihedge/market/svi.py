@@ -22,7 +22,13 @@ _SAFE_G = 0.01  # least g of a fitted slice
 
 @dataclass(frozen=True)
 class SviSlice:
-    """Raw SVI parameters of one expiry, in total variance."""
+    """Raw SVI parameters of one expiry, in total variance.
+
+    >>> import optihedge as oh
+    >>> smile = oh.options.SviSlice(a=0.01, b=0.05, rho=-0.4, m=0.0, sigma=0.2)
+    >>> smile
+    SviSlice(a=0.01, b=0.05, rho=-0.4, m=0.0, sigma=0.2)
+    """
 
     a: float
     b: float

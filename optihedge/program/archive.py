@@ -15,14 +15,30 @@ from optihedge.program.program import Array, Program, Volatility, VolatilityLimi
 
 
 def save_program(program: Program, file: str | Path | IO[bytes]) -> None:
-    """Write the Program. Raises SpecError if it holds CVXPY terms, which are code."""
+    """Write the Program. Raises SpecError if it holds CVXPY terms, which are code.
+
+    >>> import optihedge as oh
+    >>> program = oh.Program(columns=("a", "b"), start=[0.0, 0.0], lower=[-9.0, -9.0], upper=[9.0, 9.0], buy=[1.0, 2.0],
+    ...                      sell=[1.0, 2.0], row_names=("sum",), rows=[[1.0, 1.0]], row_lower=[3.0])
+    >>> oh.save_program(program, "program.npz")
+    >>> oh.load_program("program.npz").row_names
+    ('sum',)
+    """
     if program.cvxpy_terms:
         raise SpecError("a Program with CVXPY terms cannot be saved: they are code")
     np.savez_compressed(file, allow_pickle=False, **_arrays(program, ""))
 
 
 def load_program(file: str | Path | IO[bytes]) -> Program:
-    """Read a Program that `save_program` wrote. Raises SpecError if it is none."""
+    """Read a Program that `save_program` wrote. Raises SpecError if it is none.
+
+    >>> import optihedge as oh
+    >>> program = oh.Program(columns=("a", "b"), start=[0.0, 0.0], lower=[-9.0, -9.0], upper=[9.0, 9.0], buy=[1.0, 2.0],
+    ...                      sell=[1.0, 2.0], row_names=("sum",), rows=[[1.0, 1.0]], row_lower=[3.0])
+    >>> oh.save_program(program, "program.npz")
+    >>> oh.load_program("program.npz").columns
+    ('a', 'b')
+    """
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = dict(archive)

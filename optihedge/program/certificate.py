@@ -42,6 +42,13 @@ class Certificate:
     residuals  distance of each hard row (and the volatility limit) from its limits; violations: of each soft row
     worst_row  the hard row nearest to, or furthest beyond, its tolerance
     chain      the solvers tried, in order, with what became of each
+
+    >>> import optihedge as oh
+    >>> program = oh.Program(columns=("a", "b"), start=[0.0, 0.0], lower=[-9.0, -9.0], upper=[9.0, 9.0], buy=[1.0, 2.0],
+    ...                      sell=[1.0, 2.0], row_names=("sum",), rows=[[1.0, 1.0]], row_lower=[3.0])
+    >>> proof = oh.solve(program).certificate
+    >>> print(proof.status, round(proof.primal, 6), proof.gap < 1e-5)
+    optimal 3.0 True
     """
 
     status: Status
@@ -294,7 +301,15 @@ def certify(
     p: Program, candidate: Candidate, *, tolerance: float = GAP_TOLERANCE, chain: tuple[str, ...] = (),
     seconds: float = 0.0,
 ) -> Certificate:  # fmt: skip
-    """The candidate's certificate, as `judge` says."""
+    """The candidate's certificate, as `judge` says.
+
+    >>> import optihedge as oh
+    >>> program = oh.Program(columns=("a", "b"), start=[0.0, 0.0], lower=[-9.0, -9.0], upper=[9.0, 9.0], buy=[1.0, 2.0],
+    ...                      sell=[1.0, 2.0], row_names=("sum",), rows=[[1.0, 1.0]], row_lower=[3.0])
+    >>> solution = oh.solve(program)
+    >>> oh.certify(program, solution.candidate).optimal
+    True
+    """
     return judge(p, candidate, tolerance).certificate(p, chain, seconds)
 
 

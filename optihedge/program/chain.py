@@ -70,6 +70,12 @@ def solve(
     solver    "auto", a name, an object with `solve`, or several in order; each answer is certified, whoever gave it
     deadline  seconds for all of it
     Never raises for what a solver does. Raises SpecError for a solver that does not exist.
+
+    >>> import optihedge as oh
+    >>> program = oh.Program(columns=("a", "b"), start=[0.0, 0.0], lower=[-9.0, -9.0], upper=[9.0, 9.0], buy=[1.0, 2.0],
+    ...                      sell=[1.0, 2.0], row_names=("sum",), rows=[[1.0, 1.0]], row_lower=[3.0])
+    >>> (oh.solve(program).h + 0.0).round(6).tolist()
+    [3.0, 0.0]
     """
     program = within_the_start(program)
     solvers = solvers_of(program, solver)

@@ -97,6 +97,13 @@ def relax(p: Program, order: Sequence[int] | None = None, *, deadline: float | N
     order  one integer per row (default: the Program's tiers); the smallest gives way last, negative ones never (they
            only define a column). Rows of one tier share the least total; a higher priority is never worsened for a
            lower one. The volatility limit gives way after them.
+
+    >>> import optihedge as oh
+    >>> program = oh.Program(columns=("a",), start=[0.0], lower=[-1.0], upper=[1.0], row_names=("at least",),
+    ...                      rows=[[1.0]], row_lower=[3.0])
+    >>> print(oh.relax(program))
+    no quantities meet every limit; one way to make it feasible is
+      at least: have 3, need 1, smallest change -2
     """
     given = np.asarray(p.row_tier if order is None else order)
     hard, scale = np.isinf(p.row_penalty), row_scale(p)
@@ -159,6 +166,12 @@ def conflict(p: Program, budget: float = 10.0) -> tuple[str, ...]:
 
     A deletion filter: a row whose absence leaves the rest in conflict is dropped. `budget` in seconds; when it runs
     out, what is left is in conflict, but a row may be superfluous. Rows that only define a column always hold.
+
+    >>> import optihedge as oh
+    >>> program = oh.Program(columns=("a",), start=[0.0], lower=[-1.0], upper=[1.0], row_names=("low", "high"),
+    ...                      rows=[[1.0], [1.0]], row_lower=[0.5, -9.0], row_upper=[9.0, -0.5])
+    >>> oh.conflict(program)
+    ('low', 'high')
     """
     ends, hard, with_limit = time.perf_counter() + budget, np.isinf(p.row_penalty) & (p.row_tier >= 0), False
     found = _conflicting(p, hard, False, None)

@@ -21,7 +21,15 @@ _ON_EDGE = 1e-9  # of the costs and the marginal risk
 
 @dataclass(frozen=True, eq=False)
 class NoTradeRegion:
-    """-buy <= marginal(h) <= sell for all n columns of a Program; rows, boxes and holding costs are left out."""
+    """-buy <= marginal(h) <= sell for all n columns of a Program; rows, boxes and holding costs are left out.
+
+    >>> import optihedge as oh
+    >>> program = oh.Program(columns=("a", "b"), start=[0.0, 0.0], lower=[-9.0, -9.0], upper=[9.0, 9.0], buy=[1.0, 2.0],
+    ...                      sell=[1.0, 2.0], row_names=("sum",), rows=[[1.0, 1.0]], row_lower=[3.0])
+    >>> region = oh.policy.NoTradeRegion(program)
+    >>> region.contains(program.start)
+    True
+    """
 
     program: Program
 

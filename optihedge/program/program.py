@@ -93,6 +93,12 @@ class Program(Costs):
 
     Units: objective in base currency; h, start, bounds and lot in contracts; rows in the desk unit of their exposure.
     Invalid arrays raise SpecError: shapes, NaN anywhere, infinite bounds, negative variance, non-convex costs.
+
+    >>> import optihedge as oh
+    >>> program = oh.Program(columns=("a", "b"), start=[0.0, 0.0], lower=[-9.0, -9.0], upper=[9.0, 9.0], buy=[1.0, 2.0],
+    ...                      sell=[1.0, 2.0], row_names=("sum",), rows=[[1.0, 1.0]], row_lower=[3.0])
+    >>> program.size
+    (2, 0, 0, 1)
     """
 
     columns: tuple[str, ...]

@@ -45,6 +45,16 @@ class AdaptiveRisk(OnlineRiskEstimator):
 
     NaN is a move not observed. Rows are counted from the first, so `partial_fit` on new rows equals `fit` on all of
     them. Learns `risk_`, `base_` (for inspection), `volatility_` (D) and `scales_` (market, factors, specific).
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(0, 0.01, (400, 1))
+    >>> moves = pd.DataFrame(common + rng.normal(0, 0.005, (400, 4)), columns=["A", "B", "C", "D"])
+    >>> risk = oh.risk.AdaptiveRisk().fit(moves).risk_
+    >>> bool(abs(risk.volatility()["A"] / 0.0112 - 1) < 0.2)
+    True
     """
 
     _accepts_missing = True

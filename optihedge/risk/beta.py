@@ -32,6 +32,16 @@ class Beta(MovesEstimator):
     Learned, D x m frames: `betas_` and `standard_errors_`. A market driver is 1 to itself and 0 to the others; drivers
     whose kind (moves.attrs["kinds"]) is not "price" are 0. Missing moves are left out driver by driver.
     Sources: Dimson 1979; Huber 1981 ch. 7; Vasicek 1973 (its prior variance here net of sampling noise); Blume 1975.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(0, 0.01, (400, 1))
+    >>> moves = pd.DataFrame(common + rng.normal(0, 0.005, (400, 4)), columns=["A", "B", "C", "D"])
+    >>> fitted = oh.Beta("ols", market="A").fit(moves.assign(B=2 * moves["A"]))
+    >>> round(float(fitted.betas_.loc["B", "A"]), 6)
+    2.0
     """
 
     _accepts_missing = True

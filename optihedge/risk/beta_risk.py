@@ -25,6 +25,16 @@ class BetaRisk(RiskEstimator):
     The minimum-variance hedge of a book under this risk, with every market driver tradable, is minus its beta; with
     costs it stops trading where a trade no longer pays. What other drivers share (two vols, say) is not in it.
     Learns `betas_` (the fitted Beta) and `risk_`. Missing moves are left out, never read as zero.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(0, 0.01, (400, 1))
+    >>> moves = pd.DataFrame(common + rng.normal(0, 0.005, (400, 4)), columns=["A", "B", "C", "D"])
+    >>> risk = oh.risk.BetaRisk(oh.Beta("ols", market="A")).fit(moves).risk_
+    >>> risk.drivers.tolist()
+    ['A', 'B', 'C', 'D']
     """
 
     _accepts_missing = True

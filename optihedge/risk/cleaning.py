@@ -57,6 +57,17 @@ def clean(
     accepted  (driver, date) of moves that the desk knows to be real: the row's label, or its day for every row of it
 
     Raises DataError for the problems whose action is fail, SpecError for an unknown action or a missing proxy.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> days = pd.date_range("2025-01-01", periods=200, freq="B")
+    >>> levels = pd.DataFrame(100 * np.exp(np.cumsum(rng.normal(0, 0.01, (200, 3)), axis=0)), days, ["A", "B", "C"])
+    >>> levels.loc[days[50], "B"] *= 100
+    >>> mended = oh.risk.clean(levels, policy="exclude")
+    >>> list(mended.levels.columns)
+    ['A', 'C']
     """
     kinds = {} if kinds is None else dict(kinds)
     findings = find_problems(levels, kinds, reference=reference, thresholds=thresholds)

@@ -31,6 +31,16 @@ class CombinedEwmaRisk(OnlineRiskEstimator):
 
     Needs more rows than drivers and refuses NaN. `partial_fit` on new rows equals `fit` on all of them; `path` gives
     every row's covariance at once. Learns `risk_` and `weights_` (by expert, "21/63").
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(0, 0.01, (400, 1))
+    >>> moves = pd.DataFrame(common + rng.normal(0, 0.005, (400, 4)), columns=["A", "B", "C", "D"])
+    >>> risk = oh.risk.CombinedEwmaRisk().fit(moves).risk_
+    >>> bool(abs(risk.volatility()["A"] / 0.0112 - 1) < 0.2)
+    True
     """
 
     def __init__(

@@ -32,6 +32,12 @@ class ContractRisk:
     notes      what a reader should know
 
     Positive semidefinite by construction. Raises DataError.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> risk = oh.SmileRisk().fit(market).risk_
+    >>> len(risk.names) == len(market.names)
+    True
     """
 
     names: pd.Index

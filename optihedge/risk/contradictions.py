@@ -36,6 +36,11 @@ def find_contradictions(market: Market) -> tuple[Finding, ...]:
     Kinds: quote and history, against spot, parity, strike arbitrage, strikes and spot, units, late column, market jump,
     old history, midnight bars, through zero, renamed, left out; of single moves, as warnings, the problems of
     `find_problems` that change the risk: wrong units, unadjusted split, missing payout, spike, jump.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> sorted({one.severity for one in oh.risk.find_contradictions(market)})
+    ['warning']
     """
     found = contradictions(market)
     told = {one.subject for one in found if one.severity == SEVERE}  # of one driver the same is said once

@@ -28,6 +28,16 @@ class EwmaRisk(OnlineRiskEstimator):
     NaN is a move not observed: weights are counted per driver and per pair, decay over calendar rows (as pandas'
     `ewm(ignore_na=False)`), and the pairwise correlations are repaired to be positive semidefinite.
     `partial_fit` on new rows equals `fit` on all of them. Learns `risk_` and `volatility_` (D).
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(0, 0.01, (400, 1))
+    >>> moves = pd.DataFrame(common + rng.normal(0, 0.005, (400, 4)), columns=["A", "B", "C", "D"])
+    >>> risk = oh.EwmaRisk(63).fit(moves).risk_
+    >>> bool(abs(risk.volatility()["A"] / 0.0112 - 1) < 0.2)
+    True
     """
 
     _accepts_missing = True

@@ -114,6 +114,16 @@ class FactorRisk(FactorModel):
     The Gram matrix of the shorter side is decomposed (Connor and Korajczyk 1986), so nothing is larger than the moves.
     Components come from the drivers with at least 80 % of the rows; their gaps are filled by the components themselves
     in five passes (Stock and Watson 2002). The other drivers load by regression on the factor returns.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(0, 0.01, (400, 1))
+    >>> moves = pd.DataFrame(common + rng.normal(0, 0.005, (400, 4)), columns=["A", "B", "C", "D"])
+    >>> risk = oh.FactorRisk(1).fit(moves).risk_
+    >>> bool(abs(risk.volatility()["A"] / 0.0112 - 1) < 0.2)
+    True
     """
 
     def __init__(
@@ -180,6 +190,16 @@ class StackedRisk(FactorModel):
 
     stages   factor models (ObservedFactorRisk, FundamentalRisk, FactorRisk, ...), cloned; their own halflife is unused
     halflife, clusters, min_periods: see FactorModel. The covariance of all stages' factors is estimated jointly.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(0, 0.01, (400, 1))
+    >>> moves = pd.DataFrame(common + rng.normal(0, 0.005, (400, 4)), columns=["A", "B", "C", "D"])
+    >>> stages = (oh.risk.ObservedFactorRisk(["A"]), oh.FactorRisk(1))
+    >>> oh.risk.StackedRisk(stages).fit(moves).risk_.drivers.tolist()
+    ['A', 'B', 'C', 'D']
     """
 
     def __init__(

@@ -31,5 +31,12 @@ class Finding:
 
 
 def contradiction_table(found: Iterable[Finding]) -> pd.DataFrame:
-    """The findings as a table, COLUMNS."""
+    """The findings as a table, COLUMNS.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> table = oh.risk.contradiction_table(oh.risk.find_contradictions(market))
+    >>> list(table.columns)
+    ['severity', 'kind', 'subject', 'detail', 'remedy']
+    """
     return pd.DataFrame([[getattr(one, name) for name in COLUMNS] for one in found], columns=list(COLUMNS))

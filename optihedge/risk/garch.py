@@ -23,6 +23,16 @@ class GarchRisk(RiskEstimator):
 
     Means are zero. Learns `risk_`, `volatility_` (D, forecast of the next row) and `parameters_` (by driver). Raises
     MovesError naming a driver whose fit did not converge; needs the extra `arch`. NaN is refused by name.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(0, 0.01, (400, 1))
+    >>> moves = pd.DataFrame(common + rng.normal(0, 0.005, (400, 4)), columns=["A", "B", "C", "D"])
+    >>> risk = oh.risk.GarchRisk().fit(moves[["A", "B"]]).risk_
+    >>> bool(abs(risk.volatility()["A"] / 0.0112 - 1) < 0.3)
+    True
     """
 
     def __init__(

@@ -21,7 +21,12 @@ Changes: TypeAlias = np.ndarray | pd.Series | pd.DataFrame
 
 
 def minimum_variance_ratio(item_sd: float, hedge_sd: float, correlation: float) -> float:
-    """Units of hedge to sell per unit of item held, correlation x item sd / hedge sd (sds of price changes)."""
+    """Units of hedge to sell per unit of item held, correlation x item sd / hedge sd (sds of price changes).
+
+    >>> import optihedge as oh
+    >>> round(oh.stats.minimum_variance_ratio(0.0263, 0.0313, 0.928), 4)
+    0.7798
+    """
     if not -1 <= correlation <= 1:
         raise SpecError(f"correlation is {correlation}; give a number from -1 to 1")
     for name, value in (("item_sd", item_sd), ("hedge_sd", hedge_sd)):
@@ -35,6 +40,11 @@ def minimum_variance_hedge(item: Changes, hedges: Changes) -> tuple[Array, float
     """Ratios (m) to sell of hedges (T x m, or T) per unit of item (T), and the in-sample R2. Raises DataError.
 
     Both are changes or returns per period; the ratios are least-squares slopes with an intercept.
+
+    >>> import optihedge as oh
+    >>> ratio, explained = oh.stats.minimum_variance_hedge([1.0, -2.0, 3.0, 0.0], [2.0, -4.0, 6.0, 0.0])
+    >>> print(ratio.round(6).tolist(), round(explained, 6))
+    [0.5] 1.0
     """
     item, hedges = _moving(item=item, hedges=hedges)
     centred = hedges - hedges.mean(axis=0)
@@ -47,6 +57,10 @@ def futures_contracts(ratio: float, position: float, contract: float) -> float:
 
     The ratio is that of `minimum_variance_ratio`: positive sells against a long position, negative buys; the trade has
     the other sign.
+
+    >>> import optihedge as oh
+    >>> round(oh.stats.futures_contracts(0.7798, 2_000_000, 42_000), 2)
+    37.13
     """
     _divisor(contract=contract)
     return ratio * position / contract
@@ -56,6 +70,10 @@ def contracts_for_beta(value: float, beta: float, target: float, futures_value: 
     """Index futures to trade, positive buys and negative sells, that move beta to target; values in base currency.
 
     A signed trade, unlike the contracts to sell of `contracts_for_duration` and `futures_contracts`.
+
+    >>> import optihedge as oh
+    >>> round(oh.stats.contracts_for_beta(5_050_000, 1.5, 0.0, 1_010 * 250), 2)
+    -30.0
     """
     _divisor(futures_value=futures_value)
     return (target - beta) * value / futures_value
@@ -65,26 +83,46 @@ def contracts_for_duration(value: float, duration: float, futures_value: float, 
     """Bond futures to sell against a parallel shift; values in base currency, durations in years at the horizon.
 
     Positive sells and negative buys, so the trade has the other sign.
+
+    >>> import optihedge as oh
+    >>> round(oh.stats.contracts_for_duration(10_000_000, 6.80, 93_062.50, 9.20), 2)
+    79.42
     """
     _divisor(futures_value=futures_value, futures_duration=futures_duration)
     return value * duration / (futures_value * futures_duration)
 
 
 def beta_weighted_delta(delta: float, price: float, beta: float, index: float) -> tuple[float, float]:
-    """A position's delta in units of the index, and in cash (base currency): delta x price x beta."""
+    """A position's delta in units of the index, and in cash (base currency): delta x price x beta.
+
+    >>> import optihedge as oh
+    >>> units, cash = oh.stats.beta_weighted_delta(55, 190, 1.2, 5_000)
+    >>> print(round(units, 3), round(cash))
+    2.508 12540
+    """
     _divisor(index=index)
     cash = delta * price * beta
     return cash / index, cash
 
 
 def effectiveness(item: Changes, hedged: Changes) -> float:
-    """1 - Var(hedged) / Var(item), both P&L per period (T). Below zero, the hedge added risk. Raises DataError."""
+    """1 - Var(hedged) / Var(item), both P&L per period (T). Below zero, the hedge added risk. Raises DataError.
+
+    >>> import optihedge as oh
+    >>> oh.stats.effectiveness([1.0, -1.0, 1.0, -1.0], [0.1, -0.1, 0.1, -0.1])
+    0.99
+    """
     item, hedged = _moving(one=True, item=item, hedged=hedged)
     return 1.0 - float(np.var(hedged, ddof=1) / np.var(item, ddof=1))
 
 
 def r_squared(item: Changes, hedge: Changes) -> float:
-    """R2 of the item's changes on the hedge's (T each): the effectiveness of the best constant ratio in sample."""
+    """R2 of the item's changes on the hedge's (T each): the effectiveness of the best constant ratio in sample.
+
+    >>> import optihedge as oh
+    >>> round(oh.stats.r_squared([1.0, -2.0, 3.0, 0.0], [2.0, -4.0, 6.0, 0.0]), 6)
+    1.0
+    """
     return minimum_variance_hedge(*_moving(one=True, item=item, hedge=hedge))[1]
 
 
@@ -92,6 +130,10 @@ def dollar_offset(item: Changes, hedge: Changes, cumulative: bool = False) -> Ar
     """-hedge P&L / item P&L (T), per period or from the start; 1 offsets exactly, NaN where the item did not move.
 
     The 80-125 % band is IAS 39 / ASC 815 practice; IFRS 9 dropped it.
+
+    >>> import optihedge as oh
+    >>> oh.stats.dollar_offset([10.0, -4.0], [-9.0, 4.0]).tolist()
+    [0.9, 1.0]
     """
     item, hedge = _changes(one=True, item=item, hedge=hedge)
     if cumulative:

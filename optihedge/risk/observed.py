@@ -26,6 +26,16 @@ class ObservedFactorRisk(FactorModel):
     halflife, clusters, min_periods: see FactorModel
 
     A driver that is a factor loads one on itself and has no specific risk.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(0, 0.01, (400, 1))
+    >>> moves = pd.DataFrame(common + rng.normal(0, 0.005, (400, 4)), columns=["A", "B", "C", "D"])
+    >>> risk = oh.risk.ObservedFactorRisk(["A"]).fit(moves).risk_
+    >>> float(risk.specific[0].round(9))
+    0.0
     """
 
     def __init__(
@@ -94,6 +104,16 @@ class FundamentalRisk(FactorModel):
 
     x_t = market_t + sector_t(of the driver) + characteristics style_t + e_t by least squares weighted with sqrt(size),
     under sum_s size_s sector_s = 0 (Heston and Rouwenhorst 1994), which makes `market` the size-weighted mean.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(0, 0.01, (400, 1))
+    >>> moves = pd.DataFrame(common + rng.normal(0, 0.005, (400, 4)), columns=["A", "B", "C", "D"])
+    >>> sectors = pd.Series(["x", "x", "y", "y"], index=moves.columns)
+    >>> oh.risk.FundamentalRisk(sectors=sectors).fit(moves).risk_.drivers.tolist()
+    ['A', 'B', 'C', 'D']
     """
 
     def __init__(

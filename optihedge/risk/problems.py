@@ -60,6 +60,16 @@ def find_problems(
     stale, wrong units (the shorter side of a level that does not come back), unadjusted split, missing payout, spike,
     jump, look-alike.
     Raises DataError for a history without rows, a driver that appears twice, a row without a date.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> days = pd.date_range("2025-01-01", periods=200, freq="B")
+    >>> levels = pd.DataFrame(100 * np.exp(np.cumsum(rng.normal(0, 0.01, (200, 3)), axis=0)), days, ["A", "B", "C"])
+    >>> levels.loc[days[50], "B"] *= 100
+    >>> oh.risk.find_problems(levels)["problem"].tolist()
+    ['wrong units']
     """
     limits = thresholds or Thresholds()
     if isinstance(levels, Market):

@@ -30,6 +30,15 @@ class GaussianHmm(BaseEstimator):
     state shrinks to a few rows. Learns `transition_` (K x K, from row to column), `means_`, `covariances_`,
     `log_likelihood_`, `converged_`, `probabilities_` (T x K, filtered: each row from itself and those before it).
     Source: Rabiner 1989; Hamilton, Time Series Analysis, ch. 22.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> calm, wild = rng.normal(0, 0.01, (300, 1)), rng.normal(0, 0.05, (300, 1))
+    >>> fitted = oh.risk.GaussianHmm(2).fit(pd.DataFrame(np.vstack([calm, wild]), columns=["A"]))
+    >>> bool(fitted.covariances_[1, 0, 0] > 10 * fitted.covariances_[0, 0, 0])
+    True
     """
 
     def __init__(
@@ -161,6 +170,15 @@ class RegimeRisk(RiskEstimator):
 
     The regimes come from filtered probabilities: fitted to day t, nothing after t counts. Learns `hmm_`, `risks_` (calm
     to wild), `weights_` (their mixing weights) and `risk_`.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> calm, wild = rng.normal(0, 0.01, (300, 2)), rng.normal(0, 0.05, (300, 2))
+    >>> risk = oh.risk.RegimeRisk(states=2).fit(pd.DataFrame(np.vstack([calm, wild]), columns=["A", "B"])).risk_
+    >>> bool(risk.volatility()["A"] > 0.03)
+    True
     """
 
     def __init__(
@@ -203,6 +221,15 @@ def leptokurtosis(moves: pd.DataFrame, threshold: float = 3.0) -> pd.DataFrame:
     excess_kurtosis   0 for normal moves (Fisher's unbiased k-statistic);  t_statistic  over its normal standard error
     tail_days         observed moves beyond `threshold` standard deviations;  expected_days  under normality
     Missing moves are left out. Raises DataError for a driver with fewer than 10.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(0, 0.01, (400, 1))
+    >>> moves = pd.DataFrame(common + rng.normal(0, 0.005, (400, 4)), columns=["A", "B", "C", "D"])
+    >>> oh.stats.leptokurtosis(moves).shape
+    (4, 4)
     """
     from scipy.special import ndtr
 
@@ -232,6 +259,15 @@ def correlation_breakdown(moves: pd.DataFrame, market: str, share: float = 0.1) 
     change, t_statistic   stressed less expected, and Fisher's z of it; beyond 2 or so, a hedge sized on all days is
                     wrong when it matters
     Rows with a missing market or driver are left out. Raises DataError.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(0, 0.01, (400, 1))
+    >>> moves = pd.DataFrame(common + rng.normal(0, 0.005, (400, 4)), columns=["A", "B", "C", "D"])
+    >>> oh.stats.correlation_breakdown(moves, "A").index.tolist()
+    ['B', 'C', 'D']
     """
     if market not in moves.columns:
         raise DataError(f"correlation breakdown: {market} is not a driver")

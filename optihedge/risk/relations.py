@@ -29,6 +29,16 @@ def lead_lag(moves: pd.DataFrame, lags: int = 5, level: float = 0.01, own_lags: 
     Rows: leader, follower, lag, correlation, t_statistic, p_value (adjusted), strongest first. The statistic is
     sum x_(t-l) y_t / sqrt(sum (x_(t-l) y_t)^2), right under changing volatility; p is normal, two-sided. DataError for
     fewer than 30 rows or two drivers, SpecError for lags that are no whole numbers.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> first = rng.normal(0, 0.01, 500)
+    >>> moves = pd.DataFrame({"A": first, "B": np.r_[0.0, first[:-1]] + rng.normal(0, 0.002, 500)})
+    >>> found = oh.stats.lead_lag(moves).iloc[0]
+    >>> print(found["leader"], found["follower"], found["lag"])
+    A B 1
     """
     whole_number("lead-lag: lags", lags, 1)
     whole_number("lead-lag: own_lags", own_lags, 0)
@@ -80,6 +90,16 @@ def cointegration(levels: pd.DataFrame, target: str, lags: int = 2) -> Cointegra
     Ratios by dynamic least squares (`lags` leads and lags of the hedges' changes) with Newey-West errors: Stock and
     Watson 1993; the test is Engle and Granger's with MacKinnon's critical values, tabled for at most 5 hedges. Needs
     statsmodels. Raises DataError, also for a target that the hedges copy exactly; SpecError for lags.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> walk = np.cumsum(rng.normal(size=400))
+    >>> levels = pd.DataFrame({"A": 2 * walk + rng.normal(size=400), "B": walk})
+    >>> found = oh.stats.cointegration(levels, "A")
+    >>> bool(abs(found.ratios["B"] - 2) < 0.1)
+    True
     """
     try:
         from statsmodels.regression.linear_model import OLS
@@ -124,6 +144,15 @@ def cointegrated_pairs(levels: pd.DataFrame, level: float = 0.05, lags: int = 2)
 
     level   chance of one or more wrong pairs in the whole table (Holm over the D (D - 1) / 2 pairs). Needs statsmodels.
     Raises DataError, also for columns that are copies of each other.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> walk = np.cumsum(rng.normal(size=400))
+    >>> levels = pd.DataFrame({"A": 2 * walk + rng.normal(size=400), "B": walk, "C": np.cumsum(rng.normal(size=400))})
+    >>> oh.stats.cointegrated_pairs(levels)[["target", "hedge"]].to_numpy().tolist()
+    [['A', 'B']]
     """
     pairs = [(a, b) for i, a in enumerate(levels.columns) for b in levels.columns[i + 1 :]]
     fits = [cointegration(levels[[a, b]], a, lags) for a, b in pairs]
@@ -142,6 +171,15 @@ def basis_drivers(
     tenors   of each future: its expiry date, or "perpetual"; several of one tenor (venues) get each its `instrument`,
              the column's name, so that each contract moves with its own
     Levels are ln(F / S), so that a log return of the future is the spot's plus the change of basis. Raises DataError.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> days = pd.date_range("2026-01-01", periods=3, tz="UTC")
+    >>> spot = pd.Series([100.0, 101.0, 102.0], days, name="BTC")
+    >>> futures = pd.DataFrame({"PERP": spot * 1.001})
+    >>> drivers, levels = oh.stats.basis_drivers(spot, futures, {"PERP": "perpetual"})
+    >>> levels.iloc[:, 0].round(6).tolist()
+    [0.001, 0.001, 0.001]
     """
     same_labels("basis drivers", spot=spot, futures=futures)
     missing = [name for name in futures if name not in tenors]
@@ -162,7 +200,13 @@ def basis_drivers(
 
 
 def funding_driver(rates: pd.Series, hours: float) -> pd.Series:
-    """Funding rates per interval (fraction; positive: long pays) as the level of a driver: simple, per year."""
+    """Funding rates per interval (fraction; positive: long pays) as the level of a driver: simple, per year.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> oh.stats.funding_driver(pd.Series([0.0001, -0.0001], name="funding"), 8).round(4).tolist()
+    [0.1095, -0.1095]
+    """
     return pd.Series(
         annual_funding(rates.to_numpy(dtype=float), hours), index=rates.index, name=f"funding {rates.name}"
     )

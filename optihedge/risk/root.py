@@ -27,6 +27,14 @@ class Risk:
     notes     what was assumed where no history speaks, in sentences
 
     Positive semidefinite by construction. A full covariance has k = D and specific = 0. Raises DataError.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> covariance = pd.DataFrame([[4e-4, 1e-4], [1e-4, 1e-4]], index=["A", "B"], columns=["A", "B"])
+    >>> risk = oh.Risk.from_covariance(covariance)
+    >>> risk.volatility().round(6).to_dict()
+    {'A': 0.02, 'B': 0.01}
     """
 
     root: np.ndarray

@@ -25,6 +25,16 @@ class SampleRisk(RiskEstimator):
     window      rows used, the latest; None is all of them
 
     Learns `estimator_` and `risk_`. NaN is refused by name: a dense covariance needs every driver on every row.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(0, 0.01, (400, 1))
+    >>> moves = pd.DataFrame(common + rng.normal(0, 0.005, (400, 4)), columns=["A", "B", "C", "D"])
+    >>> risk = oh.risk.SampleRisk(window=400).fit(moves).risk_
+    >>> bool(np.allclose(risk.volatility()["A"] ** 2, (moves["A"] ** 2).mean()))
+    True
     """
 
     def __init__(self, estimator: BaseEstimator | None = None, window: int | None = None) -> None:
@@ -62,6 +72,13 @@ class GivenRisk(RiskEstimator):
     periods      how many periods of the moves it covers: 1 as it stands, 252 for an annual one of daily moves
 
     `fit` learns nothing from the moves but their drivers. Raises DataError naming a driver it does not know.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> covariance = pd.DataFrame([[4e-4, 0.0], [0.0, 1e-4]], index=["A", "B"], columns=["A", "B"])
+    >>> moves = pd.DataFrame({"A": [0.01, -0.02], "B": [0.0, 0.01]})
+    >>> oh.risk.GivenRisk(covariance).fit(moves).risk_.volatility().round(6).to_dict()
+    {'A': 0.02, 'B': 0.01}
     """
 
     _accepts_missing = True

@@ -17,6 +17,15 @@ class AnalyticalShrinkage(EmpiricalCovariance):
 
     A scikit-learn covariance estimator: use it as SampleRisk(AnalyticalShrinkage(), window=252). Learns `covariance_`,
     `location_` and, with `store_precision`, `precision_`. T may be smaller than D.
+
+    >>> import optihedge as oh
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(0, 0.01, (400, 1))
+    >>> moves = pd.DataFrame(common + rng.normal(0, 0.005, (400, 4)), columns=["A", "B", "C", "D"])
+    >>> oh.risk.AnalyticalShrinkage().fit(moves).covariance_.shape
+    (4, 4)
     """
 
     def fit(self, X: np.ndarray, y: object = None) -> Self:

@@ -54,7 +54,14 @@ def smile_move(start: Market, end: Market, underlying: str) -> pd.Series:
 
 
 def smile_history(markets: Iterable[Market], underlying: str) -> pd.DataFrame:
-    """The moves between consecutive markets, T x (spot, vol, term, skew, noise), by the time of their end."""
+    """The moves between consecutive markets, T x (spot, vol, term, skew, noise), by the time of their end.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> later = oh.policy.moved(market, {"spot": 0.01, "days": 1.0})
+    >>> list(oh.risk.smile_history([market, later], "SPX").columns)
+    ['spot', 'vol', 'term', 'skew', 'noise']
+    """
     return pd.DataFrame([smile_move(start, end, underlying) for start, end in pairwise(markets)])
 
 
@@ -63,6 +70,14 @@ def draw_shocks(history: pd.DataFrame, count: int, *, days: float = 1.0, seed: i
 
     Drawn in pairs of opposite sign, the same for the same seed; `days` calendar days pass in each. Raises DataError for
     fewer than three past moves, and for one without any of the four numbers.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> past = pd.DataFrame({"spot": [0.01, -0.02, 0.0, 0.015], "vol": [-0.01, 0.02, 0.0, -0.01],
+    ...                      "term": [0.001, -0.001, 0.0, 0.002], "skew": [0.0, 0.01, -0.01, 0.0]})
+    >>> drawn = oh.risk.draw_shocks(past, 10)
+    >>> bool(abs(drawn["spot"].sum()) < 1e-12)
+    True
     """
     given = history[[name for name in SMILE if name in history.columns]]
     moves = check_frame(given, {name: Column("number", required=True) for name in SMILE}, "smile history").to_numpy()
@@ -78,6 +93,12 @@ def smile_noise(market: Market, noise: float) -> pd.Series:
     """Deviation of each contract's own P&L over the period, base currency: vega x noise x sqrt(30 d / T).
 
     `noise` is in vol, decimal, at 30 days; DataError unless it is finite and at least zero.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> noise = oh.risk.smile_noise(market, 0.005)
+    >>> bool(noise["AAPL"] == 0 and noise["SPX-SEP16-1950-P"] > 0)
+    True
     """
     if not 0 <= noise < np.inf:
         raise DataError(f"smile: noise is {noise}; give a deviation of vol, decimal, of at least 0")

@@ -43,6 +43,10 @@ class SmilePrior:
     noise           n: each option's own, at the money and 30 days, relative to its vol
     basis           of the spot's deviation: ln(F/S) of all, and of each expiry
     across          correlation of e2 between underlyings
+
+    >>> import optihedge as oh
+    >>> oh.risk.SmilePrior(vol_of_vol=0.06).vol_of_vol
+    0.06
     """
 
     vol_of_vol: float = 0.055

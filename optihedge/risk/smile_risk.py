@@ -60,6 +60,13 @@ class SmileRisk(ContractRiskEstimator):
     every underlying with a chain, in place of its vol drivers; for other drivers by history and prior. sigma is about
     the mean: theta and carry are no risk. Learns `risk_` (ContractRisk over the horizon), `states_` (SmileState each).
     Example: HedgeModel(risk=SmileRisk(), objective=(Volatility(), SpreadCost(), FeeCost())).hedge(market, book)
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> model = oh.HedgeModel(risk=oh.SmileRisk(), objective=(oh.Volatility(), oh.SpreadCost(), oh.FeeCost()))
+    >>> model.hedge(market, book).certificate.optimal
+    True
     """
 
     def __init__(

@@ -98,6 +98,13 @@ def smile_rows(start: Market, end: Market) -> pd.DataFrame:
     """What a night adds to smile.csv: one row for each underlying with ten options in both chains, else none.
 
     A row's periods are those between the markets: business days where the drivers count them, else days elapsed.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> later = oh.policy.moved(market, {"spot": 0.01, "days": 1.0})
+    >>> round(float(oh.risk.smile_rows(market, later)["spot"].iloc[0]), 4)
+    0.01
     """
     days = (end.as_of - start.as_of).total_seconds() / 86_400
     periods = max(days * start.periods_per_year / 365, 1e-6)
@@ -115,6 +122,14 @@ def smile_rows(start: Market, end: Market) -> pd.DataFrame:
 
 
 def smile_table(markets: Iterable[Market]) -> pd.DataFrame:
-    """The rows of consecutive markets, for smile.csv or `SmileRisk(history=...)`."""
+    """The rows of consecutive markets, for smile.csv or `SmileRisk(history=...)`.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> later = oh.policy.moved(market, {"spot": 0.01, "days": 1.0})
+    >>> list(oh.smile_table([market, later])["underlying"])
+    ['SPX']
+    """
     parts = [smile_rows(start, end) for start, end in pairwise(markets)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(TABLE))

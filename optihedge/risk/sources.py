@@ -60,6 +60,10 @@ class SmileDraws(ScenarioSource):
     """`count` draws of the moves of `SmileRisk`: spot, vol, term and skew of every underlying with a chain.
 
     tails   None (normal), degrees of freedom of a Student law, or "own": the smile history's
+
+    >>> import optihedge as oh
+    >>> oh.risk.SmileDraws(count=100, seed=1).count
+    100
     """
 
     count: int = 200
@@ -72,7 +76,12 @@ class SmileDraws(ScenarioSource):
 
 @dataclass(frozen=True)
 class Replay(ScenarioSource):
-    """The last `rows` moves of the drivers' own history (None: all), as they were: a period each."""
+    """The last `rows` moves of the drivers' own history (None: all), as they were: a period each.
+
+    >>> import optihedge as oh
+    >>> oh.risk.Replay(rows=250).rows
+    250
+    """
 
     rows: int | None = None
 
@@ -82,7 +91,12 @@ class Replay(ScenarioSource):
 
 @dataclass(frozen=True)
 class Grid(ScenarioSource):
-    """Every combination of the axes' values: axes = {"spot": (-0.1, 0, 0.1), "vol": (-0.05, 0.05)}."""
+    """Every combination of the axes' values: axes = {"spot": (-0.1, 0, 0.1), "vol": (-0.05, 0.05)}.
+
+    >>> import optihedge as oh
+    >>> oh.risk.Grid({"spot": (-0.05, 0.0, 0.05)}).axes["spot"]
+    (-0.05, 0.0, 0.05)
+    """
 
     axes: Mapping[str, tuple[float, ...]] = None  # type: ignore[assignment]  # refused below
 
@@ -103,6 +117,11 @@ class Stresses(ScenarioSource):
     basis blown out by a daily deviation each way; funding spiking by 0.1 % every 8 hours each way for the horizon; a
     quarter of the depth left, so that closing costs four half spreads; and every venue frozen while all fall or rise,
     its contracts paying nothing.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> bool(oh.risk.Stresses().pnl(market, market.names).shape[1] == len(market.names))
+    True
     """
 
     def shocks(self, market: Market, periods: float) -> pd.DataFrame:
@@ -123,6 +142,10 @@ class Frame(ScenarioSource):
     """P&L that a desk computed itself: a table (.csv or .parquet), a row per scenario, a column per contract.
 
     file   its path; a first column `scenario` names the rows
+
+    >>> import optihedge as oh
+    >>> oh.risk.Frame("pnl.csv").file.name
+    'pnl.csv'
     """
 
     file: str | Path = ""
@@ -140,7 +163,14 @@ def scenario_table(
     market: Market, source: ScenarioSource, book: Mapping[str, float] | pd.Series,
     trades: Mapping[str, float] | pd.Series | None = None, periods: float = 1.0,
 ) -> pd.DataFrame:  # fmt: skip
-    """P&L of book, hedge and both in every scenario of the source, S x 3, base currency; closing costs are paid."""
+    """P&L of book, hedge and both in every scenario of the source, S x 3, base currency; closing costs are paid.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> told = oh.risk.scenario_table(market, oh.risk.Grid({"spot": (-0.05, 0.05)}), {"AAPL": 100.0})
+    >>> (told["book"] / market.price["AAPL"]).round(6).tolist()
+    [-5.0, 5.0]
+    """
     parts = {"book": pd.Series(book, dtype=float), "hedge": pd.Series({} if trades is None else trades, dtype=float)}
     held = pd.DataFrame(parts).fillna(0.0)
     held["both"] = held["book"] + held["hedge"]

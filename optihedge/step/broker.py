@@ -27,7 +27,12 @@ class Broker(Protocol):
 
 @dataclass(frozen=True)
 class AtQuote:
-    """Every order is filled whole at the far side of the quote it was made on; without that side it is rejected."""
+    """Every order is filled whole at the far side of the quote it was made on; without that side it is rejected.
+
+    >>> import optihedge as oh
+    >>> oh.policy.AtQuote()
+    AtQuote()
+    """
 
     def execute(self, orders: Sequence[Order], made: Market, later: Market) -> Outcome:
         """Fills a second after the market the orders were made in."""
@@ -48,6 +53,10 @@ class WalkDepth:
     """An order takes the order book level by level, within its limit where `limits`; what is beyond it is cancelled.
 
     A contract without an order book is filled at its quote.
+
+    >>> import optihedge as oh
+    >>> oh.policy.WalkDepth(limits=True).limits
+    True
     """
 
     limits: bool = False
@@ -78,7 +87,12 @@ class WalkDepth:
 
 @dataclass(frozen=True)
 class Delayed:
-    """Orders are filled whole at the far side of the next market's quotes, just before it."""
+    """Orders are filled whole at the far side of the next market's quotes, just before it.
+
+    >>> import optihedge as oh
+    >>> oh.policy.Delayed()
+    Delayed()
+    """
 
     def execute(self, orders: Sequence[Order], made: Market, later: Market) -> Outcome:
         """Fills at the time of the next market; what it no longer quotes is rejected."""
@@ -95,7 +109,12 @@ class Delayed:
 
 @dataclass(frozen=True)
 class Partial:
-    """A share of each order, in whole lots, is filled by another broker; the rest is cancelled."""
+    """A share of each order, in whole lots, is filled by another broker; the rest is cancelled.
+
+    >>> import optihedge as oh
+    >>> oh.policy.Partial(0.5).share
+    0.5
+    """
 
     share: float = 0.5
     broker: Broker = field(default_factory=AtQuote)
@@ -124,7 +143,12 @@ class Partial:
 
 @dataclass(frozen=True)
 class Reject:
-    """A share of the orders is rejected, drawn by their ids; another broker fills the rest."""
+    """A share of the orders is rejected, drawn by their ids; another broker fills the rest.
+
+    >>> import optihedge as oh
+    >>> oh.policy.Reject(0.1).share
+    0.1
+    """
 
     share: float = 0.5
     broker: Broker = field(default_factory=AtQuote)

@@ -85,5 +85,19 @@ def monitor(
     state: State, before: Market, market: Market, model: Hedger, policy: Policy, *, checks: Checks | None = None,
     **happened: Any,
 ) -> Step:  # fmt: skip
-    """What a step at fresh quotes would do now; nothing is kept. `happened`: fills, reports, events, client."""
+    """What a step at fresh quotes would do now; nothing is kept. `happened`: fills, reports, events, client.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> def day(date, price):
+    ...     quotes = pd.DataFrame({"instrument": ["S", "F"], "bid": [price - 0.01] * 2, "ask": [price + 0.01] * 2})
+    ...     table = pd.DataFrame({"instrument": ["S", "F"], "type": ["equity", "perpetual"], "underlying": "S"})
+    ...     return oh.Market(table, quotes, "USD", as_of=date)
+    >>> market = day("2026-01-19T21:00Z", 100.0)
+    >>> state = oh.policy.opening("book", market, {"S": 100.0})
+    >>> model = oh.HedgeModel(objective=(oh.SpreadCost(),), constraints=(oh.Neutral("delta"),), universe=("F",))
+    >>> step = oh.policy.monitor(state, market, day("2026-01-19T22:00Z", 101.0), model, oh.policy.Always())
+    >>> step.trades.held if step.trades is not None else None
+    False
+    """
     return step(state, before, market, model, policy, checks=checks, on_open_orders="cancel", **happened)

@@ -49,6 +49,10 @@ class Checks:
     contradictions    severe contradictions of the market (see `optihedge check`) hold the list
     accept            contradictions that are known and accepted, by kind and subject: "old history of history"
     venues            by venue its own line_notional and total_notional, which hold beside the others
+
+    >>> import optihedge as oh
+    >>> oh.Checks(max_age="2h", volume=0.05).volume
+    0.05
     """
 
     max_age: str | None = "1d"

@@ -26,6 +26,13 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
     currency, and its note names each limit that ends beyond its band, and by how much. The setting
     `lots = {min_notional = 1000}` of the hedging model drops lines smaller than that (base currency).
     Raises InfeasibleError where a contract's limits hold no whole lot, SolverError where `deadline` seconds are over.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> whole = oh.round_to_lots(oh.load_model("delta_neutral").hedge(market, book))
+    >>> print(whole.certificate.status, bool((whole.trades % 1 == 0).all()))
+    rounded True
     """
     smallest = smallest_trades(hedge)
     if hedge.status is Status.ROUNDED and _is_whole(hedge, smallest):

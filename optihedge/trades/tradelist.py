@@ -215,12 +215,28 @@ def trade_list(
     checks: Checks | Mapping[str, object] | Literal["model"] | None = "model",
     deadline: float | None = None,
 ) -> TradeList:
-    """The list of a hedge: see `TradeList.of`."""
+    """The list of a hedge: see `TradeList.of`.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> listed = oh.trade_list(oh.load_model("delta_neutral").hedge(market, book), book="book")
+    >>> print(listed.held, "quantity" in listed.table.columns)
+    False True
+    """
     return TradeList.of(hedge, book=book, checks=checks, deadline=deadline)
 
 
 def checked(hedge: Hedge, checks: Checks | Mapping[str, object] | None = None) -> tuple[Hedge, TradeList]:
-    """The hedge that the list would bring about, and the list, which says whether it may be sent."""
+    """The hedge that the list would bring about, and the list, which says whether it may be sent.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> hedge, listed = oh.checked(oh.load_model("delta_neutral").hedge(market, book))
+    >>> listed.held
+    False
+    """
     made = TradeList.of(hedge, checks="model" if checks is None else checks)
     return made.hedge, made
 

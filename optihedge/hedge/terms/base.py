@@ -20,6 +20,18 @@ class Term:
     name       what reports and rows call it; None takes the class's short name
     soft       None is hard; a number is the penalty, base currency per desk unit of violation
     priority   with on_infeasible = "relax": 0 gives way last, larger numbers earlier
+
+    >>> import optihedge as oh
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class TicketCost(oh.Term):
+    ...     rate: float = 0.0001
+    ...
+    ...     def contribute(self, p):
+    ...         charge = self.rate * p.measure("notional")
+    ...         p.cost(buy=charge, sell=charge)
+    >>> TicketCost().label
+    'TicketCost'
     """
 
     short_name: ClassVar[str] = ""
@@ -66,6 +78,11 @@ class CvxpyTerm(Term):
     (sizes, squares and 3/2 powers of trades need none), and the proof is of the function itself; with variables of its
     own, the whole Program goes through CVXPY, which proves less often: write norm1(x) rather than s with norm1(x) <= s.
     A term for which nothing can be proved, where the Program without it has an answer, is a SpecError that names it.
+
+    >>> import optihedge as oh
+    >>> import cvxpy as cp
+    >>> oh.terms.CvxpyTerm(lambda h, p: cp.norm(h - p.start, 1) <= 5_000.0, name="few contracts").label
+    'few contracts'
     """
 
     function: Callable[[Any, ProgramBuilder], Any]

@@ -53,6 +53,10 @@ class PositionLimit(Term):
     lower, upper   one number, or contract -> number; contracts, or base currency where `measure` is set
     measure        None (contracts), 'notional' or 'delta'
     share          also |quantity| within this share of the book's gross notional (or the capital, if larger)
+
+    >>> import optihedge as oh
+    >>> oh.terms.PositionLimit(lower=0.0, upper={"AAPL": 500.0}).upper["AAPL"]
+    500.0
     """
 
     lower: Amount | None = None
@@ -93,6 +97,10 @@ class TradeLimit(Term):
 
     limit     one number, or contract -> number; contracts, or base currency where `measure` is set
     share     also within this share of the book's gross notional (or the capital, if larger)
+
+    >>> import optihedge as oh
+    >>> oh.terms.TradeLimit(1e6, measure="notional").measure
+    'notional'
     """
 
     limit: Amount | None = None
@@ -132,7 +140,12 @@ def _limit_trades(term: Term, p: ProgramBuilder, reach: Array) -> None:
 
 @dataclass(frozen=True)
 class ParticipationLimit(Term):
-    """|trade| <= participation x daily volume (a column of quotes, contracts a day)."""
+    """|trade| <= participation x daily volume (a column of quotes, contracts a day).
+
+    >>> import optihedge as oh
+    >>> oh.terms.ParticipationLimit(0.05).participation
+    0.05
+    """
 
     participation: float
     volume: str = "volume"
@@ -194,7 +207,12 @@ class _SizeLimit(Term):
 
 @dataclass(frozen=True)
 class TurnoverLimit(_SizeLimit):
-    """Sum of |trade| x size <= limit, base currency; see the fields of GrossLimit."""
+    """Sum of |trade| x size <= limit, base currency; see the fields of GrossLimit.
+
+    >>> import optihedge as oh
+    >>> oh.terms.TurnoverLimit(share=0.5).share
+    0.5
+    """
 
     short_name: ClassVar[str] = "turnover"
 
@@ -211,6 +229,10 @@ class GrossLimit(_SizeLimit):
     share    instead: this share of the book's gross notional before trading (or the capital, if larger)
     measure  'notional' or 'delta'
     by       any instrument column: 'venue', 'underlying', 'type', ...
+
+    >>> import optihedge as oh
+    >>> oh.terms.GrossLimit(5e6, by="sector").by
+    'sector'
     """
 
     short_name: ClassVar[str] = "gross"
@@ -226,6 +248,10 @@ class VolatilityLimit(Term):
 
     share          instead: this share of the book's gross notional (or the capital, if larger)
     second_order   count the gamma of normal moves; None: where options are tradable
+
+    >>> import optihedge as oh
+    >>> oh.terms.VolatilityLimit(limit=25_000.0).limit
+    25000.0
     """
 
     limit: float | None = None

@@ -104,6 +104,13 @@ class MarginLimit(VenueTerm):
     transfer        most that can be moved there in time, base currency: margin beyond the limit may be met by it; 0:
                     collateral stays where it is
     transfer_cost   of each unit that is moved
+
+    >>> import optihedge as oh
+    >>> from datetime import date
+    >>> shares = {"equity": 0.5, "future": 0.1}
+    >>> rules = oh.terms.MarginRules(source="a desk's own", date=date(2026, 1, 20), share=shares)
+    >>> oh.terms.MarginLimit(rules=rules, limit=1e6).limit
+    1000000.0
     """
 
     limit: float | None = None
@@ -147,7 +154,15 @@ class MarginLimit(VenueTerm):
 
 @dataclass(frozen=True)
 class MarginCost(VenueTerm):
-    """What the margin at a venue costs over the horizon: rate (decimal per year) x initial margin x years."""
+    """What the margin at a venue costs over the horizon: rate (decimal per year) x initial margin x years.
+
+    >>> import optihedge as oh
+    >>> from datetime import date
+    >>> shares = {"equity": 0.5, "future": 0.1}
+    >>> rules = oh.terms.MarginRules(source="a desk's own", date=date(2026, 1, 20), share=shares)
+    >>> oh.terms.MarginCost(rules=rules, rate=0.05).label
+    'margin cost'
+    """
 
     rate: float = 0.05
 
@@ -168,6 +183,13 @@ class LiquidationLimit(VenueTerm):
     anew there. Equity is that before trading.
 
     rules, venue, unrealised   see VenueTerm;  moves  returns, decimal
+
+    >>> import optihedge as oh
+    >>> from datetime import date
+    >>> shares = {"equity": 0.5, "future": 0.1}
+    >>> rules = oh.terms.MarginRules(source="a desk's own", date=date(2026, 1, 20), share=shares)
+    >>> oh.terms.LiquidationLimit(rules=rules, moves=(-0.1, 0.1)).moves
+    (-0.1, 0.1)
     """
 
     moves: tuple[float, ...] = (-0.2, -0.1, 0.1, 0.2)
@@ -202,6 +224,13 @@ class VenueLimit(VenueTerm):
     what the positions after trading gain in the rules' best scenario, which it would owe as well.
 
     rules, venue, unrealised   see VenueTerm
+
+    >>> import optihedge as oh
+    >>> from datetime import date
+    >>> shares = {"equity": 0.5, "future": 0.1}
+    >>> rules = oh.terms.MarginRules(source="a desk's own", date=date(2026, 1, 20), share=shares)
+    >>> oh.terms.VenueLimit(rules=rules, limit=2e6).limit
+    2000000.0
     """
 
     limit: float = 0.0

@@ -42,6 +42,13 @@ class Neutral(Term):
     band_share    adds this share of max(the book's gross notional, the capital) to the band
     optional      where the market has no such exposure or column the term is left out, and said to be, not an error
     only_hedged   a group that no tradable contract moves is reported as it stands, not refused; the others are as hard
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> model = oh.HedgeModel(objective=(oh.SpreadCost(),), constraints=(oh.Neutral("delta", band=1_000.0),))
+    >>> bool(abs(model.hedge(market, book).exposures.loc["delta", "after"]) <= 1_000.01)
+    True
     """
 
     exposure: str

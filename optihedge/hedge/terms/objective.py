@@ -27,6 +27,10 @@ class Variance(Term):
     second_order   add the gamma of normal moves, (aversion / 2) x 1/2 v'(C o C)v; None: where options are tradable
     relative       instead of aversion, a pure number: aversion = relative / the book's gross (or the capital, if
                    larger), so that one file serves books of any size and currency
+
+    >>> import optihedge as oh
+    >>> oh.Variance(relative=300).relative
+    300
     """
 
     aversion: float | None = None
@@ -75,6 +79,10 @@ class Volatility(Term):
     Answers scale with the book and do not depend on the currency. Gamma counts. The report gives the aversion at which
     `Variance` asks for the same trades.
     Example: HedgeModel(risk=SmileRisk(), objective=(Volatility(), SpreadCost(), FeeCost()))
+
+    >>> import optihedge as oh
+    >>> oh.Volatility(sharpe=1.0, holding="10d").holding
+    '10d'
     """
 
     sharpe: float | None = None
@@ -110,7 +118,17 @@ class Volatility(Term):
 
 @dataclass(frozen=True)
 class SpreadCost(Term):
-    """Half the quoted spread on each contract traded, on the side traded; `scale` times it."""
+    """Half the quoted spread on each contract traded, on the side traded; `scale` times it.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> model = oh.HedgeModel(objective=(oh.SpreadCost(),), constraints=(oh.Neutral("delta"),), universe=("ES-SEP16",))
+    >>> hedge = model.hedge(market, {"AAPL": 1_000.0})
+    >>> paid = -hedge.trades["ES-SEP16"] * market.trade_cost.loc["ES-SEP16", "sell"]
+    >>> bool(abs(hedge.costs["spread"] - paid) < 1e-6)
+    True
+    """
 
     scale: float = 1.0
 
@@ -131,7 +149,12 @@ class SpreadCost(Term):
 
 @dataclass(frozen=True)
 class FeeCost(Term):
-    """The venue's one-way fee on each contract traded, its caps applied (a maker's may be negative)."""
+    """The venue's one-way fee on each contract traded, its caps applied (a maker's may be negative).
+
+    >>> import optihedge as oh
+    >>> oh.FeeCost().label
+    'fees'
+    """
 
     short_name: ClassVar[str] = "fees"
 
@@ -149,6 +172,10 @@ class ImpactCost(Term):
     """coefficient x daily vol x notional x (|trade| / daily volume)^(power - 1), power 2 or 3/2; one-way.
 
     The vol is that of the contract's underlying under the model's risk; `volume` a column of quotes, contracts a day.
+
+    >>> import optihedge as oh
+    >>> oh.terms.ImpactCost(coefficient=0.7, power=1.5).power
+    1.5
     """
 
     coefficient: float = 1.0
@@ -205,6 +232,10 @@ class DepthCost(Term):
     Goes with SpreadCost, which pays the best level. Displayed is the order book, or where a contract has none its
     quoted size. Without a daily volume the law says nothing: more than is displayed pays the last price shown (the
     list's checks let no more be traded). A contract whose size is not known pays its spread only. The law needs a risk.
+
+    >>> import optihedge as oh
+    >>> oh.terms.DepthCost(impact=0.5).impact
+    0.5
     """
 
     impact: float | Mapping[str, float] = IMPACT
@@ -240,6 +271,10 @@ class HoldingCost(Term):
     financing   rate paid on long market value, decimal per year; on an option what it is above the rate that the option
                 is discounted at, which its value earns (as `CarryCost` counts): a box spread costs nothing
     funding     also the funding that perpetuals pay at their quoted rate; what they earn is no reason to hold one
+
+    >>> import optihedge as oh
+    >>> oh.terms.HoldingCost(borrow=0.003, funding=True).borrow
+    0.003
     """
 
     borrow: float = 0.0
@@ -284,6 +319,10 @@ class CarryCost(Term):
 
     credit   False: only what is paid counts. Then nothing is held for its income: with credit, options priced above the
              forecast vol (deep puts, say) are sold for as much as the risk aversion bears, which is no hedge
+
+    >>> import optihedge as oh
+    >>> oh.terms.CarryCost(credit=False).label
+    'carry'
     """
 
     credit: bool = True
@@ -317,7 +356,12 @@ def expected_carry(p: ProgramBuilder) -> Array:
 
 @dataclass(frozen=True)
 class ExpectedReturn(Term):
-    """Less the expected return: column of instruments (decimal per year, empty is 0) x notional x years."""
+    """Less the expected return: column of instruments (decimal per year, empty is 0) x notional x years.
+
+    >>> import optihedge as oh
+    >>> oh.terms.ExpectedReturn("alpha", scale=0.5).column
+    'alpha'
+    """
 
     column: str
     scale: float = 1.0
@@ -339,6 +383,10 @@ class Tracking(Term):
 
     target   'before' (every contract held before), a column of instruments, or contract -> quantity. Contracts without
              a target are free, so that names are kept and hedges are not.
+
+    >>> import optihedge as oh
+    >>> oh.terms.Tracking(target="before", aversion=1e-6).target
+    'before'
     """
 
     target: str | Mapping[str, float] = "before"

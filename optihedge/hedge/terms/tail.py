@@ -96,6 +96,13 @@ class ScenarioVariance(Term):
     """(aversion / 2) x variance of P&L over the scenarios, each equally likely: gamma and vega by full revaluation.
 
     noise   standard deviation of each contract's own P&L beyond the scenarios, base currency per contract; independent
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> pnl = oh.options.scenario_pnl(market, oh.options.shock_grid({"spot": [-0.05, 0.0, 0.05]}))
+    >>> oh.terms.ScenarioVariance(pnl, aversion=1e-6).aversion
+    1e-06
     """
 
     pnl: Scenarios
@@ -124,6 +131,13 @@ class Shortfall(Term):
     currency) or `share` (of the book's gross, or the capital if larger).
 
     min over t of  t + sum_s max(loss_s - t, 0) / ((1 - confidence) S)   (Rockafellar and Uryasev 2000)
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> pnl = oh.options.scenario_pnl(market, oh.options.shock_grid({"spot": [-0.1, -0.05, 0.0, 0.05, 0.1]}))
+    >>> oh.terms.Shortfall(pnl, confidence=0.8, limit=1e6).limit
+    1000000.0
     """
 
     pnl: Scenarios
@@ -172,7 +186,15 @@ class Shortfall(Term):
 @dataclass(frozen=True, eq=False)
 class WorstCase(Term):
     """The largest loss over the scenarios: `weight` times it in the objective, or <= `limit` (base currency) or `share`
-    (of the book's gross, or the capital if larger)."""
+    (of the book's gross, or the capital if larger).
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> book = oh.read_book("example/book.csv")
+    >>> pnl = oh.options.scenario_pnl(market, oh.options.shock_grid({"spot": [-0.1, 0.1]}))
+    >>> oh.terms.WorstCase(pnl, weight=0.1).weight
+    0.1
+    """
 
     pnl: Scenarios
     weight: float = 1.0

@@ -39,6 +39,13 @@ class Store:
     """A folder of recorded markets; see `open_store`. One process writes at a time, any number read.
 
     Every method that takes `known_at` answers as one would have that day: later corrections and late events are unseen.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> kept = oh.store.open_store("store", create=True)
+    >>> digest = kept.record(market)
+    >>> kept.open(digest).hash == market.hash
+    True
     """
 
     path: Path
@@ -327,7 +334,13 @@ def _start(value: When) -> pd.Timestamp:
 
 
 def open_store(path: Path | str, *, create: bool = False) -> Store:
-    """The store in a folder; `create` makes an empty one where there is none. Raises DataError."""
+    """The store in a folder; `create` makes an empty one where there is none. Raises DataError.
+
+    >>> import optihedge as oh
+    >>> kept = oh.store.open_store("new_store", create=True)
+    >>> len(kept.snapshots())
+    0
+    """
     folder = Path(path)
     if not (folder / files.LOG).is_file():
         if not create:
@@ -340,5 +353,12 @@ def open_store(path: Path | str, *, create: bool = False) -> Store:
 
 
 def open_market(store: Store | Path | str, what: When, *, names: Iterable[str] | None = None) -> Market:
-    """A recorded market by its hash or its time; see `Store.open`."""
+    """A recorded market by its hash or its time; see `Store.open`.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> digest = oh.store.open_store("store", create=True).record(market)
+    >>> oh.open_market("store", digest).hash == market.hash
+    True
+    """
     return (store if isinstance(store, Store) else open_store(store)).open(what, names=names)

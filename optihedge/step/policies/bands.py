@@ -21,6 +21,10 @@ class WhalleyWilmott:
 
     aversion   1 / base currency;  k   one-way cost of the cheapest contract without an option, fraction of notional
     Whalley and Wilmott, Mathematical Finance 1997. gamma is the whole book's, by underlying.
+
+    >>> import optihedge as oh
+    >>> oh.policy.WhalleyWilmott(aversion=1e-5).aversion
+    1e-05
     """
 
     aversion: float
@@ -56,6 +60,10 @@ class CostBenefit:
     """Act where a trade pays for itself under the model, or a hard limit is broken: outside its no-trade region.
 
     times   trading costs count so often: above 1 the policy waits longer than the model would
+
+    >>> import optihedge as oh
+    >>> oh.policy.CostBenefit(times=1.5).times
+    1.5
     """
 
     times: float = 1.0

@@ -10,7 +10,12 @@ from optihedge.step.policies.base import Decision, Memory, Policy, View
 
 @dataclass(frozen=True)
 class Any:
-    """Act where one of them does."""
+    """Act where one of them does.
+
+    >>> import optihedge as oh
+    >>> oh.policy.Any((oh.policy.Clock("1d"), oh.policy.RollDue())).of[1].days
+    5.0
+    """
 
     of: tuple[Policy, ...]
 
@@ -24,7 +29,12 @@ class Any:
 
 @dataclass(frozen=True)
 class All:
-    """Act where every one of them does."""
+    """Act where every one of them does.
+
+    >>> import optihedge as oh
+    >>> oh.policy.All((oh.policy.Clock("1d"), oh.policy.RollDue())).of[0].every
+    '1d'
+    """
 
     of: tuple[Policy, ...]
 
@@ -38,7 +48,12 @@ class All:
 
 @dataclass(frozen=True)
 class Not:
-    """Act where another policy waits."""
+    """Act where another policy waits.
+
+    >>> import optihedge as oh
+    >>> oh.policy.Not(oh.policy.Clock("1d"))
+    Not(of=(Clock(every='1d'),))
+    """
 
     of: tuple[Policy, ...]
 

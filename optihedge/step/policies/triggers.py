@@ -23,7 +23,12 @@ _EARLY = 1 / 8  # of an interval: recorded times drift
 
 @dataclass(frozen=True)
 class Always:
-    """Act at every market."""
+    """Act at every market.
+
+    >>> import optihedge as oh
+    >>> oh.policy.Always()
+    Always()
+    """
 
     def decide(self, view: View, memory: Memory) -> Decision:
         """Yes."""
@@ -32,7 +37,12 @@ class Always:
 
 @dataclass(frozen=True)
 class Clock:
-    """Act where `every` ('1d', '8h') has passed since a list last left; an eighth of it early counts as due."""
+    """Act where `every` ('1d', '8h') has passed since a list last left; an eighth of it early counts as due.
+
+    >>> import optihedge as oh
+    >>> oh.policy.Clock("8h").every
+    '8h'
+    """
 
     every: str = "1d"
 
@@ -57,6 +67,10 @@ class Band:
     width          half-width; or `below` and `above` for distances of their own; or
     share          of the book's gross notional (or the model's capital, if larger)
     A band narrower than the model's own on the same exposure, or than one lot, is a SpecError: it would never rest.
+
+    >>> import optihedge as oh
+    >>> oh.policy.Band("delta", share=0.02).share
+    0.02
     """
 
     exposure: str
@@ -115,7 +129,12 @@ class Band:
 
 @dataclass(frozen=True)
 class RiskTrigger:
-    """Act where the book's volatility per day (base currency) is above `limit`, or `times` what the last list left."""
+    """Act where the book's volatility per day (base currency) is above `limit`, or `times` what the last list left.
+
+    >>> import optihedge as oh
+    >>> oh.policy.RiskTrigger(times=1.5).times
+    1.5
+    """
 
     limit: float | None = None
     times: float | None = None
@@ -146,6 +165,10 @@ class RegimeChange:
 
     driver   '' the first one marked market, else the first price;  states   calm to wild;  rows   of history
     sure     probability from which on a state counts as changed
+
+    >>> import optihedge as oh
+    >>> oh.policy.RegimeChange(states=2).states
+    2
     """
 
     driver: str = ""
@@ -176,7 +199,12 @@ class RegimeChange:
 
 @dataclass(frozen=True)
 class OnFill:
-    """Act where something of the book was traded since the last step: fills, transfers, contracts that ended."""
+    """Act where something of the book was traded since the last step: fills, transfers, contracts that ended.
+
+    >>> import optihedge as oh
+    >>> oh.policy.OnFill()
+    OnFill()
+    """
 
     def decide(self, view: View, memory: Memory) -> Decision:
         """What changed."""
@@ -189,7 +217,12 @@ class OnFill:
 
 @dataclass(frozen=True)
 class RollDue:
-    """Act where a contract of the hedge expires within `days` calendar days."""
+    """Act where a contract of the hedge expires within `days` calendar days.
+
+    >>> import optihedge as oh
+    >>> oh.policy.RollDue(days=3).days
+    3
+    """
 
     days: float = 5.0
 
@@ -211,6 +244,10 @@ class MarginTrigger:
     The model's own rules say what is needed, each of its venues counted once; where it names none:
 
     rate   initial margin, share of the notional of contracts paid by variation margin and of short options
+
+    >>> import optihedge as oh
+    >>> oh.policy.MarginTrigger(limit=0.6).limit
+    0.6
     """
 
     limit: float = 0.5
