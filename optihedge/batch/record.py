@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,16 +60,21 @@ def tables(hedge: Hedge) -> dict[str, pd.DataFrame]:
     return {name: table for name, table in found.items() if len(table)}
 
 
-def files(listed: TradeList, *, model: str, list_name: str, quality: pd.DataFrame | None = None) -> dict[str, str]:
+def files(
+    listed: TradeList, *, model: str, list_name: str, quality: pd.DataFrame | None = None, page: bool = True,
+    past: Sequence[dict[str, Any]] = (),
+) -> dict[str, str]:  # fmt: skip
     """The files of one result, name -> text. What a held list proposed is in held.csv, and no other list is there.
 
-    quality   findings of the night's data, for the page
+    quality   findings of the night's data, for the page;  past  its sections that only a past can tell
+    page      False: without a page, where the list is not held
     """
     written = {"held.csv": csv_text(listed.proposed)} if listed.held else {list_name: listed.text()}
     for name, table in tables(listed.hedge).items():
         written[f"{name}.csv"] = csv_text(_plain(table))
     written["result.json"] = json.dumps(_result(listed, model), indent=1, allow_nan=False) + "\n"
-    written["report.html"] = page_of(listed, title=f"{listed.book}: {model}", quality=quality)
+    if page or listed.held:
+        written["report.html"] = page_of(listed, title=f"{listed.book}: {model}", quality=quality, past=past)
     return written
 
 

@@ -24,7 +24,7 @@ from optihedge.desk.deskfile import Desk, DeskBook
 from optihedge.desk.halt import refuse_halted
 from optihedge.desk.ledger.database import Ledger, get_text, open_ledger, put_text
 from optihedge.desk.ledger.facts import due_fills, due_reports
-from optihedge.desk.ledger.reading import any_runs, made_of
+from optihedge.desk.ledger.reading import any_runs, inputs_of, made_of
 from optihedge.desk.ledger.runs import CHALLENGER, LEFT, SEND, Asked, Made, claim, finish, standing
 from optihedge.desk.outbox import recover
 from optihedge.desk.record import record_folder
@@ -222,7 +222,7 @@ def prepare(
     left = parent is not None and (parent["list"] is None or parent["list"] in LEFT)
     state = None if parent is None else parent["after"] if left else parent["unsent"]
     texts: dict[str, str] = {}
-    happened: dict[str, Any] = {"fills": [], "reports": [], "events": None, "before": None}
+    happened: dict[str, Any] = {"fills": [], "reports": [], "events": None, "before": None, "previous": None}
     if state is not None and parent is not None:
         texts[state] = get_text(connection, state)
         now = State.from_text(texts[state])
@@ -232,7 +232,10 @@ def prepare(
         happened = {
             "fills": due_fills(connection, book.name, instant), "reports": due_reports(connection, now, instant),
             "events": text_hash(told), "before": parent["snapshot"],
+            "previous": {"model": inputs_of(connection, parent["id"])["model"], "list": parent["sha256"]},
         }  # fmt: skip
+        for name in (happened["previous"]["model"]["text"], parent["sha256"]):
+            texts |= {name: get_text(connection, name)} if name else {}
     held = desk.models[model]
     texts[text_hash(held.text)] = held.text
     positions = _positions(book, market, first=state is None)

@@ -17,6 +17,8 @@ from optihedge.batch.record import files as report_files
 from optihedge.batch.record import significant
 from optihedge.content import canonical_text, text_hash
 from optihedge.desk.ledger.runs import SEND, Made
+from optihedge.desk.since import since_last
+from optihedge.display.page import section
 from optihedge.errors import DataError, OptihedgeError
 from optihedge.frames import some
 from optihedge.hedge.modelfile import parse_model
@@ -26,9 +28,14 @@ from optihedge.step.policies.policyfile import policy_of
 from optihedge.step.step import Step, step
 from optihedge.trades.checks import Checks
 from optihedge.trades.export import csv_text
+from optihedge.trades.page import status_page
+from optihedge.trades.panels import contradictions_table
 from optihedge.trades.tradelist import TradeList
 
 PROPOSED, ALTERNATIVE = "proposed.csv", "ALTERNATIVE.csv"
+REPORT = "report.html"
+_VERDICTS = {"first": "send", "solved": "send", "idle": "empty", "empty": "empty", "held": "held", "blocked": "held",
+             "failed": "failed"}  # fmt: skip
 TRACE = "trace.txt"  # of an internal error
 _BREAK = 1e-9  # of a quantity: what statement and ledger may differ by
 
@@ -38,7 +45,8 @@ class Task:
     """A night of a book to be computed. inputs: plain values; texts: what it names by hash.
 
     inputs   book, role, snapshot, before (snapshot of the state), state, model {name, text}, allow, policy, checks,
-             venues, fills, reports, events (hash of the table's text), client or statement, on_open_orders, version
+             venues, fills, reports, events (hash of the table's text), client or statement, on_open_orders, version,
+             previous (of the night before: its model, and the hash of its list)
     """
 
     inputs: Mapping[str, Any]
@@ -93,6 +101,10 @@ def compute(task: Task, bench: Bench) -> Made:
 
 @dataclass(frozen=True, eq=False)
 class _Stepped:
+    """The state and market that were gone on from (None on a first night), the step, and its market."""
+
+    before: State | None
+    was: Market | None
     state: State
     step: Step
     market: Market
@@ -110,7 +122,7 @@ def _stepped(task: Task, bench: Bench) -> _Stepped:
     client = None if asked["client"] is None else pd.Series(asked["client"], dtype=float)
     if asked["state"] is None:
         state = opening(asked["book"], market, {} if client is None else client)
-        return _Stepped(state, step(state, None, market, model, policy, **settings), market)
+        return _Stepped(None, None, state, step(state, None, market, model, policy, **settings), market)
     state, before = State.from_text(texts[asked["state"]]), bench.market(asked["before"])
     happened: dict[str, Any] = {
         "fills": [Fill(**one) for one in asked["fills"]], "reports": [Report(**one) for one in asked["reports"]],
@@ -119,8 +131,8 @@ def _stepped(task: Task, bench: Bench) -> _Stepped:
     if asked["statement"] is not None:
         moved = step(state, before, market, model, policy, **settings, **happened, ask=False)
         if why := _breaks(moved.state, pd.Series(asked["statement"], dtype=float), market):
-            return _Stepped(state, replace(moved, status="held", why=why), market)
-    return _Stepped(state, step(state, before, market, model, policy, **settings, **happened), market)
+            return _Stepped(state, before, state, replace(moved, status="held", why=why), market)
+    return _Stepped(state, before, state, step(state, before, market, model, policy, **settings, **happened), market)
 
 
 def _breaks(state: State, statement: pd.Series, market: Market) -> str:
@@ -154,11 +166,23 @@ def _made(task: Task, done: _Stepped) -> Made:
 def _files(task: Task, done: _Stepped) -> dict[str, str]:
     """The night's tables and pages, name -> text."""
     one, name = done.step, PROPOSED if task.inputs["role"] == SEND else ALTERNATIVE
+    asked, model = task.inputs, task.inputs["model"]
+    past = since_last(done.before, done.was, done.market, one, asked.get("previous"), task.texts, model)
     written: dict[str, str] = {}
     if isinstance(one.trades, TradeList):
-        written = report_files(one.trades, model=task.inputs["model"]["name"], list_name=name)
+        written = report_files(one.trades, model=model["name"], list_name=name, past=past)
     elif one.trades is not None and not one.trades.held:
         written = {name: csv_text(one.trades.table)}
+    if REPORT not in written:
+        subtitle = f"as of {done.market.as_of:%Y-%m-%d %H:%M} UTC, in {done.market.base_currency}"
+        listed = []
+        if one.trades is not None and len(one.trades.table):
+            table = one.trades.table.set_index("instrument")
+            listed = [section("Lines", frames=[table[["side", "quantity", "limit_price", "notional", "cost"]]])]
+        written[REPORT] = status_page(
+            f"{asked['book']}: {model['name']}", subtitle, _VERDICTS[one.status], [f"{one.status}: {one.why}"],
+            [*listed, *past], contradictions_table(done.market),
+        )  # fmt: skip
     held = valued(one.state, done.market) if not one.state.carried else one.state.lots()
     written["positions.csv"] = csv_text(held)
     written["explained.csv"] = csv_text(one.explained.reset_index())

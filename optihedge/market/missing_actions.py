@@ -69,7 +69,7 @@ def types_of_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> dict[s
     own = listed["type"].rename(None)
     first = listed[~listed["underlying"].duplicated()].set_index("underlying")["type"]
     on = drivers["underlying"]
-    found = drivers.index.to_series().map(own).fillna(on.map(own)).fillna(on.map(first))
+    found = drivers.index.to_series().map(own).astype(object).fillna(on.map(own)).fillna(on.map(first))
     return {str(driver): str(kind) for driver, kind in found.dropna().items()}
 
 

@@ -29,9 +29,10 @@ def rich_cheap(market: Market, expiries: pd.DataFrame | None = None) -> pd.DataF
     the smile is outside the quote; vega_money, the mid's vol less the smile's times the vega of one contract, base
     currency.
 
+    >>> import tempfile
     >>> import optihedge as oh
-    >>> market = oh.read_market(oh.write_example())
-    >>> oh.options.rich_cheap(market)["half_spreads"].abs().max() < 1
+    >>> market = oh.read_market(oh.write_example(tempfile.mkdtemp()))
+    >>> bool((oh.options.rich_cheap(market)["half_spreads"].abs() < 1.0).all())
     True
     """
     frames = [_against(market, rows) for rows, _ in smiles(market, expiries)]

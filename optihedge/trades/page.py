@@ -69,8 +69,10 @@ def status_page(title: str, subtitle: str, verdict: str, why: Sequence[str], pas
 def _tightest_first(banded: pd.DataFrame) -> pd.DataFrame:
     """Banded exposures, the one that uses most of its band first."""
     room = np.fmin(banded["upper"] - banded["after"], banded["after"] - banded["lower"])
-    width = (banded["upper"] - banded["lower"]).where(lambda w: np.isfinite(w) & (w > 0))
-    size = width.fillna(banded[["lower", "upper"]].abs().replace(np.inf, np.nan).max(axis=1)).clip(lower=1e-12)
+    ends = banded[["lower", "upper"]].to_numpy(dtype=float)
+    width = ends[:, 1] - ends[:, 0]
+    largest = np.max(np.abs(ends), axis=1, where=np.isfinite(ends), initial=0.0)
+    size = np.maximum(np.where(np.isfinite(width) & (width > 0), width, largest), 1e-12)
     return banded.loc[(room / size).sort_values(kind="stable").index]
 
 

@@ -72,7 +72,8 @@ def inputs_of(connection: Connection, run: str) -> dict[str, Any]:
 
 def texts_of(connection: Connection, inputs: dict[str, Any]) -> dict[str, str]:
     """The texts that a run's inputs name."""
-    names = [inputs["state"], inputs["events"], inputs["model"]["text"]]
+    previous = inputs.get("previous") or {"model": {"text": None}, "list": None}
+    names = [inputs["state"], inputs["events"], inputs["model"]["text"], previous["model"]["text"], previous["list"]]
     return {name: get_text(connection, name) for name in names if name is not None}
 
 
