@@ -14,6 +14,7 @@ import pytest
 
 from optihedge.batch.read import read_once
 from optihedge.cli import main
+from optihedge.desk.doctor import doctor
 from optihedge.errors import DataError
 from optihedge.lock import locked
 from optihedge.market.snapshot import Market, read_market
@@ -168,6 +169,40 @@ def test_a_folder_that_changes_while_it_is_read_is_read_again_or_refused(
     changes = 100
     with pytest.raises(DataError, match="changed while it was read, 3 times"):
         read_once(data, AS_OF)
+
+
+def test_what_the_pages_say_of_a_night_is_said_of_the_bytes_that_were_hedged(
+    example_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that changes between the market and the doctor, or a book: all of it is read again."""
+    data, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(example_folder, data)
+    book = tmp_path / "mine.csv"
+    shutil.copy(data / "book.csv", book)
+    looked = []
+
+    def meddled(*arguments: object, **options: object) -> object:
+        found = doctor(*arguments, **options)  # type: ignore[arg-type]
+        looked.append(options["market"])
+        if len(looked) == 1:
+            quotes = pd.read_csv(data / "quotes.csv")
+            quotes.loc[quotes["instrument"] == "ES-SEP16", ["bid", "ask"]] *= 0.95
+            quotes.to_csv(data / "quotes.csv", index=False)
+        if len(looked) == 2:
+            book.write_text(book.read_text().replace("40780", "50780"))
+        return found
+
+    monkeypatch.setattr("optihedge.desk.doctor.doctor", meddled)
+    asked = ["run", "beta_hedge", "--data", str(data), "--book", str(book), "--as-of", AS_OF, "--out", str(out)]
+    assert run(asked, capsys)[0] == 0
+    orders = json.loads(next(out.rglob("orders.json")).read_text())
+    assert len(looked) == 3 and len({market.hash for market in looked}) == 2
+    assert orders["market_hash"] == looked[2].hash == read_market(data, as_of=AS_OF).hash
+    summary = pd.read_csv(next(out.rglob("summary.csv")))
+    asked[-1] = str(tmp_path / "again")
+    assert run(asked, capsys)[0] == 0
+    again = json.loads(next((tmp_path / "again").rglob("orders.json")).read_text())
+    assert orders == again and len(summary) == 1  # lists to the byte: of the third book, too
 
 
 def test_another_run_at_the_same_instant_is_exit_code_75(
@@ -365,7 +400,7 @@ def test_an_interrupt_leaves_whole_results_and_says_so(
 def test_a_stop_before_anything_is_hedged_leaves_its_status(
     example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("optihedge.batch.read.read_market", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr("optihedge.market.snapshot.read_market", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
     arguments = ["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path)]
     assert run(arguments, capsys)[0] == 143
     assert json.loads((tmp_path / "STATUS.json").read_text())["exit_code"] == 143

@@ -25,6 +25,7 @@ from optihedge.frames import duration
 if TYPE_CHECKING:
     from optihedge.batch.stop import Stop
     from optihedge.hedge.model import HedgeModel
+    from optihedge.market.snapshot import Market
 
 _UNSHOWN = ("as_of", "book", "order_id", "venue_amount", "lot", "model", "model_hash")
 _LESS = ("penalties", "unit", "turnover", "notional", "limit_price", "volatility_before", "venue")  # seen elsewhere too
@@ -105,21 +106,25 @@ def run_books(
     output: tables, quiet (nothing but what went wrong) or json (summary.json);  options: those of `run_batch`
     """
     from optihedge.batch.books import read_books, refuse_unread
-    from optihedge.batch.read import read_once
+    from optihedge.batch.read import read_unchanged
     from optihedge.batch.refusals import refuse_future, refuse_stale
     from optihedge.batch.run import result_folder, run_batch
     from optihedge.desk.doctor import doctor
+    from optihedge.market.snapshot import read_market
     from optihedge.risk.suspects import suspects
 
-    with stop.interruptible():
-        (market, digest), now = read_once(data, as_of), pd.Timestamp.now("UTC")
+    def read() -> tuple[Market, dict[str, pd.Series], dict[str, str], pd.DataFrame]:
+        market, now = read_market(data, as_of=as_of), pd.Timestamp.now("UTC")
         told.as_of = market.as_of
         refuse_future(market, now)
         readable, broken = read_books(books, market)
         if as_of is None:
             refuse_stale(market, now, readable)
+        return market, readable, broken, doctor(data, books=books, market=market).findings
+
+    with stop.interruptible():
+        (market, readable, broken, quality), digest = read_unchanged(data, read, books)
         found = suspects(market)
-        quality = doctor(data, books=books).findings
     console = console_of() if output == "tables" else Console(file=StringIO())
     print_contradictions(console, market, readable)
     if len(quality):

@@ -64,6 +64,7 @@ def doctor(
     models: Iterable[str] = (),
     desk: Path | str | None = None,
     now: pd.Timestamp | None = None,
+    market: Market | None = None,
 ) -> Diagnosis:
     """Look at a night's folder, its books and models, and compare with the night before.
 
@@ -72,6 +73,7 @@ def doctor(
     store    is verified, and gives the night before
     desk     a desk file: its ledger, folders and disk are looked at too
     now      an instant later than a day after as_of makes the night stale; by default its age is not looked at
+    market   the folder's, where it has been read already
 
     Nothing is changed and nothing refused: what cannot be read is a finding too.
     """
@@ -97,7 +99,7 @@ def doctor(
         check_desk(Path(desk), found)
     if not found.rows:
         try:
-            for one in contradictions(read_market(folder)):
+            for one in contradictions(market or read_market(folder)):
                 found.add("market", 0, one.subject, f"{one.kind}: {one.detail}", one.remedy)
         except OptihedgeError as error:
             found.error(error, "market")
