@@ -71,6 +71,7 @@ from optihedge.hedge.terms.objective import SpreadCost as SpreadCost
 from optihedge.hedge.terms.objective import Tracking as Tracking
 from optihedge.hedge.terms.objective import Variance as Variance
 from optihedge.hedge.terms.objective import Volatility as Volatility
+from optihedge.hedge.terms.spread import Spread as Spread
 from optihedge.hedge.terms.tail import ScenarioVariance as ScenarioVariance
 from optihedge.hedge.terms.tail import Shortfall as Shortfall
 from optihedge.hedge.terms.tail import WorstCase as WorstCase
@@ -184,6 +185,8 @@ from optihedge.risk.sources import Replay as Replay
 from optihedge.risk.sources import SmileDraws as SmileDraws
 from optihedge.risk.sources import Stresses as Stresses
 from optihedge.risk.sources import scenario_table as scenario_table
+from optihedge.risk.spread import SpreadState as SpreadState
+from optihedge.risk.spread import spread_state as spread_state
 from optihedge.step.broker import AtQuote as AtQuote
 from optihedge.step.broker import Delayed as Delayed
 from optihedge.step.broker import Partial as Partial
@@ -196,6 +199,7 @@ from optihedge.step.policies.compose import All as All
 from optihedge.step.policies.compose import Any as Any
 from optihedge.step.policies.compose import Not as Not
 from optihedge.step.policies.policyfile import policy_of as policy_of
+from optihedge.step.policies.spread import ZScore as ZScore
 from optihedge.step.policies.triggers import Always as Always
 from optihedge.step.policies.triggers import Band as Band
 from optihedge.step.policies.triggers import Clock as Clock

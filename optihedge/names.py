@@ -135,6 +135,7 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
             "VolatilityLimit",
         ),
         "optihedge.hedge.terms.neutrality": ("Neutral",),
+        "optihedge.hedge.terms.spread": ("Spread",),
         "optihedge.hedge.terms.objective": (
             "CarryCost",
             "DepthCost",
@@ -294,6 +295,7 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
             "Not",
         ),
         "optihedge.step.policies.policyfile": ("policy_of",),
+        "optihedge.step.policies.spread": ("ZScore",),
         "optihedge.step.policies.triggers": (
             "Always",
             "Band",
@@ -340,6 +342,10 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
             "cointegration",
             "funding_driver",
             "lead_lag",
+        ),
+        "optihedge.risk.spread": (
+            "SpreadState",
+            "spread_state",
         ),
     },
     "store": {

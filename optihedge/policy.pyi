@@ -32,6 +32,7 @@ from optihedge.step.policies.compose import All as All
 from optihedge.step.policies.compose import Any as Any
 from optihedge.step.policies.compose import Not as Not
 from optihedge.step.policies.policyfile import policy_of as policy_of
+from optihedge.step.policies.spread import ZScore as ZScore
 from optihedge.step.policies.triggers import Always as Always
 from optihedge.step.policies.triggers import Band as Band
 from optihedge.step.policies.triggers import Clock as Clock

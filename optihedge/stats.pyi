@@ -25,3 +25,5 @@ from optihedge.risk.relations import cointegrated_pairs as cointegrated_pairs
 from optihedge.risk.relations import cointegration as cointegration
 from optihedge.risk.relations import funding_driver as funding_driver
 from optihedge.risk.relations import lead_lag as lead_lag
+from optihedge.risk.spread import SpreadState as SpreadState
+from optihedge.risk.spread import spread_state as spread_state

@@ -27,7 +27,7 @@ _TYPES = {  # names of this library's own classes, by the table that may hold th
     ),
     "constraints": (
         "Neutral", "PositionLimit", "TradeLimit", "TurnoverLimit", "GrossLimit", "ParticipationLimit",
-        "VolatilityLimit", "Shortfall", "WorstCase", "MarginLimit", "LiquidationLimit", "VenueLimit",
+        "VolatilityLimit", "Shortfall", "WorstCase", "MarginLimit", "LiquidationLimit", "VenueLimit", "Spread",
     ),
     "risk": (
         "SampleRisk", "GivenRisk", "EwmaRisk", "FactorRisk", "StackedRisk", "AdaptiveRisk", "BetaRisk",

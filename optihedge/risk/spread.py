@@ -1,0 +1,92 @@
+"""A spread: legs of fixed weight; where its level stands against its own past, and how fast deviations have gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from optihedge.errors import DataError, SpecError
+from optihedge.frames import nearest
+from optihedge.market.snapshot import Market
+from optihedge.risk.relations import half_life_of
+
+LEAST_ROWS = 30  # fewer say nothing about a mean and a speed
+
+
+@dataclass(frozen=True, eq=False)
+class SpreadState:
+    """A spread at a market: P&L per unit of notional, cumulated over its history.
+
+    level       sum of weight x log return of each leg's price since the first row, by time
+    deviation   last level less the mean over the rows;  z  the same in standard deviations (ddof 0)
+    half_life   rows of history in which half of a deviation is gone; infinite where none is
+    """
+
+    level: pd.Series
+    deviation: float
+    z: float
+    half_life: float
+
+    def reversion(self, periods: float) -> float:
+        """The expected change of the level over so many rows: -deviation x (1 - 2^(-periods / half_life)).
+
+        >>> SpreadState(pd.Series([0.0, 0.02]), 0.02, 1.0, 5.0).reversion(5.0)
+        -0.01
+        """
+        if not self.half_life > 0:
+            return -self.deviation
+        return -self.deviation * (1.0 - 2.0 ** (-periods / self.half_life))
+
+
+def spread_state(market: Market, legs: Mapping[str, float], rows: int = 250) -> SpreadState:
+    """Where the spread of some contracts stands.
+
+    market  whose history holds the drivers of the legs
+    legs    contract -> weight: notional, base currency, per unit of the spread; two or more, none 0
+    rows    last rows of the history in which all legs moved
+
+    A leg's return is first order: moves of drivers (T x D) times its loadings per unit of notional. Raises SpecError for legs
+    that are no spread or not in the market, DataError for fewer than 30 rows.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("out/example"))
+    >>> state = spread_state(market, {"USMV": 1.0, "VLUE": -1.0})
+    >>> len(state.level), state.half_life > 0
+    (250, True)
+    """
+    weights = legs_of("spread", legs)
+    unknown = [name for name in weights.index if name not in market.names]
+    if unknown:
+        raise SpecError(f"spread: {unknown[0]} is no contract of this market{nearest(unknown[0], market.names)}")
+    at = market.names.get_indexer(weights.index)
+    per_unit = market.loadings.matrix[:, at].toarray() / market.notional.to_numpy(dtype=float)[at]
+    used = np.flatnonzero(np.abs(per_unit).max(axis=1) > 0)
+    if not used.size:
+        raise DataError(f"spread of {', '.join(weights.index)}: no driver moves them; give history for one")
+    moves = market.moves(drivers=market.drivers.index[used]).dropna().iloc[-rows:]
+    if len(moves) < LEAST_ROWS:
+        raise DataError(
+            f"spread of {', '.join(weights.index)}: {len(moves)} rows of history in which all moved; "
+            f"it takes {LEAST_ROWS}"
+        )
+    returns = np.maximum(moves.to_numpy() @ per_unit[used], -0.99)
+    level = pd.Series(np.cumsum(np.log1p(returns) @ weights.to_numpy()), index=moves.index, name="spread")
+    away = level.to_numpy() - level.mean()
+    scale = float(away.std())
+    if not scale > 1e-12:
+        raise DataError(f"spread of {', '.join(weights.index)}: its level never moves; the legs are one thing")
+    return SpreadState(level, float(away[-1]), float(away[-1] / scale), half_life_of(away))
+
+
+def legs_of(label: str, legs: object) -> pd.Series:
+    """Weights by contract. Raises SpecError for what is no spread."""
+    if not isinstance(legs, Mapping) or len(legs) < 2:
+        raise SpecError(f"{label}: legs are {legs!r}; give two contracts or more, each with its weight")
+    for name, weight in legs.items():
+        number = isinstance(weight, (int, float, np.number)) and not isinstance(weight, bool)
+        if not isinstance(name, str) or not number or not np.isfinite(weight) or weight == 0:
+            raise SpecError(f"{label}: the weight of {name} is {weight!r}; give a finite number that is not 0")
+    return pd.Series({name: float(weight) for name, weight in legs.items()}, dtype=float)
