@@ -12,7 +12,7 @@ from optihedge.hedge.terms.objective import Variance
 from optihedge.hedge.terms.spread import Spread
 from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk
-from optihedge.risk.spread import spread_state
+from optihedge.risk.spread import half_life, spread_state
 from optihedge.step.policies.policyfile import policy_of
 from optihedge.step.policies.spread import ZScore
 
@@ -70,6 +70,14 @@ def test_the_optimum_of_a_reverting_pair_is_its_expected_return_over_aversion_an
     assert units < 0, "a spread above its mean is sold"
 
 
+def test_a_random_walk_is_seldom_taken_for_a_spread_that_reverts():
+    """One in twenty by the test's own level; the plain slope would say so of nearly all."""
+    found = [half_life(np.cumsum(np.random.default_rng(seed).standard_normal(250)))[0] for seed in range(400)]
+    assert 0.025 <= np.mean(np.isfinite(found)) <= 0.085
+    reverting = [half_life(deviations(250, 5.0, seed))[0] for seed in range(100)]
+    assert np.mean(np.isfinite(reverting)) > 0.95 and 3.0 < np.median(reverting) < 7.0
+
+
 def test_legs_stay_in_ratio_in_whole_lots_and_within_the_limit():
     market = pair(deviations(400, 5.0, seed=3, last=-2.5))
     model = HedgeModel(
@@ -94,6 +102,7 @@ def test_a_broken_relation_is_closed_and_a_slow_one_earns_nothing():
     assert np.allclose(hedge.after[["A", "B"]], 0.0, atol=1e-6)
     assert "taken as broken" in " ".join(hedge.problem.notes)
     walk = np.cumsum(np.random.default_rng(5).standard_normal(400)) / 5
+    assert not np.isfinite(half_life(walk[-250:])[0])
     slow = pair(walk)
     assert np.allclose(model.hedge(slow, pd.Series({"A": 0.0})).after.reindex(["A", "B"]).fillna(0.0), 0.0, atol=1e-6)
 

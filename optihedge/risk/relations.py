@@ -136,7 +136,7 @@ def cointegration(levels: pd.DataFrame, target: str, lags: int = 2) -> Cointegra
     errors = pd.Series(fit.bse[1 : 1 + count], index=hedges.columns, name="standard_error")
     spread = (own - hedges @ ratios).rename("spread")
     spread = spread - spread.mean()
-    return Cointegration(ratios, errors, p_value, half_life_of(spread.to_numpy()), spread)
+    return Cointegration(ratios, errors, p_value, _half_life(spread.to_numpy()), spread)
 
 
 def cointegrated_pairs(levels: pd.DataFrame, level: float = 0.05, lags: int = 2) -> pd.DataFrame:
@@ -243,7 +243,7 @@ def _holm(p: np.ndarray) -> np.ndarray:
     return out
 
 
-def half_life_of(spread: np.ndarray) -> float:
+def _half_life(spread: np.ndarray) -> float:
     """Rows until half of a deviation is gone, from the slope of the change on the level."""
     speed = -float(np.diff(spread) @ spread[:-1]) / float(spread[:-1] @ spread[:-1])
     return float(np.log(2) / -np.log1p(-speed)) if 0 < speed < 1 else (np.inf if speed <= 0 else 0.0)

@@ -11,9 +11,9 @@ import pandas as pd
 from optihedge.errors import DataError, SpecError
 from optihedge.frames import nearest
 from optihedge.market.snapshot import Market
-from optihedge.risk.relations import half_life_of
 
 LEAST_ROWS = 30  # fewer say nothing about a mean and a speed
+_MACKINNON = -2.86154, -2.8903, -4.234, -40.04  # of 1, 1/T, 1/T^2, 1/T^3: 5 % with a constant (MacKinnon 2010)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,22 +22,23 @@ class SpreadState:
 
     level       sum of weight x log return of each leg's price since the first row, by time
     deviation   last level less the mean over the rows;  z  the same in standard deviations (ddof 0)
-    half_life   rows of history in which half of a deviation is gone; infinite where none is
+    half_life   rows of history in which half of a deviation is gone; infinite where that cannot be told from a random
+                walk: the Dickey-Fuller t of the level (one lag, constant) is above its 5 % value
+    t           that statistic
     """
 
     level: pd.Series
     deviation: float
     z: float
     half_life: float
+    t: float
 
     def reversion(self, periods: float) -> float:
         """The expected change of the level over so many rows: -deviation x (1 - 2^(-periods / half_life)).
 
-        >>> SpreadState(pd.Series([0.0, 0.02]), 0.02, 1.0, 5.0).reversion(5.0)
+        >>> SpreadState(pd.Series([0.0, 0.02]), 0.02, 1.0, 5.0, -4.0).reversion(5.0)
         -0.01
         """
-        if not self.half_life > 0:
-            return -self.deviation
         return -self.deviation * (1.0 - 2.0 ** (-periods / self.half_life))
 
 
@@ -48,8 +49,8 @@ def spread_state(market: Market, legs: Mapping[str, float], rows: int = 250) -> 
     legs    contract -> weight: notional, base currency, per unit of the spread; two or more, none 0
     rows    last rows of the history in which all legs moved
 
-    A leg's return is first order: moves of drivers (T x D) times its loadings per unit of notional. Raises SpecError for legs
-    that are no spread or not in the market, DataError for fewer than 30 rows.
+    A leg's return is first order: moves of drivers (T x D) times its loadings per unit of notional. Raises SpecError
+    for legs that are no spread or not in the market, DataError for fewer than 30 rows.
 
     >>> import optihedge as oh
     >>> market = oh.read_market(oh.write_example("out/example"))
@@ -78,7 +79,29 @@ def spread_state(market: Market, legs: Mapping[str, float], rows: int = 250) -> 
     scale = float(away.std())
     if not scale > 1e-12:
         raise DataError(f"spread of {', '.join(weights.index)}: its level never moves; the legs are one thing")
-    return SpreadState(level, float(away[-1]), float(away[-1] / scale), half_life_of(away))
+    return SpreadState(level, float(away[-1]), float(away[-1] / scale), *half_life(away))
+
+
+def half_life(level: np.ndarray) -> tuple[float, float]:
+    """Rows in which half of a deviation of a level (T) is gone, and the Dickey-Fuller t that tells it from none.
+
+    change = constant + slope x level before + change before: half of a deviation is gone after ln 2 / -ln(1 + slope)
+    rows, a faster than one-row reversion counts as half a row.
+
+    >>> slow, t = half_life(np.cumsum(np.ones(50)) + 0.1 * np.sin(np.arange(50.0)))
+    >>> slow, t > -2.9
+    (inf, True)
+    """
+    change = np.diff(level)
+    design = np.column_stack([np.ones(len(change) - 1), level[1:-1], change[:-1]])
+    found, _, rank, _ = np.linalg.lstsq(design, change[1:], rcond=None)
+    left = change[1:] - design @ found
+    error = np.sqrt(left @ left / max(len(left) - 3, 1) * np.linalg.pinv(design.T @ design)[1, 1])
+    t = float(found[1] / error) if error > 0 and rank == 3 else 0.0
+    critical = sum(beta / len(change) ** power for power, beta in enumerate(_MACKINNON))
+    if not t < critical:
+        return np.inf, t
+    return float(np.log(2) / -np.log1p(max(found[1], -0.75))), t
 
 
 def legs_of(label: str, legs: object) -> pd.Series:

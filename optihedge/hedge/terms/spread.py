@@ -24,7 +24,7 @@ class Spread(Term):
     rows      None: a locked ratio and no view. Else the objective earns what the spread's level is expected to return
               over the horizon: units x deviation x (1 - 2^(-periods / half_life)), over so many rows of history
     stop      beyond so many standard deviations the relation no longer holds: units are 0
-    slowest   a half-life beyond so many rows is no reversion: nothing is expected
+    slowest   nothing is expected where the half-life is longer, in rows, or cannot be told from a random walk's
     """
 
     legs: Mapping[str, float]
@@ -80,7 +80,7 @@ class Spread(Term):
             p.notes.append(f"{told}: beyond {self.stop:g}, the relation is taken as broken, nothing may be held")
             return 0.0, 0.0
         if not state.half_life <= self.slowest:
-            p.notes.append(f"{told}: slower than {self.slowest:g}, no return is expected")
+            p.notes.append(f"{told} (infinite: like a random walk), slowest {self.slowest:g}: no return is expected")
             return self.limit, 0.0
         p.notes.append(told)
         return self.limit, state.reversion(p.periods)
