@@ -86,12 +86,10 @@ def advance(
     >>> import optihedge as oh
     >>> import pandas as pd
     >>> def day(date, price):
-    ...     quotes = pd.DataFrame({"instrument": ["S", "F"], "bid": [price - 0.01] * 2, "ask": [price + 0.01] * 2})
-    ...     table = pd.DataFrame({"instrument": ["S", "F"], "type": ["equity", "perpetual"], "underlying": "S"})
-    ...     return oh.Market(table, quotes, "USD", as_of=date)
-    >>> market = day("2026-01-19T21:00Z", 100.0)
+    ...     quotes = pd.DataFrame({"instrument": ["S"], "bid": [price - 0.01], "ask": [price + 0.01]})
+    ...     return oh.Market(pd.DataFrame({"instrument": ["S"]}), quotes, "USD", as_of=date)
+    >>> market, later = day("2026-01-19T21:00Z", 100.0), day("2026-01-20T21:00Z", 101.0)
     >>> state = oh.policy.opening("book", market, {"S": 100.0})
-    >>> later = day("2026-01-20T21:00Z", 101.0)
     >>> sold = oh.policy.Fill("1", "", "S", -40.0, 100.5, pd.Timestamp("2026-01-20T15:00Z"), money="USD")
     >>> round(oh.policy.advance(state, market, later, [sold]).change, 2)  # 60 x 1.00 + 40 x 0.50
     80.0
@@ -122,11 +120,19 @@ def advance(
     if client is not None:
         moved, transfer = _transferred(moved, market, client)
         explained = _with_transfer(explained, transfer)
+    return _ended(state, before, moved, market, explained, line, tuple(notes))
+
+
+def _ended(
+    state: State, before: Market, moved: State, market: Market, explained: pd.DataFrame, line: Timeline,
+    notes: tuple[str, ...],
+) -> Advance:  # fmt: skip
+    """What the period ends in, once its parts are found to sum to the change."""
     worth, was = valued(moved, market)["base"], valued(state, before)["base"]
     change = float(worth.sum() - was.sum())
     _close(state, change, explained, float(worth.abs().sum() + was.abs().sum()))
     closed = pd.DataFrame([vars(one) for one in line.holdings.closed])
-    return Advance(moved, explained, float(worth.sum()), change, closed, tuple(notes), market)
+    return Advance(moved, explained, float(worth.sum()), change, closed, notes, market)
 
 
 def _listed(state: State, before: Market) -> pd.Index:

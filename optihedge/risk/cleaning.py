@@ -89,6 +89,12 @@ def clean(
             {t for row in rows.itertuples() for t in _break_rows(values.index, row.date, row.until, row.problem)}
         )
         values[driver] = _proxied(values, driver, across, proxies or {}, kinds)
+    return _cleaned(values, findings, {**levels.attrs, "kinds": kinds})
+
+
+def _cleaned(values: pd.DataFrame, findings: pd.DataFrame, attrs: dict) -> Cleaned:
+    """The levels without what is excluded, and their moves."""
+    kinds = attrs["kinds"]
     excluded = tuple(findings.loc[findings["action"] == "exclude", "driver"].drop_duplicates())
     excluded = tuple(d for d in excluded if d in values.columns)
     at_end = findings["until"] == values.index[-1]
@@ -97,14 +103,8 @@ def clean(
     by_return = np.array([kinds.get(d, "price") in RETURNS for d in values.columns], dtype=bool)
     changes = values.diff()
     moves = (changes / values.shift(1)).where(np.broadcast_to(by_return, values.shape), changes).iloc[1:]
-    moves.attrs = {**levels.attrs, "kinds": kinds}
-    return Cleaned(
-        values,
-        moves,
-        findings,
-        tuple(dict.fromkeys(d for d in frozen if d not in excluded)),
-        excluded,
-    )
+    moves.attrs = attrs
+    return Cleaned(values, moves, findings, tuple(dict.fromkeys(d for d in frozen if d not in excluded)), excluded)
 
 
 def _action(policy: str | Mapping[str, str], problem: str) -> str:

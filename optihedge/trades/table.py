@@ -48,13 +48,8 @@ def trade_table(
     quantity = trades.to_numpy(dtype=float)
     buys = quantity > 0
     exact = [f"{q:.10g}" for q in quantity]
-    kind = types_of(instruments)
-    lot, tick = instruments["lot"].to_numpy(float), instruments["tick"].to_numpy(float)
     price = market.price[names].to_numpy(float)
-    far = np.where(buys, quotes["ask"].to_numpy(float), quotes["bid"].to_numpy(float))
-    far = np.where(np.isfinite(far), far, price)
-    limit, least = outward(far, tick, buys), np.where(buys | kind["signed"], 0.0, tick)
-    limit = np.where(least > 0, np.maximum(limit, least), limit)
+    limit = _limit_prices(instruments, quotes, price, buys)
     expected = trading_costs(market, trades).sum(axis=1) if costs is None else costs.reindex(names)
     as_of = market.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
     lines = zip(names, exact, map(repr, limit.tolist()), strict=True)
@@ -68,7 +63,7 @@ def trade_table(
             "side": np.where(buys, "BUY", "SELL"),
             "quantity": np.round(quantity, 10),
             "venue_amount": np.round(np.abs(quantity) * venue_amounts(instruments), 10),
-            "lot": lot,
+            "lot": instruments["lot"].to_numpy(float),
             "price": rounded_to(price, PRICE_DIGITS),
             "limit_price": limit,
             "notional": rounded_to(np.abs(quantity) * market.notional[names].to_numpy(float), _MONEY_DIGITS),
@@ -82,6 +77,15 @@ def trade_table(
     for column in ("book", "instrument", "venue", "reason", "model"):
         table[column] = [plain_text(text) for text in table[column]]
     return table
+
+
+def _limit_prices(instruments: pd.DataFrame, quotes: pd.DataFrame, price: np.ndarray, buys: np.ndarray) -> np.ndarray:
+    """The far side of each quote, else the price, rounded outwards to the tick; a sell's is a tick at least."""
+    tick = instruments["tick"].to_numpy(float)
+    far = np.where(buys, quotes["ask"].to_numpy(float), quotes["bid"].to_numpy(float))
+    limit = outward(np.where(np.isfinite(far), far, price), tick, buys)
+    least = np.where(buys | types_of(instruments)["signed"], 0.0, tick)
+    return np.where(least > 0, np.maximum(limit, least), limit)
 
 
 def _order_id(*parts: str) -> str:

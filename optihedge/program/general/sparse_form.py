@@ -8,6 +8,7 @@ that the quadratic part is diagonal. 3/2 powers need two second-order cones each
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -32,6 +33,72 @@ class SparseQP:
     first: int
 
 
+class _Layout(NamedTuple):
+    """Where each kind of variable stands, and the columns (or rows) that each of them belongs to."""
+
+    size: int
+    h: Array  # quantities after
+    q: Array  # amounts sold, of the columns `sold`
+    s: Array  # amounts short, of the columns `shorted`
+    t: Array  # what goes beyond each hinge of depth
+    over: Array  # by how much the rows `soft_over` are exceeded, and those `soft_under` missed
+    under: Array
+    y: Array  # factors, then specifics
+    ys: Array
+    z: Array  # 3/2 powers and their sizes, of the columns `powered`
+    w: Array
+    sold: Array
+    shorted: Array
+    soft_over: Array
+    soft_under: Array
+    powered: Array
+
+
+def _layout(p: Program) -> _Layout:
+    """A variable for each thing that the Program's objective or rows bend at."""
+    n, d, penalised = len(p.columns), p.depth, np.flatnonzero(np.isfinite(p.row_penalty))
+    on_trades, on_holdings = _columns_of(p.rows_on_trades), _columns_of(p.rows_on_holdings)
+    powered = np.flatnonzero((p.power > 0) & (p.lower < p.upper))
+    sold = np.flatnonzero(((p.buy + p.sell > 0) | on_trades | (p.power > 0)) & (p.lower < p.start))
+    shorted = np.flatnonzero(((p.long + p.short > 0) | on_holdings) & (p.lower < 0))
+    over = penalised[np.isfinite(p.row_upper[penalised])]
+    under = penalised[np.isfinite(p.row_lower[penalised])]
+    sizes = [n, len(sold), len(shorted), len(d.column), len(over), len(under), len(p.factors), p.specifics.shape[0],
+             len(powered), len(powered)]  # fmt: skip
+    at = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
+    h, q, s, t, give_over, give_under, y, ys, z, w = (np.arange(at[i], at[i + 1]) for i in range(10))
+    return _Layout(
+        size=int(at[-1]), h=h, q=q, s=s, t=t, over=give_over, under=give_under, y=y, ys=ys, z=z, w=w,
+        sold=sold, shorted=shorted, soft_over=over, soft_under=under, powered=powered,
+    )  # fmt: skip
+
+
+class _Rows:
+    """Rows of A with their limits, said block by block."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[Array, Array, Array]] = []
+        self.low: list[Array] = []
+        self.high: list[Array] = []
+        self.count = 0
+
+    def block(self, lo: Array, hi: Array, *parts: tuple[Array, Array, Array | float]) -> None:
+        """One block of rows; parts are (row within the block, variable, coefficient)."""
+        said = ((row + self.count, column, np.broadcast_to(value, np.shape(row))) for row, column, value in parts)
+        self.entries.extend(said)
+        self.low.append(lo)
+        self.high.append(hi)
+        self.count += len(lo)
+
+    def matrix(self, size: int) -> sp.csc_array:
+        row, column, value = (np.concatenate([e[i] for e in self.entries]) for i in range(3))
+        return sp.csc_array((value, (row, column)), shape=(self.count, size))
+
+
+def _each(variables: Array) -> Array:
+    return np.arange(len(variables))
+
+
 def assemble(p: Program) -> SparseQP:
     """The Program's sparse form. Nothing is scaled here: normalise first."""
     factors, offset = fewest_rows(p.factors, p.factor_offset)
@@ -40,76 +107,65 @@ def assemble(p: Program) -> SparseQP:
         p, factors=factors[some], factor_offset=offset[some], specifics=p.specifics[own],
         specific_offset=p.specific_offset[own],
     )  # fmt: skip
-    n, k, shared = len(p.columns), len(p.factors), p.specifics.shape[0]
-    d, penalised = p.depth, np.flatnonzero(np.isfinite(p.row_penalty))
-    on_trades, on_holdings = _columns_of(p.rows_on_trades), _columns_of(p.rows_on_holdings)
-    powered = np.flatnonzero((p.power > 0) & (p.lower < p.upper))
-    sold = np.flatnonzero(((p.buy + p.sell > 0) | on_trades | (p.power > 0)) & (p.lower < p.start))
-    shorted = np.flatnonzero(((p.long + p.short > 0) | on_holdings) & (p.lower < 0))
-    over = penalised[np.isfinite(p.row_upper[penalised])]
-    under = penalised[np.isfinite(p.row_lower[penalised])]
-    sizes = [n, len(sold), len(shorted), len(d.column), len(over), len(under), k, shared, len(powered), len(powered)]
-    at = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
-    h, q, s, t, give_over, give_under, y, ys, z, w = (np.arange(at[i], at[i + 1]) for i in range(10))
-    sold_at, shorted_at = np.full(n, -1), np.full(n, -1)
-    sold_at[sold], shorted_at[shorted] = q, s
+    at, rows = _layout(p), _Rows()
+    _defining_rows(p, at, rows)
+    first = rows.count
+    _limit_rows(p, at, rows)
 
-    entries: list[tuple[Array, Array, Array]] = []
-    low: list[Array] = []
-    high: list[Array] = []
-    count = 0
+    positive = np.concatenate([at.q, at.s, at.t, at.over, at.under])
+    boxed = np.concatenate([at.h, positive])
+    none = np.zeros(len(positive))
+    rows.block(np.concatenate([p.lower, none]), np.concatenate([p.upper, none + np.inf]), (_each(boxed), boxed, 1.0))
 
-    def block(lo: Array, hi: Array, *parts: tuple[Array, Array, Array | float]) -> None:
-        """One block of rows; parts are (row within the block, variable, coefficient)."""
-        nonlocal count
-        entries.extend((row + count, column, np.broadcast_to(value, np.shape(row))) for row, column, value in parts)
-        low.append(lo)
-        high.append(hi)
-        count += len(lo)
+    linear, curved = np.zeros(at.size), np.zeros(at.size)
+    linear[at.h] = p.linear + p.buy + p.long - 2 * p.quadratic * p.start
+    curved[at.h] = p.diagonal + 2 * p.quadratic
+    linear[at.q], linear[at.s] = (p.buy + p.sell)[at.sold], (p.long + p.short)[at.shorted]
+    linear[at.t] = p.depth.slope
+    linear[at.over], linear[at.under] = p.row_penalty[at.soft_over], p.row_penalty[at.soft_under]
+    linear[at.z] = p.power[at.powered]
+    curved[at.y] = curved[at.ys] = 1.0
+    cone, cone_offset = _powers(p, at.powered, _place(len(p.columns), at.sold, at.q), at.z, at.w, at.size)
+    diagonal = np.arange(at.size)
+    return SparseQP(
+        P=sp.csc_array((curved, (diagonal, diagonal)), shape=(at.size, at.size)), q=linear, A=rows.matrix(at.size),
+        l=np.concatenate(rows.low), u=np.concatenate(rows.high), cone=cone, cone_offset=cone_offset, first=first,
+    )  # fmt: skip
 
-    def each(variables: Array) -> Array:
-        return np.arange(len(variables))
 
+def _place(n: int, columns: Array, variables: Array) -> Array:
+    """By column the variable that belongs to it, -1 where none does."""
+    place = np.full(n, -1)
+    place[columns] = variables
+    return place
+
+
+def _defining_rows(p: Program, at: _Layout, rows: _Rows) -> None:
+    """Factors and specifics, amounts sold and short, and what goes beyond a hinge, each as what it is."""
+    n, k, d = len(p.columns), len(p.factors), p.depth
     rows_k, columns_k = np.divmod(np.arange(k * n), max(n, 1))
-    block(-p.factor_offset, -p.factor_offset, (rows_k, columns_k, p.factors.ravel()), (each(y), y, -1.0))
+    rows.block(-p.factor_offset, -p.factor_offset, (rows_k, columns_k, p.factors.ravel()), (_each(at.y), at.y, -1.0))
     own = p.specifics.tocoo()
-    block(-p.specific_offset, -p.specific_offset, (own.row, own.col, own.data), (each(ys), ys, -1.0))
-    block(p.start[sold], np.full(len(sold), np.inf), (each(q), sold, 1.0), (each(q), q, 1.0))
-    block(np.zeros(len(shorted)), np.full(len(shorted), np.inf), (each(s), shorted, 1.0), (each(s), s, 1.0))
-    beyond = d.beyond + d.side * p.start[d.column]
-    block(np.full(len(t), -np.inf), beyond, (each(t), d.column, d.side.astype(float)), (each(t), t, -1.0))
+    rows.block(-p.specific_offset, -p.specific_offset, (own.row, own.col, own.data), (_each(at.ys), at.ys, -1.0))
+    for variables, columns, least in ((at.q, at.sold, p.start[at.sold]), (at.s, at.shorted, np.zeros(len(at.s)))):
+        each = _each(variables)
+        rows.block(least, np.full(len(columns), np.inf), (each, columns, 1.0), (each, variables, 1.0))
+    beyond, each = d.beyond + d.side * p.start[d.column], _each(at.t)
+    rows.block(np.full(len(at.t), -np.inf), beyond, (each, d.column, d.side.astype(float)), (each, at.t, -1.0))
 
-    first = count
+
+def _limit_rows(p: Program, at: _Layout, rows: _Rows) -> None:
+    """The Program's rows: |x| = x + 2 sold and |h| = h + 2 short make them linear; soft ones may be missed."""
+    sold_at, shorted_at = _place(len(p.columns), at.sold, at.q), _place(len(p.columns), at.shorted, at.s)
     plain = (p.rows + p.rows_on_holdings + p.rows_on_trades).tocoo()
     trades, holdings = p.rows_on_trades.tocoo(), p.rows_on_holdings.tocoo()
     shift = p.rows_on_trades @ p.start
     sells, shorts = sold_at[trades.col] >= 0, shorted_at[holdings.col] >= 0
-    block(
+    rows.block(
         p.row_lower + shift, p.row_upper + shift, (plain.row, plain.col, plain.data),
         (trades.row[sells], sold_at[trades.col[sells]], 2 * trades.data[sells]),
         (holdings.row[shorts], shorted_at[holdings.col[shorts]], 2 * holdings.data[shorts]),
-        (over, give_over, -1.0), (under, give_under, 1.0),
-    )  # fmt: skip
-
-    positive = np.concatenate([q, s, t, give_over, give_under])
-    boxed = np.concatenate([h, positive])
-    block(np.concatenate([p.lower, np.zeros(len(positive))]),
-          np.concatenate([p.upper, np.full(len(positive), np.inf)]), (each(boxed), boxed, 1.0))  # fmt: skip
-
-    size = at[-1]
-    linear, curved = np.zeros(size), np.zeros(size)
-    linear[h] = p.linear + p.buy + p.long - 2 * p.quadratic * p.start
-    curved[h] = p.diagonal + 2 * p.quadratic
-    linear[q], linear[s], linear[t] = (p.buy + p.sell)[sold], (p.long + p.short)[shorted], d.slope
-    linear[give_over], linear[give_under] = p.row_penalty[over], p.row_penalty[under]
-    linear[z] = p.power[powered]
-    curved[y] = curved[ys] = 1.0
-    cone, offset = _powers(p, powered, sold_at, z, w, size)
-    row, column, value = (np.concatenate([e[i] for e in entries]) for i in range(3))
-    return SparseQP(
-        P=sp.csc_array((curved, (np.arange(size), np.arange(size))), shape=(size, size)), q=linear,
-        A=sp.csc_array((value, (row, column)), shape=(count, size)), l=np.concatenate(low), u=np.concatenate(high),
-        cone=cone, cone_offset=offset, first=first,
+        (at.soft_over, at.over, -1.0), (at.soft_under, at.under, 1.0),
     )  # fmt: skip
 
 

@@ -71,32 +71,12 @@ def fold(p: Program) -> Folded:
 
     curvature = take(p.diagonal) + 2 * take(p.quadratic)
     slope = take(p.linear) + take(p.buy) + take(p.long) - 2 * take(p.quadratic) * start
-    factors, factor_offset = p.factors, p.factor_offset
-    specifics, specific_offset = p.specifics, p.specific_offset
-    rows, held, traded = p.rows, p.rows_on_holdings, p.rows_on_trades
-    sized = np.flatnonzero(np.diff(held.indptr) + np.diff(traded.indptr))
-    if m <= FEW:
-        rows, held, traded = rows.toarray(), held.toarray(), traded.toarray()
-    constant, size = np.zeros(m), p.row_fixed
-    if some_fixed:
-        pinned = p.lower.copy()
-        pinned[columns] = 0.0
-        trade = np.abs(pinned - p.start)
-        trade[columns] = 0.0
-        factors, factor_offset = factors[:, columns], factor_offset + factors @ pinned
-        specifics, specific_offset = specifics[:, columns], specific_offset + specifics @ pinned
-        sizes = held @ np.abs(pinned) + traded @ trade
-        constant, size = rows @ pinned + sizes, size + abs(rows) @ np.abs(pinned) + sizes
-        rows, held, traded = rows[:, columns], held[:, columns], traded[:, columns]
+    (factors, factor_offset, specifics, specific_offset), (rows, held, traded), constant, size = _pinned(p, columns)
+    sized = np.flatnonzero(np.diff(p.rows_on_holdings.indptr) + np.diff(p.rows_on_trades.indptr))
 
     if specifics.shape[0]:
-        specifics = _clean(specifics)
-        count = np.diff(specifics.indptr)
-        single, several = np.flatnonzero(count == 1), np.flatnonzero(count > 1)
-        at = specifics.indptr[single]
-        curvature = curvature + np.bincount(specifics.indices[at], specifics.data[at] ** 2, n)
-        slope = slope + np.bincount(specifics.indices[at], specifics.data[at] * specific_offset[single], n)
-        specifics, specific_offset = specifics[several], specific_offset[several]
+        bent, tilted, specifics, specific_offset = _single_rows(_clean(specifics), specific_offset, n)
+        curvature, slope = curvature + bent, slope + tilted
 
     if len(sized):
         rows, constant = rows + held + traded, constant - traded @ start
@@ -126,10 +106,7 @@ def fold(p: Program) -> Folded:
         opened = hinges[always]
         slope = slope + np.bincount(opened.column, opened.sign * opened.slope, n)
         if len(sized):
-            signed = weights[:, always] * opened.sign
-            shift, tilt = np.zeros(len(keep)), np.zeros((len(keep), n))
-            shift[sized] = signed @ opened.at
-            tilt[sized] = [np.bincount(opened.column, row, n) for row in signed]
+            shift, tilt = _opened_rows(opened, weights[:, always], sized, (len(keep), n))
             low, high = low + shift, high + shift
             rows = rows + (tilt if m <= FEW else sp.csr_array(tilt))
     if (always | never).any():
@@ -143,6 +120,48 @@ def fold(p: Program) -> Folded:
         row_size=size, broken=broken,
         broken_side=side[broken], settled=settled,
     )  # fmt: skip
+
+
+def _pinned(p: Program, columns: Array) -> tuple[tuple, tuple, Array, Array]:
+    """Risk rows with their offsets and limit rows (dense where few) over the columns that move; what the fixed ones
+    bring to each limit row, and the size of what they bring.
+    """
+    risk = (p.factors, p.factor_offset, p.specifics, p.specific_offset)
+    rows, held, traded = p.rows, p.rows_on_holdings, p.rows_on_trades
+    m = len(p.row_names)
+    if m <= FEW:
+        rows, held, traded = rows.toarray(), held.toarray(), traded.toarray()
+    if len(columns) == len(p.columns):
+        return risk, (rows, held, traded), np.zeros(m), p.row_fixed
+    pinned = p.lower.copy()
+    pinned[columns] = 0.0
+    trade = np.abs(pinned - p.start)
+    trade[columns] = 0.0
+    factors, factor_offset, specifics, specific_offset = risk
+    risk = (factors[:, columns], factor_offset + factors @ pinned, specifics[:, columns],
+            specific_offset + specifics @ pinned)  # fmt: skip
+    sizes = held @ np.abs(pinned) + traded @ trade
+    constant, size = rows @ pinned + sizes, p.row_fixed + abs(rows) @ np.abs(pinned) + sizes
+    return risk, (rows[:, columns], held[:, columns], traded[:, columns]), constant, size
+
+
+def _single_rows(specifics: sp.csr_array, offset: Array, n: int) -> tuple[Array, Array, sp.csr_array, Array]:
+    """Curvature and slope (n) of specific rows that touch one column each, and the other rows with their offsets."""
+    count = np.diff(specifics.indptr)
+    single, several = np.flatnonzero(count == 1), np.flatnonzero(count > 1)
+    at = specifics.indptr[single]
+    column, weight = specifics.indices[at], specifics.data[at]
+    curvature, slope = np.bincount(column, weight**2, n), np.bincount(column, weight * offset[single], n)
+    return curvature, slope, specifics[several], offset[several]
+
+
+def _opened_rows(opened: Hinges, weights: Array, sized: Array, shape: tuple[int, int]) -> tuple[Array, Array]:
+    """What hinges that are always open add to the limits (m) and to the rows (m x n)."""
+    signed = weights * opened.sign
+    shift, tilt = np.zeros(shape[0]), np.zeros(shape)
+    shift[sized] = signed @ opened.at
+    tilt[sized] = [np.bincount(opened.column, row, shape[1]) for row in signed]
+    return shift, tilt
 
 
 def _clean(matrix: sp.csr_array) -> sp.csr_array:

@@ -184,10 +184,7 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
         return np.concatenate([np.concatenate([of_specifics, of_rows])[chosen], of_factors, of_rows[rest]])
 
     shared = -f.specific_offset / root
-    hinges = Hinges(
-        f.hinges.column, f.hinges.sign, f.hinges.at / hinge_scale, f.hinges.slope * hinge_scale / value,
-        f.hinges.power * hinge_scale**1.5 / value,
-    )  # fmt: skip
+    hinges = _scaled_hinges(f.hinges, hinge_scale, value)
     table, table_at, table_below = _table(hinges, f.upper / scale)
     return StandardForm(
         lower=f.lower / scale, upper=f.upper / scale, start=f.start / scale, curvature=f.curvature * scale**2 / value,
@@ -201,6 +198,12 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
         row_index=gather(np.full(s, -1), np.full(k, -1), f.row_index).astype(int), column_scale=scale,
         row_scale=gather(np.ones(s), np.ones(k), row_scale), value_scale=float(value), folded=f, program=p,
     )  # fmt: skip
+
+
+def _scaled_hinges(hinges: Hinges, scale: Array, value: float) -> Hinges:
+    return Hinges(
+        hinges.column, hinges.sign, hinges.at / scale, hinges.slope * scale / value, hinges.power * scale**1.5 / value
+    )
 
 
 def split_blocks(matrix: sp.csr_array, eligible: Array) -> tuple[Array, tuple[tuple[int, int], ...]]:
