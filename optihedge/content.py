@@ -59,6 +59,11 @@ def canonical_text(value: object) -> str:
     return _json(_plain(value))
 
 
+def canonical_object(texts: Mapping[str, str]) -> str:
+    """The canonical text of a mapping whose values' canonical texts these are."""
+    return "{" + ",".join([f"{_json(key)}:{texts[key]}" for key in sorted(texts)]) + "}"
+
+
 def _json(plain: object) -> str:
     return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 

@@ -15,6 +15,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 import optihedge as oh
 from optihedge.errors import InfeasibleError
 from optihedge.market.scenarios import replay, scenario_pnl
+from optihedge.program.certificate import scale_of
 from optihedge.program.chain import solve as certified
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.local_search import Moves, Neighbourhood, improve
@@ -238,6 +239,19 @@ def test_a_box_without_a_whole_lot_is_named() -> None:
     p = Program(columns=("A", "B"), start=[0.0, 0.0], lower=[0.2, -1.0], upper=[0.8, 1.0], lot=[1.0, 1.0])
     with pytest.raises(InfeasibleError, match=r"A: no whole number of lots of 1 .* into \[0.2, 0.8\]; widen"):
         round_program(p, np.array([0.5, 0.0]), solve)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_lots_too_fine_to_matter_need_no_solve_and_cost_next_to_nothing(seed: int) -> None:
+    p = ladder_program(seed)
+    p = replace(p, lot=1e-6 * p.lot)
+    best = solve(p)
+    found = round_program(p, best.h, solve, multipliers=best.multipliers)
+    assert found.solves == 0
+    assert found.broken.empty
+    lots = (found.h - p.start) / p.lot
+    np.testing.assert_allclose(lots, np.round(lots), atol=1e-5 * np.abs(lots).max())
+    assert found.gap <= 1e-9 * scale_of(p, best.h)
 
 
 def test_a_whole_answer_stays_as_it_is_and_needs_no_solve() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -32,22 +32,25 @@ settlement          of contracts that ended: what their Greeks do not explain
 late                fills and events from before the period, and busts
 transfer            brought in or taken out by the client: no P&L
 """
+_AT = {part: i for i, part in enumerate(PARTS)}
+Rows: TypeAlias = "dict[tuple[str, str], np.ndarray]"  # by account and instrument, over PARTS
 
 
 def explained_period(line: Timeline) -> tuple[pd.DataFrame, list[str]]:
     """(account, instrument) x PARTS and total for a timeline that was followed, and the assumptions made."""
-    rows: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    rows: Rows = defaultdict(lambda: np.zeros(len(PARTS)))
     facts = quoted(line.market)
     for flow in line.flows:
-        rows[flow.account, flow.instrument][flow.part] += flow.amount * facts.rate(flow.money)
+        rows[flow.account, flow.instrument][_AT[flow.part]] += flow.amount * facts.rate(flow.money)
     notes = _held(line, rows)
     _cash(line, rows)
     index = pd.MultiIndex.from_tuples(sorted(rows), names=["account", "instrument"])
-    frame = pd.DataFrame([rows[key] for key in index], index=index, columns=list(PARTS), dtype=float).fillna(0.0)
+    values = np.array([rows[key] for key in index]).reshape(len(index), len(PARTS))
+    frame = pd.DataFrame(values, index=index, columns=list(PARTS))
     return frame.assign(total=frame.sum(axis=1)), notes
 
 
-def _held(line: Timeline, rows: dict) -> list[str]:
+def _held(line: Timeline, rows: Rows) -> list[str]:
     """What contracts held through the period gained, Greek by Greek."""
     carried = {key: quantity for key, quantity in line.carried.items() if quantity}
     names = pd.Index(sorted({name for _, name in carried}), dtype=object)
@@ -58,16 +61,17 @@ def _held(line: Timeline, rows: dict) -> list[str]:
     place = {name: i for i, name in enumerate(names)}
     ended = line.fate.ended[at] | (line.fate.place[at] < 0)
     rest = earned - sum(greeks.values()) if len(names) else earned
+    gained = np.zeros((len(names), len(PARTS)))
+    for part, values in greeks.items():
+        gained[:, _AT[part]] = values
+    gained[np.arange(len(names)), np.where(ended, _AT["settlement"], _AT["unexplained"])] += rest
     for (account, name), quantity in carried.items():
-        i, row = place[name], rows[account, name]
-        for part, values in greeks.items():
-            row[part] += quantity * float(values[i])
-        row["settlement" if ended[i] else "unexplained"] += quantity * float(rest[i])
+        rows[account, name] += quantity * gained[place[name]]
     for one in line.deliveries:
         got = facts.terms(one.instrument).worth(one.quantity, facts.price(one.instrument))
         i = place[one.origin]
         gain = (got - one.paid) * facts.rate(one.money) - one.contracts * float(value[i])
-        rows[one.account, one.origin]["settlement"] += gain
+        rows[one.account, one.origin][_AT["settlement"]] += gain
     held = set(names)
     assumed = [name for name in line.fate.assumed if name in held]
     return [f"{some(assumed, 3)} settled at the next level of its underlying: no settlement event"] if assumed else []
@@ -108,7 +112,7 @@ def _earned(line: Timeline, names: pd.Index, at: np.ndarray) -> tuple[np.ndarray
     return value, earned
 
 
-def _cash(line: Timeline, rows: dict) -> None:
+def _cash(line: Timeline, rows: Rows) -> None:
     """What balances gained from their currency: the start's, less what fills have paid at the start's marks."""
     then, now = quoted(line.before), quoted(line.market)
     held = balances(line.state, line.before, ["account", "money"])
@@ -116,7 +120,7 @@ def _cash(line: Timeline, rows: dict) -> None:
         balance = float(held.get((account, money), 0.0)) - line.bought.get((account, money), 0.0)
         gain = balance * (now.rate(money) - then.rate(money))
         if gain:
-            rows[account, money][_moved_by(line.before, money)] += gain
+            rows[account, money][_AT[_moved_by(line.before, money)]] += gain
 
 
 def _moved_by(market: Market, money: str) -> str:

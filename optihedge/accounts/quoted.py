@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from optihedge.accounts.settle import Terms
 from optihedge.errors import DataError
 from optihedge.frames import nearest
@@ -43,9 +41,8 @@ class Quoted:
         """Of a listed contract. Raises DataError for another."""
         if name not in self._terms:
             at = self._at(name)
-            contract = self._contracts.take(np.array([at]))
             fields = {field: values[at] for field, values in self._columns.items()}
-            self._terms[name] = Terms(name=name, contract=contract, **fields)
+            self._terms[name] = Terms(name=name, contracts=self._contracts, place=at, **fields)
         return self._terms[name]
 
     def price(self, name: str) -> float:

@@ -18,7 +18,7 @@ class Terms:
 
     margined   paid by variation margin: a position has no value, only a gain since its price
     reciprocal an inverse future or perpetual, whose money goes with 1 / price
-    contract   it alone, as its family reads it
+    contracts, place   its market's, of which it is the one at this place
     """
 
     name: str
@@ -32,7 +32,13 @@ class Terms:
     strike: float
     right: float
     expiry: pd.Timestamp
-    contract: Contracts
+    contracts: Contracts
+    place: int
+
+    @property
+    def contract(self) -> Contracts:
+        """It alone, as its family reads it."""
+        return self.contracts.take(np.array([self.place]))
 
     @property
     def reciprocal(self) -> bool:

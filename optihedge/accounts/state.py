@@ -8,24 +8,34 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from optihedge.content import canonical_text
+from optihedge.content import canonical_object, canonical_text
 from optihedge.errors import DataError
 from optihedge.frames import instant
 
 ACCOUNTS = ("book", "hedge")
 VERDICTS = ("filled", "cancelled", "rejected", "expired")
+_WRITTEN_ONCE = ("positions", "orders", "applied")
 DUST = 1e-9  # of a quantity: what is left of it by rounding
 
 
+class _Told:
+    """A frozen value whose canonical text is written once: most of a state is what it was the night before."""
+
+    @cached_property
+    def text(self) -> str:
+        """As JSON: sorted keys, exact floats."""
+        return canonical_text(self)
+
+
 @dataclass(frozen=True)
-class Lot:
+class Lot(_Told):
     """Contracts bought (above 0) or sold at one price (the instrument's price units), at one time, by one order.
 
     >>> import optihedge as oh
@@ -44,7 +54,7 @@ class Lot:
 
 
 @dataclass(frozen=True)
-class Order:
+class Order(_Told):
     """A line that was sent: contracts wanted and left (signed), its limit price (NaN: none), when and by which list.
 
     >>> import optihedge as oh
@@ -66,7 +76,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Fill:
+class Fill(_Told):
     """What was traded: contracts (signed), price (price units), fee paid (above 0) in `money`, and when.
 
     order_id   the order it belongs to; '' for one made by hand;  source   who said so
@@ -178,7 +188,14 @@ class State:
     @cached_property
     def text(self) -> str:
         """The state as JSON: sorted keys, exact floats."""
-        return canonical_text(self)
+        told = {item.name: getattr(self, item.name) for item in fields(self)}
+        parts = {name: canonical_text(value) for name, value in told.items() if name not in _WRITTEN_ONCE}
+        parts |= {name: _listed(told[name]) for name in ("orders", "applied")}
+        held = {
+            account: canonical_object({name: _listed(lots) for name, lots in by_name.items()})
+            for account, by_name in self.positions.items()
+        }
+        return canonical_object({**parts, "positions": canonical_object(held)})
 
     @cached_property
     def hash(self) -> str:
@@ -233,6 +250,10 @@ class State:
             applied=tuple(replace(fill, instrument=new(fill.instrument)) for fill in self.applied),
             carried={new(n): terms for n, terms in self.carried.items()},
         )
+
+
+def _listed(values: tuple[_Told, ...]) -> str:
+    return f"[{','.join([one.text for one in values])}]"
 
 
 def _settle_fields(value: Any, what: str, numbers: tuple[str, ...], times: tuple[str, ...]) -> None:

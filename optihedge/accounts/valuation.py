@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import pandas as pd
 
@@ -11,6 +13,7 @@ from optihedge.errors import DataError
 from optihedge.frames import some
 from optihedge.market.book import Book, book_quantities
 from optihedge.market.snapshot import Market
+from optihedge.readonly import read_only
 
 COLUMNS = ["account", "instrument", "quantity", "price", "money", "value", "unrealised", "base"]
 
@@ -68,6 +71,20 @@ def valued(state: State, market: Market) -> pd.DataFrame:
     >>> float(oh.policy.valued(state, market)["value"].sum().round(2))
     10000.0
     """
+    parts = (state.positions, state.cash, state.accrued)
+    known = _VALUED.get(market)
+    if known is not None and all(one is other for one, other in zip(known[0], parts, strict=True)):
+        return known[1]
+    frame = _valued(state, market)
+    _VALUED[market] = parts, frame
+    return frame
+
+
+_VALUED: WeakKeyDictionary[Market, tuple[tuple[object, ...], pd.DataFrame]] = WeakKeyDictionary()
+"""What was valued last in a market: a state and the one that it becomes by a step hold the same."""
+
+
+def _valued(state: State, market: Market) -> pd.DataFrame:
     names = pd.Index(sorted({n for held in state.positions.values() for n in held}), dtype=object)
     missing = names[~names.isin(market.names)]
     if len(missing):
@@ -85,8 +102,8 @@ def valued(state: State, market: Market) -> pd.DataFrame:
             balances[money] = balances.get(money, 0.0) + amount
         rows += [(account, money, amount, 1.0, money, amount, 0.0) for money, amount in sorted(balances.items())]
     frame = pd.DataFrame(rows, columns=COLUMNS[:-1])
-    rates = [facts.rate(money) for money in frame["money"]]
-    return frame.assign(base=frame["value"] * np.array(rates, dtype=float))
+    rates = [facts.rate(row[4]) for row in rows]
+    return read_only(frame.assign(base=frame["value"] * np.array(rates, dtype=float)))
 
 
 def equity(state: State, market: Market) -> float:

@@ -123,6 +123,8 @@ def _against_spot(market: Market) -> list[Finding]:
 
 def _chains(market: Market) -> list[Finding]:
     """Arbitrage by strike, and forwards that call-put parity contradicts."""
+    if not market.contracts.option.any():
+        return []
     chain = chain_table(market)
     remedy = "one of the quotes is stale or wrong; renew it, or give the option's vol"
     found = [Finding(SEVERE, "strike arbitrage", name, what, remedy, (name,)) for name, what in strike_arbitrage(chain)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -132,7 +132,7 @@ class Partial:
             left[fill.order_id] = round(left[fill.order_id] - taken, 10)
             if taken:
                 part = abs(taken / fill.quantity)
-                cut.append(Fill(**{**vars(fill), "quantity": taken, "fee": fill.fee * part}))
+                cut.append(replace(fill, quantity=taken, fee=fill.fee * part))
         final = {fill.order_id for fill in cut}
         told = [
             Report(r.order_id, r.time, "cancelled", "filled in part") if r.verdict == "filled" and self.share < 1
