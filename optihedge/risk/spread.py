@@ -25,6 +25,9 @@ class SpreadState:
     half_life   rows of history in which half of a deviation is gone; infinite where that cannot be told from a random
                 walk: the Dickey-Fuller t of the level (one lag, constant) is above its 5 % value
     t           that statistic
+
+    >>> SpreadState(pd.Series([0.0, 0.02]), 0.02, 1.0, 5.0, -4.0).z
+    1.0
     """
 
     level: pd.Series

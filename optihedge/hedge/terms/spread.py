@@ -25,6 +25,9 @@ class Spread(Term):
               over the horizon: units x deviation x (1 - 2^(-periods / half_life)), over so many rows of history
     stop      beyond so many standard deviations the relation no longer holds: units are 0
     slowest   nothing is expected where the half-life is longer, in rows, or cannot be told from a random walk's
+
+    >>> Spread({"ETH-PERP": 1.0, "BTC-PERP": -0.8}, limit=1e5, rows=250).label
+    'locked spread'
     """
 
     legs: Mapping[str, float]

@@ -17,6 +17,9 @@ class ZScore:
     legs      contract -> weight, as in the model's `Spread`;  rows  of history for mean, deviation, half-life
     stop      also act where one is held and |z| is at `stop` or more; nothing is entered there
     slowest   enter only where half of a deviation has gone within so many rows
+
+    >>> ZScore({"ETH-PERP": 1.0, "BTC-PERP": -0.8}, entry=1.5).leave
+    0.5
     """
 
     legs: Mapping[str, float]
