@@ -63,7 +63,7 @@ def _prices(table: pd.DataFrame, inverse: np.ndarray) -> list[UnitFault]:
     found = []
     for column in ("mark", "bid", "ask"):
         price = _numbers(table, column)
-        above = price > most * _BEYOND * (2 if column == "ask" else 1)
+        above = (most > 0) & (price > most * _BEYOND * (2 if column == "ask" else 1))
         below = (price < worth / 10) & (price > 0) & (worth > _LEAST_WORTH * unit) & (column == "mark")
         for name in table.index[above | below]:
             far = f"more than {most[name]:g}, the most it can pay" if above[name] else (

@@ -54,7 +54,8 @@ def _unwrapped(values: Any, intake: Intake) -> Iterator[tuple[str, dict]]:
             time = value.get("ts", value.get("creationTime", seen))
             yield from listed(place, data, _topic=value["topic"], _type=value.get("type", "snapshot"), _time=time)
         elif isinstance(value, dict) and ("success" in value or "ret_msg" in value or "retCode" in value):
-            intake.reject("answer", "to a request: no market data", place)
+            lost = "retCode" in value and "op" not in value and not place  # a whole answer: it had a result
+            (intake.lose if lost else intake.reject)("answer", "without a result: no market data", place)
         else:
             yield from listed(place, value)
 

@@ -262,7 +262,7 @@ def _own_trades(f: Fields, intake: Intake) -> None:
 
 SHAPES = (
     shape("instrument", "instrument_name kind base_currency", read_instruments),
-    shape("position", "instrument_name size", _positions, holds="size average_price floating_profit_loss"),
+    shape("position", "instrument_name size", _positions, holds="size floating_profit_loss total_profit_loss"),
     shape("own trade", "trade_id order_id instrument_name amount", _own_trades),
     shape("order", "order_id order_state", why="an order, not yet a trade"),
     shape("answer to an order", "order trades", why="an order, not yet a trade"),

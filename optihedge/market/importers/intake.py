@@ -156,7 +156,7 @@ class Intake:
             group: int | str = fit if fit >= 0 else " ".join(sorted(k for k in keys if not k.startswith("_"))[:6])
             groups.setdefault(group, []).append(record)
             places.setdefault(group, []).append(place)
-            if not place.startswith("line") and (fit < 0 or isinstance(record.get("value"), (str, bool, int, float))):
+            if fit < 0 and keys and not place.startswith("line"):
                 self.strange = self.file
         for group, rows in groups.items():
             where = places[group]

@@ -32,6 +32,7 @@ from optihedge.errors import DataError, SpecError
 from optihedge.frames import nearest, read_toml
 from optihedge.market.importers.imported import EVENTS, FILLS, INSTRUMENTS, PARTS
 from optihedge.market.importers.intake import TEXTS, TIMES, Intake
+from optihedge.market.importers.listed import CLOSES
 from optihedge.market.importers.raw import RawFile
 from optihedge.market.importers.tables import csv_records, written_numbers
 
@@ -101,6 +102,14 @@ def finish(intake: Intake) -> None:
     monies = told["currency"][told["currency"] != ""].value_counts()
     said = intake.settings.get("base_currency", "")
     intake.money = said or intake.money or (str(monies.index[0]) if len(monies) else "")
+    held = intake.frame("books")["instrument"].drop_duplicates()
+    bare = held[~held.isin({*told["instrument"], *told["currency"], intake.money, *CLOSES})]
+    if len(bare):
+        rows = pd.DataFrame({"instrument": bare, "type": "equity", "underlying": bare, "currency": intake.money})
+        venue = intake.settings.get("venue", intake.venue)
+        intake.add("instruments", rows.assign(multiplier=1.0, lot=1.0, symbol=bare, venue=venue))
+        intake.note(f"{len(bare)} contracts, {bare.iloc[0]} first, are shares in {intake.money}: the map says no type "
+                    "and no currency of them")  # fmt: skip
 
 
 def _fits(table: dict[str, Any], name: str, frame: pd.DataFrame) -> bool:

@@ -24,7 +24,10 @@ def sound(frames: MarketFrames) -> MarketFrames:
     quotes = frames.quotes.drop_duplicates("instrument").set_index("instrument")
     listed = frames.instruments.drop_duplicates("instrument").set_index("instrument")
     faults = {one.instrument: one for one in reversed(unit_faults(listed, quotes, frames.as_of))}
-    left = [(name, f"{one.problem}; {one.remedy}") for name, one in faults.items()]
+    left = [
+        (name, f"{one.problem if name in held else f'its {one.column} is in another unit'}; {one.remedy}")
+        for name, one in faults.items()
+    ]
     for _ in range(_MOST):
         problems += [f"{name} is held: {why}" for name, why in left if name in held]
         frames = _without(frames, [(name, why) for name, why in left if name not in held])
