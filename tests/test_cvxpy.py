@@ -112,6 +112,18 @@ def test_a_point_that_ignores_the_cone_is_not_certified_and_neither_is_one_witho
         assert certify(p, wrong).status == "failed"
 
 
+@pytest.mark.parametrize("solver", ["CLARABEL", "SCS"])
+def test_a_proof_is_of_the_quantities_in_its_own_answer_and_of_no_others(solver):
+    """Whatever CVXPY hands back as the variable's value: what is judged is what the cones hold."""
+    p = simple(cvxpy_terms=(lambda h: cp.norm(h, 2) <= 2.5,))
+    right = Modelled(solver).solve(p)
+    np.testing.assert_array_equal(right.proof.h, right.h)
+    assert certify(p, right, tolerance=1e-5).status == "optimal"
+    for h in ([1.5, 1.9], [0.0, 0.0], right.h * (1 + 1e-9)):  # feasible, worse; or next to it
+        other = ConeCandidate(np.array(h), right.multipliers, "optimal", proof=right.proof)
+        assert certify(p, other, tolerance=1e-5).status == "failed"
+
+
 @pytest.mark.parametrize("status", ["user_limit", "infeasible_inaccurate", "solver_error"])
 def test_a_variable_filled_by_anything_but_success_is_not_read(status, monkeypatch):
     unpack = cp.Problem.unpack_results

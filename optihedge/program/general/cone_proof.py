@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import SolverError
+from optihedge.program.general.scaling import Scaling
 from optihedge.program.program import Array, Program
 
 CONE_TOLERANCE = 1e-8  # of the largest entry: how far s and y may be outside their cones
@@ -21,7 +22,8 @@ class ConeProof:
     """A primal-dual pair (x, y) of a cone problem in normalised units. K: zero, nonnegative, second-order, PSD, exp.
 
     money  base currency per unit of its objective
-    extra  the user's own objective terms at the answer, base currency; h: its quantities
+    place  where in x the n normalised quantities begin;  column  contracts per unit of each
+    extra  the user's own objective terms at the answer, base currency
     """
 
     P: sp.csc_array
@@ -32,12 +34,16 @@ class ConeProof:
     x: Array
     y: Array
     money: float
+    place: int
+    column: Array
     extra: float = 0.0
-    h: Array | None = None
 
     @classmethod
-    def read(cls, data: dict[str, Any], raw: Any, money: float, solver: str) -> ConeProof:
-        """From CVXPY's canonical data and Clarabel's or SCS's raw answer. Raises SolverError for other solvers."""
+    def read(cls, data: dict[str, Any], raw: Any, solver: str, normal: Any, scaling: Scaling) -> ConeProof:
+        """From CVXPY's canonical data and Clarabel's or SCS's raw answer; normal: the variable of the quantities.
+
+        Raises SolverError for other solvers.
+        """
         if solver not in ("CLARABEL", "SCS"):
             raise SolverError(f"{solver}'s answer to CVXPY terms cannot be certified; name cvxpy or cvxpy:SCS")
         dims = data["dims"]
@@ -48,21 +54,24 @@ class ConeProof:
         cones += [(triangle, size * (size + 1) // 2) for size in dims.psd] + [("exponential", 3)] * dims.exp
         x, y = (raw["x"], raw["y"]) if isinstance(raw, dict) else (raw.x, raw.z)
         x, y = (np.asarray([] if v is None else v, dtype=float) for v in (x, y))
-        n = len(data["c"])
+        n, place = len(data["c"]), int(data["param_prob"].var_id_to_col[normal.id])
         P = sp.csc_array((n, n)) if data.get("P") is None else sp.csc_array(data["P"])
-        return cls(P, data["c"], sp.csc_array(data["A"]), data["b"], tuple(cones), x, y, money)
+        return cls(
+            P, data["c"], sp.csc_array(data["A"]), data["b"], tuple(cones), x, y, scaling.money, place, scaling.column
+        )
 
-    def at(self, h: Array, extra: float) -> ConeProof:
-        """The same proof, of quantities h at which the user's own objective terms are worth `extra`."""
-        return replace(self, h=h, extra=extra)
+    @property
+    def h(self) -> Array:
+        """The quantities of x, contracts."""
+        return self.column * self.x[self.place : self.place + len(self.column)]
 
     def gap(self, p: Program, h: Array) -> tuple[float, float]:
         """How far quantities h of the Program p are from optimal, and what the user's terms cost there.
 
-        Base currency; infinite where h is not the proof's own.
+        Base currency; infinite where h is not what x says.
         """
-        own = self.h is not None and np.shape(self.h) == np.shape(h)
-        right = own and (np.clip(np.asarray(self.h), p.lower, p.upper) == h).all()
+        own = self.h
+        right = np.shape(own) == np.shape(h) and bool((np.clip(own, p.lower, p.upper) == h).all())
         return (self.bound() if right else np.inf), self.extra
 
     def bound(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import cvxpy as cp
@@ -64,7 +64,7 @@ class Modelled:
         if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.INFEASIBLE):
             return nothing
         claim = (Status.OPTIMAL, "") if problem.status == cp.OPTIMAL else (Status.FAILED, str(problem.status))
-        proof = ConeProof.read(data, raw, scaling.money, self.solver) if program.cvxpy_terms else None
+        proof = ConeProof.read(data, raw, self.solver, z, scaling) if program.cvxpy_terms else None
         if problem.status == cp.INFEASIBLE:
             return ConeCandidate(program.start, nothing.multipliers, Status.INFEASIBLE, proof=proof)
         multipliers = np.zeros(len(program.row_names))
@@ -77,8 +77,8 @@ class Modelled:
         if proof is None:
             return found
         worth = 0.0 if extra.value is None else float(np.sum(extra.value))
-        price, proof = found.limit_multiplier, proof.at(found.h, worth)
-        return ConeCandidate(found.h, found.multipliers, claim[0], price, claim[1], proof=proof)
+        price = found.limit_multiplier
+        return ConeCandidate(found.h, found.multipliers, claim[0], price, claim[1], proof=replace(proof, extra=worth))
 
 
 def _sides(p: Program) -> tuple[Array, Array, Array]:
