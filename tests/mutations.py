@@ -145,4 +145,22 @@ MUTATIONS = (
         "return nearest if dearer < np.inf else within",
         "test_few_legs.py::test_a_band_narrower_than_a_lot_is_not_met_by_buying_one_leg_and_selling_its_twin",
     ),
+    Mutation(
+        "program/loss_box.py",
+        "dearest = (cheapest + slack) / p.linear",
+        "dearest = (cheapest + 0.1 * slack) / p.linear",
+        "test_loss_box.py::test_the_optimum_is_inside_and_is_the_same",
+    ),
+    Mutation(
+        "program/general/cone_proof.py",
+        "bool((np.clip(own, p.lower, p.upper) == h).all())",
+        "bool((np.clip(own, p.lower, p.upper) == own).all())",
+        "test_cvxpy.py::test_a_proof_is_of_the_quantities_in_its_own_answer_and_of_no_others",
+    ),
+    Mutation(
+        "program/own/told.py",
+        "slope=2 * size)",
+        "slope=size)",
+        "test_own_costs.py::test_what_is_charged_and_what_is_left_are_the_cost",
+    ),
 )
