@@ -21,6 +21,7 @@ from optihedge.program.structured.newton_polish import PROXIMAL, Point, polish_p
 from optihedge.program.structured.newton_system import NewtonSystem
 from optihedge.program.structured.proof import prove, ray_gap, row_sizes, scale_floor
 from optihedge.program.structured.standard_form import StandardForm, standard_form
+from optihedge.program.structured.working_set import by_working_set, worth_a_working_set
 
 _EXACT = 1e-11  # gap aimed at, share of the scale
 _ENOUGH = 1e-6  # gap that still counts as optimal
@@ -48,8 +49,14 @@ class Structured:
         Infeasible: the multipliers prove it (Farkas); h is where the search ended. A warm start of other shape or with
         anything not finite is ignored.
         """
+        stop = np.inf if deadline is None else time.perf_counter() + deadline
         with np.errstate(all="ignore"):
-            return _solve(program, np.inf if deadline is None else time.perf_counter() + deadline, warm)
+            if worth_a_working_set(program):
+                usable = warm if warm is not None and _usable(program, warm) else None
+                found = by_working_set(program, lambda part, last: _solve(part, stop, last), usable)
+                if found is not None:
+                    return found
+            return _solve(program, stop, warm)
 
 
 def polish(program: Program, candidate: Candidate, *, steps: int = 40, deadline: float | None = None) -> Candidate:

@@ -1,0 +1,82 @@
+"""Risk of about as many factors as columns: the columns that move are found first, the rest waits at its start.
+
+A surrogate of few factors, or an earlier answer, names the columns that move. The Program is solved over these, and its
+multipliers tell, column by column, what the others would gain by moving (the duality gap of the whole Program): those
+that would join, until none does. What is proved is the whole Program's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from optihedge.program.certificate import clip_multipliers, dual_gap, scale_of
+from optihedge.program.program import Array, Candidate, Program
+from optihedge.program.status import Status
+
+_LEAST_COLUMNS, _LEAST_FACTORS = 150, 100
+_MANY = 0.25  # factors a column from which it is worth it
+_MOST = 0.6  # of the columns: with more, the whole Program is no dearer
+_ROUNDS = 12
+_RANK = 20
+_LEAST_OWN = 1e-6  # of a column's variance, in the surrogate
+_EXACT = 1e-11  # of the scale: what no column gains
+
+Solve = Callable[[Program, Candidate | None], Candidate]
+
+
+def worth_a_working_set(program: Program) -> bool:
+    """Whether factors are so many that Newton steps over a part of the columns pay, and costs keep others still."""
+    n, k, *_ = program.size
+    kinks = program.buy + program.sell > 0
+    large = n >= _LEAST_COLUMNS and k >= max(_LEAST_FACTORS, _MANY * n)
+    moving = program.lower < program.upper
+    return large and not program.has_cones and bool(moving.sum() >= _LEAST_COLUMNS and kinks[moving].mean() > 0.5)
+
+
+def by_working_set(program: Program, solve: Solve, warm: Candidate | None) -> Candidate | None:
+    """The optimum of the whole Program, from solves over some of its columns; None where that does not end."""
+    rest = np.clip(program.start, program.lower, program.upper)
+    moving = program.lower < program.upper
+    first = warm if warm is not None else solve(_surrogate(program), None)
+    if not (np.isfinite(first.h).all() and np.isfinite(first.multipliers).all()):
+        return None
+    chosen = moving & ((np.clip(first.h, program.lower, program.upper) != rest) | _gaining(program, first))
+    last = warm
+    for _ in range(_ROUNDS):
+        if chosen.sum() > _MOST * moving.sum():
+            return None
+        lower, upper = np.where(chosen, program.lower, rest), np.where(chosen, program.upper, rest)
+        found = solve(replace(program, lower=lower, upper=upper), last)
+        if found.status is not Status.OPTIMAL:
+            return None
+        more = _gaining(program, found) & moving & ~chosen
+        if not more.any():
+            return found
+        chosen, last = chosen | more, found
+    return None
+
+
+def _gaining(program: Program, candidate: Candidate) -> Array:
+    """The columns that would gain by moving, by the multipliers of an answer over others."""
+    h = np.clip(candidate.h, program.lower, program.upper)
+    gap = dual_gap(program, h, clip_multipliers(program, candidate.multipliers))
+    return gap.columns > _EXACT * scale_of(program, h) / len(h)
+
+
+def _surrogate(p: Program) -> Program:
+    """The same with the strongest directions of its factors, the rest of each variance the column's own."""
+    size = np.sqrt((p.factors**2).sum(axis=0))
+    scaled = p.factors / np.where(size > 0, size, 1.0)
+    basis = np.random.default_rng(0).normal(size=(p.factors.shape[1], _RANK))
+    for _ in range(3):
+        basis = np.linalg.qr(scaled.T @ (scaled @ basis))[0]
+    values, vectors = np.linalg.eigh((shadow := scaled @ basis).T @ shadow)
+    root = ((basis @ vectors) * np.sqrt(np.maximum(values, 0.0))).T
+    own = np.maximum(1.0 - (root**2).sum(axis=0), _LEAST_OWN) * size**2
+    return replace(
+        p, factors=root * size, factor_offset=np.zeros(_RANK), diagonal=p.diagonal + own,
+        linear=p.linear + p.factor_offset @ p.factors,
+    )  # fmt: skip
