@@ -88,7 +88,9 @@ def test_a_failing_book_is_named_and_the_others_are_whole(market: Market, exampl
     for name in ("B00", "B02"):
         folder = result_folder(tmp_path, market.as_of, name, "vega")
         assert is_whole(folder) and (folder / "trades.csv").is_file()
-    assert not (tmp_path / INSTANT / folder_name("B01")).exists()
+    left = result_folder(tmp_path, market.as_of, "B01", "vega")
+    assert sorted(path.name for path in left.iterdir()) == ["manifest.json", "report.html"], "a page and no list"
+    assert "NOSUCH is not in the market" in (left / "report.html").read_text()
 
 
 def test_workers_and_order_do_not_change_a_byte(market: Market, example_folder: Path, tmp_path: Path) -> None:

@@ -11,12 +11,15 @@ import pandas as pd
 import pytest
 
 import optihedge as oh
+from optihedge.batch.job import Outcome, plan
+from optihedge.batch.record import FIGURES
+from optihedge.batch.summary import write_index, write_summary
 from optihedge.cli import main
 from optihedge.desk.doctor import doctor
 from optihedge.display.svg import bands_svg, heat_svg, lines_svg
 from optihedge.hedge.explain import shares
 from optihedge.risk.contradictions import find_contradictions
-from optihedge.trades.page import lines_table, page_of, totals
+from optihedge.trades.page import limit_used, lines_table, page_of, totals
 from optihedge.trades.panels import vega_ladder
 from optihedge.trades.scenario_panels import scenario_tables, spot_vol_pictures, tails
 
@@ -201,7 +204,7 @@ def test_a_page_from_python_has_what_its_market_contradicts(listed: oh.TradeList
     lost = replace(market, quotes=doubled)
     made = oh.trade_list(listed.hedge.model.hedge(lost, listed.hedge.before))
     said = "".join(Reader(page_of(made)).text)
-    assert "QUAL" in said.split("Data quality")[-1] and "findings of the market's own checks" in said
+    assert "QUAL" in said.split("Data quality")[-1] and "of the market's own checks" in said
 
 
 def test_a_run_shows_what_the_doctor_says_of_its_night(example_folder: Path, tmp_path: Path) -> None:
@@ -220,3 +223,32 @@ def test_a_run_shows_what_the_doctor_says_of_its_night(example_folder: Path, tmp
     for name in ("index.html", "book/beta_hedge/report.html"):
         said = "".join(Reader((out / "2016-06-30T200000Z" / name).read_text()).text)
         assert finding["problem"] in said and finding["remedy"] in said
+
+
+def test_the_index_says_what_changed_since_the_instant_before(tmp_path: Path) -> None:
+    """Of the same book and model; what is new has no change, and the first instant no such columns."""
+    for place, (instant, cost) in enumerate((("2026-01-20T160000Z", 10.0), ("2026-01-21T160000Z", 12.5))):
+        figures = {**dict.fromkeys(FIGURES, 1.0), "cost": cost, "volatility_after": 5.0 - place}
+        outcomes = [Outcome(book, "m", "done", list_name="trades.csv", figures=figures) for book in "ab"[: place + 1]]
+        (tmp_path / instant).mkdir()
+        write_index(tmp_path / instant, write_summary(tmp_path / instant, outcomes))
+    first, second = ((tmp_path / f"2026-01-2{day}T160000Z" / "index.html").read_text() for day in (0, 1))
+    assert "since" not in first and "cost since 2026-01-20" in second
+    rows = re.findall(r"<tr><th scope=\"row\">(\w)</th>(.*?)</tr>", second, flags=re.DOTALL)
+    last = {book: re.findall(r"data-v=\"([^\"]*)\"", cells)[-2:] for book, cells in rows}
+    assert last == {"a": ["2.5", "-1"], "b": ["nan", "nan"]}
+
+
+def test_pages_are_of_twenty_books_or_of_all_that_are_asked_for() -> None:
+    model = oh.HedgeModel(objective=(oh.SpreadCost(),))
+    for count, reports, paged in ((20, False, True), (21, False, False), (21, True, True)):
+        books = {str(number): pd.Series({"A": 1.0}) for number in range(count)}
+        assert {job.page for job in plan(books, {"m": model}, reports=reports)} == {paged}
+
+
+def test_the_share_of_a_limit_that_is_used_is_of_its_half_width_or_of_its_size() -> None:
+    rows = {"half": (5.0, -10.0, 10.0), "most": (6.0, -np.inf, 8.0), "target": (0.0, 0.0, 0.0)}
+    limits = pd.DataFrame.from_dict(rows, orient="index", columns=["after", "lower", "upper"])
+    limits = limits.assign(kind="hard", violation=0.0)
+    assert limit_used(limits) == pytest.approx(0.75) and limit_used(limits.loc[["half"]]) == pytest.approx(0.5)
+    assert np.isnan(limit_used(limits.loc[["target"]]))

@@ -121,3 +121,12 @@ def test_positions_are_compared_contract_by_contract(nights):
     with open_ledger(desk.ledger).read() as connection:
         state = State.from_text(get_text(connection, inputs_of(connection, runs[1])["state"]))
     assert positions(state, state).empty
+
+
+def test_a_nights_index_has_a_row_a_book_with_its_page_and_figures(nights):
+    desk, markets, _ = nights
+    for market, status in zip(markets, ("FIRST", "SOLVED", "SOLVED"), strict=True):
+        index = desk.out / f"{market.as_of:%Y-%m-%dT%H%M%SZ}" / "index.html"
+        page = index.read_text(encoding="utf-8")
+        (link,) = re.findall(r'<a href="([^"#]+)">one</a>', page)
+        assert (index.parent / link).is_file() and f">{status}<" in page and "Data quality" in page

@@ -16,6 +16,8 @@ from optihedge.hedge.model import HedgeModel
 from optihedge.market.snapshot import Market
 from optihedge.trades.tradelist import TradeList, trade_list
 
+PAGED = 20  # books of a run up to which every list has its page
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -23,7 +25,7 @@ class Job:
 
     sent      whether its list is the one of the book that may be sent, or an alternative to look at
     deadline  seconds for hedge, rounding and checks together; None: none
-    quality   findings of the night's data, for its page
+    quality   findings of the night's data, for its page;  page  whether a list that is not held has one
     """
 
     book: str
@@ -33,6 +35,7 @@ class Job:
     sent: bool
     deadline: float | None = None
     quality: pd.DataFrame | None = None
+    page: bool = True
 
     def run(self, market: Market) -> Result:
         """Hedge it; every failure becomes an outcome."""
@@ -83,16 +86,20 @@ def plan(
     send: str | None = None,
     deadline: float | None = None,
     quality: pd.DataFrame | None = None,
+    reports: bool = False,
 ) -> list[Job]:
     """The jobs of every book under every model; the list of a single model, or of the one to `send`, is the sent one.
+
+    reports   a page for every list, also where there are more than twenty books
 
     Raises SpecError where `send` is no model of the run.
     """
     if send is not None and send not in models:
         raise SpecError(f"--send {send}: not among the models of this run ({', '.join(models)})")
     chosen = send if send is not None or len(models) != 1 else next(iter(models))
+    page = reports or len(books) <= PAGED
     return [
-        Job(book, quantities, name, model, name == chosen, deadline, quality)
+        Job(book, quantities, name, model, name == chosen, deadline, quality, page)
         for book, quantities in books.items()
         for name, model in models.items()
     ]
@@ -103,7 +110,7 @@ def hedge_one(market: Market, job: Job) -> Result:
     outcome = Outcome(job.book, job.model_name, "failed")
     try:
         listed = _listed(market, job)
-        written = files(listed, model=job.model_name, list_name=job.list_name, quality=job.quality)
+        written = files(listed, model=job.model_name, list_name=job.list_name, quality=job.quality, page=job.page)
         status, name = ("held", HELD) if listed.held else ("done", job.list_name)
         note = "; ".join(listed.reasons + listed.notes)
         return Result(replace(outcome, status=status, note=note, list_name=name, figures=figures(listed)), written)

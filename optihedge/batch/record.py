@@ -13,16 +13,18 @@ from optihedge.frames import plain_text
 from optihedge.hedge.report import notes
 from optihedge.hedge.result import Hedge
 from optihedge.trades.export import csv_text
-from optihedge.trades.page import page_of
+from optihedge.trades.page import limit_used, page_of
 from optihedge.trades.tradelist import TradeList
 
 _DIGITS = 10  # significant digits in tables
-FIGURES = ("trades", "turnover", "cost", "penalties", "volatility_before", "volatility_after")
+PAGE = "report.html"
+FIGURES = ("trades", "turnover", "cost", "penalties", "volatility_before", "volatility_after", "limit_used")
 
 
 def figures(listed: TradeList) -> dict[str, float]:
     """The summary's FIGURES: lines; turnover, cost to trade and to hold, soft limits' penalties (base currency);
-    volatility per day. Of a held list they are what it would have been.
+    volatility per day; the share of the tightest limit that is used, above 1 where it is missed, NaN without limits.
+    Of a held list they are what it would have been.
     """
     hedge = listed.hedge
     penalties = float(hedge.charges.get("penalties", 0.0))
@@ -35,6 +37,7 @@ def figures(listed: TradeList) -> dict[str, float]:
         penalties,
         float(volatility["before"]),
         float(volatility["after"]),
+        limit_used(hedge.limits),
     )
     return dict(zip(FIGURES, values, strict=True))
 
@@ -74,7 +77,7 @@ def files(
         written[f"{name}.csv"] = csv_text(_plain(table))
     written["result.json"] = json.dumps(_result(listed, model), indent=1, allow_nan=False) + "\n"
     if page or listed.held:
-        written["report.html"] = page_of(listed, title=f"{listed.book}: {model}", quality=quality, past=past)
+        written[PAGE] = page_of(listed, title=f"{listed.book}: {model}", quality=quality, past=past)
     return written
 
 

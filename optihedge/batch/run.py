@@ -10,10 +10,11 @@ from signal import SIGINT
 
 import pandas as pd
 
-from optihedge.batch.job import Job, Outcome, Result, plan
+from optihedge.batch.job import Outcome, Result, plan
 from optihedge.batch.orders import DONE, Order, Orders, merged, withdrawn_before
 from optihedge.batch.output import discard, instant_name, is_whole, result_folder, sha256_of, write_whole
 from optihedge.batch.pool import results
+from optihedge.batch.record import PAGE
 from optihedge.batch.stop import Stop, Stopped
 from optihedge.batch.summary import (
     INDEX,
@@ -31,6 +32,7 @@ from optihedge.frames import some
 from optihedge.hedge.model import HedgeModel
 from optihedge.lock import Lock, locked
 from optihedge.market.snapshot import Market
+from optihedge.trades.page import status_page
 from optihedge.trades.panels import quality_section
 
 _NAMED = 5  # withdrawn lists that a sentence names
@@ -68,6 +70,7 @@ def run_batch(
     say: Callable[[str], None] = lambda text: None,
     each: Callable[[], None] = lambda: None,
     stop: Stop | None = None,
+    reports: bool = False,
 ) -> Ended:
     """Hedge every book under every model and write out/AS_OF, after taking away what earlier runs left there.
 
@@ -76,12 +79,13 @@ def run_batch(
     quality   findings of the night's data, for the pages
     workers   processes side by side, or a Dask scheduler's address
     deadline  seconds for each book under each model
+    reports   a page for every list, also of more than twenty books; held and failed ones always have one
     say       is told what is withdrawn, before it is;  each  is called as each job ends
 
     One book that fails does not stop the rest. Raises Locked where another run writes there, SpecError where `send` is
     no model of the run, OSError where the folder cannot be written.
     """
-    jobs = plan(books, models, send=send, deadline=deadline, quality=quality)
+    jobs = plan(books, models, send=send, deadline=deadline, quality=quality, reports=reports)
     folder = out / instant_name(market.as_of)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder) as lock:
@@ -94,20 +98,20 @@ def run_batch(
         refused = _refused(books, unread or {}, run.stuck, allow_empty)
         for book, (status, why) in refused.items():
             for model in models:
-                run.settle(Outcome(book, model, status, why))
+                run.commit(Result(Outcome(book, model, status, why)))
         rest = [job for job in jobs if job.book not in refused]
         stopped = None
         try:
             with contextlib.closing(results(market, rest, workers, stop or Stop())) as found:
                 for number, result in found:
-                    run.commit(result, rest[number])
+                    run.commit(result, sent=rest[number].sent)
                     each()
         except (Stopped, KeyboardInterrupt) as signal:
             stopped = signal if isinstance(signal, Stopped) else Stopped(SIGINT)
         for job in rest:
             if (job.book, job.model_name) not in run.outcomes:
                 why = f"stopped by {stopped} before it was done; run again"
-                run.settle(Outcome(job.book, job.model_name, "failed", why))
+                run.commit(Result(Outcome(job.book, job.model_name, "failed", why)))
         return run.ended(stopped, earlier, suspect, quality)
 
 
@@ -129,24 +133,34 @@ class _Run:
         if promised is not None and promised.model == outcome.model:
             self.orders.settle(order or Order(outcome.book, outcome.model, outcome.status, why=outcome.note))
 
-    def commit(self, result: Result, job: Job) -> None:
-        """Write the files of a result, then its list into the index."""
+    def commit(self, result: Result, *, sent: bool = False) -> None:
+        """Write the files of a result, of one that has none the page that says why; then its list into the index."""
         outcome = result.outcome
-        folder = result_folder(self.out, self.as_of, job.book, job.model_name)
-        if not result.files:
+        files = result.files or self._page(outcome)
+        if not files:
             return self.settle(outcome)
+        folder = result_folder(self.out, self.as_of, outcome.book, outcome.model)
         self.lock.still_held()
         try:
-            write_whole(folder, result.files, {"book": job.book, "model": job.model_name, "status": outcome.status})
+            write_whole(folder, files, {"book": outcome.book, "model": outcome.model, "status": outcome.status})
         except OSError as error:
             with contextlib.suppress(OSError):
                 discard(folder)
-            return self.settle(Outcome(job.book, job.model_name, "failed", f"cannot be written: {error}"))
-        if outcome.status != DONE or not job.sent:
+            return self.settle(Outcome(outcome.book, outcome.model, "failed", f"cannot be written: {error}"))
+        if outcome.status != DONE or not sent:
             return self.settle(outcome)
         path = (folder / SENT).relative_to(self.orders.folder).as_posix()
-        sha256, lines = sha256_of(result.files[SENT]), int(outcome.figures["trades"])
-        return self.settle(outcome, Order(job.book, job.model_name, DONE, path, sha256, lines))
+        sha256, lines = sha256_of(files[SENT]), int(outcome.figures["trades"])
+        return self.settle(outcome, Order(outcome.book, outcome.model, DONE, path, sha256, lines))
+
+    def _page(self, outcome: Outcome) -> dict[str, str]:
+        """The page of what came to nothing; none where an earlier result is still in its place."""
+        key = outcome.book, outcome.model
+        if outcome.status not in ("failed", "held") or key in self.stuck:
+            return {}
+        subtitle = f"as of {self.as_of:%Y-%m-%d %H:%M} UTC"
+        title = f"{outcome.book}: {outcome.model}"
+        return {PAGE: status_page(title, subtitle, outcome.status, outcome.note.split("; "))}
 
     def verified(self, outcome: Outcome) -> bool:
         """Whether a result lies there as it was written, and its list is the one of its book and of the index."""

@@ -19,7 +19,9 @@ STATUS = "STATUS.json"
 SUMMARIES = ("summary.csv", "summary.json")
 SUSPECTS = "suspect_moves.csv"
 INDEX = "index.html"
-_KINDS = {"done": "send", "held": "held", "failed": "held"}
+_KINDS = {"done": "send", "first": "send", "solved": "send", "held": "held", "blocked": "held", "failed": "held"}
+_LONGEST = 160  # characters of a note in the index; the whole stands in summary.csv and on the book's page
+_FOLLOWED = ("cost", "volatility_after")
 _DIGITS = 8  # significant digits of the summary: a coin's figures are small numbers
 _DUST = 1e-12  # of a row's largest figure: nothing but rounding
 
@@ -32,8 +34,9 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows, columns=["book", "model", "status", "list", *FIGURES, "note"])
     table = table.sort_values(["book", "model"], kind="stable", ignore_index=True)
-    money = table[list(FIGURES[1:])].apply(pd.to_numeric)
+    money = table[list(FIGURES[1:-1])].apply(pd.to_numeric)
     money = money.mask(money.abs().le(_DUST * money.abs().max(axis=1), axis=0), 0.0)
+    money[FIGURES[-1]] = pd.to_numeric(table[FIGURES[-1]])
     for name in money.columns:
         table[name] = [significant(value, _DIGITS) for value in money[name]]
     safe = table.assign(**{name: table[name].map(plain_text) for name in ("book", "model", "note")})
@@ -42,17 +45,21 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     return table
 
 
-def write_index(folder: Path, table: pd.DataFrame, sections: Sequence[dict[str, object]] = ()) -> None:
+def write_index(
+    folder: Path, table: pd.DataFrame, sections: Sequence[dict[str, object]] = (), figures: Sequence[str] = FIGURES
+) -> None:
     """index.html in `folder`: every book and model of a summary, sortable and searchable, with a link to its page.
 
-    sections   below them, of the whole night (see `display.pages`)
+    sections   below them, of the whole night (see `display.pages`);  figures  columns of numbers
     """
     counts = table["status"].value_counts()
+    shown = pd.concat([table[list(figures)].apply(pd.to_numeric), _changes(folder, table)], axis=1)
+    shown = shown.loc[:, shown.notna().any() & ~((shown == 0).all() & (shown.columns == "penalties"))]
     rows = [
         {
             "book": row.book, "model": row.model, "status": row.status.upper(), "kind": _KINDS.get(row.status, "empty"),
-            "numbers": [getattr(row, name) for name in FIGURES], "note": row.note,
-            "link": _page(folder, row.book, row.model),
+            "numbers": list(shown.loc[row.Index]), "link": _page(folder, row.book, row.model),
+            "note": row.note if len(row.note) <= _LONGEST else f"{row.note[:_LONGEST]}…",
         }
         for row in table.itertuples()
     ]  # fmt: skip
@@ -60,10 +67,28 @@ def write_index(folder: Path, table: pd.DataFrame, sections: Sequence[dict[str, 
         "index.html", title=f"{len(table)} results of {folder.name}",
         subtitle="figures in base currency; volatility a day; sort by a column's name",
         tiles=[{"name": str(status), "value": str(count)} for status, count in counts.items()],
-        columns=["book", "model", "status", *(name.replace("_", " ") for name in FIGURES), "note"], rows=rows,
-        sections=list(sections),
+        columns=["book", "model", "status", *(str(name).replace("_", " ") for name in shown.columns), "note"],
+        rows=rows, sections=list(sections),
     )  # fmt: skip
     write_file(folder / INDEX, page)
+
+
+def _changes(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Cost and volatility since the instant before, where its summary lies beside; NaN for what is new."""
+    earlier = [path.parent for path in folder.parent.glob(f"*/{SUMMARIES[1]}") if path.parent.name < folder.name]
+    if not earlier:
+        return pd.DataFrame(index=table.index)
+    keys = ["book", "model"]
+    try:
+        before = pd.read_json(max(earlier) / SUMMARIES[1], dtype=False).drop_duplicates(keys, keep="last")
+        both = table[keys].merge(before[[*keys, *_FOLLOWED]], on=keys, how="left").set_axis(table.index)
+    except (OSError, ValueError, KeyError):
+        return pd.DataFrame(index=table.index)
+    since = max(earlier).name[:10]
+    return pd.DataFrame(
+        {f"{name.replace('_', ' ')} since {since}": pd.to_numeric(table[name]) - pd.to_numeric(both[name])
+         for name in _FOLLOWED}
+    )  # fmt: skip
 
 
 def _page(folder: Path, book: str, model: str) -> str:

@@ -55,6 +55,7 @@ def run(
     cluster: Cluster = None,
     deadline: Annotated[str | None, typer.Option("--deadline", help="For each book under each model: 5m, 90s.")] = None,
     allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Hedge a book without rows, too.")] = False,
+    reports: Annotated[bool, typer.Option("--reports", help="A page a list, also of more than 20 books.")] = False,
     allow: Allow = None,
     who: Annotated[str | None, typer.Option("--as", help="With --desk: who runs it.")] = None,
     json_log: Annotated[bool, typer.Option("--log-json", help="With --desk: say events as JSON lines.")] = False,
@@ -92,6 +93,7 @@ def run(
             "workers": cluster or workers,
             "deadline": seconds,
             "allow_empty": allow_empty,
+            "reports": reports,
         }
         raise typer.Exit(run_books(loaded, data, paths, out, as_of=as_of, stop=stop, told=status, send=send, **options))
 

@@ -26,6 +26,7 @@ from optihedge.desk.ledger.database import Ledger, get_text, open_ledger, put_te
 from optihedge.desk.ledger.facts import due_fills, due_reports
 from optihedge.desk.ledger.reading import any_runs, inputs_of, made_of
 from optihedge.desk.ledger.runs import CHALLENGER, LEFT, SEND, Asked, Made, claim, finish, standing
+from optihedge.desk.nightpage import write_night
 from optihedge.desk.outbox import recover
 from optihedge.desk.record import record_folder
 from optihedge.desk.task import TRACE, Bench, Task, compute, statement_of
@@ -124,6 +125,7 @@ def run_night(
                 results.append(night.ended(jobs[number], made))
         order = {(book.name, model): place for place, (book, model, _) in enumerate(_jobs(desk, books))}
         results.sort(key=lambda one: order[one.book, one.model])
+        write_night(desk.out, market, results, desk.folder if as_of is None else None)
         return Night(market.as_of, market.hash, tuple(results), recovered)
 
 

@@ -17,6 +17,7 @@ from optihedge.step.step import Step
 
 _MOST = 12  # rows of a table, lines of a model's change
 _DUST = 1e-9  # of a quantity
+_ROUNDING = 1e-9  # of the largest part of a change of equity
 
 
 def since_last(
@@ -43,7 +44,8 @@ def since_last(
 def _earned(done: Step) -> pd.DataFrame:
     """The parts of the change of equity, the largest first, and their sum."""
     parts = done.explained.sum()
-    kept = parts[(parts != 0) & (parts.index != "total")].sort_values(key=np.abs, ascending=False, kind="stable")
+    told = (parts.abs() > _ROUNDING * parts.abs().max()) & (parts.index != "total")
+    kept = parts[told].sort_values(key=np.abs, ascending=False, kind="stable")
     return pd.concat([kept, parts[["total"]]]).rename("base currency").rename_axis("P&L explained by").to_frame()
 
 

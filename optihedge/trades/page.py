@@ -68,12 +68,7 @@ def status_page(title: str, subtitle: str, verdict: str, why: Sequence[str], pas
 
 def _tightest_first(banded: pd.DataFrame) -> pd.DataFrame:
     """Banded exposures, the one that uses most of its band first."""
-    room = np.fmin(banded["upper"] - banded["after"], banded["after"] - banded["lower"])
-    ends = banded[["lower", "upper"]].to_numpy(dtype=float)
-    width = ends[:, 1] - ends[:, 0]
-    largest = np.max(np.abs(ends), axis=1, where=np.isfinite(ends), initial=0.0)
-    size = np.maximum(np.where(np.isfinite(width) & (width > 0), width, largest), 1e-12)
-    return banded.loc[(room / size).sort_values(kind="stable").index]
+    return banded.loc[_room(banded).sort_values(kind="stable").index]
 
 
 def tiles(listed: Listed, problems: int) -> list[dict[str, str]]:
@@ -102,18 +97,38 @@ def tiles(listed: Listed, problems: int) -> list[dict[str, str]]:
     return found
 
 
+def limit_used(limits: pd.DataFrame) -> float:
+    """The share of the tightest limit that is used, of its width or size; above 1 where it is missed, NaN: none."""
+    kept = _movable(limits)
+    return float(1.0 - _room(kept).min()) if len(kept) else float("nan")
+
+
+def _movable(limits: pd.DataFrame) -> pd.DataFrame:
+    """The limits that a hedge moves and that are ranges, not targets: these are always used whole."""
+    ranges = np.isfinite(limits[["lower", "upper"]]).any(axis=1) & (limits["lower"] < limits["upper"])
+    return limits[ranges & ~limits["kind"].isin(NO_HEDGE)]
+
+
+def _room(banded: pd.DataFrame) -> pd.Series:
+    """What is left to the nearer limit, as a share of half the range, or of the limit where there is one."""
+    room = np.fmin(banded["upper"] - banded["after"], banded["after"] - banded["lower"])
+    ends = banded[["lower", "upper"]].to_numpy(dtype=float)
+    half = (ends[:, 1] - ends[:, 0]) / 2
+    largest = np.max(np.abs(ends), axis=1, where=np.isfinite(ends), initial=0.0)
+    return room / np.maximum(np.where(np.isfinite(half) & (half > 0), half, largest), 1e-12)
+
+
 def _tightest(limits: pd.DataFrame) -> tuple[str, str]:
-    """The limit with the least room left, as a share of its width or size, and how much."""
-    kept = limits[np.isfinite(limits[["lower", "upper"]]).any(axis=1) & ~limits["kind"].isin(NO_HEDGE)]
+    """The limit with the least room left, and how much of it is used."""
+    missed = limits[limits["violation"] > 1e-9 * limits[["lower", "upper"]].abs().min(axis=1).clip(lower=1.0)]
+    if len(missed):
+        first = missed.loc[missed["violation"].idxmax()]
+        return str(first.name), f"missed by {number(first['violation'], 4)}"
+    kept = _movable(limits)
     if not len(kept):
         return "none", "no limit that a hedge moves"
-    first = _tightest_first(kept).iloc[0]
-    width = first["upper"] - first["lower"]
-    size = width if np.isfinite(width) and width > 0 else np.nanmin(np.abs([first["lower"], first["upper"]]))
-    room = np.nanmin([first["upper"] - first["after"], first["after"] - first["lower"]])
-    if first["violation"] > 1e-9 * max(size, 1.0):
-        return str(first.name), f"missed by {number(first['violation'], 4)}"
-    return str(first.name), f"{max(room / max(size, 1e-12), 0.0):.0%} of it left" if size else "held at its target"
+    room = _room(kept)
+    return str(room.idxmin()), f"{1 - max(room.min(), 0.0):.0%} of it used"
 
 
 def lines_table(listed: Listed) -> pd.DataFrame:

@@ -89,7 +89,8 @@ def quality_section(findings: pd.DataFrame | None, by: str = "the doctor") -> li
     if findings.empty:
         return [section("Data quality", sentences=[f"{by[0].upper()}{by[1:]} found nothing."])]
     more = f", the first {_MOST_ROWS} of them here" if len(findings) > _MOST_ROWS else ""
-    text = f"{len(findings)} findings of {by}{more}; no figure is better than its data."
+    count = "One finding" if len(findings) == 1 else f"{len(findings)} findings"
+    text = f"{count} of {by}{more}; no figure is better than its data."
     shown = findings.head(_MOST_ROWS).assign(row=lambda f: f["row"].replace(0, "")).set_index("file")
     return [section("Data quality", text, frames=[shown])]
 
