@@ -176,6 +176,7 @@ def run_desk(desk: Path, as_of: str | None, who: str | None, allow: list[str] | 
     from optihedge.batch.refusals import refuse_future, refuse_stale
     from optihedge.batch.stop import Stop
     from optihedge.desk.deskfile import read_desk
+    from optihedge.desk.doctor import doctor
     from optihedge.desk.journal import Journal
     from optihedge.desk.metrics import write_metrics
     from optihedge.desk.night import run_night
@@ -190,7 +191,8 @@ def run_desk(desk: Path, as_of: str | None, who: str | None, allow: list[str] | 
             refuse_stale(market, now, {})  # type: ignore[arg-type]
 
     with Stop() as stop:
-        night = run_night(found, as_of=as_of, who=who_is(who), tell=journal.tell, check=check, stop=stop)
+        night = run_night(found, as_of=as_of, who=who_is(who), tell=journal.tell, check=check, stop=stop,
+                          look=lambda folder: doctor(folder, books=[]).findings)  # fmt: skip
     if found.metrics is not None:
         write_metrics(found.metrics, night)
     if not json_log:

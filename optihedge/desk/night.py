@@ -85,7 +85,7 @@ class Night:
 def run_night(
     desk: Desk, *, as_of: pd.Timestamp | str | None = None, who: str = "", books: tuple[str, ...] = (),
     tell: Callable[..., None] = lambda what, **fields: None, check: Callable[[Market], None] = lambda market: None,
-    stop: Stop | None = None,
+    stop: Stop | None = None, look: Callable[[Path], pd.DataFrame] | None = None,
 ) -> Night:  # fmt: skip
     """Bring every book of a desk to the market of an instant and make the lists that its policies ask for.
 
@@ -125,7 +125,8 @@ def run_night(
                 results.append(night.ended(jobs[number], made))
         order = {(book.name, model): place for place, (book, model, _) in enumerate(_jobs(desk, books))}
         results.sort(key=lambda one: order[one.book, one.model])
-        write_night(desk.out, market, results, desk.folder if as_of is None else None)
+        found = look(desk.folder) if look is not None and desk.folder is not None and as_of is None else None
+        write_night(desk.out, market, results, found)
         return Night(market.as_of, market.hash, tuple(results), recovered)
 
 

@@ -12,7 +12,6 @@ import pandas as pd
 
 from optihedge.batch.output import instant_name, result_folder
 from optihedge.batch.summary import write_index
-from optihedge.desk.doctor import doctor
 from optihedge.market.snapshot import Market
 from optihedge.trades.panels import contradictions_table, quality_section
 
@@ -32,8 +31,8 @@ class Ended(Protocol):
     def why(self) -> str: ...
 
 
-def write_night(out: Path, market: Market, results: Sequence[Ended], folder: Path | None) -> None:
-    """out/AS_OF/index.html. folder: the night's files, for the doctor; None: what the market contradicts is told."""
+def write_night(out: Path, market: Market, results: Sequence[Ended], findings: pd.DataFrame | None) -> None:
+    """out/AS_OF/index.html. findings: the doctor's; None: what the market contradicts is told."""
     rows = []
     for one in results:
         place = result_folder(out, market.as_of, one.book, one.model) / "night.json"
@@ -41,8 +40,8 @@ def write_night(out: Path, market: Market, results: Sequence[Ended], folder: Pat
         figures = {name: told.get(name, np.nan) for name in FIGURES}
         rows.append({"book": one.book, "model": one.model, "status": one.status, "note": one.why, **figures})
     table = pd.DataFrame(rows, columns=["book", "model", "status", "note", *FIGURES])
-    found = contradictions_table(market) if folder is None else doctor(folder, books=[]).findings
-    by = "the market's own checks" if folder is None else "the doctor"
+    found = contradictions_table(market) if findings is None else findings
+    by = "the market's own checks" if findings is None else "the doctor"
     place = out / instant_name(market.as_of)
     place.mkdir(parents=True, exist_ok=True)
     write_index(place, table, quality_section(found, by=by), FIGURES)
