@@ -125,8 +125,8 @@ def run_night(
                 results.append(night.ended(jobs[number], made))
         order = {(book.name, model): place for place, (book, model, _) in enumerate(_jobs(desk, books))}
         results.sort(key=lambda one: order[one.book, one.model])
-        found = look(desk.folder) if look is not None and desk.folder is not None and as_of is None else None
-        write_night(desk.out, market, results, found)
+        looked = None if look is None or desk.folder is None or as_of is not None else look(desk.folder)
+        write_night(desk.out, market, results, looked)
         return Night(market.as_of, market.hash, tuple(results), recovered)
 
 
