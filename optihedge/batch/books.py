@@ -49,6 +49,7 @@ def _parts(path: Path) -> dict[str, pd.DataFrame]:
     """The raw rows of each book in a file, which is read once; one with a header alone is an empty book."""
     frame = read_frame(path, {})
     labels = frame["book"].astype(str) if "book" in frame.columns else pd.Series(path.stem, frame.index)
+    labels = labels.where(labels.str.strip() != "", path.stem)  # refused below, under a name that can be found
     if frame.empty:
         return {path.stem: frame.drop(columns="book", errors="ignore")}
     if labels.nunique() == 1:

@@ -46,7 +46,7 @@ def read_book(
     schema = {
         "instrument": Column("text", required=True),
         **{column: Column("number", required=True) for column in amounts or ("quantity",)},
-        "book": Column("text"),
+        "book": Column("text", required="book" in frame.columns),
     }
     table = check_frame(frame, schema, name)
     misspelt(frame.columns, (*schema, "quantity", "venue_amount"), name)

@@ -61,6 +61,10 @@ def raw_table(folder: Path, name: str, found: Findings) -> pd.DataFrame | None:
     except OptihedgeError as error:
         found.error(error, f"{name}.csv")
         return None
+    if frame is not None and frame.columns.has_duplicates:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        found.add(path.name if path else name, 1, str(twice), f"column {twice} stands twice", "keep one of them")
+        return None
     if frame is not None:
         frame["row"] = np.arange(len(frame)) + 2
         frame.attrs["source"] = path.name if path is not None else name
