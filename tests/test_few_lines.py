@@ -35,7 +35,7 @@ def random_desk(seed: int, count: int = 60, factors: int = 20, neutral: bool = F
 def few(program: Program, **given: object) -> tuple[Lines, Candidate]:
     first = solve(program).candidate
     every = np.ones(len(program.columns), bool)
-    return few_lines(program, first, lambda p: solve(p, warm=first).candidate, every, **given), first
+    return few_lines(program, first, lambda p, warm: solve(p, warm=warm).candidate, every, **given), first
 
 
 def only(program: Program, kept: list[int]) -> float:

@@ -79,12 +79,11 @@ def with_few_lines(
         return hedge, ["lines are not merged: limits gave way, or the model has terms of its own"]
     mask = np.zeros(len(program.columns), bool)
     mask[problem.columns.contracts] = True
-    last = hedge.answer.candidate
 
-    def again(one: Program) -> Candidate:
-        return solve(one, solver=hedge.model.solver, warm=last, deadline=left()).candidate
+    def again(one: Program, warm: Candidate) -> Candidate:
+        return solve(one, solver=hedge.model.solver, warm=warm, deadline=left()).candidate
 
-    found = few_lines(program, last, again, mask, fee=tickets.ticket_fee, most=tickets.most_lines)
+    found = few_lines(program, hedge.answer.candidate, again, mask, fee=tickets.ticket_fee, most=tickets.most_lines)
     kept = pd.Series(False, index=problem.names)
     kept[problem.names[problem.tradable]] = found.kept[problem.columns.contracts]
     fewer = within(hedge, lines.assign(buy=lines["buy"].where(kept, 0.0), sell=lines["sell"].where(kept, 0.0)), left())

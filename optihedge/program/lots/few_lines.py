@@ -16,6 +16,7 @@ from optihedge.errors import InfeasibleError
 from optihedge.program.aversion import at_answer
 from optihedge.program.certificate import bound_prices, clip_multipliers, column_slopes, dual_gap, row_tolerances
 from optihedge.program.general.scaling import column_risk, column_scale
+from optihedge.program.narrow import narrowed
 from optihedge.program.program import Array, Candidate, Program, objective, row_violations
 
 _TRADED = 1e-9  # of the box: less is no line
@@ -38,20 +39,20 @@ class Lines:
 
 
 def few_lines(
-    program: Program, first: Candidate, solve: Callable[[Program], Candidate], tickets: Array, *,
+    program: Program, first: Candidate, solve: Callable[[Program, Candidate], Candidate], tickets: Array, *,
     fee: float = 0.0, most: int | None = None,
 ) -> Lines:  # fmt: skip
     """The best lines found: at most `most` of the columns `tickets` (n booleans) traded, each for `fee` base currency.
 
-    first   the optimum with all lines;  solve  an answer of a Program, with quantities that are not finite where it has
-            none. Columns that must trade to reach their box are never dropped.
+    first   the optimum with all lines;  solve  an answer of a Program, begun from another, with quantities that are not
+            finite where it has none. Columns that must trade to reach their box are never dropped.
 
     Raises InfeasibleError where no choice of so few lines was found that meets the limits.
     """
     optional = tickets & (program.lower <= program.start) & (program.start <= program.upper)
-    search = _Search(program, solve, optional, fee, most, tickets)
+    search = _Search(program, first, solve, optional, fee, most, tickets)
     best: Lines | None = None
-    for kept in search.path(first):
+    for kept in search.path():
         at = search.only(kept)
         while at is not None and not search.few(at):
             at = search.dropped(at)
@@ -72,7 +73,8 @@ def few_lines(
 @dataclass(frozen=True, eq=False)
 class _Search:
     program: Program
-    solve: Callable[[Program], Candidate]
+    first: Candidate
+    solve: Callable[[Program, Candidate], Candidate]
     optional: Array
     fee: float
     most: int | None
@@ -91,16 +93,16 @@ class _Search:
             return best
         return one if best is None or one.value < best.value else best
 
-    def path(self, first: Candidate) -> list[Array]:
+    def path(self) -> list[Array]:
         """Lines traded (n booleans) under rising fees that are worth a look: about as many as may be, or as pay."""
-        p, usual = self.program, column_scale(self.program)
+        p, first, usual = self.program, self.first, column_scale(self.program)
         size, level = np.abs(first.h - p.start), _FIRST * max(abs(objective(p, first.h)), 1e-12)
         if self.fee > 0:
             level = min(level, self.fee / 2)
         found = [self.lines(first).kept]
         for _ in range(_DOUBLINGS):
             charge = np.where(self.optional, level / (size + _SMALL * usual), 0.0)
-            answer = self.solve(replace(p, buy=p.buy + charge, sell=p.sell + charge))
+            answer = self.solve(replace(p, buy=p.buy + charge, sell=p.sell + charge), first)
             if not np.isfinite(answer.h).all():
                 break
             size, level = np.abs(answer.h - p.start), 2 * level
@@ -115,10 +117,12 @@ class _Search:
         """The answer that trades none but these; None where there is none."""
         p, still = self.program, self.optional & ~kept
         lower, upper = np.where(still, p.start, p.lower), np.where(still, p.start, p.upper)
-        answer = self.solve(replace(p, lower=lower, upper=upper))
+        inner, columns = narrowed(replace(p, lower=lower, upper=upper))
+        answer = self.solve(inner, self.first.over(p, inner))
         if not np.isfinite(answer.h).all():
             return None
-        h = np.clip(answer.h, lower, upper)
+        h = np.clip(p.start, lower, upper)
+        h[columns] = np.clip(answer.h, lower[columns], upper[columns])
         beyond = np.isinf(p.row_penalty) & (row_violations(p, h) > 10 * row_tolerances(p, h))
         limit = p.volatility_limit
         if beyond.any() or (limit is not None and limit.volatility(h) > limit.limit * (1 + 1e-6)):

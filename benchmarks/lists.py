@@ -1,0 +1,154 @@
+"""What a list costs: the book's next seconds beside the estimate, fewer tickets, few lines in place of many.
+
+    OPTIHEDGE_DATA=... python benchmarks/lists.py replay | tickets FIRST LAST | bound | desk
+
+replay   random trades at recorded books of Binance (a second apart) and of ES (five seconds): told by walking the book
+         of one instant, paid by walking the next one
+tickets  random books of 40 options on recorded Deribit markets, hedged by `optimal_hedge` as shipped; of those with
+         more than twenty lines, what half of them cost
+bound    random factor desks: half the lines beside a bound that no choice of them can be below (perspective relaxation)
+desk     the recorded options desk whose delta hedge took dozens of lines: twelve in place of them
+"""
+
+import os
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from recorded_markets import deribit_market, deribit_snapshots  # noqa: E402
+from test_depth import recorded_books  # noqa: E402
+from test_desk_deribit import desk_book  # noqa: E402
+from test_few_lines import few, random_desk  # noqa: E402
+from test_tickets import beside  # noqa: E402
+
+import optihedge as oh  # noqa: E402
+from optihedge.market.costs import trading_costs  # noqa: E402
+from optihedge.market.depth import displayed  # noqa: E402
+from optihedge.program.chain import solve  # noqa: E402
+from optihedge.program.lots.few_lines import few_lines  # noqa: E402
+from optihedge.program.program import objective  # noqa: E402
+
+DATA = Path(os.environ.get("OPTIHEDGE_DATA", ROOT.parent / "shared" / "data"))
+MOST_APART = 6.0  # seconds between an estimate and its replay
+
+
+def walked(market: oh.Market, trades: pd.Series) -> pd.Series:
+    """Spread and depth of each trade, base currency."""
+    return trading_costs(market, trades)[["spread", "depth"]].sum(axis=1)
+
+
+def replay(data: Path, rounds: int = 3, seed: int = 0) -> pd.DataFrame:
+    """By instrument: what random trades up to all that is shown should cost, and did at the next book."""
+    rng, parts = np.random.default_rng(seed), []
+    books = recorded_books(lambda name: data / name, per=1, most=60)
+    for now, later in pairwise(books):
+        if not 0 < (later.as_of - now.as_of).total_seconds() <= MOST_APART:
+            continue
+        names = pd.Index(now.depth["instrument"].unique())
+        for _ in range(rounds):
+            side = rng.integers(2, size=len(names))
+            most = np.minimum(*(displayed(one, names)[np.arange(len(names)), side] for one in (now, later)))
+            trades = pd.Series((2.0 * side - 1) * rng.uniform(0, 1, len(names)) ** 3 * most, index=names)
+            parts.append(pd.DataFrame({"told": walked(now, trades), "paid": walked(later, trades),
+                                       "notional": trades.abs() * now.notional[names]}))  # fmt: skip
+    table = pd.concat(parts).rename_axis("instrument").reset_index()
+    by, sums = table["instrument"], table.groupby("instrument")[["told", "paid", "notional"]].sum()
+    off = (1e4 * (table["paid"] - table["told"]) / table["notional"]).abs().groupby(by)
+    return pd.DataFrame({
+        "trades": by.value_counts(), "told, bp": 1e4 * sums["told"] / sums["notional"],
+        "paid / told": sums["paid"] / sums["told"], "apart, median bp": off.median(), "95 % bp": off.quantile(0.95),
+    })  # fmt: skip
+
+
+def halved(hedge: oh.Hedge) -> tuple[int, float, float]:
+    """Lines, and what half of them cost: of the optimum's objective, of what the hedge saves."""
+    program = hedge.program
+    mask = np.zeros(len(program.columns), bool)
+    mask[hedge.problem.columns.contracts] = True
+    count = int((mask & (np.abs(hedge.h - program.start) > 1e-6 * np.where(program.lot > 0, program.lot, 1.0))).sum())
+    if count <= 20:
+        return count, np.nan, np.nan
+    found = few_lines(program, hedge.answer.candidate, lambda p, warm: solve(p, warm=warm).candidate, mask,
+                      most=count // 2)  # fmt: skip
+    best, idle = objective(program, hedge.h), objective(program, program.start)
+    return count, found.value / best - 1, (found.value - best) / (idle - best)
+
+
+def tickets(data: Path, first: int, last: int) -> pd.DataFrame:
+    """Desks first .. last - 1: lines of the hedge, and what half of them cost."""
+    folder, model = data / "deribit_btc_2026", oh.load_model("optimal_hedge")
+    markets = [deribit_market(folder, snapshot) for snapshot in deribit_snapshots(folder)]
+    rows = []
+    for seed in range(first, last):
+        rng, market = np.random.default_rng(seed), markets[seed % len(markets)]
+        table = market.instruments
+        quoted = (table["type"] == "inverse_option").to_numpy() & market.trade_cost.notna().all(axis=1).to_numpy()
+        book = pd.Series(np.round(rng.normal(0, 25, 40), 1), index=rng.choice(table.index[quoted], 40, replace=False))
+        book["BTC"] = 50.0
+        rows.append(halved(model.hedge(market, book)))
+    return pd.DataFrame(rows, columns=["lines", "of the objective", "of what it saves"])
+
+
+def perspective(program: object, most: int) -> float:
+    """The least objective with `most` lines where a line may be a part of one: a bound (Frangioni and Gentile 2006)."""
+    import cvxpy as cp
+
+    p, n = program, len(program.columns)
+    bought, sold, whole = (cp.Variable(n, nonneg=True) for _ in range(3))
+    h = bought - sold
+    own = 0.5 * sum(p.diagonal[i] * cp.quad_over_lin(h[i], whole[i]) for i in range(n))
+    cost = 0.5 * cp.sum_squares(p.factors @ h + p.factor_offset) + own + p.buy @ bought + p.sell @ sold
+    rows = p.rows.toarray() @ h
+    limits = [whole <= 1, cp.sum(whole) <= most, bought + sold <= cp.multiply(p.upper, whole)]
+    limits += [rows >= p.row_lower, rows <= p.row_upper] if p.rows.shape[0] else []
+    problem = cp.Problem(cp.Minimize(cost), limits)
+    problem.solve(solver="CLARABEL")
+    return float(problem.value)
+
+
+def bound(count: int = 40) -> pd.DataFrame:
+    """Random factor desks: half the lines and the bound, above the optimum with all of them, and of what is saved."""
+    rows = []
+    for seed in range(count):
+        program = random_desk(seed, neutral=seed % 2 == 1)
+        first = solve(program).candidate
+        lines, best = int((np.abs(first.h) > 1e-7).sum()), objective(program, first.h)
+        if lines <= 20:
+            continue
+        found, _ = few(program, most=lines // 2)
+        saved = objective(program, program.start) - best
+        rows.append((lines, found.value / best - 1, perspective(program, lines // 2) / best - 1,
+                     (found.value - best) / saved))  # fmt: skip
+    return pd.DataFrame(rows, columns=["lines", "half", "no choice is below", "of what the hedge saves"])
+
+
+def desk(data: Path) -> pd.DataFrame:
+    """The recorded desks: lines, cost and volatility by one quoted level a line, and of at most twelve lines."""
+    folder, tables = data / "deribit_btc_2026", {}
+    for snapshot in deribit_snapshots(folder):
+        market = deribit_market(folder, snapshot)
+        for name, book in (("options", desk_book(market)), ("30 coins", pd.Series({"BTC": 30.0}))):
+            tables[f"{snapshot:%d %b}", name] = beside(market, book)
+    return pd.concat(tables, names=["snapshot", "book"])
+
+
+def main(part: str, *rest: str) -> None:
+    if part == "replay":
+        print(replay(DATA).round(3).to_string())
+    elif part == "desk":
+        print(desk(DATA).round(0).to_string())
+    else:
+        table = bound() if part == "bound" else tickets(DATA, int(rest[0]), int(rest[1]))
+        told = table.dropna()
+        print(f"{len(told)} desks of {len(table)} with more than 20 lines")
+        print(told.quantile([0.25, 0.5, 0.75, 0.9]).to_string(float_format="{:.4f}".format))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
