@@ -36,10 +36,10 @@ def page_of(
     found = contradictions_table(market) if quality is None else quality
     asked = "the market's own checks" if quality is None else "the doctor"
     exposures = hedge.exposures
-    banded = _tightest_first(exposures[np.isfinite(exposures[["lower", "upper"]]).any(axis=1)])
+    there = (exposures[["before", "after"]] != 0).any(axis=1)
+    banded = _tightest_first(exposures[there & np.isfinite(exposures[["lower", "upper"]]).any(axis=1)])
     lines = lines_table(listed)
     words = listed.reasons or (cost_words(listed.costs),)
-    told = exposures["target"].notna() | (exposures[["before", "after"]] != 0).any(axis=1)
     return render(
         "report.html",
         title=title or f"{listed.book or 'book'}: {hedge.model.name}",
@@ -48,7 +48,7 @@ def page_of(
         verdict=listed.verdict, verdict_word=_WORDS[listed.verdict], why=list(words),
         tiles=tiles(listed, len(found)),
         bands=[bands_svg(banded.iloc[:_MOST_BANDS], "exposures against their bands")] if len(banded) else [],
-        exposures=exposures[told].iloc[:_MOST_ROWS],
+        exposures=exposures[there].iloc[:_MOST_ROWS],
         lines=_without_empty(lines), totals=totals(lines), csv="" if listed.held else listed.text(),
         csv_name="trades.csv", sections=panels(listed, quality_section(found, by=asked), past),
         proof=str(replace(hedge.certificate, chain=())),
