@@ -1,9 +1,13 @@
 """Books: quantities by instrument, from files, frames and venue amounts."""
 
+import time
+
 import pandas as pd
 import pytest
 from desks import walk
 
+import optihedge as oh
+from optihedge.batch.books import read_books
 from optihedge.errors import DataError
 from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market
@@ -37,3 +41,27 @@ def test_a_book_in_venue_amounts_is_converted():
     market = Market(table, quotes, "USD", as_of="2026-01-20")
     book = read_book(pd.DataFrame({"instrument": ["P"], "venue_amount": [-100_000.0]}), market)
     assert book["P"] == -10_000
+
+
+def test_many_books_of_one_file_are_read_in_time_that_grows_with_their_number(example_folder, tmp_path):
+    """Four times the books take about four times as long: quadratic reading would take sixteen times."""
+    market = oh.read_market(example_folder)
+    taken = {}
+    for count in (1_500, 6_000):
+        rows = "".join(f"b{i},{market.names[(i + j) % 9]},{j + 1}\n" for i in range(count) for j in range(3))
+        (tmp_path / "books.csv").write_text("book,instrument,quantity\n" + rows)
+        began = time.process_time()
+        books, failed = read_books([tmp_path / "books.csv"], market)
+        taken[count] = time.process_time() - began
+        assert len(books) == count and not failed
+        assert books["b7"].to_dict() == {market.names[7]: 1.0, market.names[8]: 2.0, market.names[0]: 3.0}
+    assert taken[6_000] < 8 * taken[1_500]
+
+
+def test_one_broken_book_of_a_file_is_named_and_the_others_are_read(example_folder, tmp_path):
+    market = oh.read_market(example_folder)
+    lines = ["book,instrument,quantity", "a,AAPL,1", "b,AAPL,ten", "c,MSFT,3"]
+    (tmp_path / "books.csv").write_text("\n".join(lines))
+    books, failed = read_books([tmp_path / "books.csv"], market)
+    assert {name: book.to_dict() for name, book in books.items()} == {"a": {"AAPL": 1.0}, "c": {"MSFT": 3.0}}
+    assert list(failed) == ["b"] and "'ten'" in failed["b"]

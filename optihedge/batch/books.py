@@ -26,10 +26,14 @@ def read_books(paths: Sequence[Path], market: Market) -> tuple[dict[str, pd.Seri
         except (DataError, OSError) as error:
             failed[path.stem] = str(error)
             continue
+        whole = _whole(parts, market) if len(parts) > 1 else {}
         for name, frame in parts.items():
             if name in books or name in failed:
                 failed[name] = f"{path.name}: book {name} is there twice; name each book once"
                 books.pop(name, None)
+                continue
+            if name in whole:
+                books[name] = whole[name]
                 continue
             try:
                 found = read_book(frame, market)
@@ -37,6 +41,15 @@ def read_books(paths: Sequence[Path], market: Market) -> tuple[dict[str, pd.Seri
             except DataError as error:
                 failed[name] = str(error) if len(parts) == 1 else f"{path.name}, rows of {name} only: {error}"
     return books, failed
+
+
+def _whole(parts: Mapping[str, pd.DataFrame], market: Market) -> dict[str, pd.Series]:
+    """All books of a file read at once, by the name that each has there; none where one of them is broken."""
+    try:
+        found = read_book(pd.concat(parts.values(), ignore_index=True), market)
+    except DataError:
+        return {}
+    return found if isinstance(found, dict) and set(found) == set(parts) else {}
 
 
 def refuse_unread(books: Mapping[str, pd.Series], failed: Mapping[str, str]) -> None:

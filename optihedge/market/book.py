@@ -76,7 +76,7 @@ def read_book(
     quantity = labelled["quantity"] if "quantity" in amounts else counted
     if "book" not in table.columns:
         return quantity
-    return {str(book): quantity[(books == book).to_numpy()] for book in books.unique()}
+    return {str(book): part for book, part in quantity.groupby(books.to_numpy(), sort=False)}
 
 
 def book_quantities(book: Book, market: Market, what: str = "book") -> NDArray[np.float64]:
