@@ -19,7 +19,7 @@ from optihedge.frames import (
     same_labels,
     unique_labels,
 )
-from optihedge.market.families import TYPES, InstrumentType
+from optihedge.market.families import STRUCK, TYPES, InstrumentType
 from optihedge.market.pricing import above_zero
 
 HOURS_PER_YEAR = 365 * 24
@@ -92,7 +92,7 @@ def check_instruments(frame: pd.DataFrame, as_of: pd.Timestamp, base_currency: s
     )  # fmt: skip
     table["underlying"] = table["underlying"].where(~empty, np.where(cash, table["currency"], labels))
     refuse_priced_in_itself(table)
-    dated, option = kind["dated"], kind["option"]
+    dated, struck = kind["dated"], table["type"].isin(STRUCK).to_numpy()
     expiry = table["expiry"]
     refuse(dated & expiry.isna(), source, "expiry{of} is empty", expiry, "give its instant, time zone included", labels)
     refuse(
@@ -106,9 +106,9 @@ def check_instruments(frame: pd.DataFrame, as_of: pd.Timestamp, base_currency: s
         labels,
     )  # fmt: skip
     table["multiplier"] = table["multiplier"].fillna(1.0)
-    refuse(option & table["strike"].isna(), source, "strike{of} is empty", table["strike"], "give the strike", labels)
-    refuse(option & (table["right"] == ""), source, "right{of} is empty", table["right"], "write C or P", labels)
-    stray = ~option & ((table["right"] != "") | table["strike"].notna())
+    refuse(struck & table["strike"].isna(), source, "strike{of} is empty", table["strike"], "give the strike", labels)
+    refuse(struck & (table["right"] == ""), source, "right{of} is empty", table["right"], "write C or P", labels)
+    stray = ~struck & ((table["right"] != "") | table["strike"].notna())
     odd = "type{of} is {value}, yet it has a strike or right"
     refuse(stray, source, odd, table["type"], "make it an option, or empty both fields", labels)
     known = table["forward"].isin(("", *labels)).to_numpy()

@@ -31,4 +31,7 @@ TERMS: tuple[str, ...] = (
 )  # fmt: skip
 """Fields of an instrument without which it is another contract, whatever its name."""
 
+STRUCK: tuple[str, ...] = tuple(name for family in FAMILIES if "strike" in family.terms for name in family.types)
+"""Types that have a strike and a right, whatever they pay for them."""
+
 FAMILY_OF: dict[str, int] = {name: place for place, family in enumerate(FAMILIES) for name in family.types}
