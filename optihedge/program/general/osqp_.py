@@ -14,13 +14,15 @@ from optihedge.program.general.sparse_qp import QPResult, SparseSolver
 from optihedge.program.program import Array, Candidate
 from optihedge.program.status import Status
 
+_FINER = 1e-2  # of the tolerance: where the polish of a rough answer fails
+
 
 @dataclass(frozen=True)
 class Osqp(SparseSolver):
     """Operator splitting (Stellato et al. 2020): fast when warm, polished, weak on badly scaled books."""
 
     tolerance: float = 1e-6
-    iterations: int = 20_000
+    iterations: int = 50_000
     kind: ClassVar[str] = "osqp"
 
     def _run(self, qp: SparseQP, deadline: float | None, warm: Candidate | None) -> QPResult:
@@ -37,6 +39,11 @@ class Osqp(SparseSolver):
             x[: len(warm.h)], y[qp.first : qp.first + len(warm.multipliers)] = warm.h, warm.multipliers
             solver.warm_start(x, y)
         result = solver.solve(raise_error=False)
+        if result.info.status == "solved" and result.info.status_polish < 1:  # what was found is too rough to certify
+            fine = self.tolerance * _FINER
+            rest = {} if deadline is None else {"time_limit": max(deadline - result.info.run_time, 1e-3)}
+            solver.update_settings(eps_abs=fine, eps_rel=fine, **rest)
+            result = solver.solve(raise_error=False)
         words = {"solved": Status.OPTIMAL, "primal infeasible": Status.INFEASIBLE, "dual infeasible": Status.UNBOUNDED}
         word = words.get(result.info.status, Status.FAILED)
         why = str(result.info.status) if word is Status.FAILED else ""
