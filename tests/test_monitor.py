@@ -7,16 +7,19 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from desk_nights import desk_in, one_night, told
 from raw_messages import write_deribit
 
 import optihedge as oh
 from optihedge.cli.main import main
 from optihedge.desk.watching import hedged_state, look
+from optihedge.market.book import read_book
 from optihedge.market.importers.feed import folder_so_far, import_stream, lines_so_far
 from optihedge.market.importers.sources import import_files, import_raw
 from optihedge.market.moved import moved
 from optihedge.market.snapshot import read_market
 from optihedge.market.updated import updated
+from optihedge.step.broker import AtQuote
 from optihedge.step.policies.triggers import Band
 
 POSITIONS = [
@@ -127,3 +130,21 @@ def test_the_verb_watches_a_folder_and_standard_input(nights, tmp_path, capsys, 
     assert {p: p.read_bytes() for p in (place / "data").iterdir()} == files
     assert main([*verb, "--stream", str(place / "raw3"), "--policy", str(tmp_path / "wide.toml")]) == 0
     assert "no quote of this market after" in capsys.readouterr().out
+
+
+def test_a_desks_book_is_watched_as_its_ledger_has_it(nights, tmp_path, capsys):
+    """After the night's list and its fills the book is neutral and waits, where the file's book would act."""
+    place, _ = nights
+    market, folder = read_market(place / "data"), stream_of(place, tmp_path / "s")
+    book = read_book(place / "data" / "book.csv", market)
+    desk = desk_in(tmp_path / "desk", [market], {name: float(held) for name, held in book.items()})
+    one_night(desk, market)
+    fresh = updated(market, import_stream("deribit", folder_so_far(folder), market))
+    verb = ["monitor", "--desk", str(desk.path), "--source", "deribit", "--stream", str(folder), "--once"]
+    (tmp_path / "narrow.toml").write_text('type = "Band"\nexposure = "delta"\nwidth = 1e5\n')
+    narrow = ["--policy", str(tmp_path / "narrow.toml")]
+    assert main([*verb, *narrow]) == 1
+    told(desk, AtQuote(), market, fresh)
+    assert main([*verb, *narrow]) == 0
+    assert main([*verb, "--book", "two"]) == 3
+    assert "no book 'two'" in capsys.readouterr().err

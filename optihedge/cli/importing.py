@@ -88,7 +88,7 @@ def import_(
 def _show(console: Console, left: pd.DataFrame, title: str) -> None:
     """The first rows of what was left aside."""
     rows = [
-        (str(r.file), f"{r.what} {r.place}".strip(), str(r.why), f"{r.count:.0f}")
+        (str(r.file), f"{r.what}, {r.place}" if r.place else str(r.what), str(r.why), f"{r.count:.0f}")
         for r in left.head(_SHOWN).itertuples()
     ]
     if rows:

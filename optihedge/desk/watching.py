@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
 from optihedge.accounts.state import State
 from optihedge.accounts.valuation import opening
+from optihedge.content import canonical_text
+from optihedge.desk.deskfile import Desk
+from optihedge.desk.ledger.database import get_text, open_ledger
+from optihedge.desk.ledger.facts import due_fills, due_reports
+from optihedge.desk.ledger.runs import LEFT, standing
+from optihedge.errors import DataError
+from optihedge.frames import nearest
 from optihedge.market.importers.imported import Imported
 from optihedge.market.snapshot import Market
+from optihedge.market.store.store import open_store
 from optihedge.market.updated import updated
 from optihedge.step.ladder import ladder, monitor
 from optihedge.step.orderlist import Hedger
 from optihedge.step.policies.base import Policy
+from optihedge.step.policies.policyfile import policy_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,17 +69,56 @@ def hedged_state(book: str, market: Market, quantities: pd.Series) -> State:
     return replace(opening(book, market, quantities), traded=market.as_of, decided=market.as_of)
 
 
+@dataclass(frozen=True, eq=False)
+class Stand:
+    """Where a book stands and under what: its state, the market that it is as of, its model and its policy.
+
+    since   what the ledger was told after that market until an instant: fills and final words on orders
+    """
+
+    state: State
+    market: Market
+    model: Hedger
+    policy: Policy
+    since: Callable[[pd.Timestamp], Mapping[str, Any]] = lambda until: {}
+
+
+def ledger_stand(desk: Desk, name: str) -> Stand:
+    """Where a desk's ledger has a book after its last night. Raises DataError where it has had none."""
+    if name not in desk.books:
+        raise DataError(f"{desk.path.name} has no book {name!r}{nearest(name, desk.books)}; give it with --book")
+    ledger, book = open_ledger(desk.ledger), desk.books[name]
+    with ledger.read() as connection:
+        nights = [run for run in standing(connection, name) if run["after"] is not None]
+        if not nights:
+            raise DataError(f"{name} has had no night yet; run --desk makes one")
+        last = nights[-1]
+        left = last["list"] is None or last["list"] in LEFT
+        state = State.from_text(get_text(connection, last["after"] if left else last["unsent"]))
+    market = open_store(desk.store).open(last["snapshot"])
+
+    def since(until: pd.Timestamp) -> Mapping[str, Any]:
+        instant = json.loads(canonical_text(until))
+        with ledger.read() as connection:
+            applied = due_fills(connection, name, instant)
+            return {"fills": applied, "reports": due_reports(connection, state, instant)}
+
+    return Stand(state, market, desk.models[book.model].model, policy_of(dict(book.policy), desk.path.name), since)
+
+
 def look(
-    state: State, market: Market, found: Imported, model: Hedger, policy: Policy, *, rungs: bool = False
-) -> Seen | None:
+    state: State, market: Market, found: Imported, model: Hedger, policy: Policy, *, rungs: bool = False,
+    since: Callable[[pd.Timestamp], Mapping[str, Any]] = lambda until: {},
+) -> Seen | None:  # fmt: skip
     """What the policy would do at the quotes found; None where they quote nothing of the market after its instant.
 
     state   as of `market`; it is left as it is;  rungs   also say where the policy next acts, which takes a step a rung
+    since   what happened to the book after `market` until an instant, as `step` takes it
     """
     fresh = updated(market, found)
     if fresh is market:
         return None
-    done = monitor(state, market, fresh, model, policy, compare=False)
+    done = monitor(state, market, fresh, model, policy, compare=False, **since(fresh.as_of))
     listed = done.trades
     table = None if listed is None or listed.table.empty else listed.table
     trades = {} if table is None else dict(zip(table["instrument"], table["quantity"], strict=True))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from optihedge.frames import some
 from optihedge.market.importers.books import book, levels_of
 from optihedge.market.importers.coins import add_contracts, add_index, decimal_vols, finish_coins, label_of, years_to
 from optihedge.market.importers.envelope import listed, received
@@ -175,6 +176,12 @@ def _decimals(
 
 
 def _positions(f: Fields, intake: Intake) -> None:
+    empty = f.number("contracts").isna() & (f.text("side") == "") & (f.number("notional").fillna(0) == 0)
+    for at in map(int, np.flatnonzero(empty)):
+        intake.reject("position", "empty: neither contracts, side nor notional", f.place(at))
+    f = f.where(~empty)
+    if not len(f):
+        return
     amount, side = f.number("contracts", needed=True), f.text("side")
     signed = f.signed(amount, side)
     name, time = label_of(intake.venue, f.text("symbol")), f.time("timestamp")
@@ -188,7 +195,11 @@ def _balances(f: Fields, intake: Intake) -> None:
     for totals, time, info in zip(f.raw("balances"), f.time("timestamp"), f.raw("info"), strict=True):
         if isinstance(info, dict) and {"currency", "equity", "options_value"} <= set(info):  # Deribit's own words
             totals = {**totals, info["currency"]: float(info["equity"]) - float(info["options_value"])}
-        frame = pd.DataFrame(list(totals.items()), columns=["instrument", "quantity"])
+        unsaid = [coin for coin, total in totals.items() if total is None]
+        if unsaid:
+            intake.reject(f"balance of {some(unsaid, 3)}", "no total of it is said", count=len(unsaid))
+        rows = [(coin, total) for coin, total in totals.items() if total is not None]
+        frame = pd.DataFrame(rows, columns=["instrument", "quantity"])
         intake.add("books", frame.assign(book=intake.account, time=time, scope="balances"))
     intake.note("cash is each currency's total in the balance as ccxt gives it; whether it holds the unrealised profit "
                 "of open positions differs by venue: compare it with the account's equity once")  # fmt: skip

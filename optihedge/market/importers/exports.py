@@ -16,6 +16,7 @@ from optihedge.market.importers.intake import Intake, shape
 from optihedge.market.importers.raw import RawFile
 from optihedge.market.importers.tables import csv_records, written_numbers
 
+_MOVES = r"split|spin|merger|distribution"
 _CASH = "cash, or a booking that is neither a trade nor a dividend"
 _XTB_TRADE = r"^(OPEN|CLOSE) (BUY|SELL) (\d+(?:\.\d+)?)(?:/\d+(?:\.\d+)?)? @ (\d+(?:\.\d+)?)$"
 _XTB_PAID = r"^\S+ ([A-Z]{3}) (\d+(?:\.\d+)?)/ ?SHR$"
@@ -57,11 +58,21 @@ def _number(f: Fields, name: str) -> pd.Series:
     return numbers
 
 
-def _chosen(f: Fields, trade: pd.Series, paid: pd.Series, what: str, intake: Intake, why: str = _CASH) -> None:
-    """Name the rows that are neither a trade nor a dividend, by what they call themselves."""
-    other = f.text(what)[~trade & ~paid]
-    for name, count in other.value_counts(sort=False).items():
+def _chosen(
+    f: Fields, trade: pd.Series, paid: pd.Series, what: str, intake: Intake, why: str = _CASH, size: str = ""
+) -> None:
+    """Name the rows that are neither a trade nor a dividend, by what they call themselves.
+
+    size   field of shares: a row that has some, or speaks of a split, spin-off or merger, moves shares
+    """
+    other = ~trade & ~paid
+    kind = f.text(what)
+    shares = written_numbers(f.text(size)).fillna(0.0) != 0 if size else pd.Series(False, index=kind.index)
+    moving = other & (shares | kind.str.contains(_MOVES, case=False))
+    for name, count in kind[other & ~moving].value_counts(sort=False).items():
         intake.reject(str(name), why, count=int(count))
+    for at in map(int, np.flatnonzero(moving)):
+        intake.move(f"{kind.iloc[at]} of {f.place(at)}", "shares that came or went without a trade")
 
 
 def _share(symbol: pd.Series, money: pd.Series, intake: Intake, isin: pd.Series | None = None) -> pd.Series:
@@ -77,7 +88,10 @@ def _fills(intake: Intake, **columns: pd.Series | str | float) -> None:
     """Fills; a row without quantity, price or time is left out, for its field is named already."""
     given = {"fill_id": "", "order_id": "", "book": intake.account, "fee": 0.0, "money": "", "source": intake.venue}
     rows = pd.DataFrame(given | columns)
-    intake.add("fills", rows[rows[["quantity", "price", "time"]].notna().all(axis=1)])
+    whole = rows[["quantity", "price", "time"]].notna().all(axis=1)
+    for label in rows["instrument"][~whole]:
+        intake.move(f"fill of {label}", "its quantity, price or time cannot be read")
+    intake.add("fills", rows[whole])
 
 
 def _dividends(intake: Intake, label: pd.Series, time: pd.Series, value: pd.Series, money: pd.Series) -> None:
@@ -94,10 +108,10 @@ def _trading212(f: Fields, intake: Intake) -> None:
     action = f.text("Action").str.lower()
     trade = action.str.endswith((" buy", " sell"))
     paid, split = action.str.startswith("dividend"), action.str.startswith("stock split")
-    _chosen(f, trade, paid | split, "Action", intake)
+    _chosen(f, trade, paid | split, "Action", intake, size="No. of shares")
     odd = ~f.text("Currency (Price / share)").str.fullmatch(r"[A-Z]{3}|GBp") & (trade | paid | split)
     if odd.any():
-        intake.reject("row", "its fields are in another order than the header's", f.places[int(odd.argmax())],
+        intake.move("row", "its fields are in another order than the header's", f.places[int(odd.argmax())],
                       int(odd.sum()))  # fmt: skip
     keep = (trade | paid | split) & ~odd
     f, action = f.where(keep), action[keep].reset_index(drop=True)
@@ -142,7 +156,7 @@ def _revolut(f: Fields, intake: Intake) -> None:
     kind = f.text("Type")
     trade = kind.str.startswith(("BUY", "SELL"))
     _chosen(f, trade, pd.Series(False, index=trade.index), "Type", intake,
-            "cash, or a booking that says no ratio and no amount per share")  # fmt: skip
+            "cash, or a booking that says no ratio and no amount per share", "Quantity")  # fmt: skip
     f, kind = f.where(trade), kind[trade].reset_index(drop=True)
     if not len(f):
         return
@@ -159,7 +173,7 @@ def _etoro(f: Fields, intake: Intake) -> None:
     plain = deal & (f.text("Asset type") != "CFD") & (pair["money"] == "USD")
     if (deal & ~plain).any():
         why = "its amount is in dollars and may be leveraged: no price in the contract's own money is said"
-        intake.reject("position", why, count=int((deal & ~plain).sum()))
+        intake.move("position", why, count=int((deal & ~plain).sum()))
     f, kind, pair = f.where(plain), kind[plain].reset_index(drop=True), pair[plain].reset_index(drop=True)
     if not len(f):
         return
@@ -217,7 +231,7 @@ def _investimental(f: Fields, intake: Intake) -> None:
 def _avanza(f: Fields, intake: Intake) -> None:
     kind = f.text("Typ av transaktion")
     trade, paid = kind.isin(("Köp", "Sälj")), kind == "Utdelning"
-    _chosen(f, trade, paid, "Typ av transaktion", intake)
+    _chosen(f, trade, paid, "Typ av transaktion", intake, size="Antal")
     f, trade = f.where(trade | paid), trade[trade | paid].reset_index(drop=True)
     if not len(f):
         return

@@ -20,6 +20,7 @@ def from_fills(found: Imported) -> Imported:
     fills = found.fills.sort_values("time", kind="stable")
     if fills.empty:
         raise DataError("the files hold no fills: nothing to sum up; import them without --from-fills")
+    fills = fills[fills["instrument"] != ""]
     ratio = _splits_since(fills, found.events)
     fills = fills.assign(quantity=fills["quantity"] * ratio, price=fills["price"] / ratio)
     stated = set(found.books["book"])
@@ -36,7 +37,7 @@ def from_fills(found: Imported) -> Imported:
             "back to the first trade and a newer price is added")  # fmt: skip
     return replace(
         found, books=pd.concat(books or [made.books], ignore_index=True), quotes=pd.concat(quotes, ignore_index=True),
-        notes=(*found.notes, note),
+        notes=(*found.notes, note), problems=(*found.problems, *found.moves),
     )  # fmt: skip
 
 

@@ -50,6 +50,7 @@ class Imported:
     rejected      what has no place here or was not understood: file, place, what, why, how often
     used          by file, how many of its records were read
     money         the currency that the source itself reckons in, or ''
+    moves         what changed holdings and is no fill here: problems of books that are sums of fills
     problems      what is held, or may be, and could not be read, in sentences that begin with its file
     """
 
@@ -65,3 +66,4 @@ class Imported:
     used: Mapping[str, int] = field(default_factory=dict)
     money: str = ""
     problems: tuple[str, ...] = ()
+    moves: tuple[str, ...] = ()

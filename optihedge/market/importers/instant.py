@@ -84,7 +84,7 @@ def market_frames(
     instruments, quotes = instruments[keep], quotes[quotes["instrument"].isin(instruments["instrument"][keep])]
     depth = found.depth[found.depth["instrument"].isin(instruments["instrument"]) & ~(found.depth["time"] > as_of)]
     held = books["instrument"][~books["instrument"].isin(instruments["instrument"])]
-    notes.extend(_unsaid_fees(instruments))
+    notes.extend([*_unsaid_fees(instruments), *_unquoted(instruments, quotes, books)])
     reasons = dict(left)
     problems = (
         *found.problems,
@@ -182,6 +182,17 @@ def _usable(
             f"no price of {money} in {base} in these files; add a pair that has it")  # fmt: skip
         left.append((name.iloc[row], why))
     return keep & ~stuck
+
+
+def _unquoted(instruments: pd.DataFrame, quotes: pd.DataFrame, books: pd.DataFrame) -> list[str]:
+    """A note where what is held has marks alone, as in statements of brokers: it is valued, and cannot be traded."""
+    sided = quotes.loc[quotes[["bid", "ask"]].notna().any(axis=1), "instrument"]
+    traded = instruments["instrument"][~instruments["type"].isin(("cash", "index"))]
+    bare = traded[traded.isin(books["instrument"]) & ~traded.isin(sided)]
+    if bare.empty:
+        return []
+    return [f"{len(bare)} held contracts have a mark and no bid or ask ({some(list(bare), 3)}): they are valued, not "
+            "traded; bring quotes of them, and of what may hedge them, by an import with --add"]  # fmt: skip
 
 
 def _unsaid_fees(instruments: pd.DataFrame) -> list[str]:

@@ -56,6 +56,7 @@ class Intake:
     names     symbols by a source's numbers
     whole_books, changes   by label, books and their numbered updates, which come in any order of files
     problems  what is held, or may be, and could not be read, in sentences
+    moves     what changed holdings and is no fill here, in sentences
     refused   contracts that a list of instruments describes in words that are not known: no name describes them
     tells     fields that only records of what one holds have
     strange   the last file that says something of no known shape
@@ -75,6 +76,7 @@ class Intake:
         self.used: dict[str, int] = {}
         self.settings: dict[str, Any] = {}
         self.problems: list[str] = []
+        self.moves: list[str] = []
         self.refused: set[str] = set()
         self.strange = ""
         self.tells: frozenset[str] = frozenset()
@@ -85,7 +87,9 @@ class Intake:
         frame = _typed(frame)
         if name == "books":
             frame = self._holdings(frame)
-        elif self.until is not None and "time" in frame.columns:
+        elif name == "fills" and (frame["instrument"] == "").any():
+            self.move("a fill", "of what, is not said", count=int((frame["instrument"] == "").sum()))
+        if name != "books" and self.until is not None and "time" in frame.columns:
             frame = frame[~(frame["time"] > self.until)]
         if len(frame):
             self._frames[name].append(frame)
@@ -127,6 +131,12 @@ class Intake:
         told = f"{where}: {what}{f' ({count} times)' if count > 1 else ''}: {why}; mend or renew it"
         if told not in self.problems:
             self.problems.append(told)
+
+    def move(self, what: str, why: str, place: str = "", count: int = 1) -> None:
+        """Name shares that came or went without a fill that can be read: a sum of fills lacks them."""
+        self.reject(what, why, place, count)
+        where = " ".join(word for word in (self.file, place) if word)
+        self.moves.append(f"{where}: {what}{f' ({count} rows)' if count > 1 else ''}: {why}; the sum of fills lacks it")
 
     def silent(self) -> bool:
         """Whether nothing was read of the present file, and nothing of it named."""
@@ -238,7 +248,7 @@ class Intake:
         twice = fills.duplicated(key, keep="last")
         other = twice & ~fills.duplicated([*key, "quantity", "price", "time"], keep="last")
         for label in fills["fill_id"][other]:
-            self.reject(f"fill {label}", "its id comes again with another quantity, price or time; the last one counts")
+            self.move(f"fill {label}", "its id comes again with another quantity, price or time; the last one counts")
         return fills[~twice]
 
     def replace(self, name: str, frame: pd.DataFrame) -> None:
@@ -281,7 +291,7 @@ class Intake:
             instruments=instruments, greeks=self.frame("greeks"),
             events=self.frame("events").drop_duplicates("event_id", keep="last", ignore_index=True),
             rejected=rejected[list(FRAMES["rejected"])], notes=tuple(self.notes), used=dict(self.used),
-            money=self.money, problems=tuple(self.problems), **frames,
+            money=self.money, problems=tuple(self.problems), moves=tuple(self.moves), **frames,
         )  # fmt: skip
 
 
