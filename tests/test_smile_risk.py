@@ -122,6 +122,16 @@ def test_the_least_variance_delta_is_black_s_in_a_sticky_strike_world_and_slides
     np.testing.assert_allclose(ratio[option], expected[option] / s.delta[names.get_loc("U")], atol=1e-6)
 
 
+def test_a_stickiness_that_no_diffusion_shows_counts_as_two_and_is_named():
+    market = smile(0.25, -0.4)
+    two, more = (SmileRisk(prior={"stickiness": r}).fit(market).risk_ for r in (2.0, 2.8))
+    np.testing.assert_array_equal(more.root, two.root)
+    assert "SmileRisk: a stickiness of 2.8 counts as 2" in more.notes
+    assert not any("stickiness" in note for note in two.notes)
+    less = SmileRisk(prior={"stickiness": 1.9}).fit(market).risk_
+    assert not np.allclose(less.root, two.root, rtol=1e-3)
+
+
 def test_a_straddle_s_deviation_is_its_closed_form_in_first_and_second_order():
     market = smile(0.2, -0.3)
     risk = SmileRisk().fit(market).risk_

@@ -91,8 +91,10 @@ class HedgeModel(HedgeSpec):
         for value in values:
             varied = _varied(varying, value)
             model = replace(self, objective=tuple(varied if term is varying else term for term in self.objective))
-            known = varying.at(problem.size) if isinstance(varying, Variance) else 0.0
-            if problem.risk_terms == {varying.label} and known > 0:
+            known = varying.at(problem.size) if isinstance(varying, Variance) else varying.asked
+            if isinstance(varying, Volatility) and known > 0 and value > 0:
+                priced = problem.with_price_scaled(value / known)
+            elif isinstance(varying, Variance) and problem.risk_terms == {varying.label} and known > 0:
                 priced = problem.with_risk_scaled(value / known)
             else:
                 priced = replace(model, risk=risk, betas=None)._state(market, book)[2]

@@ -85,6 +85,12 @@ class Problem:
         )  # fmt: skip
         return replace(self, program=program, risk_constant=factor * self.risk_constant)
 
+    def with_price_scaled(self, factor: float) -> Problem:
+        """The same with its price of volatility multiplied."""
+        price = self.program.volatility_price
+        scaled = None if price is None else replace(price, price=factor * price.price)
+        return replace(self, program=replace(self.program, volatility_price=scaled))
+
     def asks_for_capital(self, h: Array | None) -> str:
         """Of an empty book without capital: the first contract that has to trade (h: the answer, None: there is none).
 

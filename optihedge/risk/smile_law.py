@@ -25,6 +25,7 @@ from optihedge.risk.smile_state import DAY, MONTH, SmileState
 Array = np.ndarray
 WORDS = ("spot", "term", "vol", "skew")  # in this order a Cholesky root gives e1 to e4
 SOURCES = ("spot", "vol", "parallel vol", "skew")  # what e1 to e4 are called
+MOST_STICKY = 2.0
 _WING, _FAR = 0.6, 6.0  # own noise grows with min(d^2, 6), d in deviations from the forward
 _PART_OF_SPREAD = 0.12  # of the half spread that a mark moves by
 _NEWTON, _SETTLED = 8, 1e-9  # steps to fourth moments, and the last one's size
@@ -36,7 +37,8 @@ class SmilePrior:
     """Deviations a period relative to the level of the smile; measured on SPX, VIX, single stocks and coins.
 
     vol_of_vol      nu: 30-day level at a fixed strike, net of spot
-    stickiness      at-the-money vol moves by so many times today's skew: 0 sticky delta, 1 sticky strike
+    stickiness      at-the-money vol moves by so many times today's skew: 0 sticky delta, 1 sticky strike; above 2, which
+                    is what smiles of diffusions tend to at short lives (Bergomi 2009), it counts as 2
     parallel        par: the same for every option
     term_to_level   lam: what the level of all does as the 30-day level moves
     skew            sk: change of vol per unit of ln(K/F) / sqrt(T)
@@ -63,7 +65,7 @@ def word_covariance(state: SmileState, spot: float, prior: SmilePrior) -> Array:
     """4 x 4 covariance of WORDS over one period; spot: standard deviation of its return."""
     a, root = state.level, np.zeros((4, 4))
     root[0, 0] = spot
-    root[1, :2] = (prior.stickiness - 1) * state.skew / np.sqrt(MONTH) * spot, prior.vol_of_vol * a
+    root[1, :2] = (min(prior.stickiness, MOST_STICKY) - 1) * state.skew / np.sqrt(MONTH) * spot, prior.vol_of_vol * a
     root[2, 1:3] = prior.term_to_level * prior.vol_of_vol * a, prior.parallel * a
     root[3, 3] = prior.skew * a
     return root @ root.T

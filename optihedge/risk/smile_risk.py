@@ -26,6 +26,7 @@ from optihedge.risk.ewma import EwmaRisk
 from optihedge.risk.prior import LEAST, fitted_risk
 from optihedge.risk.root import Risk
 from optihedge.risk.smile_law import (
+    MOST_STICKY,
     SOURCES,
     WORDS,
     SmilePrior,
@@ -220,6 +221,8 @@ class _Words:
         np.fill_diagonal(spots, 1.0)
         plain = [state.underlying for state in states if not state.expiries]
         notes = (f"smile of {some(plain)}: too few strikes for a skew, mean vol taken",) if plain else ()
+        if prior.stickiness > MOST_STICKY:
+            notes += (f"SmileRisk: a stickiness of {prior.stickiness:g} counts as {MOST_STICKY:g}",)
         return cls(names, drivers, roots, spots, prior.across, prices.codes(names), notes)
 
     def place(self, chosen: Array) -> Array:

@@ -105,6 +105,11 @@ class Volatility(Term):
         object.__setattr__(self, "sharpe", sharpe)
         object.__setattr__(self, "holding", holding)
 
+    @property
+    def asked(self) -> float:
+        """What a frontier varies: the price, or the sharpe."""
+        return float(self.sharpe or 0.0) if self.price is None else self.price
+
     def at(self, periods: float, periods_per_year: float) -> float:
         """kappa for a horizon of so many periods."""
         if self.price is not None:
