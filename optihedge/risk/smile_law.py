@@ -37,8 +37,8 @@ class SmilePrior:
     """Deviations a period relative to the level of the smile; measured on SPX, VIX, single stocks and coins.
 
     vol_of_vol      nu: 30-day level at a fixed strike, net of spot
-    stickiness      at-the-money vol moves by so many times today's skew: 0 sticky delta, 1 sticky strike; above 2, which
-                    is what smiles of diffusions tend to at short lives (Bergomi 2009), it counts as 2
+    stickiness      at-the-money vol moves by so many times today's skew: 0 sticky delta, 1 sticky strike; above 2, what
+                    smiles of diffusions tend to at short lives (Bergomi 2009), it counts as 2
     parallel        par: the same for every option
     term_to_level   lam: what the level of all does as the 30-day level moves
     skew            sk: change of vol per unit of ln(K/F) / sqrt(T)
