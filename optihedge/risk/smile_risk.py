@@ -220,10 +220,10 @@ class _Words:
         spots = spots / np.where(deviation > 0, np.outer(deviation, deviation), 1.0)
         np.fill_diagonal(spots, 1.0)
         plain = [state.underlying for state in states if not state.expiries]
-        notes = (f"smile of {some(plain)}: too few strikes for a skew, mean vol taken",) if plain else ()
+        notes = [f"smile of {some(plain)}: too few strikes for a skew, mean vol taken"] if plain else []
         if prior.stickiness > MOST_STICKY:
-            notes += (f"SmileRisk: a stickiness of {prior.stickiness:g} counts as {MOST_STICKY:g}",)
-        return cls(names, drivers, roots, spots, prior.across, prices.codes(names), notes)
+            notes.append(f"SmileRisk: a stickiness of {prior.stickiness:g} counts as {MOST_STICKY:g}")
+        return cls(names, drivers, roots, spots, prior.across, prices.codes(names), tuple(notes))
 
     def place(self, chosen: Array) -> Array:
         """Positions among 4 U of e1 .. e4 of the chosen underlyings: all e1, then all e2, ..."""
