@@ -1,4 +1,4 @@
-"""Three more faults of each kind that met desks: of numbers, of doors, and of small markets, with figures of our own."""
+"""Three more faults of each kind that met desks: of numbers, doors and small markets, with figures of our own."""
 
 import os
 from itertools import permutations
