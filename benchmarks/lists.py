@@ -92,6 +92,7 @@ def tickets(data: Path, first: int, last: int) -> pd.DataFrame:
         book = pd.Series(np.round(rng.normal(0, 25, 40), 1), index=rng.choice(table.index[quoted], 40, replace=False))
         book["BTC"] = 50.0
         rows.append(halved(model.hedge(market, book)))
+        print(seed, *rows[-1], file=sys.stderr, flush=True)
     return pd.DataFrame(rows, columns=["lines", "of the objective", "of what it saves"])
 
 

@@ -1,6 +1,7 @@
 """What a market shows is walked to the cent; beyond it the cost goes on by the square root law, never into a wall."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -108,6 +109,25 @@ def test_a_trade_costs_what_walking_the_recorded_book_costs_to_the_cent(recorded
 @pytest.mark.slow
 def test_ten_thousand_trades_cost_what_walking_all_recorded_books_costs_to_the_cent(recorded) -> None:
     check_walks(recorded_books(recorded, per=1, most=10_000), 10_000, seed=1)
+
+
+def test_what_is_told_is_what_the_next_recorded_book_charges_within_a_basis_point_or_two(recorded) -> None:
+    """Told by walking one book, paid by walking the next (a second later, ES five), each against its own mid."""
+    rng, apart = np.random.default_rng(3), []
+    books = recorded_books(recorded, per=1, most=5)
+    for now, later in pairwise(books):
+        if not 0 < (later.as_of - now.as_of).total_seconds() <= 6:
+            continue
+        names = pd.Index(now.depth["instrument"].unique())
+        for _ in range(6):
+            side = rng.integers(2, size=len(names))
+            most = np.minimum(*(displayed(one, names)[np.arange(len(names)), side] for one in (now, later)))
+            trades = pd.Series((2.0 * side - 1) * rng.uniform(0, 1, len(names)) ** 3 * most, index=names)
+            told, paid = (trading_costs(one, trades)[["spread", "depth"]].sum(axis=1) for one in (now, later))
+            apart.append(1e4 * (paid - told) / (trades.abs() * now.notional[names]))
+    apart = pd.concat(apart)
+    assert len(apart) > 150
+    assert apart.abs().median() < 0.25 and apart.abs().quantile(0.95) < 2.0 and abs(apart.mean()) < 0.25
 
 
 def shown_stocks(levels: int = 3, volume: float = 1e6) -> oh.Market:

@@ -15,6 +15,7 @@ _KEYS: dict[str, tuple[tuple[type, ...], str]] = {
     "on_missing": ((str,), '"error" or "freeze"'),
     "max_crossed": ((int, float), "a fraction of the price such as 0.001"),
     "max_age": ((str,), 'a duration such as "1d"'),
+    "traded": ((dict,), "a table of what was traded by venue, base currency, such as binance = 5e6"),
 }
 
 
@@ -29,6 +30,9 @@ def read_settings(path: Path) -> dict[str, Any]:
         kinds, wanted = _KEYS[key]
         if not isinstance(settings[key], kinds) or isinstance(settings[key], bool):
             raise DataError(f"market.toml: {key} is {settings[key]!r}; write {wanted}")
+    for venue, amount in settings.get("traded", {}).items():
+        if not isinstance(amount, (int, float)) or isinstance(amount, bool) or not 0 <= amount < float("inf"):
+            raise DataError(f"market.toml: traded of {venue} is {amount!r}; write an amount of base currency")
     if "base_currency" not in settings:
         raise DataError('market.toml: base_currency is missing; write a line such as base_currency = "USD"')
     return settings

@@ -24,6 +24,7 @@ from optihedge.market.dividends import expected_dividends
 from optihedge.market.door import TABLES, Tables, admit, changed_by_events
 from optihedge.market.early import early_exercise
 from optihedge.market.exposures import UNITS, Sensitivities, notional, price_unit, price_value, sensitivities
+from optihedge.market.fee_tiers import with_fee_tiers
 from optihedge.market.instruments import check_instruments, group_codes, refuse_priced_in_itself, types_of
 from optihedge.market.loadings import Loadings, Shares, contract_loadings, convexity_rows
 from optihedge.market.own_figures import own_exposures, own_loadings
@@ -506,7 +507,8 @@ class Market:
 
 def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) -> Market:
     """The market of a folder: market.toml, instruments, quotes and, optionally, drivers, history, exposures, loadings,
-    depth, smile, events, each a .csv (or .parquet). `as_of` overrides the one in market.toml. Raises DataError.
+    depth, smile, events, fee_tiers, each a .csv (or .parquet). `as_of` overrides the one in market.toml. Raises
+    DataError.
 
     >>> import optihedge as oh
     >>> market = oh.read_market(oh.write_example("example"))
@@ -518,15 +520,19 @@ def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) 
         raise DataError(f"{folder} is no folder; give the folder that holds market.toml and instruments.csv")
     settings: dict[str, Any] = read_settings(folder / "market.toml")
     tables: dict[str, pd.DataFrame | None] = {}
-    for name in ("instruments", "quotes", "drivers", "history", "exposures", "loadings", "depth", "events", "smile"):
+    for name in ("instruments", "quotes", "drivers", "history", "exposures", "loadings", "depth", "events", "smile",
+                 "fee_tiers"):  # fmt: skip
         path = find_table(folder, name)
         if path is None and name in ("instruments", "quotes"):
             raise DataError(f"{folder / name}.csv is not there; a market needs instruments.csv and quotes.csv")
         tables[name] = None if path is None else read_raw(path)
     if as_of is not None:
         settings["as_of"] = as_of
+    instruments, traded = tables["instruments"], settings.pop("traded", {})
+    if tables["fee_tiers"] is not None:
+        instruments = with_fee_tiers(instruments, tables["fee_tiers"], traded)
     return Market(
-        instruments=tables["instruments"],
+        instruments=instruments,
         quotes=tables["quotes"],
         drivers=tables["drivers"],
         history=tables["history"],
