@@ -189,14 +189,14 @@ def command(rng, folder, out):
 def lines_run(tmp_path, monkeypatch, seeds):
     folder = tmp_path / "data"
     folder.mkdir()
-    for name, text in FILES.items():
-        write(folder / name, text)
     (tmp_path / "out").mkdir()
     monkeypatch.chdir(tmp_path / "out")
     codes = []
     for seed in seeds:
         rng = random.Random(seed)
-        if rng.random() < 0.6:
+        for name, text in FILES.items():
+            write(folder / name, text)
+        if rng.random() < 0.4:
             written(folder, rng)
         codes.append((seed, main(command(rng, folder, tmp_path / "out"))))
     return codes

@@ -92,8 +92,10 @@ def _fold_rows(b: ProgramBuilder, free: Array, extra: int) -> dict:
     z = _entries(b, "auxiliaries")
     held = np.where(column < 0, b.start, 0.0)
     at_rest = lambda part, values: np.bincount(part[0], part[2] * values[part[1]], len(names))  # noqa: E731
+    # what fixed contracts bring to each row, and how large that is (for tolerances)
     size = np.bincount(a[0], np.abs(a[2] * held[a[1]]), len(names)) + at_rest(p, np.abs(held))
     offset = at_rest(a, held) + at_rest(p, np.abs(held))
+    # rows that something tradable moves; the others are decided already
     live = np.zeros(len(names), bool)
     for row, at, data in (a, p, w):
         live[row[(column[at] >= 0) & (data != 0)]] = True
@@ -110,6 +112,7 @@ def _fold_rows(b: ProgramBuilder, free: Array, extra: int) -> dict:
          "violation": np.where(violation > RESIDUAL_TOLERANCE * size, violation, 0.0)[rest], "penalty": penalty[rest],
          "unit": unit[rest], "term": term[rest]}, index=pd.Index(names[rest], name="limit", dtype=object),
     )  # fmt: skip
+    # over the Program's columns and its live rows
     renumbered = np.cumsum(live) - 1
     wide = len(free) + extra
 

@@ -98,11 +98,13 @@ def american_greeks(
     up, down = (_extrapolated(*_runs(replace(o, vol=o.vol * (1 + by)), _COARSE)) for by in (_VOL_BUMP, -_VOL_BUMP))
     step = np.where(o.european(), -_RATE_BUMP, _RATE_BUMP)  # what nobody exercises early stays so
     by_rate, by_carry = (_by_rate(o, name, by, near) for name, by in (("rate", step), ("carry", -o.right * step)))
+    # from ln S, in which the grid is even, to S
     delta = first / (scale * s)
     gamma = (second / scale**2 - first / scale) / s**2
     speed = (third / scale**3 - 3 * second / scale**2 + 2 * first / scale) / s**3  # of derivatives in ln S: d3V/dS3
     wide = 2 * _VOL_BUMP * np.where(o.vol > 0, o.vol, 1.0)
     vanna = (up[1] / (1 + _VOL_BUMP) - down[1] / (1 - _VOL_BUMP)) / (scale * s * wide)
+    # time by the equation that the value obeys while it is held
     theta = o.rate * value - o.carry * s * delta - o.vol**2 * s**2 * gamma / 2
     theta = np.where((o.cash > 0).any(axis=1), theta, np.minimum(theta, 0.0))  # time alone never makes it dearer
     charm = (o.rate - o.carry) * delta - (o.carry + o.vol**2) * s * gamma - o.vol**2 * s**2 * speed / 2
@@ -111,6 +113,7 @@ def american_greeks(
         "vanna": vanna, "volga": (up[0] - 2 * near + down[0]) / (wide / 2) ** 2, "charm": charm,
         "carry_rho": by_carry,
     }  # fmt: skip
+    # where exercise is worth more, the payoff and its own slope
     alive = o.alive & (value > o.payoff)
     known = np.isfinite(o.payoff + o.vol + o.years)
     exercise = ~alive & known & (o.payoff > 0)

@@ -114,6 +114,7 @@ class Induction:
         """
         d = self.step[:, 0]
         deviation = np.sqrt(d)
+        # a step long against the spacing: sums over nodes of value x x^k x the normal density, order by order
         x = self.z / deviation[:, None]
         weighted = self.value * np.exp(-x * x / 2) * (self.spacing / np.sqrt(2 * np.pi) / deviation)[:, None]
         moments = [weighted.sum(axis=1)]
@@ -122,6 +123,7 @@ class Induction:
             moments.append(weighted.sum(axis=1))
         m0, m1, m2, m3 = moments
         sums = np.array([m0, m1 / deviation, (m2 - m0) / d, (m3 - 3 * m1) / deviation**3])
+        # it is short: the value near 0 is a polynomial, of which the normal law knows every moment
         middle = NODES // 2
         c = (self.value[:, middle - 4 : middle + 4] @ _POLYNOMIAL / self.spacing[:, None] ** np.arange(8)).T
         short = np.array([

@@ -305,6 +305,7 @@ def _normalised(x: Floats, s: Floats) -> Floats:
     s = np.asarray(s, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         h = np.where(s > 0, x / s, -np.inf)
+    # where the difference of the two tails is lost in rounding, it is written another way
     t = s / 2
     value = np.where(np.isnan(x) | np.isnan(s), np.nan, 0.0)
     seen = h > -40.0  # below, the price is under the smallest double
@@ -316,6 +317,7 @@ def _normalised(x: Floats, s: Floats) -> Floats:
         if region.any():
             a, b = h[region], t[region]
             value[region] = np.exp(-(a * a + b * b) / 2) * difference(a, b) / _ROOT_TWO_PI
+    # so wide that there is nothing to cancel: both terms as Black has them
     if wide.any():
         a, b, y = h[wide], t[wide], x[wide]
         value[wide] = np.exp(y / 2) * ndtr(a + b) - np.exp(-y / 2) * ndtr(a - b)

@@ -65,12 +65,14 @@ class BaseTerms:
 def base_terms(base: SviSlice, years: float, x: Floats) -> BaseTerms:
     """All that the price and the density of base + vega u need, at log-moneyness x."""
     w, w1, w2 = base.derivatives(x)
+    # total deviation s = sqrt(w) and its derivatives in x, then those of d1
     s = np.sqrt(w)
     s1 = w1 / (2 * s)
     s2 = w2 / (2 * s) - w1**2 / (4 * s**3)
     d = -x / s + s / 2
     d_1 = -1 / s + x * s1 / s**2 + s1 / 2
     d_2 = 2 * s1 / s**2 + x * s2 / s**2 - 2 * x * s1**2 / s**3 + s2 / 2
+    # vega v as a function of x: its log slope, and its bend
     slope = -d * d_1  # v'/v
     bend = slope**2 - d_1**2 - d * d_2  # v''/v
     root = np.sqrt(years)

@@ -230,6 +230,7 @@ def anchored_regression(
     No intercept: the first column of design is left out, for the mean of a few weeks is noise. Shapes otherwise as in
     `weighted_regression`; the covariance is that of this linear map under the slow fit's error variance.
     """
+    # columns of one size, so that one ridge suits all; its strength in money squared is the market columns' own
     scaled, scale = _scaled(design[:, 1:])
     fast, slow = fast / fast.sum(axis=0), slow / slow.sum(axis=0)
     gram, slow_inverse = _gram(scaled, fast), np.linalg.inv(_gram(scaled, slow))
@@ -237,8 +238,10 @@ def anchored_regression(
     ridge = anchor * level[:, None] / scale**2  # D x m, in scaled units
     inverse = np.linalg.inv(gram + ridge[:, :, None] * np.eye(len(scale)))
     pull = ridge[:, :, None] * slow_inverse
+    # the slow slopes, and the fast ones pulled to them
     start = np.einsum("dij,jd->di", slow_inverse, scaled.T @ (slow * y))
     coefficients = np.einsum("dij,dj->di", inverse, (scaled.T @ (fast * y)).T + ridge * start)
+    # errors of that linear map of y: both fits read the same rows, so their weights cross
     squares, crossed = _gram(scaled, slow**2), pull @ _gram(scaled, slow * fast)
     freedom = 1.0 - np.einsum("dij,dji->d", slow_inverse, squares)
     variance = (slow * (y - scaled @ start.T) ** 2).sum(axis=0) / freedom
@@ -294,11 +297,13 @@ def kalman_regression(
 
     Shapes as in `weighted_regression`. Diffuse start; the observation variance is that of the least-squares residuals.
     """
+    # how noisy a row is: the residuals of least squares, never exactly none
     start, _ = weighted_regression(y, design, weights)
     present = weights > 0
     residuals = np.where(present, y - design @ start.T, 0.0)
     noise = (residuals**2).sum(axis=0) / (present.sum(axis=0) - design.shape[1])
     noise = np.maximum(noise, 1e-16 * (y**2).mean(axis=0) + 1e-300)
+    # where the slopes are is unknown at first, and each row lets them drift
     size = design.shape[1]
     step = np.diag([0.0] + [drift**2] * (size - 1))
     scale = (design**2).mean(axis=0)
@@ -306,6 +311,7 @@ def kalman_regression(
     for t in range(len(y)):
         row = design[t]
         spread = spread + step
+        # the part of the surprise that is believed; a row without a move teaches nothing
         direction = spread @ row
         gain = (direction / (direction @ row + noise)[:, None]) * present[t][:, None]
         state = state + gain * (y[t] - state @ row)[:, None]

@@ -53,17 +53,20 @@ def shrunk_eigenvalues(values: np.ndarray, observations: int) -> np.ndarray:
     shrunk = np.zeros(dimension)
     if not present.any():
         return shrunk
+    # the kernel is as wide as the eigenvalue is large
     known = values[present]
     width = min(observations ** (-1 / 3), _WIDEST)
     scale = width * known
     distance = (known[:, None] - known) / scale
     density = 3 / (4 * np.sqrt(5)) * (np.maximum(1 - distance**2 / 5, 0) / scale).mean(axis=1)
     hilbert = (hilbert_kernel(distance) / scale).mean(axis=1)
+    # as many rows as names or more: each eigenvalue over the squared length of a complex number (4.3)
     if dimension <= observations:
         share = len(known) / observations
         real, imaginary = 1 - share - np.pi * share * known * hilbert, np.pi * share * known * density
         shrunk[present] = known / (real**2 + imaginary**2)
         return shrunk
+    # fewer rows: what has no variance in the sample gets one level of its own, from the transform at 0 (C.4, C.8)
     root = np.sqrt(5) * width
     at_zero = 3 / (10 * width**2) + 3 / (4 * np.sqrt(5) * width) * (1 - 1 / (5 * width**2)) * np.log(
         (1 + root) / (1 - root)

@@ -156,6 +156,7 @@ class Neighbourhood:
         p, lot = self.program, self.grid.lot
         base = row_values(p, h)
         values, change = base[:, None], np.zeros(len(moves.i)) - self.penalty(base[:, None])
+        # each leg of a move alone: to first and second order in its own step
         gradient = self.root.T @ (self.root @ h + self.offset) + p.diagonal * h + p.linear
         steps = []
         for column, to in ((moves.i, moves.to_i), (np.full(len(moves.i), moves.j), moves.to_j)):
@@ -169,6 +170,7 @@ class Neighbourhood:
             change += step * gradient[column] + 0.5 * step**2 * self.curvature[column]
             change += self.leg_cost(column, x) - self.leg_cost(column, now)
             steps.append((column, step))
+        # and what two legs do to the variance together
         if len(steps) == 2:
             change += steps[0][1] * steps[1][1] * (self.root[:, moves.j] @ self.root[:, moves.i])
         excess = self.excess(values, room)

@@ -69,6 +69,7 @@ class LotProgram:
         around, legs = self._around, self._legs
         p, lot, eye, m = around.program, around.grid.lot[legs], np.eye(len(legs)), len(around.units)
         held, traded = around.on_holdings[:, legs] * lot, around.on_trades[:, legs] * lot
+        # a row is its value at the centre, and what lots, holdings and trades add, in units of a median lot
         constant = row_values(p, base) - around.on_holdings[:, legs] @ np.abs(p.start[legs])
         value = {"lots": around.rows[:, legs] * lot, "held": held, "traded": traded}
         value = {name: part / around.units[:, None] for name, part in value.items()}

@@ -176,23 +176,27 @@ class InteriorPoint:
     def _direction(self, target: Array) -> tuple[Array, Array, Array, Array]:
         """Solve for the Newton step whose complementarity change is -target: (dh, dV, dt, dz)."""
         form, hinges, t, z = self.form, self.form.hinges, self.t, self.z
+        # what the barriers of boxes and hinges push each quantity by
         push = target / t
         right = -self.slope - push[self.low] + push[self.up]
         hinge_right = -self.hinge_slope - push[self.shut] - push[self.open]
         if len(hinges.column):
             carried = hinges.sign * (push[self.open] + self.openness * hinge_right)
             right += np.bincount(hinges.column, carried, len(self.h))
+        # the sides of each row, put together as one equation in V
         side_right = -self.side_missed - target[self.rows] / z[self.rows]
         side_right[self.soft] += target[self.excess] / z[self.excess]
         side_push = np.bincount(self.side_row, self.side * side_right / self.side_give, len(self.V))
         missed = np.where(self.equal, self.missed, side_push / self.side_weight)
 
+        # quantities answer at once (a diagonal); what is left is a small system in the common coordinates
         free = self.response * right
         known = self.system.values(free) + missed
         if self.system.tilted:
             known[self.sized] += form.weights @ (self.give * hinge_right)
         dV = self.system.solve(known)
         dh = free - self.response * self.system.adjoint(dV)
+        # back to slacks, in the order boxes, hinges, rows
         dt, dz = np.empty_like(t), np.empty_like(z)
         dt[self.low], dt[self.up] = dh, -dh
         if len(hinges.column):
@@ -206,6 +210,7 @@ class InteriorPoint:
         dz[self.excess] = -dz[self.rows][self.soft]
         dt[self.rows] = -(target[self.rows] + t[self.rows] * dz[self.rows]) / z[self.rows]
         dt[self.excess] = -(target[self.excess] + t[self.excess] * dz[self.excess]) / z[self.excess]
+        # their multipliers keep the products on target
         local = slice(0, self.open.stop)
         dz[local] = -(target[local] + z[local] * dt[local]) / t[local]
         return dh, dV, dt, dz
