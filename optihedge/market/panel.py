@@ -29,6 +29,12 @@ class Panel:
     half    N, half the spread of each share, as a fraction of its price
 
     Levels are checked over all rows at once; that a share never moves within a window alone is not asked again.
+
+    >>> import optihedge as oh
+    >>> days = pd.bdate_range("2026-01-05", periods=4, tz="UTC")
+    >>> prices = pd.DataFrame({"A": [100.0, 101.0, 99.0, 102.0]}, days)
+    >>> [float(market.price["A"]) for market in oh.Panel.from_prices(prices, rows=3, base_currency="USD")]
+    [99.0, 102.0]
     """
 
     last: Market
