@@ -18,9 +18,9 @@ from optihedge.cli import main
 from optihedge.desk.doctor import doctor
 from optihedge.display.svg import bands_svg, heat_svg, lines_svg
 from optihedge.hedge.explain import shares
+from optihedge.hedge.pictures import vega_ladder
 from optihedge.risk.contradictions import find_contradictions
 from optihedge.trades.page import limit_used, lines_table, page_of, totals
-from optihedge.trades.panels import vega_ladder
 from optihedge.trades.scenario_panels import scenario_tables, spot_vol_pictures, tails
 
 HOSTILE = "<script>alert(1)</script>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,9 @@ import pandas as pd
 from optihedge.backtest.hedge_evaluation import block_rows
 from optihedge.errors import DataError
 from optihedge.risk.hedge_ratio import dollar_offset
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Array = np.ndarray
 ACCOUNTING_BAND = (0.8, 1.25)
@@ -87,6 +91,32 @@ class Effectiveness:
         for name, value in alone.items():
             table.loc[name] = [value, np.nan, np.nan]
         return cls(table, offsets, size, len(inside), dead_zone, block)
+
+    def __repr__(self) -> str:
+        return f"<Effectiveness over {self.periods} periods: {self['variance removed']:.0%} of variance removed>"
+
+    def plot(self) -> Figure:
+        """What was removed of variance, tail and drawdown, with intervals of 95 %; and the offset so far."""
+        from optihedge.display import AFTER, figure, lines
+
+        drawn, axes = figure(1, 2, width=10)
+        shown = self.table.loc[["variance removed", "tail removed", "drawdown removed"]]
+        place = np.arange(len(shown))[::-1]
+        sides = np.abs(shown[["low", "high"]].to_numpy().T - shown["value"].to_numpy())
+        axes[0, 0].errorbar(shown["value"], place, xerr=np.nan_to_num(sides), fmt="o", color=AFTER, capsize=4)
+        axes[0, 0].set_yticks(place, list(shown.index))
+        axes[0, 0].set_ylim(-0.6, len(shown) - 0.4)
+        axes[0, 0].axvline(0, color="#33393f", linewidth=0.8)
+        axes[0, 0].set_title("share removed, 95 % intervals", loc="left", fontsize=10)
+        axes[0, 0].xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        lines(axes[0, 1], self.offsets[["cumulative"]], "offset: hedge against book, since the start")
+        axes[0, 1].tick_params(axis="x", rotation=20)
+        return drawn
+
+    def _repr_html_(self) -> str:
+        from optihedge.display import table_html
+
+        return table_html(self.table, f"effectiveness over {self.periods} periods")
 
     def __getitem__(self, figure: str) -> float:
         return float(self.table.at[figure, "value"])

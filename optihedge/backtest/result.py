@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from optihedge.errors import SpecError
 from optihedge.frames import nearest
 from optihedge.market.snapshot import Market
 from optihedge.step.step import Step
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _CARRY = ("theta", "carry", "funding", "dividend", "borrow", "interest", "fill")
 
@@ -159,6 +162,32 @@ class Backtest:
         walks = {"this": self, **self.beside}
         return pd.DataFrame({name: _figures(walk) for name, walk in walks.items()}).T.rename_axis("hedge")
 
+    def plot(self) -> Figure:
+        """P&L since the start of book, hedge and both, drawdown, rolling beta of book and both on the first market
+        driver, and what trading cost so far; base currency.
+        """
+        from optihedge.display import figure, lines
+
+        drawn, axes = figure(2, 2, height=2.8, width=11)
+        pnl, base = self.pnl, self.base_currency
+        lines(axes[0, 0], pnl[["book", "hedge", "both"]].cumsum(), "P&L since the start, after costs", base)
+        lines(axes[0, 1], self.drawdown, "drawdown", base)
+        moves = self.levels.pct_change(fill_method=None).reindex(pnl.index).dropna(axis=1, how="any")
+        window = max(min(len(pnl) // 4, 60), 5)
+        if moves.shape[1] and len(pnl) > window:
+            first = moves.iloc[:, 0]
+            spread = first.rolling(window).var()
+            beta = pnl[["book", "both"]].apply(lambda c: c.rolling(window).cov(first)).div(spread, axis=0)
+            name = f"rolling beta on {moves.columns[0]}, {window} periods"
+            lines(axes[1, 0], beta.dropna(), name, f"{base} per unit return")
+        lines(axes[1, 1], pnl[["cost"]].cumsum(), "cost so far", base)
+        for panel in np.ravel(axes):
+            panel.tick_params(axis="x", rotation=20)
+        return drawn
+
+    def __repr__(self) -> str:
+        return f"<Backtest: {len(self.steps)} steps to {self.steps.index[-1]:%Y-%m-%d}, {len(self.trades)} lines>"
+
     def __str__(self) -> str:
         span = f"{self.steps.index[0]:%Y-%m-%d} to {self.steps.index[-1]:%Y-%m-%d}"
         counts = ", ".join(f"{n} {status}" for status, n in self.steps["status"].value_counts().items())
@@ -173,7 +202,12 @@ class Backtest:
         return "\n\n".join(texts)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
+        from optihedge.display import page_html
+
+        counts = ", ".join(f"{n} {status}" for status, n in self.steps["status"].value_counts().items())
+        parts = self.parts.loc[:, (self.parts != 0).any()].T.rename_axis("part")
+        title = f"{self.steps.index[0]:%Y-%m-%d} to {self.steps.index[-1]:%Y-%m-%d}, {self.base_currency}: {counts}"
+        return page_html(title, {"summary": self.summary, "where the money came from": parts})
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BEFORE, AFTER, BAND, INK = "#9aa7b4", "#1f6f8b", "#e3b505", "#33393f"
+_LINES = {"before": BEFORE, "book": BEFORE, "after": AFTER, "both": AFTER, "hedge": BAND, "cost": INK}
 _MOST_BARS = 30
 _MOST_LINES = 8
 
@@ -146,24 +147,30 @@ def bars(axes: Axes, values: pd.Series, title: str, unit: str = "", highlight: S
 def lines(axes: Axes, frame: pd.DataFrame, title: str, unit: str = "", horizontal: str = "") -> None:
     """One line per column against the index."""
     for name in frame.columns:
-        axes.plot(frame.index, frame[name], label=str(name), linewidth=1.4)
+        axes.plot(frame.index, frame[name], label=str(name), linewidth=1.4, color=_LINES.get(str(name)))
     axes.set_xlabel(horizontal)
     _finish(axes, title, unit, along="y")
     if frame.shape[1] > 1:
         axes.legend(frameon=False, fontsize=8)
 
 
-def heat(axes: Axes, matrix: pd.DataFrame, title: str, limit: float | None = None) -> None:
-    """A matrix as colours around zero, blue below and red above."""
+def heat(axes: Axes, matrix: pd.DataFrame, title: str, limit: float | None = None, *, told: bool = False) -> None:
+    """A matrix as colours around zero, red below and blue above; told: each cell's number in it."""
     values = matrix.to_numpy(float)
     most = limit if limit is not None else float(np.nanmax(np.abs(values), initial=1e-300))
-    image = axes.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest")
+    image = axes.imshow(values, cmap="RdBu", vmin=-most, vmax=most, aspect="auto", interpolation="nearest")
     step = max(1, len(matrix) // 30)
     axes.set_yticks(range(0, len(matrix.index), step), [str(x) for x in matrix.index[::step]], fontsize=7)
     step = max(1, matrix.shape[1] // 30)
     axes.set_xticks(range(0, matrix.shape[1], step), [str(x) for x in matrix.columns[::step]], fontsize=7, rotation=90)
-    axes.set_title(title, loc="left", fontsize=10)
-    axes.figure.colorbar(image, ax=axes, shrink=0.8)
+    axes.set_title(title, loc="left", fontsize=10, color=INK)
+    if not told:
+        axes.figure.colorbar(image, ax=axes, shrink=0.8)
+        return
+    for i, j in np.ndindex(values.shape):
+        light = abs(values[i, j]) > 0.6 * most
+        axes.text(j, i, compact(values[i, j]), ha="center", va="center", fontsize=8, color="white" if light else INK)
+    axes.tick_params(axis="x", rotation=0)
 
 
 def plot_risk(volatility: pd.Series, correlation: pd.DataFrame) -> Figure:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.hedge.result import Hedge
-from optihedge.hedge.variance import VarianceForm
+from optihedge.hedge.variance import VarianceForm, variance_by_contract
 from optihedge.program.certificate import bound_prices
 from optihedge.program.program import objective
 
@@ -35,14 +35,6 @@ class Shares:
     underlying: pd.DataFrame
     factor: pd.DataFrame
     term: pd.DataFrame
-
-
-def variance_by_contract(form: VarianceForm, quantities: Array) -> Array:
-    """q_i (Sigma q)_i, base currency squared over the horizon, for N contracts: they sum to the variance."""
-    pull = form.own * quantities
-    for rows in (form.factors, form.specifics, form.gamma, form.gamma_specifics):
-        pull = pull + rows.T @ (rows @ quantities)
-    return quantities * pull
 
 
 def variance_by_factor(form: VarianceForm, quantities: Array) -> pd.Series:

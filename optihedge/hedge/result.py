@@ -321,21 +321,12 @@ class Hedge:
         """Days to close each line and the book, and what may be lost till then; see `hedge.marginal.liquidity`."""
         return liquidity(self.market, self.problem, self.after.to_numpy(float), share, confidence)
 
-    def plot(self) -> Figure:
-        """Volatility against the baselines', delta by underlying and vega by expiry, before and after."""
-        from optihedge.display import plot_hedge
+    def plot(self, what: str = "summary") -> Figure:
+        """A picture: summary (volatility against the baselines', delta by underlying, vega by expiry), bands, risk,
+        payoff, spot_vol, vega; before and after."""
+        from optihedge.hedge.pictures import picture
 
-        table = self.market.instruments.loc[self.problem.names]
-        panels = {
-            "delta by underlying (P&L of +100 %)": ("delta", table["underlying"]),
-            "vega by expiry (per vol point)": ("vega", table["expiry"].dt.strftime("%Y-%m-%d")),
-        }
-        greeks = self.market.exposures.loc[self.problem.names]
-        grouped = {
-            title: tuple((greeks[name] * held).groupby(group.to_numpy()).sum() for held in (self.before, self.after))
-            for title, (name, group) in panels.items()
-        }
-        return plot_hedge(self.baselines, grouped, self.market.base_currency, report.headline(self)[0])
+        return picture(self, what)
 
     def __str__(self) -> str:
         return report.text(self)

@@ -154,3 +154,11 @@ def squared_covariance_root(root: Array, specific: Array) -> tuple[Array, Array]
     except np.linalg.LinAlgError:  # collinear drivers: singular, still positive semidefinite
         values, vectors = np.linalg.eigh(squared)
         return (vectors * np.sqrt(np.clip(values, 0, None))).T, np.zeros(size)
+
+
+def variance_by_contract(form: VarianceForm, quantities: Array) -> Array:
+    """q_i (Sigma q)_i, base currency squared over the horizon, for N contracts: they sum to the variance."""
+    pull = form.own * quantities
+    for rows in (form.factors, form.specifics, form.gamma, form.gamma_specifics):
+        pull = pull + rows.T @ (rows @ quantities)
+    return quantities * pull

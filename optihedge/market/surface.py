@@ -6,7 +6,10 @@ its smile is kept in x / sqrt(T), which only adds to g; after the last, where th
 law is followed by independent lognormal moves.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +20,9 @@ from scipy.special import erf, ndtr
 from optihedge.errors import DataError
 from optihedge.market.pricing import black, implied_vol
 from optihedge.market.svi import SviSlice, butterfly, check_slices
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
 
@@ -252,6 +258,36 @@ class Surface:
             variance, time = vol**2 * s.years, s.years
         columns = ["years", "forward", "vol", "skew", "risk_reversal", "butterfly", "forward_vol"]
         return pd.DataFrame(rows, columns=columns)
+
+    def __repr__(self) -> str:
+        return f"<Surface: {len(self.slices)} expiries, {self.years[0]:.3g} to {self.years[-1]:.3g} years>"
+
+    def plot(self, quotes: pd.DataFrame | None = None) -> Figure:
+        """Vol in points over the strike, a line an expiry; quotes: a frame as `rich_cheap` returns, drawn as bars."""
+        from optihedge.display import figure, lines
+
+        drawn, axes = figure(1, 1, height=4.2, width=8)
+        for number, one in enumerate(self.slices):
+            width = 2.0 * float(one.vol(0.0)) * np.sqrt(one.years)
+            x = np.linspace(-width, width, 61)
+            label = f"{365 * one.years:.0f} days"
+            axes[0, 0].plot(
+                one.forward * np.exp(x), 100 * one.vol(x), color=f"C{number % 10}", label=label, linewidth=1.4
+            )
+        if quotes is not None:
+            shown = quotes.dropna(subset=["bid_vol", "ask_vol"])
+            axes[0, 0].vlines(
+                shown["strike"], 100 * shown["bid_vol"], 100 * shown["ask_vol"], color="#7f8c99", linewidth=2
+            )
+        lines(axes[0, 0], pd.DataFrame(), "implied vol", "points", "strike")
+        axes[0, 0].xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
+        axes[0, 0].legend(frameon=False, fontsize=8)
+        return drawn
+
+    def _repr_html_(self) -> str:
+        from optihedge.display import table_html
+
+        return table_html(self.readings(), "surface")
 
 
 def svi_surface(parameters: list[SviSlice], years: ArrayLike, forwards: ArrayLike, discounts: ArrayLike) -> Surface:

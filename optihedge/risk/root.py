@@ -105,6 +105,11 @@ class Risk:
         dense = self.covariance() / np.outer(size, size)
         return dense.where(~np.eye(len(size), dtype=bool), 1.0)
 
+    def __repr__(self) -> str:
+        return (
+            f"<Risk: {len(self.drivers)} drivers, {len(self.root)} factors, {self.periods_per_year:g} periods a year>"
+        )
+
     def plot(self) -> Figure:
         """Volatilities of the most volatile drivers and the correlations among them."""
         from optihedge.display import plot_risk

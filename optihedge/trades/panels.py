@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr
 
 from optihedge.display.page import section
 from optihedge.display.svg import heat_svg, smile_svg
 from optihedge.hedge.explain import explain, shares
+from optihedge.hedge.pictures import vega_ladder
 from optihedge.hedge.report import notes
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.venues import near_liquidation
@@ -22,8 +22,6 @@ from optihedge.trades.scenario_panels import scenario_tables, spot_vol_pictures,
 
 _MOST_ROWS, _MOST_GROUPS = 25, 60
 _MOST_EXPIRIES, _MOST_RICH = 4, 12
-_BUCKETS = (0.1, 0.35, 0.65, 0.9)  # of a call's forward delta
-_NAMES = ("call wing", "25 delta call", "money", "25 delta put", "put wing")
 
 Section = dict[str, Any]
 
@@ -108,7 +106,7 @@ def _greeks(hedge: Hedge) -> list[Section]:
     under = section("Greeks by underlying", frames=[greeks.loc[size]])
     if not (hedge.exposures.reindex(["vega"])[["before", "after"]].fillna(0.0) != 0).any(axis=None):
         return [under]
-    ladders = [heat_svg(table, f"vega by expiry and delta, {when}, base currency per vol point")
+    ladders = [heat_svg(table.iloc[:_MOST_ROWS], f"vega by expiry and delta, {when}, base currency per vol point")
                for when, table in vega_ladder(hedge).items() if len(table)]  # fmt: skip
     by_expiry = greeks_by(hedge, "expiry", ("vega",))
     return [
@@ -127,27 +125,6 @@ def greeks_by(hedge: Hedge, column: str, names: tuple[str, ...]) -> pd.DataFrame
     frame = before.add_suffix(" before").join(after.add_suffix(" after"))
     order = [f"{name} {when}" for name in names for when in ("before", "after")]
     return frame.loc[(frame != 0).any(axis=1), order].rename_axis(column)
-
-
-def vega_ladder(hedge: Hedge) -> dict[str, pd.DataFrame]:
-    """Vega before and after, base currency per vol point: expiry x the place of the strike by its call's delta."""
-    market, at = hedge.market, hedge.problem.positions
-    c = market.contracts.take(at)
-    deviation = c.vol * np.sqrt(c.years)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        delta = ndtr(np.log(c.forward / c.strike) / deviation + deviation / 2)
-    bucket = np.array(_NAMES)[np.digitize(np.nan_to_num(delta), _BUCKETS)]
-    table = pd.DataFrame({
-        "expiry": market.instruments["expiry"].iloc[at].dt.strftime("%Y-%m-%d").to_numpy(), "bucket": bucket,
-        "vega": market.exposures["vega"].to_numpy()[at],
-        "before": hedge.before.to_numpy(), "after": hedge.after.to_numpy(),
-    })[c.option]  # fmt: skip
-    found = {}
-    for when in ("before", "after"):
-        vega = (table["vega"] * table[when]).groupby([table["expiry"], table["bucket"]]).sum().unstack(fill_value=0.0)
-        shown = vega.reindex(columns=[name for name in reversed(_NAMES) if name in vega.columns])
-        found[when] = shown.loc[(shown != 0).any(axis=1)].iloc[:_MOST_ROWS]
-    return found
 
 
 def _surface(hedge: Hedge) -> list[Section]:

@@ -10,11 +10,11 @@ import pandas as pd
 from optihedge.display.svg import heat_svg, lines_svg
 from optihedge.errors import DataError, OptihedgeError
 from optihedge.hedge.horizon import parse_horizon
+from optihedge.hedge.pictures import SPOT, VOL, payoffs, spot_vol
 from optihedge.hedge.result import Hedge
-from optihedge.market.scenarios import STRESSES, payoff_profile, replay, scenario_pnl, shock_grid
+from optihedge.market.scenarios import STRESSES, replay, scenario_pnl
 from optihedge.risk.sources import Grid, ScenarioSource, scenario_table
 
-_SPOT, _VOL = (-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2), (-0.1, 0.0, 0.1, 0.2)
 _MOST_WORST, _FEWEST = 10, 100
 _TAILS = (0.95, 0.99)
 
@@ -45,7 +45,7 @@ def _sources(hedge: Hedge) -> list[tuple[str, ScenarioSource]]:
 def _axes(hedge: Hedge) -> dict[str, tuple[float, ...]]:
     """Spots and vols of the heat map: those of the model's own Grid over the two, else the usual."""
     grids = (source.axes for _, source in _sources(hedge) if isinstance(source, Grid))
-    asked = next((axes for axes in grids if set(axes) == {"spot", "vol"}), {"spot": _SPOT, "vol": _VOL})
+    asked = next((axes for axes in grids if set(axes) == {"spot", "vol"}), {"spot": SPOT, "vol": VOL})
     return {name: tuple(asked[name]) for name in ("spot", "vol")}
 
 
@@ -80,20 +80,13 @@ def _scenarios(hedge: Hedge, shocks: pd.DataFrame) -> pd.DataFrame:
 
 
 def spot_vol_pictures(hedge: Hedge) -> list[str]:
-    """Heat maps of P&L over spot and vol before and after, and the payoff over spot."""
+    """Heat maps of P&L over spot and vol before and after, and P&L over spot now and at expiry."""
     currency = hedge.market.base_currency
     try:
-        pnl = _scenarios(hedge, shock_grid(_axes(hedge)))
-        payoff = payoff_profile(hedge.market, hedge.before, hedge.trades, np.linspace(-0.25, 0.25, 41))
+        maps, payoff = spot_vol(hedge, *_axes(hedge).values()), payoffs(hedge)
     except OptihedgeError:
         return []
-    maps = []
-    for name in pnl.columns:
-        table = pnl[name].unstack()
-        table.index = [f"spot {s:+.0%}" for s in table.index]
-        table.columns = [f"vol {100 * v:+.0f}" for v in table.columns]
-        maps.append(heat_svg(table, f"P&L over spot and vol, {name}, {currency}"))
-    for when, words in (("now", "now"), ("expiry", "at each contract's expiry")):
-        told = pd.DataFrame({"before": payoff[when, "book"], "after": payoff[when, "both"]})
-        maps.append(lines_svg(told, f"P&L over a move of spot, {words}", currency))
-    return maps
+    return [
+        *(heat_svg(table, f"P&L over spot and vol, {when}, {currency}") for when, table in maps.items()),
+        *(lines_svg(table, f"P&L over a move of spot, {words}", currency) for words, table in payoff.items()),
+    ]

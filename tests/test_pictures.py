@@ -1,0 +1,113 @@
+"""Every picture draws in one style and looks as it did when somebody looked at it, but for what a machine may change.
+
+`python tests/test_pictures.py` writes the small pictures in tests/pictures anew: look at them before you commit them.
+"""
+
+import io
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from nights import coin_markets, path
+from PIL import Image
+
+import optihedge as oh
+from optihedge.hedge.pictures import PICTURES
+from optihedge.market.rich_cheap import smiles
+
+FOLDER = Path(__file__).with_name("pictures")
+SMALL = (192, 96)  # pixels
+MEAN, SHARE, FAR = 4.0, 0.02, 64  # of 255: mean difference; share of pixels that differ by more than FAR
+
+
+def small(figure: Any) -> np.ndarray:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=60)
+    return np.asarray(Image.open(stream).convert("L").resize(SMALL, Image.Resampling.BOX))
+
+
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    difference = np.abs(one.astype(float) - other.astype(float))
+    return bool(difference.mean() <= MEAN and (difference > FAR).mean() <= SHARE)
+
+
+@cache
+def example() -> tuple[oh.Market, pd.Series]:
+    folder = oh.write_example(mkdtemp())
+    return oh.read_market(folder), oh.read_book(folder / "book.csv")
+
+
+MODEL = oh.HedgeModel(
+    name="bands", risk=oh.EwmaRisk(63), betas=oh.Beta(), objective=(oh.Variance(1e-5), oh.SpreadCost(), oh.FeeCost()),
+    constraints=(oh.Neutral("beta:SPX", band=1e5), oh.Neutral("vega", band=5e3)),
+)  # fmt: skip
+
+
+def surface() -> Any:
+    market, _ = example()
+    return oh.options.Surface(tuple(one for _, one in smiles(market))).plot(oh.options.rich_cheap(market))
+
+
+@cache
+def hedge() -> oh.Hedge:
+    return MODEL.hedge(*example())
+
+
+@cache
+def walk() -> oh.stats.Backtest:
+    model = oh.HedgeModel(objective=(oh.SpreadCost(),), universe=("PERP",),
+                          constraints=(oh.Neutral("delta", by="underlying", band=2000.0),))  # fmt: skip
+    return oh.run_backtest(model, coin_markets(path(25)), {"C1": 10.0, "P1": -5.0})
+
+
+DRAWN: dict[str, Callable[[], Any]] = {
+    **{f"hedge-{what}": lambda what=what: hedge().plot(what) for what in PICTURES},
+    "frontier": lambda: MODEL.frontier(*example(), [1e-7, 1e-6, 1e-5]).plot(),
+    "risk": lambda: hedge().risk_model.plot(),
+    "market": lambda: example()[0].plot(),
+    "surface": surface,
+    "walk": lambda: walk().plot(),
+    "effectiveness": lambda: walk().effectiveness.plot(),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_picture_looks_as_it_did(name: str) -> None:
+    drawn = DRAWN[name]()
+    assert all(axes.get_title(loc="left") or axes.get_title() or axes.get_label() for axes in drawn.axes)
+    assert same(small(drawn), np.asarray(Image.open(FOLDER / f"{name}.png"))), "look at it, then write it anew"
+
+
+def test_no_two_pictures_pass_for_each_other_and_a_flipped_one_is_seen() -> None:
+    pictures = {name: np.asarray(Image.open(FOLDER / f"{name}.png")) for name in DRAWN}
+    for name, one in pictures.items():
+        assert not same(one, one[:, ::-1]), name
+        assert [other for other, picture in pictures.items() if same(one, picture)] == [name]
+
+
+def test_a_picture_that_is_not_there_is_refused_by_name() -> None:
+    with pytest.raises(oh.SpecError, match="there is no picture 'pie'; there are summary, bands"):
+        hedge().plot("pie")
+
+
+def test_what_a_notebook_shows_has_html_no_longer_than_a_screen_in_text() -> None:
+    market, book = example()
+    done, made = walk(), hedge()
+    surfaces = oh.options.Surface(tuple(one for _, one in smiles(market)))
+    frontier = MODEL.frontier(market, book, [1e-6])
+    shown = (market, made, oh.trade_list(made), made.risk_model, frontier, surfaces, done, done.effectiveness)
+    for value in shown:
+        assert "<table" in value._repr_html_(), type(value)
+        assert len(repr(value).splitlines()) <= 50, type(value)
+
+
+if __name__ == "__main__":
+    for name, draw in DRAWN.items():
+        if len(sys.argv) == 1 or name in sys.argv[1:]:
+            Image.fromarray(small(draw())).save(FOLDER / f"{name}.png")
