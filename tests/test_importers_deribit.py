@@ -168,3 +168,24 @@ def test_a_linear_contract_is_counted_in_contracts_and_ordered_in_coin(tmp_path)
         0.001,
     )
     assert found.books["quantity"].tolist() == [-2500.0]
+
+
+def test_positions_lie_deep_and_come_in_parts(tmp_path):
+    """user.changes, subaccounts, pages, lines and coins without any: every position is read, whatever wraps it."""
+
+    def held(name, size):
+        return {"instrument_name": name, "size": size, "direction": "buy" if size > 0 else "sell", "kind": "option"}
+
+    changes = {"instrument_name": "A", "trades": [], "orders": [], "positions": [held("BTC-27MAR26-90000-P", 3.0)]}
+    answers = [
+        {"jsonrpc": "2.0", "method": "subscription", "params": {"channel": "user.changes.any", "data": changes}},
+        {"result": [{"uid": 7, "positions": [held("ETH-27MAR26-3000-C", -20.0)], "open_orders": []}], "usOut": 1e15},
+        {"result": {"data": [held("BTC_USDC-27MAR26-90000-C", 1.5)], "continuation": None, "count": 1}},
+        {"result": []},
+    ]
+    (tmp_path / "positions.jsonl").write_text("\n".join(map(json.dumps, answers)))
+    found = import_files("deribit", [tmp_path])
+    assert not found.problems
+    assert dict(zip(found.books["instrument"], found.books["quantity"], strict=True)) == {
+        "BTC-27MAR26-90000-P": 3.0, "ETH-27MAR26-3000-C": -20.0, "BTC_USDC-27MAR26-90000-C": 1.5,
+    }  # fmt: skip

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -126,3 +127,62 @@ def test_the_size_of_a_count_says_its_unit(tmp_path, count):
     (tmp_path / "ticker.json.gz").write_bytes(gzip.compress(json.dumps(told).encode()))
     (quote,) = import_files("deribit", [tmp_path]).quotes.to_dict("records")
     assert quote["time"] == pd.Timestamp("2026-01-17T12:13:20Z")
+
+
+TEXTS = ("ibkr_flex/flex_17.xml", "csv_exports/ibkr-trades-export.csv", "csv_exports/trading212-export.csv",
+         "csv_exports/revolut-invest-export.csv", "csv_exports/avanza-export.csv", "csv_exports/etoro-export.csv",
+         "csv_exports/xtb-export.csv")  # fmt: skip
+
+
+def told(found: Imported) -> tuple[dict, dict, set]:
+    """What is held, what was filled, and everything that is named."""
+    held, problems = holdings(found)
+    filled = {name: sorted(rows.round(9)) for name, rows in found.fills.groupby("instrument")["quantity"]}
+    left = set(zip(found.rejected["what"], found.rejected["why"], found.rejected["count"], strict=True))
+    return held, filled, problems | left | set(found.notes)
+
+
+def changed_text(text: str, rng: random.Random) -> str:
+    """The text cut short, or with a line doubled or cut, or one of its fields another word or empty."""
+    how = rng.choice(("cut", "line doubled", "line cut", "word", "empty"))
+    if how == "cut":
+        return text[: rng.randrange(len(text))]
+    lines = text.split("\n")
+    at = rng.randrange(len(lines))
+    line = lines[at]
+    if how == "line doubled":
+        lines.insert(at, line)
+    elif how == "line cut":
+        lines[at] = line[: rng.randrange(len(line) + 1)]
+    else:
+        word = "abc" if how == "word" else ""
+        fields = list(re.finditer(r'(?<==")[^"]*', line)) or list(re.finditer(r"[^,]+", line)) or [re.match("", line)]
+        one = rng.choice(fields)
+        lines[at] = line[: one.start()] + word + line[one.end() :]
+    return "\n".join(lines)
+
+
+def text_faults(recorded, tmp_path, rounds: int, seed: int) -> list[str]:
+    faults, rng = [], random.Random(seed)
+    for name in TEXTS:
+        path = recorded("broker_files") / name
+        source = path.name.partition("-")[0] if path.suffix == ".csv" else "ibkr"
+        text = path.read_text(encoding="utf-8-sig")
+        held, filled, known = told(import_files(source, [path]))
+        for number in range(rounds):
+            changed = tmp_path / path.name
+            changed.write_text(changed_text(text, rng), encoding="utf-8")
+            now, fills, named = told(import_files(source, [changed]))
+            shorter = len(changed.read_text(encoding="utf-8")) < len(text) - 200  # a table cut at a row's end is whole
+            if (now, fills) != (held, filled) and not (named - known or shorter or "abc" in str((now, fills))):
+                faults.append(f"{name} {number}: another holding or fill, and nothing said")
+    return faults
+
+
+def test_nothing_of_a_brokers_file_is_lost_or_changed_without_a_word(recorded, tmp_path):
+    assert not text_faults(recorded, tmp_path, 4, 3)
+
+
+@pytest.mark.slow
+def test_nothing_of_any_brokers_file_is_lost_or_changed_without_a_word(recorded, tmp_path):
+    assert not text_faults(recorded, tmp_path, 60, 4)

@@ -19,6 +19,8 @@ PUBLISHED = {  # terms of 2026 for contracts that no instrument list describes: 
     ("BTC", "future"): (10.0, 10.0, 2.5, 0.0005),
     ("ETH", "future"): (1.0, 1.0, 0.25, 0.0005),
 }
+_HOLDERS = frozenset({"trades", "positions", "orders", "open_orders", "summaries", "data"})
+"""Fields of answers and messages that are lists of records: user.changes has several, paged answers have `data`."""
 
 
 def read(raw: RawFile, intake: Intake) -> None:
@@ -42,11 +44,17 @@ def _unwrapped(values: object, intake: Intake) -> Iterator[tuple[str, dict]]:
         elif isinstance(value, dict) and "result" in value:
             seen = value.get("usOut", pd.NaT)
             value = value["result"]
-        if isinstance(value, dict) and isinstance(value.get("trades"), list) and "order" not in value:
-            value = value["trades"]
-        if isinstance(value, dict) and isinstance(value.get("summaries"), list):
-            value = value["summaries"]
-        yield from listed(place, value, **({} if seen is pd.NaT else {"_seen": seen}))
+        extra = {} if seen is pd.NaT else {"_seen": seen}
+        for one in value if _holders(value) else [value]:
+            within = _HOLDERS & one.keys() if isinstance(one, dict) and "order" not in one else set()
+            lists = [one[name] for name in sorted(within) if isinstance(one[name], list)]
+            for part in lists or [one]:
+                yield from listed(place, part, **extra)
+
+
+def _holders(value: object) -> bool:
+    """Whether it is a list of objects that hold lists: the positions of every subaccount."""
+    return isinstance(value, list) and any(isinstance(one, dict) and _HOLDERS & one.keys() for one in value)
 
 
 def finish(intake: Intake) -> None:

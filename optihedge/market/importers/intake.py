@@ -244,6 +244,14 @@ class Intake:
 
     def _once(self, fills: pd.DataFrame) -> pd.DataFrame:
         """Each fill once; an id that comes again with another quantity, price or time is named, and its last counts."""
+        said = ["book", "instrument", "quantity", "price", "time", "source"]
+        equal = (fills["fill_id"] == "") & fills.duplicated([*said, "fill_id"])
+        if equal.any():
+            label = fills["instrument"][equal].iloc[0]
+            self.note(
+                f"{int(equal.sum())} fills come again in the same words and without an id, {label} first: all count"
+            )
+        fills = fills.assign(fill_id=_ids(fills))
         key = ["fill_id", "instrument", "source"]
         twice = fills.duplicated(key, keep="last")
         other = twice & ~fills.duplicated([*key, "quantity", "price", "time"], keep="last")
@@ -280,7 +288,7 @@ class Intake:
         depth = depth[depth["time"] == depth.groupby("instrument")["time"].transform("max")]
         frames["depth"] = depth.drop_duplicates(["instrument", "side", "price"], keep="last")
         fills = frames["fills"]
-        frames["fills"] = self._once(fills.assign(fill_id=_ids(fills)))
+        frames["fills"] = self._once(fills)
         rejected = self.frame("rejected")
         if len(rejected):
             by = ["file", "what", "why"]
