@@ -19,7 +19,7 @@ from optihedge.hedge.terms.objective import SpreadCost, Variance
 from optihedge.market.snapshot import Market
 from optihedge.program.program import objective
 from optihedge.risk.root import Risk
-from optihedge.trades.checks import Checks
+from optihedge.trades.checks import Checks, list_reasons
 from optihedge.trades.line_limits import line_limits
 from optihedge.trades.lots import round_to_lots
 from optihedge.trades.tradelist import checked
@@ -330,6 +330,53 @@ def test_each_check_of_a_line_fires_alone_and_names_itself(kind: str) -> None:
     assert len(changed) > 0
     bought, sold = result.trades.clip(lower=0), -result.trades.clip(upper=0)
     assert (bought <= lines["buy"] + 1e-9).all() and (sold <= lines["sell"] + 1e-9).all()
+
+
+def _worse() -> tuple[Hedge, Hedge]:
+    given = hedge(market(), aversion=1e-4)
+    idle = given.program.start
+    return given, given.with_quantities(idle + np.where(idle == 0, 400.0, 0.0), round_to_lots(given).certificate)
+
+
+def _lumpy() -> tuple[Hedge, Hedge]:
+    exact = hedge(coarse(600.0), aversion=1e-2)
+    return exact, round_to_lots(exact)
+
+
+def _outside() -> tuple[Hedge, Hedge]:
+    given = hedge(market(), constraints=(Neutral("delta", band=5000.0), TradeLimit(limit=5000.0)))
+    lots = round_to_lots(given)
+    return given, lots.with_quantities(lots.h - np.array([3000.0, 0.0]), lots.certificate)
+
+
+def _listed() -> tuple[Hedge, Hedge]:
+    placed = market()
+    given = hedge(replace(placed, instruments=placed.instruments.assign(venue=["HOME", "HERE", "THERE"])))
+    return given, round_to_lots(given)
+
+
+ONE_LIST_CHECK = {
+    "total notional": (_listed, {"total_notional": 10_000.0}, "above total_notional 10,000"),
+    "venue's total": (_listed, {"venues": {"HERE": {"total_notional": 10_000.0}}}, "on HERE is"),
+    "gross": (_listed, {"gross_notional": 1.0}, "above gross_notional 1"),
+    "cost above benefit": (_worse, {"worth": True}, "not worth its cost"),
+    "whole lots": (_lumpy, {"lots_cost": 0.05}, "whole lots cost"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", sorted(ONE_LIST_CHECK))
+def test_each_check_of_a_list_fires_alone_and_says_its_number(kind: str) -> None:
+    make, settings, named = ONE_LIST_CHECK[kind]
+    given, listed = make()
+    (said,) = list_reasons(listed, replace(OFF, margin=True, **settings), given.answer)
+    assert named in said and any(letter.isdigit() for letter in said)
+    assert list_reasons(listed, replace(OFF, margin=True), given.answer) == []
+
+
+def test_an_exposure_moved_the_wrong_way_fires_alone_and_whatever_is_switched_off() -> None:
+    given, listed = _outside()
+    (said,) = list_reasons(listed, Checks.none(), given.answer)
+    assert said.startswith("delta would end") and "beyond its limit" in said
 
 
 def test_no_short_and_reduce_only_leave_what_closes_a_position() -> None:
