@@ -390,6 +390,27 @@ def test_no_short_and_reduce_only_leave_what_closes_a_position() -> None:
     assert lines.loc["NEAR", ["buy", "sell"]].tolist() == [0.0, 350.0], "already above: towards nothing, and no further"
 
 
+@pytest.mark.parametrize(
+    ("located", "sell"), [(["", 50.0, ""], [np.inf, 250.0, np.inf]), (["", 0.0, 30.0], [np.inf, 200.0, 0.0]),
+                          (["", "", 250.0], [np.inf, np.inf, 150.0])],
+)  # fmt: skip
+def test_no_more_is_sold_short_than_can_be_borrowed(located: list, sell: list) -> None:
+    """NEAR is held long 200, FAR short 100: what is held may be sold, then what was located."""
+    given = held_market()
+    given = replace(given, market=replace(given.market, instruments=given.market.instruments.assign(
+        borrow_available=located)))  # fmt: skip
+    lines = line_limits(given, OFF)
+    assert lines["sell"].tolist() == sell and np.isinf(lines["buy"]).all()
+    assert (lines.loc[np.isfinite(lines["sell"]), "sell_check"] == "borrow available").all()
+
+
+def test_what_can_be_borrowed_is_a_number() -> None:
+    given = held_market()
+    wrong = given.market.instruments.assign(borrow_available=["", "plenty", ""])
+    with pytest.raises(DataError, match="borrow_available of NEAR is 'plenty'"):
+        line_limits(replace(given, market=replace(given.market, instruments=wrong)), OFF)
+
+
 def test_a_gross_above_its_cap_holds_the_list_unless_it_shrinks() -> None:
     given = held_market()
     assert (given.after.abs() > given.before.abs() + 1).any()

@@ -1,5 +1,7 @@
 """Limits: a point inside is left alone, a point outside is brought to the edge."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from desks import flat_risk, options, stocks
@@ -158,6 +160,22 @@ def test_participation_is_a_share_of_daily_volume():
     assert hedge.trades[["S0", "S1"]].to_numpy() == pytest.approx([-10, -20], rel=EDGE)
     all_three = hedged(market, {"S0": 100.0}, Neutral("delta", soft=1.0), ParticipationLimit(0.1))
     assert all_three.trades["S2"] == 0 and any("S2" in note for note in all_three.problem.notes)
+
+
+def test_participation_is_of_the_time_that_is_traded_over():
+    market = stocks(3)
+    market = replace(market, quotes=market.quotes.assign(volume=500.0))
+
+    def most(over, horizon="1d"):
+        limit = ParticipationLimit(0.1, over=over)
+        model = HedgeModel(objective=SPREAD, constraints=(limit,), risk=flat_risk(market), horizon=horizon)
+        program = model.problem(market, {"S0": 1000.0}).program
+        return program.upper - program.start
+
+    assert most("1d") == pytest.approx(50.0) and most("4h") == pytest.approx(50.0 / 6)
+    assert most("horizon", "2d") == pytest.approx(100.0) and most("1d", "2d") == pytest.approx(50.0)
+    with pytest.raises(SpecError, match="over is 'soon'"):
+        ParticipationLimit(0.1, over="soon")
 
 
 def test_volatility_limit_is_per_day_and_binds():

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from optihedge.errors import SpecError
+from optihedge.errors import DataError, SpecError
 from optihedge.frames import duration, nearest
 from optihedge.hedge.result import Hedge
 from optihedge.market.depth import displayed, usable_volume
 from optihedge.program.program import Array
 from optihedge.trades.checks import Checks
 
+BORROW = "borrow_available"  # a column of the instruments: contracts located, which may be sold short; empty: any
 _LOT_ROUNDING = 1e-9  # of a lot
 
 
@@ -94,7 +95,7 @@ def _by_size(hedge: Hedge, checks: Checks) -> dict[str, Array]:
 
 
 def _by_list(hedge: Hedge, checks: Checks) -> dict[str, Array]:
-    """What restricted, no-short and reduce-only lists leave of each contract (N x 2, buy and sell)."""
+    """What restricted, no-short and reduce-only lists and what can be borrowed leave of each contract (N x 2)."""
     names, held = hedge.problem.names, hedge.before.to_numpy(float)
     known = hedge.market.names
     for name in (*checks.restricted, *checks.no_short, *checks.reduce_only):
@@ -107,6 +108,16 @@ def _by_list(hedge: Hedge, checks: Checks) -> dict[str, Array]:
         ("no short", checks.no_short, np.stack([anything[:, 0], sides[:, 1]], axis=1)),
         ("reduce only", checks.reduce_only, sides),
     )
-    return {
+    limits = {
         label: np.where(names.isin(list(listed))[:, None], most, anything) for label, listed, most in kinds if listed
     }
+    if BORROW in hedge.market.instruments.columns:
+        given = hedge.market.instruments.loc[names, BORROW].replace("", np.nan)
+        located = pd.to_numeric(given, errors="coerce").to_numpy(float)
+        wrong = given.notna().to_numpy() & ~(located >= 0)
+        if wrong.any():
+            raise DataError(f"instruments: {BORROW} of {names[wrong][0]} is {given[wrong].iloc[0]!r}; write contracts, "
+                            "0 or more, or leave it empty")  # fmt: skip
+        room = np.where(np.isnan(located), np.inf, np.maximum(held + located, sides[:, 1]))
+        limits["borrow available"] = np.stack([anything[:, 0], room], axis=1)
+    return limits

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from optihedge.errors import SpecError
 from optihedge.frames import nearest, some
 from optihedge.hedge.builder import ProgramBuilder
+from optihedge.hedge.horizon import parse_horizon
 from optihedge.hedge.terms.base import Term, check_number
 from optihedge.hedge.terms.objective import daily_volume
 
@@ -140,7 +141,9 @@ def _limit_trades(term: Term, p: ProgramBuilder, reach: Array) -> None:
 
 @dataclass(frozen=True)
 class ParticipationLimit(Term):
-    """|trade| <= participation x daily volume (a column of quotes, contracts a day).
+    """|trade| <= participation x daily volume (a column of quotes, contracts a day) x the days it is traded over.
+
+    over   a time such as '4h' or '2d', in days of the drivers' calendar; 'horizon': the model's
 
     >>> import optihedge as oh
     >>> oh.terms.ParticipationLimit(0.05).participation
@@ -149,15 +152,20 @@ class ParticipationLimit(Term):
 
     participation: float
     volume: str = "volume"
+    over: str = "1d"
 
     short_name: ClassVar[str] = "participation"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(self.label, "participation", self.participation, 0.0)
+        if self.over != "horizon":
+            parse_horizon(self.over, 252, f"{self.label}: over")
 
     def contribute(self, p: ProgramBuilder) -> None:
-        _limit_trades(self, p, np.where(p.tradable, self.participation * daily_volume(p, self.volume), np.inf))
+        days = p.days if self.over == "horizon" else parse_horizon(self.over, p.periods / p.years).days
+        part = self.participation * days * daily_volume(p, self.volume)
+        _limit_trades(self, p, np.where(p.tradable, part, np.inf))
 
 
 @dataclass(frozen=True)
