@@ -20,6 +20,7 @@ _LEAST_COLUMNS, _LEAST_FACTORS = 150, 100
 _MANY = 0.25  # factors a column from which it is worth it
 _MOST = 0.6  # of the columns: with more, the whole Program is no dearer
 _ROUNDS = 12
+_FEW = 40  # columns that a round may always add
 _RANK = 20
 _LEAST_OWN = 1e-6  # of a column's variance, in the surrogate
 _EXACT = 1e-11  # of the scale: what no column gains
@@ -43,7 +44,8 @@ def by_working_set(program: Program, solve: Solve, warm: Candidate | None) -> Ca
     first = warm if warm is not None else solve(_surrogate(program), None)
     if not (np.isfinite(first.h).all() and np.isfinite(first.multipliers).all()):
         return None
-    chosen = moving & ((np.clip(first.h, program.lower, program.upper) != rest) | _gaining(program, first))
+    chosen = moving & (np.clip(first.h, program.lower, program.upper) != rest)
+    chosen |= _gaining(program, first, moving & ~chosen, int(chosen.sum()))
     last = warm
     for _ in range(_ROUNDS):
         if chosen.sum() > _MOST * moving.sum():
@@ -52,18 +54,25 @@ def by_working_set(program: Program, solve: Solve, warm: Candidate | None) -> Ca
         found = solve(replace(program, lower=lower, upper=upper), last)
         if found.status is not Status.OPTIMAL:
             return None
-        more = _gaining(program, found) & moving & ~chosen
+        more = _gaining(program, found, moving & ~chosen, int(chosen.sum()))
         if not more.any():
             return found
         chosen, last = chosen | more, found
     return None
 
 
-def _gaining(program: Program, candidate: Candidate) -> Array:
-    """The columns that would gain by moving, by the multipliers of an answer over others."""
+def _gaining(program: Program, candidate: Candidate, among: Array, known: int) -> Array:
+    """The columns that would gain by moving, by the multipliers of an answer over others; of many the ones that gain
+    most, as many as are `known`: where few move, multipliers say little of the rest.
+    """
     h = np.clip(candidate.h, program.lower, program.upper)
     gap = dual_gap(program, h, clip_multipliers(program, candidate.multipliers))
-    return gap.columns > _EXACT * scale_of(program, h) / len(h)
+    gain = np.where(among, gap.columns, 0.0)
+    gaining = gain > _EXACT * scale_of(program, h) / len(h)
+    most = max(known, _FEW)
+    if gaining.sum() > most:
+        gaining &= gain >= np.partition(gain, -most)[-most]
+    return gaining
 
 
 def _surrogate(p: Program) -> Program:
