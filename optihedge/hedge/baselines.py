@@ -7,7 +7,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import DataError
-from optihedge.hedge.costs import cost_series, told_costs
+from optihedge.hedge.costs import told_costs
 from optihedge.hedge.problem import Problem
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
@@ -82,7 +82,7 @@ def _forbidding(problem: Problem, trade: Array) -> list[str]:
 
 def _row(market: Market, problem: Problem, before: Array, after: Array) -> dict[str, float]:
     volatility = np.nan if problem.variance is None else problem.variance.volatility(after) / np.sqrt(problem.days)
-    return {"volatility": volatility, "cost": float(cost_series(told_costs(market, problem, before, after))["total"])}
+    return {"volatility": volatility, "cost": float(told_costs(market, problem, before, after).to_numpy().sum())}
 
 
 def _text(names: pd.Index, trade: Array) -> str:

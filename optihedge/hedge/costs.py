@@ -45,9 +45,15 @@ def told_costs(market: Market, problem: Problem, before: Array, after: Array) ->
 
 def expected_impact(market: Market, problem: Problem) -> Costs:
     """What trading beyond the displayed size costs by the square root law (see market.depth), over N contracts."""
-    nothing = Costs.of(len(problem.names))
+    known: Costs | None = problem.__dict__.get("_impact") if market is problem.market else None
+    if known is None:
+        known = problem.__dict__["_impact"] = _impact(market, problem)
+    return known
+
+
+def _impact(market: Market, problem: Problem) -> Costs:
     if problem.variance is None:
-        return nothing
+        return Costs.of(len(problem.names))
     daily = problem.variance.alone() / np.sqrt(problem.days)
     column, side, beyond, slope = beyond_hinges(market, problem.names, daily)
     return Costs.of(len(problem.names), depth=Depth(column=column, side=side, beyond=beyond, slope=slope))

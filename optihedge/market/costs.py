@@ -16,6 +16,7 @@ from optihedge.market.snapshot import Market
 Array = np.ndarray
 TRADING = ("spread", "fees", "depth")
 HOLDING = ("funding", "borrow")
+_RATES = ("funding_rate", "funding_hours", "borrow_rate")
 
 
 def trading_costs(market: Market, trades: pd.Series) -> pd.DataFrame:
@@ -24,12 +25,13 @@ def trading_costs(market: Market, trades: pd.Series) -> pd.DataFrame:
     NaN spread where the side that is traded has no quote.
     """
     names, trade = trades.index, trades.to_numpy(dtype=float)
-    size, sides = np.abs(trade), market.trade_cost.reindex(names)
-    unit = np.where(trade > 0, sides["buy"], sides["sell"])
+    at = market.names.get_indexer(names)
+    size, sides = np.abs(trade), market.trade_cost.to_numpy()[at]
+    unit = np.where(trade > 0, sides[:, 0], sides[:, 1])
     return pd.DataFrame(
         {
             "spread": np.where(trade != 0, size * unit, 0.0),
-            "fees": size * market.fees.reindex(names).to_numpy(),
+            "fees": size * market.fees.to_numpy()[at],
             "depth": _walked(market, names, trade),
         },
         index=names,
@@ -42,13 +44,13 @@ def holding_costs(market: Market, quantities: pd.Series, years: float) -> pd.Dat
     Funding at the quoted rate x notional (long pays a positive one), borrow on short market value; 0 where unquoted.
     """
     names, held = quantities.index, quantities.to_numpy(dtype=float)
-    quotes = market.quotes.loc[names]
-    funding = np.nan_to_num(annual_funding(quotes["funding_rate"].to_numpy(), quotes["funding_hours"].to_numpy()))
-    borrow = np.nan_to_num(quotes["borrow_rate"].to_numpy(dtype=float))
-    short = np.maximum(-held, 0.0) * np.maximum(market.value.reindex(names).to_numpy(dtype=float), 0.0)
+    at, quotes = market.names.get_indexer(names), market.quotes
+    rate, hours, borrowed = (quotes[name].to_numpy(dtype=float)[at] for name in _RATES)
+    funding, borrow = np.nan_to_num(annual_funding(rate, hours)), np.nan_to_num(borrowed)
+    short = np.maximum(-held, 0.0) * np.maximum(market.value.to_numpy(dtype=float)[at], 0.0)
     return pd.DataFrame(
         {
-            "funding": funding * market.notional.reindex(names).to_numpy() * held * years,
+            "funding": funding * market.notional.to_numpy()[at] * held * years,
             "borrow": borrow * short * years,
         },
         index=names,

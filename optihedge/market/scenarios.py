@@ -230,12 +230,13 @@ def _read_shocks(
     twice = shocks.columns[shocks.columns.duplicated()]
     if len(twice):
         raise DataError(f"scenarios: column {twice[0]} appears twice; add up the two")
-    for name in shocks.columns:
+    place = drivers.index.get_indexer(shocks.columns)
+    own = np.flatnonzero(place >= 0)
+    moves[:, place[own]] = _block(shocks.iloc[:, own])
+    for name in shocks.columns[place < 0]:
         values = _numbers(shocks[name])
         word, colon, scope = str(name).partition(":")
-        if name in drivers.index:
-            moves[:, drivers.index.get_loc(name)] += values
-        elif word not in SHOCKS or (colon and not scope):
+        if word not in SHOCKS or (colon and not scope):
             close = nearest(name, [*SHOCKS, *drivers.index, *(f"{word}:{scope}" for word in SHOCKS if scope)])
             raise DataError(f"scenarios: {name} is neither a driver nor one of {', '.join(SHOCKS)}{close}; rename it")
         elif word == "days" and scope:
@@ -256,6 +257,15 @@ def _read_shocks(
             f"{moves[row, driver]:g}; give returns above -1"
         )
     return moves, words
+
+
+def _block(columns: pd.DataFrame) -> Floats:
+    """The shocks of columns of drivers, S x columns, finite."""
+    numeric = all(isinstance(dtype, np.dtype) and dtype.kind == "f" for dtype in set(columns.dtypes.to_numpy()))
+    values = columns.to_numpy(dtype=float) if numeric else np.zeros(columns.shape)
+    if numeric and np.isfinite(values).all():
+        return values
+    return np.array([_numbers(columns.iloc[:, i]) for i in range(columns.shape[1])]).reshape(columns.shape[::-1]).T
 
 
 def _numbers(column: pd.Series) -> Floats:

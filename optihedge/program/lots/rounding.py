@@ -35,7 +35,7 @@ from optihedge.program.program import (
 _LADDER = 4  # finest traded legs of each row that may mend what the local search could not
 _REACH = 50  # lots
 _FINE = 1e-9  # of the objective's scale: lots that cost no more are as good as none
-_ROUGH = 1e3  # times that: what the nearest lots may cost before they are improved
+_ROUGH = 10.0  # times that: what the nearest lots may cost before they are improved
 _TOUCHES, _APART = 5, 1e-3  # quadratic Programs for a price of volatility, where lots move it by more than this
 
 
