@@ -198,6 +198,7 @@ from optihedge.step.policies.bands import WhalleyWilmott as WhalleyWilmott
 from optihedge.step.policies.compose import All as All
 from optihedge.step.policies.compose import Any as Any
 from optihedge.step.policies.compose import Not as Not
+from optihedge.step.policies.drift import Drift as Drift
 from optihedge.step.policies.policyfile import policy_of as policy_of
 from optihedge.step.policies.spread import ZScore as ZScore
 from optihedge.step.policies.triggers import Always as Always

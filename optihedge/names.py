@@ -295,6 +295,7 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
             "Not",
         ),
         "optihedge.step.policies.policyfile": ("policy_of",),
+        "optihedge.step.policies.drift": ("Drift",),
         "optihedge.step.policies.spread": ("ZScore",),
         "optihedge.step.policies.triggers": (
             "Always",

@@ -163,6 +163,8 @@ def report(
     console, found = console_of(), nights_table(_read(desk), book, since)
     print_frame(console, f"nights of {desk}", found.nights.set_index("book"))
     print_frame(console, "where the money came from, base currency", found.parts)
+    if len(found.drift):
+        print_frame(console, "realised P&L over its forecast, root mean square", found.drift)
 
 
 def _read(path: Path):  # type: ignore[no-untyped-def]

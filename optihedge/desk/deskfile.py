@@ -65,6 +65,7 @@ class _Checks(_Table):
     no_short: list[str] | None = None
     reduce_only: list[str] | None = None
     worth: Literal[True] | None = None
+    margin: Literal[True] | None = None
     contradictions: Literal[True] | None = None
 
 

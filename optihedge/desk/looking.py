@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
+from scipy.stats import chi2
 
 from optihedge.accounts.state import State
 from optihedge.desk.deskfile import Desk
@@ -39,10 +41,15 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Nights:
-    """nights: a row per book and night; parts: book x where the money came from, base currency, summed."""
+    """nights: a row per book and night; parts: book x where the money came from, base currency, summed.
+
+    drift   by book: nights that had a forecast, root mean square of realised over forecast, what chance leaves of a
+            right one (95 %), and the finding
+    """
 
     nights: pd.DataFrame
     parts: pd.DataFrame
+    drift: pd.DataFrame
 
 
 def runs_table(desk: Desk, book: str | None = None) -> pd.DataFrame:
@@ -124,7 +131,9 @@ def nights_table(desk: Desk, book: str | None = None, since: str | None = None) 
             night = json.loads(files.get("night.json", "{}"))
             rows.append({
                 "book": row["book"], "as_of": row["as_of"][:16], "outcome": row["outcome"],
-                "equity": night.get("equity"), "change": night.get("change"), "expected cost": night.get("cost"),
+                "equity": night.get("equity"), "change": night.get("change"),
+                "realised": night.get("realised"), "days": night.get("days"), "forecast": night.get("forecast"),
+                "expected cost": night.get("cost"),
                 "notional": night.get("notional"), "lines": night.get("lines"), "list": row["list"] or "",
             })  # fmt: skip
             if "explained.csv" in files:
@@ -133,7 +142,28 @@ def nights_table(desk: Desk, book: str | None = None, since: str | None = None) 
     if not rows:
         raise DataError("there are no such nights yet; run --desk makes one")
     frame = pd.DataFrame(parts).T.rename_axis("book")
-    return Nights(pd.DataFrame(rows), frame.loc[:, (frame != 0).any()] if len(frame) else frame)
+    nights = pd.DataFrame(rows)
+    nights["over forecast"] = over_forecast(nights)
+    told = nights.drop(columns=["realised", "days"])
+    return Nights(told, frame.loc[:, (frame != 0).any()] if len(frame) else frame, drift(nights))
+
+
+def over_forecast(nights: pd.DataFrame) -> pd.Series:
+    """Realised P&L over the deviation that the night before forecast for it, by row; NaN where there was none."""
+    numbers = nights[["realised", "days", "forecast"]].apply(pd.to_numeric)
+    before = numbers["forecast"].groupby(nights["book"]).shift()
+    return numbers["realised"] / (before * np.sqrt(numbers["days"])).where(lambda s: s > 0)
+
+
+def drift(nights: pd.DataFrame) -> pd.DataFrame:
+    """By book, whether what came is what was forecast; see `Nights`."""
+    rows = {}
+    for book, ratio in nights["over forecast"].dropna().groupby(nights["book"]):
+        count, rms = len(ratio), float(np.sqrt((ratio**2).mean()))
+        low, high = np.sqrt(chi2.ppf([0.025, 0.975], count) / count)
+        finding = "in line" if low <= rms <= high else f"drift: {rms:.2f} times what was forecast; look at its risk"
+        rows[book] = {"nights": count, "rms": rms, "low": low, "high": high, "finding": finding}
+    return pd.DataFrame(rows, index=["nights", "rms", "low", "high", "finding"]).T.rename_axis("book")
 
 
 def _table(text: str) -> pd.DataFrame:

@@ -13,8 +13,8 @@ import pandas as pd
 
 from optihedge.accounts.state import Fill, Report, State
 from optihedge.accounts.valuation import opening, valued
+from optihedge.batch.record import figures, significant
 from optihedge.batch.record import files as report_files
-from optihedge.batch.record import significant
 from optihedge.content import canonical_text, text_hash
 from optihedge.desk.ledger.runs import SEND, Made
 from optihedge.desk.since import since_last
@@ -24,6 +24,7 @@ from optihedge.frames import some
 from optihedge.hedge.modelfile import parse_model
 from optihedge.market.events import Event
 from optihedge.market.snapshot import Market
+from optihedge.step.policies.drift import driver_days, realised
 from optihedge.step.policies.policyfile import policy_of
 from optihedge.step.step import Step, step
 from optihedge.trades.checks import Checks
@@ -189,9 +190,13 @@ def _files(task: Task, done: _Stepped) -> dict[str, str]:
     if len(one.closed):
         written["closed.csv"] = csv_text(one.closed)
     trades = one.trades
+    said = figures(trades) if isinstance(trades, TradeList) else {}
+    forecast = said.get("volatility_before" if trades is None or trades.held else "volatility_after", np.nan)
     night = {
         "book": task.inputs["book"], "model": task.inputs["model"]["name"], "as_of": one.state.as_of,
         "status": one.status, "why": one.why, "equity": one.equity, "change": one.change,
+        "forecast": significant(forecast, 12) if np.isfinite(forecast) else None,
+        "realised": realised(one.change, one.explained), "days": driver_days(done.market, done.state.as_of),
         "cost": 0.0 if trades is None else significant(float(trades.table["cost"].sum()), 12),
         "notional": 0.0 if trades is None else significant(float(trades.table["notional"].sum()), 12),
         "lines": 0 if trades is None else len(trades.table), "notes": list(one.notes), "state": one.state.hash,

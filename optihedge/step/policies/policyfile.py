@@ -11,6 +11,7 @@ from optihedge.frames import nearest
 from optihedge.step.policies.bands import CostBenefit, WhalleyWilmott
 from optihedge.step.policies.base import Policy
 from optihedge.step.policies.compose import All, Any, Not
+from optihedge.step.policies.drift import Drift
 from optihedge.step.policies.spread import ZScore
 from optihedge.step.policies.triggers import (
     Always,
@@ -27,7 +28,7 @@ POLICIES = {
     kind.__name__: kind
     for kind in (
         Always, Clock, Band, WhalleyWilmott, CostBenefit, RiskTrigger, RegimeChange, OnFill, RollDue, MarginTrigger,
-        ZScore, Any, All, Not,
+        ZScore, Drift, Any, All, Not,
     )
 }  # fmt: skip
 
