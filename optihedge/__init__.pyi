@@ -211,6 +211,8 @@ from optihedge.step.policies.triggers import RiskTrigger as RiskTrigger
 from optihedge.step.policies.triggers import RollDue as RollDue
 from optihedge.trades.checks import Checks as Checks
 from optihedge.trades.lots import round_to_lots as round_to_lots
+from optihedge.trades.slippage import impact_rows as impact_rows
+from optihedge.trades.slippage import slippage as slippage
 from optihedge.trades.tradelist import TradeList as TradeList
 from optihedge.trades.tradelist import checked as checked
 from optihedge.trades.tradelist import trade_list as trade_list

@@ -322,6 +322,7 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "optihedge.backtest.result": ("Backtest",),
         "optihedge.market.depth": ("calibrated_impact",),
+        "optihedge.trades.slippage": ("impact_rows", "slippage"),
         "optihedge.risk.hedge_ratio": (
             "beta_weighted_delta",
             "contracts_for_beta",

@@ -27,3 +27,5 @@ from optihedge.risk.relations import funding_driver as funding_driver
 from optihedge.risk.relations import lead_lag as lead_lag
 from optihedge.risk.spread import SpreadState as SpreadState
 from optihedge.risk.spread import spread_state as spread_state
+from optihedge.trades.slippage import impact_rows as impact_rows
+from optihedge.trades.slippage import slippage as slippage

@@ -5,16 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from desks import flat_risk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_depth import shown_stocks
 
+import optihedge as oh
 from optihedge.accounts.state import Fill
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.modelfile import load_model
 from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
 from optihedge.trades.netting import net, shares
-from optihedge.trades.slippage import slippage
+from optihedge.trades.slippage import impact_rows, slippage
 from optihedge.trades.table import trade_table
 from optihedge.trades.tradelist import trade_list
 
@@ -151,3 +154,28 @@ def test_a_fill_of_another_order_is_refused(market):
         one.allocate([replace(fill(order, 1.0, 2000.0), order_id="o0")])
     with pytest.raises(DataError, match="more than"):
         one.allocate([fill(order, 4.0, 2000.0)])
+
+
+def test_a_desks_own_fills_teach_its_impact_coefficient() -> None:
+    """Orders far beyond 70 contracts shown, filled as the square root law says at 0.4: that is what is learnt."""
+    market = shown_stocks(volume=64_000.0)
+    model = oh.HedgeModel(risk=flat_risk(market, 0.01), universe=("S1",),
+                          objective=(oh.Variance(1e-3), oh.SpreadCost(), oh.DepthCost()))  # fmt: skip
+    hedge = model.hedge(market, {"S0": 1e4})
+    rows, mark = [], float(market.price["S1"])
+    for part in (2.0**-6, 2.0**-4, 2.0**-2):  # of the daily volume, where the law's chords are exact
+        excess = part * 64_000
+        lines = trade_table(market, pd.Series({"S1": -(70 + excess)}))
+        shown = 10 * 0.1 + 20 * 0.3 + (40 + excess) * 0.9
+        paid = shown + 0.4 * 0.01 * mark * excess * np.sqrt(part)
+        told = slippage(market, lines, [fill(line, line.quantity, mark - paid / abs(line.quantity))
+                                        for line in lines.itertuples()])  # fmt: skip
+        rows += [impact_rows(hedge, told)] * 100
+        assert rows[-1]["cost"].iloc[0] == pytest.approx(paid - shown, rel=1e-9)
+    learnt = oh.stats.calibrated_impact(pd.concat(rows, ignore_index=True), weight=0.0)
+    assert learnt["equity"] == pytest.approx(0.4, rel=1e-6)
+    small = slippage(market, trade_table(market, pd.Series({"S1": -50.0})), [])
+    assert not len(impact_rows(hedge, small))
+    bare = oh.HedgeModel(objective=(oh.SpreadCost(),), capital=1e5).hedge(market, {"S0": 1.0})
+    with pytest.raises(DataError, match="give the hedging model a risk"):
+        impact_rows(bare, small)

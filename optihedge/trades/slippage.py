@@ -9,6 +9,9 @@ import pandas as pd
 
 from optihedge.accounts.state import Fill
 from optihedge.errors import DataError
+from optihedge.hedge.result import Hedge
+from optihedge.market.costs import trading_costs
+from optihedge.market.depth import displayed
 from optihedge.market.exposures import price_unit
 from optihedge.market.fate import money_rate
 from optihedge.market.snapshot import Market
@@ -62,6 +65,29 @@ def slippage(
                expected, realised - expected, opportunity, realised + opportunity,
                (done["paid"] - done["filled"] * against) * unit)  # fmt: skip
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)), index=order)
+
+
+def impact_rows(hedge: Hedge, told: pd.DataFrame) -> pd.DataFrame:
+    """What `calibrated_impact` learns from: the orders of a slippage table that took more than was displayed.
+
+    hedge   of the list, whose risk says a contract's daily deviation;  told  of `slippage`
+
+    type; excess and volume, contracts beyond the displayed size and a day; deviation, base currency per contract and
+    day; cost, base currency: what the fills paid beyond walking all that was shown. Raises DataError without a risk.
+    """
+    form = hedge.problem.variance
+    if form is None:
+        raise DataError("impact is told in daily deviations; give the hedging model a risk")
+    market, names, filled = hedge.market, pd.Index(told["instrument"]), told["filled"].to_numpy(float)
+    shown = displayed(market, names)[np.arange(len(names)), (filled > 0).astype(int)]
+    walked = trading_costs(market, pd.Series(filled, index=names))[["spread", "depth"]].sum(axis=1).to_numpy(float)
+    daily = pd.Series(form.alone() / np.sqrt(hedge.problem.days), index=hedge.problem.names)
+    rows = pd.DataFrame({
+        "type": market.instruments.loc[names, "type"].to_numpy(), "excess": np.abs(filled) - shown,
+        "volume": market.quotes.loc[names, "volume"].to_numpy(float), "deviation": daily.reindex(names).to_numpy(float),
+        "cost": told["price_cost"].to_numpy(float) - walked,
+    }, index=told.index)  # fmt: skip
+    return rows[(rows["excess"] > 0) & (rows["volume"] > 0) & (rows["deviation"] > 0) & rows["cost"].notna()]
 
 
 def _by_order(market: Market, order: pd.Index, names: np.ndarray, fills: Iterable[Fill]) -> dict[str, np.ndarray]:
