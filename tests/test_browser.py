@@ -191,6 +191,36 @@ def test_hostile_names_run_nothing_and_are_text(pages: Pages, browser: Browser) 
             assert page.ask("document.querySelectorAll('main script, img').length") == 0
 
 
+EVERY = """(()=>{window.every=function*(root=document){for(const e of root.querySelectorAll('*'))
+{yield e;if(e.shadowRoot)yield* window.every(e.shadowRoot)}};return true})()"""
+FIGURES_SHOWN = "[...every()].some(e=>e.tagName==='CAPTION'&&e.textContent.includes('figures'))"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", WIDTHS)
+def test_moving_a_number_in_the_browser_moves_the_answer(width: int, example_folder: Path, browser: Browser) -> None:
+    pytest.importorskip("panel")
+    from test_what_if_page import served
+
+    with (
+        served(["--data", str(example_folder), "optimal_hedge"]) as address,
+        browser.page(address, width, wait=EVERY) as page,
+    ):
+        page.until(FIGURES_SHOWN)
+        assert page.ask("document.documentElement.scrollWidth") <= width
+        assert all(asked.startswith((address, address.replace("http", "ws"))) for asked in page.requests())
+        before = page.ask("[...every()].filter(e=>e.tagName==='TABLE').map(e=>e.textContent).join()")
+        page.ask("{const e=[...every()].find(e=>e.tagName==='INPUT'&&e.labels[0]&&"
+                 "e.labels[0].textContent==='Volatility.sharpe');e.focus();e.select()}")  # fmt: skip
+        page.call("Input.insertText", text="4")
+        for kind in ("keyDown", "keyUp"):
+            page.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13)
+        page.ask("document.activeElement.blur()")
+        page.until("[...every()].some(e=>e.tagName==='P'&&e.textContent==='Volatility.sharpe=4.0'"
+                   "||e.textContent==='Volatility.sharpe=4')")  # fmt: skip
+        assert page.ask("[...every()].filter(e=>e.tagName==='TABLE').map(e=>e.textContent).join()") != before
+
+
 @pytest.mark.slow
 def test_an_index_of_a_thousand_books_opens_and_sorts(tmp_path: Path, browser: Browser) -> None:
     rows = [

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -69,22 +71,29 @@ def test_moving_a_widget_moves_the_answer(desk):
     assert excluded.value == [] and "Volatility.sharpe" not in [w.label for w in numbers]
 
 
-def test_the_page_is_served_to_this_machine_alone_and_writes_nothing(example_folder, tmp_path):
-    pytest.importorskip("panel")
+@contextmanager
+def served(arguments: list[str], folder: Path | None = None) -> Iterator[str]:
+    """The address of a page that is served as long as this lasts."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "optihedge", "serve", "--data", str(example_folder), "beta_hedge", "--no-open",
-               "--port", str(port)]  # fmt: skip
-    served = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "optihedge", "serve", *arguments, "--no-open", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        page = _wait_for(f"http://127.0.0.1:{port}/", served)
-        assert "what if" in page
+        _wait_for(f"http://127.0.0.1:{port}/", process)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_the_page_is_served_to_this_machine_alone_and_writes_nothing(example_folder, tmp_path):
+    pytest.importorskip("panel")
+    with served(["--data", str(example_folder), "beta_hedge"], tmp_path) as address:
+        assert "what if" in urllib.request.urlopen(address, timeout=30).read().decode()
+        port = int(address.rsplit(":", 1)[1].strip("/"))
         with pytest.raises(OSError), socket.create_connection(("127.0.0.2", port), timeout=2):
             pass
-    finally:
-        served.terminate()
-        served.wait(30)
     assert list(Path(tmp_path).iterdir()) == []
 
 
@@ -97,3 +106,57 @@ def _wait_for(address: str, process: subprocess.Popen) -> str:
             assert process.poll() is None, "the server ended"
             time.sleep(0.2)
     raise AssertionError(f"{address} does not answer")
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory):
+    """A desk that wants another's approval, after one night run by ann."""
+    from desk_nights import DESK, desk_in
+    from nights import coin_markets, path
+
+    from optihedge.desk.night import run_night
+
+    folder = tmp_path_factory.mktemp("serve")
+    markets = coin_markets(path(1))
+    text = DESK.replace('approval = "none"', 'approval = "another"')
+    desk = desk_in(folder, markets, {"C0": 10.0}, text=text)
+    run_night(desk, as_of=markets[0].as_of, who="ann")
+    return desk
+
+
+def test_a_list_is_approved_on_the_page_by_another_name_and_the_ledger_says_who(nights):
+    pn = pytest.importorskip("panel")
+    from desk_nights import last_run
+
+    from optihedge.desk.looking import shown
+    from optihedge.desk.past_page import of_desk, past_panel
+
+    (silent,) = of_desk(nights)
+    assert silent.judge is None and "<strong>SEND</strong>" in silent.page()
+    buttons = past_panel(pn, [silent])[0]
+    assert not buttons[1].visible and not buttons[2].visible, "without leave there is nothing to press"
+    refused = past_panel(pn, of_desk(nights, "ann"))
+    refused[0][1].clicks += 1
+    assert "ann ran" in refused[1].object and last_run(nights)["list"] == "made"
+    layout = past_panel(pn, of_desk(nights, "ben"))
+    layout[0][1].clicks += 1
+    assert "approved by ben" in layout[1].object and last_run(nights)["list"] == "approved"
+    assert "ben" in set(shown(nights, last_run(nights)["id"]).log["text"])
+    layout[0][2].clicks += 1
+    assert "held back by ben" in layout[1].object and last_run(nights)["list"] == "vetoed"
+
+
+def test_the_runs_of_a_folder_are_shown_each_with_its_own_page(tmp_path):
+    pn = pytest.importorskip("panel")
+    from optihedge.desk.past_page import of_folder, past_panel
+
+    for instant in ("2026-01-20T160000Z", "2026-01-21T160000Z"):
+        place = tmp_path / instant / "book" / "model"
+        place.mkdir(parents=True)
+        (place / "report.html").write_text(f"<p>page of {instant} \" ' & é</p>", encoding="utf-8")
+    layout = past_panel(pn, of_folder(tmp_path))
+    assert [label[:10] for label in layout[0][0].options] == ["2026-01-21", "2026-01-20"]
+    assert "page of 2026-01-21T160000Z &quot; &#x27; &amp; é" in layout[2].object, "escaped inside its frame"
+    layout[0][0].value = layout[0][0].options[1]
+    assert "page of 2026-01-20T160000Z" in layout[2].object and "sandbox='allow-scripts'" in layout[2].object
+    assert "There are no runs yet." in past_panel(pn, [])[2].object

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optihedge.cli.desk import who_is
 from optihedge.cli.options import Allow, AsOf, Books, Data, Set, book_paths, load_models
 from optihedge.cli.screen import console_of, print_frame, print_table, say
 from optihedge.errors import DataError, SpecError
@@ -14,6 +16,7 @@ from optihedge.errors import DataError, SpecError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from optihedge.desk.past_page import Past
     from optihedge.market.snapshot import Market
 
 Model = Annotated[str, typer.Argument(help="Name of a shipped hedging model, or path of a .toml file.")]
@@ -30,7 +33,10 @@ FRONTIER = (
     "optihedge frontier optimal_hedge --data data/2026-01-20 --plot frontier.png\n\n"
     "optihedge frontier optimal_hedge --data data/2026-01-20 --values 0.25,0.5,1,2"
 )
-SERVE = "[bold]Example[/bold]\n\noptihedge serve --data data/2026-01-20 optimal_hedge beta_hedge"
+SERVE = (
+    "[bold]Examples[/bold]\n\noptihedge serve --data data/2026-01-20 --out out optimal_hedge beta_hedge\n\n"
+    "optihedge serve --data data/2026-01-20 --desk desk.toml --allow-approve --as ben"
+)
 SCENARIO = "[bold]Example[/bold]\n\noptihedge scenario optimal_hedge --data data/2026-01-20"
 _FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the model's own value: the default frontier
 
@@ -151,21 +157,47 @@ def serve(
     models: Annotated[list[str] | None, typer.Argument(help="Models to choose from. Default: all shipped.")] = None,
     book: Books = None,
     as_of: AsOf = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Show the runs of this folder, too.")] = None,
+    desk: Annotated[Path | None, typer.Option("--desk", help="Show the runs of this desk's ledger, too.")] = None,
+    allow_approve: Annotated[
+        bool, typer.Option("--allow-approve", help="With --desk: lists may be approved and held back, by --as.")
+    ] = False,
+    who: Annotated[str | None, typer.Option("--as", help="Who says so. Default: $OPTIHEDGE_USER, else login.")] = None,
     port: Annotated[int, typer.Option("--port", min=1024, max=65535, help="Port on this machine.")] = 5006,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
 ) -> None:
-    """A page in the browser: move a number of a model, leave lines out, see trades, cost, risk and shadow prices.
+    """A page in the browser: move a number of a model, leave lines out, see trades, cost, risk and shadow prices; and
+    the runs that were.
 
-    Served to this machine alone (127.0.0.1); nothing is written and nothing is sent.
+    Served to this machine alone (127.0.0.1). Nothing is sent, and nothing is written but, with --allow-approve, who
+    approved or held back a list: the ledger keeps the name.
     """
     from optihedge.desk.what_if import serve as serve_page
     from optihedge.hedge.modelfile import model_names
 
+    if allow_approve and desk is None:
+        raise typer.BadParameter("lists are approved in a desk's ledger; give --desk", param_hint="--allow-approve")
     chosen = tuple(models or model_names())
     load_models(chosen, None)
     market, books = _read(data, book, as_of)
-    say(console_of(), f"http://127.0.0.1:{port}: stop with Ctrl-C; nothing is written")
-    serve_page(market, books, chosen, port=port, show=open_browser)
+    name = who_is(who) if allow_approve else None
+    told = "nothing is written" if name is None else f"what is approved is written as said by {name}"
+    say(console_of(), f"http://127.0.0.1:{port}: stop with Ctrl-C; {told}")
+    serve_page(market, books, chosen, port=port, show=open_browser, past=_past(out, desk, name))
+
+
+def _past(out: Path | None, desk: Path | None, who: str | None) -> Callable[[], list[Past]] | None:
+    """How the runs of a folder and of a desk are read, each time that somebody looks; None for neither."""
+    if out is None and desk is None:
+        return None
+    from optihedge.desk.past_page import of_desk, of_folder
+
+    if desk is not None:
+        from optihedge.desk.deskfile import read_desk
+
+        found = read_desk(desk)
+        return lambda: [*of_desk(found, who), *(of_folder(out) if out is not None else [])]
+    return lambda: of_folder(out) if out is not None else []
 
 
 def _read(data: Path, book: list[Path] | None, as_of: str | None) -> tuple[Market, dict[str, pd.Series]]:

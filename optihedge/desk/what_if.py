@@ -1,11 +1,12 @@
-"""What if, as a page in a browser: move a number of the model, leave a line out, see what follows. Nothing is written.
+"""What if, as a page in a browser: move a number of the model, leave a line out, see what follows. Nothing is written
+but, where it was allowed, a name's word on a list (`past_page`).
 
 `Question` and `answered` are plain Python; `page` puts them under widgets (Panel, the extra `serve`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from html import escape
 from importlib.util import find_spec
@@ -23,6 +24,7 @@ from optihedge.trades.compare import compare
 from optihedge.trades.tradelist import TradeList, trade_list
 
 if TYPE_CHECKING:
+    from optihedge.desk.past_page import Past
     from optihedge.hedge.model import HedgeModel
 
 LOOPBACK = "127.0.0.1"
@@ -55,14 +57,21 @@ def answered(market: Market, book: pd.Series, question: Question) -> tuple[Trade
         return None, pd.DataFrame(), f"{error.code}: {error}"
 
 
-def page(market: Market, books: Mapping[str, pd.Series], models: tuple[str, ...]) -> Any:
-    """The page as a Panel layout, one column of widgets and one of answers. Raises SpecError without Panel."""
+def page(
+    market: Market,
+    books: Mapping[str, pd.Series],
+    models: tuple[str, ...],
+    past: Callable[[], list[Past]] | None = None,
+) -> Any:
+    """The page as a Panel layout, one column of widgets and one of answers; with `past`, runs that were on a tab
+    beside. Raises SpecError without Panel.
+    """
     pn = _panel()
     model = pn.widgets.Select(label="model", options=list(models), value=models[0])
     book = pn.widgets.Select(label="book", options=list(books), value=next(iter(books)))
     excluded = pn.widgets.MultiChoice(label="do not trade", options=[], value=[])
     numbers = pn.Column()
-    shown = pn.Column(sizing_mode="stretch_width")
+    shown = pn.Column(min_width=300, max_width=1000, scroll=True)
 
     def fill(*_: object) -> None:
         numbers[:] = [_number(pn, key, value, show) for key, value in numbers_of(model_text(model.value)).items()]
@@ -83,7 +92,12 @@ def page(market: Market, books: Mapping[str, pd.Series], models: tuple[str, ...]
     fill()
     title = pn.pane.HTML(f"<h1>What if, {escape(market.as_of.strftime('%Y-%m-%d %H:%M'))} UTC</h1>"
                          "<p>Nothing is written and nothing is sent.</p>")  # fmt: skip
-    return pn.Column(title, pn.Row(pn.Column(model, book, excluded, numbers, width=320), shown))
+    asked = pn.Column(title, pn.FlexBox(pn.Column(model, book, excluded, numbers, width=320), shown))
+    if past is None:
+        return asked
+    from optihedge.desk.past_page import past_panel
+
+    return pn.Tabs(("what if", asked), ("runs", past_panel(pn, past())))
 
 
 def parts(market: Market, book: pd.Series, question: Question) -> list[str]:
@@ -99,11 +113,14 @@ def parts(market: Market, book: pd.Series, question: Question) -> list[str]:
     return [*found, table_html(limits[list(_LIMITS)], "limits and shadow prices")] if len(limits) else found
 
 
-def serve(market: Market, books: Mapping[str, pd.Series], models: tuple[str, ...], *, port: int, show: bool) -> None:
+def serve(
+    market: Market, books: Mapping[str, pd.Series], models: tuple[str, ...], *, port: int, show: bool,
+    past: Callable[[], list[Past]] | None = None,
+) -> None:  # fmt: skip
     """Serve the page on this machine alone until stopped. Each visitor has a page of their own."""
     pn = _panel()
-    pn.serve(lambda: page(market, books, models), address=LOOPBACK, port=port, show=show, title="optihedge: what if",
-             websocket_origin=[f"{LOOPBACK}:{port}", f"localhost:{port}"])  # fmt: skip
+    pn.serve(lambda: page(market, books, models, past), address=LOOPBACK, port=port, show=show,
+             title="optihedge: what if", websocket_origin=[f"{LOOPBACK}:{port}", f"localhost:{port}"])  # fmt: skip
 
 
 def _number(pn: Any, key: str, value: float, show: Any) -> Any:
