@@ -183,6 +183,12 @@ def cut_history(made, settings):
 
 
 OPTION = 12  # first row of a chain in instruments and quotes: IDX-04-80-C
+
+
+def row_of(label):
+    return list(tables(1)[0]["quotes"]["instrument"]).index(label) + 2
+
+
 FAULTS = [
     ("unknown type", cell("instruments", 3, "type", "stock"), "instruments.csv", 3, "write one of"),
     ("no strike", cell("instruments", OPTION, "strike", ""), "instruments.csv", OPTION, "give the strike"),
@@ -233,6 +239,9 @@ FAULTS = [
     ("half a lot", cell("book", 4, "quantity", "10.5"), "book.csv", 4, "whole number|contracts"),
     ("position gone", without("book", 5), "book.csv", 0, "confirm that it was closed"),
     ("units of position", cell("book", 6, "quantity", "2.5e8"), "book.csv", 6, "confirm the position|unit"),
+    ("fee in percent", cell("instruments", 2, "fee", "5"), "instruments.csv", 2, "500 % of the notional"),
+    ("vol divided twice", cell("quotes", row_of("IDX-06-100-C"), "vol", "0.002"), "quotes.csv",
+     row_of("IDX-06-100-C"), "a hundredth for decimals"),
     ("depth side", cell("depth", 2, "side", "buy"), "depth.csv", 2, "write one of"),
     ("depth size", cell("depth", 3, "size", "0"), "depth.csv", 3, "above 0"),
     ("setting", toml("base_currency", "base_curency"), "market.toml", 0, "rename or remove"),

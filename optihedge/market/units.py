@@ -76,7 +76,9 @@ def _prices(table: pd.DataFrame, inverse: np.ndarray) -> list[UnitFault]:
 
 def _vols(table: pd.DataFrame, inverse: np.ndarray, as_of: pd.Timestamp) -> list[UnitFault]:
     """Vols whose hundredfold or hundredth alone reprices the mark."""
-    vol, mark, forward, strike = (_numbers(table, n).to_numpy() for n in ("vol", "mark", "underlying_price", "strike"))
+    vol, forward, strike = (_numbers(table, n).to_numpy() for n in ("vol", "underlying_price", "strike"))
+    middle = (_numbers(table, "bid") + _numbers(table, "ask")) / 2
+    mark = _numbers(table, "mark").fillna(middle).to_numpy()
     sign = np.where(table["right"] == "C", 1.0, -1.0)
     years = np.asarray(years_between(as_of, pd.DatetimeIndex(table["expiry"])), dtype=float)
     with np.errstate(invalid="ignore"):
