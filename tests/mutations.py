@@ -163,4 +163,22 @@ MUTATIONS = (
         "slope=size)",
         "test_own_costs.py::test_what_is_charged_and_what_is_left_are_the_cost",
     ),
+    Mutation(
+        "risk/reverting.py",
+        "ratio[name] = np.sqrt(variance_ratio(levels, span))",
+        "ratio[name] = variance_ratio(levels, span)",
+        "test_reverting.py::test_a_hedge_over_many_days_has_the_basis_risk_of_so_many_days",
+    ),
+    Mutation(
+        "market/funding.py",
+        '(table["time"] > start.as_of)',
+        '(table["time"] >= start.as_of)',
+        "test_pnl.py::test_funding_given_by_rows_is_paid_at_each_instant_on_what_was_its_notional_then",
+    ),
+    Mutation(
+        "program/infeasible.py",
+        "if self.least is None or self.total <= self.least * (1 + _SAME):",
+        "if self.least is None or self.total >= self.least * (1 + _SAME):",
+        "test_infeasible.py::test_what_is_called_the_smallest_change_is_the_least_total_or_says_by_how_much_it_is_not",
+    ),
 )
