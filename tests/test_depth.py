@@ -176,6 +176,25 @@ def test_beyond_the_last_level_the_cost_goes_on_from_its_price() -> None:
     assert told[["spread", "depth", "impact"]].tolist() == pytest.approx([107.0, at_levels - 107, excess], rel=1e-9)
 
 
+def test_held_back_by_depth_a_list_spreads_over_instruments() -> None:
+    """Two hedges of one risk, the second at a wider spread: it is used only once the first one's book is thin."""
+    market, used = stocks(3), {}
+    mids = market.price
+    quotes = market.quotes.assign(bid=mids * (1 - 1e-4), ask=mids * (1 + 1e-4), volume=1e9)
+    quotes.loc["S2", ["bid", "ask"]] = [mids["S2"] * (1 - 3e-4), mids["S2"] * (1 + 3e-4)]
+    risk = pd.DataFrame(1e-4, index=market.drivers.index, columns=market.drivers.index)
+    model = oh.HedgeModel(risk=oh.Risk.from_covariance(risk, periods_per_year=252), universe=("S1", "S2"),
+                          objective=(oh.Variance(1e-3), oh.SpreadCost(), oh.DepthCost()))  # fmt: skip
+    for name, size in (("deep", 1e6), ("thin", 20.0)):
+        rows = [(one, side, mids[one] * (1 + sign * (half + step)), size)
+                for one, half in (("S1", 1e-4), ("S2", 3e-4)) for side, sign in (("ask", 1), ("bid", -1))
+                for step in (0.0, 1e-3, 2e-3)]  # fmt: skip
+        depth = pd.DataFrame(rows, columns=["instrument", "side", "price", "size"])
+        trades = model.hedge(replace(market, quotes=quotes, depth=depth), {"S0": 1000.0}).trades
+        used[name] = list(trades.index[trades.abs() > 1e-3])
+    assert used == {"deep": ["S1"], "thin": ["S1", "S2"]}
+
+
 def test_a_coefficient_by_type_leaves_the_others_at_the_default() -> None:
     market = shown_stocks()
     slopes = {

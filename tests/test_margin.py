@@ -56,6 +56,23 @@ def test_exchange_margins_through_time_are_those_in_force(recorded) -> None:
         rates_of(table, {"FUT": "ES"}, pd.Timestamp("1980-01-01"))
 
 
+def test_every_recorded_margin_is_in_force_from_its_day_to_the_next(recorded) -> None:
+    """Steps of forty futures: that day the new margin, the day before the one that was; nothing before the first."""
+    table = pd.read_parquet(recorded("futures_margins_history") / "margins.parquet")
+    rng, roots = np.random.default_rng(0), sorted(table["root"].unique())
+    for root in rng.choice(roots, 40, replace=False):
+        steps = table[table["root"] == root].drop_duplicates("date", keep="last").sort_values("date")
+        told = list(zip(steps["date"], steps["initial"], strict=True))
+        for place in rng.choice(len(told), min(4, len(told)), replace=False):
+            day, margin = told[place]
+            assert rates_of(table, {"F": root}, day)["F"] == margin
+            if place:
+                assert rates_of(table, {"F": root}, day - pd.Timedelta(days=1))["F"] == told[place - 1][1]
+            else:
+                with pytest.raises(DataError, match=f"{root} of F has no margin"):
+                    rates_of(table, {"F": root}, day - pd.Timedelta(days=1))
+
+
 WHOLE = MarginRules(
     source="test", date=date(2026, 1, 1), moves=(-0.1, 0.0, 0.1), vols=(-0.25, 0.0, 0.5), powers=(0.3, 0.13),
     least_vol=0.25, extended=((-0.4, 0.5, 0.3), (0.4, 0.5, 0.3)), share={"future": 0.01}, long={"option": 0.5},

@@ -120,3 +120,15 @@ def test_flat_risk_desk_without_room_for_few_lines_is_held() -> None:
     )  # fmt: skip
     made = oh.trade_list(model.hedge(market, {"S0": 400.0}))
     assert made.held and "lines" in made.reasons[0]
+
+
+@pytest.mark.parametrize("held", [-4.0, -3.0, -1.0, 1.0, 2.0, 4.0])
+def test_a_position_below_the_minimum_is_closed_or_left_and_never_turned(held: float) -> None:
+    """Risk wants nothing of S1, and no order is below five: five would turn it, so it is closed as a whole or kept."""
+    market = stocks(3)
+    market = replace(market, instruments=market.instruments.assign(min_quantity=5.0))
+    model = oh.HedgeModel(risk=flat_risk(market), objective=(oh.Variance(1e-2), oh.SpreadCost()), universe=("S1",))
+    made = oh.trade_list(model.hedge(market, {"S1": held}))
+    assert made.hedge.after["S1"] in (0.0, held)
+    large = oh.trade_list(model.hedge(market, {"S1": 10 * held}))
+    assert large.hedge.after["S1"] * held >= 0 and len(large) == 1
