@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
@@ -36,6 +37,8 @@ FILES = (  # file, module, its schema, what to say first
     ("drivers.csv", "optihedge.market.drivers", "DRIVERS",
      "`driver`, the label, is required. Without the file every column of history.csv is a price, or a currency pair."),
     ("depth.csv", "optihedge.market.quotes", "DEPTH", "The order book, price units and contracts."),
+    ("fee_tiers.csv", "optihedge.market.fee_tiers", "TIERS",
+     "What a venue charges by the volume that was traded: a row a tier."),
     ("loadings.csv", "optihedge.market.own_figures", "_LOADINGS",
      "Your own loadings: base currency per contract per unit move of the driver. They replace all of an instrument's."),
     ("events.csv", "optihedge.market.events", "EVENTS",
@@ -180,6 +183,37 @@ def defaults_of(cls: type) -> dict[str, Any]:
     return {p.name: p.default for p in inspect.signature(cls).parameters.values() if p.default is not p.empty}
 
 
+# ---- commands ------------------------------------------------------------------------------------------------------
+
+
+def command_page() -> str:
+    """Every verb of the command line: what it does, its arguments and options, its examples."""
+    from typer.main import get_command
+
+    from optihedge.cli import app
+
+    top: Any = get_command(app)
+    parts = ["# Commands", "`optihedge VERB --help` says the same.", plain_words(top.help or "")]
+    for name in sorted(top.commands):
+        verb = top.commands[name]
+        rows = [(f"`{', '.join(one.opts) if one.param_type_name == 'option' else one.name.upper()}`",
+                 "required" if one.required else "", plain_words(getattr(one, "help", None) or ""))
+                for one in verb.params if one.name != "help"]  # fmt: skip
+        told = [line.strip() for line in plain_words(verb.epilog or "").splitlines()]
+        calls = [line for line in told if line.startswith("optihedge ")]
+        rest = [line for line in told if line and line not in calls and line not in ("Example", "Examples")]
+        parts += [f"## optihedge {name}", plain_words(verb.help or ""), table(("argument", "needed", "meaning"), rows)]
+        parts += ["```sh\n" + "\n".join(calls) + "\n```"] if calls else []
+        parts += [" ".join(rest)] if rest else []
+    return "\n\n".join(parts)
+
+
+def plain_words(text: str) -> str:
+    """A help text without marks of style, with what Markdown would read as marks of its own written out."""
+    bare = re.sub(r"\[/?(?:bold|dim|italic)\]", "", inspect.cleandoc(text))
+    return bare.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_") if "optihedge " not in bare else bare
+
+
 # ---- API -----------------------------------------------------------------------------------------------------------
 
 TOPICS = {
@@ -236,7 +270,8 @@ def shown_type(hint: Any) -> str:
 
 def write(folder: Path) -> None:
     """The pages into folder/reference and folder/api."""
-    pages = {"reference/files.md": file_page(), "reference/keys.md": key_page()}
+    pages = {"reference/files.md": file_page(), "reference/keys.md": key_page(),
+             "reference/commands.md": command_page()}  # fmt: skip
     pages |= {f"api/{space or 'first'}.md": api_page(space) for space in HOMES}
     for name, text in pages.items():
         path = folder / name

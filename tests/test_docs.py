@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from typer.main import get_command
 
 import optihedge as oh
 from optihedge.cli import app
@@ -94,6 +95,23 @@ def test_every_key_that_a_model_file_accepts_is_in_the_reference(reference: Modu
     for kind, cls in kinds.items():
         own = set(modelfile._parameters(cls)[0]) - (common if issubclass(cls, oh.Term) else set())
         assert all(f"| `{key}` |" in part[kind] for key in own), kind
+
+
+def test_every_verb_and_option_of_the_command_line_is_in_the_reference(reference: ModuleType) -> None:
+    page = reference.command_page()
+    part = dict(re.findall(r"^## optihedge (\S+)\n(.*?)(?=^## |\Z)", page, flags=re.DOTALL | re.MULTILINE))
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert set(part) == set(commands) and len(part) > 20
+    for name, verb in commands.items():
+        for one in verb.params:
+            words = (f"`{', '.join(one.opts)}`", f"`{one.name.upper()}`")
+            assert one.name == "help" or any(word in part[name] for word in words), (name, one.name)
+
+
+def test_every_verb_is_shown_at_work_in_a_page_that_somebody_wrote() -> None:
+    written = "\n".join(page.read_text(encoding="utf-8") for page in (*PAGES, ROOT / "README.md"))
+    known = {command.name or command.callback.__name__ for command in app.registered_commands}  # type: ignore[union-attr]
+    assert not {verb for verb in known if not re.search(rf"optihedge {verb}\b", written)}
 
 
 def test_every_public_name_has_its_place_in_the_api(reference: ModuleType) -> None:
