@@ -158,13 +158,20 @@ def report(
     desk: DeskFile = _DESK,
 ) -> None:
     """Tell what the nights came to: equity, where its change came from, and what trading was to cost."""
+    from optihedge.desk.challengers import beside_challengers
     from optihedge.desk.looking import nights_table
 
-    console, found = console_of(), nights_table(_read(desk), book, since)
+    console, read = console_of(), _read(desk)
+    found = nights_table(read, book, since)
     print_frame(console, f"nights of {desk}", found.nights.set_index("book"))
     print_frame(console, "where the money came from, base currency", found.parts)
     if len(found.drift):
         print_frame(console, "realised P&L over its forecast, root mean square", found.drift)
+    beside = beside_challengers(read, book) if any(one.challengers for one in read.books.values()) else None
+    if beside is not None and len(beside):
+        print_frame(
+            console, "challengers' lists over those that were made, until the next night", beside.set_index("book")
+        )
 
 
 def _read(path: Path):  # type: ignore[no-untyped-def]
