@@ -1,7 +1,6 @@
 """What a challenger's list would have gained is what a desk that sent it has gained."""
 
 import pandas as pd
-import pytest
 from desk_nights import DESK, desk_in, one_night
 from nights import coin_markets, path
 from test_desk_nights import BOOK, MODEL
@@ -34,14 +33,15 @@ def equities(desk, markets) -> pd.Series:
 
 
 def test_the_gain_over_the_champion_is_that_of_a_desk_of_its_own(tmp_path, capsys):
-    markets = coin_markets(path(2))
+    spots = path(2)
+    markets = coin_markets(spots)
     champion = desk_of(tmp_path / "champion", markets, "model.toml", TEXT)
     ours = equities(champion, markets)
     theirs = equities(desk_of(tmp_path / "challenger", markets, "other.toml", DESK), markets)
     (row,) = beside_challengers(champion).itertuples()
     assert row.challenger == "other" and row.as_of == f"{markets[0].as_of:%Y-%m-%dT%H:%M}"
     assert abs(row.gain) > 1.0
-    move = abs(float(markets[1].price["COIN"] / markets[0].price["COIN"]) - 1.0)
+    move = abs(spots[1] / spots[0] - 1.0)
     apart = (theirs - ours).iloc[-1] - (theirs - ours).iloc[0]
     costs = nights_table(champion).nights["expected cost"].astype(float).iloc[0] + abs(row.cost)
     assert abs(row.gain - apart) <= costs * move, "costs paid in coin have moved with it, and nothing else"
