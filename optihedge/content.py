@@ -135,7 +135,7 @@ def _table_hash(table: pd.DataFrame | pd.Series | pd.Index | np.ndarray, labels:
         columns = [_column_bytes(table.to_numpy().T.ravel())]
         kinds = [columns[0][0]] * table.shape[1]
     else:
-        columns = [_column_bytes(table.iloc[:, position]) for position in range(table.shape[1])]
+        columns = _columns_of(table)
         kinds = [kind for kind, _ in columns]
     names = [[None if name is None else str(name) for name in axis.names] for axis in axes]
     header = _json([list(table.shape), names, [kind for kind, _ in labels], kinds])
@@ -144,6 +144,16 @@ def _table_hash(table: pd.DataFrame | pd.Series | pd.Index | np.ndarray, labels:
 
 def _labels_of(axis: pd.Index) -> list[_Part]:
     return [_column_bytes(axis.get_level_values(level)) for level in range(axis.nlevels)]
+
+
+def _columns_of(table: pd.DataFrame) -> list[_Part]:
+    """Each column's values; those of floats are taken out at once."""
+    floats = [isinstance(dtype, np.dtype) and dtype.kind == "f" for dtype in table.dtypes.to_numpy()]
+    numbers = iter(table.iloc[:, np.flatnonzero(floats)].to_numpy().T)
+    return [
+        _number_bytes(next(numbers)) if is_float else _column_bytes(table.iloc[:, position])
+        for position, is_float in enumerate(floats)
+    ]
 
 
 def _column_bytes(values: pd.Series | pd.Index | np.ndarray) -> _Part:

@@ -182,7 +182,7 @@ class State:
             if account not in ACCOUNTS:
                 raise DataError(f"state: account {account!r} is not known; there are {', '.join(ACCOUNTS)}")
             for name, held in lots.items():
-                if len({(lot.quantity > 0) - (lot.quantity < 0) for lot in held}) != 1:
+                if len(held) != 1 and len({(lot.quantity > 0) - (lot.quantity < 0) for lot in held}) != 1:
                     raise DataError(f"state: the lots of {name} in account {account} are not of one sign")
 
     @cached_property

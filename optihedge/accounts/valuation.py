@@ -118,7 +118,9 @@ def balances(state: State, market: Market, by: str | list[str] = "money") -> pd.
     by   "money", or ["account", "money"]
     """
     frame, facts = valued(state, market), quoted(market)
-    like_cash = [m == n or facts.margined(n) for n, m in zip(frame["instrument"], frame["money"], strict=True)]
+    like_cash = [
+        m == n or facts.margined(n) for n, m in zip(frame["instrument"].tolist(), frame["money"].tolist(), strict=True)
+    ]
     return frame[np.array(like_cash, dtype=bool)].groupby(by)["value"].sum()
 
 

@@ -40,7 +40,8 @@ def depth_hinges(market: Market, names: pd.Index) -> Hinges:
 def displayed(market: Market, names: pd.Index) -> Array:
     """Contracts shown on the bid and on the ask side, N x 2: of all levels of the order book where a contract has one,
     else the quoted size; NaN where nothing is known."""
-    shown = market.quotes.loc[names, ["bid_size", "ask_size"]].to_numpy(dtype=float, copy=True)
+    at = market.names.get_indexer(names)
+    shown = np.stack([market.quotes[side].to_numpy(dtype=float)[at] for side in ("bid_size", "ask_size")], axis=1)
     book = _sorted_depth(market, names)
     if book is not None:
         column, side, _, size, _ = book
@@ -53,7 +54,8 @@ def displayed(market: Market, names: pd.Index) -> Array:
 def usable_volume(market: Market, names: pd.Index) -> Array:
     """Daily volume of contracts (N); NaN where none is quoted, or one beyond a hundred times the open interest, where
     that is known (a column `open_interest` of the instruments): it is money, or another's, and is not used."""
-    volume, table = market.quotes.loc[names, "volume"].to_numpy(dtype=float), market.instruments
+    table = market.instruments
+    volume = market.quotes["volume"].to_numpy(dtype=float)[market.names.get_indexer(names)]
     if "open_interest" not in table.columns:
         return volume
     interest = pd.to_numeric(table.loc[names, "open_interest"], errors="coerce").to_numpy(dtype=float)

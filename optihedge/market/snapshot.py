@@ -220,7 +220,7 @@ class Market:
     @cached_property
     def manifest(self) -> dict[str, object]:
         """What this market consists of: its settings, and the content hash of every table (of history by month)."""
-        stated = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
+        stated = {item.name: getattr(self, item.name) for item in fields(self) if item.init and item.name != "history"}
         tables = {name: content_of(table) for name, table in stated.items() if isinstance(table, pd.DataFrame)}
         history = self._history_hashes()
         units = {} if self.own_exposures is None else self.own_exposures.attrs.get("unit", {})

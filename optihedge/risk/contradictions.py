@@ -83,10 +83,10 @@ def book_contradictions(market: Market, book: pd.Series) -> tuple[Finding, ...]:
 
 def _quotes_and_history(market: Market) -> list[Finding]:
     """A quote far from the last level of its own driver: other units, or a split that the history does not know."""
-    prices = _prices(market)
+    prices, values = _prices(market), _price_levels(market)
     if len(market.history) < 20 or not len(prices):
         return []
-    known = np.isfinite(values := market.history[prices].to_numpy(dtype=float))
+    known = np.isfinite(values)
     since = known[::-1].argmax(axis=0)  # rows after the last level
     last = np.where(known.any(axis=0), values[len(values) - 1 - since, np.arange(len(prices))], np.nan)
     now = market.levels[prices].to_numpy(dtype=float)
@@ -172,8 +172,9 @@ def _units(market: Market) -> list[Finding]:
 
 def _through_zero(market: Market) -> list[Finding]:
     found = []
-    lowest = market.history[_prices(market)].min()
-    for name, low in lowest[lowest <= 0].items():
+    lowest = np.fmin.reduce(_price_levels(market), axis=0, initial=np.inf)
+    for at in np.flatnonzero(lowest <= 0):
+        name, low = _prices(market)[at], lowest[at]
         detail = f"its levels go down to {low:.6g}: a return through zero has no meaning"
         remedy = "give changes of price: a driver of another contract month, or its risk from outside"
         found.append(Finding(SEVERE, "through zero", str(name), detail, remedy, (str(name),)))
@@ -245,7 +246,7 @@ def _renamed(market: Market) -> list[Finding]:
     names = _prices(market)
     if len(history) < 20:
         return []
-    known = history[names].notna().to_numpy()
+    known = np.isfinite(_price_levels(market))
     first, last = known.argmax(axis=0), len(known) - 1 - known[::-1].argmax(axis=0)
     found = []
     for i in np.flatnonzero(known.any(axis=0) & (last < len(known) - 1)):
@@ -263,6 +264,11 @@ def _renamed(market: Market) -> list[Finding]:
 
 def _prices(market: Market) -> list[str]:
     return [str(name) for name in market.drivers.index[(market.drivers["kind"] == "price").to_numpy()]]
+
+
+def _price_levels(market: Market) -> np.ndarray:
+    """History of the price drivers, T x their number."""
+    return market.history.to_numpy(dtype=float)[:, (market.drivers["kind"] == "price").to_numpy()]
 
 
 def _own(market: Market, names: list[str]) -> pd.DataFrame:

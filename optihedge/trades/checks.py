@@ -197,6 +197,8 @@ def _dear_lots(hedge: Hedge, checks: Checks) -> list[str]:
 
 def _margin(hedge: Hedge, venues: frozenset[str]) -> list[str]:
     """Hard limits of these terms, each recomputed from whole lots, that end beyond and further beyond than before."""
+    if not venues:
+        return []
     limits = hedge.limits
     limits = limits[limits["term"].isin(venues) & (limits["kind"] == "hard")]
     most = np.maximum(limits["upper"], limits["before"])
