@@ -40,6 +40,14 @@ def slippage(
     arrival); expected is the line's cost for the part that was filled, excess = realised - expected; opportunity =
     left x (later mark - arrival); shortfall = realised + opportunity, the implementation shortfall (Perold 1988).
     Raises DataError for a fill of an order that the list does not have, or of more than it asked for.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> hedge = oh.load_model("delta_neutral").hedge(market, oh.read_book("example/book.csv"))
+    >>> listed = oh.trade_list(hedge)
+    >>> told = slippage(market, listed.table, [])
+    >>> len(told) == len(listed)
+    True
     """
     order = pd.Index(lines["order_id"])
     names = lines["instrument"].to_numpy()
@@ -74,6 +82,13 @@ def impact_rows(hedge: Hedge, told: pd.DataFrame) -> pd.DataFrame:
 
     type; excess and volume, contracts beyond the displayed size and a day; deviation, base currency per contract and
     day; cost, base currency: what the fills paid beyond walking all that was shown. Raises DataError without a risk.
+
+    >>> import optihedge as oh
+    >>> market = oh.read_market(oh.write_example("example"))
+    >>> hedge = oh.load_model("delta_neutral").hedge(market, oh.read_book("example/book.csv"))
+    >>> listed = oh.trade_list(hedge)
+    >>> list(impact_rows(listed.hedge, slippage(market, listed.table, [])).columns)[:2]
+    ['type', 'excess']
     """
     form = hedge.problem.variance
     if form is None:
