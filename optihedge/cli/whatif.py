@@ -163,7 +163,7 @@ def serve(
         bool, typer.Option("--allow-approve", help="With --desk: lists may be approved and held back, by --as.")
     ] = False,
     who: Annotated[str | None, typer.Option("--as", help="Who says so. Default: $OPTIHEDGE_USER, else login.")] = None,
-    port: Annotated[int, typer.Option("--port", min=1024, max=65535, help="Port on this machine.")] = 5006,
+    port: Annotated[int, typer.Option("--port", help="Port on this machine, 1024 or more.")] = 5006,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
 ) -> None:
     """A page in the browser: move a number of a model, leave lines out, see trades, cost, risk and shadow prices; and
@@ -175,6 +175,8 @@ def serve(
     from optihedge.desk.what_if import serve as serve_page
     from optihedge.hedge.modelfile import model_names
 
+    if not 1024 <= port < 65536:
+        raise typer.BadParameter(f"{port} is no port for everybody; give 1024 to 65535", param_hint="--port")
     if allow_approve and desk is None:
         raise typer.BadParameter("lists are approved in a desk's ledger; give --desk", param_hint="--allow-approve")
     chosen = tuple(models or model_names())

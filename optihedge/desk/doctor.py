@@ -113,7 +113,11 @@ def _clock(night: Night, now: pd.Timestamp | None, found: Findings) -> None:
         found.add("market.toml", 0, "", f"as_of {night.as_of} is after now", "say an instant that has been")
     elif now - night.as_of > pd.Timedelta("1D"):
         found.add(
-            "quotes.csv", 0, "", f"the night is of {night.as_of}, {now - night.as_of} ago", "bring tonight's files"
+            "quotes.csv",
+            0,
+            "",
+            f"the night is of {night.as_of}, {(now - night.as_of).days} days ago",
+            "bring tonight's files",
         )
 
 
