@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from optihedge.program.lots.local_search import Neighbourhood
 from optihedge.program.program import Array, fewest_rows, risk_gradient, row_values
+from optihedge.program.quiet import quiet_output
 
 MOST_NODES = 5_000  # of an integer program's tree, over all its rounds
 _FARTHEST = 1e5  # lots from the point wanted: with more, a program's tolerance would be whole lots
@@ -165,10 +166,11 @@ class LotProgram:
             aim[money] = 1.0
             aim[at["short"][~self._hard]] = (p.row_penalty * self._around.units)[~self._around.hard] / scale
             high[hard] = 0.0
-        found = milp(
-            aim, constraints=LinearConstraint(sp.csr_array(rows), -np.inf, upper), bounds=Bounds(low, high),
-            integrality=whole, options={"node_limit": max(nodes, 1), "mip_rel_gap": close},
-        )  # fmt: skip
+        with quiet_output():  # HiGHS has a line that no option silences
+            found = milp(
+                aim, constraints=LinearConstraint(sp.csr_array(rows), -np.inf, upper), bounds=Bounds(low, high),
+                integrality=whole, options={"node_limit": max(nodes, 1), "mip_rel_gap": close},
+            )  # fmt: skip
         if found.x is None:
             return None, np.inf, nodes
         answer, grid = self._centre.copy(), self._around.grid
