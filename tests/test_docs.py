@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from browser import browsing
 from typer.main import get_command
 
 import optihedge as oh
@@ -141,12 +142,38 @@ def test_names_and_commands_of_the_pages_exist() -> None:
         assert set(verbs) <= known, page.name
 
 
+GALLERY = sorted(DOCS.glob("gallery/*.py"))
+
+
+@pytest.mark.parametrize(
+    "script", [pytest.param(p, id=p.stem, marks=() if "frontier" in p.stem else pytest.mark.slow) for p in GALLERY]
+)
+def test_a_script_of_the_gallery_runs_and_ends_blocks_in_pictures(script: Path) -> None:
+    """Block by block as the build runs it: what a block ends in is a picture, or is printed."""
+    pictures, names = 0, {"__name__": script.stem}
+    blocks = re.split(r"^# %%\n", script.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for block in blocks:
+        *body, last = ast.parse(block).body or [None]
+        exec(compile(ast.Module(body, []), script.name, "exec"), names)
+        if isinstance(last, ast.Expr):
+            pictures += hasattr(eval(compile(ast.Expression(last.value), script.name, "eval"), names), "savefig")
+        elif last is not None:
+            exec(compile(ast.Module([last], []), script.name, "exec"), names)
+    assert pictures >= 1
+
+
 @pytest.mark.slow
-def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("default")
+def test_the_site_builds_without_a_warning_with_its_pictures_and_asks_for_nothing(tmp_path: Path) -> None:
     build = pytest.importorskip("sphinx.cmd.build")
     pytest.importorskip("pydata_sphinx_theme")
+    pytest.importorskip("sphinx_gallery")
     assert build.build_main(["-q", "-W", "-b", "html", str(DOCS), str(tmp_path)]) == 0
-    assert (tmp_path / "index.html").is_file()
+    assert len(list(tmp_path.glob("_images/sphx_glr_plot_*_0*.png"))) >= len(GALLERY)
+    with browsing() as browser:
+        for name in ("index.html", "pages/plot_bands.html", "reference/commands.html"):
+            with browser.page((tmp_path / name).as_uri()) as page:
+                assert all(asked.startswith("file:") for asked in page.requests()), name
 
 
 def test_each_cell_of_the_table_of_capabilities_names_what_exists() -> None:
