@@ -1,17 +1,20 @@
 """What a list costs: the book's next seconds beside the estimate, fewer tickets, few lines in place of many.
 
-    OPTIHEDGE_DATA=... python benchmarks/lists.py replay | tickets FIRST LAST | bound | desk
+    OPTIHEDGE_DATA=... python benchmarks/lists.py replay | tickets FIRST LAST | bound | desk | sessions
 
 replay   random trades at recorded books of Binance (a second apart) and of ES (five seconds): told by walking the book
          of one instant, paid by walking the next one
 tickets  random books of 40 options on recorded Deribit markets, hedged by `optimal_hedge` as shipped; of those with
          more than twenty lines, what half of them cost
 bound    random factor desks: half the lines beside a bound that no choice of them can be below (perspective relaxation)
+sessions sessions of the example's delta desk in six slices, with partial fills and rejections: how far interim delta
+         is beyond its band, prices held and prices moving
 desk     the recorded options desk whose delta hedge took dozens of lines: twelve in place of them
 """
 
 import os
 import sys
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,9 +33,11 @@ from test_tickets import beside  # noqa: E402
 import optihedge as oh  # noqa: E402
 from optihedge.market.costs import trading_costs  # noqa: E402
 from optihedge.market.depth import displayed  # noqa: E402
+from optihedge.market.moved import moved  # noqa: E402
 from optihedge.program.chain import solve  # noqa: E402
 from optihedge.program.lots.few_lines import few_lines  # noqa: E402
 from optihedge.program.program import objective  # noqa: E402
+from optihedge.trades.schedule import schedule  # noqa: E402
 
 DATA = Path(os.environ.get("OPTIHEDGE_DATA", ROOT.parent / "shared" / "data"))
 MOST_APART = 6.0  # seconds between an estimate and its replay
@@ -139,11 +144,51 @@ def desk(data: Path) -> pd.DataFrame:
     return pd.concat(tables, names=["snapshot", "book"])
 
 
+def sessions(count: int = 60, slices: int = 6, daily: float = 0.02) -> pd.DataFrame:
+    """Instants after a slice: how often some delta is beyond its band by more than a slice's lots, and by how much.
+
+    Half the fills are partial, a fifth is rejected; moving prices walk by `daily` a day, all underlyings alike, and the
+    session is a quarter of one. Beyond is told as a share of the band's own half-width (or of the lots, if larger).
+    """
+    folder = oh.write_example(tempfile.mkdtemp())
+    market, book = oh.read_market(folder), oh.read_book(folder / "book.csv")
+    listed = oh.trade_list(oh.load_model("delta_neutral").hedge(market, book))
+    plan = schedule(listed, slices=slices)
+    task, found = plan.task, {"held": [], "moving": []}
+    at = market.names.get_indexer(listed.hedge.problem.names)
+    start, lines = listed.hedge.problem.start, listed.hedge.problem.names.get_indexer(task.names)
+    underlying = market.instruments["underlying"].iloc[at]
+    half = np.maximum((task.upper - task.lower) / 2, np.abs(task.rows) @ task.lot)
+    for seed in range(count):
+        rng, done = np.random.default_rng(seed), pd.Series(0.0, index=task.names)
+        walk = np.cumsum(rng.normal(0, daily * np.sqrt(0.25 / slices), slices))
+        for t in range(1, slices + 1):
+            now = plan.again(done, t)
+            sent = now.table[now.table["slice"] == t].set_index("instrument")["quantity"]
+            sent = sent.reindex(task.names).fillna(0.0)
+            part = np.where(rng.random(len(sent)) < 0.2, 0.0, rng.random(len(sent)))
+            done = done + np.sign(sent) * np.floor(sent.abs() / task.lot * part + 1e-9) * task.lot
+            held = start.copy()
+            held[lines] += done.to_numpy()
+            slack = np.abs(task.rows) @ (sent.abs().to_numpy() + task.lot / 2)
+            for name, there in (("held", market), ("moving", moved(market, {"spot": float(np.expm1(walk[t - 1]))}))):
+                delta = there.exposures["delta"].to_numpy(float)[at] * held
+                by = pd.Series(delta, index=underlying.to_numpy()).groupby(level=0).sum()
+                value = by.reindex([row[6:-1] for row in task.row_names]).to_numpy(float)
+                beyond = np.maximum(np.maximum(task.lower - value, value - task.upper) - slack, 0.0)
+                found[name].append((beyond / half).max(initial=0.0))
+    told = pd.DataFrame(found)
+    return pd.DataFrame({"instants": len(told), "beyond": (told > 1e-6).sum(), "largest": told.max(),
+                         "99 %": told.quantile(0.99)})  # fmt: skip
+
+
 def main(part: str, *rest: str) -> None:
     if part == "replay":
         print(replay(DATA).round(3).to_string())
     elif part == "desk":
         print(desk(DATA).round(0).to_string())
+    elif part == "sessions":
+        print(sessions().to_string(float_format="{:.4f}".format))
     else:
         table = bound() if part == "bound" else tickets(DATA, int(rest[0]), int(rest[1]))
         told = table.dropna()
