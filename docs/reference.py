@@ -44,6 +44,8 @@ FILES = (  # file, module, its schema, what to say first
     ("events.csv", "optihedge.market.events", "EVENTS",
      "What happens to contracts: fundings, dividends, splits, settlements. What `value`, `money` and `other` mean "
      "depends on the kind."),
+    ("fee_tiers.csv", "optihedge.market.fee_tiers", "TIERS",
+     "Fees by what was traded at a venue (`traded` in market.toml); an instrument's own fee stands."),
     ("smile.csv", "optihedge.risk.smile_table", "TABLE",
      "The smile's own past, a row a night and underlying, as `oh.smile_table` makes it and `SmileRisk` reads it: moves "
      "of spot (log return), vol, term and skew, and the noise of single vols, decimals; `atm` is the vol before, "
