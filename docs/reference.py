@@ -212,7 +212,7 @@ def command_page() -> str:
 
 def plain_words(text: str) -> str:
     """A help text without marks of style, with what Markdown would read as marks of its own written out."""
-    bare = re.sub(r"\[/?(?:bold|dim|italic)\]", "", inspect.cleandoc(text))
+    bare = re.sub(r"\[/?(?:bold|dim|italic)\]", "", inspect.cleandoc(text)).replace("\\[", "[")
     return bare.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_") if "optihedge " not in bare else bare
 
 

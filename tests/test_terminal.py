@@ -131,3 +131,20 @@ def test_verbs_of_nights_runs_and_helps_break_no_number(verb, places, monkeypatc
         )
         missing = {n for n in whole if n not in pages[width]}
         assert not missing or "not shown on a page" in pages[width], (width, missing)
+
+
+def test_no_word_of_a_help_is_lost_to_marks_of_style(monkeypatch, capsys):
+    """What stands in brackets is text, but for the marks that we use ourselves."""
+    from typer.main import get_command
+
+    from optihedge.cli.main import app
+
+    monkeypatch.setenv("COLUMNS", "400")
+    for name, verb in get_command(app).commands.items():
+        main([name, "--help"])
+        page = "".join(capsys.readouterr().out.split())
+        texts = [verb.epilog or "", *(getattr(one, "help", None) or "" for one in verb.params)]
+        words = {
+            word for text in texts for word in re.sub(r"\\\[|\[/?bold\]", lambda m: "[" * (m[0] == "\\["), text).split()
+        }
+        assert not {word for word in words if word not in page}, name

@@ -30,6 +30,12 @@ def example(example_folder):
     return read_market(example_folder), read_book(example_folder / "book.csv")
 
 
+def test_a_bare_key_of_a_term_is_refused_with_the_whole_key() -> None:
+    with pytest.raises(SpecError, match=r"band belongs to a term; write Neutral\[vega\].band"):
+        changed(MODEL, ["band=5"])
+    assert changed(MODEL, ["horizon=3d"])["horizon"] == "3d" and changed({}, ["capital=1.0"]) == {"capital": 1.0}
+
+
 @pytest.mark.parametrize(
     ("change", "path", "value"),
     [

@@ -25,7 +25,7 @@ Cluster = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="KEY=VALUE of the model: Volatility.sharpe=0.5, Neutral[vega].band=5000; repeat."),
+    typer.Option("--set", help="KEY=VALUE of the model: Volatility.sharpe=0.5, Neutral\\[vega].band=5000; repeat."),
 ]
 
 

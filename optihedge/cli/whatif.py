@@ -26,7 +26,7 @@ COMPARE = (
     "[bold]Examples[/bold]\n\n"
     "optihedge compare beta_hedge optimal_hedge --data data/2026-01-20\n\n"
     "optihedge compare optimal_hedge --vary Volatility.sharpe=0.5,1,2 --data data/2026-01-20\n\n"
-    "optihedge compare delta_neutral --vary 'Neutral[vega].band=5000,10000' --data data/2026-01-20"
+    "optihedge compare delta_neutral --vary 'Neutral\\[vega].band=5000,10000' --data data/2026-01-20"
 )
 FRONTIER = (
     "[bold]Examples[/bold]\n\n"

@@ -10,6 +10,7 @@ from optihedge.errors import SpecError
 from optihedge.frames import nearest
 
 _LISTS = ("objective", "constraints")
+_OWN = ("description", "horizon", "capital", "on_infeasible", "solver")  # keys of a model file, not of its terms
 
 
 def changed(content: Mapping[str, Any], changes: Iterable[str], file: str = "model") -> dict[str, Any]:
@@ -28,8 +29,20 @@ def changed(content: Mapping[str, Any], changes: Iterable[str], file: str = "mod
         if not sign or not key.strip():
             raise SpecError(f"--set {change}: write KEY=VALUE, for instance Volatility.sharpe=0.5")
         *path, last = key.strip().split(".")
+        if not path:
+            _refuse_terms_key(made, last, change)
         _table(made, path, change, file)[last] = value_of(text.strip())
     return made
+
+
+def _refuse_terms_key(content: Mapping[str, Any], key: str, change: str) -> None:
+    """Raise SpecError where a bare key is one of the terms', and none of the file's own."""
+    owners = [term for name in _LISTS for term in content.get(name, ()) if key in term]
+    if owners and key not in content and key not in _OWN:
+        words = [next((str(v) for k, v in term.items() if k != "type" and isinstance(v, str)), "") for term in owners]
+        told = [f"{term.get('type')}[{word}].{key}" if word else f"{term.get('type')}.{key}"
+                for term, word in zip(owners, words, strict=True)]  # fmt: skip
+        raise SpecError(f"--set {change}: {key} belongs to a term; write {' or '.join(told)}")
 
 
 def numbers_of(text: str) -> dict[str, int | float]:
