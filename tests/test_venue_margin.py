@@ -110,6 +110,8 @@ def test_the_report_tells_equity_margin_and_distance_and_says_when_one_move_liqu
     gone = hedge(1.0, oh.terms.MarginLimit(rules=RULES, venue="A", limit=1e6), cash=100.0)
     assert "LIQUIDATION at A: equity 100 is below maintenance margin" in str(gone)
     assert "liquidation at" in page_of(oh.trade_list(gone, checks=None)).lower()
+    empty = hedge(1.0, oh.terms.MarginLimit(rules=RULES, venue="NOWHERE", limit=1.0)).venues.loc["NOWHERE"]
+    assert empty.drop(["down before", "down", "up before", "up"]).eq(0.0).all()
     plain = oh.HedgeModel(risk=flat_risk(market()), objective=(oh.Variance(1e-2),)).hedge(market(), {"BOOK": -1.0})
     assert not len(plain.venues)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from optihedge.hedge.terms.base import Term
 from optihedge.hedge.terms.margin import VenueTerm
 from optihedge.market.margin import MarginRules
-from optihedge.market.margin_scan import liquidation_moves, standing
+from optihedge.market.margin_scan import initial_margin, liquidation_moves, standing
 from optihedge.market.snapshot import Market
 
 COLUMNS = ("equity", "exposure", "margin before", "margin", "maintenance", "down before", "down", "up before", "up")
@@ -42,14 +42,19 @@ def venue_table(market: Market, terms: Iterable[Term], before: pd.Series, after:
     rows = {}
     for term in venue_terms(terms):
         rules, here = term.read_rules(), term.here(market, before.index)
-        then, now = (one.where(pd.Series(here, index=one.index), 0.0) for one in (before, after))
-        stood = standing(market, then, rules, term.unrealised)
-        ends = standing(market, now, rules)
+        then, now = (_held(one, here) for one in (before, after))
+        stood, needed = standing(market, then, rules, term.unrealised), initial_margin(market, now, rules)
         down, up = liquidation_moves(market, now, stood.equity, rules)
-        rows[term.venue or ""] = (stood.equity, stood.exposure, stood.initial, ends.initial, ends.maintenance,
+        rows[term.venue or ""] = (stood.equity, stood.exposure, stood.initial, needed, rules.maintenance * needed,
                                   stood.down, down, stood.up, up)  # fmt: skip
     index = pd.Index(rows, name="venue", dtype=object)
     return pd.DataFrame(list(rows.values()), columns=list(COLUMNS), index=index, dtype=float)
+
+
+def _held(quantities: pd.Series, here: np.ndarray) -> pd.Series:
+    """What is held of those that are here; where nothing is, nothing of the first contract."""
+    held = quantities[here & (quantities != 0).to_numpy()]
+    return held if len(held) else quantities.iloc[:1] * 0.0
 
 
 def near_liquidation(table: pd.DataFrame, terms: Iterable[Term]) -> tuple[str, ...]:
