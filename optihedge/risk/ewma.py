@@ -62,7 +62,8 @@ class EwmaRisk(OnlineRiskEstimator):
         dimension = len(drivers)
         if fresh:
             self._squares, self._weights = np.zeros(dimension), np.zeros(dimension)
-            self._products, self._pairs = np.zeros((dimension, dimension)), np.zeros((dimension, dimension))
+            self._rows, self._total = np.zeros((0, dimension)), 0.0
+            self._products = self._pairs = None
             self._observed = np.zeros(dimension, dtype=int)
         squares, weights = self._squares, self._weights
         observed = self._observed + np.isfinite(values).sum(axis=0)
@@ -75,18 +76,30 @@ class EwmaRisk(OnlineRiskEstimator):
             with np.errstate(invalid="ignore", divide="ignore"):
                 standardised = np.clip(np.where(path > 0, values / path, 0.0 * values), -self.clip, self.clip)
         self._squares, self._weights, self._observed = squares, weights, observed
-        self._add_products(standardised)
+        self._add(standardised)
         self.volatility_ = pd.Series(np.sqrt(squares / weights), index=drivers, name="volatility")
-        covariance = _from_correlation(_correlation(self._products, self._pairs), self.volatility_.to_numpy())
-        self.risk_ = Risk.from_covariance(
-            pd.DataFrame(covariance, index=drivers, columns=drivers), periods_per_year(moves)
-        )
+        size, periods = self.volatility_.to_numpy(), periods_per_year(moves)
+        if self._products is None or self._pairs is None:  # rows are the root, of a rank far below the drivers'
+            length = np.sqrt((self._rows**2).sum(axis=0))
+            root = self._rows * (size / np.where(length > 0, length, 1.0))
+            self.risk_ = Risk(root, np.zeros(dimension), drivers, periods)
+            return self
+        covariance = _from_correlation(_correlation(self._products, self._pairs), size)
+        self.risk_ = Risk.from_covariance(pd.DataFrame(covariance, index=drivers, columns=drivers), periods)
         return self
 
-    def _add_products(self, moves: np.ndarray) -> None:
+    def _add(self, moves: np.ndarray) -> None:
+        """Keep the weighted rows while they are fewer than the drivers and none is missing; then their products."""
         halflife = self.halflife if self.correlation_halflife is None else self.correlation_halflife
         age = np.arange(len(moves))[::-1, None]
         weight, forget = 0.5 ** (age / halflife), 0.5 ** (len(moves) / halflife)
+        if self._products is None or self._pairs is None:
+            if np.isfinite(moves).all() and len(self._rows) + len(moves) < moves.shape[1]:
+                self._rows = np.vstack([np.sqrt(forget) * self._rows, np.sqrt(weight) * moves])
+                self._total = forget * self._total + float(weight.sum())
+                return
+            self._products = self._rows.T @ self._rows
+            self._pairs = np.full((moves.shape[1], moves.shape[1]), self._total)
         seen = np.isfinite(moves).astype(float)
         filled = np.where(seen > 0, moves, 0.0)
         self._products = forget * self._products + filled.T @ (weight * filled)

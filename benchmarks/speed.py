@@ -1,0 +1,214 @@
+"""How long a walk, a batch and a hedge take as shipped: CPU milliseconds, and ratios to one certified solve of the run.
+
+    python benchmarks/speed.py [--days 20] [--books 20] [--peer PYTHON] [--beside CHECKOUT] [--check FILE] [--save]
+
+  walk      `run_backtest` of a book of 500 shares with costs, accounts and a proof every day; a given risk of 20
+            factors or EwmaRisk; whole shares, or lots of a millionth of one ("lots off")
+  batch     books of 50 positions in a market of 600 shares, lists and tables written
+  solve     the hedge's Program alone, n = 500: a given risk, EwmaRisk cold and warm from the day before
+--peer      an interpreter that has cvxportfolio: the same walk by peer_cvxportfolio.py, by its quickest solver
+--beside    a checkout of an earlier commit: the same measurements by it, paired
+--check     compare with an earlier file of history/: a ratio worse by half fails;  --save  write one
+
+Prices are synthetic (20 factors, seed 0). Ratios within one run are what can be compared between machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+HERE = Path(__file__).resolve().parent
+if __name__ == "__main__" and "OPTIHEDGE_BESIDE" not in os.environ:
+    sys.path.insert(0, str(HERE.parent))
+
+import optihedge as oh  # noqa: E402
+
+WINDOW, TERMS = 505, {"base_currency": "USD", "spread": 4e-4, "fee": 5e-5}
+WORSE = 1.5  # times an earlier ratio: a regression
+
+
+def shares(n: int, days: int, k: int = 20) -> tuple[pd.DataFrame, pd.Series, oh.Risk]:
+    """Prices over a window and so many days more, a long-short book of about 0.8 million a name, its factor risk."""
+    r = np.random.default_rng(0)
+    betas = 0.2 * r.normal(size=(n, k))
+    betas[:, 0] = 1 + 0.3 * r.normal(size=n)
+    size, own = 0.01 * np.geomspace(1, 0.2, k), r.uniform(0.008, 0.02, n)
+    rows = WINDOW + days
+    moves = np.clip((r.normal(size=(rows, k)) * size) @ betas.T + r.normal(size=(rows, n)) * own, -0.2, 0.2)
+    levels = np.exp(np.cumsum(moves, axis=0)) * r.uniform(20, 200, n)
+    names = [f"S{i:04d}" for i in range(n)]
+    times = pd.bdate_range("2015-01-02", periods=rows, tz="UTC") + pd.Timedelta("21h")
+    book = pd.Series(np.round(1e6 * r.normal(size=n) / levels[WINDOW - 1]), names)
+    return pd.DataFrame(levels, times, names), book, oh.Risk((betas * size).T, own, pd.Index(names), 252.0)
+
+
+def model(risk: object) -> oh.HedgeModel:
+    """Variance, half spreads and fees; neutral in money."""
+    terms = (oh.Variance(relative=300.0), oh.SpreadCost(), oh.FeeCost())
+    return oh.HedgeModel(risk=risk, objective=terms, constraints=(oh.Neutral("delta"),), capital=1e8)
+
+
+def markets(prices: pd.DataFrame, lot: float, days: int) -> object:
+    """The panel of the windows; of a checkout that has none, their markets."""
+    own = {**TERMS, "volume": pd.Series(5e6, prices.columns), "instruments": pd.DataFrame({"lot": lot}, prices.columns)}
+    if hasattr(oh, "Panel"):
+        return oh.Panel.from_prices(prices.iloc[: WINDOW + days], rows=WINDOW, **own)
+    return [oh.Market.from_prices(prices.iloc[i : WINDOW + i], **own) for i in range(days + 1)]
+
+
+def timed(act: Callable[[], object], times: int = 1) -> tuple[object, float]:
+    """What it gives, and the least CPU milliseconds of it."""
+    least, found = np.inf, None
+    for _ in range(times):
+        began = time.process_time()
+        found = act()
+        least = min(least, 1e3 * (time.process_time() - began))
+    return found, least
+
+
+def walks(days: int) -> dict[str, float]:
+    """Milliseconds a day, markets included; `walk_forward` is trades and P&L without accounts."""
+    prices, book, given = shares(500, days)
+    cases = {"walk_forward": (given, 1.0, days)}
+    if hasattr(oh, "run_backtest"):
+        few = min(days, 5)
+        cases |= {"walk, lots off": (given, 1e-6, days), "walk": (given, 1.0, days)}
+        cases["walk EwmaRisk"] = oh.EwmaRisk(), 1.0, few
+    told = {}
+    for name, (risk, lot, span) in cases.items():
+        walk = oh.walk_forward if name == "walk_forward" else oh.run_backtest
+        walk(model(risk), markets(prices, lot, 1), book)  # what is loaded once
+        done, spent = timed(lambda w=walk, r=risk, p=lot, d=span: w(model(r), markets(prices, p, d), book))
+        told[name] = spent / (span + 1)
+        assert set(done.steps["status"]) <= {"first", "solved", "hedged"}, "every day is hedged and proved"
+    return told
+
+
+def solves() -> dict[str, float]:
+    """Milliseconds of certified solves of the hedge's Program."""
+    prices, book, given = shares(500, 2)
+    first, second = list(markets(prices, 1.0, 1))[:2]
+    told = {}
+    for name, risk in (("solve", given), ("solve EwmaRisk", oh.EwmaRisk())):
+        one, two = (model(risk).problem(market, book).program for market in (first, second))
+        found, told[name] = timed(lambda p=one: oh.solve(p), 3)
+        again, told[f"{name}, warm"] = timed(lambda p=two, w=found.candidate: oh.solve(p, warm=w), 3)
+        assert found.certificate.optimal
+        assert again.certificate.optimal
+    return told
+
+
+def batch(books: int) -> dict[str, float]:
+    """Milliseconds a book of 50 positions, its list and tables written."""
+    try:
+        from optihedge.batch.run import run_batch
+    except ImportError:  # an earlier checkout
+        return {}
+    prices, _, given = shares(600, 0)
+    market, r = oh.Market.from_prices(prices, **TERMS, volume=pd.Series(5e6, prices.columns)), np.random.default_rng(1)
+    held = {}
+    for i in range(books):
+        names = r.choice(prices.columns, 50, replace=False)
+        held[f"B{i:04d}"] = pd.Series(np.round(1e6 * r.normal(size=50) / prices[names].iloc[-1].to_numpy()), names)
+    with tempfile.TemporaryDirectory() as folder:
+        ended, spent = timed(lambda: run_batch(market, held, {"m": model(given)}, Path(folder)))
+    assert all(one.status == "done" for one in ended.outcomes)
+    return {"batch, a book": spent / books}
+
+
+def peer(python: str, days: int) -> dict[str, float]:
+    """The same walk by cvxportfolio, milliseconds a day, by its quickest solver."""
+    prices, book, given = shares(500, days)
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/walk.npz"
+        np.savez(
+            path, prices=prices.to_numpy(), times=prices.index.tz_localize(None).to_numpy(), first=WINDOW - 1,
+            book=book.to_numpy(), root=given.root, specific=given.specific, volume=5e6, cost=2.5e-4, relative=300.0,
+        )  # fmt: skip
+        told = {}
+        for solver in ("CLARABEL", "OSQP", "QOCO", "PIQP"):
+            call = [python, str(HERE / "peer_cvxportfolio.py"), path, solver, str(days)]
+            env = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
+            done = subprocess.run(call, env=env, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                said = json.loads(done.stdout.splitlines()[-1])
+                told[solver] = 1e3 * said["seconds"] / said["days"]
+    return {f"cvxportfolio walk ({min(told, key=told.get)})": min(told.values())} if told else {}
+
+
+def peak() -> float:
+    """The most memory that this process has held, MB; NaN where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return np.nan
+    return next(float(line.split()[1]) / 1e3 for line in lines if line.startswith("VmHWM"))
+
+
+def measured(days: int, books: int) -> dict[str, float]:
+    """Everything that this checkout does."""
+    told = {**solves(), **walks(days), **batch(books)}
+    return {**told, "peak MB": peak()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--days", type=int, default=20)
+    parser.add_argument("--books", type=int, default=21)
+    parser.add_argument("--peer", default="")
+    parser.add_argument("--beside", default="")
+    parser.add_argument("--check", default="")
+    parser.add_argument("--save", action="store_true")
+    asked = parser.parse_args()
+    if "OPTIHEDGE_BESIDE" in os.environ:
+        print(json.dumps(measured(asked.days, asked.books)))
+        return 0
+    told = measured(asked.days, asked.books)
+    table = pd.DataFrame({"ms": told})
+    table["solves"] = table["ms"] / told["solve"]
+    if asked.beside:
+        env = {**os.environ, "PYTHONPATH": asked.beside, "OPTIHEDGE_BESIDE": "1"}
+        call = [sys.executable, str(HERE / "speed.py"), "--days", str(min(asked.days, 6)), "--books", str(asked.books)]
+        done = subprocess.run(call, env=env, capture_output=True, text=True, check=False, cwd=tempfile.gettempdir())
+        if done.returncode:
+            print(f"{asked.beside}: {done.stderr.strip().splitlines()[-1]}")
+        else:
+            table["ms beside"] = pd.Series(json.loads(done.stdout.splitlines()[-1]))
+            table["times faster"] = table["ms beside"] / table["ms"]
+    for name, spent in (peer(asked.peer, asked.days) if asked.peer else {}).items():
+        table.loc[name, "ms"], table.loc[name, "solves"] = spent, spent / told["solve"]
+    print(table.to_string(float_format="{:,.2f}".format))
+    if asked.save:
+        sys.path.insert(0, str(HERE))
+        from measure import machine
+
+        now = datetime.now(UTC)
+        kept = {"time": now.isoformat(), "machine": machine(), "ms": table["ms"].to_dict(),
+                "solves": table["solves"].drop("peak MB").to_dict()}  # fmt: skip
+        path = HERE / "history" / f"{now:%Y-%m-%dT%H%M%S}.json"
+        path.write_text(json.dumps(kept, indent=1) + "\n")
+        print(path)
+    if asked.check:
+        earlier = json.loads(Path(asked.check).read_text())["solves"]
+        slower = {k: (v, table["solves"][k]) for k, v in earlier.items() if table["solves"].get(k, 0.0) > WORSE * v}
+        print(
+            "\n".join(f"SLOWER: {k} was {a:.1f} solves and is {b:.1f}" for k, (a, b) in slower.items()) or "no slower"
+        )
+        return int(bool(slower))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
