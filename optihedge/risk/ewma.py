@@ -63,7 +63,8 @@ class EwmaRisk(OnlineRiskEstimator):
         if fresh:
             self._squares, self._weights = np.zeros(dimension), np.zeros(dimension)
             self._rows, self._total = np.zeros((0, dimension)), 0.0
-            self._products = self._pairs = None
+            self._products: np.ndarray | None = None
+            self._pairs: np.ndarray | None = None
             self._observed = np.zeros(dimension, dtype=int)
         squares, weights = self._squares, self._weights
         observed = self._observed + np.isfinite(values).sum(axis=0)
