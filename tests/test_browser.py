@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from browser import WIDTHS, Browser, Page, browsing
+from nights import coin_markets, path
 
 import optihedge as oh
 from optihedge.batch.record import FIGURES
 from optihedge.batch.summary import write_index
+from optihedge.desk.walkpage import walk_page
 from optihedge.trades.page import page_of, status_page
 
 HOSTILE = (
@@ -90,7 +92,15 @@ def index_page(folder: Path) -> str:
         return (Path(place) / "index.html").read_text(encoding="utf-8")
 
 
+def walked_page(_: Path) -> str:
+    model = oh.HedgeModel(objective=(oh.SpreadCost(),), universe=("PERP",),
+                          constraints=(oh.Neutral("delta", by="underlying", band=2000.0),))  # fmt: skip
+    done = oh.run_backtest(model, coin_markets(path(14)), {"C1": 10.0, "P1": -5.0})
+    return walk_page(done, title=f"{HOSTILE[4]} {HOSTILE[0]}", policy={"type": "Always"}, broker="quote")
+
+
 KINDS = {
+    "walk": walked_page,
     "send": lambda folder: page_of(example_list(folder)),
     "held": held_page,
     "many": lambda folder: page_of(many_lines(300)),
@@ -108,9 +118,9 @@ class Pages(dict[str, Path]):
         self.example, self.folder = example, folder
 
     def __missing__(self, kind: str) -> Path:
-        self[kind] = path = self.folder / f"{kind}.html"
-        path.write_text(KINDS[kind](self.example), encoding="utf-8")
-        return path
+        self[kind] = written = self.folder / f"{kind}.html"
+        written.write_text(KINDS[kind](self.example), encoding="utf-8")
+        return written
 
 
 @pytest.fixture(scope="module")
