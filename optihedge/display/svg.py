@@ -108,7 +108,7 @@ def lines_svg(table: pd.DataFrame, title: str, unit: str) -> str:
 
 def paths_svg(table: pd.DataFrame, title: str, unit: str) -> str:
     """One line a column over time, at most four, each named at its end."""
-    height, left, right, bottom = 264, 70, 150, 40
+    height, left, right, bottom = 264, 70, 170, 40
     x, values = table.index.asi8.astype(float), table.to_numpy(dtype=float)  # type: ignore[attr-defined]
     low, high = float(min(np.nanmin(values), 0.0)), float(max(np.nanmax(values), 0.0))
     high = high if high > low else low + 1.0
@@ -130,7 +130,7 @@ def paths_svg(table: pd.DataFrame, title: str, unit: str) -> str:
         kind = "before" if number == 0 else "after"
         parts.append(f"<polyline points='{points}' class='line {kind}' stroke-dasharray='{dash or 'none'}'/>")
         parts.append(
-            f"<text x='{WIDTH - right + 6}' y='{heights[number] + 4:.1f}' class='value'>{_short(name, 138)}</text>"
+            f"<text x='{WIDTH - right + 6}' y='{heights[number] + 4:.1f}' class='value'>{_short(name, 158)}</text>"
         )
     parts.append(f"<text x='{left}' y='{height - 4}' class='key'>{escape(unit)}</text></svg>")
     return "".join(parts)

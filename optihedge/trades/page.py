@@ -21,7 +21,7 @@ from optihedge.trades.panels import Listed, contradictions_table, panels, qualit
 from optihedge.trades.scenario_panels import stresses
 
 _WORDS = {"send": "SEND", "held": "HELD", "empty": "NOTHING TO DO", "failed": "FAILED"}
-_MOST_BANDS, _MOST_ROWS = 24, 60
+_MOST_BANDS, _MOST_ROWS, _LONGEST = 24, 60, 40  # bands drawn, rows of exposures, characters of a name in a tile
 
 
 def page_of(
@@ -87,7 +87,8 @@ def tiles(listed: Listed, problems: int) -> list[dict[str, str]]:
     found.append({"name": "cost, all of it", "value": number(costs["total"], 6), "note": costs_note})
     found.append({"name": "lines", "value": str(len(listed.proposed)), "note": listed.verdict})
     room = _tightest(hedge.limits)
-    found.append({"name": "tightest limit", "value": room[0], "note": room[1]})
+    name = room[0] if len(room[0]) <= _LONGEST else f"{room[0][:_LONGEST]}…"
+    found.append({"name": "tightest limit", "value": name, "note": room[1]})
     stressed = stresses(hedge)
     if len(stressed):
         worst = stressed["after"].idxmin()
