@@ -20,8 +20,8 @@ IMPORT = (
     "[bold]Examples[/bold]\n\n"
     "optihedge import deribit instruments.json tickers.json positions.json account.json --to today\n\n"
     "optihedge run optimal_hedge --data today\n\n"
-    "What was left aside is listed in left.csv with the reason, what was assumed in import.json. Exit code 1: what is "
-    "held cannot be valued."
+    "The last line printed is the command that comes next. What was left aside is listed in left.csv with the reason, "
+    "what was assumed in import.json. Exit code 1: what is held cannot be valued."
 )
 Files = Annotated[list[Path], typer.Argument(help="Files of the source, or folders of them; .gz too.")]
 _SHOWN = 12  # rows of what was left aside that the screen shows
@@ -40,12 +40,16 @@ def import_(
     from_fills: Annotated[
         bool, typer.Option("--from-fills", help="Books are the sum of the fills, marks their last prices.")
     ] = False,
+    market: Annotated[
+        list[str] | None, typer.Option("--market", help="Price that betas are on (an index, an ETF, BTC); repeat.")
+    ] = None,
     as_of: AsOf = None,
 ) -> None:
     """Turn raw files of a venue, a broker or a vendor into a market folder with its book, units converted and named."""
-    from optihedge.market.importers.folder import joined, write_market
+    from optihedge.cli.next_step import next_step
+    from optihedge.market.importers.folder import joined, markets_of, write_market
     from optihedge.market.importers.from_fills import from_fills as summed
-    from optihedge.market.importers.instant import market_frames
+    from optihedge.market.importers.instant import marked, market_frames
     from optihedge.market.importers.mapped import read_map
     from optihedge.market.importers.sound import sound
     from optihedge.market.importers.sources import import_files, paths_of
@@ -60,6 +64,7 @@ def import_(
         found = summed(found) if from_fills else found
         found = joined(found, to) if add else found
         frames = sound(market_frames(found, base_currency=base or "", as_of=until, now=pd.Timestamp.now("UTC")))
+        frames = marked(frames, market or (markets_of(to) if add else ()))
     except OptihedgeError:
         _show(console, found.rejected, "left aside")
         raise
@@ -71,7 +76,7 @@ def import_(
     counts = f"{len(frames.instruments)} instruments, {len(frames.books)} positions, {len(found.fills)} fills"
     say(console, f"{to}: {counts}, in {frames.base_currency} as of {frames.as_of:%Y-%m-%d %H:%M:%S} UTC")
     try:
-        read_market(to)
+        opened = read_market(to)
     except OptihedgeError as error:
         if not frames.problems:
             say(console, f"PROBLEM: {error}")
@@ -82,6 +87,12 @@ def import_(
 
         recorded = record_folder(open_store(store, create=True), to)
         say(console, f"{store}: recorded as {recorded.market[:12]}")
+    said = {"--map": map_, "--base": base, "--venue": venue, "--account": account, "--as-of": as_of, "--to": to}
+    options = [str(word) for option, value in said.items() if value for word in (option, value)]
+    options += [option for option, value in (("--from-fills", from_fills), ("--add", add)) if value]
+    why, command = next_step(to, opened, [source, *map(str, files)], options, whole=not frames.problems)
+    say(console, f"next: {why}")
+    console.print(command, soft_wrap=True, markup=False, highlight=False)
     raise typer.Exit(int(bool(frames.problems)))
 
 

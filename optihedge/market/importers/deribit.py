@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,12 +45,21 @@ def _unwrapped(values: object, intake: Intake) -> Iterator[tuple[str, dict]]:
         elif isinstance(value, dict) and "result" in value:
             seen = value.get("usOut", pd.NaT)
             value = value["result"]
+        value = _dates(value)
         extra = {} if seen is pd.NaT else {"_seen": seen}
         for one in value if _holders(value) else [value]:
             within = _HOLDERS & one.keys() if isinstance(one, dict) and "order" not in one else set()
             lists = [one[name] for name in sorted(within) if isinstance(one[name], list)]
             for part in lists or [one]:
                 yield from listed(place, part, **extra)
+
+
+def _dates(value: Any) -> Any:
+    """Answers of get_expirations by currency as a list of them; anything else as it is."""
+    kinds = {"option", "future", "any"}
+    inner = list(value.values()) if isinstance(value, dict) else []
+    dated = inner and all(isinstance(one, dict) and one and kinds >= one.keys() for one in inner)
+    return inner if dated else value
 
 
 def _holders(value: object) -> bool:

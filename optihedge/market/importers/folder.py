@@ -80,6 +80,15 @@ def _write(path: Path, text: str) -> None:
     aside.replace(path)
 
 
+def markets_of(folder: Path | str) -> list[str]:
+    """The market drivers that a folder's drivers.csv names: an import with --add keeps them."""
+    path = find_table(Path(folder), "drivers")
+    frame = None if path is None else read_raw(path)
+    if frame is None or "market" not in frame.columns:
+        return []
+    return list(frame["driver"][frame["market"].astype(str).str.lower().isin(("true", "1"))])
+
+
 def joined(found: Imported, folder: Path | str) -> Imported:
     """What was imported, with what a folder that an import wrote already holds: its other contracts, quotes and books.
 

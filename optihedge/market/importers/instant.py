@@ -7,13 +7,13 @@ held stays in the book whatever is missing, so that a hedge of half a book canno
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from optihedge.errors import DataError
-from optihedge.frames import some
+from optihedge.errors import DataError, SpecError
+from optihedge.frames import nearest, some
 from optihedge.market.importers.holdings import LATER, books_at
 from optihedge.market.importers.imported import HELD, PARTS, Imported
 from optihedge.market.importers.monies import (
@@ -120,9 +120,11 @@ def last_instant(quotes: pd.DataFrame, now: pd.Timestamp | None = None) -> tuple
 
 def quotes_at(quotes: pd.DataFrame, as_of: pd.Timestamp | None) -> pd.DataFrame:
     """One row per instrument: of every part the last said by then; its time the oldest of what prices it."""
-    known = quotes[quotes["time"].notna()]
+    known = quotes
     if as_of is not None:
+        known = quotes.assign(time=quotes["time"].where(quotes["part"] != HELD, quotes["time"].fillna(as_of)))
         known = known[known["time"] <= as_of]
+    known = known[known["time"].notna()]
     last = known.sort_values("time", kind="stable").drop_duplicates(["instrument", "part"], keep="last")
     table = pd.DataFrame(index=pd.Index(last["instrument"].unique(), name="instrument"))
     times = []
@@ -158,6 +160,22 @@ def drivers_of(instruments: pd.DataFrame) -> pd.DataFrame:
     rows += [(f"basis:{name}:{venue}:{day}", "basis", name, day, venue, "") for name, venue, day in places]
     table = pd.DataFrame(rows, columns=["driver", "kind", "underlying", "tenor", "venue", "currency"])
     return table.assign(periods_per_year=365 if around else 252)
+
+
+def marked(frames: MarketFrames, names: Iterable[str]) -> MarketFrames:
+    """The frames with `market` true for the named price drivers, those that betas are on.
+
+    Raises SpecError for a name that is no price here.
+    """
+    prices = list(frames.drivers["driver"][frames.drivers["kind"].isin(("", "price"))])
+    chosen = list(names)
+    for name in chosen:
+        if name not in prices:
+            raise SpecError(f"--market {name} is no price of this market{nearest(name, prices)}; "
+                            f"there are {some(prices, 8)}")  # fmt: skip
+    if not chosen:
+        return frames
+    return replace(frames, drivers=frames.drivers.assign(market=frames.drivers["driver"].isin(chosen)))
 
 
 def _usable(

@@ -115,9 +115,11 @@ class Intake:
                 self.add("quotes", said[said[spoken].notna().any(axis=1)] if part != "top" else said)
 
     def held_marks(self, instrument: pd.Series, time: pd.Series, mark: pd.Series) -> None:
-        """Marks that a statement of positions gives: used where no market data has one."""
+        """Marks that a statement of positions gives: used where no market data has one. One that says no time is of the
+        instant of the market, as its position is.
+        """
         rows = pd.DataFrame({"instrument": instrument, "time": time, "mark": mark, "part": HELD})
-        self.add("quotes", rows[rows["mark"].notna() & rows["time"].notna()])
+        self.add("quotes", rows[rows["mark"].notna()])
 
     def reject(self, what: str, why: str, place: str = "", count: int = 1) -> None:
         """Name something of the file being read that is left aside."""

@@ -40,6 +40,18 @@ KINDS = ("instruments", "quotes", "depth", "positions", "fills", "events")
 _SETTINGS = ("base_currency", "venue", "zone", "separator", "decimal", "skip", "table")
 _QUOTES = tuple(field for fields in PARTS.values() for field in fields)
 _OURS = {*INSTRUMENTS, *_QUOTES, *FILLS, *EVENTS, "book", "quantity", "side", "size", "exercise"}
+_NO_MAP = """source csv needs a map of its columns: --map map.toml, such as
+
+base_currency = "USD"
+zone = "America/New_York"
+[[table]]
+kind = "positions"
+[table.columns]
+instrument = "Symbol"        # ours = "theirs"
+quantity = "Quantity"
+mark = "Last Price"
+time = "As Of"
+"""
 _RULES = ("column", "value", "factor", "words", "minus", "format")
 
 
@@ -71,7 +83,7 @@ def read(raw: RawFile, intake: Intake) -> None:
     """Put one file into the intake by the map; one that no table of it fits is named."""
     settings = intake.settings
     if not settings:
-        raise SpecError("source csv needs a map of its columns: --map map.toml")
+        raise SpecError(_NO_MAP)
     if raw.form == "table":
         records = raw.content.astype(object).to_dict("records")  # type: ignore[attr-defined]
     elif raw.form == "text":
