@@ -5,12 +5,14 @@
 # index stands for a future on it (an assumption: 1 bp of spread). Only the estimate of beta differs.
 
 # %%
+import numpy as np
 import pandas as pd
 from skfolio.datasets import load_sp500_dataset, load_sp500_index
 
 import optihedge as oh
 from optihedge.display import bars, figure, lines
 from optihedge.hedge.modelfile import parse_model
+from optihedge.market.pool import PoolPosition, PowerPerpetual
 
 prices = pd.concat([load_sp500_dataset(), load_sp500_index()], axis=1, join="inner").loc["2014-06":"2018"]
 names = ["AMD", "BAC", "BBY", "GE", "JPM", "MSFT", "RRC", "UNH", "XOM", "AAPL"]
@@ -20,7 +22,8 @@ table = pd.DataFrame({"hedge": prices.columns == "SP500"}, index=prices.columns)
 
 def market_at(day: pd.Timestamp) -> oh.Market:
     """What was known at the end of that day."""
-    return oh.Market.from_prices(prices.loc[:day].tail(378), base_currency="USD", spread=1e-4, instruments=table)
+    return oh.Market.from_prices(prices.loc[:day].tail(378), base_currency="USD", spread=1e-4, instruments=table,
+                                 market="SP500")  # fmt: skip
 
 
 days = prices.index[400::20]
@@ -86,3 +89,41 @@ drawn
 # %%
 best = spread.idxmin()
 print(TOML.replace("METHOD", METHODS[best]))
+
+# %% [markdown]
+# ## What the desk asks next
+#
+# The hedge acted on only when the policy says so, with fills at the quote: how much variance it removed, with
+# intervals, and the alpha that is left when beta, carry and cost are taken away, with its error.
+
+# %%
+final = parse_model(TOML.replace("METHOD", METHODS[best]), name="beta_hedge")
+run = oh.run_backtest(final, markets, book_at(markets[0]), policy=oh.policy.Band("delta", width=2e6))
+print(run.steps["status"].value_counts().to_dict())
+print(run.alpha.round(), run.effectiveness, sep="\n")
+run.parts.T[lambda t: (t != 0).any(axis=1)].round()
+
+# %% [markdown]
+# A beta is an estimate. A limit with `uncertainty` holds for every beta within so many standard errors.
+
+# %%
+sure = oh.HedgeModel(
+    betas=oh.Beta(market=("SP500",)), objective=(oh.SpreadCost(),),
+    constraints=(oh.Neutral("beta:SP500", band=3e6, uncertainty=1.0),),
+)  # fmt: skip
+careful = sure.hedge(markets[-1], book_at(markets[-1]))
+careful.limits[["before", "after", "lower", "upper"]]
+
+# %% [markdown]
+# Gamma in decentralised finance: a liquidity pool position loses on every move, a power perpetual gains on it and pays
+# for that each day (stated figures). What delta is left is for the perpetual.
+
+# %%
+pool, squared = PoolPosition(1000.0, 1600.0, 2500.0), PowerPerpetual(1e-4)
+units = float(-pool.gamma(2000.0) / squared.gamma(2000.0))
+ends = np.array([1700.0, 1900.0, 2000.0, 2100.0, 2300.0])
+both = pool.value(ends) + units * squared.value(ends)
+delta = float(pool.delta(2000.0) + units * squared.delta(2000.0))
+gained = {"pool": pool.value(ends), "with power perpetual": both, "and delta hedged": both - delta * (ends - 2000.0)}
+frame = pd.DataFrame(gained, index=ends)
+(frame - frame.loc[2000.0]).round(1)

@@ -100,10 +100,128 @@ lines(axes[0, 1], expiry, "delta, gamma, vega: P&L at expiry", "USD", "move of t
 drawn
 
 # %%
-full.plot()
+full.plot("bands")
 
 # %% [markdown]
 # Neutral in delta, the book still loses on every large move: that is its gamma. What gamma and vega cost to hedge:
 
 # %%
 pd.Series({"delta only": delta_only.costs["total"], "delta, gamma, vega": full.costs["total"]}, name="cost, USD")
+
+# %% [markdown]
+# ## What the desk asks next
+#
+# A market maker's skew: what ten more puts would cost or save, hedged as the book is. A bid is lowered, an ask raised
+# by `each`.
+
+# %%
+pd.DataFrame([full.marginal("SPX-SEP16-2050-P", size) for size in (-10.0, 10.0)])
+
+# %% [markdown]
+# Stresses: crashes, correlations at 0.9, a basis blow-out, a quarter of the depth left, each venue frozen while all
+# falls.
+
+# %%
+stressed = oh.risk.scenario_table(market, oh.risk.Stresses(), book, full.trades)
+stressed.sort_values("both").head(8).round()
+
+# %% [markdown]
+# Past days of crisis, and value at risk and expected shortfall over the recorded moves, before and after the hedge.
+
+# %%
+crises = oh.scenario_pnl(market, oh.STRESSES, book.index) @ book
+recorded = -oh.risk.scenario_table(market, oh.risk.Replay(), book, full.trades)[["book", "both"]]
+worst = {level: recorded[recorded >= recorded.quantile(level)].mean() for level in (0.95, 0.99)}
+print(crises.round())
+pd.concat(
+    [recorded.quantile([0.95, 0.99]), pd.DataFrame(worst).T], keys=["value at risk", "expected shortfall"]
+).round()
+
+# %% [markdown]
+# The same stresses as a limit: the shipped `stress_limited` pays for what it takes to lose less in the worst of them.
+
+# %%
+limited = oh.load_model("stress_limited").hedge(market, book)
+limited.limits
+
+# %% [markdown]
+# Margin under rules of a desk's own (stated numbers: scans of 15 % and four vol points), and how far all prices may
+# move until equity of eight million is short of it.
+
+# %%
+rules = oh.terms.MarginRules(
+    source="stated for this notebook", date=pd.Timestamp("2016-06-30").date(), moves=(-0.15, -0.05, 0.0, 0.05, 0.15),
+    vols=(-0.04, 0.04), maintenance=0.8,
+)  # fmt: skip
+held = book.add(full.trades, fill_value=0.0)
+for name, quantities in {"book": book, "hedged": held[held != 0]}.items():
+    margin = oh.terms.initial_margin(market, quantities, rules)
+    down, up = oh.terms.liquidation_moves(market, quantities, 8e6, rules)
+    print(f"{name}: initial margin {margin:,.0f} USD, liquidated at {down:+.0%} and {up:+.0%}")
+
+# %% [markdown]
+# Rich and cheap: each option's quote against the smile through the other strikes, in half spreads and vega money. The
+# premiums are modelled, so that none is far away.
+
+# %%
+chain = market.instruments.join(market.quotes).query("type == 'option'").assign(discount=1.0)
+chain["years"] = oh.options.years_between(market.as_of, chain["expiry"])
+surface = oh.options.fit_surface(chain.assign(forward=chain["underlying_price"]))
+print(surface.check())
+oh.options.rich_cheap(market)[["bid_vol", "vol", "ask_vol", "half_spreads", "vega_money"]]
+
+# %% [markdown]
+# Valuation: Black's formula at the quoted vols lies within bid and ask. At a stated rate of 1 %, the same options on
+# the future with and without the right to exercise early.
+
+# %%
+forward, strike, years, vol, right = (chain[name] for name in ("underlying_price", "strike", "years", "vol", "right"))
+black = oh.options.black(forward, strike, years, vol, right)
+european = oh.options.black(forward, strike, years, vol, right, np.exp(-0.01 * years))
+american = oh.options.american_price(forward, strike, years, vol, right, 0.01, 0.0)
+quoted = chain[["bid", "ask"]].assign(Black=black)
+quoted.assign(**{"European, 1 %": european, "American, 1 %": american}).head()
+
+# %% [markdown]
+# Tomorrow: how delta decays by itself (charm), and what has to be rolled before the book's risk ends.
+
+# %%
+print(full.exposures.loc[["delta", "charm"]])
+oh.policy.roll_plan(market, {"SPX-DEC16-2000-P": -100.0}, {"ES-SEP16": -10.0})
+
+# %% [markdown]
+# Gamma scalping over fifteen synthetic days (the chain of today moved by full revaluation: returns drawn with 1.2 % a
+# day, vols still), long the strip, futures every evening: what gamma earned of the moves, and what theta charged.
+
+# %%
+listed = market.instruments.query("underlying == 'SPX'").drop(columns="accrual_start")
+quoted = market.quotes.loc[listed.index]
+days, rng = [oh.Market(listed.reset_index(), quoted.reset_index(), "USD", as_of=market.as_of)], np.random.default_rng(1)
+for _ in range(15):
+    days.append(oh.policy.moved(days[-1], {"spot": float(rng.normal(0, 0.012)), "days": 1.0}))
+evenings = parse_model(DELTA, name="delta")
+walk = oh.run_backtest(evenings, days, -book)
+print(walk.gamma_scalping.sum().round())
+walk.effectiveness
+
+# %% [markdown]
+# Constant monitoring instead of every evening: the policy says when the hedge acts, and why; nothing is kept.
+
+# %%
+band = oh.policy.Band("delta", width=3e6)
+state = oh.policy.opening("strip", days[0], book, hedge=delta_only.trades[lambda t: t != 0])
+for day in days[1:6]:
+    looked = oh.policy.monitor(state, days[0], day, evenings, band)
+    print(f"{day.as_of:%Y-%m-%d} {looked.status}: {looked.why}")
+
+# %% [markdown]
+# The ledger's view: three fills of a future lot by lot, what they realised, and what is unrealised the next day.
+
+# %%
+fills = [
+    oh.policy.Fill(f"f{i}", "", "ES-SEP16", side, 2092.0 + i, market.as_of + pd.Timedelta(hours=i), 2.0, "USD")
+    for i, side in enumerate((5.0, 5.0, -4.0), start=1)
+]
+after = oh.policy.advance(state, days[0], days[1], fills)
+print(after.closed[["instrument", "quantity", "gain"]])
+oh.policy.valued(after.state, days[1])[["account", "instrument", "unrealised", "base"]]

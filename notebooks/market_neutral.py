@@ -5,12 +5,14 @@
 # long ten stocks and half as much short in the other ten; the ETFs are the hedges. Spreads of 4 bp are assumed.
 
 # %%
+import numpy as np
 import pandas as pd
 from skfolio.datasets import load_factors_dataset, load_sp500_dataset, load_sp500_index
 
 import optihedge as oh
 from optihedge.display import bars, figure, lines
 from optihedge.hedge.modelfile import parse_model
+from optihedge.market.pool import PoolPosition
 
 prices = pd.concat([load_sp500_dataset(), load_factors_dataset(), load_sp500_index()], axis=1, join="inner")
 prices = prices.loc["2015":"2018"]
@@ -81,3 +83,70 @@ drawn
 
 # %%
 walk.summary()[["variance_removed", "cost", "turnover", "pnl_book", "pnl_hedge"]]
+
+# %% [markdown]
+# ## What the desk asks next
+#
+# Correlation risk: whether stocks move with the index more than its wildest days alone would have it, and what the
+# book and its hedge lose when everything moves at a correlation of 0.9.
+
+# %%
+book = book_at(today)
+broken = oh.stats.correlation_breakdown(today.moves(), "SP500")
+print(broken.sort_values("t_statistic").tail(4).round(2))
+together = oh.risk.scenario_table(today, oh.risk.Stresses(), book, hedge.trades)
+together.sort_values("both").head(5).round()
+
+# %% [markdown]
+# Relative value: pairs that a year and a half of closes calls cointegrated (often none: chance is counted over all
+# pairs), and a pair held in a locked ratio, with how far it is from its mean and how fast that goes.
+
+# %%
+print(oh.stats.cointegrated_pairs(np.log(prices[etfs].loc[: today.as_of.tz_localize(None)].tail(378)), level=0.5))
+legs = {"USMV": 1.0, "QUAL": -1.0}
+spread_now = oh.stats.spread_state(today, legs, rows=250)
+print(f"{spread_now.z:+.2f} deviations, half-life {spread_now.half_life:.1f} days")
+pair = oh.HedgeModel(objective=(oh.SpreadCost(),), constraints=(oh.terms.Spread(legs, limit=1e6, rows=250),))
+pair.hedge(today, {"USMV": 10_000.0}).limits
+
+# %% [markdown]
+# When to enter and leave it, and when to hedge at all, are policies; the monitor looks and keeps nothing.
+
+# %%
+tomorrow = market_at(prices.index[401])
+empty = oh.policy.opening("pair", today, {})
+looks = {"pair": (empty, pair, oh.policy.ZScore(legs, entry=1.5)),
+         "book": (oh.policy.opening("book", today, book), model, oh.policy.Band("delta", width=2e6))}  # fmt: skip
+for name, (state, asked, policy) in looks.items():
+    print(name, oh.policy.monitor(state, today, tomorrow, asked, policy).why)
+
+# %% [markdown]
+# A signal as an input: momentum of a year less its last month, as a yearly return that the objective earns beside risk
+# and cost (a stated tenth of it is believed).
+
+# %%
+past = prices.loc[: today.as_of.tz_localize(None)]
+momentum = past.iloc[-21] / past.iloc[-252] - 1
+signalled = oh.Market.from_prices(past.tail(378), base_currency="USD", spread=4e-4,
+                                  instruments=table.assign(momentum=momentum))  # fmt: skip
+earning = oh.HedgeModel(
+    risk=oh.EwmaRisk(63),
+    objective=(oh.Variance(relative=100), oh.SpreadCost(), oh.terms.ExpectedReturn("momentum", scale=0.1)),
+)
+pd.DataFrame({"without": hedge.trades, "with": earning.hedge(signalled, book).trades}).loc[list(etfs)].round()
+
+# %% [markdown]
+# Whether the model does what it says: realised over forecast, step by step, as a policy that acts on it.
+
+# %%
+drifting = oh.run_backtest(model, [market_at(day) for day in days[:14]], book, policy=oh.policy.Drift(1.2, least=5))
+drifting.steps["why"].tail(8)
+
+# %% [markdown]
+# A liquidity pool position (stated: 1,000 of liquidity between 1,600 and 2,500, entered at 2,000) is short gamma; what
+# it lost against holding its tokens is the divergence, or impermanent, loss.
+
+# %%
+pool, at = PoolPosition(1000.0, 1600.0, 2500.0), np.array([1500.0, 1800.0, 2000.0, 2200.0, 2600.0])
+figures = {"value": pool.value(at), "delta": pool.delta(at), "gamma": pool.gamma(at)}
+pd.DataFrame(figures | {"divergence loss": pool.divergence_loss(2000.0, at)}, index=at).round(4)

@@ -14,6 +14,8 @@ import optihedge as oh
 from optihedge.display import figure, lines, number
 from optihedge.example import write_example
 from optihedge.hedge.modelfile import parse_model
+from optihedge.trades.orders.table import OrderStyle
+from optihedge.trades.schedule import schedule
 
 folder = write_example(tempfile.mkdtemp())
 market, book = oh.read_market(folder), oh.read_book(folder / "book.csv")
@@ -75,3 +77,79 @@ oh.trade_list(hedge)[["instrument", "side", "quantity", "limit_price", "notional
 # %%
 print(f"lots cost {number(hedge.certificate.gap, 3)} {market.base_currency} against the best hedge without lots")
 print(TOML)
+
+# %% [markdown]
+# ## What the desk asks next
+#
+# Why it costs what it costs: what each binding limit is worth, where the rest of the risk comes from, and every cost
+# beside what the objective was charged.
+
+# %%
+print(*oh.explain(hedge), sep="\n")
+hedge.cost_table
+
+# %% [markdown]
+# Timing: the band within which no trade is worth its cost. The book is outside, the hedge on its edge; a single option
+# has the band of Whalley and Wilmott, as a policy.
+
+# %%
+region = oh.policy.NoTradeRegion(hedge.program)
+print("hold still:", region.contains(hedge.program.start))
+oh.policy.WhalleyWilmott(aversion=1e-6)
+
+# %% [markdown]
+# Several days: how long a trade serves decides what it may cost (the shipped model at two holdings).
+
+# %%
+for holding in ("2d", "20d"):
+    held = oh.load_model("optimal_hedge", changes=[f"Volatility.holding={holding}"]).hedge(market, book)
+    print(holding, f"cost {held.costs['total']:,.0f}", f"volatility {held.risk.loc['volatility', 'after']:,.0f}")
+
+# %% [markdown]
+# Few tickets: at most six lines, and what that gives away.
+
+# %%
+few = oh.trade_list(parse_model(TOML + "\n[lots]\nmost_lines = 6\nticket_fee = 5\n", name="few").hedge(market, book))
+few[["instrument", "side", "quantity", "notional"]]
+
+# %% [markdown]
+# Margin as a cost and as a limit, under rules stated here (a quarter of a stock, scans of 15 % of the rest).
+
+# %%
+rules = oh.terms.MarginRules(
+    source="stated for this notebook", date=pd.Timestamp("2016-06-30").date(), moves=(-0.15, 0.0, 0.15),
+    share={"equity": 0.25},
+)  # fmt: skip
+margined = oh.HedgeModel(
+    risk=oh.EwmaRisk(63),
+    objective=(oh.Variance(aversion=2e-5), oh.SpreadCost(), oh.FeeCost(), oh.terms.MarginCost(rules=rules, rate=0.05)),
+    constraints=(oh.terms.MarginLimit(rules=rules, limit=1e7),
+                 oh.terms.VenueLimit(rules=rules, venue="XCME", limit=2e6)),
+).hedge(market, book)  # fmt: skip
+margined.limits[["before", "after", "upper", "shadow_price"]]
+
+# %% [markdown]
+# Liquidity: days to close each line at a tenth of its volume, the cost of closing, and what may be lost till then.
+
+# %%
+hedge.liquidity(share=0.1).sort_values("days").tail(8)
+
+# %% [markdown]
+# The list over a session: slices of at most a tenth of the volume of their time, limits kept all the way.
+
+# %%
+listed = oh.trade_list(hedge)
+plan = schedule(listed, slices=6, session="6h", participation=0.1)
+plan.table.pivot(index="time", columns="instrument", values="quantity").fillna(0.0).iloc[:, :6]
+
+# %% [markdown]
+# The orders for a venue (type, time in force, urgency), and what execution then cost against arrival and against a
+# benchmark price: here one line, filled at its limit, against the mid.
+
+# %%
+orders = listed.orders(OrderStyle(time_in_force="ioc", urgency="take"))
+line = listed.table.iloc[0]
+fill = oh.policy.Fill("f1", line["order_id"], line["instrument"], line["quantity"], line["limit_price"], market.as_of)
+told = oh.stats.slippage(market, listed.table.iloc[:1], [fill], benchmark=market.price)
+print(told.T)
+orders[["symbol", "side", "amount", "type", "price", "time_in_force"]].head()

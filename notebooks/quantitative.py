@@ -74,3 +74,51 @@ hedge.plot()
 # %%
 print(TOML)
 hedge
+
+# %% [markdown]
+# ## What the desk asks next
+#
+# Fat tails: moves beyond two and three standard deviations against what a normal law would bring, and a hidden Markov
+# model's calm and wild days.
+
+# %%
+moves = market.moves().dropna()
+print(oh.stats.leptokurtosis(moves, threshold=2.0).mean().round(2).to_dict())
+print(oh.stats.leptokurtosis(moves, threshold=3.0).nlargest(4, "excess_kurtosis").round(2))
+regimes = oh.risk.GaussianHmm(2).fit(moves[["USMV", "MTUM"]])
+wild = pd.DataFrame({"probability of a wild day": regimes.probabilities_[:, 1]}, index=moves.index)
+drawn, axes = figure(1, 1, height=2.4)
+lines(axes[0, 0], wild, "two regimes of USMV and MTUM")
+print("a month on:", regimes.forecast().round(3))
+drawn
+
+# %% [markdown]
+# Who leads whom (chance is counted over all pairs and lags), and the classic ratio of one stock's hedge.
+
+# %%
+print(oh.stats.lead_lag(moves[etfs], lags=2, level=1.0).head(3))
+ratios, explained = oh.stats.minimum_variance_hedge(moves["JPM"], moves[["VLUE", "USMV"]])
+print(f"JPM: sell {ratios.round(2)} of VLUE and USMV, {explained:.0%} of its variance explained")
+
+# %% [markdown]
+# Index tracking: an equal-weighted basket of all twenty stocks followed with eight lines at most, spreads charged.
+
+# %%
+stocks = oh.Market.from_prices(prices[book.index], base_currency="USD", spread=4e-4)
+tracker = oh.HedgeModel(
+    capital=2e7, risk=oh.FactorRisk(halflife=252), lots={"most_lines": 8},
+    objective=(oh.terms.Tracking(target=book.to_dict(), aversion=1e-6), oh.SpreadCost()),
+)  # fmt: skip
+followed = oh.trade_list(tracker.hedge(stocks, {}))
+bought = followed.table.set_index("instrument")["quantity"]
+missed = bought.reindex(book.index, fill_value=0.0) - book
+error = (stocks.moves().tail(252)[book.index] * (missed * stocks.price)).sum(axis=1).std()
+print(f"tracking error over the last year {error:,.0f} USD a day")
+followed[["instrument", "side", "quantity", "notional"]]
+
+# %% [markdown]
+# The regime in the risk itself, over five days: the same book under a forecast that weighs both regimes.
+
+# %%
+regime = oh.HedgeModel(horizon="5d", risk=oh.risk.RegimeRisk(), objective=(oh.Variance(relative=100), oh.SpreadCost()))
+regime.hedge(market, book).risk
