@@ -113,8 +113,7 @@ def advance(
         notes.append(f"{some(carried, 3)} not listed: carried at the last mark, not traded")
     orders = _orders(state.orders, new, reports)
     positions = line.holdings.frozen()
-    since = market.as_of - REMEMBERED
-    kept = tuple(sorted((f for f in (*state.applied, *new) if f.time > since), key=_by_time))
+    kept = tuple(sorted((f for f in (*state.applied, *new) if f.time > market.as_of - REMEMBERED), key=_by_time))
     moved = replace(
         state, as_of=market.as_of, snapshot=snapshot, orders=orders, applied=kept, carried=carried, **positions
     )
