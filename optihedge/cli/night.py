@@ -144,7 +144,11 @@ def run_books(
     for outcome in ended.outcomes:
         if outcome.model == shown and outcome.list_name:
             _print_result(console, result_folder(out, market.as_of, outcome.book, outcome.model))
-    print_frame(console, f"{len(ended.outcomes)} results in {ended.folder}", ended.table.set_index("book"), drop=_LESS)
+    table = ended.table.set_index("book")
+    said = table.columns[
+        (table.notna() & (table != "")).any()
+    ]  # figures that nothing has leave their room to the notes
+    print_frame(console, f"{len(ended.outcomes)} results in {ended.folder}", table[said], drop=_LESS)
     for outcome in ended.outcomes:
         if outcome.trace:
             save_trace(outcome.trace, ended.folder)
