@@ -5,6 +5,7 @@
   walk      `run_backtest` of a book of 500 shares with costs, accounts and a proof every day; a given risk of 20
             factors or EwmaRisk; whole shares, or lots of a millionth of one ("lots off")
   batch     books of 50 positions in a market of 600 shares, lists and tables written
+  hedge     5 000 shares under EwmaRisk, learnt, solved and proved
   solve     the hedge's Program alone, n = 500: a given risk, EwmaRisk cold and warm from the day before
 --peer      an interpreter that has cvxportfolio: the same walk by peer_cvxportfolio.py, by its quickest solver
 --beside    a checkout of an earlier commit: the same measurements by it, paired
@@ -110,6 +111,15 @@ def solves() -> dict[str, float]:
     return told
 
 
+def wide() -> dict[str, float]:
+    """Milliseconds of one hedge of 5 000 shares under EwmaRisk, learnt and solved; and of its market."""
+    prices, book, _ = shares(5000, 0)
+    market, spent = timed(lambda: oh.Market.from_prices(prices, **TERMS))
+    hedge, took = timed(lambda: model(oh.EwmaRisk()).hedge(market, book))
+    assert hedge.certificate.optimal
+    return {"market, 5000 shares": spent, "hedge EwmaRisk, 5000 shares": took}
+
+
 def batch(books: int) -> dict[str, float]:
     """Milliseconds a book of 50 positions, its list and tables written."""
     try:
@@ -159,7 +169,7 @@ def peak() -> float:
 
 def measured(days: int, books: int) -> dict[str, float]:
     """Everything that this checkout does."""
-    told = {**solves(), **walks(days), **batch(books)}
+    told = {**solves(), **walks(days), **batch(books), **({} if "OPTIHEDGE_BESIDE" in os.environ else wide())}
     return {**told, "peak MB": peak()}
 
 
