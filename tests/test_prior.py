@@ -41,6 +41,17 @@ def test_without_a_history_every_driver_has_its_stated_prior_and_is_named():
     assert "A and 2 more" in note and "no history" in note and "35% a year" in note
 
 
+def test_a_market_without_a_past_is_what_its_group_moves_together_so_that_risk_and_betas_agree():
+    market = stocks(None, ("A", "B", "M"))
+    covariance = fitted_risk(EwmaRisk(), market).covariance()
+    betas, _, _ = fitted_betas(Beta(), market)
+    by_risk = covariance["M"] / covariance.loc["M", "M"]
+    pd.testing.assert_series_equal(by_risk, betas["M"], check_names=False)
+    assert np.sqrt(covariance.loc["A", "A"] * 252) == pytest.approx(YEARLY["stock"])
+    assert covariance.loc["A", "B"] / covariance.loc["A", "A"] == pytest.approx(TOGETHER["stock"])
+    assert any("M: no history; prior of 22% a year" in note for note in fitted_risk(EwmaRisk(), market).notes)
+
+
 def test_with_enough_history_the_prior_says_nothing():
     market = stocks(walk("ABC", 60))
     risk = fitted_risk(EwmaRisk(halflife=10), market)

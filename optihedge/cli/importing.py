@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
 import typer
@@ -15,6 +15,9 @@ from optihedge.cli.options import AsOf
 from optihedge.cli.screen import console_of, print_table, say
 from optihedge.errors import OptihedgeError
 from optihedge.frames import instant
+
+if TYPE_CHECKING:
+    from optihedge.market.snapshot import Market
 
 IMPORT = (
     "[bold]Examples[/bold]\n\n"
@@ -46,7 +49,6 @@ def import_(
     as_of: AsOf = None,
 ) -> None:
     """Turn raw files of a venue, a broker or a vendor into a market folder with its book, units converted and named."""
-    from optihedge.cli.next_step import next_step
     from optihedge.market.importers.folder import joined, markets_of, write_market
     from optihedge.market.importers.from_fills import from_fills as summed
     from optihedge.market.importers.instant import marked, market_frames
@@ -68,8 +70,7 @@ def import_(
     except OptihedgeError:
         _show(console, found.rejected, "left aside")
         raise
-    sources = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
-    write_market(found, to, frames, sources)
+    write_market(found, to, frames, {path.name: _sha256(path) for path in paths if path.is_file()})
     left = pd.concat([found.rejected, frames.left], ignore_index=True)
     _show(console, left, f"left aside ({to / 'left.csv'} has all)")
     _tell(console, frames.notes, frames.problems)
@@ -82,18 +83,37 @@ def import_(
             say(console, f"PROBLEM: {error}")
         raise typer.Exit(1) from None
     if store is not None:
-        from optihedge.desk.record import record_folder
-        from optihedge.market.store.store import open_store
-
-        recorded = record_folder(open_store(store, create=True), to)
-        say(console, f"{store}: recorded as {recorded.market[:12]}")
+        _record(console, store, to)
     said = {"--map": map_, "--base": base, "--venue": venue, "--account": account, "--as-of": as_of, "--to": to}
+    flags = {"--from-fills": from_fills, "--add": add}
+    _tell_next(console, to, opened, [source, *map(str, files)], said, flags, whole=not frames.problems)
+    raise typer.Exit(int(bool(frames.problems)))
+
+
+def _record(console: Console, store: Path, to: Path) -> None:
+    from optihedge.desk.record import record_folder
+    from optihedge.market.store.store import open_store
+
+    recorded = record_folder(open_store(store, create=True), to)
+    say(console, f"{store}: recorded as {recorded.market[:12]}")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _tell_next(
+    console: Console, to: Path, market: Market, given: list[str], said: Mapping[str, object],
+    flags: Mapping[str, bool], *, whole: bool,
+) -> None:  # fmt: skip
+    """The last lines: why, and the command that comes next, unbroken so that it can be copied."""
+    from optihedge.cli.next_step import next_step
+
     options = [str(word) for option, value in said.items() if value for word in (option, value)]
-    options += [option for option, value in (("--from-fills", from_fills), ("--add", add)) if value]
-    why, command = next_step(to, opened, [source, *map(str, files)], options, whole=not frames.problems)
+    options += [flag for flag, chosen in flags.items() if chosen]
+    why, command = next_step(to, market, given, options, whole=whole)
     say(console, f"next: {why}")
     console.print(command, soft_wrap=True, markup=False, highlight=False)
-    raise typer.Exit(int(bool(frames.problems)))
 
 
 def _show(console: Console, left: pd.DataFrame, title: str) -> None:

@@ -3,7 +3,8 @@
 A driver with n observed moves, too few for its estimator, has the variance (n0 prior^2 + sum of squared moves) /
 (n0 + n) with n0 = 20: the prior alone on the first night, less by every night. It shares the common move of its group
 (the mean standardised move of the drivers that do have a history, else a factor of its own) with the group's prior
-correlation; across groups it is independent. Betas on a market are 1, and equal parts of 1 on several.
+correlation; across groups it is independent. Betas on a market are 1, and equal parts of 1 on several: in a group
+without any history its only market driver is that common move itself, so that risk and betas say one thing of a hedge.
 """
 
 from __future__ import annotations
@@ -179,6 +180,7 @@ def _with_prior(market: Market, learnt: Risk | None, known: pd.Index, drivers: p
     """The learnt risk of the known drivers, and the others by prior and what moves they have."""
     prior = prior_deviations(market).loc[drivers]
     new = drivers.difference(known, sort=False)
+    lone = _lone_markets(market, prior, new)
     moves = market.moves(drivers=new) if len(market.history) > 1 else pd.DataFrame(columns=new)
     squares, count = (moves**2).sum(), moves.notna().sum()
     blended = (STRENGTH * prior.loc[new, "deviation"] ** 2 + squares.reindex(new)) / (STRENGTH + count.reindex(new))
@@ -193,19 +195,40 @@ def _with_prior(market: Market, learnt: Risk | None, known: pd.Index, drivers: p
         share = np.sqrt(TOGETHER[str(group).split()[0]])
         common = _common(learnt, prior.index[prior["group"] == group])
         at, size = drivers.get_indexer(members.index), deviation[members.index].to_numpy()
+        moved = share * size
+        if (leads := members.index.isin(lone)).any():
+            moved = np.minimum(size[leads], size)
         if common is None:
             row = np.zeros((1, len(drivers)))
-            row[0, at] = share * size
+            row[0, at] = moved
             rows.append(row)
         else:
-            root[:, at] = common[:, None] * (share * size)
-        specific[members.index] = np.sqrt(1 - share**2) * size
+            root[:, at] = common[:, None] * moved
+        specific[members.index] = np.sqrt(size**2 - moved**2)
     notes = tuple(
         f"risk of {some(part.index)}: {'no' if not count.reindex(part.index).max() else 'a short'} history; prior of "
         f"{says}, which counts as {STRENGTH:.0f} moves"
         for says, part in prior.loc[new].groupby("says", sort=False)
     )
     return Risk(np.vstack(rows), specific.to_numpy(), drivers, market.periods_per_year, notes=notes)
+
+
+def _lone_markets(market: Market, prior: pd.DataFrame, new: pd.Index) -> list[str]:
+    """The only market driver of each group that has no history at all. It moves as its group moves together, unless
+    options say how much it moves: its row of `prior` is changed.
+    """
+    lone = []
+    for group, members in prior.groupby("group", sort=False):
+        leads = members.index[market.drivers.loc[members.index, "market"].to_numpy(dtype=bool)]
+        together = TOGETHER[str(group).split()[0]]
+        if len(leads) != 1 or len(members) == 1 or not together or not members.index.isin(new).all():
+            continue
+        lone.append(leads[0])
+        if not prior.loc[leads[0], "says"].startswith("options"):
+            own = prior.loc[leads[0], "deviation"] * np.sqrt(together)
+            yearly = own * np.sqrt(market.periods_per_year)
+            prior.loc[leads[0], ["deviation", "says"]] = own, f"{yearly:.0%} a year, what its group moves together"
+    return lone
 
 
 def _common(learnt: Risk | None, group: pd.Index) -> np.ndarray | None:
