@@ -102,6 +102,17 @@ def test_amounts_that_may_be_money_or_contracts_are_named_not_guessed(tmp_path):
     assert found.instruments.empty and "--venue" in found.rejected["why"].iloc[0]
 
 
+@pytest.mark.parametrize(("quote", "contracts"), [(3e6, 1e5), (None, None), (3e4, None)])
+def test_a_volume_counts_in_contracts_where_its_two_sides_say_that_it_is_in_coins(quote, contracts, tmp_path):
+    market = LINEAR | {"contractSize": 0.01}
+    ticker = {"symbol": "ETH/USDT:USDT", "timestamp": 1768653000000, "bid": 2999.0, "ask": 3001.0, "last": 3000.0,
+              "baseVolume": 1000.0, "quoteVolume": quote}  # fmt: skip
+    for name, value in (("tickers", [ticker]), ("markets", [market])):
+        (tmp_path / f"{name}.json").write_text(json.dumps(value))
+    quotes = import_files("ccxt", [tmp_path / "tickers.json", tmp_path / "markets.json"], venue="x").quotes
+    assert quotes["volume"].dropna().tolist() == ([] if contracts is None else [contracts])
+
+
 def test_funding_counts_for_the_hours_that_are_said_and_else_not_at_all(tmp_path):
     said = {"symbol": "ETH/USDT:USDT", "fundingRate": 1e-4, "timestamp": 1768653005013, "markPrice": 3.0}
     rates = [said | {"interval": interval} for interval in ("4h", None)]

@@ -118,3 +118,9 @@ def test_a_file_of_dates_or_of_a_ping_is_no_problem_beside_good_ones(told, recor
     (tmp_path / "raw" / "other.json").write_text(json.dumps({"jsonrpc": "2.0", "result": told}))
     assert main(["import", "deribit", str(tmp_path / "raw"), "--to", str(tmp_path / "m")]) == 0
     assert "other.json" in (tmp_path / "m" / "left.csv").read_text()  # named all the same
+
+
+def test_a_row_of_a_mapped_table_that_comes_twice_is_a_question_as_it_is_of_every_broker(desk, capsys):
+    (desk / "positions.csv").write_text(POSITIONS + POSITIONS.splitlines()[1] + "\n")
+    assert main(["import", "csv", "positions.csv", "quotes.csv", "--map", "map.toml", "--to", "m"]) == 1
+    assert "position of AAA: it comes twice in the same words" in " ".join(capsys.readouterr().out.split())

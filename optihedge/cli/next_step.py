@@ -27,7 +27,10 @@ def next_step(
     adding = [word for word in options if word not in ("--add", "--from-fills")]
     more = shlex.join(["optihedge", "import", given[0], "FILES", *adding, "--add"])
     if not whole:
-        return "what has no price gets it from its quotes or books; import the files that have them:", more
+        return (
+            "mend what the problems name and import again; what lacks but a price gets it from files of quotes:",
+            more,
+        )
     if not (to / "book.csv").is_file():
         written = f"{to / 'book.csv'} (columns instrument, quantity: contracts, short negative)"
         return f"no file says what is held; write {written}, or import the files that say it:", more

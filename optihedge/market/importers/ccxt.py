@@ -22,6 +22,10 @@ from optihedge.market.importers.fields import Fields, tens
 from optihedge.market.importers.intake import Intake, shape
 from optihedge.market.importers.raw import RawFile
 
+_NEAR = 0.25
+"""A day's quoteVolume / baseVolume this near to its last price says that baseVolume is in coins; some venues of ccxt
+give contracts there, and such a volume is not used."""
+
 
 def read(raw: RawFile, intake: Intake) -> None:
     """Put one file of ccxt's dictionaries into the intake."""
@@ -32,7 +36,13 @@ def read(raw: RawFile, intake: Intake) -> None:
 
 
 def finish(intake: Intake) -> None:
-    """Fees, and the money that most contracts are reckoned in."""
+    """Volumes, fees, and the money that most contracts are reckoned in."""
+    told = intake.frame("instruments").drop_duplicates("instrument", keep="last").set_index("instrument")
+    for traded in intake.settings.get("volumes", []):
+        size = traded["instrument"].map(told["multiplier"]).astype(float)
+        linear = traded["instrument"].map(told["type"]).isin(("spot", "perpetual", "future"))
+        amount = traded["instrument"].map(told["venue_amount"]).astype(float)
+        intake.quotes(traded.assign(volume=traded["volume"] / size * amount)[linear & (size > 0) & (amount > 0)])
     finish_coins(intake)
 
 
@@ -116,6 +126,10 @@ def _tickers(f: Fields, intake: Intake) -> None:
     head = {"instrument": name, "time": time}
     sizes = {"bid_size": f.number("bidVolume"), "ask_size": f.number("askVolume")}
     intake.quotes(pd.DataFrame(head | {"bid": f.number("bid"), "ask": f.number("ask")} | sizes))
+    base, price = f.number("baseVolume"), f.number("last").fillna(f.number("close"))
+    sure = (f.number("quoteVolume") / base / price - 1).abs() < _NEAR
+    volumes = pd.DataFrame(head | {"volume": base})[sure]
+    intake.settings = {**intake.settings, "volumes": [*intake.settings.get("volumes", []), volumes]}
     mark, index = f.number("markPrice"), f.number("indexPrice")
     option = f.text("symbol").str.contains(r"-[CP]$")
     intake.quotes(pd.DataFrame(head | {"mark": mark, "underlying_price": index})[~option])

@@ -43,6 +43,9 @@ def shape(
     return Shape(name, next(words), read, why, *words)
 
 
+TWICE = "it comes twice in the same words: two lots, or one row twice? It is counted twice"
+
+
 class Intake:
     """What the files of one source have said so far.
 
@@ -199,8 +202,7 @@ class Intake:
         for row, place in zip(rows, where, strict=True):
             said = repr(row)
             if said in seen:
-                why = "it comes twice in the same words: two lots, or one row twice? It is counted twice"
-                self.lose(f"{one.name} of {label_in(row) or 'what is not said'}", why, place)
+                self.lose(f"{one.name} of {label_in(row) or 'what is not said'}", TWICE, place)
             seen.add(said)
 
     def _read(self, one: Shape, rows: list[dict], where: list[str]) -> None:

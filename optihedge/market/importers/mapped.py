@@ -31,7 +31,7 @@ import pandas as pd
 from optihedge.errors import DataError, SpecError
 from optihedge.frames import nearest, read_toml
 from optihedge.market.importers.imported import EVENTS, FILLS, INSTRUMENTS, PARTS
-from optihedge.market.importers.intake import TEXTS, TIMES, Intake
+from optihedge.market.importers.intake import TEXTS, TIMES, TWICE, Intake
 from optihedge.market.importers.listed import CLOSES
 from optihedge.market.importers.raw import RawFile
 from optihedge.market.importers.tables import csv_records, written_numbers
@@ -153,6 +153,8 @@ def _read_table(table: dict[str, Any], frame: pd.DataFrame, settings: dict[str, 
     if kind == "positions":
         book = rows["book"] if "book" in rows.columns else intake.account
         intake.add("books", rows[["instrument", "quantity", "time"]].assign(book=book, scope="positions"))
+        for label in rows["instrument"][frame.astype(str).duplicated()]:
+            intake.lose(f"position of {label}", TWICE)
         if "mark" in quoted:
             intake.held_marks(rows["instrument"], rows["time"], rows["mark"])
     elif kind == "depth":
