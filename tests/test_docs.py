@@ -174,18 +174,3 @@ def test_the_site_builds_without_a_warning_with_its_pictures_and_asks_for_nothin
         for name in ("index.html", "pages/plot_bands.html", "reference/commands.html"):
             with browser.page((tmp_path / name).as_uri()) as page:
                 assert all(asked.startswith("file:") for asked in page.requests()), name
-
-
-def test_each_cell_of_the_table_of_capabilities_names_what_exists() -> None:
-    text = (DOCS / "capabilities.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (\d+) \|(.*)\|$", text, flags=re.MULTILINE)
-    assert [int(number) for number, _ in rows] == list(range(1, 66))
-    for number, row in rows:
-        cells = [cell.strip() for cell in row.split("|")]
-        assert len(cells) == 4 and all(cells), number
-        assert cells[3] in ("N", "out of scope") or re.search(r"`\w+\.py`", cells[3]), number
-        for file in re.findall(r"`(\w+\.py)`", cells[3]):
-            assert (ROOT / "notebooks" / file).is_file(), (number, file)
-        for word in re.findall(r"`([a-z]+_[a-z_]+)`", cells[2]):
-            known = {*modelfile.model_names(), *modelfile._SETTINGS["lots"]}
-            assert word in known, (number, word)
