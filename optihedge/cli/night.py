@@ -23,6 +23,7 @@ from optihedge.errors import DataError
 from optihedge.frames import duration
 
 if TYPE_CHECKING:
+    from optihedge.batch.run import Ended
     from optihedge.batch.stop import Stop
     from optihedge.hedge.model import HedgeModel
     from optihedge.market.snapshot import Market
@@ -144,10 +145,14 @@ def run_books(
     for outcome in ended.outcomes:
         if outcome.model == shown and outcome.list_name:
             _print_result(console, result_folder(out, market.as_of, outcome.book, outcome.model))
+    _print_ended(console, ended, output)
+    return ended.exit_code
+
+
+def _print_ended(console: Console, ended: Ended, output: str) -> None:
+    """The summary of a run that is over, its traces kept; what went wrong, or summary.json, where that was asked for."""
     table = ended.table.set_index("book")
-    said = table.columns[
-        (table.notna() & (table != "")).any()
-    ]  # figures that nothing has leave their room to the notes
+    said = table.columns[(table.notna() & (table != "")).any()]  # what nothing has leaves its room to the notes
     print_frame(console, f"{len(ended.outcomes)} results in {ended.folder}", table[said], drop=_LESS)
     for outcome in ended.outcomes:
         if outcome.trace:
@@ -160,7 +165,6 @@ def run_books(
                 say(console_of(stderr=True), f"{outcome.book}, {outcome.model}: {outcome.status}: {outcome.note}")
     if ended.stopped:
         say(console_of(stderr=True), ended.stopped)
-    return ended.exit_code
 
 
 @dataclass
