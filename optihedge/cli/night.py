@@ -150,7 +150,7 @@ def run_books(
 
 
 def _print_ended(console: Console, ended: Ended, output: str) -> None:
-    """The summary of a run that is over, its traces kept; what went wrong, or summary.json, where that was asked for."""
+    """The summary of a run that is over, its traces kept; what went wrong, or summary.json, where it was asked for."""
     table = ended.table.set_index("book")
     said = table.columns[(table.notna() & (table != "")).any()]  # what nothing has leaves its room to the notes
     print_frame(console, f"{len(ended.outcomes)} results in {ended.folder}", table[said], drop=_LESS)
