@@ -225,3 +225,29 @@ fills = [
 after = oh.policy.advance(state, days[0], days[1], fills)
 print(after.closed[["instrument", "quantity", "gain"]])
 oh.policy.valued(after.state, days[1])[["account", "instrument", "unrealised", "base"]]
+
+# %% [markdown]
+# A coin-settled option (stated quotes, premium in coin), hedged with a coin-settled perpetual: exposures are in
+# dollars, and what is paid in coin moves with the coin.
+
+# %%
+inverse = pd.DataFrame({
+    "instrument": ["BTC-27MAR26-90000-P", "BTC-PERPETUAL"], "type": ["inverse_option", "inverse_perpetual"],
+    "underlying": "BTC", "currency": "BTC", "multiplier": [1.0, 10.0], "expiry": ["2026-03-27T08:00Z", ""],
+    "strike": [90_000.0, np.nan], "right": ["P", ""], "hedge": [False, True],
+})  # fmt: skip
+prices = pd.DataFrame({"instrument": inverse["instrument"], "bid": [0.050, 94_999.0], "ask": [0.052, 95_001.0],
+                       "underlying_price": [95_300.0, 95_000.0]})  # fmt: skip
+coins = oh.Market(inverse, prices, "USD", as_of="2026-02-05T08:00Z")
+print(coins.exposures[["delta", "gamma", "vega", "notional"]].round(1))
+parse_model(DELTA.replace("future", "inverse_perpetual"), name="coins").hedge(coins, {"BTC-27MAR26-90000-P": -20.0})
+
+# %% [markdown]
+# An exotic has the desk's own figures: here a stated barrier risk of two contracts, in a column of its own that a limit
+# names.
+
+# %%
+barrier = pd.DataFrame({"barrier": [40.0, 55.0]}, index=["SPX-SEP16-1950-P", "SPX-SEP16-2000-P"])
+exotic = market.with_exposures(barrier)
+own = oh.HedgeModel(objective=(oh.SpreadCost(),), constraints=(oh.Neutral("barrier", band=1_000.0),))
+own.hedge(exotic, book).limits[["before", "after", "upper", "shadow_price"]]

@@ -5,13 +5,18 @@ import json
 import pandas as pd
 import pytest
 from test_desk_nights import BOOK, MODEL, coin_desk
+from test_since import tables
 
 from optihedge.backtest.simulate import run_backtest
 from optihedge.batch.stop import Stop, Stopped
 from optihedge.cli import main
+from optihedge.desk.walkpage import walk_page
 from optihedge.desk.walks import walk_all, walks_of
 from optihedge.errors import DataError, SpecError
+from optihedge.example import write_example
 from optihedge.hedge.modelfile import parse_model
+from optihedge.market.moved import moved
+from optihedge.market.snapshot import Market, read_market
 from optihedge.market.store.store import open_store
 from optihedge.step.broker import Delayed
 
@@ -36,6 +41,23 @@ def test_a_walk_is_the_backtest_of_the_stores_markets(past, tmp_path):
     assert table["P&L"].iloc[0] == float(expected.summary.loc["this", "P&L"])
     page = (tmp_path / "one" / "own" / "report.html").read_text()
     assert "<svg" in page and "funding" in page and "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_walks_page_tells_alpha_with_its_error_and_gamma_against_theta(tmp_path):
+    whole = read_market(write_example(tmp_path / "example"))
+    listed = whole.instruments.query("underlying == 'SPX'").drop(columns="accrual_start")
+    days = [Market(listed.reset_index(), whole.quotes.loc[listed.index].reset_index(), "USD", as_of=whole.as_of,
+                   drivers=pd.DataFrame({"driver": ["SPX"], "currency": ["USD"], "market": True}))]  # fmt: skip
+    for move in (0.01, -0.015, 0.02, -0.005):
+        days.append(moved(days[-1], {"spot": move, "days": 1.0}))
+    model = parse_model(MODEL.replace("2000", "200000").replace('"PERP", "LIN"', '"ES-SEP16"'), name="own")
+    done = run_backtest(model, days, {"SPX-SEP16-2100-C": 50.0})
+    assert done.gamma_scalping["realised"].sum() > 0 > done.gamma_scalping["implied"].sum()
+    told = tables(walk_page(done, title="one", policy=ALWAYS[""], broker="quote"))
+    for name, value in done.gamma_scalping.sum().items():
+        assert told["gamma of the walk"][name].iloc[0] == pytest.approx(value, rel=1e-4)
+    for name, value in done.alpha.items():
+        assert told["alpha per period"][name].iloc[0] == pytest.approx(value, rel=1e-4)
 
 
 def test_a_sweep_that_was_stopped_goes_on_and_what_is_done_is_not_done_again(past, tmp_path):

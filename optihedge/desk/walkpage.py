@@ -28,6 +28,10 @@ def walk_page(done: Backtest, *, title: str, policy: Mapping[str, Any], broker: 
                  frames=[done.summary]),
         section("Where the money came from", f"{base}; the sums are the changes of equity.",
                  frames=[done.parts.loc[:, (done.parts.abs() > 0).any()].T.rename_axis("part")]),
+        section("Alpha, and gamma against theta",
+                f"Alpha per period, {base}: P&L less beta on the first market driver, carry and cost, with its error. "
+                "Realised: what gamma earned of the moves; implied: what theta charged; sums of the walk.",
+                frames=_earned(done)),
         section("Months", frames=[done.monthly.rename(index=str).rename_axis("month")]),
     ]  # fmt: skip
     if len(done.pnl) >= 10 and np.ptp(done.pnl["book"].to_numpy()) > 0:
@@ -49,6 +53,13 @@ def walk_page(done: Backtest, *, title: str, policy: Mapping[str, Any], broker: 
                                ("cost", base), ("turnover", base))
         ],
     )  # fmt: skip
+
+
+def _earned(done: Backtest) -> list[pd.DataFrame]:
+    """Alpha with its error where a market driver moved, and gamma against theta."""
+    alpha, gamma = done.alpha.to_frame(done.base_currency).T, done.gamma_scalping.sum().to_frame(done.base_currency).T
+    frames = (alpha.rename_axis("alpha per period"), gamma.rename_axis("gamma of the walk"))
+    return [frame for frame in frames if frame.notna().all(axis=None)]
 
 
 def _steps(done: Backtest) -> pd.DataFrame:
