@@ -21,6 +21,7 @@ from optihedge.hedge.explain import shares
 from optihedge.hedge.pictures import vega_ladder
 from optihedge.risk.contradictions import find_contradictions
 from optihedge.trades.page import limit_used, lines_table, page_of, totals
+from optihedge.trades.panels import panels
 from optihedge.trades.scenario_panels import scenario_tables, spot_vol_pictures, tails
 
 HOSTILE = "<script>alert(1)</script>"
@@ -104,6 +105,15 @@ def test_tails_are_of_the_recorded_moves(listed: oh.TradeList) -> None:
     assert table.loc["expected shortfall 95%, recorded moves", "after"] == pytest.approx(losses[:worst].mean())
     deep = [table.loc[f"{what} 99%, recorded moves"] for what in ("value at risk", "expected shortfall")]
     assert (deep[1] >= deep[0]).all()
+
+
+def test_the_slowest_lines_to_close_are_told_with_the_book(listed: oh.TradeList) -> None:
+    hedge = listed.hedge
+    (told,) = (one["frames"][0] for one in panels(listed, [], []) if one["title"] == "Liquidity")
+    volume = hedge.market.quotes["volume"][hedge.after.index]
+    days = (hedge.after.abs() / (0.1 * volume)).dropna().sort_values(ascending=False)
+    assert told["days"].iloc[:-1].to_numpy() == pytest.approx(days.iloc[: len(told) - 1].to_numpy())
+    assert told.index[-1] == "book" and told.loc["book", "days"] == pytest.approx(days.iloc[0])
 
 
 def test_factors_are_named_by_what_loads_on_them(listed: oh.TradeList) -> None:

@@ -21,7 +21,7 @@ from optihedge.risk.contradictions import find_contradictions
 from optihedge.trades.scenario_panels import scenario_tables, spot_vol_pictures, stresses, tails
 
 _MOST_ROWS, _MOST_GROUPS = 25, 60
-_MOST_EXPIRIES, _MOST_RICH = 4, 12
+_MOST_EXPIRIES, _MOST_RICH, _MOST_SLOW = 4, 12, 12
 
 Section = dict[str, Any]
 
@@ -66,6 +66,8 @@ def panels(listed: Listed, quality: Sequence[Section], past: Sequence[Section]) 
         section("Stresses", "P&L under moves of past crises and the model's own scenarios.",
                 frames=[stresses(hedge).iloc[:_MOST_ROWS], *scenario_tables(hedge)]),
         section("Tails", "Losses, before and after.", frames=[tails(hedge)]),
+        section("Liquidity", "Days to close at a tenth of the daily volume, what closing costs, and what may be lost "
+                "till then; the slowest lines, and the book.", frames=_liquidity(hedge)),
         *_surface(hedge),
         section("Where risk is left", "Parts of volatility over the horizon; they sum to the whole.", frames=left),
         section("Why, and what each limit costs", sentences=explain(hedge)),
@@ -125,6 +127,15 @@ def greeks_by(hedge: Hedge, column: str, names: tuple[str, ...]) -> pd.DataFrame
     frame = before.add_suffix(" before").join(after.add_suffix(" after"))
     order = [f"{name} {when}" for name in names for when in ("before", "after")]
     return frame.loc[(frame != 0).any(axis=1), order].rename_axis(column)
+
+
+def _liquidity(hedge: Hedge) -> list[pd.DataFrame]:
+    """The slowest lines after the hedge, and the book; nothing where no risk or no volume is known."""
+    if hedge.problem.variance is None:
+        return []
+    table = hedge.liquidity()
+    lines = table.drop(index="book").dropna(subset="days").nlargest(_MOST_SLOW, "days")
+    return [pd.concat([lines, table.loc[["book"]]]).rename_axis("instrument")] if len(lines) else []
 
 
 def _surface(hedge: Hedge) -> list[Section]:
