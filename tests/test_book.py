@@ -1,7 +1,9 @@
 """Books: quantities by instrument, from files, frames and venue amounts."""
 
+import gc
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 from desks import walk
@@ -46,13 +48,16 @@ def test_a_book_in_venue_amounts_is_converted():
 def test_many_books_of_one_file_are_read_in_time_that_grows_with_their_number(example_folder, tmp_path):
     """Four times the books take about four times as long: quadratic reading would take sixteen times."""
     market = oh.read_market(example_folder)
-    taken = {}
-    for count in (1_500, 6_000):
+    taken: dict[int, float] = {}
+    for count in (1_500, 6_000) * 3:  # the least of three: others use the machine too
         rows = "".join(f"b{i},{market.names[(i + j) % 9]},{j + 1}\n" for i in range(count) for j in range(3))
         (tmp_path / "books.csv").write_text("book,instrument,quantity\n" + rows)
+        gc.collect()
+        gc.disable()  # what it takes is that of every object there is
         began = time.process_time()
         books, failed = read_books([tmp_path / "books.csv"], market)
-        taken[count] = time.process_time() - began
+        gc.enable()
+        taken[count] = min(time.process_time() - began, taken.get(count, np.inf))
         assert len(books) == count and not failed
         assert books["b7"].to_dict() == {market.names[7]: 1.0, market.names[8]: 2.0, market.names[0]: 3.0}
     assert taken[6_000] < 8 * taken[1_500]

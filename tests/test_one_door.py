@@ -145,7 +145,7 @@ def test_a_list_without_checks_says_so_on_every_line(market: oh.Market, book: pd
 @pytest.mark.parametrize(
     ("checks", "off", "checked"),
     [(Checks.none(), "max_age, displayed, volume, lots_cost, worth", False), ({"max_age": False}, "max_age", True),
-     (dict.fromkeys(("max_age", "displayed", "volume", "lots_cost", "worth", "contradictions"), False),
+     (dict.fromkeys(("max_age", "displayed", "volume", "lots_cost", "worth", "margin", "contradictions"), False),
      "max_age, displayed", False),
      ({"volume": 0.2}, "", True)],
 )  # fmt: skip

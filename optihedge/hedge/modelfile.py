@@ -46,6 +46,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {  # of the trade list, which reads them;
     "checks": {
         "max_age": str | Literal[False], "displayed": float | Literal[False], "volume": float | Literal[False],
         "line_notional": float | Literal[False], "total_notional": float | Literal[False], "worth": bool,
+        "margin": bool,
         "contradictions": bool, "accept": tuple[str, ...] | Literal[False],
         "lots_cost": float | Literal[False],
         **dict.fromkeys(("participation", "line_quantity", "price_band", "position_notional", "gross_notional"),
