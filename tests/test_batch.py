@@ -189,7 +189,7 @@ def test_an_internal_error_keeps_its_trace_and_its_own_exit_code(
 def test_workers_that_die_or_hang_take_no_other_book_with_them(
     market: Market, book: pd.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("optihedge.batch.pool._GRACE", (1.0, 0.5))
+    monkeypatch.setattr("optihedge.batch.work.GRACE", (1.0, 0.5))
     models = {"vega": model("vega"), "dying": fake("dying"), "hanging": fake("hanging")}
     ended = run_batch(market, {"main": book}, models, tmp_path, workers=2, send="vega", deadline=5.0)
     found = {o.model: o for o in ended.outcomes}

@@ -59,7 +59,7 @@ def test_what_hangs_or_kills_its_workers_is_named_and_takes_no_other_with_it(
     market, example_folder, tmp_path, two_workers, monkeypatch
 ):
     book = read_book(example_folder / "book.csv")
-    monkeypatch.setattr(cluster, "_GRACE", (1.0, 0.5))
+    monkeypatch.setattr("optihedge.batch.work.GRACE", (1.0, 0.5))
     models = {"vega": model("vega"), "broken": fake("broken"), "dying": fake("dying")}
     ended = run_batch(market, {"main": book}, models, tmp_path, workers=two_workers, send="vega")
     found = {one.model: one for one in ended.outcomes}
@@ -80,16 +80,16 @@ class Sleeper:
 
 
 def test_a_job_beyond_its_deadline_is_given_up(two_workers, monkeypatch):
-    monkeypatch.setattr(cluster, "_GRACE", (1.0, 0.5))
+    monkeypatch.setattr("optihedge.batch.work.GRACE", (1.0, 0.5))
     ((number, why),) = results(None, [Sleeper()], two_workers, Stop())
     assert number == 0 and "deadline of 0.5 s" in why
 
 
 def test_a_cluster_of_other_versions_is_refused_and_one_that_is_not_there_is_named(two_workers, monkeypatch):
-    here = {**cluster.versions(), "optihedge": "0.0.0"}
+    true = optihedge.__version__
     with monkeypatch.context() as patched:
-        patched.setattr(cluster, "_here", lambda: here)
-        with pytest.raises(SpecError, match=rf"optihedge {optihedge.__version__}, here 0\.0\.0; install the same"):
+        patched.setattr(optihedge, "__version__", "0.0.0")
+        with pytest.raises(SpecError, match=rf"optihedge {true}, here 0\.0\.0; install the same"):
             list(results(None, [Sleeper()], two_workers, Stop()))
     monkeypatch.setattr(cluster, "_CONNECT", 0.5)
     with pytest.raises(OSError, match=r"tcp://127\.0\.0\.1:9 cannot be reached"):

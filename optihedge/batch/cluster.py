@@ -13,35 +13,25 @@ import threading
 import time
 from collections import deque
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy
 
 import optihedge
 from optihedge.batch.stop import Stop
+from optihedge.batch.work import START, Work, end_of
 from optihedge.errors import SpecError, require_extra
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
 _CONNECT = 10.0  # seconds to reach the scheduler
-_START = 300.0  # seconds that a cluster may be without a worker
 _LOOK = 0.5  # seconds between two looks at deadlines and new workers
-_GRACE = 1.25, 5.0  # times its deadline, plus seconds: more than a job takes that keeps it by itself
 _ALONE = threading.Lock()  # BLAS threads and random states belong to a process
 
 
-class _Work(Protocol):
-    @property
-    def deadline(self) -> float | None: ...
-
-    def run(self, shared: Any, /) -> Any: ...
-
-    def failed(self, why: str) -> Any: ...
-
-
-def on_cluster(address: str, shared: Any, jobs: Sequence[_Work], stop: Stop) -> Generator[tuple[int, Any]]:
+def on_cluster(address: str, shared: Any, jobs: Sequence[Work], stop: Stop) -> Generator[tuple[int, Any]]:
     """Number and result of every job, as they end. address: of the scheduler, such as tcp://127.0.0.1:8786.
 
     Raises SpecError where a worker runs other versions than the driver, OSError where the cluster cannot be reached,
@@ -55,9 +45,7 @@ def on_cluster(address: str, shared: Any, jobs: Sequence[_Work], stop: Stop) -> 
         client.close()
 
 
-def _results(
-    client: Client, address: str, shared: Any, jobs: Sequence[_Work], stop: Stop
-) -> Generator[tuple[int, Any]]:
+def _results(client: Client, address: str, shared: Any, jobs: Sequence[Work], stop: Stop) -> Generator[tuple[int, Any]]:
     from distributed import wait
 
     text = _pickled(shared)
@@ -68,12 +56,12 @@ def _results(
         while waiting or running:
             slots = _workers(client, address)
             alive = time.monotonic() if slots else alive
-            if time.monotonic() - alive > _START:
-                raise OSError(f"cluster {address} has had no worker for {_START:g} s; start some, or leave it out")
+            if time.monotonic() - alive > START:
+                raise OSError(f"cluster {address} has had no worker for {START:g} s; start some, or leave it out")
             while waiting and len(running) < slots:
                 number = waiting.popleft()
                 future = client.submit(_run, kept, _pickled(jobs[number]), pure=False, retries=0)
-                running[future] = number, _end_of(jobs[number])
+                running[future] = number, end_of(jobs[number])
             if not running:
                 time.sleep(_LOOK)
                 continue
@@ -86,7 +74,7 @@ def _results(
         client.cancel([kept, *running], force=True)
 
 
-def _ended(future: Future, job: _Work, address: str) -> Any:
+def _ended(future: Future, job: Work, address: str) -> Any:
     """A job's result, or what it comes to without one."""
     if not future.done():
         future.cancel(force=True)
@@ -114,7 +102,7 @@ def _connected(address: str) -> Client:
 
 def _refuse_others(client: Client, address: str) -> None:
     """Raise SpecError for a worker of other versions: its last digits, or its rules, would be others."""
-    here = _here()
+    here = versions()
     for worker, there in client.run(versions).items():
         wrong = [f"{name} {there.get(name)}, here {value}" for name, value in here.items() if there.get(name) != value]
         if wrong:
@@ -126,18 +114,10 @@ def versions() -> dict[str, str]:
     return {"optihedge": optihedge.__version__, "numpy": np.__version__, "scipy": scipy.__version__}
 
 
-def _here() -> dict[str, str]:
-    return versions()
-
-
 def _workers(client: Client, address: str) -> int:
     if client.status != "running":
         raise OSError(f"cluster {address} was lost; what is done is whole, run again for the rest")
     return len(client.nthreads())
-
-
-def _end_of(job: _Work) -> float:
-    return np.inf if job.deadline is None else time.monotonic() + _GRACE[0] * job.deadline + _GRACE[1]
 
 
 def _pickled(value: Any) -> bytes:

@@ -18,35 +18,20 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from optihedge.batch.cluster import on_cluster
 from optihedge.batch.stop import Stop
+from optihedge.batch.work import START, Work, end_of
 
-_START = 300.0  # seconds that a worker may take to begin
 _BEGUN = None  # what a worker says once it has what is shared
-_GRACE = 1.25, 5.0  # times its deadline, plus seconds: more than a job takes that keeps it by itself
 
 
 def most_workers() -> int:
     """Workers beyond which a machine only swaps: four per processor, and eight anywhere."""
     return max(8, 4 * (os.cpu_count() or 1))
-
-
-class Work(Protocol):
-    """Something to compute from what is shared. deadline: seconds after which its process is ended; None: none.
-
-    `failed` is what it comes to where its process died twice, or was ended.
-    """
-
-    @property
-    def deadline(self) -> float | None: ...
-
-    def run(self, shared: Any, /) -> Any: ...
-
-    def failed(self, why: str) -> Any: ...
 
 
 def results(shared: Any, jobs: Sequence[Work], workers: int | str, stop: Stop) -> Generator[tuple[int, Any]]:
@@ -125,11 +110,11 @@ def _in_team(
                 job = worker.job
                 found = _heard(worker, jobs)
                 if worker.alive and found is _BEGUN:
-                    worker.until = _end_of(jobs[job])
+                    worker.until = end_of(jobs[job])
                     continue
                 if worker.alive and waiting:
                     worker.give(waiting.popleft())
-                    worker.until = _end_of(jobs[worker.job])
+                    worker.until = end_of(jobs[worker.job])
                 else:
                     team.remove(worker)
                     worker.end()
@@ -146,7 +131,7 @@ def _started(package: Path, job: int) -> _Worker:
     process = get_context("loky").Process(target=_work, args=(theirs, str(package), os.getpid()), daemon=True)
     process.start()
     theirs.close()
-    worker = _Worker(process, ours, job, time.monotonic() + _START)
+    worker = _Worker(process, ours, job, time.monotonic() + START)
     worker.give(job)
     return worker
 
@@ -170,10 +155,6 @@ def _heard(worker: _Worker, jobs: Sequence[Work]) -> Any:
     deadline = jobs[worker.job].deadline
     late = "its worker did not begin" if deadline is None else f"still at work after its deadline of {deadline:g} s"
     return jobs[worker.job].failed(f"{late}; its process was ended")
-
-
-def _end_of(job: Work) -> float:
-    return np.inf if job.deadline is None else time.monotonic() + _GRACE[0] * job.deadline + _GRACE[1]
 
 
 def _packed(shared: Any, jobs: Sequence[Work], folder: Path) -> Path:

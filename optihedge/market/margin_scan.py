@@ -110,11 +110,11 @@ def initial_margin(market: Market, quantities: pd.Series, rules: MarginRules) ->
 
     >>> import optihedge as oh
     >>> market = oh.read_market(oh.write_example("example"))
-    >>> book = oh.read_book("example/book.csv")
     >>> from datetime import date
+    >>> import pandas as pd
     >>> shares = {"equity": 0.5, "future": 0.1}
     >>> rules = oh.terms.MarginRules(source="a desk's own", date=date(2026, 1, 20), share=shares)
-    >>> needed = oh.terms.initial_margin(market, market.price[["AAPL"]] * 0 + 100, rules)
+    >>> needed = oh.terms.initial_margin(market, pd.Series({"AAPL": 100.0}), rules)
     >>> round(float(needed / (100 * market.price["AAPL"])), 4)
     0.5
     """
@@ -133,11 +133,11 @@ class Standing:
 
     >>> import optihedge as oh
     >>> market = oh.read_market(oh.write_example("example"))
-    >>> book = oh.read_book("example/book.csv")
     >>> from datetime import date
+    >>> import pandas as pd
     >>> shares = {"equity": 0.5, "future": 0.1}
     >>> rules = oh.terms.MarginRules(source="a desk's own", date=date(2026, 1, 20), share=shares)
-    >>> found = oh.terms.standing(market, market.price[["AAPL"]] * 0 + 100, rules)
+    >>> found = oh.terms.standing(market, pd.Series({"AAPL": 100.0}), rules)
     >>> found.initial <= found.equity
     True
     """
@@ -157,11 +157,11 @@ def standing(market: Market, quantities: pd.Series, rules: MarginRules, unrealis
 
     >>> import optihedge as oh
     >>> market = oh.read_market(oh.write_example("example"))
-    >>> book = oh.read_book("example/book.csv")
     >>> from datetime import date
+    >>> import pandas as pd
     >>> shares = {"equity": 0.5, "future": 0.1}
     >>> rules = oh.terms.MarginRules(source="a desk's own", date=date(2026, 1, 20), share=shares)
-    >>> found = oh.terms.standing(market, market.price[["AAPL"]] * 0 + 100, rules)
+    >>> found = oh.terms.standing(market, pd.Series({"AAPL": 100.0}), rules)
     >>> found.initial <= found.equity
     True
     """
@@ -185,11 +185,11 @@ def liquidation_moves(
 
     >>> import optihedge as oh
     >>> market = oh.read_market(oh.write_example("example"))
-    >>> book = oh.read_book("example/book.csv")
     >>> from datetime import date
+    >>> import pandas as pd
     >>> shares = {"equity": 0.5, "future": 0.1}
     >>> rules = oh.terms.MarginRules(source="a desk's own", date=date(2026, 1, 20), share=shares)
-    >>> down, up = oh.terms.liquidation_moves(market, market.price[["AAPL"]] * 0 + 100, 8_000.0, rules)
+    >>> down, up = oh.terms.liquidation_moves(market, pd.Series({"AAPL": 100.0}), 8_000.0, rules)
     >>> down < 0 < up
     True
     """

@@ -24,7 +24,7 @@ class Spread(Term):
     rows      None: a locked ratio and no view. Else the objective earns what the spread's level is expected to return
               over the horizon: units x deviation x (1 - 2^(-periods / half_life)), over so many rows of history
     stop      beyond so many standard deviations the relation no longer holds: units are 0
-    slowest   nothing is expected where the half-life is longer, in rows, or cannot be told from a random walk's
+    max_half_life   nothing is expected where the half-life is longer, in rows, or cannot be told from a random walk's
 
     >>> Spread({"ETH-PERP": 1.0, "BTC-PERP": -0.8}, limit=1e5, rows=250).label
     'locked spread'
@@ -34,7 +34,7 @@ class Spread(Term):
     limit: float
     rows: int | None = None
     stop: float = 4.0
-    slowest: float = 60.0
+    max_half_life: float = 60.0
 
     short_name: ClassVar[str] = "locked spread"
 
@@ -43,7 +43,7 @@ class Spread(Term):
         legs_of(self.label, self.legs)
         check_number(self.label, "limit", self.limit, 0.0)
         check_number(self.label, "stop", self.stop, 0.0, strict=True)
-        check_number(self.label, "slowest", self.slowest, 0.0, strict=True)
+        check_number(self.label, "max_half_life", self.max_half_life, 0.0, strict=True)
         if self.rows is not None:
             check_number(self.label, "rows", self.rows, LEAST_ROWS)
 
@@ -82,8 +82,10 @@ class Spread(Term):
         if abs(state.z) >= self.stop:
             p.notes.append(f"{told}: beyond {self.stop:g}, the relation is taken as broken, nothing may be held")
             return 0.0, 0.0
-        if not state.half_life <= self.slowest:
-            p.notes.append(f"{told} (infinite: like a random walk), slowest {self.slowest:g}: no return is expected")
+        if not state.half_life <= self.max_half_life:
+            p.notes.append(
+                f"{told} (infinite: like a random walk), max_half_life {self.max_half_life:g}: no return is expected"
+            )
             return self.limit, 0.0
         p.notes.append(told)
         return self.limit, state.reversion(p.periods)

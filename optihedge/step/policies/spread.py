@@ -12,32 +12,30 @@ from optihedge.step.policies.base import Decision, Memory, View, number
 
 @dataclass(frozen=True)
 class ZScore:
-    """Act where the spread is entered or left: |z| at `entry` or more with none held, at `leave` or less with some.
+    """Act where the spread is entered or left: |z| at `entry` or more with none held, at `exit` or less with some.
 
     legs      contract -> weight, as in the model's `Spread`;  rows  of history for mean, deviation, half-life
     stop      also act where one is held and |z| is at `stop` or more; nothing is entered there
-    slowest   enter only where half of a deviation has gone within so many rows
+    max_half_life   enter only where half of a deviation has gone within so many rows
 
-    >>> ZScore({"ETH-PERP": 1.0, "BTC-PERP": -0.8}, entry=1.5).leave
+    >>> ZScore({"ETH-PERP": 1.0, "BTC-PERP": -0.8}, entry=1.5).exit
     0.5
     """
 
     legs: Mapping[str, float]
     rows: int = 250
     entry: float = 2.0
-    leave: float = 0.5
+    exit: float = 0.5
     stop: float = 4.0
-    slowest: float = 60.0
+    max_half_life: float = 60.0
 
     def __post_init__(self) -> None:
         legs_of("ZScore", self.legs)
         number(self, "rows", self.rows, LEAST_ROWS)
-        number(self, "leave", self.leave)
-        number(self, "slowest", self.slowest, above=True)
-        if not self.leave < self.entry < self.stop:
-            raise SpecError(
-                f"ZScore: leave {self.leave}, entry {self.entry}, stop {self.stop}; give them in this order"
-            )
+        number(self, "exit", self.exit)
+        number(self, "max_half_life", self.max_half_life, above=True)
+        if not self.exit < self.entry < self.stop:
+            raise SpecError(f"ZScore: exit {self.exit}, entry {self.entry}, stop {self.stop}; give them in this order")
 
     def decide(self, view: View, memory: Memory) -> Decision:
         """Where the spread stands. Raises SpecError, DataError as `spread_state`."""
@@ -45,7 +43,7 @@ class ZScore:
         away, told = abs(state.z), f"spread {state.z:+.2f} deviations away, half-life {state.half_life:.3g} rows"
         held = view.book.reindex(list(self.legs)).fillna(0.0)
         if (held != 0).any():
-            due = away <= self.leave or away >= self.stop
+            due = away <= self.exit or away >= self.stop
             return Decision(due, f"{told}: {'leave' if due else 'held'}")
-        due = self.entry <= away < self.stop and state.half_life <= self.slowest
+        due = self.entry <= away < self.stop and state.half_life <= self.max_half_life
         return Decision(due, f"{told}: {'enter' if due else 'wait'}")
