@@ -2,6 +2,12 @@
 
 from optihedge.hedge.terms.base import CvxpyTerm as CvxpyTerm
 from optihedge.hedge.terms.base import Term as Term
+from optihedge.hedge.terms.costs import CarryCost as CarryCost
+from optihedge.hedge.terms.costs import DepthCost as DepthCost
+from optihedge.hedge.terms.costs import FeeCost as FeeCost
+from optihedge.hedge.terms.costs import HoldingCost as HoldingCost
+from optihedge.hedge.terms.costs import ImpactCost as ImpactCost
+from optihedge.hedge.terms.costs import SpreadCost as SpreadCost
 from optihedge.hedge.terms.limits import GrossLimit as GrossLimit
 from optihedge.hedge.terms.limits import ParticipationLimit as ParticipationLimit
 from optihedge.hedge.terms.limits import PositionLimit as PositionLimit
@@ -13,13 +19,7 @@ from optihedge.hedge.terms.margin import MarginCost as MarginCost
 from optihedge.hedge.terms.margin import MarginLimit as MarginLimit
 from optihedge.hedge.terms.margin import VenueLimit as VenueLimit
 from optihedge.hedge.terms.neutrality import Neutral as Neutral
-from optihedge.hedge.terms.objective import CarryCost as CarryCost
-from optihedge.hedge.terms.objective import DepthCost as DepthCost
 from optihedge.hedge.terms.objective import ExpectedReturn as ExpectedReturn
-from optihedge.hedge.terms.objective import FeeCost as FeeCost
-from optihedge.hedge.terms.objective import HoldingCost as HoldingCost
-from optihedge.hedge.terms.objective import ImpactCost as ImpactCost
-from optihedge.hedge.terms.objective import SpreadCost as SpreadCost
 from optihedge.hedge.terms.objective import Tracking as Tracking
 from optihedge.hedge.terms.objective import Variance as Variance
 from optihedge.hedge.terms.objective import Volatility as Volatility

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from optihedge.hedge.model import HedgeModel
-from optihedge.hedge.terms.objective import SpreadCost, Variance
+from optihedge.hedge.terms.costs import SpreadCost
+from optihedge.hedge.terms.objective import Variance
 from optihedge.market.pricing import black
 from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk

@@ -9,9 +9,10 @@ from desks import flat_risk, own_greeks, simple, stocks
 from optihedge.errors import InfeasibleError, SolverError
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.base import CvxpyTerm
+from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.limits import TradeLimit, TurnoverLimit, VolatilityLimit
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import SpreadCost, Variance
+from optihedge.hedge.terms.objective import Variance
 from optihedge.program.program import Candidate
 
 

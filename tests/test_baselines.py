@@ -8,8 +8,9 @@ from desks import flat_risk, stocks
 from optihedge.hedge.baselines import why_no_trade
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.result import Hedge
+from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.limits import TradeLimit, TurnoverLimit
-from optihedge.hedge.terms.objective import SpreadCost, Variance
+from optihedge.hedge.terms.objective import Variance
 from optihedge.market.snapshot import Market
 from optihedge.trades.lots import round_to_lots
 

@@ -13,9 +13,10 @@ from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.terms.base import CvxpyTerm
+from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.limits import TradeLimit, VolatilityLimit
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import SpreadCost, Variance
+from optihedge.hedge.terms.objective import Variance
 from optihedge.market.snapshot import Market
 from optihedge.program.program import objective
 from optihedge.risk.root import Risk

@@ -10,7 +10,7 @@ from test_smile_risk import smile
 
 from optihedge.cli import main
 from optihedge.hedge.model import HedgeModel
-from optihedge.hedge.terms.objective import SpreadCost
+from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.tail import ScenarioVariance, Shortfall
 from optihedge.market.snapshot import read_market
 from optihedge.risk.smile_risk import SmileRisk

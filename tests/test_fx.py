@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import SpreadCost
 from optihedge.market.scenarios import scenario_pnl
 from optihedge.market.snapshot import Market
 

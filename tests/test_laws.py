@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.costs import CarryCost, FeeCost, ImpactCost, SpreadCost
 from optihedge.hedge.terms.limits import GrossLimit, TurnoverLimit
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import CarryCost, FeeCost, ImpactCost, SpreadCost, Variance
+from optihedge.hedge.terms.objective import Variance
 from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk
 

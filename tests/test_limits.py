@@ -8,6 +8,7 @@ from desks import flat_risk, options, stocks
 
 from optihedge.errors import InfeasibleError, SpecError
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.limits import (
     GrossLimit,
     ParticipationLimit,
@@ -17,7 +18,7 @@ from optihedge.hedge.terms.limits import (
     VolatilityLimit,
 )
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import SpreadCost, Variance
+from optihedge.hedge.terms.objective import Variance
 from optihedge.market.snapshot import Market
 
 EDGE = 1e-7  # relative

@@ -15,9 +15,10 @@ from optihedge.errors import DataError, SpecError
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.spec import canonical
 from optihedge.hedge.terms.base import CvxpyTerm, Term
+from optihedge.hedge.terms.costs import FeeCost, HoldingCost, ImpactCost, SpreadCost
 from optihedge.hedge.terms.limits import PositionLimit, TradeLimit
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import FeeCost, HoldingCost, ImpactCost, SpreadCost, Variance
+from optihedge.hedge.terms.objective import Variance
 from optihedge.hedge.universe import Universe
 from optihedge.risk.ewma import EwmaRisk
 from optihedge.risk.sample import SampleRisk

@@ -14,9 +14,10 @@ from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.modelfile import load_model, model_names, models_folder, parse_model
 from optihedge.hedge.spec import canonical
 from optihedge.hedge.terms.base import Term
+from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.limits import PositionLimit, TurnoverLimit
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import SpreadCost, Variance
+from optihedge.hedge.terms.objective import Variance
 from optihedge.hedge.universe import Universe
 from optihedge.market.snapshot import Market
 from optihedge.risk.beta import Beta

@@ -9,9 +9,10 @@ from desks import flat_risk, options, own_greeks, stocks
 
 from optihedge.errors import InfeasibleError, SpecError
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.limits import TradeLimit
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import SpreadCost, Variance
+from optihedge.hedge.terms.objective import Variance
 from optihedge.risk.beta import Beta
 
 BAND = 1e-9  # relative: how far a certified answer may end outside a hard band

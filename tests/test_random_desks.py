@@ -8,6 +8,7 @@ from desks import flat_risk, options, stocks
 from optihedge.errors import InfeasibleError
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.base import Term
+from optihedge.hedge.terms.costs import CarryCost, DepthCost, FeeCost, HoldingCost, ImpactCost, SpreadCost
 from optihedge.hedge.terms.limits import (
     GrossLimit,
     ParticipationLimit,
@@ -17,16 +18,7 @@ from optihedge.hedge.terms.limits import (
     VolatilityLimit,
 )
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import (
-    CarryCost,
-    DepthCost,
-    FeeCost,
-    HoldingCost,
-    ImpactCost,
-    SpreadCost,
-    Tracking,
-    Variance,
-)
+from optihedge.hedge.terms.objective import Tracking, Variance
 from optihedge.hedge.terms.tail import Shortfall
 from optihedge.market.snapshot import Market
 from optihedge.risk.ewma import EwmaRisk

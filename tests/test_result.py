@@ -8,9 +8,10 @@ import pytest
 from desks import flat_risk, options, simple, stocks
 
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.limits import VolatilityLimit
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import SpreadCost, Variance
+from optihedge.hedge.terms.objective import Variance
 from optihedge.risk.ewma import EwmaRisk
 from optihedge.risk.root import Risk
 

@@ -7,9 +7,9 @@ import pytest
 from optihedge.errors import DataError, InfeasibleError, SpecError
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.rolls import next_leg, risk_ends, roll_plan, short_lived
+from optihedge.hedge.terms.costs import CarryCost, FeeCost, SpreadCost
 from optihedge.hedge.terms.limits import PositionLimit
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import CarryCost, FeeCost, SpreadCost
 from optihedge.hedge.universe import Universe
 from optihedge.market.pricing import black
 from optihedge.market.snapshot import Market

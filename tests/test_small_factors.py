@@ -10,7 +10,8 @@ from test_pnl import coins
 
 from optihedge.hedge.baselines import nearest_trade, regression_trades
 from optihedge.hedge.model import HedgeModel
-from optihedge.hedge.terms.objective import SpreadCost, Variance
+from optihedge.hedge.terms.costs import SpreadCost
+from optihedge.hedge.terms.objective import Variance
 from optihedge.market.exposures import price_unit
 from optihedge.market.pnl import borrow_cost, contract_pnl
 from optihedge.market.scenarios import scenario_pnl

@@ -9,7 +9,7 @@ from test_smile_risk import smile
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.modelfile import parse_model
-from optihedge.hedge.terms.objective import SpreadCost
+from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.tail import ScenarioVariance, Shortfall, WorstCase
 from optihedge.market.scenarios import replay, scenario_pnl, shock_grid
 from optihedge.market.snapshot import Market

@@ -11,9 +11,9 @@ from scipy.optimize import linprog
 
 from optihedge.errors import DataError, InfeasibleError, SpecError
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.limits import TradeLimit, TurnoverLimit
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import SpreadCost
 from optihedge.hedge.terms.tail import ScenarioVariance, Shortfall, WorstCase
 from optihedge.program.certificate import judge, judge_clean
 from optihedge.program.chain import solve

@@ -9,19 +9,10 @@ from desks import AS_OF, flat_risk, options, stocks
 
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.costs import CarryCost, DepthCost, FeeCost, HoldingCost, ImpactCost, SpreadCost
 from optihedge.hedge.terms.limits import TradeLimit
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import (
-    CarryCost,
-    DepthCost,
-    ExpectedReturn,
-    FeeCost,
-    HoldingCost,
-    ImpactCost,
-    SpreadCost,
-    Tracking,
-    Variance,
-)
+from optihedge.hedge.terms.objective import ExpectedReturn, Tracking, Variance
 from optihedge.market.pricing import black
 from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk

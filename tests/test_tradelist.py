@@ -9,9 +9,10 @@ import pytest
 
 from optihedge.frames import plain_text
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.limits import TradeLimit, VolatilityLimit
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import SpreadCost, Variance
+from optihedge.hedge.terms.objective import Variance
 from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
 from optihedge.risk.ewma import EwmaRisk

@@ -11,8 +11,9 @@ from optihedge.hedge.explain import shares
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.modelfile import parse_model
 from optihedge.hedge.terms.base import CvxpyTerm
+from optihedge.hedge.terms.costs import FeeCost, SpreadCost
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import FeeCost, SpreadCost, Variance, Volatility
+from optihedge.hedge.terms.objective import Variance, Volatility
 from optihedge.market.snapshot import Market
 from optihedge.risk.ewma import EwmaRisk
 from optihedge.risk.smile_risk import SmileRisk

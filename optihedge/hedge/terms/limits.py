@@ -14,7 +14,7 @@ from optihedge.frames import nearest, some
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.horizon import parse_horizon
 from optihedge.hedge.terms.base import Term, check_number
-from optihedge.hedge.terms.objective import daily_volume
+from optihedge.hedge.terms.costs import daily_volume
 
 Array = np.ndarray
 Amount = float | Mapping[str, float]
