@@ -15,7 +15,7 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.frames import Column, check_frame
-from optihedge.market.scenarios import smile_shape
+from optihedge.market.revaluation import smile_shape
 from optihedge.market.snapshot import Market
 
 Array = np.ndarray
