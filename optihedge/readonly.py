@@ -109,6 +109,22 @@ def content_of(table: pd.DataFrame | pd.Series) -> str:
     return known
 
 
+def kept(table: pd.DataFrame, what: str, make: Callable[[], Value], *of: object) -> Value:
+    """What `make` makes of a table and of these other values, worked out once while a read-only table lives.
+
+    Whoever shares the table shares it. what   names it;  of   further values it depends on, compared by identity
+    """
+    if any(isinstance(one, pd.DataFrame) and not isinstance(one, _ReadOnly) for one in (table, *of)):
+        return make()
+    known = table.__dict__.get("_kept")
+    if known is None:
+        object.__setattr__(table, "_kept", known := {})
+    found = known.get(what)
+    if found is None or not all(one is other for one, other in zip(found[0], of, strict=True)):
+        known[what] = found = of, make()
+    return found[1]
+
+
 def _sealed(value: Any) -> Any:
     if isinstance(value, (pd.DataFrame, pd.Series)):
         return value if isinstance(value, _ReadOnly) else _of_table(value)

@@ -492,5 +492,5 @@ def test_impossible_states_and_markets_out_of_order_are_refused():
         Fill("a", "o", "X", 0.0, 1.0, START)
     with pytest.raises(DataError, match="price is nan"):
         Fill("a", "o", "X", 1.0, np.nan, START)
-    assert balances(state, one).to_dict().keys() >= {"BTC"}
+    assert balances(state, one).keys() >= {"BTC"}
     assert equity(state, one) == pytest.approx(valued(state, one)["base"].sum())

@@ -8,7 +8,9 @@ import pytest
 
 from optihedge.accounts.advance import advance
 from optihedge.accounts.carried import rows_of, with_rows
-from optihedge.accounts.valuation import opening
+from optihedge.accounts.quoted import quoted
+from optihedge.accounts.state import Fill
+from optihedge.accounts.valuation import opening, valued
 from optihedge.errors import DataError
 from optihedge.market import exposures
 from optihedge.market.derived import driver_rows
@@ -139,6 +141,33 @@ def test_accounts_settle_a_contract_as_its_pnl_does_or_both_refuse(kind: str) ->
         contract_pnl(start, end, pd.Index([kind]))
     with pytest.raises(DataError, match=f"{kind}.*settlement event"):
         advance(state, start, end)
+
+
+@pytest.mark.parametrize("base", ["USD", "X"])
+def test_accounts_of_all_contracts_at_once_are_those_of_each_alone(base: str) -> None:
+    """Value and gain by the arrays of a market are what the terms of each contract say, lot by lot."""
+    start, end = market(base), market(base, as_of=AS_OF + pd.Timedelta("2h"), spot=103.0, vol=0.42)
+    kinds = [kind for kind in HELD if kind != "cash"]
+    state = opening("b", start, dict.fromkeys(kinds, 2.0), hedge=dict.fromkeys(kinds[::2], -3.0))
+    bought = [Fill(f"f{i}", "", kind, 1.5, start.price[kind] * 1.01, AS_OF + pd.Timedelta("1h"), money=base)
+              for i, kind in enumerate(kinds[1::2])]  # fmt: skip
+    moved = advance(state, start, end, bought)
+    then, now, table = quoted(start), quoted(end), valued(moved.state, end).set_index(["account", "instrument"])
+    for account, held in moved.state.positions.items():
+        for name, lots in held.items():
+            one, was, mark = then.terms(name), then.price(name), now.price(name)
+            quantity, rate = sum(lot.quantity for lot in lots), now.rate(one.money)
+            unrealised = sum(one.gain(lot.quantity, lot.price, mark) for lot in lots)
+            value = unrealised if one.margined else one.worth(quantity, mark)
+            told = table.loc[(account, name)]
+            assert (told["quantity"], told["price"], told["money"]) == (quantity, mark, one.money)
+            assert told["value"] == pytest.approx(value, rel=1e-12)
+            assert told["unrealised"] == pytest.approx(unrealised, rel=1e-12)
+            gain = one.worth(quantity, mark) * rate - one.worth(quantity, was) * then.rate(one.money)
+            gain = one.gain(quantity, was, mark) * rate if one.margined else gain
+            filled = sum(one.gain(f.quantity, f.price, was) for f in bought if f.instrument == name)
+            gain += filled * rate if account == "hedge" else 0.0
+            assert moved.explained.loc[(account, name), "total"] == pytest.approx(gain, rel=1e-9, abs=1e-9)
 
 
 def test_a_variance_swap_ends_at_the_price_its_settlement_event_says() -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from optihedge.accounts.carried import rows_of, with_rows
-from optihedge.accounts.explain import PARTS, explained_period
-from optihedge.accounts.holdings import Holdings
+from optihedge.accounts.explain import PARTS, Explained, Rows, explained_period
+from optihedge.accounts.holdings import Closed, Holdings
 from optihedge.accounts.quoted import quoted
-from optihedge.accounts.settle import Terms
 from optihedge.accounts.state import DUST, Fill, Order, Report, State
 from optihedge.accounts.timeline import Timeline
-from optihedge.accounts.valuation import valued
+from optihedge.accounts.valuation import worth_of
 from optihedge.accounts.verify import verify
 from optihedge.errors import DataError
 from optihedge.frames import some
@@ -26,6 +26,7 @@ from optihedge.market.snapshot import Market
 
 REMEMBERED = pd.Timedelta(days=31)
 CLOSES = 1e-9  # of the money that moved
+_TRANSFER = np.array(PARTS) == "transfer"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +34,10 @@ class Advance:
     """A state brought to a market, and what it gained on the way; money in base currency.
 
     state        as of the market, orders and reports applied; its hash of before and memory are the step's to set
-    explained    (account, instrument) x PARTS and total; cash rows carry their currency
+    parts        by account and instrument over PARTS; cash rows carry their currency;  explained  their table
     equity       of the state now;  change  since the start, transfers included
-    closed       lots that were closed: account, instrument, quantity, entry, leave, opened, closed, order_id, money,
-                 gain (in money)
+    left         lots that were closed;  closed  their table: account, instrument, quantity, entry, leave, opened,
+                 closed, order_id, money, gain (in money)
     notes        assumptions that were made
     market       the market, with held contracts that it does not list carried at their last marks
 
@@ -53,12 +54,22 @@ class Advance:
     """
 
     state: State
-    explained: pd.DataFrame
+    parts: Explained
     equity: float
     change: float
-    closed: pd.DataFrame
+    left: tuple[Closed, ...]
     notes: tuple[str, ...]
     market: Market
+
+    @property
+    def explained(self) -> pd.DataFrame:
+        """(account, instrument) x PARTS and total."""
+        return self.parts.frame
+
+    @cached_property
+    def closed(self) -> pd.DataFrame:
+        """Lots that were closed, one row each."""
+        return pd.DataFrame([vars(one) for one in self.left])
 
 
 def advance(
@@ -106,42 +117,44 @@ def advance(
     if compare:
         verify(state.book, _listed(state, before), before, market, fate)
     line.follow(due, new := _new_fills(state, market, fills))
-    explained, notes = explained_period(line)
-    held = {name for lots in line.holdings.lots.values() for name in lots}
-    carried = {name: row for name, row in carried.items() if name in held}
+    parts, notes = explained_period(line)
+    carried = {name: row for name, row in carried.items() if any(name in lots for lots in line.holdings.lots.values())}
     if carried:
         notes.append(f"{some(carried, 3)} not listed: carried at the last mark, not traded")
     orders = _orders(state.orders, new, reports)
     positions = line.holdings.frozen()
-    kept = tuple(sorted((f for f in (*state.applied, *new) if f.time > market.as_of - REMEMBERED), key=_by_time))
+    forgotten = market.as_of - REMEMBERED
+    kept = tuple(sorted((f for f in (*state.applied, *new) if f.time > forgotten), key=_by_time))
     moved = replace(
         state, as_of=market.as_of, snapshot=snapshot, orders=orders, applied=kept, carried=carried, **positions
     )
     if client is not None:
         moved, transfer = _transferred(moved, market, client)
-        explained = _with_transfer(explained, transfer)
-    return _ended(state, before, moved, market, explained, line, tuple(notes))
+        parts = Explained.of(parts.keys, parts.values, transfer)
+    return _ended(state, before, moved, market, parts, line, tuple(notes))
 
 
 def _ended(
-    state: State, before: Market, moved: State, market: Market, explained: pd.DataFrame, line: Timeline,
+    state: State, before: Market, moved: State, market: Market, parts: Explained, line: Timeline,
     notes: tuple[str, ...],
 ) -> Advance:  # fmt: skip
     """What the period ends in, once its parts are found to sum to the change."""
-    worth, was = valued(moved, market)["base"], valued(state, before)["base"]
+    worth, was = worth_of(moved, market).base, worth_of(state, before).base
     change = float(worth.sum() - was.sum())
-    _close(state, change, explained, float(worth.abs().sum() + was.abs().sum()))
-    closed = pd.DataFrame([vars(one) for one in line.holdings.closed])
-    return Advance(moved, explained, float(worth.sum()), change, closed, notes, market)
+    _close(state, change, parts.values, float(np.abs(worth).sum() + np.abs(was).sum()))
+    return Advance(moved, parts, float(worth.sum()), change, tuple(line.holdings.closed), notes, market)
 
 
 def _listed(state: State, before: Market) -> pd.Index:
     held = {name for lots in state.positions.values() for name in lots}
-    return before.names[before.names.isin(list(held))]
+    place = quoted(before).listed.place
+    return before.names[sorted(place[name] for name in held if name in place)]
 
 
 def _gone(state: State, before: Market, fate: Fate, due: Iterable[Event]) -> pd.Index:
     """Held contracts that neither are in the market under any label nor have ended, nor are delivered in the period."""
+    if not ((fate.place < 0) & ~fate.ended).any():
+        return before.names[:0]
     names = _listed(state, before)
     at = before.names.get_indexer(names)
     delivered = {event.instrument for event in due if event.kind in ("exercise", "assignment")}
@@ -216,49 +229,35 @@ def _orders(orders: tuple[Order, ...], fills: list[Fill], reports: Iterable[Repo
     return tuple(left)
 
 
-def _transferred(state: State, market: Market, client: pd.Series) -> tuple[State, pd.Series]:
-    """The state with what the client now holds, and the value that came (above 0) or went, base currency."""
-    held = state.quantities("book")
-    names = held.index.union(client.index, sort=False)
-    unknown = names[~names.isin(market.names)]
-    if len(unknown):
+def _transferred(state: State, market: Market, client: pd.Series) -> tuple[State, Rows]:
+    """The state with what the client now holds, and by key the value that came (above 0) or went, base currency."""
+    facts, holdings = quoted(market), Holdings(state)
+    held, wanted = state.held.get("book", {}), dict(zip(map(str, client.index), client.tolist(), strict=True))
+    unknown = [name for name in {**held, **wanted} if name not in facts]
+    if unknown:
         raise DataError(f"{state.book}: {unknown[0]} of the client's book is not in the market of {market.as_of}")
-    difference = client.reindex(names, fill_value=0.0) - held.reindex(names, fill_value=0.0)
-    holdings, facts, value = Holdings(state), quoted(market), {}
-    for name, quantity in difference[difference != 0].items():
-        one, price = facts.terms(str(name)), facts.price(str(name))
+    rows: Rows = {}
+    for name in {**held, **wanted}:
+        quantity = wanted.get(name, 0.0) - held.get(name, 0.0)
+        if quantity == 0:
+            continue
+        one, price = facts.terms(name), facts.price(name)
         if one.cash:
             balance = state.cash.get("book", {}).get(one.money, 0.0)
-            quantity, price = client[name] - balance if name in client.index else 0.0, 1.0
+            quantity, price = wanted[name] - balance if name in wanted else 0.0, 1.0
             holdings.cash["book"][one.money] += quantity
         else:
             holdings.trade("book", one, quantity, price, market.as_of, "transfer")
             holdings.cash["book"][one.money] += one.worth(quantity, price)
-        value[name] = (one, quantity * price * one.multiplier if one.cash else one.worth(quantity, price))
-    moved = replace(state, **holdings.frozen())
-    return moved, _in_base(market, value)
+        value = quantity * price * one.multiplier if one.cash else one.worth(quantity, price)
+        if value:
+            rows["book", name] = np.where(_TRANSFER, value * facts.rate(one.money), 0.0)
+    return replace(state, **holdings.frozen()), rows
 
 
-def _in_base(market: Market, value: dict[str, tuple[Terms, float]]) -> pd.Series:
-    return pd.Series(
-        {name: amount * quoted(market).rate(one.money) for name, (one, amount) in value.items()}, dtype=float
-    )
-
-
-def _with_transfer(explained: pd.DataFrame, transfer: pd.Series) -> pd.DataFrame:
-    moved = transfer[transfer != 0]
-    if moved.empty:
-        return explained
-    keys = pd.MultiIndex.from_product([["book"], moved.index], names=explained.index.names)
-    frame = explained.reindex(explained.index.union(keys), fill_value=0.0)
-    frame.loc[keys, "transfer"] += moved.to_numpy()
-    frame.loc[keys, "total"] += moved.to_numpy()
-    return frame
-
-
-def _close(state: State, change: float, explained: pd.DataFrame, size: float) -> None:
-    parts = explained[list(PARTS)].to_numpy().sum()
-    moved = size + np.abs(explained[list(PARTS)].to_numpy()).sum()
+def _close(state: State, change: float, values: np.ndarray, size: float) -> None:
+    parts = values.sum()
+    moved = size + np.abs(values).sum()
     if not abs(change - parts) <= CLOSES * (1.0 + moved):
         raise DataError(
             f"{state.book}: equity changed by {change:,.9g} and its parts sum to {parts:,.9g}; a contract's terms or "

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -10,7 +13,7 @@ import pandas as pd
 
 from optihedge.accounts.quoted import quoted
 from optihedge.accounts.state import DUST
-from optihedge.accounts.valuation import balances
+from optihedge.accounts.valuation import balances_by_account
 from optihedge.errors import DataError
 from optihedge.frames import some
 from optihedge.market.drivers import currency_paths
@@ -36,25 +39,50 @@ _AT = {part: i for i, part in enumerate(PARTS)}
 Rows: TypeAlias = "dict[tuple[str, str], np.ndarray]"  # by account and instrument, over PARTS
 
 
-def explained_period(line: Timeline) -> tuple[pd.DataFrame, list[str]]:
-    """(account, instrument) x PARTS and total for a timeline that was followed, and the assumptions made."""
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """A period's change by account and instrument: `keys` in order, `values` of each over PARTS, base currency."""
+
+    keys: tuple[tuple[str, str], ...]
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, keys: Sequence[tuple[str, str]], values: np.ndarray, more: Rows) -> Explained:
+        """Of rows (values: a row a key, written to), and of others that are added to them or put beside them."""
+        place = {key: i for i, key in enumerate(keys)}
+        new = [key for key in more if key not in place]
+        place |= {key: len(keys) + i for i, key in enumerate(new)}
+        whole = np.concatenate([values, np.zeros((len(new), len(PARTS)))]) if new else values
+        for key, row in more.items():
+            whole[place[key]] += row
+        ordered = sorted(place)
+        return cls(tuple(ordered), whole[[place[key] for key in ordered]] if ordered else whole)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """(account, instrument) x PARTS and total."""
+        accounts, instruments = zip(*self.keys, strict=True) if self.keys else ((), ())
+        index = pd.MultiIndex.from_arrays([list(accounts), list(instruments)], names=["account", "instrument"])
+        frame = pd.DataFrame(self.values, index=index, columns=list(PARTS))
+        return frame.assign(total=frame.sum(axis=1))
+
+
+def explained_period(line: Timeline) -> tuple[Explained, list[str]]:
+    """What a timeline that was followed came to, part by part, and the assumptions made."""
     rows: Rows = defaultdict(lambda: np.zeros(len(PARTS)))
     facts = quoted(line.market)
     for flow in line.flows:
         rows[flow.account, flow.instrument][_AT[flow.part]] += flow.amount * facts.rate(flow.money)
-    notes = _held(line, rows)
+    keys, values, notes = _held(line, rows)
     _cash(line, rows)
-    index = pd.MultiIndex.from_tuples(sorted(rows), names=["account", "instrument"])
-    values = np.array([rows[key] for key in index]).reshape(len(index), len(PARTS))
-    frame = pd.DataFrame(values, index=index, columns=list(PARTS))
-    return frame.assign(total=frame.sum(axis=1)), notes
+    return Explained.of(keys, values, rows), notes
 
 
-def _held(line: Timeline, rows: Rows) -> list[str]:
-    """What contracts held through the period gained, Greek by Greek."""
+def _held(line: Timeline, rows: Rows) -> tuple[list[tuple[str, str]], np.ndarray, list[str]]:
+    """What contracts held through the period gained, Greek by Greek: keys, their values over PARTS, and notes."""
     carried = {key: quantity for key, quantity in line.carried.items() if quantity}
-    names = pd.Index(sorted({name for _, name in carried}), dtype=object)
-    at = line.before.names.get_indexer(names)
+    names = sorted({name for _, name in carried})
+    at = quoted(line.before).places(names)
     value, earned = _earned(line, names, at)
     facts = quoted(line.market)
     greeks = {part: values[at] for part, values in greek_parts(line.before, line.market, line.fate).items()}
@@ -65,19 +93,18 @@ def _held(line: Timeline, rows: Rows) -> list[str]:
     for part, values in greeks.items():
         gained[:, _AT[part]] = values
     gained[np.arange(len(names)), np.where(ended, _AT["settlement"], _AT["unexplained"])] += rest
-    for (account, name), quantity in carried.items():
-        rows[account, name] += quantity * gained[place[name]]
+    held = np.array([*carried.values()], dtype=float)[:, None] * gained[[place[name] for _, name in carried]]
     for one in line.deliveries:
         got = facts.terms(one.instrument).worth(one.quantity, facts.price(one.instrument))
         i = place[one.origin]
         gain = (got - one.paid) * facts.rate(one.money) - one.contracts * float(value[i])
         rows[one.account, one.origin][_AT["settlement"]] += gain
-    held = set(names)
-    assumed = [name for name in line.fate.assumed if name in held]
-    return [f"{some(assumed, 3)} settled at the next level of its underlying: no settlement event"] if assumed else []
+    assumed = [name for name in line.fate.assumed if name in place]
+    told = [f"{some(assumed, 3)} settled at the next level of its underlying: no settlement event"] if assumed else []
+    return list(carried), held, told
 
 
-def _earned(line: Timeline, names: pd.Index, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _earned(line: Timeline, names: list[str], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Per contract of the start, base currency: value at the end as if still held, and what it gained.
 
     The value is 0 where a contract is paid by variation margin. Raises DataError for a held
@@ -85,39 +112,48 @@ def _earned(line: Timeline, names: pd.Index, at: np.ndarray) -> tuple[np.ndarray
     """
     fate, start, end = line.fate, line.before, line.market
     place = fate.place[at]
+    _refuse_lost(line, names, (place < 0) & ~fate.ended[at])
+    then, now_at, assumed = quoted(start), quoted(end), set(fate.assumed)
+    price = np.where(place >= 0, end.contracts.price[place] * fate.scale[at] + fate.received[at], fate.paid[at])
+    price = np.nan_to_num(price)  # of what was delivered whole
+    level = fate.level[at]
+    for i in np.flatnonzero(np.isfinite(level)):
+        one = then.terms(names[i])
+        price[i] = one.ends_at(float(level[i])) if names[i] in assumed else one.settled_at(float(level[i]))
+    listed, was = then.listed, then.marks[at]
+    money, multiplier, margined = listed.money[at].tolist(), listed.multiplier[at], listed.margined[at]
+    after, before = now_at.rates(money), np.ones(len(names))
+    worth = ~margined
+    before[worth] = then.rates([m for m, valued in zip(money, worth, strict=True) if valued])
+    value = np.where(worth, multiplier * price * after, 0.0)
+    earned = np.where(worth, value - multiplier * was * before, multiplier * (price - was) * after)
+    for i in np.flatnonzero(listed.reciprocal[at]):
+        earned[i] = then.terms(names[i]).gain(1.0, float(was[i]), float(price[i])) * after[i]
+    return value, earned
+
+
+def _refuse_lost(line: Timeline, names: list[str], gone: np.ndarray) -> None:
+    """Raise a DataError for a contract that is gone (booleans over names) and was held on."""
+    if not gone.any():
+        return
     delivered: dict[tuple[str, str], float] = defaultdict(float)
     for each in line.deliveries:
         delivered[each.account, each.origin] += each.contracts
     still = {name for (a, name), q in line.carried.items() if abs(q - delivered[a, name]) > DUST * abs(q)}
-    lost = names[(place < 0) & ~fate.ended[at] & names.isin(list(still))]
-    if len(lost):
+    lost = [names[i] for i in np.flatnonzero(gone) if names[i] in still]
+    if lost:
         raise DataError(
-            f"{line.state.book}: {some(lost)} held but not in the market of {end.as_of}, and no event says what became "
-            "of it; quote it, or give its settlement, delisting, rename or merger"
+            f"{line.state.book}: {some(lost)} held but not in the market of {line.market.as_of}, and no event says "
+            "what became of it; quote it, or give its settlement, delisting, rename or merger"
         )
-    then, now_at, assumed = quoted(start), quoted(end), set(fate.assumed)
-    price = np.where(place >= 0, end.contracts.price[place] * fate.scale[at] + fate.received[at], fate.paid[at])
-    price = np.nan_to_num(price)  # of what was delivered whole
-    value, earned = np.zeros(len(names)), np.zeros(len(names))
-    for i, name in enumerate(names):
-        one, was = then.terms(name), then.price(name)
-        level, now = float(fate.level[at[i]]), float(price[i])
-        if np.isfinite(level):
-            now = one.ends_at(level) if name in assumed else one.settled_at(level)
-        if one.margined:
-            earned[i] = one.gain(1.0, was, now) * now_at.rate(one.money)
-        else:
-            value[i] = one.worth(1.0, now) * now_at.rate(one.money)
-            earned[i] = value[i] - one.worth(1.0, was) * then.rate(one.money)
-    return value, earned
 
 
 def _cash(line: Timeline, rows: Rows) -> None:
     """What balances gained from their currency: the start's, less what fills have paid at the start's marks."""
     then, now = quoted(line.before), quoted(line.market)
-    held = balances(line.state, line.before, ["account", "money"])
-    for account, money in sorted({*held.index, *line.bought}):
-        balance = float(held.get((account, money), 0.0)) - line.bought.get((account, money), 0.0)
+    held = balances_by_account(line.state, line.before)
+    for account, money in sorted({*held, *line.bought}):
+        balance = held.get((account, money), 0.0) - line.bought.get((account, money), 0.0)
         gain = balance * (now.rate(money) - then.rate(money))
         if gain:
             rows[account, money][_AT[_moved_by(line.before, money)]] += gain

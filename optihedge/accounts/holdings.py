@@ -36,7 +36,7 @@ class Holdings:
     """The mutable side of a State, inside one `advance`."""
 
     def __init__(self, state: State) -> None:
-        self.lots = {a: {n: list(lots) for n, lots in state.positions.get(a, {}).items()} for a in ACCOUNTS}
+        self.lots: dict[str, dict[str, tuple[Lot, ...]]] = {a: dict(state.positions.get(a, {})) for a in ACCOUNTS}
         self.cash = {a: defaultdict(float, state.cash.get(a, {})) for a in ACCOUNTS}
         self.accrued = {a: defaultdict(float, state.accrued.get(a, {})) for a in ACCOUNTS}
         self.rates = dict(state.rates)
@@ -59,7 +59,7 @@ class Holdings:
     ) -> None:
         """Buy (sell) at a price: close lots of the other sign oldest first, open the rest, move the money."""
         self.cash[account][terms.money] -= terms.worth(quantity, price)
-        lots = self.lots[account].setdefault(terms.name, [])
+        lots = list(self.lots[account].get(terms.name, ()))
         left, size = quantity, abs(quantity)
         while lots and left * lots[0].quantity < 0:
             lot = lots[0]
@@ -78,8 +78,10 @@ class Holdings:
                 lots[-1] = replace(last, quantity=last.quantity + left)
             else:
                 lots.append(Lot(left, price, time, order_id))
-        if not lots:
-            del self.lots[account][terms.name]
+        if lots:
+            self.lots[account][terms.name] = tuple(lots)
+        else:
+            self.lots[account].pop(terms.name, None)
 
     def _close(self, account: str, terms: Terms, lot: Lot, quantity: float, price: float, time: pd.Timestamp) -> None:
         gain = terms.gain(quantity, lot.price, price)
@@ -93,16 +95,18 @@ class Holdings:
         """Every lot of one contract becomes `units` of another: what was paid for it stays."""
         scale = old.multiplier / (units * new.multiplier)
         for account in ACCOUNTS:
-            lots = self.lots[account].pop(old.name, [])
+            lots = self.lots[account].pop(old.name, ())
             if lots:
                 turned = [replace(lot, quantity=lot.quantity * units, price=lot.price * scale) for lot in lots]
-                joined = [*self.lots[account].get(new.name, []), *turned]
-                self.lots[account][new.name] = sorted(joined, key=lambda lot: lot.time)
+                joined = [*self.lots[account].get(new.name, ()), *turned]
+                self.lots[account][new.name] = tuple(sorted(joined, key=lambda lot: lot.time))
 
     def accrue(self, time: pd.Timestamp) -> dict[tuple[str, str], float]:
         """Interest on every balance up to `time`, simple; by account and currency what has accrued."""
-        years = max((time - self.clock) / _YEAR, 0.0)
-        self.clock = max(time, self.clock)
+        since, self.clock = self.clock, max(time, self.clock)
+        if not self.rates:
+            return {}
+        years = max((time - since) / _YEAR, 0.0)
         gained = {}
         for money, rate in self.rates.items():
             for account in ACCOUNTS:
@@ -121,7 +125,7 @@ class Holdings:
 
     def frozen(self) -> dict[str, Any]:
         """positions, cash, accrued and rates as a State holds them: nothing empty, nothing zero."""
-        positions = {a: {n: tuple(lots) for n, lots in sorted(held.items()) if lots} for a, held in self.lots.items()}
+        positions = {a: {name: held[name] for name in sorted(held) if held[name]} for a, held in self.lots.items()}
         money = {
             name: {a: {c: v for c, v in sorted(balances.items()) if v} for a, balances in getattr(self, name).items()}
             for name in ("cash", "accrued")

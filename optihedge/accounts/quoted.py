@@ -2,66 +2,93 @@
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
 
 from optihedge.accounts.settle import Terms
 from optihedge.errors import DataError
 from optihedge.frames import nearest
-from optihedge.market.fate import money_rate, settle_currencies
+from optihedge.market.fate import rate_to_base, settle_currencies
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
+from optihedge.readonly import kept
+
+Array = np.ndarray
+
+
+class Listed:
+    """What the instruments alone say, by label and in their order; markets that share them share it."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        kinds, names = types_of(table), list(map(str, table.index))
+        self.place = {name: i for i, name in enumerate(names)}
+        self.money: Array = settle_currencies(table)
+        self.multiplier: Array = table["multiplier"].to_numpy(dtype=float)
+        self.margined: Array = kinds["margined"]
+        self.reciprocal: Array = kinds["inverse"] & kinds["margined"]
+        self.cash: Array = (table["type"] == "cash").to_numpy()
+        self.columns = {
+            "money": self.money.tolist(), "underlying": table["underlying"].tolist(),
+            "multiplier": table["multiplier"].tolist(), "strike": table["strike"].tolist(),
+            "expiry": table["expiry"].tolist(), "cash": self.cash.tolist(),
+            **{name: kinds[name].tolist() for name in ("option", "inverse", "margined")},
+        }  # fmt: skip
+        self.plain = table.index[table["type"].isin(("equity", "spot"))]
 
 
 class Quoted:
-    """A market by label."""
+    """A market by label; `listed` and `marks` by place in its order."""
 
     def __init__(self, market: Market) -> None:
-        table, kinds = market.instruments, types_of(market.instruments)
+        self.listed = kept(market.instruments, "listed", lambda: Listed(market.instruments))
         self.as_of, self._names = market.as_of, market.names
-        self._place = {str(name): i for i, name in enumerate(market.names)}
-        self._contracts, self._price = market.contracts, market.contracts.price.tolist()
-        self._columns = {
-            "money": settle_currencies(table).tolist(), "underlying": table["underlying"].tolist(),
-            "multiplier": table["multiplier"].tolist(), "strike": table["strike"].tolist(),
-            "right": market.contracts.right.tolist(), "expiry": table["expiry"].tolist(),
-            "cash": (table["type"] == "cash").tolist(),
-            **{name: kinds[name].tolist() for name in ("option", "inverse", "margined")},
-        }  # fmt: skip
-        self._sides = {side: market.quotes[side].tolist() for side in ("bid", "ask")}
-        self._fees = market.fees.tolist()
+        self._place, self._columns, self._plain = self.listed.place, self.listed.columns, self.listed.plain
+        self._contracts, self.marks = market.contracts, market.contracts.price
+        self._sides = {side: market.quotes[side].to_numpy(dtype=float) for side in ("bid", "ask")}
+        self._fees = market.fees.to_numpy()
         self._terms: dict[str, Terms] = {}
         self._rates: dict[str, float] = {}
-        self._rate_of = lambda money: money_rate(market, money)
-        self._plain = table.index[table["type"].isin(("equity", "spot"))]
+        self._paths = market.drivers, market.levels, market.base_currency
 
     def __contains__(self, name: str) -> bool:
         return name in self._place
+
+    def places(self, names: Iterable[str]) -> Array:
+        """Where listed contracts are in the market's order. Raises DataError for another."""
+        return np.array([self._at(name) for name in names], dtype=int)
 
     def terms(self, name: str) -> Terms:
         """Of a listed contract. Raises DataError for another."""
         if name not in self._terms:
             at = self._at(name)
             fields = {field: values[at] for field, values in self._columns.items()}
-            self._terms[name] = Terms(name=name, contracts=self._contracts, place=at, **fields)
+            right = float(self._contracts.right[at])
+            self._terms[name] = Terms(name=name, contracts=self._contracts, place=at, right=right, **fields)
         return self._terms[name]
 
     def price(self, name: str) -> float:
         """The mark, in the contract's price units. Raises DataError for a contract that is not listed."""
-        return self._price[self._at(name)]
+        return float(self.marks[self._at(name)])
 
     def side(self, name: str, side: str) -> float:
         """The bid or ask of a listed contract, in its price units; NaN where there is none."""
-        return self._sides[side][self._at(name)]
+        return float(self._sides[side][self._at(name)])
 
     def fee(self, name: str) -> float:
         """One-way fee per contract, base currency."""
-        return self._fees[self._at(name)]
+        return float(self._fees[self._at(name)])
 
     def rate(self, money: str) -> float:
         """Base currency for one unit of a money. Raises DataError for one without a path to base."""
         if money not in self._rates:
-            self._rates[money] = self._rate_of(money)
+            self._rates[money] = rate_to_base(money, *self._paths)
         return self._rates[money]
+
+    def rates(self, moneys: Iterable[str]) -> Array:
+        """`rate` of each of these moneys."""
+        return np.array([self.rate(money) for money in moneys], dtype=float)
 
     def margined(self, name: str) -> bool:
         """Whether a listed contract is paid by variation margin."""
@@ -83,11 +110,9 @@ class Quoted:
         return self._place[name]
 
 
-_KNOWN: WeakKeyDictionary[Market, Quoted] = WeakKeyDictionary()
-
-
 def quoted(market: Market) -> Quoted:
-    """The facts of a market, kept as long as it lives."""
-    if market not in _KNOWN:
-        _KNOWN[market] = Quoted(market)
-    return _KNOWN[market]
+    """The facts of a market, kept with it."""
+    known = market.__dict__.get("_quoted")
+    if known is None:
+        market.__dict__["_quoted"] = known = Quoted(market)
+    return known

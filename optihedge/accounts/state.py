@@ -218,12 +218,33 @@ class State:
         except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"state: this is no state's text ({error}); give what State.text wrote") from None
 
+    @cached_property
+    def held(self) -> Mapping[str, Mapping[str, float]]:
+        """Account -> instrument -> contracts."""
+        return {
+            account: {
+                name: lots[0].quantity if len(lots) == 1 else sum([lot.quantity for lot in lots])
+                for name, lots in by_name.items()
+            }
+            for account, by_name in self.positions.items()
+        }
+
+    def becoming(self, **values: Any) -> State:
+        """The same state with other fields, which stand where they come from: only other positions are checked."""
+        if "positions" in values:
+            return replace(self, **values)
+        made = object.__new__(type(self))
+        made.__dict__.update({item.name: getattr(self, item.name) for item in fields(self)} | values)
+        if "held" in self.__dict__:
+            made.__dict__["held"] = self.held
+        return made
+
     def quantities(self, account: str | None = None) -> pd.Series:
         """Contracts by instrument, of one account or of both together."""
         total: dict[str, float] = {}
         for one in ACCOUNTS if account is None else (account,):
-            for name, lots in self.positions.get(one, {}).items():
-                total[name] = total.get(name, 0.0) + sum(lot.quantity for lot in lots)
+            for name, quantity in self.held.get(one, {}).items():
+                total[name] = total.get(name, 0.0) + quantity
         kept = {name: q for name, q in sorted(total.items()) if q != 0}
         return pd.Series(kept, dtype=float, index=pd.Index(list(kept), dtype=object))
 

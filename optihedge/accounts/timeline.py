@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from optihedge.accounts.holdings import Holdings
@@ -64,8 +65,8 @@ class Timeline:
         self.carried: dict[tuple[str, str], float] = defaultdict(float)
         self.bought: dict[tuple[str, str], float] = defaultdict(float)
         for account in ACCOUNTS:
-            for name in state.positions.get(account, {}):
-                self.carried[account, name] += self.holdings.held(account, name)
+            for name, quantity in state.held.get(account, {}).items():
+                self.carried[account, name] = quantity
         self.terms: dict[str, Terms] = {}
         self.origin: dict[str, tuple[str, float]] = {}  # label now -> label at the start, units now for one then
 
@@ -214,8 +215,9 @@ class Timeline:
                         price=lot.price * part * parent.multiplier / (event.value * child.multiplier))
                 for lot in lots
             ]  # fmt: skip
-            self.holdings.lots[account][parent.name] = [replace(lot, price=lot.price * (1 - part)) for lot in lots]
-            self.holdings.lots[account].setdefault(child.name, []).extend(received)
+            mine = self.holdings.lots[account]
+            mine[parent.name] = tuple(replace(lot, price=lot.price * (1 - part)) for lot in lots)
+            mine[child.name] = (*mine.get(child.name, ()), *received)
 
     # ---- contracts that end ------------------------------------------------------------------------------------------
 
@@ -268,6 +270,8 @@ class Timeline:
     def _expire(self) -> None:
         """What expired and was not settled by an event settles at the next level of its underlying."""
         assumed = set(self.fate.assumed)
+        if not assumed:
+            return
         for name in sorted({n for held in self.holdings.lots.values() for n in held} & assumed):
             level = float(self.fate.level[self.before.names.get_loc(name)])
             terms = self.known(name)
@@ -276,10 +280,14 @@ class Timeline:
 
     def _borrow(self) -> None:
         """Simple interest on the value of shorts at the start's rates and marks, paid at the end."""
-        rates = self.before.quotes["borrow_rate"]
+        quoted_rates = self.before.quotes["borrow_rate"].to_numpy(dtype=float)
+        lent = np.flatnonzero(quoted_rates > 0)
+        if not lent.size:
+            return
+        rates = dict(zip(map(str, self.before.names[lent]), quoted_rates[lent].tolist(), strict=True))
         years = (self.market.as_of - self.before.as_of) / pd.Timedelta(days=365)
         for (account, name), quantity in self.carried.items():
-            if quantity < 0 and name in rates.index and rates[name] > 0:
+            if quantity < 0 and name in rates:
                 terms = self.known(name)
                 owed = terms.worth(-quantity, self.then.price(name)) * rates[name] * years
                 if owed:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from optihedge.accounts.quoted import quoted
+from optihedge.accounts.quoted import Quoted, quoted
 from optihedge.accounts.state import ACCOUNTS, Lot, State
 from optihedge.errors import DataError
 from optihedge.frames import some
@@ -15,6 +15,7 @@ from optihedge.market.book import Book, book_quantities
 from optihedge.market.snapshot import Market
 from optihedge.readonly import read_only
 
+Array = np.ndarray
 COLUMNS = ["account", "instrument", "quantity", "price", "money", "value", "unrealised", "base"]
 
 
@@ -71,57 +72,111 @@ def valued(state: State, market: Market) -> pd.DataFrame:
     >>> float(oh.policy.valued(state, market)["value"].sum().round(2))
     10000.0
     """
+    return worth_of(state, market).frame
+
+
+class Worth:
+    """A state in a market: its positions and balances, one row each, as arrays; the table of them on demand."""
+
+    def __init__(self, state: State, market: Market) -> None:
+        facts, held = quoted(market), state.held
+        missing = sorted({name for lots in held.values() for name in lots if name not in facts})
+        if missing:
+            raise DataError(
+                f"{state.book}: {some(missing)} held but not in the market of {market.as_of}; quote it there"
+            )
+        self.state, self._facts = state, facts
+        self.accounts: list[str] = []
+        self.instruments: list[str] = []
+        self.moneys: list[str] = []
+        parts = []
+        for account in ACCOUNTS:
+            names = sorted(held.get(account, {}))
+            parts.append(self._positions(account, names, facts))
+            balances = sorted(_balances(state, account).items())
+            self.instruments += [*names, *(money for money, _ in balances)]
+            self.moneys += [*facts.listed.money[facts.places(names)].tolist(), *(money for money, _ in balances)]
+            self.accounts += [account] * (len(names) + len(balances))
+            amounts = np.array([amount for _, amount in balances], dtype=float)
+            parts.append(np.stack([amounts, np.ones(len(balances)), amounts, np.zeros(len(balances))]))
+        self.quantity, self.price, self.value, unrealised = np.concatenate(parts, axis=1)
+        self._margined = unrealised
+        self.base: Array = self.value * facts.rates(self.moneys)
+
+    def _positions(self, account: str, names: list[str], facts: Quoted) -> Array:
+        """4 x names: quantity, mark, value, and whether it is paid by variation margin (1 or 0)."""
+        at = facts.places(names)
+        quantity = np.array([self.state.held[account][name] for name in names], dtype=float)
+        mark, margined = facts.marks[at], facts.listed.margined[at]
+        value = quantity * facts.listed.multiplier[at] * mark
+        for i in np.flatnonzero(margined):
+            value[i] = self._unrealised(account, names[i], float(mark[i]))
+        return np.stack([quantity, mark, value, margined.astype(float)])
+
+    def _unrealised(self, account: str, name: str, mark: float) -> float:
+        one = self._facts.terms(name)
+        return sum(one.gain(lot.quantity, lot.price, mark) for lot in self.state.positions[account][name])
+
+    @property
+    def like_cash(self) -> Array:
+        """Rows that move with their money alone: balances, and gains of contracts paid by variation margin."""
+        own = [m == n for n, m in zip(self.instruments, self.moneys, strict=True)]
+        return np.array(own, dtype=bool) | (self._margined > 0)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """COLUMNS, see `valued`."""
+        positions = self.state.positions
+        unrealised = [
+            self._unrealised(account, name, mark) if name in positions.get(account, {}) else 0.0
+            for account, name, mark in zip(self.accounts, self.instruments, self.price.tolist(), strict=True)
+        ]
+        columns = (self.accounts, self.instruments, self.quantity, self.price, self.moneys, self.value, unrealised)
+        table = pd.DataFrame(dict(zip(COLUMNS, (*columns, self.base), strict=True)), columns=COLUMNS)
+        return read_only(table)
+
+
+def _balances(state: State, account: str) -> dict[str, float]:
+    """Cash of an account with what interest has accrued on it."""
+    balances = {**state.cash.get(account, {})}
+    for money, amount in state.accrued.get(account, {}).items():
+        balances[money] = balances.get(money, 0.0) + amount
+    return balances
+
+
+def worth_of(state: State, market: Market) -> Worth:
+    """What a state is worth in a market, worked out once: a state and the one it becomes by a step hold the same."""
     parts = (state.positions, state.cash, state.accrued)
-    known = _VALUED.get(market)
-    if known is not None and all(one is other for one, other in zip(known[0], parts, strict=True)):
-        return known[1]
-    frame = _valued(state, market)
-    _VALUED[market] = parts, frame
-    return frame
-
-
-_VALUED: WeakKeyDictionary[Market, tuple[tuple[object, ...], pd.DataFrame]] = WeakKeyDictionary()
-"""What was valued last in a market: a state and the one that it becomes by a step hold the same."""
-
-
-def _valued(state: State, market: Market) -> pd.DataFrame:
-    names = pd.Index(sorted({n for held in state.positions.values() for n in held}), dtype=object)
-    missing = names[~names.isin(market.names)]
-    if len(missing):
-        raise DataError(f"{state.book}: {some(missing)} held but not in the market of {market.as_of}; quote it there")
-    facts, rows = quoted(market), []
-    for account in ACCOUNTS:
-        for name, lots in sorted(state.positions.get(account, {}).items()):
-            one, mark = facts.terms(name), facts.price(name)
-            quantity = sum(lot.quantity for lot in lots)
-            unrealised = sum(one.gain(lot.quantity, lot.price, mark) for lot in lots)
-            value = unrealised if one.margined else one.worth(quantity, mark)
-            rows.append((account, name, quantity, mark, one.money, value, unrealised))
-        balances = {**state.cash.get(account, {})}
-        for money, amount in state.accrued.get(account, {}).items():
-            balances[money] = balances.get(money, 0.0) + amount
-        rows += [(account, money, amount, 1.0, money, amount, 0.0) for money, amount in sorted(balances.items())]
-    frame = pd.DataFrame(rows, columns=COLUMNS[:-1])
-    rates = [facts.rate(row[4]) for row in rows]
-    return read_only(frame.assign(base=frame["value"] * np.array(rates, dtype=float)))
+    known = market.__dict__.get("_worth")
+    if known is None or not all(one is other for one, other in zip(known[0], parts, strict=True)):
+        market.__dict__["_worth"] = known = parts, Worth(state, market)
+    return known[1]
 
 
 def equity(state: State, market: Market) -> float:
     """Base currency: positions at their marks, unrealised gains and cash of both accounts."""
-    return float(valued(state, market)["base"].sum())
+    return float(worth_of(state, market).base.sum())
 
 
-def balances(state: State, market: Market, by: str | list[str] = "money") -> pd.Series:
-    """Currency -> cash plus accrued plus unrealised gains of contracts paid by variation margin, both accounts.
+def balances_by_account(state: State, market: Market) -> dict[tuple[str, str], float]:
+    """(account, currency) -> cash plus accrued plus unrealised gains of contracts paid by variation margin.
 
     It is the cash that the balance would be if everything were closed at its mark: what moves with the currency.
-    by   "money", or ["account", "money"]
     """
-    frame, facts = valued(state, market), quoted(market)
-    like_cash = [
-        m == n or facts.margined(n) for n, m in zip(frame["instrument"].tolist(), frame["money"].tolist(), strict=True)
-    ]
-    return frame[np.array(like_cash, dtype=bool)].groupby(by)["value"].sum()
+    worth = worth_of(state, market)
+    found: dict[tuple[str, str], float] = {}
+    for i in np.flatnonzero(worth.like_cash):
+        key = worth.accounts[i], worth.moneys[i]
+        found[key] = found.get(key, 0.0) + float(worth.value[i])
+    return found
+
+
+def balances(state: State, market: Market) -> dict[str, float]:
+    """Currency -> `balances_by_account` of both accounts together."""
+    found: dict[str, float] = {}
+    for (_, money), amount in balances_by_account(state, market).items():
+        found[money] = found.get(money, 0.0) + amount
+    return found
 
 
 def model_book(state: State, market: Market) -> pd.Series:
@@ -131,11 +186,10 @@ def model_book(state: State, market: Market) -> pd.Series:
     market has no cash instrument for.
     """
     book = state.quantities()
-    held = balances(state, market)
     table = market.instruments
     cash = table.index[table["type"] == "cash"]
     named = {table.at[name, "currency"]: name for name in cash}
-    for money, amount in held.items():
+    for money, amount in sorted(balances(state, market).items()):
         if money == market.base_currency or amount == 0:
             continue
         if money not in named:

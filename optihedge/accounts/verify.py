@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.market.drivers import RETURNS
 from optihedge.market.families import TERMS
-from optihedge.market.fate import Fate
+from optihedge.market.fate import Fate, moving_drivers
 from optihedge.market.snapshot import Market
 
 _RESTATED = 1e-3  # of a level: more than a late correction of a close
@@ -22,7 +21,8 @@ def verify(book: str, names: pd.Index, before: Market, market: Market, fate: Fat
     at = before.names.get_indexer(names)
     place = fate.place[at]
     kept = (place >= 0) & (fate.became[at] == names.to_numpy()) & ~fate.touched[at]
-    for field in TERMS:
+    same = before.instruments is market.instruments  # one frozen table says nothing else of itself
+    for field in () if same else TERMS:
         was, now = before.instruments[field].array[at[kept]], market.instruments[field].array[place[kept]]
         differs = np.asarray(was != now) & ~np.asarray(pd.isna(was) & pd.isna(now))
         if differs.any():
@@ -36,23 +36,33 @@ def verify(book: str, names: pd.Index, before: Market, market: Market, fate: Fat
 
 def _same_past(book: str, drivers: np.ndarray, before: Market, market: Market, fate: Fate) -> None:
     """Both histories at their last common instant: a split is allowed for, anything else is a restatement."""
-    common = before.history.index.intersection(market.history.index)
+    last = _last_common(before.history.index, market.history.index)
     chosen = drivers[drivers >= 0]
+    chosen = chosen[moving_drivers(before.drivers)[chosen]]
     names = before.drivers.index[chosen]
-    same = before.drivers["kind"].isin(RETURNS).to_numpy()[chosen] & names.isin(market.history.columns)
-    chosen, names = chosen[same], names[same]
-    if not len(common) or not len(chosen):
+    if before.drivers is not market.drivers:
+        known = names.isin(market.history.columns)
+        chosen, names = chosen[known], names[known]
+    if last is None or not len(chosen):
         return
-    was, now = (_levels_at(one, common[-1], names) for one in (before, market))
+    was, now = (_levels_at(one, last, names) for one in (before, market))
     now = now * fate.driver_units[chosen]
     with np.errstate(divide="ignore", invalid="ignore"):
         moved = np.abs(now / was - 1) > _RESTATED
     if moved.any():
         i = int(np.argmax(moved))
         raise DataError(
-            f"{book}: the level of {names[i]} at {common[-1]} was {was[i]:.8g} and is now {now[i]:.8g}; a restated "
+            f"{book}: the level of {names[i]} at {last} was {was[i]:.8g} and is now {now[i]:.8g}; a restated "
             "history needs its split event, or keep the levels as they were"
         )
+
+
+def _last_common(first: pd.DatetimeIndex, second: pd.DatetimeIndex) -> pd.Timestamp | None:
+    """The last instant of both, None where they share none."""
+    if len(first) and first[-1] in second:
+        return first[-1]
+    common = first.intersection(second)
+    return common[-1] if len(common) else None
 
 
 def _levels_at(market: Market, time: pd.Timestamp, names: pd.Index) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
 from typing import NoReturn
 
 import numpy as np
@@ -71,6 +72,9 @@ def duration(value: object, name: str) -> pd.Timedelta:
 
 def instant(value: object, name: str) -> pd.Timestamp:
     """One UTC instant from text or a timestamp; a bare date is the last second of that day. Raises DataError."""
+    told = isinstance(value, pd.Timestamp) and value.tzinfo is UTC and value.unit == "ns"
+    if told and _EARLIEST < value.year < _LATEST:  # type: ignore[attr-defined]
+        return value  # type: ignore[return-value]
     try:
         stamp = pd.Timestamp(value)  # type: ignore[arg-type]
     except (ValueError, TypeError, OverflowError):

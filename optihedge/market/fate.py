@@ -18,6 +18,7 @@ from optihedge.market.events import Event
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
 from optihedge.market.valuation import underlying_drivers
+from optihedge.readonly import kept, read_only
 
 Array = np.ndarray
 _SAME_STRIKE, _CENT = 1e-6, 0.0051  # relative, or price units: venues round adjusted strikes to a cent
@@ -122,7 +123,7 @@ class _Trail:
         self.level, self.paid = np.full(size, np.nan), np.full(size, np.nan)
         self.touched = np.zeros(size, dtype=bool)
         self.driver_units = np.ones(len(start.drivers))
-        self.driver_names = start.drivers.index.to_numpy(dtype=object, copy=True)
+        self.moved: dict[int, str] = {}  # drivers that go under another label at the end
         self.spun: list[tuple[Array, str, Array]] = []  # rows, label received, units for one of the start's
         self.driver = underlying_drivers(start.instruments, start.drivers)
         self.own_price = ~types_of(start.instruments)["option"] & ~types_of(start.instruments)["margined"]
@@ -158,19 +159,23 @@ class _Trail:
             self.driver_units[self.driver[row]] *= ratio
             if renamed and renamed in self.end.names:
                 ends = underlying_drivers(self.end.instruments.loc[[renamed]], self.end.drivers)
-                self.driver_names[self.driver[row]] = self.end.drivers.index[ends[0]]
+                self.moved[self.driver[row]] = self.end.drivers.index[ends[0]]
 
     def fate(self) -> Fate:
-        place = self.end.names.get_indexer(pd.Index(self.became))
+        place = _places(self.start.names, self.end.names)
+        if self.touched.any():
+            place = self.end.names.get_indexer(pd.Index(self.became))
         here = place >= 0
         after = np.where(here, self.end.contracts.multiplier[place], self.start.contracts.multiplier)
         scale = self.units * after / self.start.contracts.multiplier
         for rows, name, units in self.spun:
             if rows.size:
                 self.received[rows] += units * _worth(self.end, name) / self.start.contracts.multiplier[rows]
-        levels = self.end.levels.reindex(pd.Index(self.driver_names)).to_numpy(dtype=float) * self.driver_units
-        moving = self.start.drivers["kind"].isin(RETURNS).to_numpy()
-        levels = np.where(moving, levels, self.end.levels.reindex(self.start.drivers.index).to_numpy(dtype=float))
+        later = self._levels()
+        levels = later * self.driver_units
+        for i, label in self.moved.items():
+            levels[i] = self.end.levels[label] * self.driver_units[i]
+        levels = np.where(moving_drivers(self.start.drivers), levels, later)
         level, assumed = self._settled(levels, here)
         gone = np.isfinite(level) | np.isfinite(self.paid)
         return Fate(
@@ -179,14 +184,35 @@ class _Trail:
             levels=levels, driver_units=self.driver_units, touched=self.touched, assumed=assumed,
         )  # fmt: skip
 
+    def _levels(self) -> Array:
+        """D levels at the end of the drivers of the start, NaN where it does not know one."""
+        at = _places(self.start.drivers.index, self.end.drivers.index)
+        values = self.end.levels.to_numpy(dtype=float)
+        return np.where(at >= 0, values[at], np.nan) if len(values) else np.full(len(at), np.nan)
+
     def _settled(self, levels: Array, here: Array) -> tuple[Array, tuple[str, ...]]:
         """Settlement levels; what expired without an event settles at the next level of its underlying."""
-        due = (self.start.instruments["expiry"] <= self.end.as_of).to_numpy() & ~here
+        due = expired_by(self.start.instruments, self.end.as_of) & ~here
         silent = due & ~np.isfinite(self.level) & ~np.isfinite(self.paid)
         known = np.where(self.driver >= 0, levels[self.driver], np.nan) if len(levels) else np.full(len(due), np.nan)
         was = np.where(self.driver >= 0, self.start.levels.to_numpy()[self.driver], np.nan) if len(levels) else known
         spot = self.start.contracts.spot * known / was
         return np.where(silent, spot, self.level), tuple(self.start.names[silent])
+
+
+def _places(start: pd.Index, end: pd.Index) -> Array:
+    """Where each label of the start is at the end, -1 where it is not."""
+    return np.arange(len(start)) if start is end else end.get_indexer(start)
+
+
+def moving_drivers(drivers: pd.DataFrame) -> Array:
+    """D booleans: drivers of a price or of a pair, whose moves are returns."""
+    return kept(drivers, "moving", lambda: read_only(drivers["kind"].isin(RETURNS).to_numpy()))
+
+
+def expired_by(instruments: pd.DataFrame, time: pd.Timestamp) -> Array:
+    """N booleans: contracts whose expiry is no later than an instant."""
+    return np.asarray(instruments["expiry"].array <= time)
 
 
 def _worth(market: Market, name: str) -> float:
@@ -199,9 +225,14 @@ def _worth(market: Market, name: str) -> float:
 
 def money_rate(market: Market, currency: str) -> float:
     """Base currency for one unit of a currency or coin. Raises DataError for one without a quoted path to base."""
-    if currency == market.base_currency:
+    return rate_to_base(currency, market.drivers, market.levels, market.base_currency)
+
+
+def rate_to_base(currency: str, drivers: pd.DataFrame, levels: pd.Series, base_currency: str) -> float:
+    """Base currency for one unit of a currency or coin, by the drivers' levels. Raises DataError as `money_rate`."""
+    if currency == base_currency:
         return 1.0
-    rate, _ = currency_paths(pd.Index([currency]), market.drivers, market.levels.to_numpy(), market.base_currency)
+    rate, _ = currency_paths(pd.Index([currency]), drivers, levels.to_numpy(), base_currency)
     return float(rate[0])
 
 

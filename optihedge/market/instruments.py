@@ -21,6 +21,7 @@ from optihedge.frames import (
 )
 from optihedge.market.families import STRUCK, TYPES, InstrumentType
 from optihedge.market.pricing import above_zero
+from optihedge.readonly import kept, read_only
 
 HOURS_PER_YEAR = 365 * 24
 _IMPLIED = tuple(field.name for field in fields(InstrumentType))
@@ -130,8 +131,12 @@ def refuse_priced_in_itself(instruments: pd.DataFrame) -> None:
 
 def types_of(instruments: pd.DataFrame) -> dict[str, np.ndarray]:
     """What each contract's type implies: one boolean array per field of InstrumentType."""
-    codes, labels = pd.factorize(instruments["type"])
-    return {n: np.array([getattr(TYPES[t], n) for t in labels], dtype=bool)[codes] for n in _IMPLIED}
+
+    def found() -> dict[str, np.ndarray]:
+        codes, labels = pd.factorize(instruments["type"])
+        return {n: read_only(np.array([getattr(TYPES[t], n) for t in labels], dtype=bool)[codes]) for n in _IMPLIED}
+
+    return kept(instruments, "types", found)
 
 
 def group_codes(instruments: pd.DataFrame, by: str) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from optihedge.errors import DataError
 from optihedge.market.book import Book, book_quantities
 from optihedge.market.contracts import Contracts
 from optihedge.market.costs import trading_costs
-from optihedge.market.drivers import RETURNS
 from optihedge.market.exposures import by_family
 from optihedge.market.families import TERMS
-from optihedge.market.fate import Fate
+from optihedge.market.fate import Fate, moving_drivers
 from optihedge.market.funding import forecast_note, funding_paid, refuse_missing
 from optihedge.market.instruments import HOURS_PER_YEAR, types_of
 from optihedge.market.snapshot import Market
@@ -165,11 +165,10 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
         found = np.where(place >= 0, values[place], otherwise)
         return np.where(np.isfinite(found), found, otherwise)
 
-    drivers = start.drivers
-    change = pd.Series(fate.levels, drivers.index) / start.levels - 1
-    moving = drivers["kind"].isin(RETURNS)
-    change = change.where(moving, 0.0).fillna(0.0).to_numpy()
-    driver = start.paths.driver
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change = fate.levels / start.levels.to_numpy(dtype=float) - 1
+    moving, driver = moving_drivers(start.drivers), start.paths.driver
+    change = np.where(moving & ~np.isnan(change), change, 0.0)
     of_spot = np.where(driver >= 0, change[driver] if len(change) else 0.0, 0.0)
     at_level = np.isfinite(fate.level) & (c.option | c.future)  # another's settlement is a price of its own kind
     of_spot = np.where(at_level, fate.level / c.spot - 1, of_spot)
@@ -185,10 +184,7 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
         move = np.where(followed, forward / c.forward - 1, own)
         lean = np.log((forward / spot) / (c.forward / c.spot))
     lean = np.where(np.isfinite(lean) & (c.future | c.option), lean, 0.0)
-    stop = start.instruments["expiry"].where(start.instruments["expiry"] < end.as_of, end.as_of)
-    there = pd.Series(end.quotes["time"].array[place], start.names).where(place >= 0)
-    stop = there.fillna(stop)
-    years = (stop - start.quotes["time"]).dt.total_seconds().to_numpy() / (3600 * HOURS_PER_YEAR)
+    years = _years_passed(start, end, place)
     now = np.where(end.contracts.option, end.quotes["vol"].to_numpy(), end.contracts.vol)
     vol = np.where(kinds["volatile"], later(now, c.vol) - c.vol, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -198,9 +194,10 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
     left = np.maximum(np.nan_to_num(c.years) - years, 0.0)
     discounting = np.where(linear, -left * s.value * (new_rate - rate), 0.0)
     carry = s.basis * (np.where(followed, 0.0, lean) + growth * years) + discounting  # theta has paid the growth
-    pairs = start.loadings.matrix.T.tocsr()
-    currency = pairs @ np.where(moving, change, 0.0)
-    currency -= np.where(driver >= 0, np.asarray(pairs[np.arange(len(driver)), driver]).ravel() * of_spot, 0.0)
+    pairs = sp.coo_array(start.loadings.matrix)
+    at_own = pairs.row == driver[pairs.col]
+    currency = start.loadings.matrix.T @ change
+    currency[pairs.col[at_own]] -= pairs.data[at_own] * of_spot[pairs.col[at_own]]
     return {
         "delta": s.delta * move,
         "gamma": 0.5 * s.gamma * move**2,
@@ -212,6 +209,17 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
         "carry": carry,
         "currency": currency,
     }
+
+
+def _years_passed(start: Market, end: Market, place: np.ndarray) -> np.ndarray:
+    """Per contract of `start`, years from its quote to that of the end, else to its expiry or the end."""
+    quoted, later = (one.quotes["time"].to_numpy(dtype="datetime64[ns]") for one in (start, end))
+    expiry = start.instruments["expiry"].to_numpy(dtype="datetime64[ns]")
+    stop = np.fmin(expiry, np.datetime64(end.as_of.tz_convert(None).as_unit("ns").asm8))
+    there = later[place]
+    stop = np.where((place >= 0) & ~np.isnat(there), there, stop)
+    passed = stop - quoted
+    return np.where(np.isnat(passed), np.nan, passed.astype("int64") / 1e9) / (3600 * HOURS_PER_YEAR)
 
 
 def _earned_parts(start: Market, end: Market, rows: pd.DataFrame | None) -> tuple[pd.Series, pd.Series, dict[str, str]]:

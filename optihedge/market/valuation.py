@@ -20,6 +20,7 @@ from optihedge.market.option_vols import with_vols
 from optihedge.market.parity import with_parity
 from optihedge.market.pricing import SECONDS_PER_YEAR, settlement_weight
 from optihedge.market.styles import AMERICAN
+from optihedge.readonly import kept, read_only
 
 _FORWARD_GAP = 0.02  # an option's forward further than this from its future's price was taken from the index
 
@@ -51,7 +52,7 @@ class Paths:
     def of(cls, instruments: pd.DataFrame, drivers: pd.DataFrame, levels: np.ndarray, base_currency: str) -> Paths:
         """Raises DataError for an underlying without a driver and for a currency without a path."""
         cash = (instruments["type"] == "cash").to_numpy()
-        driver = underlying_drivers(instruments, drivers)
+        driver = underlying_drivers(instruments, drivers).copy()
         quoted = drivers["currency"].to_numpy(dtype=object)
         own = instruments["currency"].to_numpy(dtype=object)
         quote = np.where(driver >= 0, quoted[driver] if len(quoted) else own, own)
@@ -93,6 +94,10 @@ class Paths:
 
 def underlying_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.ndarray:
     """Position of each contract's price driver, one quoted in its own currency first; -1: cash. Raises DataError."""
+    return kept(instruments, "drivers", lambda: read_only(_underlying_drivers(instruments, drivers)), drivers)
+
+
+def _underlying_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.ndarray:
     moving = drivers[drivers["kind"].isin(RETURNS)]
     position = pd.Series(drivers.index.get_indexer(moving.index), index=moving["underlying"])
     first = position[~position.index.duplicated()]

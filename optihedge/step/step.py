@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from optihedge.accounts.advance import Advance, advance
-from optihedge.accounts.explain import PARTS
+from optihedge.accounts.explain import PARTS, Explained
 from optihedge.accounts.state import Fill, Order, Report, State
 from optihedge.accounts.valuation import equity
 from optihedge.errors import InfeasibleError, SolverError, SpecError
@@ -35,8 +35,7 @@ class Step:
     status     first (a list at the first market), idle (the policy waits), solved (a list), empty (nothing to trade),
                held (a list that must not be sent), blocked (open orders), failed (no hedge: the accounting stands)
     why        in words;  decision  of the policy
-    explained  (account, instrument) x PARTS and total of what happened since the last step
-    equity, change   of the book now, and since the last step;  closed  lots that were closed
+    moved      how the accounts were brought here: explained, equity, change, closed
     answer     what the model said, None where it was not asked
     """
 
@@ -44,13 +43,30 @@ class Step:
     trades: TradeList | RuleList | None
     why: str
     status: str
-    explained: pd.DataFrame
-    equity: float
-    change: float
-    closed: pd.DataFrame
+    moved: Advance
     notes: tuple[str, ...]
     decision: Decision | None = None
     answer: HasTrades | None = None
+
+    @property
+    def explained(self) -> pd.DataFrame:
+        """(account, instrument) x PARTS and total of what happened since the last step."""
+        return self.moved.explained
+
+    @property
+    def equity(self) -> float:
+        """Of the book now, base currency."""
+        return self.moved.equity
+
+    @property
+    def change(self) -> float:
+        """Of equity since the last step, base currency."""
+        return self.moved.change
+
+    @property
+    def closed(self) -> pd.DataFrame:
+        """Lots that were closed since the last step."""
+        return self.moved.closed
 
     @property
     def parts(self) -> pd.DataFrame:
@@ -93,11 +109,11 @@ def step(
         moved = _opened(state, market)
     else:
         moved = advance(state, before, market, fills, reports, events, client=client, compare=compare)
-    now = replace(moved.state, seq=state.seq + 1, before=state.hash)
+    now = moved.state.becoming(seq=state.seq + 1, before=state.hash)
     notes = [*moved.notes]
     if now.orders and on_open_orders == "cancel":
         notes.append(f"cancelled: {some([o.order_id for o in now.orders], 3)}")
-        now = replace(now, orders=())
+        now = now.becoming(orders=())
     done = _Outcome(moved, now, notes)
     if not ask:
         return done.of("idle", "not asked")
@@ -107,7 +123,7 @@ def step(
     view = View(now, before, market, model, moved)
     decision = policy.decide(view, dict(now.memory))
     memory: dict[str, Any] = {**now.memory, **decision.memory}
-    done.state = now = replace(now, memory=memory, decided=market.as_of)
+    done.state = now = now.becoming(memory=memory, decided=market.as_of)
     if not decision.act:
         return done.of("idle", decision.why, decision)
     return _listed(done, view, decision, memory, checks)
@@ -125,9 +141,9 @@ def _listed(done: _Outcome, view: View, decision: Decision, memory: dict[str, An
         return done.of("held", "; ".join(trades.reasons), decision, answer, trades)
     sent = {**memory, **decision.on_sent}
     if trades.table.empty:
-        done.state = replace(now, memory=sent)
+        done.state = now.becoming(memory=sent)
         return done.of("empty", decision.why, decision, answer, trades)
-    done.state = replace(now, memory=sent, orders=_orders(trades, market), traded=market.as_of)
+    done.state = now.becoming(memory=sent, orders=_orders(trades, market), traded=market.as_of)
     return done.of("first" if view.before is None else "solved", decision.why, decision, answer, trades)
 
 
@@ -135,7 +151,7 @@ def _opened(state: State, market: Market) -> Advance:
     """An opening state where it stands. Raises SpecError where that is not its market's instant."""
     if state.as_of != market.as_of:
         raise SpecError(f"{state.book}: an opening state is as of its market; give the market before")
-    return Advance(state, _nothing(), equity(state, market), 0.0, pd.DataFrame(), (), market)
+    return Advance(state, Explained.of((), np.zeros((0, len(PARTS))), {}), equity(state, market), 0.0, (), (), market)
 
 
 class _Outcome:
@@ -148,21 +164,14 @@ class _Outcome:
         self, status: str, why: str, decision: Decision | None = None, answer: HasTrades | None = None,
         trades: TradeList | RuleList | None = None,
     ) -> Step:  # fmt: skip
-        moved = self.moved
-        return Step(
-            self.state, trades, why, status, moved.explained, moved.equity, moved.change, moved.closed,
-            (*self.notes, *(() if trades is None else trades.notes)), decision, answer,
-        )  # fmt: skip
+        notes = (*self.notes, *(() if trades is None else trades.notes))
+        return Step(self.state, trades, why, status, self.moved, notes, decision, answer)
 
 
 def _orders(trades: TradeList | RuleList, market: Market) -> tuple[Order, ...]:
     table, list_id = trades.table, trades.sha256
+    columns = (table[name].tolist() for name in ("order_id", "instrument", "quantity", "limit_price"))
     return tuple(
-        Order(line.order_id, line.instrument, line.quantity, line.quantity, line.limit_price, market.as_of, list_id)
-        for line in table.itertuples(index=False)
+        Order(order_id, name, quantity, quantity, limit, market.as_of, list_id)
+        for order_id, name, quantity, limit in zip(*columns, strict=True)
     )
-
-
-def _nothing() -> pd.DataFrame:
-    index = pd.MultiIndex.from_arrays([[], []], names=["account", "instrument"])
-    return pd.DataFrame(np.zeros((0, len(PARTS) + 1)), index, [*PARTS, "total"])
