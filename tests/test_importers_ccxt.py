@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 from raw_messages import write_deribit
 
+from optihedge.cli.main import main
+from optihedge.market.book import read_book
 from optihedge.market.importers.instant import market_frames
 from optihedge.market.importers.live import fetch
 from optihedge.market.importers.sources import import_files
+from optihedge.market.snapshot import read_market
 
 POSITIONS = [
     {"instrument_name": "BTC-27MAR26-90000-P", "size": -25.0, "direction": "sell", "average_price": 0.05},
@@ -157,3 +160,36 @@ def test_a_users_own_client_is_asked_and_what_it_cannot_say_is_named():
     assert found.books.set_index("instrument")["quantity"].to_dict() == {"USDT": 1000.0}
     named = found.rejected.set_index("file")["why"]
     assert "the venue is slow" in named["positions"] and "no such method" in named["book of ETH/USDT:USDT"]
+
+
+TICKER = {"symbol": "ETH/USDT:USDT", "timestamp": 1768653000000, "bid": 2999.0, "ask": 3001.0, "markPrice": 3000.0,
+          "indexPrice": 3001.0}  # fmt: skip
+HELD = {"symbol": "ETH/USDT:USDT", "contracts": 12.0, "side": "long", "timestamp": 1768653000000}
+PAID = {"id": "1", "order": "o", "symbol": "ETH/USDT:USDT", "side": "buy", "amount": 12.0, "price": 2990.0,
+        "timestamp": 1768652000000, "fee": {"cost": 0.002, "currency": "BNB"}}  # fmt: skip
+
+
+def test_fees_in_a_coin_that_nothing_prices_are_named_and_stop_no_hedge(tmp_path):
+    values = {"markets": [LINEAR], "tickers": [TICKER], "positions": [HELD], "trades": [PAID]}
+    frames = market_frames(imported(tmp_path, values))
+    assert not frames.problems and any(
+        "1 fills are in BNB, and no file has its price in USDT" in n for n in frames.notes
+    )
+    pair = {"symbol": "BNB/USDT", "base": "BNB", "quote": "USDT", "type": "spot", "precision": LINEAR["precision"]}
+    told = {"pair": [pair], "price": [TICKER | {"symbol": "BNB/USDT", "bid": 900.0, "ask": 901.0}]}
+    assert not any("fills are in BNB" in note for note in market_frames(imported(tmp_path, told)).notes)
+
+
+def test_a_balance_that_nothing_prices_is_a_problem_until_the_user_leaves_it_out(tmp_path, capsys):
+    balance = {"total": {"USDT": 1000.0, "BNB": 0.01}, "timestamp": 1768653000000}
+    for name, value in (("markets", [LINEAR]), ("tickers", [TICKER]), ("positions", [HELD]), ("balance", balance)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(value))
+    words = ["import", "ccxt", str(tmp_path), "--venue", "x", "--to", str(tmp_path / "m")]
+    assert main(words) == 1
+    assert "BNB is held: no price of BNB in USDT" in " ".join(capsys.readouterr().out.split())
+    assert main([*words, "--leave", "BNB"]) == 0
+    held = read_book(tmp_path / "m" / "book.csv", read_market(tmp_path / "m"))
+    assert held[held != 0].to_dict() == {"x:ETH/USDT:USDT": 12.0, "USDT": 1000.0}
+    assert "BNB" in (tmp_path / "m" / "left.csv").read_text()
+    assert main([*words, "--leave", "BMB"]) == 3
+    assert "did you mean BNB" in capsys.readouterr().err

@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from desks import walk
-from recorded_markets import deribit_market, deribit_snapshots
-from recorded_snapshots import coin_levels, coin_market, coin_times
+from recorded_snapshots import COINS, coin_levels, coin_market, coin_times
 
 from optihedge.content import content_hash
 from optihedge.errors import DataError
 from optihedge.lock import LOCK, Locked, locked
 from optihedge.market.importers.folder import write_market
 from optihedge.market.importers.instant import market_frames
+from optihedge.market.importers.raw import read_file
 from optihedge.market.importers.sound import sound
-from optihedge.market.importers.sources import import_files
+from optihedge.market.importers.sources import import_raw
 from optihedge.market.snapshot import Market, read_market
 from optihedge.market.store import files
 from optihedge.market.store.store import open_market, open_store
@@ -370,30 +370,34 @@ def test_a_venue_that_is_a_night_late_is_told():
 
 
 def recorded_markets_of_deribit(recorded, tmp_path):
-    """Instant and maker of every recorded snapshot, in order: two coins' chains of five months and of half a minute of
-    2021, raw as they were streamed, and the fuller chains of a week.
+    """Makers of every recorded snapshot of two coins: chains of five months, and half a minute of 2021 as it was
+    streamed, at every half second by which both coins had spoken.
     """
-    folder, week = recorded("deribit_btc_eth_2026"), recorded("deribit_btc_2026")
-    raw = sorted((recorded("venue_messages") / "deribit_20210722").glob("*.gz"))
+    folder = recorded("deribit_btc_eth_2026")
+    raws = [read_file(path) for path in sorted((recorded("venue_messages") / "deribit_20210722").glob("*.gz"))]
     levels = coin_levels(folder)
-    made = [(time, lambda t=time: coin_market(folder, t, levels)) for time in coin_times(folder)]
-    made += [(time, lambda d=day: deribit_market(week, d)) for day in deribit_snapshots(week)
-             for time in [deribit_market(week, day).as_of]]  # fmt: skip
-    seen = sorted(import_files("deribit", raw).quotes["time"].dropna().dt.ceil("1s").unique())
+    told = import_raw("deribit", raws).quotes
+    asset = told["instrument"].str[:3]
+    first = max(told["time"][asset == coin].min() for coin in COINS)
+    seen = sorted(told["time"].dropna().dt.ceil("500ms").unique())
 
     def streamed(time):
-        frames = sound(market_frames(import_files("deribit", raw, as_of=time), as_of=time))
-        return read_market(write_market(import_files("deribit", raw, as_of=time), tmp_path / "raw", frames, {}))
+        found = import_raw("deribit", raws, as_of=time)
+        return read_market(write_market(found, tmp_path / "raw", sound(market_frames(found, as_of=time)), {}))
 
-    made += [(time, lambda t=time: streamed(t)) for time in seen[5:]]
-    return sorted(made, key=lambda one: one[0])
+    made = [(time, lambda t=time: streamed(t)) for time in seen if time >= first]
+    return made + [(time, lambda t=time: coin_market(folder, t, levels)) for time in coin_times(folder)]
 
 
 @pytest.mark.slow
 def test_two_hundred_snapshots_of_two_coins_are_replayed_byte_for_byte(recorded, store, tmp_path):
     """Every recorded snapshot of two coins: recorded, reopened by hash and by instant, recorded again: the same."""
     snapshots = recorded_markets_of_deribit(recorded, tmp_path)
-    names = [store.record(make()) for _, make in snapshots]
+    names = []
+    for _, make in snapshots:
+        market = make()
+        assert set(COINS) <= set(market.instruments["underlying"])
+        names.append(store.record(market))
     assert len(names) == len(set(names)) >= 200 and store.verify().empty
     log = (store.path / files.LOG).read_bytes()
     again = open_store(store.path)
@@ -401,13 +405,12 @@ def test_two_hundred_snapshots_of_two_coins_are_replayed_byte_for_byte(recorded,
         opened = again.open(time)
         assert opened.hash == name == again.record(opened)
     assert (store.path / files.LOG).read_bytes() == log
-    names = [name for (time, _), name in zip(snapshots, names, strict=True) if time.year > 2021]
-    whole = again.open(names[40])
+    whole = again.open(names[-100])
     chosen = whole.names[::97].tolist()
-    view = again.open(names[40], names=chosen)
+    view = again.open(names[-100], names=chosen)
     assert len(view.names) < len(whole.names) / 2
     assert view.exposures.loc[chosen].equals(whole.exposures.loc[chosen])
-    gone = next(name for name in again.open(names[0]).names if name not in again.open(names[-1]).names)
+    gone = next(name for name in again.open(names[0]).names if name not in whole.names)
     assert again.contract(gone)["type"] == "inverse_option"
 
 

@@ -27,6 +27,9 @@ IMPORT = (
     "what was assumed in import.json. Exit code 1: what is held cannot be valued."
 )
 Files = Annotated[list[Path], typer.Argument(help="Files of the source, or folders of them; .gz too.")]
+Leave = Annotated[
+    list[str] | None, typer.Option("--leave", help="Balance or position that the book does without; repeat.")
+]
 _SHOWN = 12  # rows of what was left aside that the screen shows
 
 
@@ -46,11 +49,13 @@ def import_(
     market: Annotated[
         list[str] | None, typer.Option("--market", help="Price that betas are on (an index, an ETF, BTC); repeat.")
     ] = None,
+    leave: Leave = None,
     as_of: AsOf = None,
 ) -> None:
     """Turn raw files of a venue, a broker or a vendor into a market folder with its book, units converted and named."""
-    from optihedge.market.importers.folder import joined, markets_of, write_market
+    from optihedge.market.importers.folder import joined, markets_of, past_of, write_market
     from optihedge.market.importers.from_fills import from_fills as summed
+    from optihedge.market.importers.holdings import left_out
     from optihedge.market.importers.instant import marked, market_frames
     from optihedge.market.importers.mapped import read_map
     from optihedge.market.importers.sound import sound
@@ -61,18 +66,17 @@ def import_(
     paths = paths_of(files)
     settings = None if map_ is None else read_map(map_)
     found = import_files(source, paths, venue=venue, as_of=until, account=account, settings=settings)
-    console = console_of()
+    console, now = console_of(), pd.Timestamp.now("UTC")
     try:
         found = summed(found) if from_fills else found
-        found = joined(found, to) if add else found
-        frames = sound(market_frames(found, base_currency=base or "", as_of=until, now=pd.Timestamp.now("UTC")))
+        found = left_out(joined(found, to) if add else found, leave or ())
+        frames = sound(market_frames(found, base_currency=base or "", as_of=until, now=now, past=past_of(to)))
         frames = marked(frames, market or (markets_of(to) if add else ()))
     except OptihedgeError:
         _show(console, found.rejected, "left aside")
         raise
     write_market(found, to, frames, {path.name: _sha256(path) for path in paths if path.is_file()})
-    left = pd.concat([found.rejected, frames.left], ignore_index=True)
-    _show(console, left, f"left aside ({to / 'left.csv'} has all)")
+    _show(console, pd.concat([found.rejected, frames.left]), f"left aside ({to / 'left.csv'} has all)")
     _tell(console, frames.notes, frames.problems)
     counts = f"{len(frames.instruments)} instruments, {len(frames.books)} positions, {len(found.fills)} fills"
     say(console, f"{to}: {counts}, in {frames.base_currency} as of {frames.as_of:%Y-%m-%d %H:%M:%S} UTC")

@@ -10,7 +10,8 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.frames import find_table, plain_text, read_raw
-from optihedge.market.importers.imported import FRAMES, Imported
+from optihedge.market.drivers import read_history
+from optihedge.market.importers.imported import FRAMES, HISTORY, Imported
 from optihedge.market.importers.instant import MarketFrames
 from optihedge.market.importers.intake import Intake
 
@@ -29,6 +30,8 @@ UNITS = {
 def write_market(found: Imported, folder: Path | str, frames: MarketFrames, sources: dict[str, str]) -> Path:
     """Write market.toml, instruments, quotes, depth, book, fills, events, what was left, and import.json; its path.
 
+    A history that is there stays where the files say none.
+
     sources   file -> SHA-256 of what was read
     """
     folder = Path(folder)
@@ -42,13 +45,13 @@ def write_market(found: Imported, folder: Path | str, frames: MarketFrames, sour
         "instruments": frames.instruments, "quotes": frames.quotes, "depth": frames.depth, "drivers": frames.drivers,
         "book": books,
         "fills": found.fills, "events": found.events, "left": left,
-        "venue_greeks": found.greeks[found.greeks["time"] <= frames.as_of],
+        "venue_greeks": found.greeks[found.greeks["time"] <= frames.as_of], "history": frames.history.reset_index(),
     }  # fmt: skip
     for name, table in tables.items():
         path = folder / f"{name}.csv"
         if len(table):
             _write(path, csv_text(table, keep=("bid", "ask") if name == "quotes" else ()))
-        else:
+        elif name != "history":
             path.unlink(missing_ok=True)
     about = {
         "as_of": instant, "base_currency": frames.base_currency, "files": sources, "units": UNITS,
@@ -89,6 +92,12 @@ def markets_of(folder: Path | str) -> list[str]:
     return list(frame["driver"][frame["market"].astype(str).str.lower().isin(("true", "1"))])
 
 
+def past_of(folder: Path | str) -> list[str]:
+    """The drivers whose levels a folder's history.csv has: an import that says none leaves that file alone."""
+    path = find_table(Path(folder), "history")
+    return [] if path is None else [str(name) for name in read_raw(path).columns.drop("time", errors="ignore")]
+
+
 def joined(found: Imported, folder: Path | str) -> Imported:
     """What was imported, with what a folder that an import wrote already holds: its other contracts, quotes and books.
 
@@ -115,6 +124,8 @@ def joined(found: Imported, folder: Path | str) -> Imported:
         before.add(
             "books", frame.assign(book=frame.get("book", ""), time=pd.NaT, scope="before " + frame["instrument"])
         )
+    if len(found.history):
+        before.add("history", _levels_in(folder))
     old = before.imported(amounts=False)
     merged = {}
     for name in FRAMES:
@@ -124,6 +135,9 @@ def joined(found: Imported, folder: Path | str) -> Imported:
         elif name == "quotes":  # part by part: a book's best replaces no vol and no funding
             new = pd.MultiIndex.from_frame(mine[["instrument", "part"]])
             theirs = theirs[~pd.MultiIndex.from_frame(theirs[["instrument", "part"]]).isin(new)]
+        elif name == "history":
+            new = pd.MultiIndex.from_frame(mine[["driver", "time"]])
+            theirs = theirs[~pd.MultiIndex.from_frame(theirs[["driver", "time"]]).isin(new)]
         merged[name] = pd.concat([part for part in (theirs, mine) if len(part)] or [mine], ignore_index=True)
     unread = (text for text in about.get("unread", []) if not text.startswith(tuple(found.used) or "\0"))
     return replace(
@@ -133,3 +147,16 @@ def joined(found: Imported, folder: Path | str) -> Imported:
         notes=(*about["notes"], *found.notes),
         **merged,
     )
+
+
+def _levels_in(folder: Path) -> pd.DataFrame:
+    """The rows (driver, time, level) of the history that a folder holds. Raises DataError for one of bare dates."""
+    path = find_table(folder, "history")
+    if path is None:
+        return pd.DataFrame(columns=list(HISTORY))
+    levels, dates = read_history(read_raw(path))
+    if dates:
+        raise DataError(
+            f"{path} has dates, the files' levels have times of day; write its times as 2026-01-20T21:00:00Z"
+        )
+    return levels.melt(ignore_index=False, value_name="level").reset_index().dropna(subset=["level"])

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import pandas as pd
+
+from optihedge.errors import SpecError
+from optihedge.frames import nearest
+from optihedge.market.importers.imported import Imported
 
 TOGETHER = pd.Timedelta("15min")  # statements of one scope this near to each other were asked for together
 LATER = pd.Timedelta("1h")  # after the last price: positions are asked for after the tickers
@@ -61,3 +68,18 @@ def _of_statement(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     if len(twice):
         notes.append(f"{len(twice)} contracts come in several rows of one statement, {twice[0]} first: lots, added up")
     return rows
+
+
+def left_out(found: Imported, names: Iterable[str]) -> Imported:
+    """What was imported without these balances or positions, by the user's word, which the rejected repeat.
+
+    Raises SpecError for a name that nothing holds.
+    """
+    held = found.books["instrument"]
+    for name in names:
+        if not (held == name).any():
+            raise SpecError(f"--leave {name} is not held{nearest(name, held.unique())}; take it off")
+    gone = found.books[held.isin(list(names))]
+    why = "left out of the book by --leave"
+    rows = pd.DataFrame({"file": "", "place": "", "what": gone["instrument"], "why": why, "count": 1})
+    return replace(found, books=found.books.drop(index=gone.index), rejected=pd.concat([found.rejected, rows]))

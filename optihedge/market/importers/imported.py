@@ -27,11 +27,12 @@ DEPTH = ("instrument", "time", "side", "price", "size")
 BOOKS = ("book", "instrument", "quantity", "time", "scope")
 FILLS = ("fill_id", "order_id", "book", "instrument", "quantity", "price", "fee", "money", "time", "source")
 EVENTS = ("event_id", "time", "known_at", "kind", "instrument", "value", "money", "other")
+HISTORY = ("driver", "time", "level")
 GREEKS = ("instrument", "time", "venue_delta", "venue_gamma", "venue_vega", "venue_theta", "venue_rho")
 LEFT = ("file", "place", "what", "why", "count")
 FRAMES = {
     "instruments": INSTRUMENTS, "quotes": QUOTES, "depth": DEPTH, "books": BOOKS, "fills": FILLS, "events": EVENTS,
-    "greeks": GREEKS, "rejected": LEFT,
+    "history": HISTORY, "greeks": GREEKS, "rejected": LEFT,
 }  # fmt: skip
 
 
@@ -46,6 +47,7 @@ class Imported:
                   (the positions of one coin, the balances): a later one of the same scope replaces an earlier one
     fills         our own executions: signed contracts, price in price units, fee in `money`
     events        dividends, splits, funding ..., the columns of events.csv
+    history       past levels of drivers, in their units: prices, vols as decimals
     greeks        the venue's own, in its units: for comparison, never used
     rejected      what has no place here or was not understood: file, place, what, why, how often
     used          by file, how many of its records were read
@@ -60,6 +62,7 @@ class Imported:
     books: pd.DataFrame
     fills: pd.DataFrame
     events: pd.DataFrame
+    history: pd.DataFrame
     greeks: pd.DataFrame
     rejected: pd.DataFrame
     notes: tuple[str, ...] = ()

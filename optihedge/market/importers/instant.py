@@ -35,6 +35,7 @@ _NO_PRICE = "no price of it in these files"
 class MarketFrames:
     """The frames of one instant as a market takes them, the books, and what stands in the way.
 
+    history    levels by time, a column per driver; without rows it names the drivers whose past stands in the folder
     left       what is not in the market, with the reason, in the columns of `Imported.rejected`
     notes      what was assumed, in sentences
     problems   sentences about what is held and cannot be valued: `run` would refuse that book
@@ -44,6 +45,7 @@ class MarketFrames:
     quotes: pd.DataFrame
     depth: pd.DataFrame
     drivers: pd.DataFrame
+    history: pd.DataFrame
     books: pd.DataFrame
     base_currency: str
     as_of: pd.Timestamp
@@ -53,12 +55,14 @@ class MarketFrames:
 
 
 def market_frames(
-    found: Imported, *, base_currency: str = "", as_of: pd.Timestamp | None = None, now: pd.Timestamp | None = None
-) -> MarketFrames:
+    found: Imported, *, base_currency: str = "", as_of: pd.Timestamp | None = None, now: pd.Timestamp | None = None,
+    past: Iterable[str] = (),
+) -> MarketFrames:  # fmt: skip
     """The market at `as_of` (default: the last time that a price was seen). Raises DataError where there is none.
 
     base_currency   by default the money that the source itself reckons in
     now             prices of a later time are left aside
+    past            drivers of a history that the folder holds already
     """
     base = base_currency or found.money
     if not base:
@@ -85,6 +89,9 @@ def market_frames(
     depth = found.depth[found.depth["instrument"].isin(instruments["instrument"]) & ~(found.depth["time"] > as_of)]
     held = books["instrument"][~books["instrument"].isin(instruments["instrument"])]
     notes.extend([*_unsaid_fees(instruments), *_unquoted(instruments, quotes, books)])
+    notes.extend(_unpriced_fees(found.fills, instruments, base))
+    history = history_at(found.history, as_of, left)
+    history = history if len(history) else pd.DataFrame(columns=list(past))
     reasons = dict(left)
     problems = (
         *found.problems,
@@ -93,9 +100,11 @@ def market_frames(
     )
     return MarketFrames(
         instruments=_at_price(instruments, quotes), quotes=uncrossed(quotes, left),
-        depth=depth[["instrument", "side", "price", "size", "time"]], drivers=drivers_of(instruments),
+        depth=depth[["instrument", "side", "price", "size", "time"]],
+        drivers=with_drivers_of(history, drivers_of(instruments)), history=history,
         books=books[["book", "instrument", "quantity"]],
-        base_currency=base, as_of=as_of, left=counted(left), problems=problems, notes=(*found.notes, *notes),
+        base_currency=base, as_of=as_of, left=counted(left), problems=problems,
+        notes=tuple(dict.fromkeys((*found.notes, *notes))),
     )  # fmt: skip
 
 
@@ -162,6 +171,31 @@ def drivers_of(instruments: pd.DataFrame) -> pd.DataFrame:
     return table.assign(periods_per_year=365 if around else 252)
 
 
+def history_at(told: pd.DataFrame, as_of: pd.Timestamp, left: list[tuple[str, str]]) -> pd.DataFrame:
+    """Levels by time up to as_of, a column per driver (from driver, time, level); later ones are listed in `left`."""
+    late = told["time"] > as_of
+    left += [(f"levels of {name}", "of a time after that of the market") for name in told["driver"][late].unique()]
+    kept = told[~late]
+    return kept.pivot(index="time", columns="driver", values="level")[list(kept["driver"].unique())]
+
+
+def with_drivers_of(history: pd.DataFrame, drivers: pd.DataFrame) -> pd.DataFrame:
+    """The drivers, and those that only history speaks of: prices, or what names such as vol:SPX:30d say."""
+    rows = []
+    for name in history.columns.difference(drivers["driver"], sort=False):
+        kind, *parts = str(name).split(":")
+        if kind in ("vol", "rate") and len(parts) == 2:
+            rows.append((name, kind, parts[0], parts[1], "", ""))
+        elif kind == "basis" and len(parts) == 3:
+            rows.append((name, kind, parts[0], parts[2], parts[1], ""))
+        else:
+            rows.append((name, "", name, "", "", ""))
+    if not rows:
+        return drivers
+    more = pd.DataFrame(rows, columns=["driver", "kind", "underlying", "tenor", "venue", "currency"])
+    return pd.concat([drivers, more.assign(periods_per_year=drivers["periods_per_year"].max())], ignore_index=True)
+
+
 def marked(frames: MarketFrames, names: Iterable[str]) -> MarketFrames:
     """The frames with `market` true for the named price drivers, those that betas are on.
 
@@ -222,6 +256,16 @@ def _unsaid_fees(instruments: pd.DataFrame) -> list[str]:
     names = some(list(instruments["instrument"][bare]), 3)
     count = int(bare.sum())
     return [f"fees of {count} contracts are unchecked: no file says them, none are charged ({names}); give `fee`"]
+
+
+def _unpriced_fees(fills: pd.DataFrame, instruments: pd.DataFrame, base: str) -> list[str]:
+    """A note for each money that fees were paid in and that nothing prices: a coin of the venue's own, often."""
+    monies = {base, *instruments["currency"], *monies_of(instruments).index} - pathless_of(instruments, base)
+    paid = fills["money"][(fills["fee"] != 0) & ~fills["money"].isin({*monies, ""})]
+    what = (
+        f"and no file has its price in {base}: the hedge does without, accounts cannot value them; import a pair of it"
+    )
+    return [f"fees of {count} fills are in {money}, {what}" for money, count in paid.value_counts().items()]
 
 
 def uncrossed(quotes: pd.DataFrame, left: list[tuple[str, str]]) -> pd.DataFrame:

@@ -300,7 +300,7 @@ class Intake:
                 place=("place", "first"), count=("count", "sum")
             )
         return Imported(
-            instruments=instruments, greeks=self.frame("greeks"),
+            instruments=instruments, history=self.frame("history"), greeks=self.frame("greeks"),
             events=self.frame("events").drop_duplicates("event_id", keep="last", ignore_index=True),
             rejected=rejected[list(FRAMES["rejected"])], notes=tuple(self.notes), used=dict(self.used),
             money=self.money, problems=tuple(self.problems), moves=tuple(self.moves), **frames,
@@ -325,7 +325,7 @@ def _ids(fills: pd.DataFrame) -> pd.Series:
 _TERMS = ("type", "underlying", "currency", "multiplier", "expiry", "strike", "right")
 TEXTS = frozenset({
     "instrument", "type", "underlying", "currency", "right", "venue", "symbol", "part", "side", "book", "fill_id",
-    "order_id", "money", "source", "event_id", "kind", "other", "scope", "file", "place", "what", "why",
+    "order_id", "money", "source", "event_id", "kind", "other", "scope", "driver", "file", "place", "what", "why",
 })  # fmt: skip
 TIMES = frozenset({"time", "expiry", "known_at"})
 

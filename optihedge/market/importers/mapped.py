@@ -9,7 +9,7 @@ skip = 2                           # lines before the header
 
 [[table]]
 files = "positions*.csv"           # default: every file that has the columns
-kind = "positions"                 # instruments, quotes, depth, positions, fills, events
+kind = "positions"                 # instruments, quotes, depth, positions, fills, events, history
 where = { Type = ["BUY", "SELL"] } # only rows with one of these words
 [table.columns]
 instrument = "Ticker"                                   # ours = "theirs"
@@ -18,6 +18,14 @@ vol = { column = "IV", factor = 0.01 }                  # percent to decimal
 type = { value = "equity" }                             # the same for every row
 right = { column = "C/P", words = { Call = "C", Put = "P" } }
 time = { column = "Date", format = "%d.%m.%Y %H:%M:%S" }
+
+[[table]]
+kind = "history"                   # past levels of drivers: a column each, or rows of instrument and level
+[table.columns]
+time = "Date"
+SPX = "S&P close"                                       # the price of SPX, by the name that contracts on it give
+"vol:SPX:30d" = { column = "VIX", factor = 0.01 }       # vol:UNDERLYING:TENOR, rate:CURRENCY:TENOR, basis:U:VENUE:TENOR
+level = { column = "*", factor = 0.01 }                 # every other column by its own name: here pence
 """
 
 from __future__ import annotations
@@ -30,16 +38,16 @@ import pandas as pd
 
 from optihedge.errors import DataError, SpecError
 from optihedge.frames import nearest, read_toml
-from optihedge.market.importers.imported import EVENTS, FILLS, INSTRUMENTS, PARTS
+from optihedge.market.importers.imported import EVENTS, FILLS, HISTORY, INSTRUMENTS, PARTS
 from optihedge.market.importers.intake import TEXTS, TIMES, TWICE, Intake
 from optihedge.market.importers.listed import CLOSES
 from optihedge.market.importers.raw import RawFile
 from optihedge.market.importers.tables import csv_records, written_numbers
 
-KINDS = ("instruments", "quotes", "depth", "positions", "fills", "events")
+KINDS = ("instruments", "quotes", "depth", "positions", "fills", "events", "history")
 _SETTINGS = ("base_currency", "venue", "zone", "separator", "decimal", "skip", "table")
 _QUOTES = tuple(field for fields in PARTS.values() for field in fields)
-_OURS = {*INSTRUMENTS, *_QUOTES, *FILLS, *EVENTS, "book", "quantity", "side", "size", "exercise"}
+_OURS = {*INSTRUMENTS, *_QUOTES, *FILLS, *EVENTS, "book", "quantity", "side", "size", "exercise", "level"}
 _NO_MAP = """source csv needs a map of its columns: --map map.toml, such as
 
 base_currency = "USD"
@@ -52,6 +60,7 @@ quantity = "Quantity"
 mark = "Last Price"
 time = "As Of"
 """
+_EVERY = "*"
 _RULES = ("column", "value", "factor", "words", "minus", "format")
 
 
@@ -69,13 +78,18 @@ def read_map(path: Path | str) -> dict[str, Any]:
         if kind not in KINDS:
             raise SpecError(f"{path}: table {number} has kind {kind!r}; write one of {', '.join(KINDS)}")
         for ours, rule in columns.items():
-            if ours not in _OURS:
+            if ours not in _OURS and kind != "history":  # there any other name is a driver's
                 raise SpecError(f"{path}: {ours} is no column of ours{nearest(ours, _OURS)}")
             unknown = [key for key in rule if key not in _RULES] if isinstance(rule, dict) else []
             if unknown:
                 raise SpecError(f"{path}: {ours} has {unknown[0]}, which is not known{nearest(unknown[0], _RULES)}")
-        if "instrument" not in columns:
-            raise SpecError(f"{path}: table {number} ({kind}) says no column for instrument")
+        for needed in ("time",) if kind == "history" else ("instrument",):
+            if needed not in columns:
+                raise SpecError(f"{path}: table {number} ({kind}) says no column for {needed}")
+        if kind == "history" and ("instrument" in columns or len(columns) == 1) and "level" not in columns:
+            raise SpecError(
+                f'{path}: table {number} (history) says no column for level; level = "*" is every other one'
+            )
     return settings
 
 
@@ -103,13 +117,15 @@ def read(raw: RawFile, intake: Intake) -> None:
     for table in tables:
         chosen = _chosen(table, frame)
         left &= ~chosen
-        _read_table(table, frame[chosen].reset_index(drop=True), settings, intake)
+        put = _read_levels if table["kind"] == "history" else _read_table
+        put(table, frame[chosen].reset_index(drop=True), settings, intake)
     if left.any():
         intake.reject("row", "none of the rows that the map asks for", count=int(left.sum()))
 
 
 def finish(intake: Intake) -> None:
-    """The money of the map, else that of the most instruments."""
+    """The money of the map, else that of the most instruments; one level a driver and time."""
+    _one_level_a_time(intake)
     told = intake.frame("instruments")
     monies = told["currency"][told["currency"] != ""].value_counts()
     said = intake.settings.get("base_currency", "")
@@ -125,8 +141,13 @@ def finish(intake: Intake) -> None:
 
 
 def _fits(table: dict[str, Any], name: str, frame: pd.DataFrame) -> bool:
-    needs = {rule if isinstance(rule, str) else rule.get("column") for rule in table["columns"].values()} - {None}
+    needs = {_theirs(rule) for rule in table["columns"].values()} - {None, _EVERY}
     return fnmatch.fnmatch(name, table.get("files", "*")) and needs <= set(frame.columns)
+
+
+def _theirs(rule: Any) -> str | None:
+    """The column that a rule reads."""
+    return rule if isinstance(rule, str) else rule.get("column")
 
 
 def _chosen(table: dict[str, Any], frame: pd.DataFrame) -> pd.Series:
@@ -168,8 +189,44 @@ def _read_table(table: dict[str, Any], frame: pd.DataFrame, settings: dict[str, 
         intake.quotes(rows[["instrument", "time", *quoted]])
 
 
-def _values(ours: str, rule: Any, frame: pd.DataFrame, settings: dict[str, Any], intake: Intake) -> pd.Series:
-    """One of our columns: theirs, with words translated, numbers read, units converted and signs set."""
+def _read_levels(table: dict[str, Any], frame: pd.DataFrame, settings: dict[str, Any], intake: Intake) -> None:
+    """Levels of drivers: rows that say of which, a column for each, or every column that no other rule reads."""
+    rules = dict(table["columns"])
+    times = _values("time", rules.pop("time"), frame, settings, intake)
+    if "level" in rules and _theirs(rules["level"]) == _EVERY:
+        every = rules.pop("level")
+        used = {_theirs(rule) for rule in table["columns"].values()} | {*table.get("where", {})}
+        rest = {} if isinstance(every, str) else every
+        rules = {str(name): {**rest, "column": name} for name in frame.columns if name not in used} | rules
+    if "instrument" in rules:
+        names = _values("instrument", rules.pop("instrument"), frame, settings, intake)
+        parts = [(names, _values("level", rules.pop("level"), frame, settings, intake))]
+    else:
+        parts = [(name, _values(name, rule, frame, settings, intake, number=True)) for name, rule in rules.items()]
+    rows = pd.concat([pd.DataFrame({"driver": name, "time": times, "level": level}) for name, level in parts])
+    intake.used[intake.file] = intake.used.get(intake.file, 0) + len(frame)
+    rows = rows[rows["level"].notna() & rows["time"].notna() & (rows["driver"] != "")]
+    intake.add("history", rows[list(HISTORY)])
+
+
+def _one_level_a_time(intake: Intake) -> None:
+    """Of two levels of a driver at one time neither is known: they are named, and left."""
+    told = intake.frame("history").drop_duplicates()
+    twice = told.duplicated(["driver", "time"], keep=False)
+    for label, rows in told[twice].groupby("driver", sort=False):
+        first = rows["time"].iloc[0]
+        why = f"two that differ at one time, {first:%Y-%m-%d %H:%M} UTC first: neither is used"
+        intake.reject(f"levels of {label}", why, count=len(rows))
+    intake.replace("history", told[~twice])
+
+
+def _values(
+    ours: str, rule: Any, frame: pd.DataFrame, settings: dict[str, Any], intake: Intake, *, number: bool = False
+) -> pd.Series:  # fmt: skip
+    """One of our columns: theirs, with words translated, numbers read, units converted and signs set.
+
+    number   it is one, whatever its name
+    """
     rule = {"column": rule} if isinstance(rule, str) else rule
     raw = frame[rule["column"]] if "column" in rule else pd.Series([rule.get("value")] * len(frame), dtype=object)
     if "words" in rule:
@@ -178,15 +235,17 @@ def _values(ours: str, rule: Any, frame: pd.DataFrame, settings: dict[str, Any],
         if strange:
             intake.reject(f"{ours}: {strange[0]!r}", "no word of the map's", count=int(words.isin(strange).sum()))
         raw = words.map(rule["words"])
-    if ours in TIMES:
+    if ours in TIMES and not number:
         return _times(ours, raw, rule.get("format"), str(settings.get("zone", "")), intake)
-    if ours in TEXTS or ours in ("side", "exercise"):
+    if (ours in TEXTS or ours in ("side", "exercise")) and not number:
         return raw.where(raw.notna(), "").astype(str).str.strip()
     numbers = written_numbers(raw, str(settings.get("decimal", ".")))
     lost = numbers.isna() & raw.notna() & ~raw.astype(str).str.strip().isin(("", "-", "--"))
     if lost.any():
         intake.reject(f"{ours}: {raw[lost].iloc[0]!r}", "no number", count=int(lost.sum()))
-    numbers = numbers * float(rule.get("factor", 1.0))
+    factor = float(rule.get("factor", 1.0))
+    parts = round(1 / factor) if factor else 0
+    numbers = numbers / parts if parts and factor == 1 / parts else numbers * factor  # 402 pence are 4.02
     for column, words in rule.get("minus", {}).items():
         numbers = numbers.abs().where(~frame[column].astype(str).str.strip().isin(words), -numbers.abs())
     return numbers

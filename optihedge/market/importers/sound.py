@@ -69,5 +69,6 @@ def _without(frames: MarketFrames, left: Iterable[tuple[str, str]]) -> MarketFra
         n: getattr(frames, n)[~getattr(frames, n)["instrument"].isin(gone)] for n in ("instruments", "quotes", "depth")
     }
     used = {*kept["instruments"]["underlying"]}
-    drivers = frames.drivers[frames.drivers["underlying"].isin(used)]
+    past = frames.drivers["driver"].isin(frames.history.columns)
+    drivers = frames.drivers[frames.drivers["underlying"].isin(used) | past]
     return replace(frames, **kept, drivers=drivers, left=pd.concat([frames.left, counted(left)], ignore_index=True))

@@ -141,12 +141,13 @@ def _closed(reader: ModuleType, intake: Intake) -> Imported:
 
 
 def paths_of(files: Iterable[Path | str]) -> list[Path]:
-    """The files, those of folders in the order of their names; hidden files are left out."""
+    """The files, those of folders in the order of their names; hidden files and what an import wrote are left out."""
     found: list[Path] = []
     for given in files:
         path = Path(given)
         if path.is_dir():
-            inner = (p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+            written = {p.parent for p in path.rglob("import.json")}
+            inner = (p for p in path.rglob("*") if p.is_file() and p.name[0] != "." and p.parent not in written)
             found += sorted(inner, key=lambda p: p.as_posix())
         elif not path.exists():
             beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []

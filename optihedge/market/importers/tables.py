@@ -39,16 +39,16 @@ def csv_records(text: str, intake: Intake, *, separator: str = "", skip: int = 0
 
 
 def written_numbers(values: pd.Series, decimal: str = ".") -> pd.Series:
-    """Numbers as people write them: '$1,234.50', '1.234,50' (decimal ','), '(12)', '5 %', '-$30'; NaN where none.
+    """Numbers as people write them: '$1,234.50', '1.234,50' (decimal ','), '(12)', '12-', '5 %', '-$30', '1e-5'.
 
     A percent sign divides by a hundred. What is written otherwise is NaN, never a guess.
     """
     words = values.where(values.notna(), "").astype(str).str.strip()
-    negative = words.str.fullmatch(r"\(.*\)") | words.str.contains(r"^[^\d(]*[-−]")
+    negative = words.str.fullmatch(r"\(.*\)") | words.str.contains(r"^[^\d(]*[-−]|[-−]$")
     percent = words.str.endswith("%")
-    bare = words.str.replace(r"[()\s$€£¥%'+\-−]|[A-Z]{3}", "", regex=True)
+    bare = words.str.replace(r"[()\s$€£¥%']|[A-Z]{3}", "", regex=True).str.replace(r"^[+\-−]|[+\-−]$", "", regex=True)
     group, point = (",", r"\.") if decimal == "." else (r"\.", ",")
-    shape = rf"(?:\d+|\d{{1,3}}(?:{group}\d{{3}})+)?(?:{point}\d+)?(?:[eE]\d+)?"
+    shape = rf"(?:\d+|\d{{1,3}}(?:{group}\d{{3}})+)?(?:{point}\d+)?(?:[eE][+-]?\d+)?"
     good = bare.str.fullmatch(shape) & bare.str.contains(r"\d")
     plain = bare.str.replace(re.sub(r"\\", "", group), "", regex=False).str.replace(decimal, ".", regex=False)
     numbers = pd.to_numeric(plain.where(good), errors="coerce").astype(float)

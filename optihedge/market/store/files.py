@@ -31,9 +31,12 @@ def table_path(folder: Path, name: str) -> Path:
     return folder / "objects" / name[:2] / f"{name}.parquet"
 
 
-def write_table(folder: Path, table: pd.DataFrame) -> str:
-    """The table's hash, once it lies on disk whole and reads back equal. Raises DataError for a mixed column."""
-    name = content_hash(table)
+def write_table(folder: Path, table: pd.DataFrame, name: str = "") -> str:
+    """The table's hash (`name`, where it is known), once it lies on disk whole and reads back equal.
+
+    Raises DataError for a mixed column.
+    """
+    name = name or content_hash(table)
     path = table_path(folder, name)
     if not path.is_file() or table_fault(folder, name):
         _write(path, _parquet_bytes(table, name))

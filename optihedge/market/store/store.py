@@ -111,13 +111,14 @@ class Store:
         return known
 
     def _write_market(self, market: Market) -> None:
+        manifest: dict[str, Any] = market.manifest
         for name in _TABLES:
             table = getattr(market, name)
             if table is not None:
-                files.write_table(self.path, table)
-        for _, segment in by_month(market.history):
-            files.write_table(self.path, segment)
-        files.write_manifest(self.path, market.manifest)
+                files.write_table(self.path, table, manifest[name])
+        for month, segment in by_month(market.history):
+            files.write_table(self.path, segment, manifest["history"][month])
+        files.write_manifest(self.path, manifest)
 
     def _new_events(self, events: pd.DataFrame | None, entries: list[dict]) -> pd.DataFrame:
         """Those not yet here. Raises DataError for an id that is here with other content."""
