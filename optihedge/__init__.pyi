@@ -93,6 +93,7 @@ from optihedge.market.forwards import parity_forwards as parity_forwards
 from optihedge.market.instruments import annual_funding as annual_funding
 from optihedge.market.instruments import inverse_profit as inverse_profit
 from optihedge.market.margin import MarginRules as MarginRules
+from optihedge.market.margin import margin_rule_names as margin_rule_names
 from optihedge.market.margin import read_margin_rules as read_margin_rules
 from optihedge.market.margin_scan import Standing as Standing
 from optihedge.market.margin_scan import initial_margin as initial_margin

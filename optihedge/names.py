@@ -118,6 +118,7 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "optihedge.market.margin": (
             "MarginRules",
+            "margin_rule_names",
             "read_margin_rules",
         ),
         "optihedge.market.margin_scan": (

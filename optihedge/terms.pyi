@@ -28,6 +28,7 @@ from optihedge.hedge.terms.tail import ScenarioVariance as ScenarioVariance
 from optihedge.hedge.terms.tail import Shortfall as Shortfall
 from optihedge.hedge.terms.tail import WorstCase as WorstCase
 from optihedge.market.margin import MarginRules as MarginRules
+from optihedge.market.margin import margin_rule_names as margin_rule_names
 from optihedge.market.margin import read_margin_rules as read_margin_rules
 from optihedge.market.margin_scan import Standing as Standing
 from optihedge.market.margin_scan import initial_margin as initial_margin

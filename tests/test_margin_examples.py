@@ -35,8 +35,8 @@ def market(spot: float, options: dict[str, float], *, days: float = 18, base: st
 
 
 # CBOE, "Margin requirement examples for sample options-based positions" (2007), strategy-based column
-IBM = {"C100": 1.68, "P100": 3.18, "P95": 1.02, "C105": 0.40}
-SPX = {"C1460": 21.66, "P1460": 22.55, "P1450": 18.72, "C1500": 5.96}
+IBM = {"C100": 1.68, "P100": 3.18, "P95": 1.02, "C105": 0.40, "C95": 4.53}
+SPX = {"C1460": 21.66, "P1460": 22.55, "P1450": 18.72, "C1500": 5.96, "C1450": 27.57}
 PUBLISHED = [
     ("short call", IBM, {"C100": -100}, 172_760.0), ("short put", IBM, {"P100": -100}, 195_460.0),
     ("protective put", IBM, {"U": 10_000, "P95": 100}, 498_850.0),
@@ -45,6 +45,10 @@ PUBLISHED = [
     ("short call", SPX, {"C1460": -100}, 2_088_685.0), ("short put", SPX, {"P1460": -100}, 2_176_785.0),
     ("synthetic long", SPX, {"C1460": 100, "P1460": -100}, 2_393_385.0),
     ("risk reversal", SPX, {"P1450": 100, "C1500": -100}, 1_875_885.0),
+    ("covered call", IBM, {"U": 10_000, "C100": -100}, 471_850.0),
+    ("collar", IBM, {"U": 10_000, "P95": 100, "C105": -100}, 494_850.0),
+    ("long vertical call spread", IBM, {"C95": 100, "C105": -100}, 41_300.0),
+    ("long vertical call spread", SPX, {"C1450": 100, "C1500": -100}, 216_100.0),
 ]  # fmt: skip
 
 
@@ -56,6 +60,54 @@ def test_strategy_margin_is_what_the_exchange_published(name: str, options: dict
         rules = MarginRules(**{**vars(rules), "short": {"option": (0.15, 0.10)}})
     given = market(1451.19 if index else 97.73, options, kind="index" if index else "equity")
     assert initial_margin(given, pd.Series(held, dtype=float), rules) == pytest.approx(told, abs=0.005), name
+
+
+# Brokers' examples: requirement less what the sale brings, which equity has; the margin of both sides of a strangle
+# (200 + 700) less the smaller one; a spread's width; a longer life covers a shorter one
+@pytest.mark.parametrize(
+    ("spot", "options", "held", "told"),
+    [(45.0, {"C47": 2.10, "P43": 1.20}, {"C47": -1, "P43": -1}, 1_030.0 - 330.0),
+     (130.0, {"P120": 0.80, "P125": 1.24}, {"P120": 1, "P125": -1}, 580.0 - 124.0),
+     (60.0, {"P50": 0.80, "P53": 1.25}, {"P50": 2, "P53": -2}, 600.0 - 90.0),
+     (60.0, {"C67": 2.00, "C70": 0.75}, {"C67": -2, "C70": 2}, 600.0 - 250.0)],
+)  # fmt: skip
+def test_pairs_of_options_need_what_brokers_publish(spot: float, options: dict, held: dict, told: float) -> None:
+    rules = read_margin_rules("reg_t")
+    assert initial_margin(market(spot, options), pd.Series(held, dtype=float), rules) == pytest.approx(told, abs=0.005)
+
+
+def test_corn_against_soybeans_needs_what_their_exchange_published() -> None:
+    """Two of corn at 1 750 against one of soybeans at 2 500, credit 55 %: 6 000 less 3 300; nothing on one side."""
+    rules = MarginRules(
+        source="an exchange's page of spread credits", date=date(2024, 1, 1), moves=(-0.08, 0.08),
+        ranges={"SOY": 0.625}, credits=(("CORN", 10_000.0, "SOY", 5_000.0, 0.55),),
+    )  # fmt: skip
+    given = two_futures(4.375, 10.0)
+    margin = lambda **held: initial_margin(given, pd.Series(held, dtype=float), rules)  # noqa: E731
+    assert margin(CORN=2) == pytest.approx(3_500.0) and margin(SOY=-1) == pytest.approx(2_500.0)
+    assert margin(CORN=2, SOY=-1) == pytest.approx(2_700.0, abs=0.005)
+    assert margin(CORN=-2, SOY=1) == pytest.approx(2_700.0, abs=0.005)
+    assert margin(CORN=2, SOY=1) == pytest.approx(6_000.0)
+    assert margin(CORN=3, SOY=-1) == pytest.approx(2_700.0 + 1_750.0), "one of corn is left over"
+
+
+def two_futures(corn: float, soy: float) -> oh.Market:
+    """A future each on CORN and on SOY, of 5 000 units."""
+    table = pd.DataFrame({"type": "future", "underlying": ["CORN", "SOY"], "multiplier": 5_000.0,
+                          "expiry": pd.Timestamp("2007-12-14T17:00Z")}, index=["CORN", "SOY"])  # fmt: skip
+    price = pd.Series({"CORN": corn, "SOY": soy})
+    quotes = pd.DataFrame({"bid": price, "ask": price, "mark": price, "underlying_price": price})
+    return oh.Market(table.rename_axis("instrument"), quotes.rename_axis("instrument"), "USD", as_of=AS_OF)
+
+
+def test_margin_by_tiers_is_what_a_venue_publishes_for_each_step_of_notional() -> None:
+    """A perpetual at 0.40 % to 50 000, 0.50 % to 500 000 (less 50), 1 % beyond (less 2 550) of notional."""
+    rules = MarginRules(source="a venue's brackets", date=date(2024, 1, 1), tiers={
+        "future": ((0.0, 0.004), (50_000.0, 0.005), (500_000.0, 0.01))})  # fmt: skip
+    given = market(100.0, {}, future=100.0, multiplier=1.0, kind="index")
+    for notional, told in ((20_000.0, 80.0), (50_000.0, 200.0), (200_000.0, 950.0), (1_000_000.0, 7_450.0)):
+        for side in (1, -1):
+            assert initial_margin(given, pd.Series({"F": side * notional / 100}), rules) == pytest.approx(told)
 
 
 def test_a_put_far_out_of_the_money_needs_a_tenth_of_its_strike() -> None:

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 import optihedge
 from optihedge.errors import DataError, OptihedgeError, SpecError
+from optihedge.files import models_folder
 from optihedge.frames import nearest, regular, toml_of
 from optihedge.hedge.changes import changed
 from optihedge.hedge.model import HedgeModel
@@ -57,13 +58,6 @@ _SETTINGS: dict[str, dict[str, Any]] = {  # of the trade list, which reads them;
 _TABLES = ("risk", "betas", "objective", "constraints", "universe", "lots", "checks")
 _LARGEST = 2**20  # bytes of a model file
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True)
-
-
-def models_folder() -> Path:
-    """Where the shipped model files are: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "models"
-    return inside if inside.is_dir() else package.parent / "models"
 
 
 def model_names() -> tuple[str, ...]:

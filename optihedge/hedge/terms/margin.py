@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -14,17 +14,29 @@ from optihedge.errors import SpecError
 from optihedge.hedge.builder import DEFINES, ProgramBuilder
 from optihedge.hedge.terms.base import Term, check_number
 from optihedge.market.margin import MarginRules, read_margin_rules
-from optihedge.market.margin_scan import Needs, initial_margin, moved_losses
+from optihedge.market.margin_least import least_of
+from optihedge.market.margin_needs import Needs, moved_losses
+from optihedge.market.margin_scan import margin_of
 from optihedge.market.snapshot import Market
 
 Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Needed:
+    """Margin in a Program: handles of auxiliaries, what each weighs, and a weight of each contract (N)."""
+
+    handles: Array
+    weights: Array
+    linear: Array
 
 
 @dataclass(frozen=True)
 class VenueTerm(Term):
     """What is held at a venue, under rules of margin or a file of them.
 
-    rules        MarginRules, or the path of their TOML file
+    rules        MarginRules, the name of shipped ones ("deribit_like"; "deribit" says the same), or the path of their
+                 TOML file; where they are left out, the shipped ones of the venue's name
     venue        instruments' column `venue`; None: all of them
     unrealised   gains at the venue that it has not paid yet, base currency: no market knows them
     """
@@ -38,14 +50,15 @@ class VenueTerm(Term):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(self.label, "unrealised", self.unrealised)
+        if not isinstance(self.rules, MarginRules):
+            if not (self.rules or self.venue):
+                raise SpecError(f"{self.label}: rules are missing; give MarginRules, the name of shipped ones or "
+                                "the path of their file")  # fmt: skip
+            object.__setattr__(self, "rules", read_margin_rules(self.rules or str(self.venue)))
 
     def read_rules(self) -> MarginRules:
-        """The rules. Raises SpecError where there are none, or their file cannot be read."""
-        if isinstance(self.rules, MarginRules):
-            return self.rules
-        if not self.rules:
-            raise SpecError(f"{self.label}: rules are missing; give MarginRules or the path of their file")
-        return read_margin_rules(self.rules)
+        """The rules, which were read where the term was made."""
+        return self.rules  # type: ignore[return-value]
 
     def here(self, market: Market, names: pd.Index) -> Array:
         """Which of the contracts lie at the venue (N booleans)."""
@@ -53,46 +66,32 @@ class VenueTerm(Term):
             return np.ones(len(names), bool)
         return (market.instruments.loc[names, "venue"] == self.venue).to_numpy()
 
-    def _at_venue(self, p: ProgramBuilder) -> Array:
-        here = self.here(p.market, p.names)
-        if not here.any():
+    def _there(self, p: ProgramBuilder) -> tuple[Array, Needs]:
+        """Places of what lies at the venue (n of the N in play), and what it needs."""
+        place = np.flatnonzero(self.here(p.market, p.names))
+        if not len(place):
             p.notes.append(f"{self.label}: nothing in play is at {self.venue}")
-        return here
+        return place, Needs.of(p.market, self.read_rules(), p.names[place])
 
-    def _equity(self, p: ProgramBuilder, needs: Needs, here: Array, cut: bool = True) -> float:
+    def _equity(self, p: ProgramBuilder, needs: Needs, place: Array, cut: bool = True) -> float:
         """Collateral after haircuts (unless not `cut`) and the value of the rest there, before trading."""
         counted = np.where(np.isnan(needs.counted) | (not cut), 1.0, needs.counted)
-        return float((counted * here * p.market.value[p.names].to_numpy(float)) @ p.start) + self.unrealised
+        return float((counted * p.market.value[p.names[place]].to_numpy(float)) @ p.start[place]) + self.unrealised
 
-    def _needed(self, p: ProgramBuilder, needs: Needs, here: Array, label: str, price: float = 0.0) -> Array:
-        """Handles of auxiliaries that sum to the initial margin of what is `here`. price: of each unit."""
-        losses = np.vstack([needs.losses, np.zeros(len(p.names))])
-        both, bend = needs.both + (needs.long + needs.short) / 2, (needs.long - needs.short) / 2
-        groups, matrix = p.grouped(here.astype(float), "underlying")
-        handles = [np.zeros(0, int)]
-        for group, row in zip(groups, matrix.toarray(), strict=True):
-            if not row.any():
-                continue
-            signed = (losses + bend) * row
-            most = p.reach(signed)[1].max() + (both * row) @ p.largest()
-            worst = p.auxiliary(f"{label}:{group}", 0.0, max(float(most), 0.0), price)
-            names = [f"{label}[{group}][{scenario}]" for scenario in range(len(losses))]
-            p.rows(names, signed, hi=0.0, on_holdings=np.tile(both * row, (len(losses), 1)),
-                   auxiliaries=(worst, -np.ones((len(losses), 1))), tier=DEFINES, unit="base currency")  # fmt: skip
-            handles.append(worst)
-        return np.concatenate([*handles, self._netted(p, needs, here, label, price)])
-
-    def _netted(self, p: ProgramBuilder, needs: Needs, here: Array, label: str, price: float) -> Array:
-        """Handles of what is net short at each strike."""
-        each = np.flatnonzero(here & (needs.strike >= 0) & (needs.at_strike > 0))
-        if not len(each):
-            return np.zeros(0, int)
-        codes, strikes = pd.factorize(needs.strike[each])
-        rows = sp.csr_array((-needs.at_strike[each], (codes, each)), shape=(len(strikes), len(p.names)))
-        short = p.auxiliary(f"{label}:strike", 0.0, np.maximum(p.reach(rows)[1], 0.0), price, count=len(strikes))
-        p.rows([f"{label}[strike][{i}]" for i in range(len(strikes))], rows, hi=0.0,
-               auxiliaries=(short, -sp.eye_array(len(strikes))), tier=DEFINES, unit="base currency")  # fmt: skip
-        return short
+    def _needed(self, p: ProgramBuilder, needs: Needs, place: Array, label: str, price: float = 0.0) -> Needed:
+        """The initial margin of what is at these places. price: of each unit."""
+        least, spread = least_of(needs, p.start[place]), _spread(place, len(p.names))
+        if price and least.linear.any():
+            p.cost(linear=price * (least.linear @ spread))
+        most = least.reach @ p.largest()[place]
+        handles = [p.auxiliary(f"{label}:{name}", 0.0, float(up), price * cost)
+                   for name, up, cost in zip(least.names, most, least.cost, strict=True)]  # fmt: skip
+        found = np.concatenate([np.zeros(0, int), *handles])
+        if len(least.most):
+            names = [f"{label}[{i}]" for i in range(len(least.most))]
+            p.rows(names, least.on_h @ spread, hi=least.most, on_holdings=least.on_abs @ spread,
+                   auxiliaries=(found, least.on_x), tier=DEFINES, unit="base currency")  # fmt: skip
+        return Needed(found, least.cost, least.linear @ spread)
 
 
 @dataclass(frozen=True)
@@ -131,18 +130,17 @@ class MarginLimit(VenueTerm):
             check_number(self.label, name, value or 0.0, 0.0)
 
     def contribute(self, p: ProgramBuilder) -> None:
-        here = self._at_venue(p)
-        needs = Needs.of(p.market, self.read_rules(), p.names)
-        handles = self._needed(p, needs, here, self.label)
-        if not len(handles):
+        place, needs = self._there(p)
+        needed = self._needed(p, needs, place, self.label)
+        if not (len(needed.handles) or needed.linear.any()):
             return
-        limit, each = self.most(p.size, self._equity(p, needs, here)), self.of_equity or 1.0
-        coefficients = np.ones(len(handles))
+        limit, each = self.most(p.size, self._equity(p, needs, place)), self.of_equity or 1.0
+        handles, weights = needed.handles, needed.weights
         if self.transfer > 0:
             moved = p.auxiliary(f"{self.label}:transfer", 0.0, self.transfer, self.transfer_cost)
-            handles, coefficients = np.append(handles, moved), np.append(coefficients, -each)
-        value = partial(_after_transfer, p.market, p.names, self.read_rules(), here, limit, each * self.transfer)
-        p.row(self.label, hi=limit, auxiliaries=(handles, coefficients), soft=self.soft, tier=self.priority,
+            handles, weights = np.append(handles, moved), np.append(weights, -each)
+        value = partial(_after_transfer, needs, place, limit, each * self.transfer)
+        p.row(self.label, needed.linear, hi=limit, auxiliaries=(handles, weights), soft=self.soft, tier=self.priority,
               unit="base currency", value=value)  # fmt: skip
 
     def most(self, size: float, equity: float) -> float:
@@ -173,8 +171,8 @@ class MarginCost(VenueTerm):
         check_number(self.label, "rate", self.rate, 0.0)
 
     def contribute(self, p: ProgramBuilder) -> None:
-        needs = Needs.of(p.market, self.read_rules(), p.names)
-        self._needed(p, needs, self._at_venue(p), self.label, self.rate * p.years)
+        place, needs = self._there(p)
+        self._needed(p, needs, place, self.label, self.rate * p.years)
 
 
 @dataclass(frozen=True)
@@ -202,20 +200,20 @@ class LiquidationLimit(VenueTerm):
             raise SpecError(f"{self.label}: moves are {self.moves!r}; give returns above -1")
 
     def contribute(self, p: ProgramBuilder) -> None:
-        here, rules = self._at_venue(p), self.read_rules()
-        if not here.any():
+        (place, needs), rules = self._there(p), self.read_rules()
+        if not len(place):
             return
-        needs = Needs.of(p.market, rules, p.names)
-        margined, equity = np.isnan(needs.counted), self._equity(p, needs, here)
-        counted = np.where(margined, 1.0, needs.counted) * here
-        at, losses = moved_losses(p.market, rules, p.names, np.array(self.moves))
+        margined, equity, spread = np.isnan(needs.counted), self._equity(p, needs, place), _spread(place, len(p.names))
+        counted = np.where(margined, 1.0, needs.counted)
+        at, losses = moved_losses(p.market, rules, p.names[place], np.array(self.moves))
         for move, gain, scan in zip(self.moves, at, losses, strict=True):
             label = f"{self.label}[{move:+.0%}]"
-            there = Needs(**{**vars(needs), "losses": np.where(margined, scan, 0.0)})
-            handles = self._needed(p, there, here, label)
-            value = partial(_short_of, p.market, p.names, there, here, counted * gain, rules.maintenance)
-            p.row(label, -counted * gain, hi=equity, auxiliaries=(handles, rules.maintenance), soft=self.soft,
-                  tier=self.priority, unit="base currency", value=value)  # fmt: skip
+            there = replace(needs, losses=np.where(margined, scan, 0.0))
+            needed = self._needed(p, there, place, label)
+            value = partial(_short_of, there, place, counted * gain, rules.maintenance)
+            p.row(label, rules.maintenance * needed.linear - (counted * gain) @ spread, hi=equity,
+                  auxiliaries=(needed.handles, rules.maintenance * needed.weights), soft=self.soft, tier=self.priority,
+                  unit="base currency", value=value)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -242,30 +240,25 @@ class VenueLimit(VenueTerm):
         check_number(self.label, "limit", self.limit, 0.0)
 
     def contribute(self, p: ProgramBuilder) -> None:
-        here = self._at_venue(p)
-        needs = Needs.of(p.market, self.read_rules(), p.names)
-        there = self._equity(p, needs, here, cut=False)
-        gains = -needs.losses * here
+        place, needs = self._there(p)
+        there = self._equity(p, needs, place, cut=False)
+        gains = -needs.losses @ _spread(place, len(p.names))
         names = [f"{self.label}[{scenario}]" for scenario in range(len(gains))]
         p.rows(names, gains, hi=self.limit - there, soft=self.soft, tier=self.priority, unit="base currency")
 
 
-def _margin_of(market: Market, names: pd.Index, rules: MarginRules, here: Array, quantities: Array) -> float:
-    """The margin of N quantities."""
-    return initial_margin(market, pd.Series(np.where(here, quantities, 0.0), index=names), rules)
+def _spread(place: Array, count: int) -> sp.csr_array:
+    """n x N: what stands at these places, over all contracts in play."""
+    return sp.csr_array((np.ones(len(place)), (np.arange(len(place)), place)), shape=(len(place), count))
 
 
-def _after_transfer(
-    market: Market, names: pd.Index, rules: MarginRules, here: Array, limit: float, transfer: float, quantities: Array
-) -> float:
+def _after_transfer(needs: Needs, place: Array, limit: float, transfer: float, quantities: Array) -> float:
     """The margin of N quantities less what a transfer meets of it beyond the limit."""
-    margin = _margin_of(market, names, rules, here, quantities)
+    margin = float(margin_of(needs, quantities[place])[0])
     return margin - min(max(margin - limit, 0.0), transfer)
 
 
-def _short_of(
-    market: Market, names: pd.Index, needs: Needs, here: Array, gain: Array, maintenance: float, quantities: Array
-) -> float:
+def _short_of(needs: Needs, place: Array, gain: Array, maintenance: float, quantities: Array) -> float:
     """Maintenance margin of N quantities less what they gain."""
-    held = np.where(here, quantities, 0.0)
-    return maintenance * float(needs.margin(market, names, held)[0]) - float(gain @ held)
+    held = quantities[place]
+    return maintenance * float(margin_of(needs, held)[0]) - float(gain @ held)
