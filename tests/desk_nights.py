@@ -65,11 +65,12 @@ def one_night(desk: Desk, market: Market, broker: Broker | None = None, before: 
 
 
 def told(desk: Desk, broker: Broker, before: Market, market: Market) -> None:
-    """What the broker says of the open orders of every book, by way of files."""
-    ledger = open_ledger(desk.ledger)
+    """What the broker says of the orders that every book had open after the night before, by way of files."""
+    ledger, night = open_ledger(desk.ledger), f"{before.as_of:%Y-%m-%dT%H:%M:%S}"
     for book in desk.books:
         with ledger.read() as connection:
-            state = State.from_text(get_text(connection, run_of(connection, find_run(connection, f"{book}@"))["after"]))
+            run = run_of(connection, find_run(connection, f"{book}@{night}"))
+            state = State.from_text(get_text(connection, run["after"]))
         fills, reports = broker.execute(state.orders, before, market)
         fills_frame(fills).to_csv(desk.path.parent / "fills.csv", index=False)
         reports_frame(reports).to_csv(desk.path.parent / "reports.csv", index=False)

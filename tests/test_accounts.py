@@ -10,6 +10,7 @@ from optihedge.accounts.explain import PARTS
 from optihedge.accounts.state import Fill, Order, Report, State
 from optihedge.accounts.valuation import balances, equity, model_book, opening, valued
 from optihedge.errors import DataError
+from optihedge.market.book import gross_notional
 from optihedge.market.events import Event
 from optihedge.market.snapshot import Market
 
@@ -273,6 +274,20 @@ def test_what_the_model_sees_of_a_coin_book_is_its_delta_in_both_forms():
     second = cash + frame.loc[options, "quantity"] @ black + inverse
     assert first == pytest.approx(second, abs=1e-12)
     assert ours == pytest.approx(second, rel=1e-9)
+
+
+def test_the_model_sees_every_balance_that_the_market_lists_and_shares_leave_base_money_out():
+    """What was given comes back, coin and dollars too; two purses of one money are one balance."""
+    base = coin_markets(path(1))[0]
+    table, book = base.instruments, {"C0": -3.0, "LIN": 2.0, "PERP": -40.0, "COIN": 2.0, "USD": 5e5}
+    seen = model_book(opening("b", base, book), base)
+    assert {name: amount for name, amount in seen.items() if amount} == book
+    assert (
+        gross_notional(base, seen) == gross_notional(base, seen.drop("USD")) > gross_notional(base, seen.drop("COIN"))
+    )
+    purse = pd.concat([table, table.loc[["USD"]].rename(index={"USD": "OTHER"})])
+    market = Market(purse.reset_index(), base.quotes.drop(index=["USD", "COIN"]).reset_index(), "USD", as_of=base.as_of)
+    assert opening("b", market, {"USD": 5e5, "OTHER": 1e5}).cash == {"book": {"USD": 6e5}}
 
 
 # ---- money -----------------------------------------------------------------------------------------------------------

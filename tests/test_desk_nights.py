@@ -1,5 +1,6 @@
 """A desk's nights through its ledger are its backtest, byte for byte; what went wrong on the way is named."""
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from nights import coin_markets, fundings, path
 from optihedge.accounts.fills import fills_frame
 from optihedge.accounts.state import Fill
 from optihedge.backtest.simulate import run_backtest
+from optihedge.batch.job import Job, hedge_one
 from optihedge.cli import main
 from optihedge.desk.deskfile import read_desk
 from optihedge.desk.halt import Halted
@@ -80,6 +82,18 @@ def test_nights_are_the_backtest_under_any_fills_and_skipped_nights(broker, skip
     kept = [market for number, market in enumerate(markets) if number not in skipped]
     assert nights_of(desk, kept, BROKERS[broker]) == backtest_of(desk, kept, events, BROKERS[broker])
     assert verify(desk).empty
+
+
+def test_a_run_without_a_desk_is_the_first_night_of_one(tmp_path):
+    """The same step over a state in memory: dollars at the venue count, and the list has the same bytes."""
+    desk, (market,), _ = coin_desk(tmp_path, 1)
+    book = BOOK | {"USD": 2e5, "LIN": 1.0}
+    write_book(tmp_path / "one.csv", book)
+    night = run_night(desk, as_of=market.as_of, who="ann").results[0]
+    job = Job("one", pd.Series(book), "neutral", desk.models["neutral"].model, sent=True, deadline=60.0)
+    once = hedge_one(market, job)
+    assert night.status == "first" and once.outcome.status == "done"
+    assert hashlib.sha256(once.files["trades.csv"].encode()).hexdigest() == last_run(desk)["sha256"]
 
 
 def test_every_run_replays_to_the_byte_and_the_desk_is_whole(desk):

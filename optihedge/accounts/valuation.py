@@ -46,7 +46,10 @@ def opening(book: str, market: Market, client: Book | None = None, *, hedge: Boo
         lots: dict[str, tuple[Lot, ...]] = {
             n: (Lot(q, facts.price(n), market.as_of),) for n, q in held.items() if not terms[n].cash
         }
-        money = {terms[n].money: q for n, q in held.items() if terms[n].cash}
+        money: dict[str, float] = {}
+        for n, q in held.items():
+            if terms[n].cash:
+                money[terms[n].money] = money.get(terms[n].money, 0.0) + q
         positions |= {account: lots} if lots else {}
         cash |= {account: money} if money else {}
     return State(book=book, seq=0, as_of=market.as_of, snapshot=market.hash, positions=positions, cash=cash)
@@ -180,17 +183,17 @@ def balances(state: State, market: Market) -> dict[str, float]:
 
 
 def model_book(state: State, market: Market) -> pd.Series:
-    """What a hedging model sees: contracts of both accounts, and foreign balances as the market's cash instruments.
+    """What a hedging model sees: contracts of both accounts, and balances as the market's cash instruments.
 
-    A balance in base currency moves with nothing and is left out. Raises DataError for a foreign balance that the
-    market has no cash instrument for.
+    A balance in base currency moves with nothing: without a cash instrument it is left out. Raises DataError for a
+    foreign balance that the market has no cash instrument for.
     """
     book = state.quantities()
     table = market.instruments
     cash = table.index[table["type"] == "cash"]
     named = {table.at[name, "currency"]: name for name in cash}
     for money, amount in sorted(balances(state, market).items()):
-        if money == market.base_currency or amount == 0:
+        if amount == 0 or (money == market.base_currency and money not in named):
             continue
         if money not in named:
             raise DataError(

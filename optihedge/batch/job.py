@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from optihedge.accounts.valuation import opening
 from optihedge.batch.record import figures, files
 from optihedge.batch.withdraw import ALTERNATIVE, HELD, SENT
 from optihedge.errors import NotApplicable, OptihedgeError, SpecError
 from optihedge.hedge.model import HedgeModel
 from optihedge.market.snapshot import Market
-from optihedge.trades.tradelist import TradeList, trade_list
+from optihedge.step.step import step
+from optihedge.trades.tradelist import TradeList
 
 PAGED = 20  # books of a run up to which every list has its page
 
@@ -106,10 +107,14 @@ def plan(
 
 
 def hedge_one(market: Market, job: Job) -> Result:
-    """Hedge one book under one model and check its list; every failure becomes an outcome."""
+    """The first night of a book under one model, its state kept in memory; every failure becomes an outcome."""
     outcome = Outcome(job.book, job.model_name, "failed")
     try:
-        listed = _listed(market, job)
+        night = step(opening(job.book, market, job.quantities), None, market, job.model,
+                     client=job.quantities, deadline=job.deadline)  # fmt: skip
+        listed = night.trades
+        if not isinstance(listed, TradeList):
+            return Result(replace(outcome, note=night.why))
         written = files(listed, model=job.model_name, list_name=job.list_name, quality=job.quality, page=job.page)
         status, name = ("held", HELD) if listed.held else ("done", job.list_name)
         note = "; ".join(listed.reasons + listed.notes)
@@ -121,11 +126,3 @@ def hedge_one(market: Market, job: Job) -> Result:
     except Exception as error:  # the rest of the batch goes on; the trace is saved and reported
         note = f"internal error: {error!r}"
         return Result(replace(outcome, note=note, trace=traceback.format_exc()))
-
-
-def _listed(market: Market, job: Job) -> TradeList:
-    """The job's list, its deadline shared by hedge, rounding and checks."""
-    begun = time.monotonic()
-    hedge = job.model.hedge(market, job.quantities, deadline=job.deadline)
-    left = None if job.deadline is None else max(job.deadline - (time.monotonic() - begun), 0.0)
-    return trade_list(hedge, book=job.book, deadline=left)

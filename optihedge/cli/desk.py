@@ -1,4 +1,4 @@
-"""Verbs of a desk with a ledger: runs, show, diff, approve, hold, send, fills, replay, verify, report."""
+"""Verbs of a desk with a ledger: runs, show, diff, approve, hold, send, fills, replay, verify, report, slippage."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ FILLS = (
     "[bold]Examples[/bold]\n\noptihedge fills fills.csv --reports reports.csv\n\n"
     "Columns of fills: fill_id, order_id, instrument, quantity, price, fee, money, time, source; of reports: order_id, "
     "time, verdict (filled, cancelled, rejected, expired), why. The same file twice is once."
+)
+SLIPPAGE = (
+    "[bold]Examples[/bold]\n\noptihedge slippage\n\noptihedge slippage carry --from 2026-01-01\n\n"
+    "Realised: what fills paid against the mark at which the list was made, and fees; expected: what the list said of "
+    "what was filled; opportunity: what the rest moved by until the next night."
 )
 REPLAY = (
     "[bold]Example[/bold]\n\noptihedge replay carry@2026-01-20\n\nExit code 0: the same bytes; 1: something differs."
@@ -172,6 +177,25 @@ def report(
         print_frame(
             console, "challengers' lists over those that were made, until the next night", beside.set_index("book")
         )
+
+
+def slippage(
+    book: Annotated[str | None, typer.Argument(help="Only this book.")] = None,
+    since: Annotated[str | None, typer.Option("--from", help="Lists from this date or instant on.")] = None,
+    desk: DeskFile = _DESK,
+) -> None:
+    """Tell what the lists that left cost beside what was expected: by line, then by book, in base currency and bp."""
+    from optihedge.desk.execution import executed
+
+    console, found = console_of(), executed(_read(desk), book, since)
+    if len(found.lines):
+        shown = found.lines[["as_of", "instrument", "wanted", "filled", "arrival", "average", "realised", "expected",
+                             "excess", "opportunity"]]  # fmt: skip
+        print_frame(console, f"lines of {desk}", shown.set_index(found.lines["book"]))
+        print_frame(console, "by book, base currency", found.books)
+    for why in found.failed.values():
+        say(console_of(stderr=True), why)
+    raise typer.Exit(int(bool(found.failed)))
 
 
 def _read(path: Path):  # type: ignore[no-untyped-def]

@@ -118,9 +118,7 @@ def difference(desk: Desk, first: str, second: str) -> Difference:
 
 def nights_table(desk: Desk, book: str | None = None, since: str | None = None) -> Nights:
     """What every standing night came to. Raises DataError for a book without nights."""
-    start = None if since is None else instant(since, "--from")
-    if since is not None and start is not None and len(since) <= 10:
-        start = start.normalize()
+    start = since_of(since)
     rows: list[dict[str, Any]] = []
     parts: dict[str, Any] = {}
     with open_ledger(desk.ledger).read() as connection:
@@ -146,6 +144,14 @@ def nights_table(desk: Desk, book: str | None = None, since: str | None = None) 
     nights["over forecast"] = over_forecast(nights)
     told = nights.drop(columns=["realised", "days"])
     return Nights(told, frame.loc[:, (frame != 0).any()] if len(frame) else frame, drift(nights))
+
+
+def since_of(since: str | None) -> pd.Timestamp | None:
+    """The instant of --from; a date is its first. Raises DataError."""
+    if since is None:
+        return None
+    start = instant(since, "--from")
+    return start.normalize() if len(since) <= 10 else start
 
 
 def over_forecast(nights: pd.DataFrame) -> pd.Series:

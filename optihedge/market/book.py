@@ -117,3 +117,11 @@ def book_quantities(book: Book, market: Market, what: str = "book") -> NDArray[n
     before = np.zeros(len(market.names))
     before[at] = values
     return before
+
+
+def gross_notional(market: Market, held: pd.Series) -> float:
+    """Sum of |contracts| x notional, base currency; money in base currency moves with nothing and is no part of it."""
+    held = held[held != 0]
+    table = market.instruments.loc[held.index, ["type", "currency"]]
+    moves = ((table["type"] != "cash") | (table["currency"] != market.base_currency)).to_numpy()
+    return float(held.abs().to_numpy(float)[moves] @ market.notional[held.index].abs().to_numpy(float)[moves])

@@ -45,10 +45,12 @@ class RuleList:
         return hashlib.sha256(csv_text(self.table).encode()).hexdigest()
 
 
-def order_list(answer: HasTrades, market: Market, book: str, checks: Checks | None) -> TradeList | RuleList:
+def order_list(
+    answer: HasTrades, market: Market, book: str, checks: Checks | None, deadline: float | None = None
+) -> TradeList | RuleList:
     """The list of a hedge; a simple rule's trades are rounded to the nearest lot."""
     if isinstance(answer, Hedge):
-        return trade_list(answer, book=book, checks="model" if checks is None else checks)
+        return trade_list(answer, book=book, checks="model" if checks is None else checks, deadline=deadline)
     return RuleList(trade_table(market, _lots(market, answer.trades), book=book))
 
 

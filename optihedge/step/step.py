@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -89,15 +90,18 @@ def step(
     on_open_orders: str = "block",
     ask: bool = True,
     compare: bool = True,
+    deadline: float | None = None,
 ) -> Step:
     """Advance a book's state to `market`, ask the policy, and make a list where it says so.
 
     state, before   where the book stands, and the market it stands in; before is None for an opening state
-    client          what the client holds now; None: as before, with what happened to it
+    client          what the client holds now; None: as before, with what happened to it. Of an opening state it is what
+                    the model sees: money still lies at its venues
     checks          None: the model's own
     on_open_orders  without a final word on an order: "block" makes no list, "cancel" counts it as cancelled
     ask             False: bring the accounts up to the market and stop
     compare         False: the market is supposed, see `advance`
+    deadline        seconds for the model's answer and its list, of a HedgeModel
 
     A failure of the model is a step of status failed, whose accounting stands. Raises DataError where what happened
     does not add up (see `advance`), SpecError for a policy that cannot work with this model.
@@ -120,7 +124,8 @@ def step(
     if now.orders:
         return done.of("blocked", f"no final word on {some([order.order_id for order in now.orders], 3)}")
     market = moved.market
-    view = View(now, before, market, model, moved)
+    ends = None if deadline is None else time.monotonic() + deadline
+    view = View(now, before, market, model, moved, book=client if before is None else None, ends=ends)
     decision = policy.decide(view, dict(now.memory))
     memory: dict[str, Any] = {**now.memory, **decision.memory}
     done.state = now = now.becoming(memory=memory, decided=market.as_of)
@@ -134,7 +139,7 @@ def _listed(done: _Outcome, view: View, decision: Decision, memory: dict[str, An
     now, market = done.state, view.market
     try:
         answer = view.hedge
-        trades = order_list(answer, market, now.book, checks)
+        trades = order_list(answer, market, now.book, checks, view.left)
     except (InfeasibleError, SolverError) as error:
         return done.of("failed", f"{error.code}: {error}", decision)
     if trades.held:

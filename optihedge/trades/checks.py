@@ -12,6 +12,7 @@ from optihedge.frames import duration, nearest
 from optihedge.hedge.answer import Answer
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.venues import venue_limits
+from optihedge.market.book import gross_notional
 from optihedge.program.certificate import RESIDUAL_TOLERANCE, row_tolerances
 from optihedge.program.lots.cone_limits import other_limits
 from optihedge.program.lots.grid import Grid
@@ -178,8 +179,7 @@ def list_reasons(hedge: Hedge, checks: Checks, first: Answer) -> list[str]:
 
 def _gross(hedge: Hedge, checks: Checks) -> list[str]:
     """The book's gross notional afterwards, where it is above its cap and the list adds to it."""
-    size = hedge.market.notional[hedge.problem.names]
-    before, after = float(hedge.before.abs() @ size), float(hedge.after.abs() @ size)
+    before, after = gross_notional(hedge.market, hedge.before), gross_notional(hedge.market, hedge.after)
     if checks.gross_notional is None or after <= max(checks.gross_notional, before):
         return []
     return [f"the book's gross would be {after:,.0f}, above gross_notional {checks.gross_notional:,.0f}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,7 @@ from optihedge.errors import SpecError
 from optihedge.frames import duration, nearest
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.problem import Problem
+from optihedge.market.book import gross_notional
 from optihedge.market.snapshot import Market
 from optihedge.step.orderlist import HasTrades, Hedger
 
@@ -34,10 +36,18 @@ class Decision:
 
 
 class View:
-    """What a policy may look at: the state brought to the market, and on demand the book and the model's answer."""
+    """What a policy may look at: the state brought to the market, and on demand the book and the model's answer.
 
-    def __init__(self, state: State, before: Market | None, market: Market, model: Hedger, moved: Advance) -> None:
+    book   what the model sees, where it is known; None: of the state
+    ends   until when it may be asked, by time.monotonic
+    """
+
+    def __init__(
+        self, state: State, before: Market | None, market: Market, model: Hedger, moved: Advance, *,
+        book: pd.Series | None = None, ends: float | None = None,
+    ) -> None:  # fmt: skip
         self.state, self.before, self.market, self.model, self.moved = state, before, market, model, moved
+        self._book, self._ends = book, ends
 
     @property
     def first(self) -> bool:
@@ -46,19 +56,26 @@ class View:
 
     @cached_property
     def book(self) -> pd.Series:
-        """What the model sees: contracts of both accounts, foreign balances as cash."""
-        return model_book(self.state, self.market)
+        """What the model sees: contracts of both accounts, balances as cash."""
+        return model_book(self.state, self.market) if self._book is None else self._book
 
     @property
     def size(self) -> float:
         """What shares are taken of, base currency: the book's gross notional, or the model's capital if larger."""
-        gross = float((self.book.abs() * self.market.notional.reindex(self.book.index)).sum())
+        gross = gross_notional(self.market, self.book)
         return max(gross, self.model.capital) if isinstance(self.model, HedgeModel) else gross
 
     @cached_property
     def hedge(self) -> HasTrades:
         """The model's answer, asked once."""
+        if self._ends is not None and isinstance(self.model, HedgeModel):
+            return self.model.hedge(self.market, self.book, deadline=self.left)
         return self.model.hedge(self.market, self.book)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the deadline; None: without one."""
+        return None if self._ends is None else max(self._ends - time.monotonic(), 0.0)
 
     @cached_property
     def problem(self) -> Problem:
