@@ -231,7 +231,7 @@ def storm(team, tmp_path, kills, url=lambda: "sqlite:///ledger.db"):
     consumer.take(desk)
     expected = left(desk, consumer)
     assert sum(expected[1].values()) == 6 and verify(desk).empty
-    for number in range(kills):
+    for number in range(4 * kills + 4):
         desk, consumer = begun(team, tmp_path / str(number), url()), Consumer()
         while True:
             child, wanted = forked(desk, markets), chance.choice((signal.SIGKILL, signal.SIGTERM))
@@ -240,12 +240,13 @@ def storm(team, tmp_path, kills, url=lambda: "sqlite:///ledger.db"):
             victim = int(chance.choice(workers)) if workers and chance.random() < 0.3 else child
             with contextlib.suppress(ProcessLookupError):  # a worker may be over by now
                 os.kill(victim, wanted)
+                struck["worker"] += victim != child
             code = ended(child)
             consumer.take(desk)
             assert code in (0, 75, 143, -wanted), code
             if code == 0:
                 break
-            struck[code] += code != 75
+            struck[code] += code != 75 and victim == child
         assert left(desk, consumer) == expected, number
         assert verify(desk).empty, number
         shutil.rmtree(desk.path.parent)
