@@ -63,12 +63,25 @@ class ReadOnlyFrame(_ReadOnly, pd.DataFrame):
     _constructor = pd.DataFrame
     _constructor_sliced = pd.Series
 
+    def _constructor_from_mgr(self, mgr: Any, axes: Any) -> pd.DataFrame:
+        return pd.DataFrame._from_mgr(mgr, axes)
+
+    def _constructor_sliced_from_mgr(self, mgr: Any, axes: Any) -> pd.Series:
+        made = pd.Series._from_mgr(mgr, axes)
+        made._name = None  # told by who asked
+        return made
+
 
 class ReadOnlySeries(_ReadOnly, pd.Series):
     """A Series that refuses to be changed."""
 
     _constructor = pd.Series
     _constructor_expanddim = pd.DataFrame
+
+    def _constructor_from_mgr(self, mgr: Any, axes: Any) -> pd.Series:
+        made = pd.Series._from_mgr(mgr, axes)
+        made._name = None
+        return made
 
 
 Value = TypeVar("Value")
@@ -86,6 +99,8 @@ def read_only_property(method: Callable[[Any], Value]) -> cached_property[Value]
 
 def read_only(value: Value) -> Value:
     """A read-only copy of a table; an array, a sparse matrix or a value that consists of them, from now on read-only.
+
+    A class that says `seals_itself` has done so when it was made.
 
     >>> read_only(pd.DataFrame({"a": [1.0]})).loc[0, "a"]
     np.float64(1.0)
@@ -135,7 +150,8 @@ def _sealed(value: Any) -> Any:
         return value
     sparse = [value.data, value.indices, value.indptr] if sp.issparse(value) else []
     for part in (*sparse, *(vars(value).values() if is_dataclass(value) else ())):
-        if isinstance(part, np.ndarray) or sp.issparse(part) or is_dataclass(part):
+        whole = is_dataclass(part) and not getattr(part, "seals_itself", False)
+        if isinstance(part, np.ndarray) or sp.issparse(part) or whole:
             _sealed(part)
     return value
 

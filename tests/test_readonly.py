@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 
 import optihedge as oh
-from optihedge.readonly import read_only
+from optihedge.readonly import kept, read_only
 
 GIVEN = pd.DataFrame(
     {"a": [1.0, np.nan, 3.0], "b": ["x", "y", "z"], "t": pd.to_datetime(["2020", "2021", "2022"], utc=True)},
@@ -140,3 +140,18 @@ def test_no_part_of_a_hedge_that_a_list_is_made_of_can_be_changed(hedge: oh.Hedg
         assert [path for name, part in parts.items() for path in writable(part, name)] == []
     parts = {f.name: getattr(hedge.answer, f.name) for f in fields(hedge.answer) if f.name not in others}
     assert [path for name, part in parts.items() for path in writable(part, name)] == []
+
+
+def test_what_is_kept_with_a_read_only_table_is_worked_out_once_for_these_values_and_anew_for_others() -> None:
+    counted: list[int] = []
+
+    def count() -> int:
+        counted.append(len(counted))
+        return counted[-1]
+
+    plain, frozen, other = pd.DataFrame({"a": [1.0]}), read_only(pd.DataFrame({"a": [1.0]})), object()
+    assert [kept(frozen, "n", count, other) for _ in range(2)] == [0, 0]
+    assert kept(frozen, "n", count, object()) == 1  # made of something else
+    assert [kept(plain, "n", count) for _ in range(2)] == [2, 3]  # a table that may change keeps nothing
+    assert [kept(frozen, "m", count, plain) for _ in range(2)] == [4, 5]
+    assert kept(frozen.copy(), "n", count, other) == 6

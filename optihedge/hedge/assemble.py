@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -17,9 +17,20 @@ from optihedge.hedge.problem import Problem
 from optihedge.hedge.variance import VarianceForm
 from optihedge.program.costs import Costs
 from optihedge.program.program import RESIDUAL_TOLERANCE, Program, VolatilityLimit, VolatilityPrice, fewest_rows
+from optihedge.readonly import read_only
 
 Array = np.ndarray
 _LEAST_VOLATILITY = 1e-6  # of the unhedged book's: a perfect hedge has no price beyond it
+
+
+_DECIDED = ("value", "target", "lower", "upper", "violation", "penalty", "unit", "term")
+_NOTHING = read_only(
+    pd.DataFrame(
+        {name: np.zeros(0, object if name in ("unit", "term") else float) for name in _DECIDED},
+        index=pd.Index([], name="limit", dtype=object),
+    )
+)
+"""No row is decided: each has a contract that can move it."""
 
 
 def assemble(b: ProgramBuilder) -> Problem:
@@ -82,9 +93,8 @@ def _lots(b: ProgramBuilder, free: Array) -> Array:
 
 def _fold_rows(b: ProgramBuilder, free: Array, extra: int) -> dict:
     names = np.array([name for block in b.rows_ for name in block.names], dtype=object)
-    twice = pd.Index(names)
-    if twice.has_duplicates:
-        name = twice[twice.duplicated()][0]
+    if len(set(names)) < len(names):
+        name = next(name for i, name in enumerate(names) if name in names[:i])
         raise SpecError(f"two limits are called {name}; give one of their terms a name of its own")
     column = np.full(len(b.names), -1)
     column[free] = np.arange(len(free))
@@ -107,11 +117,16 @@ def _fold_rows(b: ProgramBuilder, free: Array, extra: int) -> dict:
     tier, unit, term = repeated("tier"), repeated("unit"), repeated("term")
     violation = np.maximum(np.maximum(lower - offset, offset - upper), 0.0)
     rest = ~live
-    decided = pd.DataFrame(
-        {"value": offset[rest], "target": target[rest], "lower": lower[rest], "upper": upper[rest],
-         "violation": np.where(violation > RESIDUAL_TOLERANCE * size, violation, 0.0)[rest], "penalty": penalty[rest],
-         "unit": unit[rest], "term": term[rest]}, index=pd.Index(names[rest], name="limit", dtype=object),
-    )  # fmt: skip
+    violation = np.where(violation > RESIDUAL_TOLERANCE * size, violation, 0.0)
+    said = dict(zip(_DECIDED, (offset, target, lower, upper, violation, penalty, unit, term), strict=True))
+    decided = (
+        _NOTHING
+        if live.all()
+        else pd.DataFrame(
+            {name: values[rest] for name, values in said.items()},
+            index=pd.Index(names[rest], name="limit", dtype=object),
+        )
+    )
     # over the Program's columns and its live rows
     renumbered = np.cumsum(live) - 1
     wide = len(free) + extra
@@ -148,14 +163,18 @@ def _sizes(lower: Array, upper: Array) -> Array:
 
 def _entries(b: ProgramBuilder, kind: str) -> tuple[Array, Array, Array]:
     """Row, column and value of every entry of the blocks' matrices, rows counted through."""
-    matrices = [getattr(block, kind) for block in b.rows_]
-    first = np.cumsum([0, *(matrix.shape[0] for matrix in matrices)])
-    rows = [i + np.repeat(np.arange(m.shape[0]), np.diff(m.indptr)) for i, m in zip(first[:-1], matrices, strict=True)]
+    first = np.cumsum([0, *(len(block.names) for block in b.rows_)])
+    return _triplets([(i, getattr(block, kind)) for i, block in zip(first[:-1], b.rows_, strict=True)])
+
+
+def _triplets(matrices: Iterable[tuple[int, sp.csr_array | None]]) -> tuple[Array, Array, Array]:
+    """Row, column and value of every entry of these matrices, the rows of each counted from its number on."""
+    said = [(i, m) for i, m in matrices if m is not None]
     none = np.zeros(0, int)
     return (
-        np.concatenate([none, *rows]),
-        np.concatenate([none, *(m.indices for m in matrices)]),
-        _joined(m.data for m in matrices),
+        np.concatenate([none, *(i + np.repeat(np.arange(m.shape[0]), np.diff(m.indptr)) for i, m in said)]),
+        np.concatenate([none, *(m.indices for _, m in said)]),
+        _joined(m.data for _, m in said),
     )
 
 
@@ -164,19 +183,22 @@ def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra:
     dense = np.vstack([np.zeros((0, len(b.names))), *(rows for rows, _ in b.risk_dense_)])
     f = _joined(shift for _, shift in b.risk_dense_) + dense[:, fixed] @ held
     dense, f = fewest_rows(dense[:, free], f)
-    stacked = sp.csc_array(sp.vstack([sp.csr_array((0, len(b.names))), *(rows for rows, _ in b.risk_sparse_)]))
-    s = _joined(shift for _, shift in b.risk_sparse_) + stacked[:, fixed] @ held
-    sparse = sp.csr_array(stacked[:, free])
-    sparse.eliminate_zeros()
-    count = np.diff(sparse.indptr)
+    shift, first = _joined(s for _, s in b.risk_sparse_), np.cumsum([0, *(len(s) for _, s in b.risk_sparse_)])
+    row, at, value = _triplets([(i, rows) for i, (rows, _) in zip(first[:-1], b.risk_sparse_, strict=True)])
+    column = np.full(len(b.names), -1)
+    column[free] = np.arange(len(free))
+    moves = (column[at] >= 0) & (value != 0)
+    resting = np.where(column < 0, b.start, 0.0)
+    s = shift + np.bincount(row, value * resting[at], len(shift))
+    row, at, value = row[moves], column[at[moves]], value[moves]
+    count = np.bincount(row, minlength=len(shift))
     alone = (count == 1) & (s == 0)
-    diagonal = b.diagonal_[free] + np.bincount(
-        sparse[alone].indices, sparse[alone].data ** 2, minlength=len(free)
-    ).astype(float)  # fmt: skip
+    single = alone[row]
+    diagonal = b.diagonal_[free] + np.bincount(at[single], value[single] ** 2, len(free))
     keep = (count > 0) & ~alone
     constant = 0.5 * (float(s[count == 0] @ s[count == 0]) + float(b.diagonal_[fixed] @ held**2))
-    wide = sp.csr_array((sparse[keep].data, sparse[keep].indices, sparse[keep].indptr),
-                        shape=(int(keep.sum()), len(free) + extra))  # fmt: skip
+    place, rest = np.cumsum(keep) - 1, ~single
+    wide = sp.csr_array((value[rest], (place[row[rest]], at[rest])), shape=(int(keep.sum()), len(free) + extra))
     return {
         "factors": np.hstack([dense, np.zeros((len(dense), extra))]),
         "factor_offset": f,

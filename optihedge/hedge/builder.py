@@ -31,10 +31,10 @@ class RowBlock:
     term: str
     names: tuple[str, ...]
     unit: str
-    a: sp.csr_array
-    on_holdings: sp.csr_array
-    on_trades: sp.csr_array
-    auxiliaries: sp.csr_array  # m x (auxiliaries known when it was written)
+    a: sp.csr_array | None  # None: nothing
+    on_holdings: sp.csr_array | None
+    on_trades: sp.csr_array | None
+    auxiliaries: sp.csr_array | None  # m x (auxiliaries known when it was written)
     lower: Array
     upper: Array
     penalty: Array
@@ -202,19 +202,19 @@ class ProgramBuilder(BuilderData):
     ) -> None:
         """Many rows at once: matrices m x N (auxiliaries: m x handles), limits of m or one for all."""
         names = tuple(names)
-        m, n = len(names), len(self.names)
-        handles, coefficients = auxiliaries if auxiliaries is not None else (np.zeros(0, int), np.zeros((m, 0)))
-        entries = sp.coo_array(coefficients)
-        known = sum(len(x.names) for x in self.auxiliaries_)
-        wide = sp.csr_array((entries.data, (entries.row, np.asarray(handles)[entries.col])), shape=(m, known))
-        matrices = [sp.csr_array((m, n)) if x is None else sp.csr_array(x) for x in (a, on_holdings, on_trades)]
-        for matrix in matrices:
+        m, wide = len(names), None
+        if auxiliaries is not None:
+            handles, coefficients = auxiliaries
+            entries, known = sp.coo_array(coefficients), sum(len(x.names) for x in self.auxiliaries_)
+            wide = sp.csr_array((entries.data, (entries.row, np.asarray(handles)[entries.col])), shape=(m, known))
+        matrices = [None if x is None else sp.csr_array(x) for x in (a, on_holdings, on_trades)]
+        for matrix in (x for x in matrices if x is not None):
             bad = ~np.isfinite(matrix.data)
             if bad.any():
                 raise DataError(f"{names[0]}: {self.names[matrix.indices[bad][0]]} has no finite exposure; complete it")
             self._refuse_huge("a weight of " + (names[0] if names else "its rows"), matrix.data)
         for what, matrix in zip(("on_holdings", "on_trades"), matrices[1:], strict=True):
-            if (matrix.data < 0).any():
+            if matrix is not None and (matrix.data < 0).any():
                 raise SpecError(f"{self._term}: {what} has a weight below zero: the problem is not convex; "
                                 "give weights >= 0")  # fmt: skip
         limits = [np.broadcast_to(np.asarray(x, dtype=float), m) for x in (lo, hi)]

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from optihedge.errors import DataError, NotApplicable, SpecError
 from optihedge.frames import nearest, some
 from optihedge.hedge.horizon import Horizon
-from optihedge.hedge.variance import VarianceForm, variance_form
+from optihedge.hedge.variance import VarianceForm, variance_of
 from optihedge.market.book import gross_notional
 from optihedge.market.costs import holding_costs, unquoted_funding
 from optihedge.market.pricing import SECONDS_PER_YEAR
@@ -43,10 +43,10 @@ class BuilderData:
         self.market, self.risk, self.capital = market, risk, capital
         self.periods, self.days, self.years = horizon.periods, horizon.days, horizon.years
         self.positions = positions
-        self.names = market.names[positions]
+        self.names = market.names if len(positions) == len(market.names) else market.names[positions]
         self.start = np.array(start, dtype=float)
         self.start.setflags(write=False)
-        cost = market.trade_cost.to_numpy(dtype=float)[positions]
+        cost = market.sides[positions]
         self.can_buy, self.can_sell = np.isfinite(cost).T & tradable
         self.tradable = self.can_buy | self.can_sell
         self.notes: list[str] = []
@@ -87,17 +87,17 @@ class BuilderData:
 
     def total(self, name: str) -> Array:
         """An exposure per contract in its desk unit (N). Raises SpecError for an unknown one."""
-        frame = self.market.exposures
-        if name not in frame.columns:
+        known = self.market.exposure_columns
+        if name not in known:
             raise NotApplicable(
-                f"{self._term}: the market has no exposure {name!r}{nearest(name, frame.columns)}; "
-                f"it has {', '.join(map(str, frame.columns))}"
+                f"{self._term}: the market has no exposure {name!r}{nearest(name, list(known))}; "
+                f"it has {', '.join(map(str, known))}"
             )
-        return self._vector(f"exposure {name}", frame[name].to_numpy(dtype=float)[self.positions])
+        return self._vector(f"exposure {name}", known[name][self.positions])
 
     def unit(self, name: str) -> str:
         """The desk unit of an exposure, as the market names it."""
-        return str(self.market.exposures.attrs.get("unit", {}).get(name, ""))
+        return self.market.exposure_units.get(name, "")
 
     def group(self, by: str) -> tuple[Array, tuple[str, ...]]:
         """Codes (N; -1 is in no group) and labels of the groups that contracts in play fall into."""
@@ -132,7 +132,7 @@ class BuilderData:
 
     def half_spread(self) -> tuple[Array, Array]:
         """Cost of buying and of selling one contract (N each), base currency; 0 on a side that cannot trade."""
-        cost = self.market.trade_cost.to_numpy(dtype=float)[self.positions]
+        cost = self.market.sides[self.positions]
         return np.where(self.can_buy, cost[:, 0], 0.0), np.where(self.can_sell, cost[:, 1], 0.0)
 
     def variance(self) -> VarianceForm:
@@ -140,7 +140,7 @@ class BuilderData:
         if self.risk is None:
             raise SpecError(f"{self._term}: the hedging model has no risk; give it a risk estimator or a Risk")
         if self._form is None:
-            self._form = variance_form(self.market, self.positions, self.risk, self.periods)
+            self._form = variance_of(self.market, self.positions, self.risk, self.periods)
         return self._form
 
     def underlying_volatility(self) -> Array:
@@ -181,8 +181,9 @@ class BuilderData:
     @property
     def options_tradable(self) -> bool:
         """Whether a tradable contract has gamma: then variance includes it unless told otherwise."""
-        columns = sp.csc_array(self.market.convexity)[:, self.positions[self.tradable]]
-        return bool(columns.nnz)
+        columns = np.zeros(len(self.market.names), dtype=bool)
+        columns[self.positions[self.tradable]] = True
+        return bool(columns[self.market.convexity.indices].any())
 
     def _vector(self, what: str, values: Values) -> Array:
         if isinstance(values, pd.Series) and not values.index.equals(self.names):

@@ -37,7 +37,7 @@ class InPlay:
     def of(cls, market: Market, book: Array, universe: Universe, years: float) -> InPlay:
         """Of a book of N quantities in the market's order. Raises SpecError for a universe the market does not have."""
         chosen, notes = universe.tradable(market, pd.Series(book, index=market.names), years)
-        sides = np.isfinite(market.trade_cost.to_numpy(dtype=float)).any(axis=1)
+        sides = np.isfinite(market.sides).any(axis=1)
         silent = market.names[chosen & ~sides]
         if len(silent):
             notes.append(f"{some(silent)}: not traded, no quote")
@@ -48,9 +48,18 @@ class InPlay:
 
 def drivers_of(market: Market, positions: Array) -> pd.Index:
     """The drivers that move the contracts at these positions, or whose gamma they have, and the market drivers."""
-    loaded = np.diff(sp.csc_array(market.loadings.matrix)[:, positions].tocsr().indptr) > 0
-    curved = np.diff(sp.csc_array(market.convexity)[:, positions].tocsr().indptr) > 0
-    loaded |= market.drivers.index.isin(market.price_drivers[curved])
+    inside = np.zeros(len(market.names), dtype=bool)
+    inside[positions] = True
+    loaded = _reached(market.loadings.matrix, inside)
+    loaded[market.price_rows[_reached(market.convexity, inside)]] = True
     own = market.paths.driver[positions]
     loaded[own[own >= 0]] = True
-    return market.drivers.index[loaded | market.drivers["market"].to_numpy(dtype=bool)]
+    moved = loaded | market.drivers["market"].to_numpy(dtype=bool)
+    return market.drivers.index if moved.all() else market.drivers.index[moved]
+
+
+def _reached(matrix: sp.csr_array, inside: Array) -> Array:
+    """Rows that have an entry in one of these columns."""
+    reached = np.zeros(matrix.shape[0], dtype=bool)
+    reached[np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[inside[matrix.indices]]] = True
+    return reached

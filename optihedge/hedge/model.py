@@ -128,8 +128,9 @@ class HedgeModel(HedgeSpec):
         )  # fmt: skip
         builder.left_out.extend(own.notes)
         if isinstance(risk, Risk):
-            builder.notes.extend(_unspoken(market, builder.names, own.held))
-        builder.notes.extend(_vols_of_others(market, builder.names[own.held != 0]))
+            builder.notes.extend(_unspoken(market, own.positions, own.held))
+        if len(market.vol_from):
+            builder.notes.extend(_vols_of_others(market, builder.names[own.held != 0]))
         builder.assumed.extend(() if risk is None else risk.notes)
         return builder
 
@@ -191,11 +192,11 @@ def _vols_of_others(market: Market, held: pd.Index) -> list[str]:
     return notes + ([f"{len(whose) - _TOLD} more held options take the vol of others"] if len(whose) > _TOLD else [])
 
 
-def _unspoken(market: Market, names: pd.Index, held: Array) -> list[str]:
+def _unspoken(market: Market, positions: Array, held: Array) -> list[str]:
     """Notes on vega in play and basis held that no driver moves, with what the book holds of each, in money."""
     notes = []
     for name, kind, unit in (("vega", "vol", "vol point"), ("basis", "basis", "basis point of ln(F/S)")):
-        bare = market.unmodelled[name].reindex(names).fillna(0.0).to_numpy()
+        bare = market.unspoken[name][positions]
         money = float(np.abs(bare * held).sum())
         if (bare != 0).any() and (money > 0 or name == "vega"):
             holds = f"the book holds {money:,.6g} {market.base_currency} per {unit}"

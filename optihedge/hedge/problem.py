@@ -56,8 +56,8 @@ class Problem:
     financing: Array  # N, decimal per year, of what is long
 
     def __post_init__(self) -> None:
-        read_only(self)
         object.__setattr__(self, "decided", read_only(self.decided))
+        read_only(self)
 
     @property
     def size(self) -> float:

@@ -11,6 +11,7 @@ import pandas as pd
 from optihedge.errors import NotApplicable, SpecError
 from optihedge.frames import nearest
 from optihedge.hedge.rolls import short_lived
+from optihedge.market.fate import expired_by
 from optihedge.market.snapshot import Market
 
 Array = np.ndarray
@@ -52,13 +53,13 @@ class Universe:
             if label not in names:
                 raise SpecError(f"universe: {label} is no instrument of this market{nearest(label, names)}")
         chosen = table["hedge"].to_numpy(dtype=bool) if self.instruments is None else names.isin(self.instruments)
-        chosen = chosen & ~names.isin(self.frozen)
+        chosen = chosen & ~names.isin(self.frozen) if self.frozen else chosen
         for column, values in self.where.items():
             if column not in table.columns:
                 raise NotApplicable(f"universe: instruments have no column {column!r}{nearest(column, table.columns)}")
             allowed = [values] if isinstance(values, str) else list(values)
             chosen = chosen & table[column].astype(str).isin(map(str, allowed)).to_numpy()
-        expires = (table["expiry"] <= market.as_of + pd.Timedelta(days=365 * years)).to_numpy(dtype=bool)
+        expires = expired_by(table, market.as_of + pd.Timedelta(days=365 * years))
         early = names[chosen & expires]
         notes = [f"{', '.join(map(str, early))}: not traded, expiring within the horizon"] if len(early) else []
         chosen = chosen & ~expires

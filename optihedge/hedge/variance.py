@@ -68,6 +68,15 @@ class VarianceForm:
         return float(np.sqrt(sum(self.parts(quantities).values())))
 
 
+def variance_of(market: Market, positions: Array, risk: Risk | ContractRisk, periods: float) -> VarianceForm:
+    """`variance_form`, and at the next call for the same contracts of the same market and risk the same object."""
+    known = market.__dict__.get("_form")
+    asked = (positions.tobytes(), periods)
+    if known is None or known[0] is not risk or known[1] != asked:
+        market.__dict__["_form"] = known = risk, asked, variance_form(market, positions, risk, periods)
+    return known[2]
+
+
 def variance_form(market: Market, positions: Array, risk: Risk | ContractRisk, periods: float) -> VarianceForm:
     """The form over the contracts at `positions` of market.names. Linear variance scales with H, gamma's with H^2.
 
@@ -75,7 +84,7 @@ def variance_form(market: Market, positions: Array, risk: Risk | ContractRisk, p
     """
     if isinstance(risk, ContractRisk):
         return _contract_form(market.names[positions], risk, periods)
-    loadings = sp.csc_array(market.loadings.matrix)[:, positions].tocsr()
+    loadings = _columns(market.loadings.matrix, positions)
     active = np.flatnonzero(np.diff(loadings.indptr))
     known = risk.drivers.get_indexer(market.loadings.drivers[active])
     if (known < 0).any():
@@ -85,19 +94,35 @@ def variance_form(market: Market, positions: Array, risk: Risk | ContractRisk, p
             f"{market.names[positions[column]]} moves with driver {driver}, which the risk does not know; "
             "add its history, or its row to the given risk"
         )
-    loadings = loadings[active]
+    loadings = _rows(loadings, active)
     root, specific = risk.root[:, known], risk.specific[known]
     own = np.nan_to_num(market.instruments["own_risk"].to_numpy(dtype=float)[positions])
     gamma, gamma_specifics = _gamma_rows(market, positions, risk, periods)
     scale = np.sqrt(periods)
-    some = specific > 0
+    some = np.flatnonzero(specific > 0)
     return VarianceForm(
         factors=scale * np.asarray((loadings.T @ root.T).T),
-        specifics=sp.csr_array(loadings[some].multiply(scale * specific[some][:, None])),
+        specifics=_scaled(_rows(loadings, some), scale * specific[some]),
         own=periods * own**2,
         gamma=gamma,
         gamma_specifics=gamma_specifics,
     )
+
+
+def _columns(matrix: sp.csr_array, positions: Array) -> sp.csr_array:
+    """The columns at these positions, which are in order."""
+    return matrix if len(positions) == matrix.shape[1] else sp.csc_array(matrix)[:, positions].tocsr()
+
+
+def _rows(matrix: sp.csr_array, chosen: Array) -> sp.csr_array:
+    """These rows, which are in order."""
+    return matrix if len(chosen) == matrix.shape[0] else matrix[chosen]
+
+
+def _scaled(matrix: sp.csr_array, factor: Array) -> sp.csr_array:
+    """Each row times its factor."""
+    data = matrix.data * np.repeat(factor, np.diff(matrix.indptr))
+    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _contract_form(names: pd.Index, risk: ContractRisk, periods: float) -> VarianceForm:
@@ -120,7 +145,7 @@ def _contract_form(names: pd.Index, risk: ContractRisk, periods: float) -> Varia
 
 
 def _gamma_rows(market: Market, positions: Array, risk: Risk, periods: float) -> tuple[Array, sp.csr_array]:
-    convexity = sp.csc_array(market.convexity)[:, positions].tocsr()
+    convexity = _columns(market.convexity, positions)
     active = np.flatnonzero(np.diff(convexity.indptr))
     none = np.zeros((0, len(positions)))
     if not len(active):
@@ -129,12 +154,12 @@ def _gamma_rows(market: Market, positions: Array, risk: Risk, periods: float) ->
     known = risk.drivers.get_indexer(drivers)
     if (known < 0).any():
         raise DataError(f"options on {drivers[known < 0][0]} need its risk for their gamma; add the driver's history")
-    convexity = convexity[active]
+    convexity = _rows(convexity, active)
     products, own = squared_covariance_root(risk.root[:, known], risk.specific[known])
     scale = periods / np.sqrt(2.0)
-    some = own > 0
+    some = np.flatnonzero(own > 0)
     dense = scale * np.asarray((convexity.T @ products.T).T)
-    return dense, sp.csr_array(convexity[some].multiply(scale * own[some][:, None]))
+    return dense, _scaled(_rows(convexity, some), scale * own[some])
 
 
 def squared_covariance_root(root: Array, specific: Array) -> tuple[Array, Array]:

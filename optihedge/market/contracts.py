@@ -69,6 +69,8 @@ class Contracts:
 
     def take(self, at: NDArray[np.intp]) -> Contracts:
         """The contracts at these positions."""
+        if len(at) == len(self.multiplier) and bool((at == np.arange(len(at))).all()):
+            return self
         return Contracts(**{field.name: getattr(self, field.name)[at] for field in fields(self)})
 
     def put(self, at: NDArray[np.intp], some: Contracts) -> Contracts:

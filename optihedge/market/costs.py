@@ -26,7 +26,7 @@ def trading_costs(market: Market, trades: pd.Series) -> pd.DataFrame:
     """
     names, trade = trades.index, trades.to_numpy(dtype=float)
     at = market.names.get_indexer(names)
-    size, sides = np.abs(trade), market.trade_cost.to_numpy()[at]
+    size, sides = np.abs(trade), market.sides[at]
     unit = np.where(trade > 0, sides[:, 0], sides[:, 1])
     return pd.DataFrame(
         {

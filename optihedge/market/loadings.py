@@ -13,6 +13,14 @@ from optihedge.market.exposures import Sensitivities, tenor_weights
 from optihedge.market.instruments import types_of
 from optihedge.market.pricing import SECONDS_PER_YEAR
 from optihedge.market.valuation import Paths, tenor_ladders
+from optihedge.readonly import kept, read_only
+
+UNSPOKEN = {
+    "vega": "base currency per vol point",
+    "basis": "base currency per basis point of ln(F/S)",
+    "rho": "base currency per basis point",
+}
+"""Sensitivities that may be left without a driver, and their units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +37,8 @@ class Loadings:
 
 def contract_loadings(
     s: Sensitivities, instruments: pd.DataFrame, drivers: pd.DataFrame, paths: Paths, shares: Shares
-) -> tuple[sp.csr_array, pd.DataFrame]:
-    """The loadings, D x N, and the sensitivities left without a driver: N x (vega, basis, rho), desk units.
+) -> tuple[sp.csr_array, dict[str, np.ndarray]]:
+    """The loadings, D x N, and by vega, basis and rho the sensitivities (N) left without a driver, desk units.
 
     Price: the contract's delta on its own driver. Currencies: its value moves with the pairs between its currency and
     base; where the underlying is quoted in another currency, its delta with the pairs between the two. Vol, rate and
@@ -39,27 +47,25 @@ def contract_loadings(
     shape = (len(drivers), len(instruments))
     own = np.flatnonzero(paths.driver >= 0)
     price = sp.coo_array((s.delta[own], (paths.driver[own], own)), shape=shape)
-    carried = sp.diags_array(s.value - s.outright) @ paths.signs + sp.diags_array(s.outright) @ paths.quote_signs
-    pairs = sp.coo_array(carried)
-    foreign = pairs.col != paths.driver[pairs.row]
-    currency = sp.coo_array((pairs.data[foreign], (pairs.col[foreign], pairs.row[foreign])), shape=shape)
-    itself = (instruments["underlying"] == instruments.index).to_numpy()
+    currency = sp.coo_array(shape)
+    if paths.signs.nnz or paths.quote_signs.nnz:
+        carried = sp.diags_array(s.value - s.outright) @ paths.signs + sp.diags_array(s.outright) @ paths.quote_signs
+        pairs = sp.coo_array(carried)
+        foreign = pairs.col != paths.driver[pairs.row]
+        currency = sp.coo_array((pairs.data[foreign], (pairs.col[foreign], pairs.row[foreign])), shape=shape)
+    itself = kept(instruments, "itself", lambda: read_only((instruments["underlying"] == instruments.index).to_numpy()))
     basis = np.where(itself, 0.0, s.basis)
     amounts = ((shares.vol, s.vega), (shares.rate, s.rho), (shares.basis, basis))
-    matrix = sp.csr_array(price + currency + sum(share @ sp.diags_array(amount) for share, amount in amounts))
+    parts = [part for part in (price, currency) if part.nnz]
+    parts += [share @ sp.diags_array(amount) for share, amount in amounts if share.nnz]
+    matrix = sp.csr_array(sum(parts[1:], parts[0])) if parts else sp.csr_array(shape)
     matrix.eliminate_zeros()
     matrix.sort_indices()
     left = {
-        name: np.where(share.sum(axis=0) > 0, 0.0, amount * unit)
+        name: np.where(share.sum(axis=0) > 0, 0.0, amount * unit) if share.nnz else amount * unit
         for name, unit, (share, amount) in zip(("vega", "rho", "basis"), (0.01, 1e-4, 1e-4), amounts, strict=True)
     }
-    unmodelled = pd.DataFrame(left, index=instruments.index)[["vega", "basis", "rho"]]
-    unmodelled.attrs["unit"] = {
-        "vega": "base currency per vol point",
-        "basis": "base currency per basis point of ln(F/S)",
-        "rho": "base currency per basis point",
-    }
-    return matrix, unmodelled
+    return matrix, left
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,9 +183,13 @@ def convexity_rows(
 
     A value whose currency lies behind a pair quoted the other way round goes as 1/S of that pair: gamma 2 V.
     """
-    price = (drivers["kind"] == "price").to_numpy() & (np.diff(matrix.indptr) > 0)
-    rows = np.union1d(paths.driver[paths.driver >= 0], np.flatnonzero(price))
+    priced = kept(drivers, "priced", lambda: read_only((drivers["kind"] == "price").to_numpy()))
+    stood = priced & (np.diff(matrix.indptr) > 0)
+    stood[paths.driver[paths.driver >= 0]] = True
+    rows = np.flatnonzero(stood)
     own = np.flatnonzero((paths.driver >= 0) & (s.gamma != 0))
+    if not own.size and not paths.signs.nnz:
+        return rows, sp.csr_array((len(rows), len(s.value)))
     pairs = sp.coo_array(paths.signs)
     bent = (pairs.data < 0) & (pairs.col != paths.driver[pairs.row])
     row = np.concatenate([paths.driver[own], pairs.col[bent]])

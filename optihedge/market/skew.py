@@ -74,6 +74,8 @@ def skew_loadings(
     shares: of each vol driver's move in each option's vol, D x N.
     """
     shape = (len(drivers), len(s.vega))
+    if not shares.nnz:
+        return sp.csr_array(shape)
     forward = ((drivers["kind"] == "vol") & (drivers["at"] != "strike")).to_numpy()
     reached = forward.astype(float) @ shares * (paths.driver >= 0)
     at = np.flatnonzero(reached * s.vega)

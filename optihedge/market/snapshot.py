@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from optihedge.market.early import early_exercise
 from optihedge.market.exposures import UNITS, Sensitivities, notional, price_unit, price_value, sensitivities
 from optihedge.market.fee_tiers import with_fee_tiers
 from optihedge.market.instruments import check_instruments, group_codes, refuse_priced_in_itself, types_of
-from optihedge.market.loadings import Loadings, Shares, contract_loadings, convexity_rows
+from optihedge.market.loadings import UNSPOKEN, Loadings, Shares, contract_loadings, convexity_rows
 from optihedge.market.own_figures import own_exposures, own_loadings
 from optihedge.market.parity import contradictions
 from optihedge.market.quotes import check_depth, check_quotes, latest_time
@@ -84,6 +84,8 @@ class Market:
     >>> market.notional.to_dict()
     {'STOCK': 100.0, 'FUT': 250000.0}
     """
+
+    seals_itself: ClassVar[bool] = True
 
     instruments: pd.DataFrame
     quotes: pd.DataFrame
@@ -253,19 +255,22 @@ class Market:
     @property
     def value(self) -> pd.Series:
         """Market value per contract, base currency; 0 for futures and perpetuals."""
-        return self.exposures["value"].rename("value")
+        return pd.Series(self.exposure_columns["value"], index=self.names, name="value")
 
     @read_only_property
     def trade_cost(self) -> pd.DataFrame:
         """Far side of the quote less the mark, at least 0, to buy or sell one contract: base currency; NaN where that
         side cannot be traded. The mark is the mid unless the venue's is given.
         """
+        return pd.DataFrame(self.sides, index=self.names, columns=["buy", "sell"])
+
+    @read_only_property
+    def sides(self) -> np.ndarray:
+        """`trade_cost` as N x 2."""
         bid, ask = (self.quotes[side].to_numpy() for side in ("bid", "ask"))
-        tradable = types_of(self.instruments)["tradable"]
         low, mid, high = (price_value(self.contracts, price) for price in (bid, self.contracts.price, ask))
-        buy, sell = np.maximum(high - mid, 0.0), np.maximum(mid - low, 0.0)
-        cost = {name: np.where(tradable, values, np.nan) for name, values in (("buy", buy), ("sell", sell))}
-        return pd.DataFrame(cost, index=self.names)
+        cost = np.maximum(np.stack([high - mid, mid - low], axis=1), 0.0)
+        return np.where(types_of(self.instruments)["tradable"][:, None], cost, np.nan)
 
     @read_only_property
     def fees(self) -> pd.Series:
@@ -298,22 +303,30 @@ class Market:
 
         The theta of a coin-settled option holds ln(F/S), that of a linear one lets the forward roll down to the spot.
         """
+        table = pd.DataFrame(self.exposure_columns, index=self.names)
+        table.attrs["unit"] = dict(self.exposure_units)
+        return table
+
+    @cached_property
+    def exposure_columns(self) -> dict[str, np.ndarray]:
+        """`exposures` by name, N each."""
         paths, desk = self.paths, self.sensitivities.desk()
         desk |= {
             "delta": np.where(paths.pair, 0.0, desk["delta"]),
             "fx": self.sensitivities.fx(paths.abroad, paths.asset_abroad),
             "notional": self.notional.to_numpy(),
         }
-        ours = pd.DataFrame(desk, index=self.names)
-        own = self.own_exposures
-        if own is not None:
-            extra = own[own.columns.difference(ours.columns, sort=False)].fillna(0.0)
-            replaced = ours.where(own.reindex(columns=ours.columns).isna(), own)
-            ours = pd.concat([replaced, extra], axis=1)
-        units = {} if own is None else own.attrs.get("unit", {})
-        ours = ours[[*UNITS, *ours.columns.difference([*UNITS], sort=False)]]
-        ours.attrs["unit"] = {name: units.get(name, UNITS.get(name, "desk unit")) for name in ours.columns}
-        return ours
+        given_by_desk = {} if self.own_exposures is None else dict(self.own_exposures.items())
+        for name, column in given_by_desk.items():
+            given = column.to_numpy(dtype=float)
+            desk[name] = np.where(np.isnan(given), desk.get(name, 0.0), given)
+        return {name: read_only(desk[name]) for name in dict.fromkeys((*UNITS, *desk))}
+
+    @cached_property
+    def exposure_units(self) -> dict[str, str]:
+        """The desk unit of each exposure."""
+        own = {} if self.own_exposures is None else self.own_exposures.attrs.get("unit", {})
+        return {name: own.get(name, UNITS.get(name, "desk unit")) for name in self.exposure_columns}
 
     @read_only_property
     def early_exercise(self) -> pd.DataFrame:
@@ -323,7 +336,7 @@ class Market:
     # ---- drivers ---------------------------------------------------------------------------------------------------
 
     @read_only_property
-    def _loadings(self) -> tuple[sp.csr_array, pd.DataFrame]:
+    def _loadings(self) -> tuple[sp.csr_array, dict[str, np.ndarray]]:
         return contract_loadings(self.sensitivities, self.instruments, self.drivers, self.paths, self.shares)
 
     @read_only_property
@@ -346,28 +359,41 @@ class Market:
             given = (own["loading"].to_numpy(), (self.drivers.index.get_indexer(own["driver"]), column))
             skew = sp.csr_array(skew @ sp.diags_array(keep))
             matrix = sp.csr_array(matrix @ sp.diags_array(keep) + sp.coo_array(given, shape=matrix.shape))
-        matrix = sp.csr_array(matrix + skew)
-        matrix.eliminate_zeros()
+        if skew.nnz or own is not None:
+            matrix = sp.csr_array(matrix + skew)
+            matrix.eliminate_zeros()
         return Loadings(matrix, self.drivers.index, skew)
 
     @read_only_property
     def unmodelled(self) -> pd.DataFrame:
         """Vega, basis and rho per contract that no driver speaks for (attrs["unit"]); rows with any."""
-        frame = self._loadings[1]
-        if self.own_loadings is not None:
-            frame = frame.drop(index=self.own_loadings["instrument"].unique())
+        frame = pd.DataFrame(self.unspoken, index=self.names)
         chosen = frame[(frame != 0).any(axis=1)]
-        chosen.attrs["unit"] = frame.attrs["unit"]
+        chosen.attrs["unit"] = dict(UNSPOKEN)
         return chosen
+
+    @cached_property
+    def unspoken(self) -> dict[str, np.ndarray]:
+        """By vega, basis and rho, N each: what no driver speaks for, desk units; 0 where the desk gave loadings."""
+        left = {name: self._loadings[1][name] for name in UNSPOKEN}
+        if self.own_loadings is not None:
+            given = self.names.isin(self.own_loadings["instrument"])
+            left = {name: np.where(given, 0.0, values) for name, values in left.items()}
+        return {name: read_only(values) for name, values in left.items()}
 
     @read_only_property
     def _convexity(self) -> tuple[np.ndarray, sp.csr_array]:
         return convexity_rows(self.sensitivities, self.loadings.matrix, self.drivers, self.paths)
 
     @property
+    def price_rows(self) -> np.ndarray:
+        """Positions of `price_drivers` among the drivers, U."""
+        return self._convexity[0]
+
+    @property
     def price_drivers(self) -> pd.Index:
         """The U price drivers that some contract stands on."""
-        return self.drivers.index[self._convexity[0]]
+        return self.drivers.index[self.price_rows]
 
     @property
     def convexity(self) -> sp.csr_array:
@@ -404,14 +430,15 @@ class Market:
     def with_exposures(self, frame: pd.DataFrame) -> Market:
         """The same market with further exposure columns (betas, say), per contract; labels must all be known."""
         extra = own_exposures(frame, self.names)
-        taken = [c for c in extra.columns if c in self.exposures.columns]
+        taken = [c for c in extra.columns if c in self.exposure_columns]
         if taken:
             raise DataError(f"exposure {taken[0]} is there already; give the new one another name")
         market = copy.copy(self)
-        exposures = pd.concat([self.exposures, extra.fillna(0.0)], axis=1)
-        units = dict.fromkeys(extra.columns, "desk unit")
-        exposures.attrs["unit"] = {**self.exposures.attrs["unit"], **units, **frame.attrs.get("unit", {})}
-        market.__dict__["exposures"] = read_only(exposures)
+        more = {name: read_only(np.nan_to_num(extra[name].to_numpy(dtype=float), nan=0.0)) for name in extra.columns}
+        units = {**dict.fromkeys(extra.columns, "desk unit"), **frame.attrs.get("unit", {})}
+        market.__dict__.pop("exposures", None)
+        market.__dict__["exposure_columns"] = {**self.exposure_columns, **more}
+        market.__dict__["exposure_units"] = {**self.exposure_units, **units}
         market.__dict__["hash"] = content_hash({"market": self.hash, "exposures": extra})
         return market
 

@@ -101,6 +101,8 @@ class Program(Costs):
     (2, 0, 0, 1)
     """
 
+    seals_itself: ClassVar[bool] = True
+
     columns: tuple[str, ...]
     start: Array
     lower: Array

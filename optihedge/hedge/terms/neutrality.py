@@ -94,7 +94,7 @@ class Neutral(Term):
         return self.target - below - extra, self.target + above + extra
 
     def contribute(self, p: ProgramBuilder) -> None:
-        columns = p.market.exposures.columns
+        columns = p.market.exposure_columns
         if self.optional:
             absent = [self.by] if self.by is not None and self.by not in p.market.instruments else []
             if self.exposure not in columns and not (self.exposure == "beta" and any(map(_is_beta, columns))):
@@ -113,8 +113,8 @@ class Neutral(Term):
         names = [prefix if self.by is None else f"{prefix}[{label}]" for label in labels]
         lower, upper = self.limits(p.size)
         unit = p.unit(exposure)
-        moved = np.asarray(abs(matrix[:, np.flatnonzero(p.tradable)]).sum(axis=1)).ravel() > 0
-        if self.only_hedged and not moved.all():
+        moved = np.asarray(abs(matrix) @ p.tradable > 0) if self.only_hedged else np.ones(len(names), dtype=bool)
+        if not moved.all():
             idle = np.flatnonzero(~moved)
             alone = [names[i] for i in idle]
             p.notes.append(f"{some(alone)}: no tradable contract moves it, left as it stands")

@@ -104,7 +104,7 @@ class View:
     def lot(self, name: str, by: str = "") -> pd.Series:
         """The exposure of one lot of the finest contract that may be traded, by group; inf where there is none."""
         market = self.market
-        sides = np.isfinite(market.trade_cost.to_numpy(dtype=float)).any(axis=1)
+        sides = np.isfinite(market.sides).any(axis=1)
         tradable = market.instruments["hedge"].to_numpy(dtype=bool) & sides
         size = (self.exposures_with(name)[name] * market.instruments["lot"]).abs()
         size = size.where(tradable & (size > 0).to_numpy(), np.inf)
