@@ -153,6 +153,7 @@ def test_the_note_of_a_held_list_says_each_limit_once(market: Market, book: pd.S
     ended = run_batch(market, {"main": book}, {"tight": tight}, tmp_path)
     (outcome,) = ended.outcomes
     assert outcome.status == "held" and "no hedge meets the limits with" in outcome.note
+    assert "\n" not in outcome.note and "one way to make it feasible is " in outcome.note and ";;" not in outcome.note
     limited = [part.split(" limited to")[0].split()[-1] for part in outcome.note.split("; ") if " limited to" in part]
     assert len(limited) == len(set(limited)) > 0
 

@@ -12,6 +12,7 @@ from optihedge.frames import (
     find_table,
     instant,
     number_block,
+    one_line,
     parse_times,
     read_frame,
     unique_labels,
@@ -174,3 +175,11 @@ def test_a_duration_is_positive():
     for wrong in ("soon", "-1h", None):
         with pytest.raises(DataError, match="max_age"):
             duration(wrong, "max_age")
+
+
+def test_a_text_of_several_lines_is_one_sentence():
+    told = "these conflict: A, B\none way to make it feasible is\n  A: widen +1\n  B: widen +2\nthis is not the least"
+    assert one_line(told) == (
+        "these conflict: A, B; one way to make it feasible is A: widen +1; B: widen +2; this is not the least"
+    )
+    assert one_line("one line") == "one line" and one_line("") == ""

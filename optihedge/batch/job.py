@@ -12,6 +12,7 @@ from optihedge.accounts.valuation import opening
 from optihedge.batch.record import figures, files
 from optihedge.batch.withdraw import ALTERNATIVE, HELD, SENT
 from optihedge.errors import NotApplicable, OptihedgeError, SpecError
+from optihedge.frames import one_line
 from optihedge.hedge.model import HedgeModel
 from optihedge.market.snapshot import Market
 from optihedge.step.step import step
@@ -122,7 +123,7 @@ def hedge_one(market: Market, job: Job) -> Result:
     except NotApplicable as error:
         return Result(replace(outcome, status="skipped", note=str(error)))
     except OptihedgeError as error:
-        return Result(replace(outcome, note=f"{error.code}: {error}"))
+        return Result(replace(outcome, note=f"{error.code}: {one_line(error)}"))
     except Exception as error:  # the rest of the batch goes on; the trace is saved and reported
         note = f"internal error: {error!r}"
         return Result(replace(outcome, note=note, trace=traceback.format_exc()))

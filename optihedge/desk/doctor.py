@@ -92,7 +92,7 @@ def doctor(
     if earlier is not None:
         check_against(earlier, night, found)
     if before is not None:
-        check_books(_books(Path(before), paths), night, acted_on(earlier, night), found)
+        check_books(_books(Path(before), paths, found), night, acted_on(earlier, night), found)
     for model in models:
         _model(model, found)
     if desk is not None:
@@ -143,19 +143,22 @@ def _before(before: Path | str | None, store: Store | None, night: Night, found:
             listed = store.snapshots(until=night.as_of - pd.Timedelta(1, "ns"))
             return store.open(listed["market"].iloc[-1]) if len(listed) else None
     except OptihedgeError as error:
-        found.error(error, "the night before")
+        found.earlier(error)
     return None
 
 
-def _books(before: Path, paths: list[Path]) -> dict[str, pd.Series]:
-    found = {}
-    for path in paths:
-        old = before / path.name
-        if old.is_file() and "quantity" in read_raw(old).columns:
-            book = read_book(old)
-            if isinstance(book, pd.Series):
-                found[path.name] = book
-    return found
+def _books(before: Path, paths: list[Path], found: Findings) -> dict[str, pd.Series]:
+    """The books of the night before in contracts, by file; one that cannot be read is told."""
+    books = {}
+    for old in (before / path.name for path in paths if (before / path.name).is_file()):
+        try:
+            book = read_book(old) if "quantity" in read_raw(old).columns else None
+        except OptihedgeError as error:
+            found.earlier(error)
+            continue
+        if isinstance(book, pd.Series):
+            books[old.name] = book
+    return books
 
 
 def _model(model: str, found: Findings) -> None:

@@ -19,7 +19,7 @@ from optihedge.errors import DataError
 from optihedge.frames.known import meant
 from optihedge.frames.reading import read_raw
 from optihedge.frames.times import parse_times
-from optihedge.frames.words import nearest, refuse
+from optihedge.frames.words import nearest, refuse, refuse_doubled
 
 Kind = Literal["text", "number", "time", "flag"]
 
@@ -62,8 +62,7 @@ def check_frame(frame: pd.DataFrame, schema: Schema, source: str, *, others: Kin
     others   kind of the columns that the schema does not name: "number", "text" (left as given), or None to refuse them
     """
     header = pd.Index(frame.columns)
-    if header.has_duplicates:
-        raise DataError(f"{source}: column {header[header.duplicated()][0]} appears twice; remove or rename one")
+    refuse_doubled(header, source)
     missing = [name for name, column in schema.items() if column.required and name not in header]
     if missing:
         called = next((str(name) for name in header if meant(name, (missing[0],))), "")
@@ -101,6 +100,7 @@ def _filled(column: Column, rows: int) -> object:
 
 def unique_labels(frame: pd.DataFrame, column: str, source: str) -> pd.DataFrame:
     """The frame indexed by a column of unique labels; a frame already indexed by it is taken as it is."""
+    refuse_doubled(frame.columns, source)
     if column not in frame.columns:
         if isinstance(frame.index, pd.RangeIndex):
             raise DataError(f"{source}: column {column} is missing{nearest(column, frame.columns)}; add it")
@@ -133,8 +133,7 @@ def same_labels(what: str, axis: int = 0, **values: object) -> None:
 def number_block(frame: pd.DataFrame, source: str) -> np.ndarray:
     """All columns as one array of finite numbers, NaN where empty: the fast door of a wide table. Raises DataError."""
     header = pd.Index(frame.columns)
-    if header.has_duplicates:
-        raise DataError(f"{source}: column {header[header.duplicated()][0]} appears twice; remove or rename one")
+    refuse_doubled(header, source)
     raw = frame.to_numpy()
     cells = pd.Series(raw.ravel() if raw.dtype != bool else raw.astype(object).ravel())
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float, copy=True)

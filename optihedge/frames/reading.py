@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError, require_extra
+from optihedge.frames.words import refuse_doubled
 
 _LARGEST = 2**30  # bytes of a table
 _LARGEST_TOML = 2**20
@@ -53,10 +54,16 @@ def toml_of(text: str, source: str) -> dict[str, Any]:
         raise DataError(f"{source}: {error}; mend that line") from None
 
 
-def read_raw(path: Path | str) -> pd.DataFrame:
-    """The table as it stands, every field of a .csv as text, for a later `check_frame`; attrs["source"] is its name."""
+def read_raw(path: Path | str, *, first: str = "") -> pd.DataFrame:
+    """The table as it stands, every field of a .csv as text, for a later `check_frame`; attrs["source"] is its name.
+
+    first   what the first column is called where the header leaves its name empty
+
+    Raises DataError, also for a column that stands twice.
+    """
     path = Path(path)
-    frame = _read_parquet(path) if path.suffix == ".parquet" else _read_text(path)
+    frame = _read_parquet(path) if path.suffix == ".parquet" else _read_text(path, first)
+    refuse_doubled(frame.columns, path.name)
     frame.attrs["source"] = path.name
     return frame
 
@@ -69,7 +76,7 @@ def find_table(folder: Path, name: str) -> Path | None:
     return found[0] if found else None
 
 
-def _read_text(path: Path) -> pd.DataFrame:
+def _read_text(path: Path, first: str) -> pd.DataFrame:
     regular(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -85,6 +92,7 @@ def _read_text(path: Path) -> pd.DataFrame:
     if not rows:
         raise DataError(f"{path.name} is empty; give a header row")
     header = [name.strip() for name in rows[0]]
+    header[:1] = [header[0] or first]
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
         raise DataError(f"{path.name}: its fields are not separated by commas; save it as comma-separated, UTF-8")
     body = rows[1:]

@@ -49,6 +49,20 @@ def visible(text: object, keep: str = "") -> str:
     return word if not steering else "".join(_written(mark) if mark in steering else mark for mark in word)
 
 
+def one_line(text: object) -> str:
+    """A text of several lines as one: an indented line is what the line before speaks of, others are sentences.
+
+    >>> one_line("two conflict: A, B\\na remedy is\\n  A: +1\\n  B: -1")
+    'two conflict: A, B; a remedy is A: +1; B: -1'
+    """
+    line, before = "", ""
+    for part in str(text).split("\n"):
+        listed = part[:1].isspace() and not before[:1].isspace()
+        line += ("" if not line else " " if listed else "; ") + part.strip()
+        before = part
+    return line
+
+
 def _written(mark: str) -> str:
     return mark.encode("unicode_escape", "surrogatepass").decode()
 
@@ -62,6 +76,12 @@ def place_of(message: str) -> tuple[str, int, str]:
     """Table, row (as `row_of` counts; 0: none) and the rest of a message that begins with `row_of`."""
     match = re.match(r"(\S+)(?: row (\d+))?: (.*)", message, flags=re.DOTALL)
     return (match[1], int(match[2] or 0), match[3]) if match else ("", 0, message)
+
+
+def refuse_doubled(header: pd.Index, source: str) -> None:
+    """Refuse a table in which a column stands twice: which one holds? Raises DataError naming table and column."""
+    if header.has_duplicates:
+        raise DataError(f"{source}: column {header[header.duplicated()][0]} appears twice; remove or rename one")
 
 
 def refuse(

@@ -40,7 +40,7 @@ def admit(check: Callable[[Tables], Checked], tables: Tables) -> tuple[Checked, 
 
 def changed_by_events(events: pd.DataFrame | None) -> frozenset[str]:
     """Instruments that an event other than a payment changes: a split, a rename, a merger."""
-    if not isinstance(events, pd.DataFrame) or "kind" not in events.columns or events.columns.has_duplicates:
+    if not isinstance(events, pd.DataFrame) or "kind" not in events.columns:
         return frozenset()
     told = zip(_texts(events, "kind"), _texts(events, "instrument"), strict=True)
     return frozenset(name for kind, name in told if kind not in _PAYMENTS and name)
@@ -49,8 +49,7 @@ def changed_by_events(events: pd.DataFrame | None) -> frozenset[str]:
 def _spare(error: DataError, tables: Tables) -> tuple[set[str], set[str]]:
     """The instruments and drivers at fault that may be left out; none where any of them may not."""
     listed = tables["instruments"]
-    doubled = any(isinstance(table, pd.DataFrame) and table.columns.has_duplicates for table in tables.values())
-    if doubled or not isinstance(listed, pd.DataFrame):
+    if not isinstance(listed, pd.DataFrame):
         return set(), set()
     labels = _labels(listed, "instrument")
     spare = {name for name, marked in zip(labels, _marked(listed), strict=True) if not marked}

@@ -22,6 +22,7 @@ from optihedge.frames import (
     number_block,
     parse_times,
     refuse,
+    refuse_doubled,
     row_of,
     unique_labels,
 )
@@ -204,6 +205,7 @@ def tenor_years(tenor: str, source: str = "drivers") -> float | pd.Timestamp:
 def read_history(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     """Levels by UTC time (column `time`, or the index), and whether its rows are bare dates. Raises DataError."""
     source = frame.attrs.get("source", "history")
+    refuse_doubled(frame.columns, source)
     timeless = "time" not in frame.columns and not isinstance(frame.index, pd.DatetimeIndex)
     called = next((name for name in frame.columns if meant(name, ("time",))), "") if timeless else ""
     if called:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from optihedge.errors import DataError
-from optihedge.frames import same_labels
+from optihedge.frames import refuse_doubled, same_labels
 from optihedge.market.pricing import above_zero
 
 Floats = NDArray[np.float64]
@@ -90,6 +90,7 @@ def parity_pairs(chain: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     `chain` has columns `by`, strike, right ('C'/'P'), bid, ask. DataError for a missing column, another right, and two
     rows for one option.
     """
+    refuse_doubled(chain.columns, "parity")
     keys = [*by, "strike"]
     columns = [*keys, "bid", "ask"]
     absent = [name for name in (*columns, "right") if name not in chain.columns]

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from optihedge.content import content_hash, content_hashes
 from optihedge.errors import DataError
-from optihedge.frames import duration, find_table, instant, read_raw
+from optihedge.frames import duration, find_table, instant, read_raw, refuse_doubled
 from optihedge.market import drivers as _drivers
 from optihedge.market.again import joined_history, joined_quotes, valued_again
 from optihedge.market.contracts import Contracts
@@ -40,6 +40,10 @@ from optihedge.readonly import content_of, read_only, read_only_property
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+FILES = (
+    "instruments", "quotes", "drivers", "history", "exposures", "loadings", "depth", "events", "smile", "fee_tiers",
+)  # fmt: skip
+"""Tables of a market's folder, each a .csv or .parquet; the first two must be there."""
 _POLICIES = ("error", "freeze")
 
 
@@ -118,8 +122,11 @@ class Market:
         if not (number and np.isfinite(self.max_crossed) and self.max_crossed >= 0):
             raise DataError(f"max_crossed is {self.max_crossed!r}; give a fraction of the price, 0 or more")
         max_age = None if self.max_age is None else duration(self.max_age, "max_age")
-        object.__setattr__(self, "acted_on", changed_by_events(self.events))
         given = {name: getattr(self, name) for name in TABLES}
+        for name, table in {**given, "events": self.events, "smile": self.smile}.items():
+            if isinstance(table, pd.DataFrame):
+                refuse_doubled(table.columns, table.attrs.get("source", name.removeprefix("own_")))
+        object.__setattr__(self, "acted_on", changed_by_events(self.events))
         checked, left_out = admit(lambda tables: self._checked(tables, max_age), given)
         for name, value in {**checked, "max_age": max_age, "left_out": left_out}.items():
             object.__setattr__(self, name, read_only(value))
@@ -188,6 +195,7 @@ class Market:
         >>> bool((later.price > market.price).any())
         True
         """
+        refuse_doubled(quotes.columns, "quotes")
         raw = (None, False) if levels is None else _drivers.read_history(levels)
         when = latest_time(quotes, *raw) if as_of is None else instant(as_of, "as_of")
         if when < self.as_of:
@@ -547,8 +555,7 @@ def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) 
         raise DataError(f"{folder} is no folder; give the folder that holds market.toml and instruments.csv")
     settings: dict[str, Any] = read_settings(folder / "market.toml")
     tables: dict[str, pd.DataFrame | None] = {}
-    for name in ("instruments", "quotes", "drivers", "history", "exposures", "loadings", "depth", "events", "smile",
-                 "fee_tiers"):  # fmt: skip
+    for name in FILES:
         path = find_table(folder, name)
         if path is None and name in ("instruments", "quotes"):
             raise DataError(f"{folder / name}.csv is not there; a market needs instruments.csv and quotes.csv")

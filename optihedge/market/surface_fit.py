@@ -20,7 +20,7 @@ from scipy import sparse
 from scipy.interpolate import BSpline
 
 from optihedge.errors import DataError, SolverError
-from optihedge.frames import Column, check_frame, refuse
+from optihedge.frames import Column, check_frame, refuse, refuse_doubled
 from optihedge.market.pricing import implied_vol
 from optihedge.market.surface import Slice, Spline, Surface, base_terms
 from optihedge.market.svi import SviSlice, fit_svi
@@ -147,6 +147,7 @@ def _between(knots: Floats, parts: int) -> Floats:
 
 def _checked(quotes: pd.DataFrame) -> pd.DataFrame:
     """The columns that a fit reads, `right` as a sign."""
+    refuse_doubled(quotes.columns, "quotes")
     absent = [name for name in ("expiry", "right", *_SCHEMA) if name not in quotes.columns]
     if absent:
         raise DataError(f"surface: the quotes have no column {absent[0]}; add it")

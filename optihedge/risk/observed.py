@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
 
 from optihedge.errors import SpecError
+from optihedge.frames import refuse_doubled
 from optihedge.risk.estimator import MovesError
 from optihedge.risk.factor import FactorModel, Factors
 
@@ -56,6 +57,7 @@ class ObservedFactorRisk(FactorModel):
         inside = not isinstance(self.factors, pd.DataFrame)
         frame = pd.DataFrame(moves, index=rows, columns=drivers) if inside else pd.DataFrame(self.factors)
         names = pd.Index(list(self.factors))
+        refuse_doubled(names, "ObservedFactorRisk")
         unknown = names.difference(frame.columns, sort=False)
         if len(unknown) or not len(names):
             wrong = f"factor {unknown[0]} is not among the drivers" if len(unknown) else "there are no factors"
@@ -144,6 +146,7 @@ class FundamentalRisk(FactorModel):
             constraint.extend(size @ dummies / size.sum())
             names.extend(str(label) for label in labels)
         if self.characteristics is not None:
+            refuse_doubled(self.characteristics.columns, "FundamentalRisk")
             styles = self._known("characteristics", self.characteristics, drivers)
             design.append(styles)
             constraint.extend(np.zeros(styles.shape[1]))

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from optihedge.errors import DataError, SolverError, SpecError
+from optihedge.frames import refuse_doubled
 from optihedge.risk.estimator import Moves, MovesError, RiskEstimator, whole_number
 from optihedge.risk.root import Risk
 from optihedge.risk.sample import SampleRisk
@@ -233,6 +234,7 @@ def leptokurtosis(moves: pd.DataFrame, threshold: float = 3.0) -> pd.DataFrame:
     """
     from scipy.special import ndtr
 
+    refuse_doubled(moves.columns, "leptokurtosis")
     count = moves.notna().sum()
     if (count < 10).any():
         raise DataError(f"leptokurtosis: driver {count.index[count < 10][0]} has {count.min()} moves; it needs 10")
@@ -269,6 +271,7 @@ def correlation_breakdown(moves: pd.DataFrame, market: str, share: float = 0.1) 
     >>> oh.stats.correlation_breakdown(moves, "A").index.tolist()
     ['B', 'C', 'D']
     """
+    refuse_doubled(moves.columns, "correlation breakdown")
     if market not in moves.columns:
         raise DataError(f"correlation breakdown: {market} is not a driver")
     rows = {}

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import ndtr
 
 from optihedge.errors import DataError, require_extra
-from optihedge.frames import same_labels
+from optihedge.frames import refuse_doubled, same_labels
 from optihedge.market.instruments import annual_funding
 from optihedge.risk.estimator import whole_number
 
@@ -181,6 +181,7 @@ def basis_drivers(
     >>> levels.iloc[:, 0].round(6).tolist()
     [0.001, 0.001, 0.001]
     """
+    refuse_doubled(futures.columns, "basis drivers")
     same_labels("basis drivers", spot=spot, futures=futures)
     missing = [name for name in futures if name not in tenors]
     if missing:
@@ -213,7 +214,8 @@ def funding_driver(rates: pd.Series, hours: float) -> pd.Series:
 
 
 def _in_time_order(frame: pd.DataFrame, what: str) -> None:
-    """Lags count rows, so dated rows must follow each other in time."""
+    """Lags count rows, so dated rows must follow each other in time, and a name is of one column."""
+    refuse_doubled(frame.columns, what)
     if isinstance(frame.index, pd.DatetimeIndex):
         late = np.flatnonzero(frame.index[1:] <= frame.index[:-1])
         if late.size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.covariance import EmpiricalCovariance
 
 from optihedge.errors import DataError, SpecError
+from optihedge.frames import read_raw
 from optihedge.risk.estimator import Moves, MovesError, RiskEstimator, periods_per_year
 from optihedge.risk.root import Risk
 
@@ -101,9 +103,8 @@ class GivenRisk(RiskEstimator):
 
 def read_covariance(path: str | PathLike[str]) -> pd.DataFrame:
     """A covariance from a CSV whose header and first column name the drivers in the same order. Raises DataError."""
-    with open(path, encoding="utf-8", errors="strict", newline="") as file:
-        text = pd.read_csv(file, dtype=str, keep_default_na=False, index_col=0)
-    text.index.name = None
+    table = read_raw(Path(path), first="driver")
+    text = table.set_index(table.columns[0]).rename_axis(None)
     numbers = text.apply(pd.to_numeric, errors="coerce")
     if numbers.isna().to_numpy().any():
         row, column = np.argwhere(numbers.isna().to_numpy())[0]

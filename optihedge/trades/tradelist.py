@@ -16,6 +16,7 @@ import pandas as pd
 
 from optihedge.errors import InfeasibleError, SolverError, SpecError
 from optihedge.files import write_text
+from optihedge.frames import one_line
 from optihedge.hedge.costs import HOLDING, TRADING
 from optihedge.hedge.report import cost_words
 from optihedge.hedge.result import Hedge
@@ -98,9 +99,9 @@ class TradeList:
             why, notes = [*why, *contradicted], [*notes, *accepted]
         except (InfeasibleError, SolverError) as error:
             listed = hedge if hedge.status is Status.ROUNDED else _unmoved(hedge)
-            first, limited = str(error).split("\n")[0], "; ".join(notes)
-            why = [f"no hedge meets the limits with {limited}: {first}" if notes else f"{error.code}: {error}"]
-            notes = [line.strip() for line in str(error).split("\n")[1:]]
+            limited = "; ".join(notes)
+            why = [f"{f'no hedge meets the limits with {limited}' if notes else error.code}: {one_line(error)}"]
+            notes = []
         if hedge.status in _PROVED:
             why = [*why, *_of_others(hedge)]
         if ends is not None and time.perf_counter() > ends:

@@ -41,11 +41,16 @@ class Findings:
             self.add(file, int(table["row"].iloc[at]), label, text, remedy)
 
     def error(self, error: OptihedgeError, file: str = "") -> None:
-        """A refusal of a door, in its own words."""
-        text = str(error)
-        table, row, said = place_of(text)
+        """A refusal of a door, in its own words, of the file that it names."""
+        table, row, said = place_of(str(error))
         problem, _, remedy = said.partition("; ")
-        self.add(table if row or not file else file, row, "", problem, remedy or "mend it")
+        named = row or not file or table.endswith((".csv", ".parquet", ".toml"))
+        self.add(table if named else file, row, "", problem, remedy or "mend it")
+
+    def earlier(self, error: OptihedgeError) -> None:
+        """A refusal of a file of the night before: its place stays in the words, tonight's files are others."""
+        problem, _, remedy = str(error).partition("; ")
+        self.add("the night before", 0, "", problem, remedy or "mend it")
 
     def table(self) -> pd.DataFrame:
         """The faults, file by file and row by row."""
@@ -60,10 +65,6 @@ def raw_table(folder: Path, name: str, found: Findings) -> pd.DataFrame | None:
         frame = None if path is None else read_raw(path)
     except OptihedgeError as error:
         found.error(error, f"{name}.csv")
-        return None
-    if frame is not None and frame.columns.has_duplicates:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        found.add(path.name if path else name, 1, str(twice), f"column {twice} stands twice", "keep one of them")
         return None
     if frame is not None:
         frame["row"] = np.arange(len(frame)) + 2

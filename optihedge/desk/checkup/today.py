@@ -17,6 +17,7 @@ from optihedge.market.events import check_events
 from optihedge.market.instruments import TYPES, check_instruments
 from optihedge.market.quotes import check_depth, check_quotes
 from optihedge.market.settings import read_settings
+from optihedge.market.snapshot import FILES
 from optihedge.market.units import unit_faults
 from optihedge.risk.contradictions import MOST_DAYS, MOST_FUNDING
 
@@ -47,7 +48,7 @@ def read_night(folder: Path, books: list[Path], found: Findings) -> Night:
         found.error(error, "market.toml")
     base = str(settings.get("base_currency", "USD"))
     as_of = _as_of(settings, folder, found)
-    tables = {name: raw_table(folder, name, found) for name in ("instruments", "quotes", "events", "depth", "history")}
+    tables = {name: raw_table(folder, name, found) for name in FILES}
     for name in ("instruments", "quotes"):
         missing = not (folder / f"{name}.csv").exists() and not (folder / f"{name}.parquet").exists()
         if missing:
