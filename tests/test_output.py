@@ -1,12 +1,16 @@
 """A result on disk is whole or absent, its folder is its own, and what was taken away never comes back."""
 
+import json
 import os
 import shutil
+import sys
 import unicodedata
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from optihedge.batch.orders import ORDERS, Order, Orders
 from optihedge.batch.output import MANIFEST, folder_name, is_whole, write_file, write_whole
 from optihedge.batch.withdraw import earlier_results, take_away
 
@@ -130,3 +134,29 @@ def test_two_labels_never_share_a_folder_on_any_disk() -> None:
 @pytest.mark.parametrize("name", ["orders.json", "summary.csv", "summary.json", "suspect_moves.csv", ".lock"])
 def test_no_book_is_called_like_a_file_of_ours(name: str) -> None:
     assert folder_name(name) != name
+
+
+def test_an_index_of_orders_is_the_json_of_its_orders(tmp_path: Path) -> None:
+    lists = {book: Order(book, 'm "ü"', why="a\nb" * (book == "B")) for book in ("C", "B")}
+    orders = Orders(tmp_path, "2026-01-01T00:00:00Z", "d", "h", lists)
+    for withdrawn in ((), (Order("A", "m", "withdrawn", "a/m/trades.csv", "0" * 64, 3),)):
+        orders.withdrawn = withdrawn
+        orders.settle(Order("C", "m", "done", "c/m/trades.csv", "1" * 64, 2))
+        body = {
+            "instant": orders.instant, "data_sha256": "d", "market_hash": "h", "complete": False,
+            "lists": [asdict(orders.lists[book]) for book in "BC"], "withdrawn": [asdict(one) for one in withdrawn],
+        }  # fmt: skip
+        assert (tmp_path / ORDERS).read_text() == json.dumps(body, indent=1, sort_keys=True) + "\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what a handle is of from /proc")
+def test_every_file_of_a_result_is_flushed_before_it_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: flushed.append(os.readlink(f"/proc/self/fd/{handle}")))
+        patch.setattr(os, "replace", lambda *_: flushed.append("renamed"))
+        write_whole(tmp_path / "b" / "m", {"a.csv": "a\n", "ü.csv": "ü\n"}, {})
+    names = [Path(one).name for one in flushed]
+    assert set(names[: names.index("renamed")]) == {"a.csv", "ü.csv", MANIFEST, ".m.new"}

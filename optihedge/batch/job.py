@@ -116,10 +116,11 @@ def hedge_one(market: Market, job: Job) -> Result:
         listed = night.trades
         if not isinstance(listed, TradeList):
             return Result(replace(outcome, note=night.why))
-        written = files(listed, model=job.model_name, list_name=job.list_name, quality=job.quality, page=job.page)
+        said, of = figures(listed), job.model_name
+        written = files(listed, said, model=of, list_name=job.list_name, quality=job.quality, page=job.page)
         status, name = ("held", HELD) if listed.held else ("done", job.list_name)
         note = "; ".join(listed.reasons + listed.notes)
-        return Result(replace(outcome, status=status, note=note, list_name=name, figures=figures(listed)), written)
+        return Result(replace(outcome, status=status, note=note, list_name=name, figures=said), written)
     except NotApplicable as error:
         return Result(replace(outcome, status="skipped", note=str(error)))
     except OptihedgeError as error:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from textwrap import indent
 
 from optihedge.batch.output import write_file
 
@@ -34,6 +36,11 @@ class Order:
     def content(self) -> tuple[str, str, str | None]:
         """What makes two lists the same."""
         return self.book, self.model, self.sha256
+
+    @cached_property
+    def text(self) -> str:
+        """As it stands in the index."""
+        return indent(json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False), "  ")
 
 
 @dataclass
@@ -66,15 +73,16 @@ class Orders:
 
     def write(self) -> None:
         """Write it, whole."""
-        body = {
-            "instant": self.instant,
-            "data_sha256": self.data,
-            "market_hash": self.market,
-            "complete": self.complete,
-            "lists": [asdict(self.lists[book]) for book in sorted(self.lists)],
-            "withdrawn": [asdict(order) for order in self.withdrawn],
-        }
-        write_file(self.folder / ORDERS, json.dumps(body, indent=1, sort_keys=True, allow_nan=False) + "\n")
+        said = {"instant": self.instant, "data_sha256": self.data, "market_hash": self.market}
+        body = {name: json.dumps(value) for name, value in {**said, "complete": self.complete}.items()}
+        body["lists"] = _array([self.lists[book].text for book in sorted(self.lists)])
+        body["withdrawn"] = _array([order.text for order in self.withdrawn])
+        lines = ",\n".join(f' "{name}": {body[name]}' for name in sorted(body))
+        write_file(self.folder / ORDERS, f"{{\n{lines}\n}}\n")
+
+
+def _array(items: list[str]) -> str:
+    return "[\n" + ",\n".join(items) + "\n ]" if items else "[]"
 
 
 def withdrawn_before(folder: Path) -> tuple[Order, ...]:

@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -57,9 +58,7 @@ def write_whole(folder: Path, files: Mapping[str, str], about: Mapping[str, obje
     manifest = json.dumps({**about, "files": listed}, indent=1, sort_keys=True, allow_nan=False) + "\n"
     aside = _beside(folder, "new")
     aside.mkdir()
-    for name, text in files.items():
-        _write(aside / name, text)
-    _write(aside / MANIFEST, manifest)
+    _write_all({aside / name: text for name, text in {**files, MANIFEST: manifest}.items()})
     _flush_folder(aside)
     os.replace(aside, folder)
     _flush_folder(folder.parent)
@@ -99,7 +98,7 @@ def write_file(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        _write(aside, text)
+        _write_all({aside: text})
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
@@ -124,11 +123,19 @@ def _beside(folder: Path, what: str) -> Path:
     return folder.with_name(f".{folder.name}.{what}")
 
 
-def _write(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+def _write_all(texts: Mapping[Path, str]) -> None:
+    """Files of UTF-8 text, flushed side by side: a disk commits them together."""
+    with contextlib.ExitStack() as opened:
+        handles = []
+        for path, text in texts.items():
+            file = opened.enter_context(path.open("wb", buffering=0))
+            file.write(text.encode())
+            handles.append(file.fileno())
+        if len(handles) == 1:
+            os.fsync(handles[0])
+            return
+        with ThreadPoolExecutor(len(handles)) as flushing:
+            list(flushing.map(os.fsync, handles))
 
 
 def _flush_folder(folder: Path) -> None:

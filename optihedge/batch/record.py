@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from optihedge.frames import plain_text
 from optihedge.hedge.report import notes
 from optihedge.hedge.result import Hedge
-from optihedge.trades.export import csv_text
+from optihedge.trades.export import csv_of, csv_text, numbers
 from optihedge.trades.page import limit_used, page_of
 from optihedge.trades.tradelist import TradeList
 
@@ -27,14 +27,13 @@ def figures(listed: TradeList) -> dict[str, float]:
     Of a held list they are what it would have been.
     """
     hedge = listed.hedge
-    penalties = float(hedge.charges.get("penalties", 0.0))
-    notional = hedge.market.notional[hedge.problem.names]
+    trades, notional = hedge.trades.to_numpy(), hedge.market.notional.to_numpy(float)[hedge.problem.positions]
     volatility = hedge.risk.loc["volatility"] if len(hedge.risk) else {"before": np.nan, "after": np.nan}
     values = (
-        int((hedge.trades != 0).sum()),
-        float(hedge.trades.abs() @ notional),
+        int(np.count_nonzero(trades)),
+        float(np.abs(trades) @ notional),
         float(listed.costs["total"] if not listed.held else hedge.costs["total"]),
-        penalties,
+        float(hedge.charges.get("penalties", 0.0)),
         float(volatility["before"]),
         float(volatility["after"]),
         limit_used(hedge.limits),
@@ -64,35 +63,37 @@ def tables(hedge: Hedge) -> dict[str, pd.DataFrame]:
 
 
 def files(
-    listed: TradeList, *, model: str, list_name: str, quality: pd.DataFrame | None = None, page: bool = True,
-    past: Sequence[dict[str, Any]] = (),
+    listed: TradeList, said: Mapping[str, float], *, model: str, list_name: str, quality: pd.DataFrame | None = None,
+    page: bool = True, past: Sequence[dict[str, Any]] = (),
 ) -> dict[str, str]:  # fmt: skip
     """The files of one result, name -> text. What a held list proposed is in held.csv, and no other list is there.
 
+    said      its `figures`
     quality   findings of the night's data, for the page;  past  its sections that only a past can tell
     page      False: without a page, where the list is not held
     """
     written = {"held.csv": csv_text(listed.proposed)} if listed.held else {list_name: listed.text()}
     for name, table in tables(listed.hedge).items():
-        written[f"{name}.csv"] = csv_text(_plain(table))
-    written["result.json"] = json.dumps(_result(listed, model), indent=1, allow_nan=False) + "\n"
+        written[f"{name}.csv"] = _text(table)
+    written["result.json"] = json.dumps(_result(listed, said, model), indent=1, allow_nan=False) + "\n"
     if page or listed.held:
         written[PAGE] = page_of(listed, title=f"{listed.book}: {model}", quality=quality, past=past)
     return written
 
 
-def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    """Labels as a first column, numbers to ten digits, texts that no spreadsheet computes."""
-    flat = table.reset_index()
-    for name in flat.columns:
-        if flat[name].dtype.kind == "f":
-            flat[name] = [significant(value, _DIGITS) for value in flat[name]]
-        elif flat[name].dtype.kind not in "iub":
-            flat[name] = [plain_text(value) for value in flat[name]]
-    return flat
+def _text(table: pd.DataFrame) -> str:
+    """A table as CSV: labels as a first column, numbers to ten digits, texts that no spreadsheet computes."""
+    columns = {str(table.index.name or "index"): table.index, **{str(name): table[name] for name in table.columns}}
+    return csv_of(columns, [_cells(column) for column in columns.values()])
 
 
-def _result(listed: TradeList, model: str) -> dict[str, object]:
+def _cells(column: pd.Index | pd.Series) -> list[str]:
+    if column.dtype.kind == "f":
+        return numbers(significant(value, _DIGITS) for value in column.tolist())
+    return [str(value) if column.dtype.kind in "iub" else plain_text(value) for value in column.tolist()]
+
+
+def _result(listed: TradeList, said: Mapping[str, float], model: str) -> dict[str, object]:
     hedge, certificate = listed.hedge, listed.hedge.certificate
     return {
         "as_of": hedge.market.as_of.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -109,7 +110,7 @@ def _result(listed: TradeList, model: str) -> dict[str, object]:
             "gap": _number(certificate.gap),
             "scale": _number(certificate.scale),
         },
-        **{name: value if isinstance(value, int) else _number(value) for name, value in figures(listed).items()},
+        **{name: value if isinstance(value, int) else _number(value) for name, value in said.items()},
         "costs": {name: _number(value) for name, value in hedge.costs.items()},
         "charges": {name: _number(value) for name, value in hedge.charges.items()},
         "sha256": None if listed.held else listed.sha256,

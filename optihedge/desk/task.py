@@ -170,8 +170,9 @@ def _files(task: Task, done: _Stepped) -> dict[str, str]:
     asked, model = task.inputs, task.inputs["model"]
     past = since_last(done.before, done.was, done.market, one, asked.get("previous"), task.texts, model)
     written: dict[str, str] = {}
+    said = figures(one.trades) if isinstance(one.trades, TradeList) else {}
     if isinstance(one.trades, TradeList):
-        written = report_files(one.trades, model=model["name"], list_name=name, past=past)
+        written = report_files(one.trades, said, model=model["name"], list_name=name, past=past)
     elif one.trades is not None and not one.trades.held:
         written = {name: csv_text(one.trades.table)}
     if REPORT not in written:
@@ -190,7 +191,6 @@ def _files(task: Task, done: _Stepped) -> dict[str, str]:
     if len(one.closed):
         written["closed.csv"] = csv_text(one.closed)
     trades = one.trades
-    said = figures(trades) if isinstance(trades, TradeList) else {}
     forecast = said.get("volatility_before" if trades is None or trades.held else "volatility_after", np.nan)
     night = {
         "book": task.inputs["book"], "model": task.inputs["model"]["name"], "as_of": one.state.as_of,

@@ -7,7 +7,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import DataError
-from optihedge.hedge.costs import told_costs
+from optihedge.hedge.costs import cost_parts
 from optihedge.hedge.problem import Problem
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
@@ -82,7 +82,10 @@ def _forbidding(problem: Problem, trade: Array) -> list[str]:
 
 def _row(market: Market, problem: Problem, before: Array, after: Array) -> dict[str, float]:
     volatility = np.nan if problem.variance is None else problem.variance.volatility(after) / np.sqrt(problem.days)
-    return {"volatility": volatility, "cost": float(told_costs(market, problem, before, after).to_numpy().sum())}
+    return {
+        "volatility": volatility,
+        "cost": float(sum(part.sum() for part in cost_parts(market, problem, before, after).values())),
+    }
 
 
 def _text(names: pd.Index, trade: Array) -> str:
@@ -120,20 +123,19 @@ def regression_trades(market: Market, problem: Problem) -> Array | None:
     free = problem.tradable & ~types_of(market.instruments)["option"][problem.positions]
     if not free.any() or not problem.start.any():
         return None
-    loadings = sp.csc_array(market.loadings.matrix)[:, problem.positions]
-    active = market.drivers.index[np.diff(loadings.tocsr().indptr) > 0]
+    loadings = sp.csc_array(market.loadings.matrix)[:, problem.positions].tocsr()
+    active = np.flatnonzero(np.diff(loadings.indptr) > 0)
     try:
-        known = market.moves(drivers=active)
+        moves = market.moves(drivers=market.drivers.index[active]).to_numpy()
     except DataError:
         return None
-    moves = (
-        known.loc[:, known.notna().mean() >= _OBSERVED].dropna().reindex(columns=market.drivers.index, fill_value=0.0)
-    )
+    known = (~np.isnan(moves)).mean(axis=0) >= _OBSERVED
+    moves, loadings = moves[:, known], loadings[active[known]]
+    moves = moves[~np.isnan(moves).any(axis=1)]
     if len(moves) < _LEAST:
         return None
-    moves = moves.to_numpy()
     book = moves @ (loadings @ problem.start)
-    marked = market.drivers["market"].to_numpy(dtype=bool)
+    marked = market.drivers["market"].to_numpy(dtype=bool)[active[known]]
     on_market = free & (np.asarray(abs(loadings[np.flatnonzero(marked)]).sum(axis=0)).ravel() > 0)
     chosen = np.flatnonzero(on_market if on_market.any() else free)
     hedges = moves @ loadings[:, chosen].toarray()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.hedge.problem import Problem
-from optihedge.market.costs import holding_costs, trading_costs, unquoted_funding
+from optihedge.market.costs import holding_parts, trading_parts, unquoted_funding
 from optihedge.market.depth import beyond_hinges
 from optihedge.market.snapshot import Market
 from optihedge.program.costs import Costs, Depth
@@ -14,6 +14,8 @@ from optihedge.program.costs import Costs, Depth
 Array = np.ndarray
 TRADING = ("spread", "fees", "depth", "impact", "other")
 HOLDING = ("funding", "borrow", "financing")
+SUMS = {"trading": TRADING, "holding": HOLDING, "total": ("trading", "holding")}
+_QUOTED = ("borrow_rate", "funding_rate")
 _TERMS = {"spread": "SpreadCost", "fees": "FeeCost", "depth": "DepthCost", "impact": "DepthCost",
           "borrow": "HoldingCost",
           "funding": "HoldingCost(funding=true)"}  # fmt: skip
@@ -26,21 +28,24 @@ def told_costs(market: Market, problem: Problem, before: Array, after: Array) ->
     it is that of what the market does not show), then HOLDING. A trade on a side without a quote has a NaN spread: what
     it would cost is not known.
     """
-    trades = pd.Series(after - before, index=problem.names)
-    frame = trading_costs(market, trades)
-    for part in ("impact", "other"):
-        frame[part] = 0.0
+    return pd.DataFrame(cost_parts(market, problem, before, after), index=problem.names)
+
+
+def cost_parts(market: Market, problem: Problem, before: Array, after: Array) -> dict[str, Array]:
+    """`told_costs` part by part, N each."""
+    trade, at = after - before, problem.positions
+    parts = {**trading_parts(market, at, trade), "impact": np.zeros(len(trade)), "other": np.zeros(len(trade))}
     for label, cost in problem.costs.items():
         covers = problem.covers.get(label, ())
         if not covers or "impact" in covers:
-            frame["impact" if covers else "other"] += cost.trading(after - before)
+            parts["impact" if covers else "other"] += cost.trading(trade)
     if not _charged(problem, "impact"):
-        frame["impact"] += expected_impact(market, problem).trading(after - before)
-    held = holding_costs(market, pd.Series(after, index=problem.names), problem.years)
-    value = np.maximum(market.value.to_numpy(dtype=float)[problem.positions], 0.0)
-    held["borrow"] = problem.borrow * np.maximum(-after, 0.0) * value * problem.years
-    held["financing"] = problem.financing * np.maximum(after, 0.0) * value * problem.years
-    return frame.join(held)[[*TRADING, *HOLDING]]
+        parts["impact"] += expected_impact(market, problem).trading(trade)
+    value = np.maximum(market.value.to_numpy(dtype=float)[at], 0.0)
+    parts |= holding_parts(market, at, after, problem.years)
+    parts["borrow"] = problem.borrow * np.maximum(-after, 0.0) * value * problem.years
+    parts["financing"] = problem.financing * np.maximum(after, 0.0) * value * problem.years
+    return {part: parts[part] for part in (*TRADING, *HOLDING)}
 
 
 def expected_impact(market: Market, problem: Problem) -> Costs:
@@ -65,29 +70,29 @@ def _charged(problem: Problem, part: str) -> bool:
 
 def cost_series(told: pd.DataFrame) -> pd.Series:
     """The parts of `told_costs`, their sums `trading` and `holding`, and `total`, base currency."""
-    parts = told.sum(skipna=False)
-    trading, holding = parts[list(TRADING)].sum(skipna=False), parts[list(HOLDING)].sum(skipna=False)
-    sums = {**parts[list(TRADING)], "trading": trading, **parts[list(HOLDING)], "holding": holding}
-    return pd.Series({**sums, "total": trading + holding}, dtype=float).rename("cost")
+    parts = {part: float(told[part].to_numpy().sum()) for part in (*TRADING, *HOLDING)}
+    for name, of in SUMS.items():
+        parts[name] = sum(parts[part] for part in of)
+    return pd.Series({part: parts[part] for part in (*TRADING, "trading", *HOLDING, "holding", "total")}, name="cost")
 
 
 def uncharged(market: Market, problem: Problem) -> tuple[str, ...]:
     """A sentence for each cost that these contracts have and no term of the model charges."""
     covered = {part for covers in problem.covers.values() for part in covers}
-    tradable = problem.names[problem.tradable]
-    one = pd.Series(1.0, index=tradable)
-    trade = trading_costs(market, one) + trading_costs(market, -one)
-    rates = market.quotes.loc[problem.names, ["borrow_rate", "funding_rate"]].fillna(0.0)
+    at, depth = problem.positions[problem.tradable], market.depth
+    one = np.ones(len(at))
+    bought, sold = trading_parts(market, at, one), trading_parts(market, at, -one)
+    levels = np.zeros(len(market.names))
+    if depth is not None:
+        levels = np.bincount(market.names.get_indexer(depth["instrument"]), minlength=len(levels)).astype(float)
     beyond = expected_impact(market, problem).depth
-    walks = pd.Series(0.0, index=tradable)
-    if market.depth is not None:
-        walks = market.depth["instrument"].value_counts().reindex(tradable).fillna(0.0).clip(lower=2.0) - 2.0
+    quoted = {name: market.quotes[name].to_numpy(dtype=float)[problem.positions] for name in _QUOTED}
     amounts = {
-        "spread": trade["spread"], "fees": trade["fees"], "depth": walks,
-        "borrow": rates["borrow_rate"], "funding": rates["funding_rate"],
-        "impact": pd.Series(np.bincount(beyond.column, beyond.slope, len(problem.names))),
+        "spread": bought["spread"] + sold["spread"], "fees": bought["fees"] + sold["fees"],
+        "depth": np.maximum(levels[at], 2.0) - 2.0, "borrow": quoted["borrow_rate"], "funding": quoted["funding_rate"],
+        "impact": np.bincount(beyond.column, beyond.slope, len(problem.names)),
     }  # fmt: skip
-    counts = {part: int((amount.fillna(0.0) != 0).sum()) for part, amount in amounts.items()}
+    counts = {part: int((np.nan_to_num(amount) != 0).sum()) for part, amount in amounts.items()}
     sentences = [
         f"{part} of {count} contracts in play is charged by no term of the objective; add {_TERMS[part]} "
         "(told costs count it all the same)"

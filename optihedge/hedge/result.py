@@ -12,7 +12,7 @@ import pandas as pd
 from optihedge.hedge import report
 from optihedge.hedge.answer import Answer
 from optihedge.hedge.baselines import baselines
-from optihedge.hedge.costs import HOLDING, TRADING, cost_series, told_costs, uncharged
+from optihedge.hedge.costs import SUMS, cost_series, told_costs, uncharged
 from optihedge.hedge.marginal import liquidity, marginal
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.rolls import roll_plan
@@ -110,7 +110,8 @@ class Hedge:
     @read_only_property
     def trades(self) -> pd.Series:
         """Contracts to buy (positive) or sell (negative)."""
-        return (self.after - self.before).rename("trade")
+        trade = self.after.to_numpy() - self.problem.start
+        return pd.Series(trade, index=self.problem.names, name="trade")
 
     def with_quantities(self, h: Array, certificate: Certificate) -> Hedge:
         """The same request answered by other quantities (n columns): whole lots, say. Everything is recomputed."""
@@ -145,13 +146,19 @@ class Hedge:
             after = measure(self.after.to_numpy())
             missed = max(after - live.loc[name, "upper"], 0.0)
             live.loc[name, ["before", "after", "violation"]] = (measure(self.problem.start), after, missed)
-        live = live[p.row_tier >= 0]
+        live = live[p.row_tier >= 0] if (p.row_tier < 0).any() else live
+        parts = [live, self._volatility_row(live.columns), self._decided_rows(list(live.columns))]
+        parts = [part for part in parts if len(part)]
+        return self._as_given(pd.concat(parts) if len(parts) > 1 else parts[0] if parts else live)
+
+    def _decided_rows(self, columns: list[str]) -> pd.DataFrame:
+        """Limits that no tradable contract moves, as they stand."""
         fixed = self.problem.decided
+        if not len(fixed):
+            return pd.DataFrame(columns=columns)
         kind = np.where(np.isinf(fixed["penalty"]), *NO_HEDGE)
         stuck = fixed.assign(before=fixed["value"], after=fixed["value"], shadow_price=0.0, kind=kind)
-        stuck = stuck[list(live.columns)]
-        parts = [part for part in (live, self._volatility_row(live.columns), stuck.rename_axis("limit")) if len(part)]
-        return self._as_given(pd.concat(parts) if parts else live)
+        return stuck[columns].rename_axis("limit")
 
     def _as_given(self, limits: pd.DataFrame) -> pd.DataFrame:
         if self.relaxation is None:
@@ -184,22 +191,22 @@ class Hedge:
     def exposures(self) -> pd.DataFrame:
         """Exposures before and after, desk units: the book's totals, then each limited exposure with its band."""
         frame = self.market.exposures
-        errors = frame.columns.isin(list(error_columns(frame.columns)))
-        matrix = frame.loc[:, ~errors].to_numpy(dtype=float)[self.problem.positions]
-        units = frame.attrs.get("unit", {})
-        totals = pd.DataFrame(
-            {
-                "before": self.problem.start @ matrix,
-                "after": self.after.to_numpy() @ matrix,
-                "target": np.nan,
-                "lower": -np.inf,
-                "upper": np.inf,
-                "unit": [units.get(name, "") for name in frame.columns[~errors]],
-            },
-            index=pd.Index(frame.columns[~errors], name="exposure", dtype=object),
-        )
-        limited = self.limits[self.limits["target"].notna()].rename_axis("exposure")
-        return pd.concat([totals.drop(index=limited.index, errors="ignore"), limited[totals.columns]])
+        errors = error_columns(frame.columns)
+        told = [i for i, name in enumerate(frame.columns) if name not in errors]
+        matrix, units = frame.to_numpy(dtype=float)[self.problem.positions], frame.attrs.get("unit", {})
+        ends = {"before": self.problem.start @ matrix, "after": self.after.to_numpy() @ matrix}
+        limits, limited = self.limits, self.limits["target"].notna().to_numpy()
+        once = set(limits.index[limited])
+        kept = [i for i in told if frame.columns[i] not in once]
+        bare = {"target": np.nan, "lower": -np.inf, "upper": np.inf}
+        columns: dict[str, Array] = {}
+        for name in (*ends, *bare):
+            total = ends[name][kept] if name in ends else np.full(len(kept), bare[name])
+            columns[name] = np.concatenate([total, limits[name].to_numpy(dtype=float)[limited]])
+        names = [frame.columns[i] for i in kept]
+        told_units = [*(units.get(name, "") for name in names), *limits["unit"][limited]]
+        labels = pd.Index([*names, *limits.index[limited]], name="exposure", dtype=object)
+        return pd.DataFrame({**columns, "unit": told_units}, index=labels)
 
     @read_only_property
     def risk(self) -> pd.DataFrame:
@@ -207,9 +214,11 @@ class Hedge:
         form = self.problem.variance
         if form is None:
             return pd.DataFrame(columns=["before", "after"], index=pd.Index([], name="risk"), dtype=float)
-        frame = pd.DataFrame({"before": form.parts(self.problem.start), "after": form.parts(self.after.to_numpy())})
-        frame.loc["variance"] = frame.sum()
-        frame.loc["volatility"] = np.sqrt(frame.loc["variance"] / self.problem.days)
+        ends = {"before": form.parts(self.problem.start), "after": form.parts(self.after.to_numpy())}
+        for parts in ends.values():
+            parts["variance"] = sum(parts.values())
+            parts["volatility"] = float(np.sqrt(parts["variance"] / self.problem.days))
+        frame = pd.DataFrame(ends)
         frame.attrs["unit"] = "variance: base currency squared over the horizon; volatility: base currency per day"
         return frame.rename_axis("risk")
 
@@ -252,32 +261,37 @@ class Hedge:
     @read_only_property
     def charges(self) -> pd.Series:
         """What the objective saw beside risk, by term, base currency: costs, views, soft limits' penalties, `total`."""
-        charges = self.charges_by_contract.sum()
+        charges = self._charged()
         for label, cost in self.problem.auxiliary_costs.items():
             if cost.any():
-                charges[label] = float(cost @ self.h)
+                charges[label] = charges.get(label, 0.0) + float(cost @ self.h)
         soft = np.isfinite(self.program.row_penalty)
         if soft.any():
             missed = row_violations(self.program, self.h)[soft]
             charges["penalties"] = float(self.program.row_penalty[soft] @ missed)
-        charges["total"] = charges.sum()
-        return charges.astype(float).rename("charge")
+        charges["total"] = sum(charges.values())
+        return pd.Series(charges, dtype=float, name="charge")
+
+    def _charged(self) -> dict[str, float]:
+        """By term what it charged all contracts, base currency."""
+        before, after = self.problem.start, self.after.to_numpy()
+        return {label: float(cost.by_contract(before, after).sum()) for label, cost in self.problem.costs.items()}
 
     @read_only_property
     def cost_table(self) -> pd.DataFrame:
         """`costs` beside the part of each that the objective saw (`charged`), base currency."""
-        seen = pd.Series(0.0, index=self.costs.index)
+        cost, charged = self.costs.to_dict(), self._charged()
+        seen = dict.fromkeys(cost, 0.0)
         for label, covers in self.problem.covers.items():
-            if label in self.problem.costs:
-                kinds = [kind for kind in covers if kind in seen.index] or ([] if covers else ["other"])
+            if label in charged:
+                kinds = [kind for kind in covers if kind in seen] or ([] if covers else ["other"])
                 if kinds:
-                    seen[kinds[0]] += float(self.charges_by_contract[label].sum())
-        seen["trading"] = seen[list(TRADING)].sum()
-        seen["holding"] = seen[list(HOLDING)].sum()
-        seen["total"] = seen["trading"] + seen["holding"]
-        table = pd.DataFrame({"cost": self.costs, "charged": seen}).rename_axis("part")
-        sums = table.index.isin(["trading", "holding", "total"])
-        return table[sums | (table != 0).any(axis=1)]
+                    seen[kinds[0]] += charged[label]
+        for name, parts in SUMS.items():
+            seen[name] = sum(seen[part] for part in parts)
+        rows = [part for part in cost if part in SUMS or cost[part] != 0 or seen[part] != 0]
+        table = {"cost": [cost[part] for part in rows], "charged": [seen[part] for part in rows]}
+        return pd.DataFrame(table, index=pd.Index(rows, name="part"))
 
     @read_only_property
     def uncharged(self) -> tuple[str, ...]:

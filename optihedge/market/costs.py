@@ -24,18 +24,19 @@ def trading_costs(market: Market, trades: pd.Series) -> pd.DataFrame:
 
     NaN spread where the side that is traded has no quote.
     """
-    names, trade = trades.index, trades.to_numpy(dtype=float)
-    at = market.names.get_indexer(names)
+    at = market.names.get_indexer(trades.index)
+    return pd.DataFrame(trading_parts(market, at, trades.to_numpy(dtype=float)), index=trades.index)
+
+
+def trading_parts(market: Market, at: Array, trade: Array) -> dict[str, Array]:
+    """`trading_costs` of the contracts at positions `at` of market.names, part by part."""
     size, sides = np.abs(trade), market.sides[at]
     unit = np.where(trade > 0, sides[:, 0], sides[:, 1])
-    return pd.DataFrame(
-        {
-            "spread": np.where(trade != 0, size * unit, 0.0),
-            "fees": size * market.fees.to_numpy()[at],
-            "depth": _walked(market, names, trade),
-        },
-        index=names,
-    )
+    return {
+        "spread": np.where(trade != 0, size * unit, 0.0),
+        "fees": size * market.fees.to_numpy()[at],
+        "depth": _walked(market, market.names[at], trade),
+    }
 
 
 def holding_costs(market: Market, quantities: pd.Series, years: float) -> pd.DataFrame:
@@ -43,21 +44,25 @@ def holding_costs(market: Market, quantities: pd.Series, years: float) -> pd.Dat
 
     Funding at the quoted rate x notional (long pays a positive one), borrow on short market value; 0 where unquoted.
     """
-    names, held = quantities.index, quantities.to_numpy(dtype=float)
-    at, quotes = market.names.get_indexer(names), market.quotes
-    rate, hours, borrowed = (quotes[name].to_numpy(dtype=float)[at] for name in _RATES)
+    at = market.names.get_indexer(quantities.index)
+    parts = holding_parts(market, at, quantities.to_numpy(dtype=float), years)
+    return pd.DataFrame(parts, index=quantities.index)
+
+
+def holding_parts(market: Market, at: Array, held: Array, years: float) -> dict[str, Array]:
+    """`holding_costs` of the contracts at positions `at` of market.names, part by part."""
+    rate, hours, borrowed = (market.quotes[name].to_numpy(dtype=float)[at] for name in _RATES)
     funding, borrow = np.nan_to_num(annual_funding(rate, hours)), np.nan_to_num(borrowed)
     short = np.maximum(-held, 0.0) * np.maximum(market.value.to_numpy(dtype=float)[at], 0.0)
-    return pd.DataFrame(
-        {
-            "funding": funding * market.notional.to_numpy()[at] * held * years,
-            "borrow": borrow * short * years,
-        },
-        index=names,
-    )
+    return {
+        "funding": funding * market.notional.to_numpy()[at] * held * years,
+        "borrow": borrow * short * years,
+    }
 
 
 def _walked(market: Market, names: pd.Index, trade: Array) -> Array:
+    if market.depth is None:
+        return np.zeros(len(names))
     column, side, beyond, slope = depth_hinges(market, names)
     return np.bincount(column, slope * np.maximum(side * trade[column] - beyond, 0.0), len(names))
 

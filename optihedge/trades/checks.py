@@ -155,7 +155,7 @@ def list_reasons(hedge: Hedge, checks: Checks, first: Answer) -> list[str]:
     program, start = hedge.program, np.clip(hedge.program.start, hedge.program.lower, hedge.program.upper)
     idle_feasible = bool((row_violations(program, start)[np.isinf(program.row_penalty)] <= 0).all())
     idle_feasible &= bool((start == program.start).all()) and _within_volatility(hedge, start)
-    traded = bool((hedge.trades != 0).any())
+    traded = bool(hedge.trades.to_numpy().any())
     if checks.worth and traded and idle_feasible and not program.cvxpy_terms:
         loss = objective(program, hedge.h) - objective(program, start)
         if loss > 0:
@@ -163,15 +163,16 @@ def list_reasons(hedge: Hedge, checks: Checks, first: Answer) -> list[str]:
                            f"{hedge.market.base_currency}")  # fmt: skip
     reasons += _dear_lots(hedge, checks) if traded else []
     reasons += _margin(hedge, venues)
-    if checks.total_notional is not None:
-        total = float(hedge.trades.abs() @ hedge.market.notional[hedge.problem.names])
-        if total > checks.total_notional:
-            reasons.append(f"the list's notional is {total:,.0f}, above total_notional {checks.total_notional:,.0f}")
+    size = hedge.market.notional.to_numpy(float)[hedge.problem.positions]
+    notional = np.abs(hedge.trades.to_numpy()) * size
+    if checks.total_notional is not None and notional.sum() > checks.total_notional:
+        reasons.append(
+            f"the list's notional is {notional.sum():,.0f}, above total_notional {checks.total_notional:,.0f}"
+        )
     reasons += _gross(hedge, checks)
-    notional = hedge.trades.abs() * hedge.market.notional[hedge.problem.names]
-    by_venue = notional.groupby(hedge.market.instruments["venue"].reindex(notional.index)).sum()
+    venues_of = hedge.market.instruments["venue"].to_numpy()[hedge.problem.positions] if checks.venues else notional
     for venue, its in checks.venues.items():
-        total, most = float(by_venue.get(venue, 0.0)), its.get("total_notional", np.inf)
+        total, most = float(notional[venues_of == venue].sum()), its.get("total_notional", np.inf)
         if total > most:
             reasons.append(f"the list's notional on {venue} is {total:,.0f}, above its total_notional {most:,.0f}")
     return reasons
@@ -238,6 +239,8 @@ def _beyond(hedge: Hedge, program: Program, forgiven: float) -> list[str]:
 
     forgiven   of what they are broken by before trading, this share
     """
+    if not program.cvxpy_terms and program.volatility_limit is None:
+        return []
     own = OwnTerms(program) if program.cvxpy_terms else None
     after = other_limits(program, hedge.h, own)
     before = other_limits(program, hedge.problem.columns.to_columns(hedge.problem.start), own)["violation"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -26,5 +30,27 @@ def rounded_to(values: np.ndarray, digits: int, decimals: int = 2) -> np.ndarray
 
 
 def csv_text(table: pd.DataFrame) -> str:
-    """The table as CSV, one way on every machine."""
-    return table.to_csv(index=False, lineterminator="\n")
+    """The table as CSV, one way on every machine; what is missing is empty."""
+    return csv_of(map(str, table.columns), [_cells(column) for _, column in table.items()])
+
+
+def csv_of(names: Iterable[str], columns: Sequence[Sequence[str]]) -> str:
+    """Cells by column as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(zip(*columns, strict=True))
+    return text.getvalue()
+
+
+def numbers(values: Iterable[float]) -> list[str]:
+    """Each as the shortest text that reads back as it; NaN is empty."""
+    return ["" if value != value else repr(value) for value in values]
+
+
+def _cells(column: pd.Series) -> list[str]:
+    if column.dtype == np.float64:
+        return numbers(column.tolist())
+    if column.dtype.kind in "iubO" and not column.isna().any():
+        return [str(value) for value in column.tolist()]
+    return [cell for (cell,) in csv.reader(io.StringIO(column.to_csv(index=False, header=False)))]

@@ -20,19 +20,18 @@ _LOT_ROUNDING = 1e-9  # of a lot
 
 def line_limits(hedge: Hedge, checks: Checks) -> pd.DataFrame:
     """Per contract in play: the most it may `buy` and `sell` (contracts), and the check that allows no more of each."""
-    market, names = hedge.market, hedge.problem.names
-    quotes = market.quotes.loc[names]
+    market, names, at = hedge.market, hedge.problem.names, hedge.problem.positions
     limits = {"no limit": np.full((len(names), 2), np.inf)}
     if checks.max_age is not None:
-        old = (market.as_of - quotes["time"] > duration(checks.max_age, "max_age")).to_numpy()
+        old = (market.as_of - market.quotes["time"].iloc[at] > duration(checks.max_age, "max_age")).to_numpy()
         limits[f"quote older than {checks.max_age}"] = np.where(old[:, None], 0.0, np.full((1, 2), np.inf))
     if checks.displayed is not None or checks.volume is not None:
         limits |= _by_liquidity(hedge, checks)
     limits |= _by_size(hedge, checks) | _by_list(hedge, checks)
     for venue, its in checks.venues.items():
         if "line_notional" in its:
-            notional = market.notional[names].to_numpy(float)
-            there = (market.instruments.loc[names, "venue"] == venue).to_numpy() & (notional > 0)
+            notional = market.notional.to_numpy(float)[at]
+            there = (market.instruments["venue"].to_numpy()[at] == venue) & (notional > 0)
             most = np.divide(its["line_notional"], notional, out=np.full(len(names), np.inf), where=there)
             limits[f"{its['line_notional']:,.0f} of notional a line on {venue}"] = np.stack([most, most], axis=1)
     table = np.stack(list(limits.values()))
@@ -44,12 +43,12 @@ def line_limits(hedge: Hedge, checks: Checks) -> pd.DataFrame:
 
 def over_their_limits(trades: pd.Series, lines: pd.DataFrame) -> list[str]:
     """A note for each trade (contracts) beyond what its line may: how many it is limited to, and by which check."""
-    buys = trades > 0
-    most = lines["buy"].where(buys, lines["sell"])
-    check = lines["buy_check"].where(buys, lines["sell_check"])
+    trade, (buy, sell) = trades.to_numpy(float), (lines[side].to_numpy(float) for side in ("buy", "sell"))
+    most = np.where(trade > 0, buy, sell)
+    check = np.where(trade > 0, lines["buy_check"], lines["sell_check"])
     return [
-        f"{name} limited to {allowed:.10g} contracts ({check[name]})"
-        for name, allowed in most[trades.abs() > most * (1 + _LOT_ROUNDING)].items()
+        f"{trades.index[i]} limited to {most[i]:.10g} contracts ({check[i]})"
+        for i in np.flatnonzero(np.abs(trade) > most * (1 + _LOT_ROUNDING))
     ]
 
 
@@ -69,8 +68,8 @@ def _by_liquidity(hedge: Hedge, checks: Checks) -> dict[str, Array]:
 def _by_size(hedge: Hedge, checks: Checks) -> dict[str, Array]:
     """Notional, contracts, participation, price and position: each check's limits (N x 2, buy and sell)."""
     market, names = hedge.market, hedge.problem.names
-    quotes, held = market.quotes.loc[names], hedge.before.to_numpy(float)
-    notional, price = market.notional[names].to_numpy(float), market.price[names].to_numpy(float)
+    at, held = hedge.problem.positions, hedge.before.to_numpy(float)
+    notional, price = (table.to_numpy(float)[at] for table in (market.notional, market.price))
     each = lambda most: np.divide(most, notional, out=np.full(len(names), np.inf), where=notional > 0)  # noqa: E731
     limits: dict[str, Array] = {}
     if checks.line_notional is not None:
@@ -78,12 +77,12 @@ def _by_size(hedge: Hedge, checks: Checks) -> dict[str, Array]:
     if checks.line_quantity is not None:
         limits[f"{checks.line_quantity:,.10g} contracts a line"] = np.full((len(names), 2), checks.line_quantity)
     if checks.participation is not None:
-        worked = checks.participation * quotes["volume"].to_numpy(float)
+        worked = checks.participation * market.quotes["volume"].to_numpy(float)[at]
         limits[f"participation {checks.participation:.0%} of daily volume"] = np.stack(
             [np.where(np.isnan(worked), np.inf, worked)] * 2, axis=1
         )
     if checks.price_band is not None:
-        away = np.abs(quotes[["ask", "bid"]].to_numpy(float) - price[:, None])
+        away = np.abs(market.quotes[["ask", "bid"]].to_numpy(float)[at] - price[:, None])
         limits[f"further than {checks.price_band:.2%} from its mark"] = np.where(
             away > checks.price_band * np.abs(price)[:, None], 0.0, np.inf
         )

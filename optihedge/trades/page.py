@@ -68,7 +68,7 @@ def status_page(title: str, subtitle: str, verdict: str, why: Sequence[str], pas
 
 def _tightest_first(banded: pd.DataFrame) -> pd.DataFrame:
     """Banded exposures, the one that uses most of its band first."""
-    return banded.loc[_room(banded).sort_values(kind="stable").index]
+    return banded.iloc[np.argsort(_room(banded), kind="stable")]
 
 
 def tiles(listed: Listed, problems: int) -> list[dict[str, str]]:
@@ -101,21 +101,23 @@ def tiles(listed: Listed, problems: int) -> list[dict[str, str]]:
 def limit_used(limits: pd.DataFrame) -> float:
     """The share of the tightest limit that is used, of its width or size; above 1 where it is missed, NaN: none."""
     kept = _movable(limits)
-    return float(1.0 - _room(kept).min()) if len(kept) else float("nan")
+    return float(1.0 - _room(limits)[kept].min()) if kept.any() else float("nan")
 
 
-def _movable(limits: pd.DataFrame) -> pd.DataFrame:
-    """The limits that a hedge moves and that are ranges, not targets: these are always used whole."""
-    ranges = np.isfinite(limits[["lower", "upper"]]).any(axis=1) & (limits["lower"] < limits["upper"])
-    return limits[ranges & ~limits["kind"].isin(NO_HEDGE)]
+def _movable(limits: pd.DataFrame) -> np.ndarray:
+    """Which limits a hedge moves and are ranges, not targets: these are always used whole."""
+    lower, upper = (limits[name].to_numpy(dtype=float) for name in ("lower", "upper"))
+    moved = np.array([kind not in NO_HEDGE for kind in limits["kind"]], dtype=bool)
+    return (np.isfinite(lower) | np.isfinite(upper)) & (lower < upper) & moved
 
 
-def _room(banded: pd.DataFrame) -> pd.Series:
+def _room(limits: pd.DataFrame) -> np.ndarray:
     """What is left to the nearer limit, as a share of half the range, or of the limit where there is one."""
-    room = np.fmin(banded["upper"] - banded["after"], banded["after"] - banded["lower"])
-    ends = banded[["lower", "upper"]].to_numpy(dtype=float)
-    half = (ends[:, 1] - ends[:, 0]) / 2
-    largest = np.max(np.abs(ends), axis=1, where=np.isfinite(ends), initial=0.0)
+    lower, upper, after = (limits[name].to_numpy(dtype=float) for name in ("lower", "upper", "after"))
+    with np.errstate(invalid="ignore"):
+        room, half = np.fmin(upper - after, after - lower), (upper - lower) / 2
+    ends = np.abs(np.stack([lower, upper]))
+    largest = np.max(ends, axis=0, where=np.isfinite(ends), initial=0.0)
     return room / np.maximum(np.where(np.isfinite(half) & (half > 0), half, largest), 1e-12)
 
 
@@ -126,10 +128,10 @@ def _tightest(limits: pd.DataFrame) -> tuple[str, str]:
         first = missed.loc[missed["violation"].idxmax()]
         return str(first.name), f"missed by {number(first['violation'], 4)}"
     kept = _movable(limits)
-    if not len(kept):
+    if not kept.any():
         return "none", "no limit that a hedge moves"
-    room = _room(kept)
-    return str(room.idxmin()), f"{1 - max(room.min(), 0.0):.0%} of it used"
+    room = np.where(kept, _room(limits), np.inf)
+    return str(limits.index[room.argmin()]), f"{1 - max(room.min(), 0.0):.0%} of it used"
 
 
 def lines_table(listed: Listed) -> pd.DataFrame:

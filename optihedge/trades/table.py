@@ -42,49 +42,51 @@ def trade_table(
     order_id      a letter, then a hash of instant, book, model, instrument, quantity and limit price: the same order
                   has the same id in every run, an order at another price another one; no spreadsheet reads a number
     """
-    trades = trades[trades != 0].reindex(market.names[market.names.isin(trades.index[trades != 0])])
-    names = trades.index
-    instruments, quotes = market.instruments.loc[names], market.quotes.loc[names]
-    quantity = trades.to_numpy(dtype=float)
+    given = market.names.get_indexer(trades.index)
+    traded = (trades.to_numpy(dtype=float) != 0) & (given >= 0)
+    order = np.argsort(given[traded], kind="stable")
+    at, quantity = given[traded][order], trades.to_numpy(dtype=float)[traded][order]
+    names = market.names[at]
+    instruments = market.instruments.iloc[at]
     buys = quantity > 0
     exact = [f"{q:.10g}" for q in quantity]
-    price = market.price[names].to_numpy(float)
-    limit = _limit_prices(instruments, quotes, price, buys)
-    expected = trading_costs(market, trades).sum(axis=1) if costs is None else costs.reindex(names)
+    price = market.price.to_numpy(float)[at]
+    limit = _limit_prices(market, at, price, buys)
+    expected = trading_costs(market, pd.Series(quantity, names)).sum(axis=1) if costs is None else costs.reindex(names)
     as_of = market.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
     lines = zip(names, exact, map(repr, limit.tolist()), strict=True)
-    table = pd.DataFrame(
+    said = np.full(len(at), "") if reasons is None else reasons.reindex(names).fillna("")
+    plain = lambda texts: [plain_text(text) for text in texts]  # noqa: E731
+    return pd.DataFrame(
         {
             "as_of": as_of,
-            "book": book,
+            "book": plain_text(book),
             "order_id": [_order_id(as_of, book, model_hash or model, *line) for line in lines],
-            "instrument": names.astype(str),
-            "venue": instruments["venue"].to_numpy(),
+            "instrument": plain(names),
+            "venue": plain(instruments["venue"]),
             "side": np.where(buys, "BUY", "SELL"),
             "quantity": np.round(quantity, 10),
             "venue_amount": np.round(np.abs(quantity) * venue_amounts(instruments), 10),
             "lot": instruments["lot"].to_numpy(float),
             "price": rounded_to(price, PRICE_DIGITS),
             "limit_price": limit,
-            "notional": rounded_to(np.abs(quantity) * market.notional[names].to_numpy(float), _MONEY_DIGITS),
+            "notional": rounded_to(np.abs(quantity) * market.notional.to_numpy(float)[at], _MONEY_DIGITS),
             "cost": rounded_to(expected.to_numpy(float), _MONEY_DIGITS, 4),
-            "reason": "" if reasons is None else reasons.reindex(names).fillna("").to_numpy(),
-            "model": model,
+            "reason": plain(said),
+            "model": plain_text(model),
             "model_hash": model_hash,
         },
-        columns=COLUMNS,
-    )
-    for column in ("book", "instrument", "venue", "reason", "model"):
-        table[column] = [plain_text(text) for text in table[column]]
-    return table
+        columns=COLUMNS, index=range(len(at)),
+    )  # fmt: skip
 
 
-def _limit_prices(instruments: pd.DataFrame, quotes: pd.DataFrame, price: np.ndarray, buys: np.ndarray) -> np.ndarray:
+def _limit_prices(market: Market, at: np.ndarray, price: np.ndarray, buys: np.ndarray) -> np.ndarray:
     """The far side of each quote, else the price, rounded outwards to the tick; a sell's is a tick at least."""
-    tick = instruments["tick"].to_numpy(float)
-    far = np.where(buys, quotes["ask"].to_numpy(float), quotes["bid"].to_numpy(float))
+    tick = market.instruments["tick"].to_numpy(float)[at]
+    ask, bid = (market.quotes[side].to_numpy(float)[at] for side in ("ask", "bid"))
+    far = np.where(buys, ask, bid)
     limit = outward(np.where(np.isfinite(far), far, price), tick, buys)
-    least = np.where(buys | types_of(instruments)["signed"], 0.0, tick)
+    least = np.where(buys | types_of(market.instruments)["signed"][at], 0.0, tick)
     return np.where(least > 0, np.maximum(limit, least), limit)
 
 

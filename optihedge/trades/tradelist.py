@@ -134,18 +134,22 @@ class TradeList:
     @read_only_property
     def costs(self) -> pd.Series:
         """What the list will cost, base currency: see `Hedge.costs`; `trading` is the sum of its lines. Held: 0."""
-        costs = self.hedge.costs.copy()
+        costs = self.hedge.costs.to_dict()
         if self.held:
-            costs[[*TRADING]] = 0.0
+            costs |= dict.fromkeys(TRADING, 0.0)
         costs["other"] += len(self) * Tickets.of(self.hedge.model.lots).ticket_fee
-        costs["trading"] = float(self.table["cost"].sum())
-        costs["total"] = costs["trading"] + costs[list(HOLDING)].sum()
-        return costs
+        costs["trading"] = float(self.table["cost"].to_numpy().sum())
+        costs["total"] = costs["trading"] + sum(costs[part] for part in HOLDING)
+        return pd.Series(costs, name="cost")
 
     def text(self) -> str:
         """The list as CSV, the same bytes for the same inputs. Raises SpecError where it is held."""
         if self.held:
             raise SpecError(f"the list is held, there is nothing to send: {'; '.join(self.reasons)}")
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         return csv_text(self.table)
 
     @cached_property
@@ -297,9 +301,10 @@ def _unmoved(hedge: Hedge) -> Hedge:
 
 
 def _lines(hedge: Hedge, book: str, *, checked: bool) -> pd.DataFrame:
-    why = reasons(hedge)
+    why, told = reasons(hedge), hedge.told_costs
+    costs = sum(told[part].to_numpy() for part in TRADING) + Tickets.of(hedge.model.lots).ticket_fee
     return trade_table(
         hedge.market, hedge.trades, book=book, model=hedge.model.name, model_hash=hedge.model.fingerprint,
-        costs=hedge.told_costs[list(TRADING)].sum(axis=1, skipna=False) + Tickets.of(hedge.model.lots).ticket_fee,
+        costs=pd.Series(costs, index=told.index),
         reasons=why if checked else "NOT CHECKED: " + why.astype(str),
     )  # fmt: skip
