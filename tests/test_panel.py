@@ -1,5 +1,7 @@
 """A panel's markets and an updated market are what the whole door makes of the same tables."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -168,3 +170,29 @@ def test_a_quote_is_checked_as_at_the_door():
     name = market.names[0]
     with pytest.raises(DataError, match="below its bid"):
         market.updated(pd.DataFrame({"bid": [2.0], "ask": [1.0]}, index=[name]), as_of=market.as_of)
+
+
+def test_the_past_of_a_market_is_its_shares_at_its_own_levels_and_knows_nothing_later(example_folder, tmp_path):
+    """Last row: today's shares; each market: the row of its day, whatever is told of later days."""
+    market = read_market(example_folder)
+    panel = oh.Panel.of(market, rows=252, keep=["AAPL", "USMV"])
+    shares = market.instruments.index[market.instruments["type"] == "equity"]
+    assert set(shares) | {"SPX"} == set(panel.last.names) and len(panel) == len(market.history) - 251
+    middle = panel.at(panel.times[100])
+    row = market.history.iloc[351]
+    assert (middle.price == row[middle.names]).all() and middle.as_of.date() == row.name.date()
+    assert list(panel.last.drivers.index[panel.last.drivers["market"]]) == ["SPX"]
+    sides = market.quotes.loc[shares]
+    spread = (sides["ask"] - sides["bid"]) / sides["mark"]
+    then = (middle.quotes["ask"] - middle.quotes["bid"])[shares] / middle.quotes["mark"][shares]
+    np.testing.assert_allclose(then, spread, rtol=1e-9)
+    np.testing.assert_allclose(middle.fees[shares] / middle.price[shares], market.fees[shares] / market.price[shares])
+    assert not middle.instruments.loc["SPX", "hedge"] and middle.instruments.loc["USMV", "hedge"]
+    other = tmp_path / "other"
+    shutil.copytree(example_folder, other)
+    history = pd.read_csv(other / "history.csv")
+    history.iloc[352:, 1:] *= 1.5
+    history.to_csv(other / "history.csv", index=False)
+    assert oh.Panel.of(read_market(other), rows=252).at(panel.times[100]).hash == middle.hash
+    with pytest.raises(DataError, match="ES-SEP16 has no past price"):
+        oh.Panel.of(market, keep=["ES-SEP16"])

@@ -14,8 +14,9 @@ from optihedge.desk.walkpage import walk_page
 from optihedge.desk.walks import walk_all, walks_of
 from optihedge.errors import DataError, SpecError
 from optihedge.example import write_example
-from optihedge.hedge.modelfile import parse_model
+from optihedge.hedge.modelfile import load_model, parse_model
 from optihedge.market.moved import moved
+from optihedge.market.panel import Panel
 from optihedge.market.snapshot import Market, read_market
 from optihedge.market.store.store import open_store
 from optihedge.step.broker import Delayed
@@ -131,3 +132,20 @@ def test_the_verb_walks_a_desk_and_values_of_a_model(past, tmp_path, capsys):
     capsys.readouterr()
     assert main(arguments) == 0 and capsys.readouterr().out.count("done before") == 2
     assert main(["backtest", "--out", str(tmp_path)]) == 2
+
+
+def test_a_folder_of_shares_is_walked_by_its_own_history(tmp_path, capsys):
+    """The verb's walk is the backtest over the panel of the folder; what has no past price there is named."""
+    folder = write_example(tmp_path / "today")
+    (tmp_path / "shares.csv").write_text("instrument,quantity\nAAPL,5000\nJPM,8000\n")
+    asked = ["backtest", "beta_hedge", "--data", str(folder), "--out", str(tmp_path / "out"), "--from", "2016-05-15"]
+    assert main([*asked, "--book", str(tmp_path / "shares.csv")]) == 0
+    panel = Panel.of(read_market(folder))
+    markets = [panel.at(time) for time in panel.times[::-1][::5][::-1] if time > pd.Timestamp("2016-05-15", tz="UTC")]
+    expected = run_backtest(load_model("beta_hedge"), markets, {"AAPL": 5000.0, "JPM": 8000.0}, name="shares")
+    steps = pd.read_csv(tmp_path / "out" / "shares" / "beta_hedge" / "steps.csv")
+    assert steps["state"].tolist() == expected.steps["state"].tolist() and len(steps) == len(markets) > 4
+    capsys.readouterr()
+    assert main([*asked, "--book", str(tmp_path / "shares.csv")]) == 0 and "done before" in capsys.readouterr().out
+    assert main(asked) == 3 and "has no past price in the history" in capsys.readouterr().err
+    assert main([*asked, "--rows", "503"]) == 3

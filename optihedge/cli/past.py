@@ -10,13 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from optihedge.cli.options import Allow, Cluster, Set, load_models
+from optihedge.cli.options import Allow, Cluster, Set, book_paths, load_models
 from optihedge.cli.screen import console_of, print_frame, say
 from optihedge.errors import DataError, SpecError
 
 BACKTEST = (
     "[bold]Examples[/bold]\n\n"
     "optihedge backtest delta_neutral --store store --book carry.csv --from 2026-01-01 --beside\n\n"
+    "optihedge backtest beta_hedge market_neutral --data today --book shares.csv --from 2025-07-01\n\n"
     "optihedge backtest delta_neutral optimal_hedge --store store --book carry.csv --policy band.toml"
     "\n\noptihedge backtest optimal_hedge --store store --book carry.csv --vary Volatility.sharpe=0.5,1,2\n\n"
     "optihedge backtest --desk desk.toml --from 2026-01-01 --to 2026-03-31\n\n"
@@ -29,6 +30,11 @@ def backtest(
     models: Annotated[list[str] | None, typer.Argument(help="Shipped hedging models, or paths of .toml files.")] = None,
     store: Annotated[Path | None, typer.Option("--store", help="Store of recorded markets.")] = None,
     book: Annotated[list[Path] | None, typer.Option("--book", help="Book file; repeat for more.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Instead of a store: a market folder, its shares at its history.")
+    ] = None,
+    every: Annotated[int, typer.Option("--every", min=1, help="With --data: rows of history between markets.")] = 5,
+    rows: Annotated[int, typer.Option("--rows", min=2, help="With --data: rows that each market knows.")] = 252,
     desk: Annotated[
         Path | None, typer.Option("--desk", help="Desk file: its store, books, models and policies.")
     ] = None,
@@ -51,13 +57,14 @@ def backtest(
 
     console = console_of()
     if desk is not None:
-        if models or store or book or policy or vary or change:
+        if models or store or data or book or policy or vary or change:
             raise typer.BadParameter("the desk file says what is walked; leave the rest out", param_hint="--desk")
         kept, walks = _of_desk(desk, since, until, broker, beside, allow)
     else:
-        if not models or store is None or not book:
-            raise typer.BadParameter("name a model, --store and --book; or --desk", param_hint="MODELS")
-        kept = open_store(store)
+        if not models or (store is None) == (data is None) or not (book or data):
+            raise typer.BadParameter("name a model, --store and --book; or --data; or --desk", param_hint="MODELS")
+        book = book_paths(data, book) if data is not None else book or []
+        kept = open_store(store) if store is not None else _of_folder(data, book, out, rows, every)
         chosen = {
             ", ".join(part for part in (name if len(models) > 1 or not values else "", *values) if part): model
             for values in itertools.product(*(_values(one) for one in vary or ()))
@@ -74,6 +81,19 @@ def backtest(
         table = walk_all(walks, kept, out, workers=cluster or workers, stop=stop, each=each)
     print_frame(console, f"{len(table)} walks in {out}", table.set_index("book"))
     raise typer.Exit(int((table["status"] != "done").any()))
+
+
+def _of_folder(data: Path | None, books: list[Path], out: Path, rows: int, every: int) -> Any:
+    from optihedge.batch.books import read_books, refuse_unread
+    from optihedge.desk.past import past_store
+    from optihedge.market.snapshot import read_market
+
+    assert data is not None
+    market = read_market(data)
+    read, failed = read_books(books, market)
+    refuse_unread(read, failed)
+    held = {name: None for quantities in read.values() for name in quantities.index[quantities != 0]}
+    return past_store(market, out / ".past", held, rows=rows, every=every)
 
 
 def _of_desk(

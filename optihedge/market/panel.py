@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +86,50 @@ class Panel:
         times = close_times(ends, "") if history.attrs["dates"] else ends
         half = by_name(spread, last.names).to_numpy() / 2
         return cls(last, rows, pd.DatetimeIndex(times), half)
+
+    @classmethod
+    def of(cls, market: Market, *, rows: int = 252, keep: Iterable[str] = ()) -> Panel:
+        """The past that a market's own history tells: its shares at each row's levels, with spreads and fees of now.
+
+        rows   of history that each of the markets knows
+        keep   contracts that must be among them, such as a book's
+
+        Contracts that are no plain share in base currency have no past price in a history, and are left out, as are
+        shares without a level in a row; other drivers are there and not traded. Levels are taken as they are: those of
+        before a split are those of after it, or the split is a loss. Raises DataError for one of `keep` left out.
+
+        >>> import optihedge as oh
+        >>> market = oh.read_market(oh.write_example("example"))
+        >>> panel = oh.Panel.of(market, rows=60, keep=["AAPL", "USMV"])
+        >>> "ES-SEP16" in panel.last.names, panel.times[-1] < market.as_of
+        (False, True)
+        """
+        drivers, table, history = market.drivers, market.instruments, market.history
+        priced = drivers.index[(drivers["kind"] == "price") & (drivers["currency"] == market.base_currency)]
+        whole = history.columns[history.iloc[rows - 1 :].notna().all().to_numpy()]
+        shares = table[(table["type"] == "equity") & (table["currency"] == market.base_currency)
+                       & (table["multiplier"] == 1) & table["underlying"].isin(priced.intersection(whole))]  # fmt: skip
+        gone = [name for name in keep if name not in shares.index]
+        if gone:
+            raise DataError(
+                f"{gone[0]} has no past price in the history: it is no share in {market.base_currency} with a level in "
+                f"every row from row {rows} on; take it out of the book, or record markets night by night"
+            )
+        of = shares["underlying"].drop_duplicates()
+        rest = [name for name in priced.intersection(whole) if name not in set(of)]
+        labels = pd.Series([*of.index, *rest], [*of, *rest])
+        quotes = market.quotes.reindex(labels.to_numpy())
+        spread = ((quotes["ask"] - quotes["bid"]) / quotes["mark"]).clip(lower=0.0)
+        fee = market.fees.reindex(labels.to_numpy()) / market.notional.reindex(labels.to_numpy())
+        told = table.reindex(of.index).drop(columns=["underlying", "multiplier", "fee"]).reindex(labels.to_numpy())
+        told["hedge"] = told["hedge"].fillna(False).astype(bool) & spread.notna().to_numpy()
+        closes = set(drivers.loc[labels.index, "known_at"])
+        marked = [labels[name] for name in drivers.index[drivers["market"].to_numpy(bool)] if name in labels.index]
+        return cls.from_prices(
+            history[labels.index].set_axis(labels.to_numpy(), axis=1), rows=rows, base_currency=market.base_currency,
+            spread=spread.fillna(0.0), fee=fee.fillna(0.0), volume=quotes["volume"], instruments=told, market=marked,
+            known_at=closes.pop() if len(closes) == 1 else "",
+        )  # fmt: skip
 
     def at(self, time: pd.Timestamp | str) -> Market:
         """The market at one of `times` (or the date of one). Raises DataError for another."""
