@@ -60,7 +60,9 @@ def hostile_list(folder: Path) -> oh.TradeList:
     """The example with the names that somebody chose to do harm."""
     market = oh.read_market(folder)
     book = oh.read_book(folder / "book.csv")
-    names = dict(zip(market.names[market.instruments["type"] == "equity"], HOSTILE, strict=False))
+    shares = market.names[market.instruments["type"] == "equity"]
+    held = (book * market.notional.reindex(book.index)).abs().filter(shares)
+    names = dict(zip(held.nlargest(len(HOSTILE)).index, HOSTILE, strict=True))
     table = market.instruments.rename(index=names).assign(venue="<b>" * 5)
     table["underlying"] = table["underlying"].replace(names)
     drivers, history = market.drivers.rename(index=names), market.history.rename(columns=names)

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from optihedge.display import compact, figure, lines, number, page_html, plot_hedge, plot_market, plot_risk, table_html
+from optihedge.display import compact, figure, lines, page_html, plot_hedge, plot_market, plot_risk, table_html
+from optihedge.display.numbers import number, numbers
 from optihedge.hedge.modelfile import load_model
 from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
@@ -96,3 +99,23 @@ def test_one_driver_and_short_histories_draw() -> None:
     drawn, axes = figure()
     lines(axes[0, 0], prices, "one line")
     assert png(drawn)
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [([40.58, 2092.5, 7], ["40.58", "2,092.50", "7.00"]), ([25753.9, 0.0, -12.34567], ["25,753.9", "0", "-12.3"]),
+     ([1e6, 2.5], ["1,000,000", "2.5"]), ([3e6 + 0.25, 5.33173, 1234.6], ["3,000,000", "5.33", "1,235"]),
+     ([23689.9, -5.84e-11, float("nan")], ["23,689.9", "0", ""]), (["none", 1.5, None], ["none", "1.5", ""]),
+     ([0.1234567, 0.00002], ["0.1235", "0.00002"]), ([12, 345], ["12", "345"]), ([float("inf"), 0.5], ["inf", "0.5"])],
+)  # fmt: skip
+def test_the_numbers_of_a_column_have_the_same_decimals(column: list[object], told: list[str]) -> None:
+    assert numbers(column) == told
+
+
+@given(st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=12))
+def test_a_number_of_a_column_is_told_to_two_digits_or_better(column: list[float]) -> None:
+    largest = max(map(abs, column))
+    for value, text in zip(column, numbers(column), strict=True):
+        assert abs(float(text.replace(",", "")) - value) <= max(
+            0.05 * abs(value) * (abs(value) > 1e-12 * largest), 1e-12 * largest
+        )

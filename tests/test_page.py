@@ -262,3 +262,16 @@ def test_the_share_of_a_limit_that_is_used_is_of_its_half_width_or_of_its_size()
     limits = limits.assign(kind="hard", violation=0.0)
     assert limit_used(limits) == pytest.approx(0.75) and limit_used(limits.loc[["half"]]) == pytest.approx(0.5)
     assert np.isnan(limit_used(limits.loc[["target"]]))
+
+
+def test_no_text_of_a_large_book_is_in_powers_of_ten(example_folder: Path) -> None:
+    """What a desk reads of a book of billions has its digits: list, hedge, page and reasons."""
+    market, book = oh.read_market(example_folder), oh.read_book(example_folder / "book.csv")
+    model = oh.HedgeModel(risk=oh.EwmaRisk(63), betas=oh.Beta(),
+                          objective=(oh.Variance(1e-9), oh.SpreadCost(), oh.FeeCost()),
+                          constraints=(oh.Neutral("beta:SPX", band=1e7),), checks={"total_notional": 1.0})  # fmt: skip
+    made = oh.trade_list(model.hedge(market, 1234.0 * book))
+    assert made.held
+    page = "".join(Reader(page_of(made)).text).split("Proof and provenance")[0]
+    for told in (page, str(made), str(made.hedge).split("aversion")[0], *made.reasons, *made.notes):
+        assert not re.findall(r"\S*\de\+\d\d", told)

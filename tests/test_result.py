@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from desks import flat_risk, options, simple, stocks
 
+from optihedge.display.numbers import number
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.limits import VolatilityLimit
@@ -86,7 +87,7 @@ def test_a_hedge_that_is_not_worth_its_cost_says_what_it_is_worth_and_costs():
     assert "no trade: risk reduction worth" in str(hedge)
     row = hedge.baselines.loc["nearest instrument"]
     worth = 1e-9 / 2 * (hedge.baselines.loc["no trade", "volatility"] ** 2 - row["volatility"] ** 2)
-    assert f"worth {worth:,.6g}, cost {row['cost']:,.6g}" in str(hedge)
+    assert f"worth {number(worth)}, cost {number(row['cost'])}" in str(hedge)
     assert worth < row["cost"]
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from optihedge.accounts.explain import PARTS
 from optihedge.accounts.state import ACCOUNTS
 from optihedge.backtest.effectiveness import Effectiveness, newey_west, worst_drawdown
+from optihedge.display.numbers import number
 from optihedge.errors import SpecError
 from optihedge.frames import nearest
 from optihedge.market.snapshot import Market
@@ -194,8 +195,8 @@ class Backtest:
         parts = self.parts.loc[:, (self.parts != 0).any()].T
         texts = [
             f"Backtest of {len(self.steps)} steps, {span}, in {self.base_currency}: {counts}",
-            self.summary.to_string(float_format="{:,.6g}".format),
-            parts.to_string(float_format="{:,.6g}".format),
+            self.summary.to_string(float_format=number),
+            parts.to_string(float_format=number),
         ]
         if len(self.notes):
             texts.append(f"{len(self.notes)} notes, first: {self.notes['note'].iloc[0]}")

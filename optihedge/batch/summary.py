@@ -12,7 +12,7 @@ import pandas as pd
 from optihedge.batch.job import Outcome
 from optihedge.batch.output import result_folder, write_file
 from optihedge.batch.record import FIGURES, significant
-from optihedge.display.page import render
+from optihedge.display.page import cells, render
 from optihedge.frames import plain_text
 
 STATUS = "STATUS.json"
@@ -55,13 +55,14 @@ def write_index(
     counts = table["status"].value_counts()
     shown = pd.concat([table[list(figures)].apply(pd.to_numeric), _changes(folder, table)], axis=1)
     shown = shown.loc[:, shown.notna().any() & ~((shown == 0).all() & (shown.columns == "penalties"))]
+    told = [row for _, row in cells(shown)]
     rows = [
         {
             "book": row.book, "model": row.model, "status": row.status.upper(), "kind": _KINDS.get(row.status, "empty"),
-            "numbers": list(shown.loc[row.Index]), "link": _page(folder, row.book, row.model),
+            "numbers": told[place], "link": _page(folder, row.book, row.model),
             "note": row.note if len(row.note) <= _LONGEST else f"{row.note[:_LONGEST]}…",
         }
-        for row in table.itertuples()
+        for place, row in enumerate(table.itertuples())
     ]  # fmt: skip
     page = render(
         "index.html", title=f"{len(table)} results of {folder.name}",

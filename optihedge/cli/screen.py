@@ -49,12 +49,10 @@ def say(console: Console, text: object) -> None:
 
 def print_frame(console: Console, title: str, frame: pd.DataFrame, *, drop: Sequence[str] = ()) -> None:
     """A frame with its index as first column. drop: see `print_table`."""
-    from optihedge.display import number
+    from optihedge.display.numbers import numbers
 
-    rows = [
-        (str(label), *(number(_as_number(value)) for value in row))
-        for label, row in zip(frame.index, frame.itertuples(index=False), strict=True)
-    ]
+    columns = [numbers(map(_as_number, frame.iloc[:, place])) for place in range(frame.shape[1])]
+    rows = list(zip(map(str, frame.index), *columns, strict=True))
     print_table(console, title, (str(frame.index.name or ""), *map(str, frame.columns)), rows, drop=drop)
 
 

@@ -16,6 +16,7 @@ from optihedge.desk.deskfile import Desk
 from optihedge.desk.ledger.database import get_text, open_ledger
 from optihedge.desk.ledger.facts import due_fills, due_reports
 from optihedge.desk.ledger.runs import LEFT, standing
+from optihedge.display.numbers import number
 from optihedge.errors import DataError
 from optihedge.frames import nearest
 from optihedge.market.importers.imported import Imported
@@ -54,7 +55,7 @@ class Seen:
         text = f"{self.as_of:%Y-%m-%d %H:%M:%S} UTC {'ACT' if self.acts else 'wait'}: {self.why}"
         if self.trades:
             lines = ", ".join(f"{quantity:+g} {name}" for name, quantity in self.trades.items())
-            text += f"; {self.status}: {lines} at a cost of {self.cost:,.6g}"
+            text += f"; {self.status}: {lines} at a cost of {number(self.cost)}"
         known = [(axis, shock) for axis, pair in self.nearest.items() for shock in pair if shock is not None]
         ends = [f"{axis} {_end(axis, shock)}" for axis, shock in known]
         return text + (f"; next at {', '.join(ends)}" if ends else "")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from optihedge.display.numbers import compact, is_number, number, numbers
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -24,28 +26,6 @@ _MOST_LINES = 8
 # ---- text and HTML -------------------------------------------------------------------------------------------------
 
 
-def number(value: object, digits: int = 6) -> str:
-    """A number as a reader wants it: thousands separated, about `digits` significant, text left as it is."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        return "" if value is None else str(value)
-    if not np.isfinite(value):
-        return "" if np.isnan(value) else ("inf" if value > 0 else "-inf")
-    size = abs(float(value))
-    if size >= 1e15 or 0 < size < 1e-6:
-        return f"{value:.3g}"
-    decimals = 0 if float(value).is_integer() else max(0, min(digits - 1 - int(np.floor(np.log10(size))), 6))
-    text = f"{float(value) + 0.0:,.{decimals}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def compact(value: float) -> str:
-    """A number for an axis: 1.2M, 350k, 0.04."""
-    for size, letter in ((1e9, "bn"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= size:
-            return f"{value / (1e3 if letter == 'k' else size):.3g}{letter}"
-    return number(value, 3)
-
-
 def table_html(frame: pd.DataFrame | pd.Series, caption: str = "", digits: int = 6) -> str:
     """An HTML table of a frame, all text escaped, numbers right-aligned."""
     table = frame.to_frame() if isinstance(frame, pd.Series) else frame
@@ -54,9 +34,10 @@ def table_html(frame: pd.DataFrame | pd.Series, caption: str = "", digits: int =
     names = zip(table.columns, sides, strict=True)
     head = index + "".join(f"<th style='text-align:{side}'>{escape(str(name))}</th>" for name, side in names)
     rows = []
-    for label, row in zip(table.index, table.itertuples(index=False), strict=True):
+    columns = [_cells(table.iloc[:, place], digits) for place in range(table.shape[1])]
+    for label, row in zip(table.index, zip(*columns, strict=True) if columns else [()] * len(table), strict=True):
         first = f"<th style='text-align:left'>{escape(str(label))}</th>" if index else ""
-        cells = "".join(_cell(value, digits) for value in row)
+        cells = "".join(row)
         rows.append(f"<tr>{first}{cells}</tr>")
     title = f"<caption style='text-align:left;font-weight:bold'>{escape(caption)}</caption>" if caption else ""
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
@@ -76,9 +57,10 @@ def page_html(title: str, parts: Mapping[str, pd.DataFrame | pd.Series | str | S
     return f"<div class='optihedge'>{''.join(body)}</div>"
 
 
-def _cell(value: object, digits: int) -> str:
-    numeric = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.bool_))
-    return f"<td style='text-align:{'right' if numeric else 'left'}'>{escape(number(value, digits))}</td>"
+def _cells(column: pd.Series, digits: int) -> list[str]:
+    sides = ["right" if is_number(value) else "left" for value in column]
+    told = zip(sides, numbers(column, digits), strict=True)
+    return [f"<td style='text-align:{side}'>{escape(text)}</td>" for side, text in told]
 
 
 # ---- figures -------------------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def lines_svg(table: pd.DataFrame, title: str, unit: str) -> str:
         )
     for place in np.linspace(0, len(x) - 1, 5).astype(int):
         parts.append(f"<text x='{across(x[place]):.1f}' y='{height - 22}' class='value' text-anchor='middle'>"
-                     f"{x[place]:+.0%}</text>")  # fmt: skip
+                     f"{100 * x[place]:+.3g}%</text>")  # fmt: skip
     for name, kind in zip(table.columns, ("before", "after"), strict=False):
         points = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in zip(x, table[name].to_numpy(float), strict=True))
         parts.append(f"<polyline points='{points}' class='line {kind}'/>")

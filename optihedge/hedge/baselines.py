@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from optihedge.display.numbers import number
 from optihedge.errors import DataError
 from optihedge.hedge.costs import cost_parts
 from optihedge.hedge.problem import Problem
@@ -59,7 +60,8 @@ def why_no_trade(market: Market, problem: Problem, table: pd.DataFrame, aversion
     if not (worth > 0).any():
         return ""
     best = worth[pays].idxmax() if pays.any() else worth.idxmax()
-    figures, trades = f"risk reduction worth {worth[best]:,.6g}, cost {cost[best]:,.6g}", simple.at[best, "trades"]
+    figures = f"risk reduction worth {number(worth[best])}, cost {number(cost[best])}"
+    trades = simple.at[best, "trades"]
     if not pays.any():
         return f"no trade: {figures} ({best}: {trades})"
     forbidding = _forbidding(problem, simple_trades(market, problem)[best])

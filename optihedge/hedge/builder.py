@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from optihedge.display.numbers import number
 from optihedge.errors import DataError, InfeasibleError, SpecError
 from optihedge.frames import some
 from optihedge.hedge.builder_data import BuilderData, Values
@@ -132,7 +133,7 @@ class ProgramBuilder(BuilderData):
             raise DataError(f"{self.names[bad][0]} has no notional to size its trade limit; give it a TradeLimit")
         reach = size / np.where(default, notional, 1.0) if size > 0 else np.ones(len(start))
         if notes is not None:
-            most = f"the default {size:,.6g} base currency of notional" if size > 0 else "one contract, by default,"
+            most = f"the default {number(size)} base currency of notional" if size > 0 else "one contract, by default,"
             notes.append(f"{int(default.sum())} contracts may trade up to {most} each")
         return (
             np.where(default_lower, np.minimum(start - reach, upper), lower),

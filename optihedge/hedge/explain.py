@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from optihedge.display.numbers import number
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.variance import VarianceForm, variance_by_contract
 from optihedge.program.certificate import bound_prices
@@ -133,10 +134,10 @@ def _limit_sentence(row: Any, price: float, currency: str) -> str:
     missed = f"; it is missed by {row.violation:,.4g}"
     if row.lower == row.upper:
         way = "down" if price > 0 else "up"
-        text = f"{row.Index} is held at {row.after:,.6g}: its target one unit{unit} further {way} {worth}"
+        text = f"{row.Index} is held at {number(row.after)}: its target one unit{unit} further {way} {worth}"
         return text + missed if row.violation > _DUST * max(abs(row.after), abs(row.upper)) else text
     side, limit = ("upper", row.upper) if price < 0 else ("lower", row.lower)
-    text = f"{row.Index} is at its {side} limit {limit:,.6g}: one unit{unit} wider {worth}"
+    text = f"{row.Index} is at its {side} limit {number(limit)}: one unit{unit} wider {worth}"
     if row.violation > _DUST * abs(limit):
         return text + missed
     return text + (f", a tenth wider at most {abs(price * limit) / 10:,.4g}" if limit else "")
@@ -152,7 +153,7 @@ def bound_sentences(hedge: Hedge) -> list[str]:
     dear = [i for i in np.argsort(-weight, kind="stable") if weight[i] > _BINDING * hedge.certificate.scale]
     words = {True: ("largest", "more"), False: ("smallest", "less")}
     return [
-        f"{p.columns[i]} is at its {words[price[i] < 0][0]} quantity {hedge.h[i]:,.6g}: each contract "
+        f"{p.columns[i]} is at its {words[price[i] < 0][0]} quantity {number(hedge.h[i])}: each contract "
         f"{words[price[i] < 0][1]} saves {abs(price[i]):,.4g} {currency}"
         for i in dear[:_BOUNDS]
     ]
@@ -164,11 +165,11 @@ def share_sentences(parts: Shares, currency: str) -> list[str]:
     for title, part in (("underlying", parts.underlying["volatility"]), ("factor", parts.factor["volatility"])):
         total = float(part.sum())
         if total > 0:
-            text = f"of a volatility of {total:,.6g} {currency} over the horizon, by {title}"
+            text = f"of a volatility of {number(total)} {currency} over the horizon, by {title}"
             sentences.append(f"{text}: {_largest(part)}")
     cost = parts.contract["cost"]
     if cost.abs().sum() > 0:
-        sentences.append(f"of a cost of {float(cost.sum()):,.6g} {currency}, by contract: {_largest(cost)}")
+        sentences.append(f"of a cost of {number(float(cost.sum()))} {currency}, by contract: {_largest(cost)}")
     return sentences
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from optihedge.display.numbers import number
 from optihedge.errors import SpecError
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.spec import HedgeSpec
@@ -79,7 +80,7 @@ class Frontier(tuple[Hedge, ...]):
         axis.set_ylabel(f"volatility a day, {money}")
         axis.set_title(f"{self[0].model.name}: what risk costs to remove".lstrip(": "))
         for direction in (axis.xaxis, axis.yaxis):
-            direction.set_major_formatter(lambda value, _: f"{value:,.6g}")
+            direction.set_major_formatter(lambda value, _: number(value))
         axis.grid(alpha=0.3)
         axis.set_ylim(bottom=0)
         axis.legend(loc="best", frameon=False)
@@ -91,4 +92,4 @@ class Frontier(tuple[Hedge, ...]):
         return table_html(self.table, "frontier")
 
     def __repr__(self) -> str:
-        return f"<Frontier of {len(self)} hedges by {self.word}>\n{self.table.to_string(float_format='{:,.6g}'.format)}"
+        return f"<Frontier of {len(self)} hedges by {self.word}>\n{self.table.to_string(float_format=number)}"

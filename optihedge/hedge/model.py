@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from optihedge.display.numbers import number
 from optihedge.errors import NotApplicable, OptihedgeError, SpecError
 from optihedge.hedge.answer import Answer, answer
 from optihedge.hedge.assemble import assemble
@@ -199,7 +200,7 @@ def _unspoken(market: Market, positions: Array, held: Array) -> list[str]:
         bare = market.unspoken[name][positions]
         money = float(np.abs(bare * held).sum())
         if (bare != 0).any() and (money > 0 or name == "vega"):
-            holds = f"the book holds {money:,.6g} {market.base_currency} per {unit}"
+            holds = f"the book holds {number(money)} {market.base_currency} per {unit}"
             count = int((bare != 0).sum())
             notes.append(f"{name} of {count} contracts in play has no {kind} driver ({holds}); no risk speaks for it")
     return notes

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from optihedge.display.numbers import number
 from optihedge.hedge.baselines import why_no_trade
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.spec import HedgeSpec
@@ -77,7 +78,7 @@ def headline(hedge: Told) -> list[str]:
         return [*lines, costs]
     before, after = hedge.risk.loc["volatility"]
     less = f" ({after / before - 1:+.1%})" if before > 0 else ""
-    lines.append(f"volatility per day {before:,.6g} -> {after:,.6g}{less}, {costs}")
+    lines.append(f"volatility per day {number(before)} -> {number(after)}{less}, {costs}")
     if not hedge.material:
         lines.append("nothing material to remove: no hedge here takes a tenth off the book's variance")
     for term in hedge.model.objective:
@@ -105,10 +106,10 @@ def headline(hedge: Told) -> list[str]:
 
 def cost_words(costs: pd.Series, penalties: float = 0.0) -> str:
     """What it costs to trade, and to hold if that is anything; a soft limit's penalties are no money paid."""
-    text = f"cost {costs['trading']:,.6g}"
+    text = f"cost {number(costs['trading'])}"
     if costs["holding"]:
-        text += f" to trade and {costs['holding']:,.6g} to hold, {costs['total']:,.6g} in all"
-    return text + (f", penalties {penalties:,.6g}" if penalties > 0 else "")
+        text += f" to trade and {number(costs['holding'])} to hold, {number(costs['total'])} in all"
+    return text + (f", penalties {number(penalties)}" if penalties > 0 else "")
 
 
 def tables(hedge: Told) -> dict[str, pd.DataFrame]:
@@ -149,7 +150,7 @@ def text(hedge: Told) -> str:
     """The whole report as text."""
     parts = ["\n".join(headline(hedge))]
     for name, table in tables(hedge).items():
-        body = _finite(table.iloc[:ROWS]).to_string(float_format="{:,.6g}".format, na_rep="")
+        body = _finite(table.iloc[:ROWS]).to_string(float_format=number, na_rep="")
         parts.append(f"{name}\n{body}{_more(table)}")
     told = "\n".join(f"note: {note}" for note in notes(hedge))
     return "\n\n".join([part for part in (*parts, told, str(hedge.certificate)) if part])
@@ -164,7 +165,7 @@ def html(hedge: Told) -> str:
 
 
 def _section(name: str, table: pd.DataFrame) -> str:
-    body = _finite(table.iloc[:ROWS]).to_html(float_format="{:,.6g}".format, na_rep="", escape=True)
+    body = _finite(table.iloc[:ROWS]).to_html(float_format=number, na_rep="", escape=True)
     return f"<h4>{escape(name)}</h4>{body}{_more(table)}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from optihedge.display.numbers import number
 from optihedge.hedge.terms.base import Term
 from optihedge.hedge.terms.margin import VenueTerm
 from optihedge.market.margin import MarginRules
@@ -65,8 +66,8 @@ def near_liquidation(table: pd.DataFrame, terms: Iterable[Term]) -> tuple[str, .
         at = f"at {term.venue}" if term.venue else "at the venues together"
         near = min((row["down"], row["up"]), key=abs)
         if row["equity"] < row["maintenance"]:
-            said.append(f"LIQUIDATION {at}: equity {row['equity']:,.6g} is below maintenance margin "
-                        f"{row['maintenance']:,.6g} already")  # fmt: skip
+            said.append(f"LIQUIDATION {at}: equity {number(row['equity'])} is below maintenance margin "
+                        f"{number(row['maintenance'])} already")  # fmt: skip
         elif abs(near) <= move:
             said.append(f"ONE MOVE FROM LIQUIDATION {at}: a return of {near:+.1%} of all prices, within the {move:.0%} "
                         "that its rules count as one move")  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
+from optihedge.display.numbers import number
 from optihedge.errors import SpecError
 from optihedge.frames import duration, nearest
 from optihedge.hedge.answer import Answer
@@ -228,8 +229,8 @@ def _further_outside(hedge: Hedge, program: Program, spared: frozenset[str]) -> 
         & (after > np.maximum(before, allowed) + row_tolerances(program, hedge.h))
     )
     return [
-        f"{program.row_names[j]} would end {after[j]:,.6g} {hedge.problem.row_units[j]} beyond its limit, "
-        f"{before[j]:,.6g} now"
+        f"{program.row_names[j]} would end {number(after[j])} {hedge.problem.row_units[j]} beyond its limit, "
+        f"{number(before[j])} now"
         for j in np.flatnonzero(worse)
     ]
 
@@ -246,7 +247,7 @@ def _beyond(hedge: Hedge, program: Program, forgiven: float) -> list[str]:
     before = other_limits(program, hedge.problem.columns.to_columns(hedge.problem.start), own)["violation"]
     over = after[after["violation"] > forgiven * before + RESIDUAL_TOLERANCE * after["scale"]]
     return [
-        f"{name} would end {row.violation:,.6g} {row.unit} beyond its limit, {before[name]:,.6g} now"
+        f"{name} would end {number(row.violation)} {row.unit} beyond its limit, {number(before[name])} now"
         for name, row in zip(over.index, over.itertuples(), strict=True)
     ]
 

@@ -14,7 +14,7 @@ import pandas as pd
 from optihedge.display import number
 from optihedge.display.page import render, section
 from optihedge.display.svg import bands_svg
-from optihedge.hedge.report import cost_words
+from optihedge.hedge.report import cost_words, headline
 from optihedge.hedge.result import NO_HEDGE
 from optihedge.market.snapshot import Market
 from optihedge.trades.panels import Listed, contradictions_table, panels, quality_section
@@ -39,16 +39,15 @@ def page_of(
     there = (exposures[["before", "after"]] != 0).any(axis=1)
     banded = _tightest_first(exposures[there & np.isfinite(exposures[["lower", "upper"]]).any(axis=1)])
     lines = lines_table(listed)
-    words = listed.reasons or (cost_words(listed.costs),)
     return render(
         "report.html",
         title=title or f"{listed.book or 'book'}: {hedge.model.name}",
         subtitle=f"as of {market.as_of:%Y-%m-%d %H:%M} UTC, in {market.base_currency}, horizon {hedge.model.horizon}"
         + (f". {hedge.model.description}" if hedge.model.description else ""),
-        verdict=listed.verdict, verdict_word=_WORDS[listed.verdict], why=list(words),
+        verdict=listed.verdict, verdict_word=_WORDS[listed.verdict], why=why(listed),
         tiles=tiles(listed, len(found)),
         bands=[bands_svg(banded.iloc[:_MOST_BANDS], "exposures against their bands")] if len(banded) else [],
-        exposures=exposures[there].iloc[:_MOST_ROWS],
+        exposures=pd.concat([banded, exposures[there].drop(index=banded.index)]).iloc[:_MOST_ROWS],
         lines=_without_empty(lines), totals=totals(lines), csv="" if listed.held else listed.text(),
         csv_name="trades.csv", sections=panels(listed, quality_section(found, by=asked), past),
         proof=str(replace(hedge.certificate, chain=())),
@@ -64,6 +63,23 @@ def status_page(title: str, subtitle: str, verdict: str, why: Sequence[str], pas
         "status.html", title=title, subtitle=subtitle, verdict=verdict, verdict_word=_WORDS[verdict], why=list(why),
         sections=[*past, *found] or [section("What was done", "No list was made.")],
     )  # fmt: skip
+
+
+def why(listed: Listed) -> list[str]:
+    """The verdict's reasons: why a list is held, what one that may be sent does, or why there is nothing to do."""
+    hedge, market = listed.hedge, listed.hedge.market
+    if listed.reasons:
+        return list(listed.reasons)
+    costs = cost_words(listed.costs)
+    if not len(listed.proposed):
+        told = [line for line in headline(hedge)[2:] if line.startswith("no")]
+        return told or ["No trade takes off more than it costs, and no limit asks for one."]
+    number_of, size = len(listed.proposed), listed.proposed["notional"].sum()
+    lines = f"{number_of} line{'s' if number_of > 1 else ''} of {number(size)} {market.base_currency} notional"
+    if not len(hedge.risk):
+        return [f"{lines}: {costs}."]
+    before, after = hedge.risk.loc["volatility"]
+    return [f"{lines} take the volatility of a day from {number(before, 4)} to {number(after, 4)}: {costs}."]
 
 
 def _tightest_first(banded: pd.DataFrame) -> pd.DataFrame:
@@ -85,17 +101,23 @@ def tiles(listed: Listed, problems: int) -> list[dict[str, str]]:
     else:
         costs_note = f"{number(costs['trading'], 6)} to trade, {number(costs['holding'], 6)} to hold"
     found.append({"name": "cost, all of it", "value": number(costs["total"], 6), "note": costs_note})
-    found.append({"name": "lines", "value": str(len(listed.proposed)), "note": listed.verdict})
+    found.append({"name": "lines", "value": str(len(listed.proposed)), "note": _sides(listed.proposed)})
     room = _tightest(hedge.limits)
     name = room[0] if len(room[0]) <= _LONGEST else f"{room[0][:_LONGEST]}…"
     found.append({"name": "tightest limit", "value": name, "note": room[1]})
     stressed = stresses(hedge)
     if len(stressed):
         worst = stressed["after"].idxmin()
-        found.append({"name": "worst stress", "value": number(stressed["after"].min(), 5), "note": str(worst)})
+        note = f"{worst}; {number(stressed.at[worst, 'before'], 5)} before"
+        found.append({"name": "worst stress", "value": number(stressed["after"].min(), 5), "note": note})
     note = "see data quality" if problems else "nothing was found"
     found.append({"name": "data problems", "value": str(problems), "note": note})
     return found
+
+
+def _sides(lines: pd.DataFrame) -> str:
+    bought = int((lines["side"] == "BUY").sum())
+    return f"{bought} to buy, {len(lines) - bought} to sell" if len(lines) else "nothing to trade"
 
 
 def limit_used(limits: pd.DataFrame) -> float:

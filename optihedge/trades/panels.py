@@ -20,7 +20,7 @@ from optihedge.market.snapshot import Market
 from optihedge.risk.contradictions import find_contradictions
 from optihedge.trades.scenario_panels import scenario_tables, spot_vol_pictures, stresses, tails
 
-_MOST_ROWS, _MOST_GROUPS = 25, 60
+_MOST_ROWS, _MOST_GROUPS = 25, 12
 _MOST_EXPIRIES, _MOST_RICH, _MOST_SLOW = 4, 12, 12
 
 Section = dict[str, Any]
@@ -56,7 +56,7 @@ def panels(listed: Listed, quality: Sequence[Section], past: Sequence[Section]) 
     """Every section below the trade list."""
     hedge, market = listed.hedge, listed.hedge.market
     parts = shares(hedge)
-    left = [_largest(parts.underlying), _largest(parts.factor), hedge.risk]
+    left = [_largest(parts.underlying), _largest(parts.factor), _variance_by_kind(hedge)]
     told = list(dict.fromkeys([*_untraded(hedge), *listed.notes, *notes(hedge)]))
     found = [
         section("Costs", "What it will cost, and which part of it the objective charged.", frames=[hedge.cost_table]),
@@ -104,8 +104,7 @@ def contradictions_table(market: Market) -> pd.DataFrame:
 def _greeks(hedge: Hedge) -> list[Section]:
     """The vega ladder and its pictures where there is vega; delta and gamma by underlying."""
     greeks = greeks_by(hedge, "underlying", ("delta", "gamma", "vega"))
-    size = greeks.abs().max(axis=1).sort_values(ascending=False, kind="stable").index[:_MOST_GROUPS]
-    under = section("Greeks by underlying", frames=[greeks.loc[size]])
+    under = section("Greeks by underlying", frames=[_largest_groups(greeks)])
     if not (hedge.exposures.reindex(["vega"])[["before", "after"]].fillna(0.0) != 0).any(axis=None):
         return [under]
     ladders = [heat_svg(table.iloc[:_MOST_ROWS], f"vega by expiry and delta, {when}, base currency per vol point")
@@ -127,6 +126,16 @@ def greeks_by(hedge: Hedge, column: str, names: tuple[str, ...]) -> pd.DataFrame
     frame = before.add_suffix(" before").join(after.add_suffix(" after"))
     order = [f"{name} {when}" for name in names for when in ("before", "after")]
     return frame.loc[(frame != 0).any(axis=1), order].rename_axis(column)
+
+
+def _largest_groups(table: pd.DataFrame) -> pd.DataFrame:
+    """The groups with most of each column, those of the other groups as one row, and the sum of all."""
+    share = (table.abs() / table.abs().max().replace(0.0, 1.0)).max(axis=1)
+    order = share.sort_values(ascending=False, kind="stable").index
+    shown, rest = table.loc[order[:_MOST_GROUPS]], table.loc[order[_MOST_GROUPS:]]
+    ends = {f"{len(rest)} others": rest.sum()} if len(rest) else {}
+    ends |= {"all": table.sum()} if len(table) > 1 else {}
+    return pd.concat([shown, pd.DataFrame(ends, index=table.columns).T]).rename_axis(table.index.name)
 
 
 def _liquidity(hedge: Hedge) -> list[pd.DataFrame]:
@@ -179,6 +188,15 @@ def _untraded(hedge: Hedge) -> list[str]:
     text = f"{len(hedge.trades)} contracts in play: {traded} traded"
     text += f", {fixed} that may not be traded or have no quote" if fixed else ""
     return [text + (f", {rest} whose trade would cost more than it saves" if rest > 0 else "")]
+
+
+def _variance_by_kind(hedge: Hedge) -> pd.DataFrame:
+    """Where variance comes from, percent of the whole, before and after."""
+    if not len(hedge.risk):
+        return pd.DataFrame()
+    whole = hedge.risk.loc["variance"].where(lambda v: v > 0, 1.0)
+    parts = 100 * hedge.risk.drop(index=["variance", "volatility"]) / whole
+    return parts[(parts != 0).any(axis=1)].add_prefix("% ").rename_axis("variance by")
 
 
 def _largest(parts: pd.DataFrame) -> pd.DataFrame:

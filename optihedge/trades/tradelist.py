@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from optihedge.display.numbers import number
 from optihedge.errors import InfeasibleError, SolverError, SpecError
 from optihedge.files import write_text
 from optihedge.frames import one_line
@@ -202,7 +203,7 @@ class TradeList:
         head = [f"{self.verdict}: {len(self.proposed)} lines, {cost_words(self.costs)}"]
         head += [f"HELD: {reason}" for reason in self.reasons] + [f"note: {note}" for note in self.notes]
         shown = self.proposed.drop(columns=["as_of", "book", "order_id", "model", "model_hash"])
-        return "\n".join([*head, shown.to_string(index=False, float_format="{:,.6g}".format, max_rows=40)])
+        return "\n".join([*head, shown.to_string(index=False, float_format=number, max_rows=40)])
 
     def __repr__(self) -> str:
         return f"<TradeList {self.hedge.model.name}: {self.verdict}, {len(self)} lines>"
