@@ -333,6 +333,61 @@ def test_each_check_of_a_line_fires_alone_and_names_itself(kind: str) -> None:
     assert (bought <= lines["buy"] + 1e-9).all() and (sold <= lines["sell"] + 1e-9).all()
 
 
+@pytest.mark.parametrize("kind", sorted(ONE_CHECK))
+def test_a_line_beyond_its_check_is_parked_or_holds_the_list_where_the_policy_says_so(kind: str) -> None:
+    settings, quotes, named = ONE_CHECK[kind]
+    given = held_market(**quotes)
+    limited, _ = checked(given, replace(OFF, **settings))
+    beyond = given.trades.index[(round_to_lots(given).trades - limited.trades).abs() > 0.5]
+    parked, verdict = checked(given, replace(OFF, **settings, on_failure="park"))
+    gone = [note.split()[0] for note in verdict.notes if " parked: " in note]
+    assert not verdict.held and gone and set(gone) <= set(beyond) and (parked.trades[gone] == 0).all()
+    assert all(named in note for note in verdict.notes if " parked: " in note)
+    _, verdict = checked(given, replace(OFF, **settings, on_failure="hold"))
+    assert verdict.held and all(named in reason and "would trade" in reason for reason in verdict.reasons)
+    other = "venues" if kind != "restricted" else "max_age"
+    assert not checked(given, replace(OFF, **settings, on_failure={other: "hold"}))[1].held, "another check's policy"
+
+
+def test_what_is_parked_leaves_the_bands_to_the_rest_or_holds_the_list() -> None:
+    """Delta within 1 000 of nothing: without NEAR all of it is FAR's; without FAR too, nobody's."""
+    band = (Neutral("delta", band=1000.0),)
+    parks = replace(OFF, line_quantity=100.0, on_failure={"line_quantity": "park"})
+    names = market(bid_size=[9, 1, 9000], ask_size=[9, 9, 9000])
+    result, verdict = checked(hedge(names, constraints=band), replace(OFF, displayed=1.0, on_failure="park"))
+    assert not verdict.held and result.trades["NEAR"] == 0
+    assert abs(result.exposures.loc["delta", "after"]) <= 1000.0 < abs(result.exposures.loc["delta", "before"])
+    _, verdict = checked(hedge(market(), constraints=band), parks)
+    assert verdict.held and "no hedge meets the limits with" in verdict.reasons[0] and "parked" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(("over", "days"), [("1d", 1.0), ("4h", 1 / 6), ("2d", 2.0), ("horizon", 3.0)])
+def test_participation_is_of_the_volume_of_the_time_that_is_traded_over(over: str, days: float) -> None:
+    given = market(volume=[1e9, 1200.0, 1e9])
+    base = hedge(given)
+    longer = replace(base.model, horizon="3d").hedge(given, {"BOOK": 1000.0})
+    lines = line_limits(longer, replace(OFF, participation={over: 0.05}))
+    assert lines.loc["NEAR", ["buy", "sell"]].to_numpy(float) == pytest.approx([0.05 * 1200 * days] * 2)
+    both = line_limits(longer, replace(OFF, participation={over: 0.05, "1d": 0.01}))
+    assert both.loc["NEAR", "buy"] == pytest.approx(1200 * min(0.05 * days, 0.01))
+
+
+def test_policies_and_shares_of_two_tables_end_as_the_stricter_of_both() -> None:
+    own = Checks(participation=0.1, on_failure={"price_band": "park"})
+    both = own.tightened({"participation": {"1d": 0.2, "4h": 0.05}, "on_failure": "park"}, {})
+    assert both.participation == {"1d": 0.1, "4h": 0.05} and both.on_failure == "park"
+    held = own.tightened({"on_failure": {"price_band": "hold"}}, {})
+    assert held.failure("price_band") == "hold" and held.failure("volume") == "limit"
+    for wrong, named in (
+        (("on_failure", "stop"), "write limit, park, hold"),
+        (("on_failure", {"volum": "park"}), "volum"),
+        (("participation", {"soon": 0.1}), "soon"),
+        (("participation", {"1d": -0.1}), "-0.1"),
+    ):
+        with pytest.raises(SpecError, match=named):
+            Checks.of(dict([wrong]))
+
+
 def _worse() -> tuple[Hedge, Hedge]:
     given = hedge(market(), aversion=1e-4)
     idle = given.program.start

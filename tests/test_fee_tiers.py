@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 import optihedge as oh
-from optihedge.errors import DataError
+from optihedge.errors import DataError, SpecError
 from optihedge.market.fee_tiers import with_fee_tiers
+from optihedge.trades.orders.table import OrderStyle, order_table
+from optihedge.trades.table import trade_table
 
 TIERS = pd.DataFrame({
     "venue": ["a", "a", "a", "a", "b"], "type": ["", "", "perpetual", "perpetual", ""],
@@ -59,3 +61,49 @@ def test_a_folder_with_tiers_charges_them_and_a_hedge_goes_where_it_is_cheaper(t
     (tmp_path / "market.toml").write_text('base_currency = "USD"\n[traded]\na = "much"\n')
     with pytest.raises(DataError, match="traded of a is 'much'"):
         oh.read_market(tmp_path)
+
+
+def two_venues(maker: list) -> oh.Market:
+    """One coin at two venues at the same quotes: `a` takes 2 bp, `b` 1 bp; makers as given."""
+    names = pd.DataFrame({"type": ["spot", "spot", "index"], "underlying": "COIN", "venue": ["a", "b", ""],
+                          "fee": [2e-4, 1e-4, 0.0], "maker_fee": [*maker, ""], "hedge": [True, True, False],
+                          "fee_per_contract": [0.01, 0.01, 0.0]}, index=["COIN-a", "COIN-b", "COIN"])  # fmt: skip
+    quotes = pd.DataFrame({"bid": 99.9, "ask": 100.1, "mark": 100.0}, index=names.index)
+    return oh.Market(names.rename_axis("instrument"), quotes.rename_axis("instrument"), "USD",
+                     as_of="2026-01-20T12:00:00Z")  # fmt: skip
+
+
+@pytest.mark.parametrize(("making", "traded"), [(0.0, "COIN-b"), (0.2, "COIN-b"), (0.3, "COIN-a"), (1.0, "COIN-a")])
+def test_what_waits_in_the_book_is_charged_the_makers_fee_and_goes_where_that_is_least(
+    making: float, traded: str
+) -> None:
+    """Expected at a: 2 (1 - m) - 2 m, at b: 1 (1 - m) + 1 m bp: equal at a quarter."""
+    market = two_venues([-2e-4, ""])
+    model = oh.HedgeModel(objective=(oh.SpreadCost(), oh.FeeCost(making=making)), capital=1e6,
+                          constraints=(oh.Neutral("delta", target=5_000.0),))  # fmt: skip
+    hedge = model.hedge(market, {})
+    assert hedge.trades[hedge.trades.abs() > 1e-6].index.tolist() == [traded]
+    rate = (1 - making) * 2e-4 - making * 2e-4 if traded == "COIN-a" else 1e-4
+    assert hedge.charges["fees"] == pytest.approx(5_000.0 * rate + 50 * 0.01, rel=1e-6)
+    assert hedge.costs["fees"] == pytest.approx(5_000.0 * (2e-4 if traded == "COIN-a" else 1e-4) + 50 * 0.01, rel=1e-6)
+
+
+def test_an_order_tells_the_fee_that_its_type_leads_to() -> None:
+    market = two_venues([-2e-4, 5e-5])
+    lines = trade_table(market, pd.Series({"COIN-a": 10.0, "COIN-b": -20.0}))
+    taken, made = [10 * (0.02 + 0.01), 20 * (0.01 + 0.01)], [10 * (-0.02 + 0.01), 20 * (0.005 + 0.01)]
+    for style, told in (
+        ({}, taken),
+        ({"urgency": "join"}, made),
+        ({"urgency": "middle", "time_in_force": "gtc"}, made),
+        ({"urgency": "join", "time_in_force": "ioc"}, taken),
+        ({"type": "market"}, taken),
+    ):
+        assert order_table(market, lines, style=OrderStyle(**style))["expected_fee"].tolist() == pytest.approx(told)
+
+
+def test_a_share_that_waits_is_a_share() -> None:
+    with pytest.raises(SpecError, match=r"making is 1\.5"):
+        oh.FeeCost(making=1.5)
+    with pytest.raises(DataError, match="maker_fee of COIN-b is 'low'"):
+        two_venues([0.0, "low"]).maker_fees  # noqa: B018

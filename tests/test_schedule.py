@@ -1,14 +1,18 @@
 """A list over a session: whole lots within their participation, exposures inside their bands all the way."""
 
+import io
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from optihedge.cli.main import main
 from optihedge.errors import SpecError
 from optihedge.hedge.modelfile import load_model
 from optihedge.market.book import read_book
 from optihedge.market.snapshot import read_market
-from optihedge.trades.schedule import Schedule, schedule
+from optihedge.trades.schedule import Schedule, schedule, slices_text
 from optihedge.trades.tradelist import TradeList, trade_list
 
 SLICES = 6
@@ -124,3 +128,40 @@ def test_what_cannot_be_is_refused_by_name(listed):
         plan.again(2 * pd.Series(plan.task.total, index=plan.task.names), 2)
     with pytest.raises(SpecError, match="slice of the session"):
         plan.again(pd.Series(dtype=float), 4)
+
+
+def test_slices_as_text_are_the_slices(listed):
+    plan = schedule(listed, slices=3)
+    back = pd.read_csv(io.StringIO(slices_text({"a": plan, "b": plan}, "csv")), parse_dates=["time"])
+    for book in "ab":
+        mine = back[back["book"] == book].drop(columns="book").reset_index(drop=True)
+        pd.testing.assert_frame_equal(mine, plan.table, check_dtype=False)
+    told = json.loads(slices_text({"a": plan}, "json"))["a"]
+    assert [row["quantity"] for row in told["slices"]] == plan.table["quantity"].tolist()
+    assert len(told["exposures"]) == len(plan.exposures) and told["left"] == plan.left.to_dict()
+    with pytest.raises(SpecError, match="one of csv, json"):
+        slices_text({"a": plan}, "xml")
+
+
+def test_the_command_line_writes_slices_and_decides_the_rest_again(example_folder, tmp_path, capsys):
+    to = tmp_path / "slices.csv"
+    call = ["schedule", "beta_hedge", "--data", str(example_folder), "--slices", "4", "--to", str(to)]
+    assert main(call) == 0
+    plan = pd.read_csv(to)
+    assert set(plan["slice"]) == {1, 2, 3, 4} and set(plan["book"]) == {"book"}
+    first = plan[plan["slice"] == 1]
+    fills = pd.DataFrame({"fill_id": first.index.astype(str), "instrument": first["instrument"], "price": 1.0,
+                          "quantity": first["quantity"], "time": first["time"]})  # fmt: skip
+    fills.to_csv(tmp_path / "fills.csv", index=False)
+    assert main([*call, "--done", str(tmp_path / "fills.csv"), "--from", "2"]) == 0
+    rest = pd.read_csv(to)
+    assert set(rest["slice"]) == {2, 3, 4}
+    sums = [one.groupby("instrument")["quantity"].sum() for one in (plan, pd.concat([first, rest]))]
+    pd.testing.assert_series_equal(*sums)
+    assert main([*call[:-1], str(tmp_path / "slices.txt")]) == 3
+    assert main(["liquidity", "beta_hedge", "--data", str(example_folder), "--share", "0.05"]) == 0
+    told = capsys.readouterr().out
+    assert "days" in told and "lvar" in told and "book" in told
+    assert main(["quote", "beta_hedge", "AAPL", "10", "--data", str(example_folder)]) == 0
+    told = capsys.readouterr().out
+    assert "+10 AAPL" in told and "-10 AAPL" in told and "charge" in told

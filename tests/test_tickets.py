@@ -10,7 +10,11 @@ from recorded_markets import deribit_market, deribit_snapshots
 from test_desk_deribit import desk_book
 
 import optihedge as oh
-from optihedge.errors import SpecError
+from optihedge.errors import DataError, SpecError
+from optihedge.market.instruments import closes_small, trade_lots
+from optihedge.trades.orders.table import order_table
+from optihedge.trades.schedule import schedule
+from optihedge.trades.table import trade_table
 from optihedge.trades.tickets import Tickets
 
 
@@ -127,8 +131,56 @@ def test_a_position_below_the_minimum_is_closed_or_left_and_never_turned(held: f
     """Risk wants nothing of S1, and no order is below five: five would turn it, so it is closed as a whole or kept."""
     market = stocks(3)
     market = replace(market, instruments=market.instruments.assign(min_quantity=5.0))
-    model = oh.HedgeModel(risk=flat_risk(market), objective=(oh.Variance(1e-2), oh.SpreadCost()), universe=("S1",))
+    model = oh.HedgeModel(risk=flat_risk(market), objective=(oh.Variance(10.0), oh.SpreadCost()), universe=("S1",))
     made = oh.trade_list(model.hedge(market, {"S1": held}))
     assert made.hedge.after["S1"] in (0.0, held)
     large = oh.trade_list(model.hedge(market, {"S1": 10 * held}))
     assert large.hedge.after["S1"] * held >= 0 and len(large) == 1
+
+
+@pytest.mark.parametrize("least", [5.0, 100.0, 1e6])
+@pytest.mark.parametrize("held", [-4.0, -3.0, 2.0, 4.0])
+def test_a_position_below_the_minimum_is_closed_reduce_only_where_the_venue_takes_that(
+    held: float, least: float
+) -> None:
+    market = stocks(3)
+    for said, left in (("yes", 0.0), ("no", held), ("", held)):  # shares: only where the venue says so
+        given = replace(market, instruments=market.instruments.assign(min_quantity=least, close_small=said))
+        model = oh.HedgeModel(risk=flat_risk(given), objective=(oh.Variance(10.0), oh.SpreadCost()), universe=("S1",))
+        made = oh.trade_list(model.hedge(given, {"S1": held}))
+        assert made.hedge.after["S1"] == left
+        orders = made.orders()
+        assert orders["reduce_only"].tolist() == [True] * int(left == 0)
+        assert [float(q) for q in orders["quantity"]] == [abs(held)] * int(left == 0)
+
+
+def test_a_closing_order_below_the_minimum_is_refused_where_it_does_not_close_all_or_the_venue_does_not_say() -> None:
+    market = stocks(3)
+    given = replace(market, instruments=market.instruments.assign(min_quantity=5.0, close_small=["", "yes", "no"]))
+    line = lambda name, q: trade_table(given, pd.Series({name: q}))  # noqa: E731
+    assert order_table(given, line("S1", -3.0), held=pd.Series({"S1": 3.0}))["reduce_only"].tolist() == [True]
+    for name, traded, held in (("S1", -2.0, 3.0), ("S1", -3.0, 2.0), ("S1", 3.0, 3.0), ("S2", -3.0, 3.0)):
+        with pytest.raises(DataError, match=f"{name} is below its min_quantity"):
+            order_table(given, line(name, traded), held=pd.Series({name: held}))
+    with pytest.raises(DataError, match="close_small of S0 is 'maybe'"):
+        order_table(replace(given, instruments=given.instruments.assign(close_small="maybe")), line("S0", 5.0))
+
+
+def test_futures_close_below_their_minimum_unless_the_venue_says_no() -> None:
+    table = pd.DataFrame({"type": ["future", "perpetual", "equity", "future"], "close_small": ["", "", "", "no"]})
+    assert closes_small(table).tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize("block", [1, 5, 25])
+def test_every_trade_is_whole_blocks_of_lots(block: int) -> None:
+    market = stocks(30, spread=1e-4)
+    market = replace(market, instruments=market.instruments.assign(block=block, lot=2.0))
+    model = oh.HedgeModel(risk=oh.SampleRisk(), objective=(oh.Variance(1e-6), oh.SpreadCost()))
+    made = oh.trade_list(model.hedge(market, {f"S{i}": 1000.0 * (1 + i % 4) for i in range(10)}))
+    assert len(made) and (made["quantity"] % (2.0 * block) == 0).all()
+    assert (schedule(made, slices=4).table["quantity"] % (2.0 * block) == 0).all()
+    assert len(made.orders()) == len(made)
+    with pytest.raises(DataError, match="is no multiple of its increment"):
+        order_table(replace(market, instruments=market.instruments.assign(block=7)), made.table)
+    with pytest.raises(DataError, match=r"block of S0 is 1\.5; write a whole number"):
+        trade_lots(market.instruments.assign(block=1.5))

@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from optihedge.batch.stop import Stopped
-from optihedge.cli import desk, doctoring, importing, look, night, past, recording, sending, start, watching, whatif
+from optihedge.cli import (
+    dealing,
+    desk,
+    doctoring,
+    importing,
+    look,
+    night,
+    past,
+    recording,
+    sending,
+    start,
+    watching,
+    whatif,
+)
 from optihedge.cli.codes import INTERNAL, code_of
 from optihedge.cli.screen import console_of, save_trace, say
 from optihedge.errors import OptihedgeError
@@ -34,6 +47,9 @@ app = typer.Typer(
 )
 app.command(epilog=night.RUN)(night.run)
 app.command(epilog=sending.ORDERS)(sending.orders)
+app.command(epilog=dealing.SCHEDULE)(dealing.schedule)
+app.command(epilog=dealing.LIQUIDITY)(dealing.liquidity)
+app.command(epilog=dealing.QUOTE)(dealing.quote)
 app.command(name="import", epilog=importing.IMPORT)(importing.import_)
 app.command(epilog=doctoring.DOCTOR)(doctoring.doctor)
 app.command(epilog=recording.RECORD)(recording.record)

@@ -31,12 +31,16 @@ def orders(
     open_orders: Annotated[
         Path | None, typer.Option("--open", help="Orders (csv of this verb) that may still be open.")
     ] = None,
+    positions: Annotated[
+        list[Path] | None, typer.Option("--positions", help="Book file before trading: what closes is reduce-only.")
+    ] = None,
     sender: Annotated[str, typer.Option("--sender", help="SenderCompID of FIX.")] = "DESK",
     target: Annotated[str, typer.Option("--target", help="TargetCompID of FIX.")] = "VENUE",
 ) -> None:
     """Write the orders of a run's lists in a venue's or broker's format; nothing is sent."""
     import pandas as pd
 
+    from optihedge.batch.books import read_books, refuse_unread
     from optihedge.batch.read import read_once
     from optihedge.batch.standing import standing
     from optihedge.errors import DataError, SpecError
@@ -56,7 +60,10 @@ def orders(
     if market.hash != stands.market:
         raise DataError(f"{data} is not the market of {folder} (its content differs); give the folder of that run")
     lists = {name: lines for name, lines in stands.lists.items() if not book or name in book}
-    table = pd.concat([order_table(market, lines, style=style) for lines in lists.values()] or [empty()])
+    held, failed = read_books(positions or (), market)
+    refuse_unread(held, failed)
+    table = pd.concat([order_table(market, lines, style=style, held=held.get(name)) for name, lines in lists.items()]
+                      or [empty()])  # fmt: skip
     if open_orders is not None:
         table = beside(table, read_raw(open_orders))
     session = {"sender": sender, "target": target} if format in ("fix", "fix-list") else {}

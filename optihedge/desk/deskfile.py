@@ -53,7 +53,7 @@ class _Checks(_Table):
     max_age: str | None = None
     displayed: _Money | None = None
     volume: _Money | None = None
-    participation: _Money | None = None
+    participation: _Money | dict[str, _Money] | None = None
     line_notional: _Money | None = None
     line_quantity: _Money | None = None
     price_band: _Money | None = None
@@ -67,6 +67,7 @@ class _Checks(_Table):
     worth: Literal[True] | None = None
     margin: Literal[True] | None = None
     contradictions: Literal[True] | None = None
+    on_failure: str | dict[str, str] | None = None
 
 
 class _Venue(_Table):
@@ -165,7 +166,7 @@ def read_desk(path: Path | str = "desk.toml", *, allow: tuple[str, ...] = ()) ->
     for name, book in (books or {}).items():
         _book(name, book, content.get("models"), mistakes)
     if table is not None:
-        mistakes += _span(table.run.deadline, "[run] deadline") + _span(table.checks.max_age, "[checks] max_age")
+        mistakes += _span(table.run.deadline, "[run] deadline") + _desk_checks(table.checks)
     if mistakes or table is None:
         raise SpecError("\n".join(f"{path.name}: {mistake}" for mistake in mistakes))
     return _desk(path, table, models, allow)
@@ -270,6 +271,14 @@ def _book(name: str, given: Any, models: Any, mistakes: list[str]) -> None:
         mistakes.append(f"[books.{name}] challengers: {given['model']} is the model that is sent; leave it out")
     if given.get("policy") is not None:
         _policy(given["policy"], f"[books.{name}.policy]", mistakes)
+
+
+def _desk_checks(table: _Checks) -> list[str]:
+    try:
+        Checks.of({key: value for key, value in table.model_dump().items() if value is not None})
+    except OptihedgeError as error:
+        return [f"[checks] {error}"]
+    return []
 
 
 def _span(value: Any, where: str) -> list[str]:

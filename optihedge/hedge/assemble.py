@@ -15,6 +15,7 @@ from optihedge.errors import OptihedgeError, SpecError
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.variance import VarianceForm
+from optihedge.market.instruments import trade_lots
 from optihedge.program.costs import Costs
 from optihedge.program.program import RESIDUAL_TOLERANCE, Program, VolatilityLimit, VolatilityPrice, fewest_rows
 from optihedge.readonly import read_only
@@ -87,7 +88,7 @@ def _joined(parts: Any) -> Array:
 
 
 def _lots(b: ProgramBuilder, free: Array) -> Array:
-    lots = b.market.instruments["lot"].to_numpy(dtype=float)[b.positions[free]]
+    lots = trade_lots(b.market.instruments.iloc[b.positions[free]])
     return np.where(np.isfinite(lots), lots, 0.0)
 
 

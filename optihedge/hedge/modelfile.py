@@ -50,8 +50,9 @@ _SETTINGS: dict[str, dict[str, Any]] = {  # of the trade list, which reads them;
         "margin": bool,
         "contradictions": bool, "accept": tuple[str, ...] | Literal[False],
         "lots_cost": float | Literal[False],
-        **dict.fromkeys(("participation", "line_quantity", "price_band", "position_notional", "gross_notional"),
-                        float | Literal[False]),
+        **dict.fromkeys(("line_quantity", "price_band", "position_notional", "gross_notional"), float | Literal[False]),
+        "participation": float | dict[str, float] | Literal[False],
+        "on_failure": str | dict[str, str],
         **dict.fromkeys(("restricted", "no_short", "reduce_only"), tuple[str, ...] | Literal[False]),
     },
 }  # fmt: skip

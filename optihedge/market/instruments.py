@@ -68,6 +68,14 @@ settlement_window   minutes before expiry over which the settlement price is ave
 accrual_start   of a variance swap: the instant from which it averages; empty: it starts now
 hedge         may be traded; without the column every tradable contract may, an empty field of it means no
 own_risk      standard deviation of the contract's own noise per period, base currency per contract
+
+Further columns that are read where they are there:
+
+block         lots that trade together: every trade is a whole multiple of lot x block (1)
+close_small   yes or no: whether the venue takes an order below its minimum that closes a whole position (reduce-only);
+              empty: yes for futures and perpetuals, no for the rest
+maker_fee     one-way, fraction of notional, of an order that waits in the book; empty: the fee
+borrow_available   contracts located, which may be sold short; empty: any
 """
 
 
@@ -194,6 +202,43 @@ def venue_amounts(instruments: pd.DataFrame) -> np.ndarray:
     implied = np.where(types_of(instruments)["inverse"], instruments["multiplier"], 1.0)
     given = instruments["venue_amount"].to_numpy(dtype=float)
     return np.where(np.isnan(given), implied, given)
+
+
+def number_column(instruments: pd.DataFrame, name: str, least: float, what: str) -> np.ndarray:
+    """Numbers of a column that may be missing, NaN where nothing is said. Raises DataError for one below `least`."""
+    given = (
+        instruments[name].replace("", np.nan) if name in instruments.columns else pd.Series(np.nan, instruments.index)
+    )
+    numbers = pd.to_numeric(given, errors="coerce").to_numpy(dtype=float)
+    wrong = given.notna().to_numpy() & ~((numbers >= least) & np.isfinite(numbers))
+    if wrong.any():
+        raise DataError(f"instruments: {name} of {given.index[wrong][0]} is {given[wrong].iloc[0]!r}; write {what}, or "
+                        "leave it empty")  # fmt: skip
+    return numbers
+
+
+def trade_lots(instruments: pd.DataFrame) -> np.ndarray:
+    """What a trade is a whole multiple of, contracts: lot x block. Raises DataError for a block that is not whole."""
+    block = number_column(instruments, "block", 1.0, "lots that trade together, 1 or more")
+    block = np.where(np.isnan(block), 1.0, block)
+    odd = block != np.rint(block)
+    if odd.any():
+        raise DataError(f"instruments: block of {instruments.index[odd][0]} is {block[odd][0]:g}; write a whole number "
+                        "of lots")  # fmt: skip
+    return instruments["lot"].to_numpy(dtype=float) * block
+
+
+def closes_small(instruments: pd.DataFrame) -> np.ndarray:
+    """Where an order below the venue's minimum may close a whole position (N booleans). Raises DataError."""
+    implied = types_of(instruments)["margined"]
+    if "close_small" not in instruments.columns:
+        return implied
+    said = instruments["close_small"].fillna("").astype(str).str.strip().str.lower()
+    words = said.map({"": -1, "yes": 1, "true": 1, "1": 1, "no": 0, "false": 0, "0": 0})
+    if words.isna().any():
+        raise DataError(f"instruments: close_small of {said.index[words.isna()][0]} is {said[words.isna()].iloc[0]!r}; "
+                        "write yes or no, or leave it empty")  # fmt: skip
+    return np.where(words == -1, implied, words == 1)
 
 
 def contracts_of(amount: pd.Series, instruments: pd.DataFrame) -> pd.Series:

@@ -25,7 +25,13 @@ from optihedge.market.door import TABLES, Tables, admit, changed_by_events
 from optihedge.market.early import early_exercise
 from optihedge.market.exposures import UNITS, Sensitivities, notional, price_unit, price_value, sensitivities
 from optihedge.market.fee_tiers import with_fee_tiers
-from optihedge.market.instruments import check_instruments, group_codes, refuse_priced_in_itself, types_of
+from optihedge.market.instruments import (
+    check_instruments,
+    group_codes,
+    number_column,
+    refuse_priced_in_itself,
+    types_of,
+)
 from optihedge.market.loadings import UNSPOKEN, Loadings, Shares, contract_loadings, convexity_rows
 from optihedge.market.own_figures import own_exposures, own_loadings
 from optihedge.market.parity import contradictions
@@ -283,12 +289,19 @@ class Market:
     @read_only_property
     def fees(self) -> pd.Series:
         """One-way fee per contract, base currency: fraction of notional, capped for options, plus the fixed part."""
+        return self._fees(self.instruments["fee"].to_numpy())
+
+    @read_only_property
+    def maker_fees(self) -> pd.Series:
+        """The same of an order that waits in the book: `maker_fee` of the instruments, else their fee."""
+        maker, fee = number_column(self.instruments, "maker_fee", -1.0, "a share"), self.instruments["fee"].to_numpy()
+        return self._fees(np.where(np.isnan(maker), fee, maker))
+
+    def _fees(self, rate: np.ndarray) -> pd.Series:
         table, c = self.instruments, self.contracts
-        fee = table["fee"].to_numpy() * self.notional.to_numpy()
-        value = np.abs(c.price) * price_unit(c)
-        cap = np.where(c.option, table["fee_cap"].to_numpy() * value, np.nan)
+        cap = np.where(c.option, table["fee_cap"].to_numpy() * np.abs(c.price) * price_unit(c), np.nan)
         fixed = table["fee_per_contract"].to_numpy() * c.fx
-        return pd.Series(np.fmin(fee, cap) + fixed, index=self.names, name="fee")
+        return pd.Series(np.fmin(rate * self.notional.to_numpy(), cap) + fixed, index=self.names, name="fee")
 
     @read_only_property
     def notional(self) -> pd.Series:

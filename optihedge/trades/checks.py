@@ -11,6 +11,7 @@ from optihedge.display.numbers import number
 from optihedge.errors import SpecError
 from optihedge.frames import duration, nearest
 from optihedge.hedge.answer import Answer
+from optihedge.hedge.horizon import parse_horizon
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.venues import venue_limits
 from optihedge.market.book import gross_notional
@@ -23,22 +24,33 @@ from optihedge.program.program import Array, Program, objective, row_violations
 from optihedge.trades.lots import smallest_trades
 
 _NO_MATTER = 1e-4  # of the book's gross and capital: lots that cost less are not held
-_LIMITS = ("max_age", "displayed", "volume", "participation", "line_notional", "line_quantity", "price_band",
-           "position_notional", "total_notional", "gross_notional")  # fmt: skip
+_LIMITS = ("max_age", "displayed", "volume", "line_notional", "line_quantity", "price_band", "position_notional",
+           "total_notional", "gross_notional")  # fmt: skip
 _FLAGS = ("worth", "margin", "contradictions")
 _LISTS = ("restricted", "no_short", "reduce_only")
+LIMIT, PARK, HOLD = "limit", "park", "hold"
+FAILURES = (LIMIT, PARK, HOLD)
+"""What becomes of a line beyond its check: as much of it as the check allows, none of it, or none of the whole list."""
+LINE_CHECKS = ("max_age", "displayed", "volume", "participation", "line_notional", "line_quantity", "price_band",
+               "position_notional", *_LISTS, "borrow_available", "venues")  # fmt: skip
+"""Checks of single lines, each of which `on_failure` may say for itself."""
 
 
 @dataclass(frozen=True)
 class Checks:
     """Limits of a trade list; None switches one off. They are the table `checks` of a model file.
 
+    A line beyond its check is limited, parked or holds the list, as `on_failure` says; the rest is then decided again,
+    so that bands are met without it.
+
     A line may be as large as `displayed` times what its side of the market shows (all levels of its order book, else
     the quoted size) or `volume` of its daily volume, whichever is more; where neither is known, nothing limits it.
 
     max_age           age of a quote at as_of beyond which its contract is not traded
     displayed         times what its side shows;  volume  share of the daily volume
-    participation     share of the daily volume that no line exceeds, whatever is shown
+    participation     share of the volume that no line exceeds, whatever is shown: of a day's, or by the time that is
+                      traded over: {"4h": 0.1, "horizon": 0.05}
+    on_failure        "limit", "park" or "hold", for all checks of lines or by check (LINE_CHECKS); else they limit
     line_notional     base currency, of one line;  line_quantity  contracts;  total_notional  of the whole list
     price_band        a line whose far side lies further from the mark, as a share of it, is not traded
     position_notional  base currency, of what is held of one contract afterwards;  gross_notional  of the whole book
@@ -62,7 +74,7 @@ class Checks:
     volume: float | None = 0.1
     line_notional: float | None = None
     total_notional: float | None = None
-    participation: float | None = None
+    participation: float | Mapping[str, float] | None = None
     line_quantity: float | None = None
     price_band: float | None = None
     position_notional: float | None = None
@@ -76,8 +88,11 @@ class Checks:
     contradictions: bool = True
     accept: tuple[str, ...] = ()
     venues: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    on_failure: str | Mapping[str, str] = LIMIT
 
     def __post_init__(self) -> None:
+        self._check_participation()
+        self._check_failures()
         for name in _LISTS:
             if isinstance(getattr(self, name), str):
                 raise SpecError(f"checks: {name} is {getattr(self, name)!r}; give a list of contracts")
@@ -94,6 +109,34 @@ class Checks:
             raise SpecError(f"checks: accept is {self.accept!r}; give a list of texts such as 'parity of T 2026-07-17'")
         if self.max_age is not None:
             duration(self.max_age, "checks: max_age")
+
+    def _check_participation(self) -> None:
+        for over, share in self.participations.items():
+            if over != "horizon":
+                parse_horizon(over, 252, "checks: participation")
+            number = isinstance(share, (int, float)) and not isinstance(share, bool)
+            if not (number and np.isfinite(share) and share >= 0):
+                raise SpecError(f"checks: participation is {share!r}; give a number >= 0, or leave it out")
+
+    def _check_failures(self) -> None:
+        given = self.on_failure
+        for check, what in (given if isinstance(given, Mapping) else {LINE_CHECKS[0]: given}).items():
+            if check not in LINE_CHECKS:
+                raise SpecError(f"checks: on_failure of {check!r}{nearest(check, LINE_CHECKS)} is none; the checks of "
+                                f"lines are {', '.join(LINE_CHECKS)}")  # fmt: skip
+            if what not in FAILURES:
+                raise SpecError(f"checks: on_failure is {what!r}; write {', '.join(FAILURES)}")
+
+    @property
+    def participations(self) -> Mapping[str, float]:
+        """By the time that is traded over, the share of its volume."""
+        given = self.participation
+        return {} if given is None else given if isinstance(given, Mapping) else {"1d": given}
+
+    def failure(self, check: str) -> str:
+        """What becomes of a line beyond this check."""
+        given = self.on_failure
+        return given.get(check, LIMIT) if isinstance(given, Mapping) else given
 
     @classmethod
     def of(cls, settings: object) -> Checks:
@@ -117,9 +160,14 @@ class Checks:
         """These checks and those of a table of fields: of each limit the tighter one holds. `venues` are added."""
         named = (*_LIMITS, "lots_cost")
         given = Checks.of({**dict.fromkeys((*named, *_FLAGS), False), **other})
+        mine, theirs = self.participations, given.participations
+        shares = {over: min(x[over] for x in (mine, theirs) if over in x) for over in {**mine, **theirs}}
         both: dict[str, object] = {name: _tighter(name, getattr(self, name), getattr(given, name)) for name in named}
         both |= {name: tuple(dict.fromkeys((*getattr(self, name), *getattr(given, name)))) for name in _LISTS}
         both |= {name: getattr(self, name) or getattr(given, name) for name in _FLAGS}
+        both["participation"] = shares.get("1d") if list(shares) == ["1d"] else shares or None
+        what = {check: max(self.failure(check), given.failure(check), key=FAILURES.index) for check in LINE_CHECKS}
+        both["on_failure"] = what if len(set(what.values())) > 1 else what[LINE_CHECKS[0]]
         return replace(self, **both, venues={**self.venues, **venues})  # type: ignore[arg-type]
 
     @property

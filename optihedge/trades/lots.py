@@ -9,6 +9,7 @@ import numpy as np
 
 from optihedge.errors import SolverError
 from optihedge.hedge.result import Hedge
+from optihedge.market.instruments import closes_small
 from optihedge.program.certificate import scale_of
 from optihedge.program.chain import solve
 from optihedge.program.lots.grid import Grid
@@ -54,17 +55,13 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
             last = program, replace(found, status=Status.ROUGH)
         return found
 
-    rounding = round_program(hedge.program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest)
+    allowed = _may_close(hedge)
+    program, smallest = _within_position(hedge.program, _closes(hedge, smallest) & allowed, smallest, allowed)
+    rounding = round_program(program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest)
     turned = _turned(hedge, rounding.h, smallest)
-    if turned.any():  # smaller than a minimum: closed as a whole, or left alone
-        start = hedge.program.start
-        box = replace(
-            hedge.program,
-            lower=np.where(turned, np.maximum(hedge.program.lower, np.minimum(start, 0.0)), hedge.program.lower),
-            upper=np.where(turned, np.minimum(hedge.program.upper, np.maximum(start, 0.0)), hedge.program.upper),
-        )
-        least = np.where(turned, np.abs(start), smallest)
-        rounding = round_program(box, hedge.h, again, multipliers=hedge.multipliers, smallest=least)
+    if turned.any():
+        program, smallest = _within_position(program, turned, smallest, allowed)
+        rounding = round_program(program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest)
     proved = hedge.certificate
     certificate = replace(
         proved,
@@ -86,6 +83,33 @@ def _is_whole(hedge: Hedge, smallest: Array) -> bool:
     return bool((~grid.lumpy | grid.permitted(grid.lots(hedge.h))).all())
 
 
+def _within_position(program: Program, some: Array, smallest: Array, allowed: Array) -> tuple[Program, Array]:
+    """Positions smaller than a minimum are closed as a whole, where that is allowed, or left alone."""
+    start = program.start
+    box = replace(
+        program,
+        lower=np.where(some, np.maximum(program.lower, np.minimum(start, 0.0)), program.lower),
+        upper=np.where(some, np.minimum(program.upper, np.maximum(start, 0.0)), program.upper),
+    )
+    return box, np.where(some & allowed, np.abs(start), smallest)
+
+
+def _closes(hedge: Hedge, smallest: Array) -> Array:
+    """Columns whose position is smaller than a minimum and would rather be closed than kept."""
+    start = hedge.program.start
+    toward = -np.sign(start) * (hedge.h - start)
+    return (start != 0) & (np.abs(start) < smallest) & (toward > np.abs(start) / 2) & (toward < smallest)
+
+
+def _may_close(hedge: Hedge) -> Array:
+    """Columns whose whole position an order may close: the desk's own minimum never stops it, a venue's may."""
+    start, at = hedge.program.start, hedge.problem.positions[hedge.problem.tradable]
+    allowed = np.zeros(len(start), bool)
+    enough = np.abs(start[: len(at)]) >= _least(hedge, 0.0) * (1 - 1e-9)
+    allowed[: len(at)] = closes_small(hedge.market.instruments.iloc[at]) | enough
+    return allowed
+
+
 def _turned(hedge: Hedge, h: Array, smallest: Array) -> Array:
     """Columns whose position a minimum size, not the optimum, turned from long to short or back."""
     start = hedge.program.start
@@ -95,14 +119,17 @@ def _turned(hedge: Hedge, h: Array, smallest: Array) -> Array:
 
 def smallest_trades(hedge: Hedge) -> Array:
     """The least |trade| of each column (n, contracts) by venue minimum quantity and notional. Raises SpecError."""
-    least = Tickets.of(hedge.model.lots).min_notional
-    problem = hedge.problem
-    at = problem.positions[problem.tradable]
+    least = _least(hedge, Tickets.of(hedge.model.lots).min_notional)
+    return np.concatenate([least, np.zeros(len(hedge.program.columns) - len(least))])
+
+
+def _least(hedge: Hedge, min_notional: float) -> Array:
+    """The least |trade| of each tradable contract by its venue's minimum, and by this notional (base currency)."""
+    at = hedge.problem.positions[hedge.problem.tradable]
     instruments, notional = hedge.market.instruments.iloc[at], hedge.market.notional.to_numpy(float)[at]
-    floor = np.maximum(instruments["min_notional"].to_numpy(float), least)
+    floor = np.maximum(instruments["min_notional"].to_numpy(float), min_notional)
     by_notional = np.divide(floor, notional, out=np.zeros_like(floor), where=notional > 0)
-    smallest = np.maximum(instruments["min_quantity"].to_numpy(float), by_notional)
-    return np.concatenate([smallest, np.zeros(len(hedge.program.columns) - len(at))])
+    return np.maximum(instruments["min_quantity"].to_numpy(float), by_notional)
 
 
 def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from optihedge.accounts.state import Fill
 from optihedge.errors import DataError, SpecError
+from optihedge.market.instruments import trade_lots
 from optihedge.market.snapshot import Market
 from optihedge.trades.table import trade_table
 from optihedge.trades.tradelist import TradeList
@@ -97,7 +98,7 @@ def _net(market: Market, lists: Mapping[str, pd.DataFrame], name: str) -> Netted
               for book in books for line in lists[book].itertuples()}  # fmt: skip
     wanted = pd.DataFrame({book: lists[book].set_index("instrument")["quantity"] for book in books}).fillna(0.0)
     wanted = wanted.loc[market.names[market.names.isin(wanted.index)]]
-    lot = market.instruments.loc[wanted.index, "lot"].to_numpy(float)
+    lot = trade_lots(market.instruments.loc[wanted.index])
     buys, sells = wanted.clip(lower=0.0), -wanted.clip(upper=0.0)
     inside = np.minimum(buys.sum(axis=1), sells.sum(axis=1)).to_numpy(float)
     parts = [

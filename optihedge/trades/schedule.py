@@ -15,8 +15,10 @@ costs. What is filled goes back in by `again`: the rest is decided anew, never f
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,10 +26,12 @@ import scipy.sparse as sp
 
 from optihedge.errors import SolverError, SpecError
 from optihedge.frames import duration
+from optihedge.market.instruments import trade_lots
 from optihedge.program.certificate import Certificate
 from optihedge.program.chain import solve
 from optihedge.program.program import Program
 from optihedge.program.status import Status
+from optihedge.trades.export import csv_text
 from optihedge.trades.tradelist import TradeList
 
 Array = np.ndarray
@@ -121,7 +125,7 @@ def _task(
     step = duration(session, "session") / slices
     day = duration(_TRADING_DAY[market.periods_per_year < _BUSINESS_YEAR], "day")
     volume = market.quotes.loc[names, "volume"].to_numpy(float) * (step / day)
-    lot = market.instruments.loc[names, "lot"].to_numpy(float)
+    lot = trade_lots(market.instruments.loc[names])
     cap = np.where(np.isnan(volume), np.abs(total), np.maximum(participation * volume, lot))
     half = np.nan_to_num(np.where(total > 0, *market.trade_cost.loc[names, ["buy", "sell"]].to_numpy(float).T))
     unit = np.maximum(half, 1e-6 * market.notional[names].to_numpy(float))
@@ -215,6 +219,27 @@ def _whole_lots(plan: Array, goal: Array, lot: Array) -> Array:
     lots[-1] = np.where(done, np.round(np.abs(goal) / lot), lots[-1])
     lots = np.minimum.accumulate(np.maximum.accumulate(lots, axis=0)[::-1], axis=0)[::-1]
     return np.round(np.diff(sign * lots, axis=0, prepend=0.0) * lot, 10) + 0.0
+
+
+def slices_text(plans: Mapping[str, Schedule], format: Literal["csv", "json"] | str) -> str:
+    """Schedules by book as text. csv: book, slice, time, instrument, quantity; json: by book also the interim
+    exposures beside their bands and what is left. Raises SpecError for another format.
+    """
+    if format == "csv":
+        return csv_text(pd.concat([_timed(plan.table).assign(book=book)[["book", *plan.table.columns]]
+                                   for book, plan in plans.items()]))  # fmt: skip
+    if format != "json":
+        raise SpecError(f"schedule: format {format!r} is unknown; one of csv, json")
+    told = {
+        book: {"slices": _timed(plan.table).to_dict("records"), "left": plan.left.to_dict(),
+               "exposures": plan.exposures.replace({np.inf: None, -np.inf: None}).astype(object).to_dict("records")}
+        for book, plan in plans.items()
+    }  # fmt: skip
+    return json.dumps(told, indent=1, allow_nan=False) + "\n"
+
+
+def _timed(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(time=table["time"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 def _table(task: _Task, plan: Array, first: int) -> pd.DataFrame:

@@ -29,7 +29,7 @@ from optihedge.readonly import read_only, read_only_property
 from optihedge.trades.checks import Checks, list_reasons
 from optihedge.trades.contradicted import severe_contradictions
 from optihedge.trades.export import csv_text
-from optihedge.trades.line_limits import line_limits, over_their_limits
+from optihedge.trades.line_limits import Failed, failed, line_limits
 from optihedge.trades.lots import round_to_lots
 from optihedge.trades.orders.formats import write_orders
 from optihedge.trades.orders.table import OrderStyle, order_table
@@ -93,7 +93,10 @@ class TradeList:
         lines = line_limits(hedge, limits)
         tickets, why, notes = Tickets.of(hedge.model.lots), _unproved(hedge), list[str]()
         try:
-            listed = _in_lots(hedge, lines, tickets, left, notes) if not why else round_to_lots(hedge, deadline=left())
+            whole = round_to_lots(hedge, deadline=left())
+            beyond = failed(whole.trades, lines, limits)
+            why, notes = why or beyond.reasons, beyond.notes
+            listed = whole if why else _in_lots(hedge, whole, beyond, tickets, left)
             why = why or _unproved(listed)
             why = why or list_reasons(listed, limits, hedge.answer)
             contradicted, accepted = severe_contradictions(listed, limits)
@@ -277,21 +280,16 @@ def _of_others(hedge: Hedge) -> list[str]:
     return ["the hedge's certificate is of other quantities than its own; hedge again"]
 
 
-def _in_lots(
-    hedge: Hedge, lines: pd.DataFrame, tickets: Tickets, left: Callable[[], float | None], notes: list[str]
-) -> Hedge:
+def _in_lots(hedge: Hedge, whole: Hedge, beyond: Failed, tickets: Tickets, left: Callable[[], float | None]) -> Hedge:
     """The hedge in whole lots, within its lines, of few of them where tickets matter; adds notes of what changed."""
-
-    listed = round_to_lots(hedge, deadline=left())
-    notes += over_their_limits(listed.trades, lines)
     many = tickets.few and hedge.status is not Status.ROUNDED
-    if not (notes or many):
-        return listed
-    first = within(hedge, lines, left())
+    if not (beyond.notes or many):
+        return whole
+    first = within(hedge, beyond.lines, left())
     if not many or _unproved(first):
         return round_to_lots(first, deadline=left())
-    fewer, told = with_few_lines(first, lines, tickets, left)
-    notes += told
+    fewer, told = with_few_lines(first, beyond.lines, tickets, left)
+    beyond.notes.extend(told)
     return beside(round_to_lots(fewer, deadline=left()), first)
 
 

@@ -52,19 +52,32 @@ class SpreadCost(Term):
 class FeeCost(Term):
     """The venue's one-way fee on each contract traded, its caps applied (a maker's may be negative).
 
+    making   share of what is traded that is expected to wait in the book until it is filled: that pays `maker_fee` of
+             the instruments, or of the venue's tier, in place of the fee. What a list tells is what its orders pay as
+             they are sent: the taker's fee
+
     >>> import optihedge as oh
     >>> oh.FeeCost().label
     'fees'
     """
 
+    making: float = 0.0
+
     short_name: ClassVar[str] = "fees"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self.label, "making", self.making, 0.0)
+        if self.making > 1:
+            raise SpecError(f"{self.label}: making is {self.making:g}; give the share that waits, from 0 to 1")
 
     @property
     def covers(self) -> tuple[str, ...]:
         return ("fees",)
 
     def contribute(self, p: ProgramBuilder) -> None:
-        fee = np.where(p.tradable, p.market.fees.to_numpy(dtype=float)[p.positions], 0.0)
+        taken, made = (fees.to_numpy(dtype=float)[p.positions] for fees in (p.market.fees, p.market.maker_fees))
+        fee = np.where(p.tradable, (1 - self.making) * taken + self.making * made, 0.0)
         p.cost(buy=fee, sell=fee)
 
 

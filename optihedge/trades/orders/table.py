@@ -15,9 +15,9 @@ import pandas as pd
 
 from optihedge.errors import DataError, SpecError
 from optihedge.frames import nearest
-from optihedge.market.instruments import venue_amounts
+from optihedge.market.instruments import closes_small, trade_lots, venue_amounts
 from optihedge.market.snapshot import Market
-from optihedge.trades.export import csv_text, outward
+from optihedge.trades.export import csv_text, outward, rounded_to
 
 TYPES = ("limit", "market")
 TIMES_IN_FORCE = ("day", "gtc", "ioc", "fok")
@@ -26,7 +26,7 @@ NEW, REPLACE, CANCEL, REPEAT = "new", "replace", "cancel", "repeat"
 COLUMNS = (
     "action", "order_id", "replaces", "list_id", "as_of", "book", "venue", "symbol", "instrument", "kind", "underlying",
     "expiry", "strike", "right", "multiplier", "currency", "side", "amount", "quantity", "type", "price",
-    "time_in_force", "reduce_only", "reason",
+    "time_in_force", "reduce_only", "expected_fee", "reason",
 )  # fmt: skip
 """What each order says.
 
@@ -37,7 +37,10 @@ symbol      the venue's own (column `symbol` of instruments.csv), else the instr
 kind        type of instrument (see instruments.csv), with underlying, expiry (UTC), strike, right and multiplier
 amount      what the venue counts, an exact decimal above 0;  quantity  contracts, an exact decimal above 0
 price       limit price, an exact decimal; empty for a market order
-reduce_only the order is not larger than the position it closes
+reduce_only the order is not larger than the position it closes; one that closes all of it may be below the venue's
+            minimum where the venue takes such (`close_small` of instruments.csv)
+expected_fee   base currency: the maker's where it waits in the book (urgency join or middle, day or gtc), else the
+            taker's
 """
 _OFF_GRID = 1e-6  # of an increment: rounding of a float that was a multiple
 
@@ -85,13 +88,15 @@ def order_table(
     names = pd.Index(lines["instrument"])
     facts, quotes = market.instruments.loc[names], market.quotes.loc[names]
     buys = (lines["side"] == "BUY").to_numpy()
-    steps = _steps(names, "quantity", lines["quantity"].abs().to_numpy(float), facts["lot"].to_numpy(float))
-    _refuse_small(market, lines, facts)
-    price = _prices(lines, quotes, facts["tick"].to_numpy(float), buys, style)
-    lots, amounts = map(_decimals, (facts["lot"], venue_amounts(facts)))
-    quantity = [step * lot for step, lot in zip(steps, lots, strict=True)]
+    lot = trade_lots(facts)
+    steps = _steps(names, "quantity", lines["quantity"].abs().to_numpy(float), lot)
     before = (pd.Series(0.0, index=names) if held is None else held.reindex(names).fillna(0.0)).to_numpy(float)
-    closing = (np.sign(before) == np.where(buys, -1, 1)) & (lines["quantity"].abs().to_numpy(float) <= np.abs(before))
+    size = lines["quantity"].abs().to_numpy(float)
+    closing = (np.sign(before) == np.where(buys, -1, 1)) & (size <= np.abs(before))
+    _refuse_small(market, lines, facts, closes_small(facts) & closing & (size >= np.abs(before) * (1 - 1e-9)))
+    price = _prices(lines, quotes, facts["tick"].to_numpy(float), buys, style)
+    lots, amounts = map(_decimals, (lot, venue_amounts(facts)))
+    quantity = [step * lot for step, lot in zip(steps, lots, strict=True)]
     table = pd.DataFrame(
         {
             "action": NEW, "order_id": lines["order_id"].to_numpy(), "replaces": "", "list_id": list_id(lines),
@@ -104,7 +109,8 @@ def order_table(
             "side": lines["side"].to_numpy(), "quantity": [plain(q) for q in quantity],
             "amount": [plain(q * a) for q, a in zip(quantity, amounts, strict=True)],
             "type": style.type, "price": price, "time_in_force": style.time_in_force,
-            "reduce_only": closing, "reason": lines["reason"].fillna("").to_numpy(),
+            "reduce_only": closing, "expected_fee": _fees(market, names, size, style),
+            "reason": lines["reason"].fillna("").to_numpy(),
         },
         columns=list(COLUMNS),
     )  # fmt: skip
@@ -173,11 +179,18 @@ def _steps(names: pd.Index, what: str, values: np.ndarray, increment: np.ndarray
     return [int(step) for step in whole]
 
 
-def _refuse_small(market: Market, lines: pd.DataFrame, facts: pd.DataFrame) -> None:
+def _fees(market: Market, names: pd.Index, size: np.ndarray, style: OrderStyle) -> np.ndarray:
+    """What these contracts pay at their venue, base currency: an order that waits is a maker's."""
+    waits = style.type == "limit" and style.urgency != "take" and style.time_in_force in ("day", "gtc")
+    fee = (market.maker_fees if waits else market.fees)[names].to_numpy(float)
+    return rounded_to(size * fee, 6, 4)
+
+
+def _refuse_small(market: Market, lines: pd.DataFrame, facts: pd.DataFrame, closes: np.ndarray) -> None:
     size = lines["quantity"].abs().to_numpy(float)
     worth = size * market.notional[facts.index].to_numpy(float)
     for name, value in (("min_quantity", size), ("min_notional", worth)):
-        below = np.flatnonzero(value < facts[name].to_numpy(float) * (1 - 1e-9))
+        below = np.flatnonzero(~closes & (value < facts[name].to_numpy(float) * (1 - 1e-9)))
         if len(below):
             i = below[0]
             raise DataError(f"orders: {facts.index[i]} is below its {name}, {value[i]:.10g} of "

@@ -1,0 +1,153 @@
+"""Verbs of a list at work: schedule, liquidity, quote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from optihedge.cli.options import Allow, AsOf, Books, Data, Set, book_paths, load_models
+from optihedge.cli.screen import console_of, print_frame, say
+from optihedge.errors import OptihedgeError, SpecError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from optihedge.hedge.result import Hedge
+
+Model = Annotated[str, typer.Argument(help="Name of a shipped hedging model, or path of a .toml file.")]
+SCHEDULE = (
+    "[bold]Examples[/bold]\n\n"
+    "optihedge schedule delta_neutral --data data/2026-01-20 --slices 6 --session 6h --to slices.csv\n\n"
+    "optihedge schedule delta_neutral --data data/2026-01-20 --slices 6 --done fills.csv --from 3 --to rest.json"
+)
+LIQUIDITY = "[bold]Example[/bold]\n\noptihedge liquidity delta_neutral --data data/2026-01-20 --share 0.05"
+QUOTE = "[bold]Example[/bold]\n\noptihedge quote optimal_hedge AAPL 100 --data data/2026-01-20"
+
+
+def schedule(
+    model: Model,
+    data: Data,
+    to: Annotated[Path, typer.Option("--to", help="File to write: .csv (the slices), or .json (exposures too).")],
+    slices: Annotated[int, typer.Option("--slices", help="How many slices.")] = 12,
+    session: Annotated[str, typer.Option("--session", help="How long it takes: 6h, 90min.")] = "6h",
+    start: Annotated[str | None, typer.Option("--start", help="When it begins. Default: the market's instant.")] = None,
+    participation: Annotated[float, typer.Option("--participation", help="Share of each slice's volume.")] = 0.1,
+    urgency: Annotated[float, typer.Option("--urgency", help="0 waits, above 1 trades sooner.")] = 1.0,
+    done: Annotated[Path | None, typer.Option("--done", help="Fills so far (fills.csv): the rest is decided.")] = None,
+    next_slice: Annotated[int, typer.Option("--from", help="The slice that comes next, with --done.")] = 1,
+    change: Set = None,
+    book: Books = None,
+    as_of: AsOf = None,
+    allow: Allow = None,
+) -> None:
+    """Cut the list of each book into slices over a session, every limit kept on the way; nothing is sent."""
+    import pandas as pd
+
+    from optihedge.accounts.fills import read_fills
+    from optihedge.files import write_text
+    from optihedge.trades.schedule import schedule as slice_up
+    from optihedge.trades.schedule import slices_text
+    from optihedge.trades.tradelist import trade_list
+
+    if to.suffix not in (".csv", ".json"):
+        raise SpecError(f"--to {to}: write a .csv or a .json")
+    filled = read_fills(done) if done else []
+    sums = pd.Series([f.quantity for f in filled], [f.instrument for f in filled], dtype=float).groupby(level=0).sum()
+    console, plans, code = console_of(), {}, 0
+    for label, hedge in _hedges(model, data, change, book, as_of, allow):
+        if hedge is None:
+            code = 1
+            continue
+        listed = trade_list(hedge, book=label)
+        if listed.held:
+            say(console, f"{label}: HELD: {'; '.join(listed.reasons)}")
+            code = 1
+            continue
+        begins = None if start is None else pd.Timestamp(start)
+        plan = slice_up(listed, slices=slices, session=session, start=begins, participation=participation,
+                        urgency=urgency)  # fmt: skip
+        if done is not None:
+            plan = plan.again(sums, next_slice)
+        plans[label] = plan
+        print_frame(console, f"{label}: slices", plan.table.pivot_table(
+            index="slice", columns="instrument", values="quantity", aggfunc="sum").fillna(0.0))  # fmt: skip
+        for name, contracts in plan.left.items():
+            say(console, f"{label}: {contracts:+.10g} {name} does not fit the session at this participation")
+    if plans:
+        write_text(to, slices_text(plans, to.suffix.removeprefix(".")))
+        say(console, f"slices of {len(plans)} books in {to}; nothing was sent")
+    raise typer.Exit(code)
+
+
+def liquidity(
+    model: Model,
+    data: Data,
+    share: Annotated[float, typer.Option("--share", help="Of the daily volume that closing may be.")] = 0.1,
+    confidence: Annotated[float, typer.Option("--confidence", help="Of what may be lost till then.")] = 0.99,
+    change: Set = None,
+    book: Books = None,
+    as_of: AsOf = None,
+    allow: Allow = None,
+) -> None:
+    """Days to close each line and the hedged book, what that costs, and what may be lost till then."""
+    console, code = console_of(), 0
+    for label, hedge in _hedges(model, data, change, book, as_of, allow):
+        if hedge is None:
+            code = 1
+            continue
+        print_frame(console, f"{label}: to be rid of it", hedge.liquidity(share=share, confidence=confidence))
+    raise typer.Exit(code)
+
+
+def quote(
+    model: Model,
+    contract: Annotated[str, typer.Argument(help="An instrument of the market.")],
+    size: Annotated[float, typer.Argument(help="Contracts bought and sold.")],
+    data: Data,
+    change: Set = None,
+    book: Books = None,
+    as_of: AsOf = None,
+    allow: Allow = None,
+) -> None:
+    """What one more trade costs each hedged book or saves it: the skew of a bid (bought) and of an ask (sold)."""
+    import pandas as pd
+
+    console, code = console_of(), 0
+    for label, hedge in _hedges(model, data, change, book, as_of, allow):
+        if hedge is None:
+            code = 1
+            continue
+        both: list[pd.Series] = [hedge.marginal(contract, sign * abs(size)) for sign in (1.0, -1.0)]
+        print_frame(console, f"{label}: {contract}", pd.DataFrame(both))
+    raise typer.Exit(code)
+
+
+def _hedges(
+    model: str, data: Path, change: list[str] | None, book: list[Path] | None, as_of: str | None,
+    allow: list[str] | None,
+) -> Iterator[tuple[str, Hedge | None]]:  # fmt: skip
+    """Each book's hedge, None where there is none and why was said."""
+    from optihedge.batch.books import read_books, refuse_unread
+    from optihedge.market.snapshot import read_market
+
+    loaded = next(iter(load_models([model], allow, change).values()))
+    market = read_market(data, as_of=as_of)
+    books, failed = read_books(book_paths(data, book), market)
+    refuse_unread(books, failed)
+    errors = console_of(stderr=True)
+    for label, why in failed.items():
+        say(errors, f"data: {why}")
+        yield label, None
+    for label, quantities in books.items():
+        try:
+            hedge = loaded.hedge(market, quantities)
+        except SpecError:
+            raise
+        except OptihedgeError as error:
+            say(errors, f"{label}: {error.code}: {error}")
+            yield label, None
+            continue
+        yield label, hedge
