@@ -216,7 +216,7 @@ FAULTS = [
     ("split not told", both_sides(7, 0.5), "quotes.csv", 7, "split or payout"),
     ("typing error", both_sides(11, 1.9), "quotes.csv", 11, "confirm the price"),
     ("wide quote", cell("quotes", 8, "ask", times(3.0)), "quotes.csv", 8, "one side is wrong"),
-    ("chain arbitrage", both_sides(OPTION + 8, 60.0), "quotes.csv", OPTION + 8, "renew both"),
+    ("chain arbitrage", both_sides(OPTION + 8, 60.0), "quotes.csv", OPTION + 8, "renew them"),
     ("funding in percent", cell("quotes", 11, "funding_rate", "0.5"), "quotes.csv", 11, "write a fraction"),
     ("funding gone", cell("quotes", 11, "funding_rate", ""), "quotes.csv", 11, "bring the venue's rate"),
     ("funding hours", cell("quotes", 11, "funding_hours", "1"), "quotes.csv", 11, "confirm it"),

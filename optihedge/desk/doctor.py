@@ -13,6 +13,7 @@ from optihedge.desk.checkup.findings import Findings, times
 from optihedge.desk.checkup.history import check_history
 from optihedge.desk.checkup.machine import check_desk
 from optihedge.desk.checkup.today import Night, check_tonight, read_night
+from optihedge.desk.checkup.whole import check_across
 from optihedge.desk.checkup.yesterday import acted_on, check_against, check_books
 from optihedge.errors import OptihedgeError
 from optihedge.frames import read_raw
@@ -85,6 +86,7 @@ def doctor(
     paths = [Path(b) for b in books] if books is not None else [own] if own.is_file() else []
     night = read_night(folder, paths, found)
     check_tonight(night, found)
+    check_across(night, found)
     _clock(night, now, found)
     kept = _store(store, found)
     earlier = _before(before, kept, night, found)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,8 +26,9 @@ def driver_rows(market: Market) -> pd.DataFrame:
     """The level of every driver that has one tonight: time, driver, kind, level.
 
     Prices and pairs as the market has them; a driver with a history of its own by its last row; a vol driver without
-    by the chain's vol at the forward, its tenor interpolated in total variance; a basis driver by ln(F/S) of its own
-    future or perpetual, a tenor interpolated in time.
+    by the chain's vol at the forward, its tenor interpolated in total variance; a basis driver by ln(F/S) of futures or
+    perpetuals, else of its options' forwards, a tenor interpolated in time. One that names a venue or contract is of
+    that alone.
     """
     known = market.history.notna().any().to_numpy() if len(market.history) else np.zeros(len(market.drivers), bool)
     levels = market.levels.to_numpy(copy=True)
@@ -34,7 +36,7 @@ def driver_rows(market: Market) -> pd.DataFrame:
         if driver.kind in RETURNS or known[row]:
             continue
         if driver.kind == "vol":
-            levels[row] = _at_tenor(*vols_at_the_money(market, driver.underlying), _years(market, driver), power=2)
+            levels[row] = _at_tenor(*_vols(market, _spoken_for(market, driver)), _years(market, driver), power=2)
         elif driver.kind == "basis":
             levels[row] = _basis(market, driver)
     frame = pd.DataFrame({
@@ -46,8 +48,12 @@ def driver_rows(market: Market) -> pd.DataFrame:
 
 def vols_at_the_money(market: Market, underlying: str) -> tuple[Array, Array]:
     """Years and vol at the forward of every expiry with strikes on both sides of it, in order of time."""
+    return _vols(market, (market.instruments["underlying"] == underlying).to_numpy())
+
+
+def _vols(market: Market, of: Array) -> tuple[Array, Array]:
     c = market.contracts
-    on = (market.instruments["underlying"] == underlying).to_numpy() & c.option & (c.vol > 0) & (c.years > 0)
+    on = of & c.option & (c.vol > 0) & (c.years > 0)
     table = pd.DataFrame({
         "years": c.years[on].round(6), "x": np.log(c.strike[on] / c.forward[on]), "vol": c.vol[on],
     })  # fmt: skip
@@ -82,16 +88,29 @@ def _at_tenor(years: Array, values: Array, at: float, power: int = 1) -> float:
     return float(np.sqrt(np.interp(inside, years, values**2 * years) / inside))
 
 
-def _basis(market: Market, driver: object) -> float:
-    """ln(F/S) at a driver's tenor, from the futures or perpetuals on its underlying."""
-    c = market.contracts
-    tenor = getattr(driver, "tenor", "")
-    on = (market.instruments["underlying"] == getattr(driver, "underlying", "")).to_numpy() & c.future
+def _spoken_for(market: Market, driver: Any) -> Array:
+    """Which contracts a vol or basis driver speaks for: on its underlying, of its venue or the one that it names."""
+    table = market.instruments
+    of = table["underlying"] == driver.underlying
+    if driver.instrument:
+        of &= table.index == driver.instrument
+    elif driver.venue:
+        of &= table["venue"] == driver.venue
+    return of.to_numpy()
+
+
+def _basis(market: Market, driver: Any) -> float:
+    """ln(F/S) at a driver's tenor, from the futures or perpetuals that it speaks for, or its options' own forwards."""
+    c, of = market.contracts, _spoken_for(market, driver)
     dated = market.instruments["expiry"].notna().to_numpy()
-    chosen = np.flatnonzero(on & (~dated if tenor == "perpetual" else dated))
+    chosen = np.flatnonzero(of & c.future & (~dated if driver.tenor == "perpetual" else dated))
+    price = c.price
+    if not len(chosen) and driver.tenor != "perpetual":
+        chosen = np.flatnonzero(of & c.option & market.quotes["underlying_price"].notna().to_numpy())
+        price = c.forward
     with np.errstate(divide="ignore", invalid="ignore"):
-        lean = np.log(c.price[chosen] / c.spot[chosen])
-    if tenor == "perpetual":
+        lean = np.log(price[chosen] / c.spot[chosen])
+    if driver.tenor == "perpetual":
         return float(np.nanmedian(lean)) if np.isfinite(lean).any() else np.nan
     order = np.argsort(c.years[chosen], kind="stable")
     order = order[np.isfinite(lean[order])]

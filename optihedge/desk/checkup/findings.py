@@ -40,6 +40,14 @@ class Findings:
             text = problem.format(*(value.iloc[at] for value in values), label=label)
             self.add(file, int(table["row"].iloc[at]), label, text, remedy)
 
+    def told(self, file: str) -> set[str]:
+        """The labels whose rows of a file are told already."""
+        return {subject for name, _, subject, _, _ in self.rows if name == file and subject}
+
+    def unread(self, file: str) -> bool:
+        """Whether a file is told already for what it is, and not for one of its labels."""
+        return any(name == file and not subject for name, _, subject, *_ in self.rows)
+
     def error(self, error: OptihedgeError, file: str = "") -> None:
         """A refusal of a door, in its own words, of the file that it names."""
         table, row, said = place_of(str(error))

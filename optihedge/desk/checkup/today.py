@@ -28,12 +28,17 @@ _WIDE = 0.5  # of the mid: no spread of a stock, future or coin
 
 @dataclass
 class Night:
-    """The tables of a folder as far as they can be read, labelled, each with its spreadsheet's `row`."""
+    """The tables of a folder as far as they can be read, labelled, each with its spreadsheet's `row`.
+
+    terms   the instruments as the door makes them, what is empty filled in
+    """
 
     settings: dict
     as_of: pd.Timestamp | None
     instruments: pd.DataFrame
+    terms: pd.DataFrame
     quotes: pd.DataFrame
+    depth: pd.DataFrame
     history: pd.DataFrame
     events: pd.DataFrame
     books: dict[str, pd.DataFrame]
@@ -58,30 +63,41 @@ def read_night(folder: Path, books: list[Path], found: Findings) -> Night:
     early = as_of if as_of is not None else pd.Timestamp("1900-01-01", tz="UTC")
     if instruments is not None:
         instruments = every_fault(instruments, lambda frame: check_instruments(frame, early, base), found)
-    if instruments is not None and quotes is not None and len(instruments):
+    checked = pd.DataFrame()
+    if instruments is not None and len(instruments):
         checked = check_instruments(instruments.drop(columns="row"), early, base)
+    if quotes is not None and len(checked):
         crossed = float(settings.get("max_crossed", 0.0))
 
         def door(frame: pd.DataFrame) -> object:
             return check_quotes(frame, checked, at, on_missing="error", max_crossed=crossed, max_age=None)
 
-        quotes = every_fault(quotes, door, found)
+        quotes = every_fault(_listed(quotes, found), door, found)
     if tables["events"] is not None:
         tables["events"] = every_fault(tables["events"], check_events, found)
     names = pd.Index([]) if instruments is None else _labelled(instruments).index
     if tables["depth"] is not None:
-        every_fault(tables["depth"], lambda frame: check_depth(frame, names), found)
+        tables["depth"] = every_fault(tables["depth"], lambda frame: check_depth(frame, names), found)
     if tables["history"] is not None:
         tables["history"] = every_fault(tables["history"], read_history, found)
     return Night(
         settings,
         as_of,
         _labelled(instruments),
+        checked,
         _labelled(quotes),
+        pd.DataFrame() if tables["depth"] is None else tables["depth"],
         pd.DataFrame() if tables["history"] is None else tables["history"],
         pd.DataFrame(columns=["row"]) if tables["events"] is None else tables["events"],
         {path.name: _book(path, names, found) for path in books},
     )
+
+
+def _listed(quotes: pd.DataFrame, found: Findings) -> pd.DataFrame:
+    """The quotes without those of instruments that are refused already."""
+    kept = quotes[~texts(quotes, "instrument").isin(found.told("instruments.csv"))]
+    kept.attrs = dict(quotes.attrs)
+    return kept
 
 
 def _as_of(settings: dict, folder: Path, found: Findings) -> pd.Timestamp | None:
@@ -146,7 +162,11 @@ def _units(night: Night, found: Findings) -> None:
 def _quotes(night: Night, found: Findings) -> None:
     listed, quoted = night.instruments, night.quotes
     kind = texts(listed, "type").replace("", "equity")
-    silent = ~listed.index.isin(quoted.index) & (kind != "cash")
+    silent = ~listed.index.isin([*quoted.index, *found.told("quotes.csv")]) & (kind != "cash")
+    if silent.sum() == (kind != "cash").sum() > 0:
+        if not found.unread("quotes.csv"):
+            found.add("quotes.csv", 0, "", f"it quotes none of {len(listed)} instruments", "bring the night's file")
+        return
     found.where(silent, "instruments.csv", listed, "{label} has no row in quotes.csv", "bring its quote, or its mark")
     bid, ask, mark = (numbers(quoted, name) for name in ("bid", "ask", "mark"))
     kind = kind.reindex(quoted.index).fillna("equity")
@@ -246,7 +266,7 @@ def _events(night: Night, found: Findings) -> None:
     table = night.events.set_index(texts(night.events, "event_id"))
     named = texts(table, "instrument")
     known = {*night.instruments.index, *texts(night.instruments, "underlying"), ""}
-    known |= {label for book in night.books.values() for label in book.index}
+    known |= {label for book in night.books.values() for label in book.index} | found.told("instruments.csv")
     found.where(
         ~named.isin(known),
         "events.csv",

@@ -7,6 +7,7 @@ import pandas as pd
 
 from optihedge.desk.checkup.findings import Findings, numbers, texts, times
 from optihedge.desk.checkup.today import Night
+from optihedge.desk.checkup.whole import check_whole
 from optihedge.market.drivers import read_history
 from optihedge.market.families import TERMS
 from optihedge.market.instruments import INSTRUMENTS
@@ -47,6 +48,7 @@ def check_against(before: Market, night: Night, found: Findings) -> None:
     _prices(before, night, acted, found)
     _others(before, night, found)
     _history(before, night, acted, found)
+    check_whole(before, night, _days(before, night), found)
 
 
 def acted_on(before: Market | None, night: Night) -> set[str]:
@@ -75,6 +77,8 @@ def _terms(before: Market, night: Night, acted: set[str], found: Findings) -> No
             changed = now.notna() & was.notna() & ~np.isclose(now, was.astype(float), rtol=1e-9)
         else:
             now, was = texts(both, name), old[name].astype(str)
+            if name == "currency":
+                now = now.where(now != "", night.terms["currency"].reindex(both.index))
             changed = (now != "") & (was != "") & (now != was)
         found.where(
             changed,
@@ -112,8 +116,11 @@ def _prices(before: Market, night: Night, acted: set[str], found: Findings) -> N
     plain = terms["strike"].isna() & (terms["type"] != "cash")
     with np.errstate(divide="ignore", invalid="ignore"):
         move = np.log((mid / before.price.reindex(table.index)).where(plain & (mid > 0)))
-    move = move - (move[plain].median() if plain.sum() >= 5 else 0.0)
     allowed = _JUMP * _deviation(before, terms["underlying"]) * np.sqrt(_days(before, night))
+    common = move[plain].median() if plain.sum() >= 5 else 0.0
+    if plain.any() and abs(common) <= np.median(allowed[plain]):  # no whole market halves in a night
+        move = move - common
+    _untold(night, table, move, allowed, found)
     with np.errstate(invalid="ignore"):
         jumped = (move.abs() > allowed) & ~table.index.isin(acted)
     for at in np.flatnonzero(jumped.fillna(False)):
@@ -127,6 +134,19 @@ def _prices(before: Market, night: Night, acted: set[str], found: Findings) -> N
         else:
             remedy = "confirm the price, or renew it"
         found.add("quotes.csv", int(table["row"].iloc[at]), name, what, remedy)
+
+
+def _untold(night: Night, table: pd.DataFrame, move: pd.Series, allowed: np.ndarray, found: Findings) -> None:
+    """Splits that are told and that the price does not show."""
+    told = night.events[texts(night.events, "kind").eq("split") & (times(night.events, "time") <= night.as_of)]
+    ratio = numbers(told, "value").set_axis(texts(told, "instrument")).groupby(level=0).prod().reindex(table.index)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        silent = (np.log(ratio).abs() > allowed) & (move.abs() < allowed)
+    found.where(
+        silent, "quotes.csv", table, "a split of {0:g} is told, the price is {1:.3g} times that of the night before",
+        "the quote is of before the split, or the split is not of tonight; renew the quote, or mend the event", ratio,
+        np.exp(move),
+    )  # fmt: skip
 
 
 def _days(before: Market, night: Night) -> float:
@@ -233,7 +253,7 @@ def check_books(before: dict[str, pd.Series], night: Night, acted: set[str], fou
     """Positions that grew tenfold, turned or vanished since the book of the night before."""
     for name, book in night.books.items():
         was = before.get(name)
-        if was is None:
+        if was is None or (book.empty and found.unread(name)):
             continue
         quantity = numbers(book, "quantity")
         old = was.reindex(book.index)
