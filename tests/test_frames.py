@@ -57,6 +57,7 @@ def test_what_a_spreadsheet_saves_is_read(tmp_path):
         ("instrument,bid,bid\nA,1,2\n", r"quotes.csv: column bid appears twice; remove or rename"),
         ("instrument,bids\nA,1\n", r"quotes.csv: column bid is missing \(did you mean bids\?\); add it"),
         ("instrument,,bid\nA,1,2\n", r"quotes.csv: column 2 has no name"),
+        ("\ninstrument,bid\nA,1\n", r"quotes.csv row 2: 2 fields where the header has 0"),
         ("instrument,bid\nA,1\nB,twelve\n", r"quotes.csv row 3: bid is 'twelve'; write a finite number"),
         ('instrument,bid\nA,"1,000"\n', r"quotes.csv row 2: bid is '1,000'; .*no thousands separator"),
         ("instrument,bid\nA,nan\n", r"quotes.csv row 2: bid is 'nan'; write a finite number"),

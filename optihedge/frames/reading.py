@@ -92,7 +92,7 @@ def _read_text(path: Path, first: str) -> pd.DataFrame:
     if not rows:
         raise DataError(f"{path.name} is empty; give a header row")
     header = [name.strip() for name in rows[0]]
-    header[:1] = [header[0] or first]
+    header[:1] = [name or first for name in header[:1]]
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
         raise DataError(f"{path.name}: its fields are not separated by commas; save it as comma-separated, UTF-8")
     body = rows[1:]
