@@ -16,8 +16,8 @@ from optihedge.hedge.terms.objective import Variance
 from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
 from optihedge.risk.ewma import EwmaRisk
-from optihedge.trades.export import csv_text, outward, rounded_to
-from optihedge.trades.table import COLUMNS, trade_table
+from optihedge.trades.export import columns_text, csv_text, outward, rounded_to
+from optihedge.trades.table import COLUMNS, frame_of, trade_table
 from optihedge.trades.tradelist import trade_list
 
 
@@ -219,3 +219,24 @@ def test_a_line_that_carries_the_hedge_says_what_it_serves(objective: tuple, lim
     model = HedgeModel(risk=EwmaRisk(halflife=30), objective=objective, constraints=limits)
     listed = trade_list(model.hedge(stock_market(), {"A": 1000.0}))
     assert listed["reason"].tolist() == [reason]
+
+
+def test_a_list_written_line_by_line_has_the_bytes_of_its_table() -> None:
+    r = np.random.default_rng(0)
+    texts = ["plain", "a,b", 'say "so"', "two\nlines", "", "'=1+1", " led", "\u00e9\u4e2d", "None", "nan", "1e5"]
+    numbers = [
+        0.0,
+        -0.0,
+        1.0,
+        1e-7,
+        123456789.125,
+        -1e22,
+        np.nan,
+        *(10.0 ** r.uniform(-12, 15, 60) * r.normal(size=60)),
+    ]
+    columns: dict[str, list[object]] = {name: [str(r.choice(texts)) for _ in numbers] for name in COLUMNS}
+    columns |= {name: [float(v) for v in r.permutation(numbers)] for name in ("quantity", "limit_price", "cost")}
+    columns |= {name: [1.0] * len(numbers) for name in ("venue_amount", "lot", "price", "notional")}
+    assert columns_text(columns) == csv_text(frame_of(columns))
+    nothing: dict[str, list[object]] = {name: [] for name in COLUMNS}
+    assert columns_text(nothing) == csv_text(frame_of(nothing))

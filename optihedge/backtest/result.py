@@ -232,9 +232,9 @@ def _row(one: Step) -> dict[str, object]:
         "why": one.why,
         "equity": one.equity,
         "change": one.change,
-        "cost": 0.0 if listed is None else float(listed.table["cost"].sum()),
-        "notional": 0.0 if listed is None else float(listed.table["notional"].sum()),
-        "lines": 0 if listed is None else len(listed.table),
+        "cost": 0.0 if listed is None or listed.held else float(np.nansum(listed.columns["cost"])),
+        "notional": 0.0 if listed is None or listed.held else float(np.nansum(listed.columns["notional"])),
+        "lines": 0 if listed is None else len(listed),
         "sha256": "" if listed is None or listed.held else listed.sha256,
         "state": one.state.hash,
     }

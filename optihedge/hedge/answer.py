@@ -207,6 +207,8 @@ def _at_own_limits(problem: Problem, h: Array) -> tuple[Problem, Array]:
     what a search over whole lots needs.
     """
     p = problem.program
+    if not problem.row_measures:
+        return problem, np.clip(h, p.lower, p.upper)
     start, lower, upper = p.start.copy(), p.lower.copy(), p.upper.copy()
     for row in map(p.row_names.index, problem.row_measures):
         (entries,) = p.rows[[row]].toarray()

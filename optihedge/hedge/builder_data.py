@@ -13,7 +13,7 @@ from optihedge.errors import DataError, NotApplicable, SpecError
 from optihedge.frames import nearest, some
 from optihedge.hedge.horizon import Horizon
 from optihedge.hedge.variance import VarianceForm, variance_of
-from optihedge.market.book import gross_notional
+from optihedge.market.book import gross_of
 from optihedge.market.costs import holding_costs, unquoted_funding
 from optihedge.market.pricing import SECONDS_PER_YEAR
 from optihedge.market.snapshot import Market
@@ -56,7 +56,7 @@ class BuilderData:
     @cached_property
     def gross(self) -> float:
         """Notional of the book before trading, base currency: sum of |quantity| x notional, base money left out."""
-        return gross_notional(self.market, pd.Series(self.start, self.names))
+        return gross_of(self.market, self.positions, self.start)
 
     @property
     def size(self) -> float:

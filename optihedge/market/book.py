@@ -14,6 +14,7 @@ from optihedge.errors import DataError
 from optihedge.frames import Column, check_frame, misspelt, nearest, read_raw, refuse, refuse_sides
 from optihedge.market.instruments import contracts_of
 from optihedge.market.snapshot import Market
+from optihedge.readonly import kept
 
 _SAME = 1e-6  # of a quantity: what its venue amount may differ by in rounding
 
@@ -122,6 +123,17 @@ def book_quantities(book: Book, market: Market, what: str = "book") -> NDArray[n
 def gross_notional(market: Market, held: pd.Series) -> float:
     """Sum of |contracts| x notional, base currency; money in base currency moves with nothing and is no part of it."""
     held = held[held != 0]
-    table = market.instruments.loc[held.index, ["type", "currency"]]
-    moves = ((table["type"] != "cash") | (table["currency"] != market.base_currency)).to_numpy()
-    return float(held.abs().to_numpy(float)[moves] @ market.notional[held.index].abs().to_numpy(float)[moves])
+    return gross_of(market, market.names.get_indexer(held.index), held.to_numpy(dtype=float))
+
+
+def gross_of(market: Market, positions: NDArray[np.intp], quantities: NDArray[np.float64]) -> float:
+    """`gross_notional` of quantities (contracts) at positions of the market's names."""
+
+    def home() -> NDArray[np.bool_]:
+        table = market.instruments
+        return ((table["type"] == "cash") & (table["currency"] == market.base_currency)).to_numpy()
+
+    still = kept(market.instruments, f"cash in {market.base_currency}", home)
+    counted = (quantities != 0) & ~still[positions]
+    size = np.abs(market.notional.to_numpy(dtype=float)[positions[counted]])
+    return float(np.abs(quantities[counted]) @ size)

@@ -18,6 +18,11 @@ _MOST_TURNED = 100.0  # times the open interest in a day: a volume beyond is no 
 _PARTS = 2.0 ** np.arange(-12, 3)  # of the daily volume: where the law is exact; between them its chords
 
 
+def places(market: Market, names: pd.Index) -> Array:
+    """Where these instruments are in the market's order, -1 where it does not list one."""
+    return np.arange(len(names)) if names is market.names else market.names.get_indexer(names)
+
+
 def depth_hinges(market: Market, names: pd.Index) -> Hinges:
     """Kinks of walking the order book beyond its best price: column into `names`, side +-1, beyond (contracts), slope.
 
@@ -40,7 +45,7 @@ def depth_hinges(market: Market, names: pd.Index) -> Hinges:
 def displayed(market: Market, names: pd.Index) -> Array:
     """Contracts shown on the bid and on the ask side, N x 2: of all levels of the order book where a contract has one,
     else the quoted size; NaN where nothing is known."""
-    at = market.names.get_indexer(names)
+    at = places(market, names)
     shown = np.stack([market.quotes[side].to_numpy(dtype=float)[at] for side in ("bid_size", "ask_size")], axis=1)
     book = _sorted_depth(market, names)
     if book is not None:
@@ -55,7 +60,7 @@ def usable_volume(market: Market, names: pd.Index) -> Array:
     """Daily volume of contracts (N); NaN where none is quoted, or one beyond a hundred times the open interest, where
     that is known (a column `open_interest` of the instruments): it is money, or another's, and is not used."""
     table = market.instruments
-    volume = market.quotes["volume"].to_numpy(dtype=float)[market.names.get_indexer(names)]
+    volume = market.quotes["volume"].to_numpy(dtype=float)[places(market, names)]
     if "open_interest" not in table.columns:
         return volume
     interest = pd.to_numeric(table.loc[names, "open_interest"], errors="coerce").to_numpy(dtype=float)
@@ -84,7 +89,7 @@ def beyond_hinges(
     Hinges as `depth_hinges`, added to them: the price goes on from the last one shown. Contracts whose displayed size
     or whose daily volume is not known, or 0 a day, have none.
     """
-    shown, volume = displayed(market, names), market.quotes.loc[names, "volume"].to_numpy(dtype=float)
+    shown, volume = displayed(market, names), market.quotes["volume"].to_numpy(dtype=float)[places(market, names)]
     strength = coefficient_by_contract(market, names, coefficient) * deviation
     known = np.isfinite(shown) & (volume > 0)[:, None] & (strength > 0)[:, None]
     column, side = np.nonzero(known)

@@ -11,6 +11,7 @@ import pandas as pd
 from optihedge.market.chain_arbitrage import chain_table, parity_gaps, strike_arbitrage
 from optihedge.market.history import own_moves
 from optihedge.market.snapshot import Market
+from optihedge.readonly import kept, read_only
 from optihedge.risk.finding import SEVERE, WARNING, Finding
 from optihedge.risk.suspects import suspect_findings
 
@@ -63,18 +64,17 @@ def contradictions(market: Market) -> tuple[Finding, ...]:
 
 def book_contradictions(market: Market, book: pd.Series) -> tuple[Finding, ...]:
     """Positions (contracts by label) beyond the open interest, or beyond many days of volume."""
-    held = book[book != 0].abs()
-    held = held[held.index.isin(market.names)]
+    at = market.names.get_indexer(book.index)
+    size = np.where(at >= 0, np.abs(book.to_numpy(dtype=float)), 0.0)
     found = []
-    interest = _column(market, "open_interest").reindex(held.index)
-    volume = market.quotes["volume"].reindex(held.index)
+    interest, volume = _column(market, "open_interest")[at], market.quotes["volume"].to_numpy(dtype=float)[at]
     remedy = "check the unit of the quantity, and that of the figure"
-    for name in held.index[(held > interest) & (interest > 0)]:
-        detail = f"{held[name]:,.6g} contracts against an open interest of {interest[name]:,.6g}"
-        found.append(Finding(SEVERE, "beyond open interest", str(name), detail, remedy, (str(name),)))
-    for name in held.index[(held > MOST_DAYS * volume) & (volume > 0)]:
-        detail = f"{held[name]:,.6g} contracts are {held[name] / volume[name]:,.0f} days of volume"
-        found.append(Finding(WARNING, "beyond volume", str(name), detail, remedy, (str(name),)))
+    for i in np.flatnonzero((size > interest) & (interest > 0)):
+        name, detail = str(book.index[i]), f"{size[i]:,.6g} contracts against an open interest of {interest[i]:,.6g}"
+        found.append(Finding(SEVERE, "beyond open interest", name, detail, remedy, (name,)))
+    for i in np.flatnonzero((size > MOST_DAYS * volume) & (volume > 0)):
+        name, detail = str(book.index[i]), f"{size[i]:,.6g} contracts are {size[i] / volume[i]:,.0f} days of volume"
+        found.append(Finding(WARNING, "beyond volume", name, detail, remedy, (name,)))
     return tuple(found)
 
 
@@ -86,10 +86,12 @@ def _quotes_and_history(market: Market) -> list[Finding]:
     prices, values = _prices(market), _price_levels(market)
     if len(market.history) < 20 or not len(prices):
         return []
-    known = np.isfinite(values)
-    since = known[::-1].argmax(axis=0)  # rows after the last level
-    last = np.where(known.any(axis=0), values[len(values) - 1 - since, np.arange(len(prices))], np.nan)
-    now = market.levels[prices].to_numpy(dtype=float)
+    since, last = np.zeros(len(prices), dtype=int), values[-1]
+    if np.isnan(last).any():
+        known = np.isfinite(values)
+        since = known[::-1].argmax(axis=0)  # rows after the last level
+        last = np.where(known.any(axis=0), values[len(values) - 1 - since, np.arange(len(prices))], np.nan)
+    now = market.levels.to_numpy(dtype=float)[_priced(market)]
     with np.errstate(divide="ignore", invalid="ignore"):
         moved = np.where((now > 0) & (last > 0), np.abs(np.log(now / last)), 0.0)
     far = [i for i in np.flatnonzero(moved > _LEAST_JUMP) if prices[i] not in market.acted_on]
@@ -138,6 +140,8 @@ def _strikes(market: Market) -> list[Finding]:
     """All strikes of an underlying's calls and puts on one side of its price: a split that one does not know."""
     c = market.contracts
     at = np.flatnonzero(c.option & (c.spot > 0))
+    if not at.size:
+        return []
     chain = pd.DataFrame({"ratio": c.strike[at] / c.spot[at], "call": c.right[at] > 0}, index=market.names[at])
     found = []
     for asset, rows in chain.groupby(market.instruments["underlying"].to_numpy()[at], sort=False):
@@ -152,18 +156,20 @@ def _strikes(market: Market) -> list[Finding]:
 
 def _units(market: Market) -> list[Finding]:
     """Fees, funding, rates and borrow that no market has: percent or basis points for fractions."""
-    table, quotes = market.instruments, market.quotes
-    fixed = table["fee_per_contract"] * market.contracts.fx / market.notional.where(market.notional > 0)
+    table, quotes, size = market.instruments, market.quotes, market.notional.to_numpy(dtype=float)
+    fixed = table["fee_per_contract"].to_numpy(dtype=float) * market.contracts.fx
     told = (
-        ("fee", table["fee"], _FEE, "of the notional"), ("fee_per_contract", fixed, _FEE, "of the notional"),
+        ("fee", table["fee"], _FEE, "of the notional"),
+        ("fee_per_contract", np.divide(fixed, size, out=np.zeros_like(fixed), where=size > 0), _FEE, "of the notional"),
         ("funding_rate", quotes["funding_rate"], MOST_FUNDING, "for one interval"),
         ("rate", quotes["rate"], _RATE, "a year"), ("borrow_rate", quotes["borrow_rate"], _BORROW, "a year"),
     )  # fmt: skip
     found = []
     for column, values, most, of in told:
-        for name in values.index[values.abs() > most]:
-            detail = f"{column} is {values[name]:.4g} {of}"
-            found.append(Finding(SEVERE, "units", str(name), detail, "write a fraction: 0.0005 is 5 bp", (str(name),)))
+        numbers = np.asarray(values, dtype=float)
+        for i in np.flatnonzero(np.abs(numbers) > most):
+            name, detail = str(market.names[i]), f"{column} is {numbers[i]:.4g} {of}"
+            found.append(Finding(SEVERE, "units", name, detail, "write a fraction: 0.0005 is 5 bp", (name,)))
     return found
 
 
@@ -171,8 +177,10 @@ def _units(market: Market) -> list[Finding]:
 
 
 def _through_zero(market: Market) -> list[Finding]:
-    found = []
-    lowest = np.fmin.reduce(_price_levels(market), axis=0, initial=np.inf)
+    found, values = [], _price_levels(market)
+    if np.fmin.reduce(values, axis=None, initial=np.inf) > 0:
+        return []
+    lowest = np.fmin.reduce(values, axis=0, initial=np.inf)
     for at in np.flatnonzero(lowest <= 0):
         name, low = _prices(market)[at], lowest[at]
         detail = f"its levels go down to {low:.6g}: a return through zero has no meaning"
@@ -198,8 +206,10 @@ def _ends(market: Market) -> list[Finding]:
 def _midnight(market: Market) -> list[Finding]:
     """Daily rows stamped midnight UTC, though the drivers say that a day's level is known at its close."""
     index = market.history.index
+    if market.history.attrs.get("dates"):
+        return []
     said = market.drivers.index[(market.drivers["known_at"] != "").to_numpy()]
-    if len(index) < 5 or market.history.attrs.get("dates") or not len(said):
+    if len(index) < 5 or not len(said):
         return []
     if not (index == index.normalize()).all():
         return []
@@ -212,6 +222,8 @@ def _market_columns(market: Market) -> list[Finding]:
     """Market drivers a row apart from the rest, and jumps of theirs when nothing else moves."""
     prices = _prices(market)
     markets = {str(name) for name in market.drivers.index[market.drivers["market"].to_numpy(dtype=bool)]}
+    if not markets:
+        return []
     marked = [name for name in prices if name in markets]
     others = [name for name in prices if name not in markets]
     if not marked or not others or len(market.history) < 60:
@@ -242,11 +254,10 @@ def _market_columns(market: Market) -> list[Finding]:
 
 def _renamed(market: Market) -> list[Finding]:
     """A column that ends where another begins, at a level that it could have had."""
-    history = market.history
-    names = _prices(market)
-    if len(history) < 20:
+    history, values = market.history, _price_levels(market)
+    if len(history) < 20 or not np.isnan(values[-1]).any():
         return []
-    known = np.isfinite(_price_levels(market))
+    names, known = _prices(market), np.isfinite(values)
     first, last = known.argmax(axis=0), len(known) - 1 - known[::-1].argmax(axis=0)
     found = []
     for i in np.flatnonzero(known.any(axis=0) & (last < len(known) - 1)):
@@ -262,20 +273,27 @@ def _renamed(market: Market) -> list[Finding]:
 # ---- parts -----------------------------------------------------------------------------------------------------------
 
 
+def _priced(market: Market) -> np.ndarray:
+    """D booleans: drivers of a price."""
+    return kept(market.drivers, "priced", lambda: read_only((market.drivers["kind"] == "price").to_numpy()))
+
+
 def _prices(market: Market) -> list[str]:
-    return [str(name) for name in market.drivers.index[(market.drivers["kind"] == "price").to_numpy()]]
+    return kept(market.drivers, "prices", lambda: [str(name) for name in market.drivers.index[_priced(market)]])
 
 
 def _price_levels(market: Market) -> np.ndarray:
     """History of the price drivers, T x their number."""
-    return market.history.to_numpy(dtype=float)[:, (market.drivers["kind"] == "price").to_numpy()]
+    levels, priced = market.history.to_numpy(dtype=float), _priced(market)
+    return levels if priced.all() else levels[:, priced]
 
 
 def _own(market: Market, names: list[str]) -> pd.DataFrame:
     return own_moves(market.history[names], np.ones(len(names), bool))
 
 
-def _column(market: Market, name: str) -> pd.Series:
+def _column(market: Market, name: str) -> np.ndarray:
+    """A column of numbers of the desk's own (N), NaN where there is none."""
     if name not in market.instruments.columns:
-        return pd.Series(np.nan, index=market.names)
-    return pd.to_numeric(market.instruments[name], errors="coerce")
+        return np.full(len(market.names), np.nan)
+    return pd.to_numeric(market.instruments[name], errors="coerce").to_numpy(dtype=float)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,8 +14,8 @@ import pandas as pd
 from optihedge.hedge.result import Hedge
 from optihedge.market.snapshot import Market
 from optihedge.trades.checks import Checks
-from optihedge.trades.export import csv_text
-from optihedge.trades.table import trade_table
+from optihedge.trades.export import columns_text
+from optihedge.trades.table import frame_of, line_columns
 from optihedge.trades.tradelist import TradeList, trade_list
 
 
@@ -32,17 +34,25 @@ class Hedger(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class RuleList:
-    """What a simple rule trades, in a list's columns (`table`): no list, for nothing of it is proved or checked."""
+    """What a simple rule trades, in a list's columns: no list, for nothing of it is proved or checked."""
 
-    table: pd.DataFrame
+    columns: Mapping[str, list[Any]]
     held: ClassVar[bool] = False
     reasons: ClassVar[tuple[str, ...]] = ()
     notes: ClassVar[tuple[str, ...]] = ()
 
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Its lines."""
+        return frame_of(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns["order_id"])
+
     @property
     def sha256(self) -> str:
         """Of the table's bytes as a file."""
-        return hashlib.sha256(csv_text(self.table).encode()).hexdigest()
+        return hashlib.sha256(columns_text(self.columns).encode()).hexdigest()
 
 
 def order_list(
@@ -51,7 +61,7 @@ def order_list(
     """The list of a hedge; a simple rule's trades are rounded to the nearest lot."""
     if isinstance(answer, Hedge):
         return trade_list(answer, book=book, checks="model" if checks is None else checks, deadline=deadline)
-    return RuleList(trade_table(market, _lots(market, answer.trades), book=book))
+    return RuleList(line_columns(market, _lots(market, answer.trades), book=book))
 
 
 def _lots(market: Market, trades: pd.Series) -> pd.Series:

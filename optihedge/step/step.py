@@ -26,6 +26,7 @@ from optihedge.trades.tradelist import TradeList
 
 STATUSES = ("first", "idle", "solved", "empty", "held", "blocked", "failed")
 OPEN_ORDERS = ("block", "cancel")
+_ORDERED = ("order_id", "instrument", "quantity", "limit_price")
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,7 @@ def _listed(done: _Outcome, view: View, decision: Decision, memory: dict[str, An
     if trades.held:
         return done.of("held", "; ".join(trades.reasons), decision, answer, trades)
     sent = {**memory, **decision.on_sent}
-    if trades.table.empty:
+    if not len(trades):
         done.state = now.becoming(memory=sent)
         return done.of("empty", decision.why, decision, answer, trades)
     done.state = now.becoming(memory=sent, orders=_orders(trades, market), traded=market.as_of)
@@ -174,8 +175,7 @@ class _Outcome:
 
 
 def _orders(trades: TradeList | RuleList, market: Market) -> tuple[Order, ...]:
-    table, list_id = trades.table, trades.sha256
-    columns = (table[name].tolist() for name in ("order_id", "instrument", "quantity", "limit_price"))
+    list_id, columns = trades.sha256, (trades.columns[name] for name in _ORDERED)
     return tuple(
         Order(order_id, name, quantity, quantity, limit, market.as_of, list_id)
         for order_id, name, quantity, limit in zip(*columns, strict=True)

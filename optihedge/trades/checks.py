@@ -267,14 +267,16 @@ def _further_outside(hedge: Hedge, program: Program, spared: frozenset[str]) -> 
 
     A band as wide as that lot can be met: lots explain less the wider it is, see `Neighbourhood.allowance`.
     """
-    around = Neighbourhood(program, Grid.of(hedge.program, smallest_trades(hedge)))
     before = row_violations(program, hedge.problem.columns.to_columns(hedge.problem.start))
-    after = row_violations(program, hedge.h)
+    after, tolerance = row_violations(program, hedge.h), row_tolerances(program, hedge.h)
+    if not (after > before + tolerance)[np.isinf(program.row_penalty)].any():
+        return []
+    around = Neighbourhood(program, Grid.of(hedge.program, smallest_trades(hedge)))
     allowed = around.allowance(np.round(around.grid.lots(hedge.h)))
     worse = (
         around.hard
         & ~np.isin(np.array(hedge.problem.row_terms, dtype=object), list(spared))
-        & (after > np.maximum(before, allowed) + row_tolerances(program, hedge.h))
+        & (after > np.maximum(before, allowed) + tolerance)
     )
     return [
         f"{program.row_names[j]} would end {number(after[j])} {hedge.problem.row_units[j]} beyond its limit, "

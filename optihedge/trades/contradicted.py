@@ -20,13 +20,13 @@ def severe_contradictions(hedge: Hedge, checks: Checks) -> tuple[list[str], list
     if not checks.contradictions:
         return [], []
     market, problem = hedge.market, hedge.problem
-    in_play = {*problem.names, *drivers_of(market, problem.positions)}
     learns = hasattr(hedge.model.risk, "fit") or hedge.model.betas is not None
     positions = book_contradictions(market, pd.Series(problem.start, problem.names))
-    found = [*contradictions(market), *positions]
+    found = [one for one in (*contradictions(market), *positions) if one.severity == SEVERE]
+    in_play = {*problem.names, *drivers_of(market, problem.positions)} if found else set()
     mine = [
         one for one in found
-        if one.severity == SEVERE and in_play.intersection(one.labels) and (learns or one.kind not in HISTORY)
+        if in_play.intersection(one.labels) and (learns or one.kind not in HISTORY)
     ]  # fmt: skip
     told = [one for one in mine if one.accepted_by(checks.accept)]
     reasons = [str(one).removeprefix(f"{SEVERE}: ") for one in mine if one not in told]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,12 @@ def rounded_to(values: np.ndarray, digits: int, decimals: int = 2) -> np.ndarray
     size = np.abs(np.where(np.isfinite(values) & (values != 0), values, 1.0))
     places = np.clip(digits - 1 - np.floor(np.log10(size)), decimals, 300).astype(int)
     return np.array([round(float(v), int(d)) for v, d in zip(values, places, strict=True)], dtype=float) + 0.0
+
+
+def columns_text(columns: Mapping[str, list[Any]]) -> str:
+    """`csv_text` of columns of numbers and texts."""
+    cells = [numbers(v) if v and isinstance(v[0], float) else list(map(str, v)) for v in columns.values()]
+    return csv_of(columns, cells)
 
 
 def csv_text(table: pd.DataFrame) -> str:

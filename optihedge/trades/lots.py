@@ -126,10 +126,10 @@ def smallest_trades(hedge: Hedge) -> Array:
 def _least(hedge: Hedge, min_notional: float) -> Array:
     """The least |trade| of each tradable contract by its venue's minimum, and by this notional (base currency)."""
     at = hedge.problem.positions[hedge.problem.tradable]
-    instruments, notional = hedge.market.instruments.iloc[at], hedge.market.notional.to_numpy(float)[at]
-    floor = np.maximum(instruments["min_notional"].to_numpy(float), min_notional)
+    table, notional = hedge.market.instruments, hedge.market.notional.to_numpy(float)[at]
+    floor = np.maximum(table["min_notional"].to_numpy(float)[at], min_notional)
     by_notional = np.divide(floor, notional, out=np.zeros_like(floor), where=notional > 0)
-    return np.maximum(instruments["min_quantity"].to_numpy(float), by_notional)
+    return np.maximum(table["min_quantity"].to_numpy(float)[at], by_notional)
 
 
 def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:

@@ -8,11 +8,19 @@ import pandas as pd
 from optihedge.hedge.result import Hedge
 from optihedge.program.program import risk_gradient, row_values
 
+Array = np.ndarray
 _NOISE = 1e-6  # of what a trade takes off risk: a row that it serves by less does not bind
 
 
 def reasons(hedge: Hedge) -> pd.Series:
-    """By traded contract what its trade serves most: a limit's name, or 'risk'; 'rounding' if nothing.
+    """By traded contract what its trade serves most, see `served`."""
+    problem = hedge.problem
+    trade = (hedge.h - hedge.program.start)[problem.columns.contracts]
+    return pd.Series(served(hedge), index=problem.names[problem.tradable], dtype=object)[trade != 0]
+
+
+def served(hedge: Hedge) -> Array:
+    """By tradable contract what its trade serves most: a limit's name, or 'risk'; 'rounding' if nothing.
 
     A trade x serves a row by -multiplier a x, risk by what it takes off 1/2 variance (the mean gradient before and
     after, so that trades' parts add up), a volatility limit by its multiplier times the same; all in base currency.
@@ -27,12 +35,12 @@ def reasons(hedge: Hedge) -> pd.Series:
     outside = np.maximum(before - p.row_upper, 0) - np.maximum(p.row_lower - before, 0)
     back = np.clip(-rows * trade / np.where(outside == 0, np.inf, outside)[:, None], 0, 1)  # part of the way back
     risk = -risk_gradient(p, middle) * trade
-    served = [risk, *(-hedge.multipliers[:, None] * rows * trade)]
+    money_for = [risk, *(-hedge.multipliers[:, None] * rows * trade)]
     labels = np.array(["risk", *problem.row_limits], dtype=object)
     if p.volatility_limit is not None:
-        served.append(-hedge.limit_multiplier * risk_gradient(p.volatility_limit, middle) * trade)
+        money_for.append(-hedge.limit_multiplier * risk_gradient(p.volatility_limit, middle) * trade)
         labels = np.append(labels, p.volatility_limit.name)
-    money = np.array(served)
+    money = np.array(money_for)
     best = np.where(money.max(axis=0) > 0, money.argmax(axis=0), -1)
     binding = money[1 : 1 + len(rows)] > _NOISE * np.abs(risk)
     part_of_risk = np.divide(risk, risk.sum(), out=np.ones_like(risk), where=risk.sum() > 0)
@@ -41,6 +49,4 @@ def reasons(hedge: Hedge) -> pd.Series:
         best = np.where(ahead.max(axis=0) > 0, 1 + ahead.argmax(axis=0), best)
     together = -risk_gradient(p, hedge.h) * trade > 0
     best = np.where((best == -1) & together, 0, best)
-    named = np.where(best >= 0, labels[best], "rounding")
-    lines = pd.Series(named[contracts], index=problem.names[problem.tradable], dtype=object)
-    return lines[trade[contracts] != 0]
+    return np.where(best >= 0, labels[best], "rounding")[contracts]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from optihedge.frames import plain_text
-from optihedge.market.costs import trading_costs
+from optihedge.market.costs import trading_parts
 from optihedge.market.instruments import types_of, venue_amounts
 from optihedge.market.snapshot import Market
 from optihedge.trades.export import PRICE_DIGITS, outward, rounded_to
@@ -17,6 +19,8 @@ COLUMNS = (
     "as_of", "book", "order_id", "instrument", "venue", "side", "quantity", "venue_amount", "lot", "price",
     "limit_price", "notional", "cost", "reason", "model", "model_hash",
 )  # fmt: skip
+_NUMBERS = ("quantity", "venue_amount", "lot", "price", "limit_price", "notional", "cost")
+_KINDS = dict.fromkeys(_NUMBERS, "float64")
 _MONEY_DIGITS = 6  # significant; two decimals at least
 
 
@@ -42,48 +46,72 @@ def trade_table(
     order_id      a letter, then a hash of instant, book, model, instrument, quantity and limit price: the same order
                   has the same id in every run, an order at another price another one; no spreadsheet reads a number
     """
-    given = market.names.get_indexer(trades.index)
-    traded = (trades.to_numpy(dtype=float) != 0) & (given >= 0)
-    order = np.argsort(given[traded], kind="stable")
-    at, quantity = given[traded][order], trades.to_numpy(dtype=float)[traded][order]
-    names = market.names[at]
-    instruments = market.instruments.iloc[at]
+    columns = line_columns(market, trades, book=book, model=model, model_hash=model_hash, costs=costs, reasons=reasons)
+    return frame_of(columns)
+
+
+def frame_of(columns: Mapping[str, list[Any]]) -> pd.DataFrame:
+    """Columns of lines as a table."""
+    return pd.DataFrame({name: pd.Series(values, dtype=_KINDS.get(name, "str")) for name, values in columns.items()})
+
+
+def line_columns(
+    market: Market,
+    trades: pd.Series,
+    *,
+    book: str = "",
+    model: str = "",
+    model_hash: str = "",
+    costs: pd.Series | None = None,
+    reasons: pd.Series | None = None,
+) -> dict[str, list[Any]]:
+    """The columns of `trade_table`, plain values line by line."""
+    every = trades.to_numpy(dtype=float)
+    places = market.names.get_indexer(trades.index)
+    chosen = np.flatnonzero((every != 0) & (places >= 0))
+    chosen = chosen[np.argsort(places[chosen], kind="stable")]
+    at, quantity, names = places[chosen], every[chosen], trades.index[chosen]
     buys = quantity > 0
-    exact = [f"{q:.10g}" for q in quantity]
-    price = market.price.to_numpy(float)[at]
+    price = market.contracts.price[at]
     limit = _limit_prices(market, at, price, buys)
-    expected = trading_costs(market, pd.Series(quantity, names)).sum(axis=1) if costs is None else costs.reindex(names)
+    if costs is None:
+        parts = trading_parts(market, at, quantity).values()
+        expected = np.nansum(list(parts), axis=0)
+    else:
+        expected = costs.reindex(names).to_numpy(dtype=float)
     as_of = market.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
-    lines = zip(names, exact, map(repr, limit.tolist()), strict=True)
-    said = np.full(len(at), "") if reasons is None else reasons.reindex(names).fillna("")
-    plain = lambda texts: [plain_text(text) for text in texts]  # noqa: E731
-    return pd.DataFrame(
-        {
-            "as_of": as_of,
-            "book": plain_text(book),
-            "order_id": [_order_id(as_of, book, model_hash or model, *line) for line in lines],
-            "instrument": plain(names),
-            "venue": plain(instruments["venue"]),
-            "side": np.where(buys, "BUY", "SELL"),
-            "quantity": np.round(quantity, 10),
-            "venue_amount": np.round(np.abs(quantity) * venue_amounts(instruments), 10),
-            "lot": instruments["lot"].to_numpy(float),
-            "price": rounded_to(price, PRICE_DIGITS),
-            "limit_price": limit,
-            "notional": rounded_to(np.abs(quantity) * market.notional.to_numpy(float)[at], _MONEY_DIGITS),
-            "cost": rounded_to(expected.to_numpy(float), _MONEY_DIGITS, 4),
-            "reason": plain(said),
-            "model": plain_text(model),
-            "model_hash": model_hash,
-        },
-        columns=COLUMNS, index=range(len(at)),
-    )  # fmt: skip
+    labels, limits = list(map(str, names)), limit.tolist()
+    lines = zip(labels, (f"{q:.10g}" for q in quantity.tolist()), map(repr, limits), strict=True)
+    plain = dict.fromkeys([*labels, book, model])
+    known = {text: plain_text(text) for text in plain}
+    told = [""] * len(labels) if reasons is None else reasons.reindex(names).fillna("").tolist()
+    venues = market.instruments["venue"].to_numpy()[at].tolist()
+    known |= {text: plain_text(text) for text in {*told, *venues}}
+    count = len(labels)
+    return {
+        "as_of": [as_of] * count,
+        "book": [known[book]] * count,
+        "order_id": [_order_id(as_of, book, model_hash or model, *line) for line in lines],
+        "instrument": [known[name] for name in labels],
+        "venue": [known[venue] for venue in venues],
+        "side": np.where(buys, "BUY", "SELL").tolist(),
+        "quantity": np.round(quantity, 10).tolist(),
+        "venue_amount": np.round(np.abs(quantity) * venue_amounts(market.instruments)[at], 10).tolist(),
+        "lot": market.instruments["lot"].to_numpy(float)[at].tolist(),
+        "price": rounded_to(price, PRICE_DIGITS).tolist(),
+        "limit_price": limits,
+        "notional": rounded_to(np.abs(quantity) * market.notional.to_numpy(float)[at], _MONEY_DIGITS).tolist(),
+        "cost": rounded_to(expected, _MONEY_DIGITS, 4).tolist(),
+        "reason": [known[text] for text in told],
+        "model": [known[model]] * count,
+        "model_hash": [model_hash] * count,
+    }
 
 
 def _limit_prices(market: Market, at: np.ndarray, price: np.ndarray, buys: np.ndarray) -> np.ndarray:
     """The far side of each quote, else the price, rounded outwards to the tick; a sell's is a tick at least."""
     tick = market.instruments["tick"].to_numpy(float)[at]
-    ask, bid = (market.quotes[side].to_numpy(float)[at] for side in ("ask", "bid"))
+    bid, ask = (market.quotes[side].to_numpy(float)[at] for side in ("bid", "ask"))
     far = np.where(buys, ask, bid)
     limit = outward(np.where(np.isfinite(far), far, price), tick, buys)
     least = np.where(buys | types_of(market.instruments)["signed"][at], 0.0, tick)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,24 +18,24 @@ from optihedge.display.numbers import number
 from optihedge.errors import InfeasibleError, SolverError, SpecError
 from optihedge.files import write_text
 from optihedge.frames import one_line
-from optihedge.hedge.costs import HOLDING, TRADING
+from optihedge.hedge.costs import HOLDING, TRADING, cost_parts
 from optihedge.hedge.report import cost_words
 from optihedge.hedge.result import Hedge
-from optihedge.hedge.venues import near_liquidation
+from optihedge.hedge.venues import near_liquidation, venue_terms
 from optihedge.program.certificate import GAP_TOLERANCE
 from optihedge.program.program import objective
 from optihedge.program.status import Status
 from optihedge.readonly import read_only, read_only_property
 from optihedge.trades.checks import Checks, list_reasons
 from optihedge.trades.contradicted import severe_contradictions
-from optihedge.trades.export import csv_text
+from optihedge.trades.export import columns_text
 from optihedge.trades.line_limits import Failed, failed, line_limits
 from optihedge.trades.lots import round_to_lots
 from optihedge.trades.orders.formats import write_orders
 from optihedge.trades.orders.table import OrderStyle, order_table
 from optihedge.trades.page import page_of
-from optihedge.trades.reasons import reasons
-from optihedge.trades.table import trade_table
+from optihedge.trades.reasons import served
+from optihedge.trades.table import frame_of, line_columns
 from optihedge.trades.tickets import Tickets, beside, with_few_lines, within
 
 _PROVED = (Status.OPTIMAL, Status.ROUNDED)
@@ -46,7 +46,7 @@ class TradeList:
     """The trades of a hedge as they may be sent, or why they may not. Made by `TradeList.of` alone, and read-only.
 
     hedge     the hedge in whole lots, every line within its limits: what the list would bring about
-    book      the book's name;  proposed  its lines (COLUMNS), whether they may be sent or not
+    book      the book's name;  columns  of its lines (COLUMNS), whether they may be sent or not;  proposed  their table
     reasons   why the whole list is held; none: it may be sent
     notes     lines that were limited and by what, limits that whole lots miss, priors, what was not checked
     lines     per contract in play the most it may buy and sell (contracts) and the check that allows no more
@@ -62,7 +62,7 @@ class TradeList:
 
     hedge: Hedge
     book: str
-    proposed: pd.DataFrame
+    columns: Mapping[str, list[Any]]
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
     lines: pd.DataFrame
@@ -111,14 +111,19 @@ class TradeList:
         if ends is not None and time.perf_counter() > ends:
             why = [*why, f"not ready within its deadline of {deadline:g} s"]
         notes += [listed.certificate.note] if listed.certificate.note and listed.certificate.note not in why else []
-        notes += near_liquidation(listed.venues, listed.model.terms)
+        notes += near_liquidation(listed.venues, listed.model.terms) if venue_terms(listed.model.terms) else ()
         notes += [*hedge.problem.assumed, *([f"checks switched off: {', '.join(limits.off)}"] if limits.off else [])]
         made = object.__new__(cls)
         said = {"hedge": listed, "book": book, "reasons": tuple(why), "notes": tuple(notes), "lines": read_only(lines)}
-        said |= {"proposed": read_only(_lines(listed, book, checked=not unchecked)), "checked": not unchecked}
+        said |= {"columns": _lines(listed, book, checked=not unchecked), "checked": not unchecked}
         for name, value in said.items():
             object.__setattr__(made, name, value)
         return made
+
+    @read_only_property
+    def proposed(self) -> pd.DataFrame:
+        """Its lines, COLUMNS, whether they may be sent or not."""
+        return frame_of(self.columns)
 
     @property
     def held(self) -> bool:
@@ -128,7 +133,7 @@ class TradeList:
     @property
     def verdict(self) -> str:
         """One word: send, held, or empty where there is nothing to trade."""
-        return "held" if self.held else "send" if len(self.proposed) else "empty"
+        return "held" if self.held else "send" if len(self) else "empty"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -142,7 +147,7 @@ class TradeList:
         if self.held:
             costs |= dict.fromkeys(TRADING, 0.0)
         costs["other"] += len(self) * Tickets.of(self.hedge.model.lots).ticket_fee
-        costs["trading"] = float(self.table["cost"].to_numpy().sum())
+        costs["trading"] = 0.0 if self.held else float(np.sum(self.columns["cost"]))
         costs["total"] = costs["trading"] + sum(costs[part] for part in HOLDING)
         return pd.Series(costs, name="cost")
 
@@ -154,7 +159,7 @@ class TradeList:
 
     @cached_property
     def _text(self) -> str:
-        return csv_text(self.table)
+        return columns_text(self.columns)
 
     @cached_property
     def sha256(self) -> str:
@@ -197,7 +202,7 @@ class TradeList:
         write_text(Path(path), page_of(self, title=title))
 
     def __len__(self) -> int:
-        return len(self.table)
+        return 0 if self.held else len(self.columns["order_id"])
 
     def __getitem__(self, column: str) -> pd.Series:
         return self.table[column]
@@ -299,11 +304,12 @@ def _unmoved(hedge: Hedge) -> Hedge:
     return hedge.with_quantities(start, replace(hedge.certificate, status=Status.FAILED))
 
 
-def _lines(hedge: Hedge, book: str, *, checked: bool) -> pd.DataFrame:
-    why, told = reasons(hedge), hedge.told_costs
-    costs = sum(told[part].to_numpy() for part in TRADING) + Tickets.of(hedge.model.lots).ticket_fee
-    return trade_table(
+def _lines(hedge: Hedge, book: str, *, checked: bool) -> dict[str, list[Any]]:
+    problem, told = hedge.problem, np.full(len(hedge.problem.names), "", dtype=object)
+    told[problem.tradable] = served(hedge) if checked else [f"NOT CHECKED: {one}" for one in served(hedge)]
+    parts = cost_parts(hedge.market, problem, problem.start, hedge.after.to_numpy())
+    costs = sum(parts[name] for name in TRADING) + Tickets.of(hedge.model.lots).ticket_fee
+    return line_columns(
         hedge.market, hedge.trades, book=book, model=hedge.model.name, model_hash=hedge.model.fingerprint,
-        costs=pd.Series(costs, index=told.index),
-        reasons=why if checked else "NOT CHECKED: " + why.astype(str),
+        costs=pd.Series(costs, problem.names), reasons=pd.Series(told, problem.names, dtype=object),
     )  # fmt: skip
