@@ -229,8 +229,10 @@ def list_reasons(hedge: Hedge, checks: Checks, first: Answer) -> list[str]:
 
 def _gross(hedge: Hedge, checks: Checks) -> list[str]:
     """The book's gross notional afterwards, where it is above its cap and the list adds to it."""
+    if checks.gross_notional is None:
+        return []
     before, after = gross_notional(hedge.market, hedge.before), gross_notional(hedge.market, hedge.after)
-    if checks.gross_notional is None or after <= max(checks.gross_notional, before):
+    if after <= max(checks.gross_notional, before):
         return []
     return [f"the book's gross would be {after:,.0f}, above gross_notional {checks.gross_notional:,.0f}"]
 
