@@ -28,14 +28,13 @@ from recorded_markets import deribit_market, deribit_snapshots  # noqa: E402
 from test_depth import recorded_books  # noqa: E402
 from test_desk_deribit import desk_book  # noqa: E402
 from test_few_lines import few, random_desk  # noqa: E402
-from test_tickets import beside  # noqa: E402
+from test_tickets import beside, halved_desks  # noqa: E402
 
 import optihedge as oh  # noqa: E402
 from optihedge.market.costs import trading_costs  # noqa: E402
 from optihedge.market.depth import displayed  # noqa: E402
 from optihedge.market.moved import moved  # noqa: E402
 from optihedge.program.chain import solve  # noqa: E402
-from optihedge.program.lots.few_lines import few_lines  # noqa: E402
 from optihedge.program.program import objective  # noqa: E402
 from optihedge.trades.schedule import schedule  # noqa: E402
 
@@ -71,32 +70,11 @@ def replay(data: Path, rounds: int = 3, seed: int = 0) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def halved(hedge: oh.Hedge) -> tuple[int, float, float]:
-    """Lines, and what half of them cost: of the optimum's objective, of what the hedge saves."""
-    program = hedge.program
-    mask = np.zeros(len(program.columns), bool)
-    mask[hedge.problem.columns.contracts] = True
-    count = int((mask & (np.abs(hedge.h - program.start) > 1e-6 * np.where(program.lot > 0, program.lot, 1.0))).sum())
-    if count <= 20:
-        return count, np.nan, np.nan
-    found = few_lines(program, hedge.answer.candidate, lambda p, warm: solve(p, warm=warm).candidate, mask,
-                      most=count // 2)  # fmt: skip
-    best, idle = objective(program, hedge.h), objective(program, program.start)
-    return count, found.value / best - 1, (found.value - best) / (idle - best)
-
-
 def tickets(data: Path, first: int, last: int) -> pd.DataFrame:
     """Desks first .. last - 1: lines of the hedge, and what half of them cost."""
-    folder, model = data / "deribit_btc_2026", oh.load_model("optimal_hedge")
-    markets = [deribit_market(folder, snapshot) for snapshot in deribit_snapshots(folder)]
     rows = []
-    for seed in range(first, last):
-        rng, market = np.random.default_rng(seed), markets[seed % len(markets)]
-        table = market.instruments
-        quoted = (table["type"] == "inverse_option").to_numpy() & market.trade_cost.notna().all(axis=1).to_numpy()
-        book = pd.Series(np.round(rng.normal(0, 25, 40), 1), index=rng.choice(table.index[quoted], 40, replace=False))
-        book["BTC"] = 50.0
-        rows.append(halved(model.hedge(market, book)))
+    for seed, lines in enumerate(halved_desks(data / "deribit_btc_2026", range(first, last)), first):
+        rows.append(lines)
         print(seed, *rows[-1], file=sys.stderr, flush=True)
     return pd.DataFrame(rows, columns=["lines", "of the objective", "of what it saves"])
 

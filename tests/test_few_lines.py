@@ -107,40 +107,60 @@ def test_half_the_tickets_of_two_hundred_desks_cost_a_hundredth_of_what_the_hedg
     assert np.median(saved) <= 0.01
 
 
-@pytest.mark.slow
-def test_few_lines_are_within_one_percent_of_what_an_integer_solver_proves() -> None:
+def proven(program: Program, most: int, nodes: int) -> float:
+    """The least objective with `most` lines, by an integer program of SCIP; NaN where its tree ends unproved.
+
+    A line's own risk is of a size over its yes or no (a perspective, Frangioni and Gentile 2006): a tight bound.
+    """
     scip = pytest.importorskip("pyscipopt")
-    excess, count, desks = [], 12, 12
-    for seed in range(desks):
-        program = random_desk(seed, count=count, factors=4)
-        found, _ = few(program, most=count // 3)
-        model = scip.Model()
-        model.hideOutput()
-        model.setParam("limits/nodes", 200_000)
-        bought, sold = ([model.addVar(lb=0, ub=400) for _ in program.columns] for _ in range(2))
-        traded = [model.addVar(vtype="B") for _ in program.columns]
-        risk = model.addVar(lb=0, ub=None)
-        for b, s, t in zip(bought, sold, traded, strict=True):
-            model.addCons(b + s <= 400 * t)
-        model.addCons(scip.quicksum(traded) <= count // 3)
-        parts = [
-            program.factor_offset[k]
-            + scip.quicksum(program.factors[k, i] * (bought[i] - sold[i]) for i in range(count))
-            for k in range(4)
-        ]
-        own = scip.quicksum(program.diagonal[i] * (bought[i] - sold[i]) ** 2 for i in range(count))
-        model.addCons(0.5 * scip.quicksum(part**2 for part in parts) + 0.5 * own <= risk)
-        model.setObjective(
-            risk + scip.quicksum(program.buy[i] * bought[i] + program.sell[i] * sold[i] for i in range(count))
-        )
-        model.optimize()
-        if model.getStatus() == "optimal":
-            excess.append(found.value / model.getObjVal() - 1)
-    print(
-        f"{len(excess)} of {desks} proved, above the proven optimum by {np.median(excess):.2%}, most {max(excess):.2%}"
-    )
-    assert len(excess) >= desks // 2 and min(excess) > -1e-4
-    assert np.median(excess) <= 0.01
+    p, n, model, total = program, len(program.columns), scip.Model(), scip.quicksum
+    model.hideOutput()
+    model.setParam("limits/nodes", nodes)
+    trade = [model.addVar(lb=-400, ub=400) for _ in range(n)]
+    size, own = ([model.addVar(lb=0) for _ in range(n)] for _ in range(2))
+    traded = [model.addVar(vtype="B") for _ in range(n)]
+    left, risk = [model.addVar(lb=None) for _ in p.factors], model.addVar(lb=0)
+    model.addCons(total(traded) <= most)
+    for x, s, o, z in zip(trade, size, own, traded, strict=True):
+        for row in (s >= x, s >= -x, s <= 400 * z, x * x <= o * z):
+            model.addCons(row)
+    for part, factor, offset in zip(left, p.factors, p.factor_offset, strict=True):
+        model.addCons(part == offset + total(f * x for f, x in zip(factor, trade, strict=True)))
+    model.addCons(total(part * part for part in left) <= risk)
+    for row, low, high in zip(p.rows.toarray(), p.row_lower, p.row_upper, strict=True):
+        value = total(a * x for a, x in zip(row, trade, strict=True))
+        model.addCons(value >= low)
+        model.addCons(value <= high)
+    lines = zip(p.diagonal, own, p.buy, size, strict=True)
+    model.setObjective(0.5 * risk + total(0.5 * d * o + cost * s for d, o, cost, s in lines))
+    model.optimize()
+    return float(model.getObjVal()) if model.getStatus() == "optimal" else np.nan
+
+
+def above_proven(seeds: range, count: int, nodes: int) -> np.ndarray:
+    """How far half the lines are above the optimum where a solver proves one, desk by desk; NaN where it does not."""
+    above = []
+    for seed in seeds:
+        program = random_desk(seed, count=count, factors=count // 3, neutral=seed % 2 == 1)
+        most = int((np.abs(solve(program).candidate.h) > 1e-7).sum()) // 2
+        found, _ = few(program, most=most)
+        above.append(found.value / proven(program, most, nodes) - 1)
+    return np.array(above)
+
+
+def test_half_the_lines_of_a_small_desk_are_within_one_percent_of_what_an_integer_solver_proves() -> None:
+    above = above_proven(range(3), 24, 10_000)
+    assert np.isfinite(above).all() and above.min() > -1e-4 and above.max() <= 0.01
+
+
+@pytest.mark.slow
+def test_half_the_lines_of_large_desks_are_within_one_percent_of_what_an_integer_solver_proves() -> None:
+    above = above_proven(range(24), 60, 20_000)
+    proved = above[np.isfinite(above)]
+    print(f"{len(proved)} of {len(above)} proved, above the proven optimum by {np.median(proved):.2%}, most "
+          f"{proved.max():.2%}")  # fmt: skip
+    assert len(proved) >= len(above) // 2 and proved.min() > -1e-4
+    assert proved.max() <= 0.01
 
 
 @pytest.mark.parametrize("seed", range(40))

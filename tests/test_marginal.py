@@ -10,6 +10,7 @@ from desks import stocks
 import optihedge as oh
 from optihedge.errors import DataError, SpecError
 from optihedge.market.depth import IMPACT
+from optihedge.trades.page import page_of
 
 AVERSION, SIGMA = 1e-3, 0.01
 
@@ -84,3 +85,13 @@ def test_a_hedge_takes_risk_off_the_closing_of_a_book_too() -> None:
     flat = oh.HedgeModel(objective=(oh.SpreadCost(),), capital=1e5).hedge(hedge.market, {"S0": 1.0})
     with pytest.raises(DataError, match="needs a risk"):
         flat.liquidity()
+
+
+def test_a_lists_page_tells_how_long_closing_takes_and_what_may_be_lost_till_then() -> None:
+    hedge = desk(universe=(), volume=2000.0, bid_size=100.0, ask_size=100.0)
+    page = page_of(oh.trade_list(hedge, checks=None))
+    part = page[page.index(">Liquidity</h2>") :].partition("</section>")[0]
+    told = hedge.liquidity().loc["book"]
+    assert all(f">{name}</th>" in part for name in ("days", "cost", "risk", "lvar", "S0", "book"))
+    assert all(f'data-v="{value:.10g}"' in part for value in told)
+    assert ">Liquidity</h2>" not in page_of(oh.trade_list(desk(), checks=None)), "no volume is known"

@@ -19,7 +19,7 @@ from optihedge.hedge.modelfile import load_model
 from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
 from optihedge.trades.orders.formats import FORMATS, orders_bytes
-from optihedge.trades.orders.table import OrderStyle, beside, order_table
+from optihedge.trades.orders.table import COLUMNS, OrderStyle, beside, order_table
 from optihedge.trades.table import trade_table
 from optihedge.trades.tradelist import TradeList, trade_list
 
@@ -206,6 +206,11 @@ def test_the_command_line_writes_orders_of_lists_that_stand_and_of_no_other(exam
     assert main(call) == 0
     (lines,) = standing(folder).lists.values()
     assert sorted(field(m, 11) for m in fix_messages(to.read_bytes())) == sorted(lines["order_id"])
+    first, table = lines.iloc[0], tmp_path / "orders.csv"
+    (tmp_path / "book.csv").write_text(f"instrument,quantity\n{first['instrument']},{-2 * first['quantity']}\n")
+    for positions, closes in (([], 0), (["--positions", str(tmp_path / "book.csv")], 1)):
+        assert main([*call[:-3], "csv", "--to", str(table), *positions]) == 0
+        assert pd.read_csv(table)["reduce_only"].sum() == closes
     (path,) = folder.glob("*/*/trades.csv")
     path.write_text(path.read_text().replace("SELL", "BUY"))
     to.unlink()
@@ -219,6 +224,8 @@ def test_styles_and_formats_are_refused_by_name(sent):
         orders_bytes(sent.orders(), "cxxt")
 
 
-def test_the_documentation_names_every_format() -> None:
+def test_the_documentation_names_every_format_and_column() -> None:
     page = (Path(__file__).parents[1] / "docs" / "howto" / "orders.md").read_text()
     assert all(f"`{name}`" in page for name in FORMATS)
+    told = "".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+    assert all(f"`{name}`" in told for name in COLUMNS)

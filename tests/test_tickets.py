@@ -1,6 +1,8 @@
 """Tickets: what a line costs beside its trade, at most so many lines, and what the list then says."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,9 @@ from test_desk_deribit import desk_book
 import optihedge as oh
 from optihedge.errors import DataError, SpecError
 from optihedge.market.instruments import closes_small, trade_lots
+from optihedge.program.chain import solve
+from optihedge.program.lots.few_lines import few_lines
+from optihedge.program.program import objective
 from optihedge.trades.orders.table import order_table
 from optihedge.trades.schedule import schedule
 from optihedge.trades.table import trade_table
@@ -114,6 +119,47 @@ def test_every_recorded_options_desk_is_hedged_with_twelve_lines(recorded) -> No
             table = beside(market, book)
             print(f"{snapshot.date()} {name}\n{table.round(0).to_string()}")
             assert table.loc["at most 12 lines", "lines"] <= 12
+
+
+def halved(hedge: oh.Hedge) -> tuple[int, float, float]:
+    """Lines, and what half of them cost: of the optimum's objective, of what the hedge saves; NaN of 20 or fewer."""
+    program = hedge.program
+    mask = np.zeros(len(program.columns), bool)
+    mask[hedge.problem.columns.contracts] = True
+    count = int((mask & (np.abs(hedge.h - program.start) > 1e-6 * np.where(program.lot > 0, program.lot, 1.0))).sum())
+    if count <= 20:
+        return count, np.nan, np.nan
+    found = few_lines(program, hedge.answer.candidate, lambda p, warm: solve(p, warm=warm).candidate, mask,
+                      most=count // 2)  # fmt: skip
+    assert found.kept.sum() <= count // 2
+    best, idle = objective(program, hedge.h), objective(program, program.start)
+    return count, found.value / best - 1, (found.value - best) / (idle - best)
+
+
+def halved_desks(folder: Path, seeds: Iterable[int]) -> Iterator[tuple[int, float, float]]:
+    """Random books of 40 options and 50 coins on recorded markets, hedged by the shipped model of options desks."""
+    model, markets = oh.load_model("optimal_hedge"), [deribit_market(folder, at) for at in deribit_snapshots(folder)]
+    for seed in seeds:
+        rng, market = np.random.default_rng(seed), markets[seed % len(markets)]
+        table = market.instruments
+        quoted = (table["type"] == "inverse_option").to_numpy() & market.trade_cost.notna().all(axis=1).to_numpy()
+        book = pd.Series(np.round(rng.normal(0, 25, 40), 1), index=rng.choice(table.index[quoted], 40, replace=False))
+        book["BTC"] = 50.0
+        yield halved(model.hedge(market, book))
+
+
+@pytest.mark.slow
+def test_half_the_tickets_of_two_hundred_recorded_desks_cost_one_percent_of_the_objective_at_the_median(
+    recorded,
+) -> None:
+    found = []
+    for desk in halved_desks(recorded("deribit_btc_2026"), range(1000)):
+        found += [desk] if desk[0] > 20 else []
+        if len(found) == 200:
+            break
+    prices = np.array([of_objective for _, of_objective, _ in found])
+    print(f"tickets halved: median {np.median(prices):.2%} of the objective, 90 % {np.quantile(prices, 0.9):.2%}")
+    assert len(found) == 200 and np.median(prices) <= 0.01
 
 
 def test_flat_risk_desk_without_room_for_few_lines_is_held() -> None:
