@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from optihedge.market.missing_actions import missing_actions
+from optihedge.market.missing_actions import medians_around, missing_actions
 
 DAY = pd.Timestamp("2026-02-20", tz="UTC")
 
@@ -155,3 +155,28 @@ def test_withheld_actions_of_other_names_and_years_are_found(recorded):
     assert len(splits) >= 14
     assert all(key in hits for key in zip(splits["symbol"], splits["ex_date"], strict=True))
     assert 1e4 * (len(found) - len(splits)) / close.notna().sum().sum() <= 2
+
+
+def test_the_median_around_a_cell_is_that_of_a_rolling_window() -> None:
+    rng = np.random.default_rng(3)
+    values = np.where(rng.random((90, 7)) < 0.2, np.nan, np.abs(rng.standard_t(3, (90, 7))))
+    values[:, 6] = np.nan
+    cells = np.nonzero(np.ones(values.shape, bool))
+    rolled = pd.DataFrame(values).rolling(21, center=True, min_periods=15).median().to_numpy()
+    assert np.array_equal(medians_around(values, cells, 21, 15).reshape(values.shape), rolled, equal_nan=True)
+
+
+def test_a_calm_share_beside_wild_ones_is_judged_by_the_rows_around_it() -> None:
+    """A jump of 20 own deviations of a calm year, in a wild month: the month's deviation explains it."""
+    rng = np.random.default_rng(0)
+    moves = rng.normal(0, 0.005, (400, 6))
+    moves[180:240, 0] *= 12
+    moves[210, 0] = -0.12
+    calm, wild = moves.copy(), moves
+    calm[180:240, 0] /= 12
+    calm[210, 0] = -0.12
+    found = [
+        missing_actions(pd.DataFrame(100 * np.exp(np.cumsum(one, axis=0)), columns=list("ABCDEF")))
+        for one in (calm, wild)
+    ]
+    assert [list(frame["instrument"]) for frame in found] == [["A"], []]

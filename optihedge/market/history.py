@@ -46,12 +46,16 @@ def own_moves(levels: pd.DataFrame, by_return: Flags, rows: int | None = None) -
 
 def changes(levels: Floats, by_return: Flags) -> Floats:
     """Moves from row to row, (T - 1) x D: returns where `by_return`, changes of the rest."""
+    moves = levels[1:] - levels[:-1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(by_return, levels[1:] / levels[:-1] - 1, np.diff(levels, axis=0))
+        np.divide(levels[1:], levels[:-1], out=moves, where=by_return)
+    return np.subtract(moves, 1.0, out=moves, where=by_return)
 
 
 def closed_at_weekends(levels: Floats, weekend: Flags) -> Flags:
     """Which drivers (D) have neither a level nor a move on the weekend's rows while others do."""
+    if weekend.sum() < _WEEKENDS:
+        return np.zeros(levels.shape[1], bool)
     moved = np.zeros(levels.shape, bool)
     moved[1:] = np.isfinite(levels[1:]) & np.isfinite(levels[:-1]) & (levels[1:] != levels[:-1])
     began = np.logical_or.accumulate(np.isfinite(levels), axis=0)

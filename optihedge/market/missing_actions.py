@@ -31,6 +31,7 @@ _DEAD = -2.0  # log turnover so low that the volume itself is wrong
 _RISE = np.log(1.2)
 _AROUND, _USUAL = 61, 41  # rows for deviations; for turnover
 _FEWEST = 20
+_AT_ONCE = 20_000  # windows
 _PLAIN = [Fraction(6, 5), Fraction(5, 4), Fraction(4, 3), Fraction(3, 2), Fraction(5, 3), Fraction(5, 2)]
 _PLAIN += [Fraction(n) for n in (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 35, 40, 50)]
 _RATIOS = np.log([float(ratio) for ratio in _PLAIN])
@@ -50,7 +51,7 @@ def missing_actions(
     """
     names = [c for c in prices.columns if types is None or types.get(c, "equity") in CAN_SPLIT]
     levels = prices[names].where(prices[names] > 0)
-    move, deviation = own_moves(levels)
+    move, deviation = own_moves(levels, _BLIND if volume is None else _DEVIATIONS[0])
     turnover = _turnover(levels, None if volume is None else volume.reindex_like(levels))
     rows, columns = np.nonzero(_suspect(move, move / deviation, turnover, volume is not None))
     found = [
@@ -73,23 +74,42 @@ def types_of_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> dict[s
     return {str(driver): str(kind) for driver, kind in found.dropna().items()}
 
 
-def own_moves(levels: pd.DataFrame) -> tuple[Array, Array]:
+def own_moves(levels: pd.DataFrame, beyond: float = 0.0) -> tuple[Array, Array]:
     """Log returns less the row's median (of five or more), and their robust deviations, each T x N.
 
-    A deviation is the larger of the 61 rows around and of all rows: a crisis is no sequence of actions.
+    A deviation is the larger of the 61 rows around and of all rows: a crisis is no sequence of actions. That of the
+    rows around is worked out where a move is beyond so many of all rows.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.log(levels.to_numpy(dtype=float))
     before = pd.DataFrame(values).ffill().shift(1).to_numpy()
     move = values - before
     if move.shape[1] >= 5:
-        common = pd.DataFrame(move).median(axis=1).fillna(0.0).to_numpy()
-        move = move - common[:, None]
-    size = pd.DataFrame(np.abs(move)).replace(0.0, np.nan)
-    around = 1.4826 * size.rolling(_AROUND, center=True, min_periods=_FEWEST).median().to_numpy()
-    whole = 1.4826 * size.median().to_numpy()
-    whole = np.where(size.count().to_numpy() >= _FEWEST, whole, np.nan)
-    return move, np.fmax(around, whole)
+        move = move - np.nan_to_num(median(move))[:, None]
+    size = np.where(move == 0, np.nan, np.abs(move))
+    whole = 1.4826 * median(size.T, _FEWEST)
+    deviation = np.broadcast_to(whole, size.shape).copy()
+    at = np.nonzero(~(size <= beyond * whole) & ~np.isnan(size))
+    deviation[at] = np.fmax(whole[at[1]], 1.4826 * medians_around(size, at, _AROUND, _FEWEST))
+    return move, deviation
+
+
+def median(values: Array, fewest: int = 1) -> Array:
+    """Along the last axis, of what is not NaN; NaN of fewer than `fewest`."""
+    count, inorder = (~np.isnan(values)).sum(axis=-1), np.sort(values, axis=-1)
+    ends = np.stack([np.maximum(count - 1, 0) // 2, np.minimum(count // 2, values.shape[-1] - 1)], axis=-1)
+    two = np.take_along_axis(inorder, ends, axis=-1)
+    return np.where(count >= fewest, (two[..., 0] + two[..., 1]) / 2, np.nan)
+
+
+def medians_around(values: Array, at: tuple[Array, ...], width: int, fewest: int) -> Array:
+    """Median of the `width` rows around each of the cells `at` (rows, columns) of T x N; NaN of fewer than `fewest`."""
+    padded = np.pad(values, ((width // 2, width // 2), (0, 0)), constant_values=np.nan)
+    found = np.empty(len(at[0]))
+    for first in range(0, len(found), _AT_ONCE):
+        row, column = (part[first : first + _AT_ONCE] for part in at)
+        found[first : first + _AT_ONCE] = median(padded[row[:, None] + np.arange(width), column[:, None]], fewest)
+    return found
 
 
 def _turnover(levels: pd.DataFrame, volume: pd.DataFrame | None) -> Array:

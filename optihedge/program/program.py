@@ -150,6 +150,13 @@ class Program(Costs):
             put("depth", Depth.none())
         _check(self)
 
+    def boxed(self, lower: Array, upper: Array) -> Program:
+        """The same Program in another box, n each, lower <= upper: nothing else is looked at again."""
+        made = object.__new__(type(self))
+        box = {"lower": frozen(np.array(lower, dtype=float)), "upper": frozen(np.array(upper, dtype=float))}
+        made.__dict__.update(self.__dict__, **box)
+        return made
+
     @property
     def widest(self) -> Array:
         """The largest |quantity| of each column inside its box, n contracts."""

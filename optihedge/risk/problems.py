@@ -10,7 +10,7 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.market.drivers import RETURNS
-from optihedge.market.missing_actions import CAN_SPLIT, missing_actions, types_of_drivers
+from optihedge.market.missing_actions import CAN_SPLIT, median, medians_around, missing_actions, types_of_drivers
 from optihedge.market.snapshot import Market
 from optihedge.risk.look_alikes import look_alikes
 
@@ -117,7 +117,10 @@ def _rows(levels: pd.DataFrame, limits: Thresholds) -> tuple[list[tuple], pd.Dat
         raise DataError(f"history: row {int(np.argmax(index.isna())) + 1} has no date; give one")
     backward = np.flatnonzero(np.r_[False, index[1:] < index[:-1]])
     found += [(ALL, index[t], index[t], "unsorted dates", f"after {_day(index[t - 1])}") for t in backward]
-    values = levels.sort_index(kind="stable").apply(pd.to_numeric, errors="coerce").astype(float)
+    numbers = levels
+    if not all(dtype == np.float64 for dtype in levels.dtypes):
+        numbers = levels.apply(pd.to_numeric, errors="coerce").astype(float)
+    values = numbers.sort_index(kind="stable")
     for date in values.index[values.index.duplicated()].unique():
         rows = values.loc[[date]]
         differing = rows.columns[(rows.nunique(dropna=False) > 1).to_numpy()]
@@ -125,7 +128,7 @@ def _rows(levels: pd.DataFrame, limits: Thresholds) -> tuple[list[tuple], pd.Dat
         found += [(d, date, date, "duplicated date", f"{detail}: {', '.join(map(str, rows[d]))}") for d in differing]
         if not len(differing):
             found.append((ALL, date, date, "duplicated date", f"{detail}, equal"))
-    text = levels.notna() & levels.apply(pd.to_numeric, errors="coerce").isna()
+    text = levels.notna() & numbers.isna()
     found += [(levels.columns[j], index[t], index[t], "not a number", repr(levels.iat[t, j]))
               for t, j in np.argwhere(text.to_numpy())]  # fmt: skip
     values = values[~values.index.duplicated(keep="first")]
@@ -157,8 +160,8 @@ def _spans(values: pd.DataFrame, limits: Thresholds) -> list[tuple]:
     array, index = values.to_numpy(), values.index
     known = np.isfinite(array)
     found = []
-    for j, name in enumerate(values.columns):
-        rows = np.flatnonzero(known[:, j])
+    for j in np.flatnonzero(~known.all(axis=0) | (array[1:] == array[:-1]).any(axis=0)):
+        name, rows = values.columns[j], np.flatnonzero(known[:, j])
         if not rows.size:
             found.append((name, index[0], index[-1], "gap", "no level at all"))
             continue
@@ -186,35 +189,50 @@ def _moves(values: pd.DataFrame, priced: np.ndarray) -> pd.DataFrame:
     return returns.where(by_return, values - before)
 
 
-def _own_moves(moves: pd.DataFrame, priced: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
-    """Moves less the row's median move of prices, and their robust sigma (T x D).
-
-    Sigma is the larger of the whole history's and that of the 41 rows around: a crisis is not a row of typing errors.
-    """
+def _own_moves(moves: pd.DataFrame, priced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Moves less the row's median move of prices (T x D), and their robust sigma over the whole history (D)."""
+    own = moves.to_numpy()
     if priced.sum() >= 5:
-        common = moves.loc[:, priced].median(axis=1)
-        moves = moves.sub(common.fillna(0.0), axis=0).where(np.broadcast_to(priced, moves.shape), moves)
-    size = moves.abs().where(moves != 0)
-    around = 1.4826 * size.rolling(41, center=True, min_periods=20).median().to_numpy()
-    sigma = 1.4826 * size.median().to_numpy()
-    scarce = size.count().to_numpy() < 20
+        own = np.where(priced, own - np.nan_to_num(median(own[:, priced]))[:, None], own)
+    size = np.where(own == 0, np.nan, np.abs(own)).T
+    sigma, scarce = 1.4826 * median(size), np.isnan(median(size, 20))
     for group in (priced, ~priced):
         if (group & ~scarce).any():
             sigma[group & scarce] = np.median(sigma[group & ~scarce])
-    return moves, np.fmax(around, sigma)
+    return own, sigma
+
+
+def _large(
+    move: np.ndarray, whole: np.ndarray, priced: np.ndarray, limits: Thresholds
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Moves too large to be a day's, those that the next move takes back, and sigma, T x D.
+
+    Sigma is the larger of the whole history's and that of the 41 rows around: a crisis is not a row of typing errors.
+    The latter is worked out where the former leaves a doubt.
+    """
+    size, following = np.abs(move), pd.DataFrame(move).bfill().shift(-1).to_numpy()
+    taken_back = np.abs(move + following) < 0.25 * size
+    sigma = np.broadcast_to(whole, move.shape).copy()
+
+    def told() -> tuple[np.ndarray, np.ndarray]:
+        large = size > np.where(priced, np.maximum(limits.jump, limits.sigmas * sigma), limits.sigmas * sigma)
+        return large, taken_back & (size > limits.spike * sigma)
+
+    large, spike = told()
+    unknown = np.isnan(sigma) & ~np.isnan(move)
+    at = np.nonzero(large | spike | unknown)
+    around = 1.4826 * medians_around(np.where(move == 0, np.nan, size), at, 41, 20)
+    sigma[at] = np.fmax(sigma[at], around)
+    return *told(), sigma
 
 
 def _breaks(
-    values: pd.DataFrame, moves: pd.DataFrame, sigma: np.ndarray, priced: np.ndarray, limits: Thresholds
+    values: pd.DataFrame, move: np.ndarray, whole: np.ndarray, priced: np.ndarray, limits: Thresholds
 ) -> list[tuple]:
     """Moves too large to be a day's: wrong units, missing splits, spikes that the next move takes back, other jumps."""
-    index, move = values.index, moves.to_numpy()
-    size = np.abs(move)
+    index, size = values.index, np.abs(move)
     level = values.ffill().to_numpy()
-    large = size > np.where(priced, np.maximum(limits.jump, limits.sigmas * sigma), limits.sigmas * sigma)
-    following = pd.DataFrame(move).bfill().shift(-1).to_numpy()
-    taken_back = np.abs(move + following) < 0.25 * size
-    spike = taken_back & (size > limits.spike * sigma)
+    large, spike, sigma = _large(move, whole, priced, limits)
     spike &= ~np.vstack([np.zeros((1, sigma.shape[1]), bool), spike[:-1]])  # the way back is part of the same spike
     found: list[tuple] = []
     returned: set[tuple[int, int]] = set()

@@ -133,16 +133,18 @@ def _least(hedge: Hedge, min_notional: float) -> Array:
 
 
 def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:
+    beyond_band = rounding.rows[over(rounding.rows)]
+    if not len(beyond_band):
+        return []
     units = dict(zip(hedge.program.row_names, hedge.problem.row_units, strict=True))
     if hedge.program.volatility_limit is not None:
         units[hedge.program.volatility_limit.name] = VOLATILITY_UNIT
-    beyond_band = rounding.rows[over(rounding.rows)]
     before = row_violations(hedge.program, hedge.problem.columns.to_columns(hedge.problem.start))
     outside = dict(zip(hedge.program.row_names, before, strict=True))
-    texts = []
+    broken, texts = set(rounding.broken.index), []
     for name, row in zip(beyond_band.index, beyond_band.itertuples(), strict=True):
         beyond = f"{name} ends {row.violation:.6g} {units.get(name, '')} beyond its limit".replace("  ", " ")
-        if name not in rounding.broken.index:
+        if name not in broken:
             texts.append(f"{beyond}, within half a lot of {row.finest}")
         elif name in outside:
             texts.append(f"LIMIT NOT MET: {beyond} ({outside[name]:.6g} before), more than half a lot explains: "

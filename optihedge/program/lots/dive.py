@@ -54,7 +54,7 @@ def dive(
         lower[fixed] = upper[fixed] = h[fixed]
         free[fixed] = False
         if solves < _ROUNDS and (free.any() or (grid.lot == 0).any()):
-            answer = solve(replace(soft, lower=lower, upper=upper))
+            answer = solve(soft.boxed(lower, upper))
             solves += 1
             told = np.isfinite(answer.h).all()
             if program.cvxpy_terms:  # these stay hard: the lots fixed so far may leave no answer
@@ -75,7 +75,7 @@ def settle(
 ) -> tuple[Array, int]:
     """Auxiliary columns solved once more for the final lots."""
     lower, upper = np.where(grid.lot > 0, h, program.lower), np.where(grid.lot > 0, h, program.upper)
-    answer = np.asarray(solve(replace(program, lower=lower, upper=upper)).h, dtype=float)
+    answer = np.asarray(solve(program.boxed(lower, upper)).h, dtype=float)
     return (np.clip(answer, lower, upper) if np.isfinite(answer).all() else h), solves + 1
 
 
