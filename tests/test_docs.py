@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import inspect
 import re
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import optihedge as oh
 from optihedge.cli import app
 from optihedge.hedge import modelfile
 from optihedge.market import settings
+from optihedge.market.snapshot import FILES
 from optihedge.names import HOMES
 from optihedge.step.policies.policyfile import POLICIES
 
@@ -74,10 +74,7 @@ def test_every_column_that_the_code_checks_is_in_the_reference(reference: Module
 
 
 def test_every_file_that_a_market_folder_reads_is_in_the_reference(reference: ModuleType) -> None:
-    source = inspect.getsource(oh.read_market)
-    names = re.search(r"for name in \(([^)]*)\)", source)
-    assert names is not None
-    for name in re.findall(r'"(\w+)"', names[1]):
+    for name in FILES:
         assert f"## {name}.csv" in reference.file_page(), name
 
 
