@@ -9,10 +9,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from enum import Enum
 from functools import cache, lru_cache
+from json.encoder import encode_basestring
+from math import isfinite
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -61,11 +64,34 @@ def canonical_text(value: object) -> str:
 
 def canonical_object(texts: Mapping[str, str]) -> str:
     """The canonical text of a mapping whose values' canonical texts these are."""
-    return "{" + ",".join([f"{_json(key)}:{texts[key]}" for key in sorted(texts)]) + "}"
+    return "{" + ",".join([f"{_key(key)}:{texts[key]}" for key in sorted(texts)]) + "}"
+
+
+def canonical_fields(value: object) -> str:
+    """`canonical_text` of a dataclass of numbers, texts and instants."""
+    parts = []
+    for name in _in_order(type(value)):  # type: ignore[arg-type]
+        one = getattr(value, name)
+        kind = type(one)
+        if kind is str:
+            told = encode_basestring(one)
+        elif kind is float and isfinite(one):
+            told = repr(one + 0.0)
+        elif kind is pd.Timestamp:
+            told = f'"{_instant_text(one)}"'
+        else:
+            told = canonical_text(one)
+        parts.append(f'"{name}":{told}')
+    return f"{{{','.join(parts)}}}"
 
 
 def _json(plain: object) -> str:
     return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+@lru_cache(maxsize=65536)
+def _key(text: str) -> str:
+    return _json(text)
 
 
 def _plain(value: object) -> object:
@@ -100,6 +126,11 @@ def _plain(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {name: _plain(getattr(value, name)) for name in _stated(type(value))}
     raise DataError(f"content: {type(value).__name__} is neither plain nor a table; give numbers, text or frames")
+
+
+@cache
+def _in_order(kind: type) -> tuple[str, ...]:
+    return tuple(sorted(_stated(kind)))
 
 
 @cache
@@ -143,7 +174,21 @@ def _table_hash(table: pd.DataFrame | pd.Series | pd.Index | np.ndarray, labels:
 
 
 def _labels_of(axis: pd.Index) -> list[_Part]:
-    return [_column_bytes(axis.get_level_values(level)) for level in range(axis.nlevels)]
+    """The labels of each level; of values that an axis shares with one before, which never change, as they were."""
+    if axis.nlevels > 1:
+        return [_column_bytes(axis.get_level_values(level)) for level in range(axis.nlevels)]
+    values = axis._values
+    known = _LABELS.get(id(values))
+    if known is None or known[0]() is not values:
+        known = _LABELS[id(values)] = weakref.ref(values, _forgotten(id(values))), [_column_bytes(axis)]
+    return known[1]
+
+
+_LABELS: dict[int, tuple[weakref.ref, list[_Part]]] = {}
+
+
+def _forgotten(key: int) -> Callable[[weakref.ref], object]:
+    return lambda gone: _LABELS.pop(key, None) if _LABELS.get(key, (None,))[0] is gone else None
 
 
 def _columns_of(table: pd.DataFrame) -> list[_Part]:

@@ -1,11 +1,13 @@
 """One step: open orders block, a failed model leaves the accounts standing, a last look asks nothing."""
 
-from dataclasses import dataclass
+import pickle
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
 from nights import DeltaRule, coin_markets, fundings, path
 
+from optihedge.accounts.state import State
 from optihedge.accounts.valuation import opening
 from optihedge.errors import InfeasibleError, SpecError
 from optihedge.step.broker import AtQuote
@@ -58,3 +60,15 @@ def test_states_are_a_chain(nights):
     assert second.state.before == first.state.hash and second.state.seq == first.state.seq + 1 == 2
     assert second.state.snapshot == two.hash and second.state.traded == two.as_of
     assert second.parts["total"].sum() == pytest.approx(second.change)
+
+
+def test_a_state_that_is_hashed_late_is_hashed_as_one_that_was_at_once(nights):
+    """However long the chain: what came before is hashed first, and every text names it."""
+    (_, two, _), first, _ = nights
+    late = at_once = first.state
+    for seq in range(2, 3000):
+        late = late.becoming(seq=seq, before=late, snapshot=two)
+        at_once = replace(at_once, seq=seq, before=at_once.hash, snapshot=two.hash)
+    assert late.hash == at_once.hash == State.from_text(late.text).hash
+    assert late.snapshot == two.hash
+    assert pickle.loads(pickle.dumps(late)).hash == late.hash

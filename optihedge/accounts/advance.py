@@ -106,7 +106,7 @@ def advance(
     80.0
     """
     _check_order(state, before, market)
-    snapshot, before = market.hash, with_rows(before, state.carried)
+    snapshot, before = market, with_rows(before, state.carried)
     due = with_option_splits(before, market, _due(state, market, events))
     fate = Fate.of(before, market, due)
     carried = rows_of(before, _gone(state, before, fate, due))
@@ -125,8 +125,8 @@ def advance(
     positions = line.holdings.frozen()
     forgotten = market.as_of - REMEMBERED
     kept = tuple(sorted((f for f in (*state.applied, *new) if f.time > forgotten), key=_by_time))
-    moved = replace(
-        state, as_of=market.as_of, snapshot=snapshot, orders=orders, applied=kept, carried=carried, **positions
+    moved = state.becoming(
+        as_of=market.as_of, snapshot=snapshot, orders=orders, applied=kept, carried=carried, **positions
     )
     if client is not None:
         moved, transfer = _transferred(moved, market, client)
@@ -252,7 +252,7 @@ def _transferred(state: State, market: Market, client: pd.Series) -> tuple[State
         value = quantity * price * one.multiplier if one.cash else one.worth(quantity, price)
         if value:
             rows["book", name] = np.where(_TRANSFER, value * facts.rate(one.money), 0.0)
-    return replace(state, **holdings.frozen()), rows
+    return state.becoming(**holdings.frozen()), rows
 
 
 def _close(state: State, change: float, values: np.ndarray, size: float) -> None:

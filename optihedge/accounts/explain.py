@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -49,6 +50,8 @@ class Explained:
     @classmethod
     def of(cls, keys: Sequence[tuple[str, str]], values: np.ndarray, more: Rows) -> Explained:
         """Of rows (values: a row a key, written to), and of others that are added to them or put beside them."""
+        if not more and all(one < other for one, other in pairwise(keys)):
+            return cls(tuple(keys), values)
         place = {key: i for i, key in enumerate(keys)}
         new = [key for key in more if key not in place]
         place |= {key: len(keys) + i for i, key in enumerate(new)}

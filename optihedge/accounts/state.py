@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from optihedge.content import canonical_object, canonical_text
+from optihedge.content import canonical_fields, canonical_object, canonical_text
 from optihedge.errors import DataError
 from optihedge.frames import instant
 
@@ -31,7 +31,7 @@ class _Told:
     @cached_property
     def text(self) -> str:
         """As JSON: sorted keys, exact floats."""
-        return canonical_text(self)
+        return canonical_fields(self)
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,24 @@ class Report:
             raise DataError(f"report of {self.order_id}: verdict {self.verdict!r}; write one of {', '.join(VERDICTS)}")
 
 
+class _Hash:
+    """A field that is a hash: given as one, or as a value that has one, which is asked when somebody reads it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = f"_{name}"
+
+    def __get__(self, made: Any, owner: type) -> str:
+        if made is None:
+            return ""
+        value = made.__dict__[self.name]
+        if not isinstance(value, str):
+            made.__dict__[self.name] = value = value.hash
+        return value
+
+    def __set__(self, made: Any, value: Any) -> None:
+        made.__dict__[self.name] = value
+
+
 Lots = Mapping[str, tuple[Lot, ...]]
 
 
@@ -163,8 +181,8 @@ class State:
     book: str
     seq: int
     as_of: pd.Timestamp
-    snapshot: str = ""
-    before: str = ""
+    snapshot: _Hash = _Hash()
+    before: _Hash = _Hash()
     positions: Mapping[str, Lots] = field(default_factory=dict)
     cash: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     accrued: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -178,6 +196,9 @@ class State:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "as_of", instant(self.as_of, "state: as_of"))
+        self._check_lots()
+
+    def _check_lots(self) -> None:
         for account, lots in self.positions.items():
             if account not in ACCOUNTS:
                 raise DataError(f"state: account {account!r} is not known; there are {', '.join(ACCOUNTS)}")
@@ -200,6 +221,13 @@ class State:
     @cached_property
     def hash(self) -> str:
         """sha256 of `text`."""
+        earlier: list[State] = []
+        before = self.__dict__["_before"]
+        while isinstance(before, State) and "hash" not in before.__dict__:
+            earlier.append(before)
+            before = before.__dict__["_before"]
+        for one in reversed(earlier):  # the first of them first: a chain may be longer than a stack
+            _ = one.hash
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @classmethod
@@ -230,14 +258,17 @@ class State:
         }
 
     def becoming(self, **values: Any) -> State:
-        """The same state with other fields, which stand where they come from: only other positions are checked."""
+        """The same state with other fields, sound where they come from: of these only positions are checked."""
+        made, worked_out = object.__new__(type(self)), ("text", "hash", *(("held",) if "positions" in values else ()))
+        made.__dict__.update({name: value for name, value in self.__dict__.items() if name not in worked_out})
+        for name, value in values.items():
+            object.__setattr__(made, name, value)
         if "positions" in values:
-            return replace(self, **values)
-        made = object.__new__(type(self))
-        made.__dict__.update({item.name: getattr(self, item.name) for item in fields(self)} | values)
-        if "held" in self.__dict__:
-            made.__dict__["held"] = self.held
+            made._check_lots()
         return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_snapshot": self.snapshot, "_before": self.before}
 
     def quantities(self, account: str | None = None) -> pd.Series:
         """Contracts by instrument, of one account or of both together."""
@@ -246,7 +277,7 @@ class State:
             for name, quantity in self.held.get(one, {}).items():
                 total[name] = total.get(name, 0.0) + quantity
         kept = {name: q for name, q in sorted(total.items()) if q != 0}
-        return pd.Series(kept, dtype=float, index=pd.Index(list(kept), dtype=object))
+        return pd.Series(np.array([*kept.values()], dtype=float), index=pd.Index(list(kept), dtype=object))
 
     def lots(self) -> pd.DataFrame:
         """Every open lot: account, instrument, quantity, price, time, order_id."""
@@ -274,7 +305,7 @@ class State:
 
 
 def _listed(values: tuple[_Told, ...]) -> str:
-    return f"[{','.join([one.text for one in values])}]"
+    return f"[{values[0].text}]" if len(values) == 1 else f"[{','.join([one.text for one in values])}]"
 
 
 def _settle_fields(value: Any, what: str, numbers: tuple[str, ...], times: tuple[str, ...]) -> None:

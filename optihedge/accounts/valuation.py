@@ -13,7 +13,7 @@ from optihedge.errors import DataError
 from optihedge.frames import some
 from optihedge.market.book import Book, book_quantities
 from optihedge.market.snapshot import Market
-from optihedge.readonly import read_only
+from optihedge.readonly import kept, read_only
 
 Array = np.ndarray
 COLUMNS = ["account", "instrument", "quantity", "price", "money", "value", "unrealised", "base"]
@@ -174,6 +174,12 @@ def balances_by_account(state: State, market: Market) -> dict[tuple[str, str], f
     return found
 
 
+def _cash_names(table: pd.DataFrame) -> dict[str, str]:
+    """Currency -> the cash instrument of it."""
+    cash = table[table["type"] == "cash"]
+    return dict(zip(cash["currency"], cash.index, strict=True))
+
+
 def balances(state: State, market: Market) -> dict[str, float]:
     """Currency -> `balances_by_account` of both accounts together."""
     found: dict[str, float] = {}
@@ -190,8 +196,7 @@ def model_book(state: State, market: Market) -> pd.Series:
     """
     book = state.quantities()
     table = market.instruments
-    cash = table.index[table["type"] == "cash"]
-    named = {table.at[name, "currency"]: name for name in cash}
+    named = kept(table, "cash of money", lambda: _cash_names(table))
     for money, amount in sorted(balances(state, market).items()):
         if amount == 0 or (money == market.base_currency and money not in named):
             continue

@@ -17,17 +17,21 @@ from optihedge.display.numbers import number
 from optihedge.errors import SpecError
 from optihedge.frames import nearest
 from optihedge.market.snapshot import Market
+from optihedge.readonly import kept
 from optihedge.step.step import Step
+from optihedge.trades.table import COLUMNS, frame_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_TRANSFER, _FILL = np.array(PARTS) == "transfer", PARTS.index("fill")
 _CARRY = ("theta", "carry", "funding", "dividend", "borrow", "interest", "fill")
 
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """Frames of a walk; rows by market time, money in base currency.
+    """The steps `taken` by a walk, and frames of them, made when they are read: rows by market time, money in base
+    currency.
 
     steps       status, why, equity, change, cost expected, notional traded, lines, sha256 of the list, state's hash
     explained   (time, account, instrument) x PARTS and total: sums to `change` at every step
@@ -51,51 +55,94 @@ class Backtest:
     """
 
     base_currency: str
-    steps: pd.DataFrame
-    explained: pd.DataFrame
-    positions: pd.DataFrame
-    cash: pd.DataFrame
-    trades: pd.DataFrame
-    closed: pd.DataFrame
-    notes: pd.DataFrame
-    levels: pd.DataFrame
+    taken: tuple[Taken, ...]
     beside: Mapping[str, Backtest] = field(default_factory=dict)
 
     @classmethod
     def of(cls, taken: Sequence[Taken], base_currency: str, beside: Mapping[str, Backtest] | None = None) -> Backtest:
-        """The frames of steps."""
-        times = pd.DatetimeIndex([one.time for one in taken], name="time")
-        done = [one.step for one in taken]
-        keys = [(time, account) for time in times for account in ACCOUNTS]
-        index = pd.MultiIndex.from_tuples(keys, names=["time", "account"])
-        held = [one.state.quantities(account).to_dict() for one in done for account in ACCOUNTS]
-        money = [dict(one.state.cash.get(account, {})) for one in done for account in ACCOUNTS]
-        trades = [one.trades.table for one in done if one.trades is not None]
-        closed = [one.closed for one in done if len(one.closed)]
-        notes = [(time, note) for time, one in zip(times, done, strict=True) for note in one.notes]
-        return cls(
-            base_currency=base_currency,
-            steps=pd.DataFrame([_row(one) for one in done], index=times),
-            explained=pd.concat([one.explained for one in done], keys=times, names=["time"]),
-            positions=pd.DataFrame(held, index=index).fillna(0.0),
-            cash=pd.DataFrame(money, index=index).fillna(0.0),
-            trades=pd.concat(trades, ignore_index=True) if trades else pd.DataFrame(),
-            closed=pd.concat(closed, ignore_index=True) if closed else pd.DataFrame(),
-            notes=pd.DataFrame(notes, columns=["time", "note"]),
-            levels=pd.DataFrame([one.levels for one in taken], index=times),
-            beside=dict(beside or {}),
-        )
+        """Of the steps of a walk."""
+        return cls(base_currency, tuple(taken), dict(beside or {}))
+
+    @cached_property
+    def times(self) -> pd.DatetimeIndex:
+        """When each step was taken."""
+        return pd.DatetimeIndex([one.time for one in self.taken], name="time")
+
+    @cached_property
+    def _done(self) -> list[Step]:
+        return [one.step for one in self.taken]
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """By time status, why, equity, change, cost expected, notional traded, lines, list's sha256, state's hash."""
+        return pd.DataFrame([_row(one) for one in self._done], index=self.times)
+
+    @cached_property
+    def explained(self) -> pd.DataFrame:
+        """(time, account, instrument) x PARTS and total."""
+        parts = [one.moved.parts for one in self._done]
+        keys = [key for one in parts for key in one.keys]
+        at = self.times.repeat([len(one.keys) for one in parts])
+        accounts, instruments = (pd.Index([key[i] for key in keys], dtype="str") for i in (0, 1))
+        index = pd.MultiIndex.from_arrays([at, accounts, instruments], names=["time", "account", "instrument"])
+        frame = pd.DataFrame(np.concatenate([one.values for one in parts]), index=index, columns=list(PARTS))
+        return frame.assign(total=frame.sum(axis=1))
+
+    @cached_property
+    def _accounts(self) -> pd.MultiIndex:
+        keys = [(time, account) for time in self.times for account in ACCOUNTS]
+        return pd.MultiIndex.from_tuples(keys, names=["time", "account"])
+
+    @cached_property
+    def positions(self) -> pd.DataFrame:
+        """(time, account) x instrument, contracts."""
+        held = [one.state.held.get(account, {}) for one in self._done for account in ACCOUNTS]
+        return _by_name([{name: lots[name] for name in sorted(lots) if lots[name]} for lots in held], self._accounts)
+
+    @cached_property
+    def cash(self) -> pd.DataFrame:
+        """(time, account) x currency, balances."""
+        money = [one.state.cash.get(account, {}) for one in self._done for account in ACCOUNTS]
+        return _by_name(money, self._accounts)
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        """Every line of every list."""
+        listed = [one.trades for one in self._done if one.trades is not None]
+        if not listed:
+            return pd.DataFrame()
+        sent = [one.columns for one in listed if not one.held]
+        return frame_of({name: [cell for columns in sent for cell in columns[name]] for name in COLUMNS})
+
+    @cached_property
+    def closed(self) -> pd.DataFrame:
+        """Lots that were closed."""
+        return pd.DataFrame([vars(lot) for one in self._done for lot in one.moved.left])
+
+    @cached_property
+    def notes(self) -> pd.DataFrame:
+        """(time, note): assumptions."""
+        told = [(time, note) for time, one in zip(self.times, self._done, strict=True) for note in one.notes]
+        return pd.DataFrame(told, columns=["time", "note"])
+
+    @cached_property
+    def levels(self) -> pd.DataFrame:
+        """Time x driver marked market."""
+        return pd.DataFrame([one.levels for one in self.taken], index=self.times)
 
     @cached_property
     def pnl(self) -> pd.DataFrame:
         """Time x (book, hedge, both, cost): P&L of each account without transfers; cost is what fills paid, 0 or more
         as a rule, and is in `hedge`.
         """
-        own = (self.explained["total"] - self.explained["transfer"]).groupby(level=["time", "account"]).sum()
-        frame = own.unstack("account").reindex(index=self.steps.index[1:], columns=list(ACCOUNTS)).fillna(0.0)
-        frame["both"] = frame["book"] + frame["hedge"]
-        cost = -self.explained["fill"].groupby(level="time").sum()
-        return frame.assign(cost=cost.reindex(frame.index, fill_value=0.0)).rename_axis(columns=None)
+        rows = []
+        for one in self._done[1:]:
+            parts = one.moved.parts
+            own = parts.values[:, ~_TRANSFER].sum(axis=1)
+            mine = np.array([account == "book" for account, _ in parts.keys], dtype=bool)
+            book, hedge = float(own[mine].sum()), float(own[~mine].sum())
+            rows.append((book, hedge, book + hedge, -float(parts.values[:, _FILL].sum())))
+        return pd.DataFrame(rows, index=self.times[1:], columns=["book", "hedge", "both", "cost"], dtype=float)
 
     @cached_property
     def parts(self) -> pd.DataFrame:
@@ -222,7 +269,20 @@ class Taken:
     @classmethod
     def of(cls, market: Market, step: Step) -> Taken:
         """Its instant and the levels of the drivers marked market."""
-        return cls(market.as_of, step, market.levels[market.drivers["market"].to_numpy(dtype=bool)])
+        marked = kept(market.drivers, "market", lambda: market.drivers["market"].to_numpy(dtype=bool))
+        return cls(market.as_of, step, market.levels[marked])
+
+
+def _by_name(rows: Sequence[Mapping[str, float]], index: pd.MultiIndex) -> pd.DataFrame:
+    """One row each, 0 where it does not name a column; columns as they first appear."""
+    place: dict[str, int] = {}
+    for row in rows:
+        for name in row:
+            place.setdefault(name, len(place))
+    table = np.zeros((len(rows), len(place)))
+    for numbers, row in zip(table, rows, strict=True):
+        numbers[[place[name] for name in row]] = list(row.values())
+    return pd.DataFrame(table, index=index, columns=list(place))
 
 
 def _row(one: Step) -> dict[str, object]:

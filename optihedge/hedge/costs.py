@@ -7,7 +7,7 @@ import pandas as pd
 
 from optihedge.hedge.problem import Problem
 from optihedge.market.costs import holding_parts, trading_parts, unquoted_funding
-from optihedge.market.depth import beyond_hinges
+from optihedge.market.depth import beyond_hinges, displayed
 from optihedge.market.snapshot import Market
 from optihedge.program.costs import Costs, Depth
 
@@ -57,7 +57,7 @@ def expected_impact(market: Market, problem: Problem) -> Costs:
 
 
 def _impact(market: Market, problem: Problem) -> Costs:
-    if problem.variance is None:
+    if problem.variance is None or not np.isfinite(displayed(market, problem.names)).any():
         return Costs.of(len(problem.names))
     daily = problem.variance.alone() / np.sqrt(problem.days)
     column, side, beyond, slope = beyond_hinges(market, problem.names, daily)

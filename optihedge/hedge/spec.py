@@ -7,6 +7,7 @@ import inspect
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -101,9 +102,27 @@ class HedgeSpec:
 
         Raises SpecError for an unnamed lambda: two of them could not be told apart in a log.
         """
-        decides = [f.name for f in fields(HedgeSpec) if f.name not in _UNTOLD]
-        text = "\n".join(f"{name}={canonical(getattr(self, name))}" for name in decides)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        known: str | None = self.__dict__.get("_fingerprint")
+        if known is None:
+            decides = [f.name for f in fields(HedgeSpec) if f.name not in _UNTOLD]
+            text = "\n".join(f"{name}={canonical(getattr(self, name))}" for name in decides)
+            known = hashlib.sha256(text.encode()).hexdigest()[:12]
+            if all(_unchanging(getattr(self, name)) for name in decides):
+                self.__dict__["_fingerprint"] = known
+        return known
+
+
+def _unchanging(value: object) -> bool:
+    """Whether a value is made of plain ones, frozen ones and read-only arrays: what it says stays said."""
+    if value is None or isinstance(value, (str, int, float, Enum, pd.Index)):
+        return True
+    if isinstance(value, np.ndarray):
+        return not value.flags.writeable
+    if isinstance(value, tuple):
+        return all(map(_unchanging, value))
+    if is_dataclass(value) and not isinstance(value, type) and value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        return all(_unchanging(getattr(value, f.name)) for f in fields(value))
+    return False
 
 
 def _refuse_solvers(named: object) -> None:

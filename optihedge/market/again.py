@@ -79,12 +79,17 @@ def all_plain(instruments: pd.DataFrame, drivers: pd.DataFrame, paths: Paths) ->
     return own and not paths.signs.nnz and not paths.quote_signs.nnz and bool((drivers["kind"] == "price").all())
 
 
-def share_fields(contracts: Contracts, drivers: pd.DataFrame, quoted: dict[str, Array], as_of: pd.Timestamp,
-                 ) -> dict[str, Any]:  # fmt: skip
-    """levels, contracts and quotes of plain shares (see `all_plain`) from their quoted columns, mark included."""
+def share_fields(contracts: Contracts, drivers: pd.DataFrame, labels: pd.Index, quoted: dict[str, Array],
+                 as_of: pd.Timestamp) -> dict[str, Any]:  # fmt: skip
+    """levels, contracts and quotes (by `labels`) of plain shares, see `all_plain`, from their quoted columns, mark
+    included.
+    """
     price, names = quoted["mark"], drivers.index
-    columns = {name: quoted.get(name, np.full(len(price), np.nan)) for name in QUOTES if name != "time"}
-    quotes = pd.DataFrame(columns, index=names.rename("instrument"))
+    numbers = [name for name in QUOTES if name != "time"]
+    table = np.full((len(numbers), len(price)), np.nan)
+    for name, values in quoted.items():
+        table[numbers.index(name)] = values
+    quotes = pd.DataFrame(table.T, index=labels, columns=numbers)
     quotes.insert(list(QUOTES).index("time"), "time", pd.DatetimeIndex([as_of]).as_unit("ns").repeat(len(price)))
     return {
         "levels": pd.Series(price, index=names, name="level"), "quotes": quotes,

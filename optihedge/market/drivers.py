@@ -244,10 +244,16 @@ def known_history(levels: pd.DataFrame, dates: bool, drivers: pd.DataFrame, as_o
 
 def by_month(levels: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The rows of each calendar month (UTC) that has any, by its name such as 2026-01."""
-    numbers = levels.index.year * 12 + levels.index.month - 1
-    ends = [*np.flatnonzero(np.diff(numbers)) + 1, len(levels)] if len(levels) else []
+    for name, first, end in months_of(levels.index):
+        yield name, levels.iloc[first:end]
+
+
+def months_of(index: pd.DatetimeIndex) -> Iterator[tuple[str, int, int]]:
+    """Each calendar month (UTC) that has any, by its name such as 2026-01, and its rows: from first to before end."""
+    numbers = (index.year * 12 + index.month - 1).to_numpy()
+    ends = [*np.flatnonzero(np.diff(numbers)) + 1, len(index)] if len(index) else []
     for first, end in zip([0, *ends], ends, strict=False):
-        yield f"{numbers[first] // 12:04d}-{numbers[first] % 12 + 1:02d}", levels.iloc[first:end]
+        yield f"{numbers[first] // 12:04d}-{numbers[first] % 12 + 1:02d}", int(first), int(end)
 
 
 def close_times(days: pd.DatetimeIndex, rule: str) -> pd.DatetimeIndex:

@@ -228,12 +228,12 @@ def trade_lots(instruments: pd.DataFrame) -> np.ndarray:
     return instruments["lot"].to_numpy(dtype=float) * block
 
 
-def closes_small(instruments: pd.DataFrame) -> np.ndarray:
-    """Where an order below the venue's minimum may close a whole position (N booleans). Raises DataError."""
-    implied = types_of(instruments)["margined"]
+def closes_small(instruments: pd.DataFrame, at: np.ndarray | slice = slice(None)) -> np.ndarray:
+    """Where an order below the venue's minimum may close a whole position, of those `at`. Raises DataError."""
+    implied = types_of(instruments)["margined"][at]
     if "close_small" not in instruments.columns:
         return implied
-    said = instruments["close_small"].fillna("").astype(str).str.strip().str.lower()
+    said = instruments["close_small"].iloc[at].fillna("").astype(str).str.strip().str.lower()
     words = said.map({"": -1, "yes": 1, "true": 1, "1": 1, "no": 0, "false": 0, "0": 0})
     if words.isna().any():
         raise DataError(f"instruments: close_small of {said.index[words.isna()][0]} is {said[words.isna()].iloc[0]!r}; "

@@ -153,7 +153,7 @@ class Panel:
         price = history.to_numpy()[-1]
         quoted = {"bid": price * (1 - self.half), "ask": price * (1 + self.half), "mark": price}
         quoted["volume"] = whole.quotes["volume"].to_numpy()
-        fields = share_fields(whole.contracts, whole.drivers, quoted, self.times[place])
+        fields = share_fields(whole.contracts, whole.drivers, whole.quotes.index, quoted, self.times[place])
         view = whole._with(
             as_of=self.times[place], history=read_only_view(history), periods_per_year=self._periods(history), **fields
         )

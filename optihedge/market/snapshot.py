@@ -244,9 +244,11 @@ class Market:
 
     def _history_hashes(self) -> dict[str, str]:
         """Month -> content hash of its rows; views of one panel share those of months they have in common."""
-        months = {(month, rows.index[0], rows.index[-1]): rows for month, rows in _drivers.by_month(self.history)}
-        known: dict[Any, str] = self.__dict__.get("_months", {})
-        known |= content_hashes({key: rows for key, rows in months.items() if key not in known})
+        index, known = self.history.index, self.__dict__.get("_months", {})
+        times = index.asi8
+        months = {(m, times[first], times[end - 1]): (first, end) for m, first, end in _drivers.months_of(index)}
+        new = {key: self.history.iloc[slice(*rows)] for key, rows in months.items() if key not in known}
+        known |= content_hashes(new)
         return {key[0]: known[key] for key in months}
 
     @cached_property

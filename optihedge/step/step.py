@@ -114,7 +114,7 @@ def step(
         moved = _opened(state, market)
     else:
         moved = advance(state, before, market, fills, reports, events, client=client, compare=compare)
-    now = moved.state.becoming(seq=state.seq + 1, before=state.hash)
+    now = moved.state.becoming(seq=state.seq + 1, before=state)
     notes = [*moved.notes]
     if now.orders and on_open_orders == "cancel":
         notes.append(f"cancelled: {some([o.order_id for o in now.orders], 3)}")

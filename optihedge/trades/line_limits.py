@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ def line_limits(hedge: Hedge, checks: Checks) -> pd.DataFrame:
     market, names, at = hedge.market, hedge.problem.names, hedge.problem.positions
     limits: Limits = {("", "no limit"): np.full((len(names), 2), np.inf)}
     if checks.max_age is not None:
-        old = (market.as_of - market.quotes["time"].iloc[at] > duration(checks.max_age, "max_age")).to_numpy()
+        old = np.asarray(market.as_of - market.quotes["time"].array > duration(checks.max_age, "max_age"))[at]
         limits["max_age", f"quote older than {checks.max_age}"] = np.where(old[:, None], 0.0, np.full((1, 2), np.inf))
     if checks.displayed is not None or checks.volume is not None:
         limits |= _by_liquidity(hedge, checks)
@@ -43,11 +44,11 @@ def line_limits(hedge: Hedge, checks: Checks) -> pd.DataFrame:
             )
     table = np.stack(list(limits.values()))
     least, which = table.min(axis=0), table.argmin(axis=0)
-    kind, label = (np.array(part, dtype=object)[which] for part in zip(*limits, strict=True))
-    return pd.DataFrame({
-        "buy": least[:, 0], "sell": least[:, 1], "buy_check": label[:, 0], "sell_check": label[:, 1],
-        "buy_kind": kind[:, 0], "sell_kind": kind[:, 1],
-    }, index=names)  # fmt: skip
+    told: dict[str, Any] = {"buy": least[:, 0], "sell": least[:, 1]}
+    for what, part in zip(("check", "kind"), reversed([*zip(*limits, strict=True)]), strict=True):
+        for side, words in zip(("buy", "sell"), np.array(part, dtype=object)[which].T, strict=True):
+            told[f"{side}_{what}"] = pd.Series(words, names, dtype=object)
+    return pd.DataFrame(told, index=names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +63,11 @@ class Failed:
 def failed(trades: pd.Series, lines: pd.DataFrame, checks: Checks) -> Failed:
     """Each trade (contracts) beyond what its line may is limited, parked or holds the list, as its check says."""
     trade, left, notes, reasons = trades.to_numpy(float), lines, list[str](), list[str]()
-    most, label, kind = (np.where(trade > 0, lines[f"buy{x}"], lines[f"sell{x}"]) for x in ("", "_check", "_kind"))
-    for i in np.flatnonzero(np.abs(trade) > most.astype(float) * (1 + _LOT_ROUNDING)):
-        name, told, policy = trades.index[i], f"{most[i]:.10g} contracts ({label[i]})", checks.failure(kind[i])
+    most = np.where(trade > 0, lines["buy"].to_numpy(dtype=float), lines["sell"].to_numpy(dtype=float))
+    for i in np.flatnonzero(np.abs(trade) > most * (1 + _LOT_ROUNDING)):
+        side = "buy" if trade[i] > 0 else "sell"
+        label, kind = lines[f"{side}_check"].iloc[i], lines[f"{side}_kind"].iloc[i]
+        name, told, policy = trades.index[i], f"{most[i]:.10g} contracts ({label})", checks.failure(kind)
         if policy == HOLD:
             reasons.append(f"{name} would trade {trade[i]:+.10g}, more than {told}")
         elif policy == PARK:

@@ -220,6 +220,8 @@ def _rows(around: Neighbourhood, h: Array, own: OwnTerms | None = None) -> pd.Da
         },
         index=pd.Index(p.row_names, name="row", dtype=object),
     )
+    if p.volatility_limit is None and own is None:
+        return rows
     rest = other_limits(p, h, own)
     if rest.empty:
         return rows
