@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from mutated_messages import mutations
+from mutated_messages import mutations, told_otherwise, wrapped
 from test_importers_every_file import FOLDERS
 
 from optihedge.market.importers.holdings import LATER, books_at
@@ -85,6 +85,39 @@ def test_nothing_held_is_lost_or_changed_without_a_word(recorded, source):
 def test_nothing_of_any_message_is_lost_or_changed_without_a_word(recorded, source):
     rng = random.Random(12)
     faults = [fault for path in messages(recorded, source) for fault in judged(source, path, 12, rng)]
+    assert not faults, "\n".join(faults)
+
+
+def differences(source: str, path: Path) -> list[str]:
+    """What the other ways of saying one message change, in words."""
+    value, faults = json.loads(path.read_text()), []
+    whole = import_values(source, {path.name: value}, as_of=NOW)
+    for how, other in told_otherwise(value):
+        found = import_values(source, {path.name: other}, as_of=NOW)
+        faults += [
+            f"{path.name} {how}: other {name}"
+            for name in TABLES if sorted(texts(found, name)) != sorted(texts(whole, name))
+        ]  # fmt: skip
+    for how, other in wrapped(value):
+        found = import_values(source, {path.name: other}, as_of=NOW)
+        same = all(texts(found, name) == texts(whole, name) for name in TABLES)
+        if not same and not set(found.rejected["file"]) and not found.problems:
+            faults.append(f"{path.name} {how}: neither read nor named")
+    return faults
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_same_facts_said_otherwise_are_the_same_facts(recorded, source):
+    paths = messages(recorded, source)
+    chosen = random.Random(13).sample(paths, min(5, len(paths)))
+    faults = [fault for path in chosen for fault in differences(source, path)]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_same_facts_of_any_message_said_otherwise_are_the_same_facts(recorded, source):
+    faults = [fault for path in messages(recorded, source) for fault in differences(source, path)]
     assert not faults, "\n".join(faults)
 
 

@@ -124,3 +124,12 @@ def test_a_row_of_a_mapped_table_that_comes_twice_is_a_question_as_it_is_of_ever
     (desk / "positions.csv").write_text(POSITIONS + POSITIONS.splitlines()[1] + "\n")
     assert main(["import", "csv", "positions.csv", "quotes.csv", "--map", "map.toml", "--to", "m"]) == 1
     assert "position of AAA: it comes twice in the same words" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_note_goes_when_what_it_lacked_has_come(desk, capsys):
+    assert main(["import", "csv", "positions.csv", "--map", "map.toml", "--to", "m"]) == 0
+    assert "no bid or ask (AAA, BBB)" in " ".join(capsys.readouterr().out.split())
+    (desk / "quotes.csv").write_text(QUOTES.replace("ETF,199.99,200.01", "AAA,99.99,100.01"))
+    assert main(["import", "csv", "quotes.csv", "--map", "map.toml", "--to", "m", "--add"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "no bid or ask (BBB)" in said and "AAA, BBB): they are valued" not in said

@@ -55,7 +55,8 @@ def write_market(found: Imported, folder: Path | str, frames: MarketFrames, sour
             path.unlink(missing_ok=True)
     about = {
         "as_of": instant, "base_currency": frames.base_currency, "files": sources, "units": UNITS,
-        "notes": list(frames.notes), "problems": list(frames.problems), "unread": list(found.problems),
+        "notes": list(frames.notes), "notes_of_files": list(found.notes),
+        "problems": list(frames.problems), "unread": list(found.problems),
         "rows": {name: len(table) for name, table in tables.items()},
     }  # fmt: skip
     _write(folder / "import.json", json.dumps(about, indent=1, sort_keys=True) + "\n")
@@ -144,7 +145,7 @@ def joined(found: Imported, folder: Path | str) -> Imported:
         found,
         problems=(*unread, *found.problems),
         money=about["base_currency"],
-        notes=(*about["notes"], *found.notes),
+        notes=(*about.get("notes_of_files", ()), *found.notes),
         **merged,
     )
 
