@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from programs import random_program
 
+from optihedge.program import costs
 from optihedge.program.costs import Costs, Depth
 
 STEP = 1e-6
@@ -37,6 +38,16 @@ def test_a_cost_is_what_the_formula_says(seed):
     x = (after - before)[some]
     np.testing.assert_allclose(c.trading(x, some), c.trading(after - before)[some], rtol=1e-12)
     np.testing.assert_allclose(c.holding(after[some], some), c.holding(after)[some], rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_many_points_of_long_order_books_cost_what_each_alone_does(seed, monkeypatch):
+    c, r = pieces(seed), np.random.default_rng(seed)
+    x, column = np.round(r.normal(size=(40, 5)) * 8) / 8, np.broadcast_to(np.arange(5), (40, 5))
+    alone = np.array([c.trading(row) for row in x])
+    np.testing.assert_allclose(c.trading(x, column), alone, rtol=1e-12)
+    monkeypatch.setattr(costs, "_MANY", 0)
+    np.testing.assert_allclose(c.trading(x, column), alone, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -16,6 +16,7 @@ import numpy as np
 from optihedge.program.arrays import Array, frozen
 
 _ABSENT: Any = None
+_MANY = 1 << 18  # sizes times hinges: beyond it those of a column are summed once, in order
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -166,8 +167,26 @@ class Costs:
         d = self.depth
         if column is None:
             return np.bincount(d.column, d.slope * np.maximum(d.side * x[d.column] - d.beyond, 0), len(x))
+        if x.size * self.hinge_table[0].shape[1] > _MANY:  # points of few columns with long order books
+            walked = np.zeros(x.shape)
+            for own in np.unique(d.column):
+                at = column == own
+                walked[at] = self._walked_in(int(own), x[at])
+            return walked
         side, beyond, slope = (table[column] for table in self.hinge_table)
         return (slope * np.maximum(side * x[..., None] - beyond, 0)).sum(axis=-1)
+
+    def _walked_in(self, own: int, x: Array) -> Array:
+        """Hinges of one column at sizes x: those that a size is beyond are a head of them in order, summed once."""
+        walked = np.zeros(len(x))
+        for side in (1.0, -1.0):
+            mine = (self.depth.column == own) & (self.depth.side == side)
+            order = np.argsort(self.depth.beyond[mine], kind="stable")
+            beyond, slope = self.depth.beyond[mine][order], self.depth.slope[mine][order]
+            head = np.searchsorted(beyond, side * x)
+            slopes, offsets = np.append(0.0, np.cumsum(slope)), np.append(0.0, np.cumsum(slope * beyond))
+            walked += slopes[head] * side * x - offsets[head]
+        return walked
 
     def _kinks(self, before: Array) -> tuple[Array, Array]:
         """Per column (second axis), sorted: where the slope jumps, and by how much. Padded with inf, 0."""

@@ -227,6 +227,8 @@ class Intake:
 
     def _agreed(self, told: pd.DataFrame) -> pd.DataFrame:
         """One row a contract, the last. Of one told in two ways neither is known: it goes, or is a problem if held."""
+        if told.empty:
+            return told
         held = set(self.frame("books")["instrument"])
         gone = set()
         for name in _TERMS:
@@ -248,6 +250,8 @@ class Intake:
 
     def _once(self, fills: pd.DataFrame) -> pd.DataFrame:
         """Each fill once; an id that comes again with another quantity, price or time is named, and its last counts."""
+        if fills.empty:
+            return fills
         said = ["book", "instrument", "quantity", "price", "time", "source"]
         equal = (fills["fill_id"] == "") & fills.duplicated([*said, "fill_id"])
         if equal.any():
@@ -283,11 +287,12 @@ class Intake:
         frames = {}
         for name, columns in (("quotes", ("bid_size", "ask_size", "volume")), ("depth", ("size",)),
                               ("books", ("quantity",)), ("fills", ("quantity",))):  # fmt: skip
-            table = self.frame(name)
+            frames[name] = table = self.frame(name)
+            if table.empty:
+                continue
             per = table["instrument"].map(amount).astype(float).fillna(1.0) if amounts else 1.0
             for column in columns:
                 table[column] = np.round(table[column] / per, 12)
-            frames[name] = table
         depth = frames["depth"]
         depth = depth[depth["time"] == depth.groupby("instrument")["time"].transform("max")]
         frames["depth"] = depth.drop_duplicates(["instrument", "side", "price"], keep="last")
