@@ -218,6 +218,21 @@ def test_fills_of_a_file_are_imported_whole_or_not_at_all(tmp_path):
     assert import_told(desk, tmp_path / "fills.csv", book="one").known == 2
 
 
+def test_what_a_killed_night_left_half_written_is_taken_away(tmp_path):
+    desk, (market,), _ = coin_desk(tmp_path, 1)
+    run_night(desk, as_of=market.as_of)
+    before = {path for path in desk.out.rglob("*")}
+    (night,) = (path for path in desk.out.iterdir() if path.is_dir())
+    (night / ".index.html.123.new").write_text("half")
+    (night / "one" / ".neutral.new").mkdir()
+    (night / "one" / ".neutral.new" / "report.html").write_text("half")
+    (desk.outbox / ".leaving").mkdir(parents=True, exist_ok=True)
+    (desk.outbox / ".leaving" / ".list.csv.123.new").write_text("half")
+    run_night(desk, as_of=market.as_of)
+    assert {path for path in desk.out.rglob("*")} == before
+    assert not [path for path in desk.outbox.rglob("*") if ".new" in path.name]
+
+
 def test_one_night_at_a_time(tmp_path):
     desk, _, _ = coin_desk(tmp_path, 1)
     desk.out.mkdir()

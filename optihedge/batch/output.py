@@ -75,6 +75,11 @@ def discard(folder: Path) -> None:
         remove(old)
 
 
+def left_aside(folder: Path) -> list[Path]:
+    """What killed runs left half written in an instant's folder; for who holds the lock of it."""
+    return [*folder.glob(".*.new"), *folder.glob("*/.*.new"), *folder.glob("*/.*.old")]
+
+
 def remove(path: Path) -> None:
     """Take away a folder, a file or a link, not what a link points to; nothing where there is none."""
     if path.is_dir() and not path.is_symlink():

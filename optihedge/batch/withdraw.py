@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optihedge.batch.orders import WITHDRAWN, Order
-from optihedge.batch.output import MANIFEST, discard, remove, sha256_of
+from optihedge.batch.output import MANIFEST, discard, left_aside, remove, sha256_of
 
 SENT, ALTERNATIVE, HELD = "trades.csv", "ALTERNATIVE.csv", "held.csv"
 
@@ -43,7 +43,7 @@ def take_away(folder: Path, earlier: Sequence[Earlier]) -> dict[Path, str]:
             discard(result.folder)
         except OSError as error:
             stuck[result.folder] = str(error)
-    for left in [*folder.glob(".*.new"), *folder.glob("*/.*.new"), *folder.glob("*/.*.old")]:
+    for left in left_aside(folder):
         try:
             remove(left)
         except OSError as error:

@@ -16,7 +16,7 @@ import scipy
 
 import optihedge
 from optihedge.accounts.state import State
-from optihedge.batch.output import MANIFEST, is_whole, result_folder, write_whole
+from optihedge.batch.output import MANIFEST, is_whole, left_aside, remove, result_folder, write_whole
 from optihedge.batch.pool import results as pooled
 from optihedge.batch.stop import Stop
 from optihedge.content import canonical_text, text_hash
@@ -38,6 +38,7 @@ from optihedge.market.snapshot import Market
 from optihedge.market.store.store import open_store
 
 GOOD = ("first", "solved", "empty", "idle")
+_LAST = 3  # nights in whose folders halves of killed runs are looked for
 
 
 @dataclass(frozen=True)
@@ -276,7 +277,10 @@ def known(ledger: Ledger, run: str) -> Made:
 
 
 def _mend_pictures(desk: Desk, ledger: Ledger) -> None:
-    """Folders of each book's last night that are not what the ledger says, written again."""
+    """Folders of each book's last night that are not what the ledger says, written again; halves of killed runs gone."""
+    for folder in sorted(path for path in desk.out.iterdir() if path.is_dir())[-_LAST:]:
+        for left in left_aside(folder):
+            remove(left)
     with ledger.read() as connection:
         last = [runs[-1] for book in desk.books if (runs := standing(connection, book))]
     for run in last:

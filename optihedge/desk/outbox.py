@@ -98,8 +98,9 @@ def _finish(desk: Desk, ledger: Ledger) -> list[str]:
         with ledger.write() as connection:
             note(connection, "finished sending", run=run)
         _leave(desk, ledger, run)
-    for left in (desk.outbox / _ASIDE).glob("*.csv"):
-        left.unlink()  # put aside for a word that was never committed
+    aside = desk.outbox / _ASIDE
+    for left in (*aside.glob("*.csv"), *aside.glob(".*.new")):
+        left.unlink()  # put aside, or half of it, for a word that was never committed
     return waiting
 
 
