@@ -1,6 +1,6 @@
 """Recorded desks through time: a shipped model and a policy against no hedge and the simple hedges, after costs.
 
-    OPTIHEDGE_DATA=... python benchmarks/through_time.py [carry] [coins] [stocks] [index]
+    OPTIHEDGE_DATA=... python benchmarks/through_time.py [carry] [coins] [stocks] [index] [rolls] [vol_futures]
 
 Every walk is `run_backtest`: the step of every night, nothing from the future, fills at the far side of the quote with
 fees, fundings and dividends at their instants, coin settled in coin. Figures after costs, base currency; brackets are
@@ -10,6 +10,9 @@ fees, fundings and dividends at their instants, coin settled in coin. Figures af
            no settlement was recorded: what expired settles at the next snapshot's index, named as an assumption
   stocks   sixty S&P 500 stocks, long and short, against ten ETFs, weekly for 35 weeks, dividends and splits (USD)
   index    an SPX option book against the index and options, 33 closes of 2019 (USD)
+  rolls    a fund of all US shares (total return) against the S&P 500 future, weekly through its rolls, 2014-16 (USD)
+  vol_futures  a hundred VIX futures of September 2019 against the other months, every third day to their end, by variance and
+           cost alone: months of a few weeks' history have no betas (USD)
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +30,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from recorded_futures import futures_market, rolled, settlements, third_friday, vix, vix_end  # noqa: E402
 from recorded_markets import spot_perpetual_market, spot_perpetual_panel, spx_days, spx_market  # noqa: E402
 from recorded_nights import (  # noqa: E402
     carry_fundings,
@@ -41,6 +46,7 @@ from optihedge.market.events import Event  # noqa: E402
 from optihedge.market.snapshot import Market  # noqa: E402
 
 DATA = Path(os.environ.get("OPTIHEDGE_DATA", ROOT.parent / "shared" / "data"))
+END = pd.Timestamp("2100-01-01", tz="UTC")
 Case = tuple[oh.HedgeModel, list[Market], Mapping[str, float], list[Event], dict[str, object]]
 
 
@@ -103,7 +109,31 @@ def index() -> Case:
     return oh.load_model("optimal_hedge"), markets, book, [], {"cost-benefit": oh.policy.CostBenefit()}
 
 
-CASES: dict[str, Callable[[], Case]] = {"carry": carry, "coins": coins, "stocks": stocks, "index": index}
+def rolls() -> Case:
+    prices = rolled(DATA / "futures_daily_to_2016", "SP500")
+    fund = pd.read_parquet(DATA / "etf_daily_2006_2022" / "etf_returns.parquet")["VTI"]
+    days = prices.loc["2014-06":"2016-04"].index.intersection(fund.index)[::5]
+    level = (1 + fund).cumprod()
+    level *= prices.loc[days[0]].dropna().iloc[0] / level[days[0]]
+    market = lambda day: futures_market(prices, day, third_friday, 50.0, 0.125, 2.05, share=level)  # noqa: E731
+    model = oh.load_model("beta_hedge")
+    model = replace(model, constraints=(*model.constraints, oh.terms.RollOut(days=15)))
+    policies = {"band or roll": oh.policy.Any((oh.policy.Band("beta:SHARE", share=0.03), oh.policy.RollDue(days=15)))}
+    return model, [market(day) for day in days], {"SHARE": 1e4}, settlements(prices, third_friday, END), policies
+
+
+def vol_futures() -> Case:
+    prices = vix(DATA / "vix_futures_2013_2026")
+    own = "VX-20190918"
+    days = prices[own].dropna().loc["2019-04":].index[:-1:3]
+    market = lambda day: futures_market(prices, day, vix_end, 1000.0, 0.025, 2.0, own=own)  # noqa: E731
+    model = replace(oh.load_model("beta_hedge"), betas=None, constraints=())
+    policies = {"cost-benefit": oh.policy.CostBenefit()}
+    return model, [market(day) for day in days], {own: 100.0}, settlements(prices, vix_end, END), policies
+
+
+CASES: dict[str, Callable[[], Case]] = {"carry": carry, "coins": coins, "stocks": stocks, "index": index,
+                                     "rolls": rolls, "vol_futures": vol_futures}  # fmt: skip
 
 
 def report(name: str, case: Case) -> pd.DataFrame:

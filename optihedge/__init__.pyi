@@ -71,6 +71,7 @@ from optihedge.hedge.terms.objective import ExpectedReturn as ExpectedReturn
 from optihedge.hedge.terms.objective import Tracking as Tracking
 from optihedge.hedge.terms.objective import Variance as Variance
 from optihedge.hedge.terms.objective import Volatility as Volatility
+from optihedge.hedge.terms.rolls import RollOut as RollOut
 from optihedge.hedge.terms.spread import Spread as Spread
 from optihedge.hedge.terms.tail import ScenarioVariance as ScenarioVariance
 from optihedge.hedge.terms.tail import Shortfall as Shortfall

@@ -136,6 +136,7 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
             "VolatilityLimit",
         ),
         "optihedge.hedge.terms.neutrality": ("Neutral",),
+        "optihedge.hedge.terms.rolls": ("RollOut",),
         "optihedge.hedge.terms.spread": ("Spread",),
         "optihedge.hedge.terms.costs": ("CarryCost", "DepthCost", "FeeCost", "HoldingCost", "ImpactCost", "SpreadCost"),
         "optihedge.hedge.terms.objective": ("ExpectedReturn", "Tracking", "Variance", "Volatility"),

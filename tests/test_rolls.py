@@ -6,10 +6,12 @@ import pytest
 
 from optihedge.errors import DataError, InfeasibleError, SpecError
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.modelfile import parse_model
 from optihedge.hedge.rolls import next_leg, risk_ends, roll_plan, short_lived
 from optihedge.hedge.terms.costs import CarryCost, FeeCost, SpreadCost
 from optihedge.hedge.terms.limits import PositionLimit
 from optihedge.hedge.terms.neutrality import Neutral
+from optihedge.hedge.terms.rolls import RollOut
 from optihedge.hedge.universe import Universe
 from optihedge.market.pricing import black
 from optihedge.market.snapshot import Market
@@ -222,3 +224,23 @@ def test_a_hedge_carries_its_roll_plan():
     hedge = model.hedge(coin_market(), {"C60": -10.0})
     assert list(hedge.rolls.index) == ["F30"]
     assert "to roll" in str(hedge)
+
+
+@pytest.mark.parametrize(("days", "near"), [(40, 0.0), (29, -3.0)])
+def test_a_future_that_is_due_is_left_for_one_that_lives_on_and_options_are_not(days, near):
+    """Three coins sold by the near future: within the days all of it goes to the far one, before it nothing moves."""
+    market, book = coin_market(), {"BTC": 3.0, "F30": -3.0, "C60": 1.0}
+    model = HedgeModel(objective=(SpreadCost(), FeeCost()), universe=("F30", "F90", "C60"),
+                       constraints=(Neutral("delta", band=3e4), RollOut(days=days)))  # fmt: skip
+    after = model.hedge(market, book).after
+    assert after["F30"] == pytest.approx(near, abs=1e-6) and after["C60"] == 1.0
+    assert (after["F90"] < -2.0) == (days == 40)
+
+
+def test_a_roll_without_days_or_softened_is_refused():
+    with pytest.raises(SpecError, match="days"):
+        RollOut(days=-1.0)
+    with pytest.raises(SpecError, match="leave soft out"):
+        RollOut(soft=1.0)
+    text = 'description = "r"\n[[constraints]]\ntype = "RollOut"\ndays = 3\ntypes = ["future"]\n'
+    assert parse_model(text, name="r").constraints[0] == RollOut(days=3, types=("future",))

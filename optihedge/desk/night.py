@@ -277,7 +277,7 @@ def known(ledger: Ledger, run: str) -> Made:
 
 
 def _mend_pictures(desk: Desk, ledger: Ledger) -> None:
-    """Folders of each book's last night that are not what the ledger says, written again; halves of killed runs gone."""
+    """Folders of each book's last night that are not what the ledger says, written again; halves go."""
     for folder in sorted(path for path in desk.out.iterdir() if path.is_dir())[-_LAST:]:
         for left in left_aside(folder):
             remove(left)

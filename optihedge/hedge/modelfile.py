@@ -27,7 +27,7 @@ _TYPES = {  # names of this library's own classes, by the table that may hold th
         "ExpectedReturn", "Tracking", "ScenarioVariance", "Shortfall", "WorstCase", "MarginCost",
     ),
     "constraints": (
-        "Neutral", "PositionLimit", "TradeLimit", "TurnoverLimit", "GrossLimit", "ParticipationLimit",
+        "Neutral", "PositionLimit", "RollOut", "TradeLimit", "TurnoverLimit", "GrossLimit", "ParticipationLimit",
         "VolatilityLimit", "Shortfall", "WorstCase", "MarginLimit", "LiquidationLimit", "VenueLimit", "Spread",
     ),
     "risk": (
