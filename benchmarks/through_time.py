@@ -11,8 +11,8 @@ fees, fundings and dividends at their instants, coin settled in coin. Figures af
   stocks   sixty S&P 500 stocks, long and short, against ten ETFs, weekly for 35 weeks, dividends and splits (USD)
   index    an SPX option book against the index and options, 33 closes of 2019 (USD)
   rolls    a fund of all US shares (total return) against the S&P 500 future, weekly through its rolls, 2014-16 (USD)
-  vol_futures  a hundred VIX futures of September 2019 against the other months, every third day to their end, by variance and
-           cost alone: months of a few weeks' history have no betas (USD)
+  vol_futures  a hundred VIX futures of September 2019 against the other months, every third day to their end,
+           by variance and cost alone: months of a few weeks' history have no betas (USD)
 """
 
 from __future__ import annotations

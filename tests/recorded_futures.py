@@ -72,7 +72,7 @@ def futures_market(
     drivers["market"] = drivers["driver"] == ("SHARE" if share is not None else own)
     history = past.set_axis(past.index.tz_localize("UTC") + CLOSE, axis=0).rename_axis("time")
     return Market(table.reset_index(drop=True), quotes.reset_index(drop=True), "USD", drivers=drivers, history=history,
-                  as_of=day.tz_localize("UTC") + CLOSE)  # fmt: skip
+                  as_of=day.tz_localize("UTC") + CLOSE, on_missing="freeze")  # fmt: skip
 
 
 def settlements(prices: pd.DataFrame, ends, until: pd.Timestamp) -> list[Event]:

@@ -218,6 +218,11 @@ def test_fills_of_a_file_are_imported_whole_or_not_at_all(tmp_path):
     assert import_told(desk, tmp_path / "fills.csv", book="one").known == 2
 
 
+def test_a_night_without_an_instant_is_of_the_latest_market(tmp_path):
+    desk, markets, _ = coin_desk(tmp_path, 2)
+    assert run_night(desk, books=()).as_of == markets[-1].as_of and last_run(desk)["outcome"] == "first"
+
+
 def test_what_a_killed_night_left_half_written_is_taken_away(tmp_path):
     desk, (market,), _ = coin_desk(tmp_path, 1)
     run_night(desk, as_of=market.as_of)

@@ -111,3 +111,15 @@ def test_of_fewer_rows_than_drivers_the_root_has_a_row_each_and_the_covariance_i
     pair = list(moves.columns[:2])
     alone = type(estimator)(**estimator.get_params()).fit(moves[pair]).risk_.covariance()
     np.testing.assert_allclose(wide.covariance().loc[pair, pair], alone, rtol=SAME)
+
+
+def test_a_short_history_of_what_moves_as_another_is_fitted():
+    """A future with a quarter of its index's history, calmer before: pair by pair they correlate above one."""
+    rng = np.random.default_rng(0)
+    index = 0.01 * rng.standard_normal(200) * np.r_[np.full(150, 0.3), np.full(50, 1.0)]
+    future = np.r_[np.full(150, np.nan), index[150:]]
+    moves = pd.DataFrame({"future": future, "index": index}, pd.bdate_range("2025-01-01", periods=200))
+    risk = EwmaRisk(halflife=63).fit(moves).risk_
+    told = risk.covariance()
+    assert told.at["future", "index"] <= np.sqrt(told.at["future", "future"] * told.at["index", "index"]) * (1 + 1e-12)
+    assert told.at["future", "index"] > 0.99 * np.sqrt(told.at["future", "future"] * told.at["index", "index"])

@@ -110,7 +110,7 @@ def run_night(
             store = open_store(desk.store, create=desk.folder is not None)
             if desk.folder is not None and as_of is None:
                 record_folder(store, desk.folder)
-            market = store.open(pd.Timestamp.max.tz_localize("UTC") if as_of is None else as_of)
+            market = store.open(as_of)
             if market.base_currency != desk.base_currency:
                 raise SpecError(f"the market is in {market.base_currency}, {desk.path.name} in {desk.base_currency}")
             check(market)

@@ -135,7 +135,8 @@ def _correlation(products: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 def repaired_correlation(correlation: np.ndarray) -> np.ndarray:
     """The correlation matrix with negative eigenvalues cut to zero and the diagonal brought back to one."""
-    values, vectors = np.linalg.eigh(np.clip(correlation, -1.0, 1.0))
+    correlation = np.clip(correlation, -1.0, 1.0)
+    values, vectors = np.linalg.eigh(correlation)
     if values[0] >= 0:
         return correlation
     cut = (vectors * np.clip(values, 0.0, None)) @ vectors.T

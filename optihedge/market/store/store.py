@@ -149,8 +149,10 @@ class Store:
 
     # ---- reading ---------------------------------------------------------------------------------------------------
 
-    def open(self, what: When, *, names: Iterable[str] | None = None, known_at: When | None = None) -> Market:
-        """The market of a hash, or the latest at or before an instant (a bare date: the end of that day).
+    def open(
+        self, what: When | None = None, *, names: Iterable[str] | None = None, known_at: When | None = None
+    ) -> Market:
+        """The market of a hash, or the latest at or before an instant (a bare date: the end of that day); None: of all.
 
         names     only these contracts, and what their prices stand on: each is in the view what it is in the whole
         known_at  as it was known then; corrections recorded later are not seen
@@ -158,12 +160,12 @@ class Store:
         """
         if isinstance(what, str) and _HASH.fullmatch(what):
             return self._market(what, names)
-        at = instant(what, "open")
+        at = None if what is None else instant(what, "open")
         listed = self.snapshots(until=at, known_at=known_at)
         if listed.empty:
             every = self.snapshots()
             first = f"the first is of {every['as_of'].iloc[0]}" if len(every) else "it is empty"
-            raise DataError(f"store {self.path}: no market at or before {at} is known; {first}")
+            raise DataError(f"store {self.path}: no market {f'at or before {at} ' if at else ''}is known; {first}")
         return self._market(listed["market"].iloc[-1], names)
 
     def markets(
