@@ -140,6 +140,11 @@ def kept(table: pd.DataFrame, what: str, make: Callable[[], Value], *of: object)
     return found[1]
 
 
+def numbers(table: pd.DataFrame, column: str) -> np.ndarray:
+    """A column of numbers as a read-only array; of a read-only table the same one whenever it is asked."""
+    return kept(table, f"numbers {column}", lambda: read_only(np.array(table[column].to_numpy(dtype=float))))
+
+
 def _sealed(value: Any) -> Any:
     if isinstance(value, (pd.DataFrame, pd.Series)):
         return value if isinstance(value, _ReadOnly) else _of_table(value)

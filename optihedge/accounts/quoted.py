@@ -13,7 +13,7 @@ from optihedge.frames import nearest
 from optihedge.market.fate import rate_to_base, settle_currencies
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
-from optihedge.readonly import kept
+from optihedge.readonly import kept, numbers
 
 Array = np.ndarray
 
@@ -25,7 +25,7 @@ class Listed:
         kinds, names = types_of(table), list(map(str, table.index))
         self.place = {name: i for i, name in enumerate(names)}
         self.money: Array = settle_currencies(table)
-        self.multiplier: Array = table["multiplier"].to_numpy(dtype=float)
+        self.multiplier: Array = numbers(table, "multiplier")
         self.margined: Array = kinds["margined"]
         self.reciprocal: Array = kinds["inverse"] & kinds["margined"]
         self.cash: Array = (table["type"] == "cash").to_numpy()
@@ -46,7 +46,7 @@ class Quoted:
         self.as_of, self._names = market.as_of, market.names
         self._place, self._columns, self._plain = self.listed.place, self.listed.columns, self.listed.plain
         self._contracts, self.marks = market.contracts, market.contracts.price
-        self._sides = {side: market.quotes[side].to_numpy(dtype=float) for side in ("bid", "ask")}
+        self._sides = {side: numbers(market.quotes, side) for side in ("bid", "ask")}
         self._fees = market.fees.to_numpy()
         self._terms: dict[str, Terms] = {}
         self._rates: dict[str, float] = {}
@@ -57,7 +57,11 @@ class Quoted:
 
     def places(self, names: Iterable[str]) -> Array:
         """Where listed contracts are in the market's order. Raises DataError for another."""
-        return np.array([self._at(name) for name in names], dtype=int)
+        names, place = list(names), self._place
+        try:
+            return np.array([place[name] for name in names], dtype=int)
+        except KeyError:
+            return np.array([self._at(name) for name in names], dtype=int)
 
     def terms(self, name: str) -> Terms:
         """Of a listed contract. Raises DataError for another."""

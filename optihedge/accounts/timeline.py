@@ -22,6 +22,7 @@ from optihedge.frames import nearest
 from optihedge.market.events import Event
 from optihedge.market.fate import ORDER, Fate
 from optihedge.market.snapshot import Market
+from optihedge.readonly import numbers
 
 
 @dataclass(frozen=True)
@@ -280,7 +281,7 @@ class Timeline:
 
     def _borrow(self) -> None:
         """Simple interest on the value of shorts at the start's rates and marks, paid at the end."""
-        quoted_rates = self.before.quotes["borrow_rate"].to_numpy(dtype=float)
+        quoted_rates = numbers(self.before.quotes, "borrow_rate")
         lent = np.flatnonzero(quoted_rates > 0)
         if not lent.size:
             return

@@ -52,7 +52,7 @@ def opening(book: str, market: Market, client: Book | None = None, *, hedge: Boo
                 money[terms[n].money] = money.get(terms[n].money, 0.0) + q
         positions |= {account: lots} if lots else {}
         cash |= {account: money} if money else {}
-    return State(book=book, seq=0, as_of=market.as_of, snapshot=market.hash, positions=positions, cash=cash)
+    return State(book=book, seq=0, as_of=market.as_of, snapshot=market, positions=positions, cash=cash)
 
 
 def valued(state: State, market: Market) -> pd.DataFrame:

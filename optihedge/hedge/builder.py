@@ -17,6 +17,7 @@ from optihedge.hedge.horizon import Horizon
 from optihedge.hedge.variance import VarianceForm
 from optihedge.market.snapshot import Market
 from optihedge.program.costs import Costs, Depth
+from optihedge.readonly import numbers
 from optihedge.risk.contract_risk import ContractRisk
 from optihedge.risk.root import Risk
 
@@ -91,7 +92,7 @@ class ProgramBuilder(BuilderData):
         self.left_out: list[str] = []  # contracts that may not trade, and why
         self.assumed: list[str] = []  # what is a prior, for want of a history
         self.covers_: dict[str, tuple[str, ...]] = {}
-        self.borrow_ = np.nan_to_num(market.quotes["borrow_rate"].to_numpy(dtype=float)[positions])
+        self.borrow_ = np.nan_to_num(numbers(market.quotes, "borrow_rate")[positions])
         self.financing_ = np.zeros(len(self.names))
 
     # what is within reach of the boxes said so far

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 from optihedge.errors import DataError, SpecError
 from optihedge.market.snapshot import Market
+from optihedge.readonly import numbers
 from optihedge.risk.contract_risk import GAMMA, ContractRisk
 from optihedge.risk.root import Risk
 
@@ -96,7 +97,7 @@ def variance_form(market: Market, positions: Array, risk: Risk | ContractRisk, p
         )
     loadings = _rows(loadings, active)
     root, specific = risk.root[:, known], risk.specific[known]
-    own = np.nan_to_num(market.instruments["own_risk"].to_numpy(dtype=float)[positions])
+    own = np.nan_to_num(numbers(market.instruments, "own_risk")[positions])
     gamma, gamma_specifics = _gamma_rows(market, positions, risk, periods)
     scale = np.sqrt(periods)
     some = np.flatnonzero(specific > 0)

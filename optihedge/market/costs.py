@@ -12,6 +12,7 @@ import pandas as pd
 from optihedge.market.depth import depth_hinges
 from optihedge.market.instruments import annual_funding, types_of
 from optihedge.market.snapshot import Market
+from optihedge.readonly import numbers
 
 Array = np.ndarray
 TRADING = ("spread", "fees", "depth")
@@ -51,7 +52,7 @@ def holding_costs(market: Market, quantities: pd.Series, years: float) -> pd.Dat
 
 def holding_parts(market: Market, at: Array, held: Array, years: float) -> dict[str, Array]:
     """`holding_costs` of the contracts at positions `at` of market.names, part by part."""
-    rate, hours, borrowed = (market.quotes[name].to_numpy(dtype=float)[at] for name in _RATES)
+    rate, hours, borrowed = (numbers(market.quotes, name)[at] for name in _RATES)
     funding, borrow = np.nan_to_num(annual_funding(rate, hours)), np.nan_to_num(borrowed)
     short = np.maximum(-held, 0.0) * np.maximum(market.value.to_numpy(dtype=float)[at], 0.0)
     return {

@@ -10,6 +10,7 @@ import pandas as pd
 from optihedge.frames import Column, check_frame
 from optihedge.market.exposures import price_value
 from optihedge.market.snapshot import Market
+from optihedge.readonly import numbers
 
 Array = np.ndarray
 Hinges = tuple[Array, Array, Array, Array]
@@ -46,7 +47,7 @@ def displayed(market: Market, names: pd.Index) -> Array:
     """Contracts shown on the bid and on the ask side, N x 2: of all levels of the order book where a contract has one,
     else the quoted size; NaN where nothing is known."""
     at = places(market, names)
-    shown = np.stack([market.quotes[side].to_numpy(dtype=float)[at] for side in ("bid_size", "ask_size")], axis=1)
+    shown = np.stack([numbers(market.quotes, side)[at] for side in ("bid_size", "ask_size")], axis=1)
     book = _sorted_depth(market, names)
     if book is not None:
         column, side, _, size, _ = book
@@ -60,7 +61,7 @@ def usable_volume(market: Market, names: pd.Index) -> Array:
     """Daily volume of contracts (N); NaN where none is quoted, or one beyond a hundred times the open interest, where
     that is known (a column `open_interest` of the instruments): it is money, or another's, and is not used."""
     table = market.instruments
-    volume = market.quotes["volume"].to_numpy(dtype=float)[places(market, names)]
+    volume = numbers(market.quotes, "volume")[places(market, names)]
     if "open_interest" not in table.columns:
         return volume
     interest = pd.to_numeric(table.loc[names, "open_interest"], errors="coerce").to_numpy(dtype=float)
@@ -89,7 +90,7 @@ def beyond_hinges(
     Hinges as `depth_hinges`, added to them: the price goes on from the last one shown. Contracts whose displayed size
     or whose daily volume is not known, or 0 a day, have none.
     """
-    shown, volume = displayed(market, names), market.quotes["volume"].to_numpy(dtype=float)[places(market, names)]
+    shown, volume = displayed(market, names), numbers(market.quotes, "volume")[places(market, names)]
     strength = coefficient_by_contract(market, names, coefficient) * deviation
     known = np.isfinite(shown) & (volume > 0)[:, None] & (strength > 0)[:, None]
     column, side = np.nonzero(known)

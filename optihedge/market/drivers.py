@@ -27,6 +27,7 @@ from optihedge.frames import (
     unique_labels,
 )
 from optihedge.market.history import changes, gaps, own_moves
+from optihedge.readonly import kept
 
 KINDS = ("price", "fx", "vol", "rate", "basis")
 RETURNS = ("price", "fx")
@@ -313,15 +314,9 @@ def check_levels(
 
 def periods_per_year(drivers: pd.DataFrame, levels: pd.DataFrame) -> float:
     """Periods of the history in a year: as the drivers say (all alike, else a DataError), else from its spacing."""
-    stated = drivers["periods_per_year"].dropna()
-    if stated.nunique() > 1:
-        one, other = stated.drop_duplicates().index[:2]
-        raise DataError(
-            f"drivers: periods_per_year is {stated[one]:g} for {one} and {stated[other]:g} for {other}; "
-            "bring all histories to one period"
-        )
-    if len(stated):
-        return float(stated.iloc[0])
+    said = kept(drivers, "periods", lambda: _stated_periods(drivers))
+    if said is not None:
+        return said
     if len(levels) < 3:
         return 252.0
     days = np.median(np.diff(levels.index.as_unit("ns").asi8)) / 86.4e12
@@ -331,6 +326,18 @@ def periods_per_year(drivers: pd.DataFrame, levels: pd.DataFrame) -> float:
         if 0.9 < days / typical < 1.1:
             return periods
     return 365.0 / days
+
+
+def _stated_periods(drivers: pd.DataFrame) -> float | None:
+    """What the drivers say, None where they say nothing."""
+    stated = drivers["periods_per_year"].dropna()
+    if stated.nunique() > 1:
+        one, other = stated.drop_duplicates().index[:2]
+        raise DataError(
+            f"drivers: periods_per_year is {stated[one]:g} for {one} and {stated[other]:g} for {other}; "
+            "bring all histories to one period"
+        )
+    return float(stated.iloc[0]) if len(stated) else None
 
 
 def moves_of(levels: pd.DataFrame, drivers: pd.DataFrame, rows: int | None, *, ragged: bool = True) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from optihedge.market.funding import forecast_note, funding_paid, refuse_missing
 from optihedge.market.instruments import HOURS_PER_YEAR, types_of
 from optihedge.market.snapshot import Market
 from optihedge.market.valuation import underlying_drivers
+from optihedge.readonly import numbers
 
 PARTS = (
     "delta", "gamma", "vega", "theta", "vanna", "volga", "charm", "carry", "currency", "funding", "fees",
@@ -185,12 +186,12 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
         lean = np.log((forward / spot) / (c.forward / c.spot))
     lean = np.where(np.isfinite(lean) & (c.future | c.option), lean, 0.0)
     years = _years_passed(start, end, place)
-    now = np.where(end.contracts.option, end.quotes["vol"].to_numpy(), end.contracts.vol)
+    now = np.where(end.contracts.option, numbers(end.quotes, "vol"), end.contracts.vol)
     vol = np.where(kinds["volatile"], later(now, c.vol) - c.vol, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = np.where(linear, -np.log(c.discount) / c.years, 0.0)
         growth = np.where(linear, np.log(c.forward / c.spot) / c.years, 0.0)
-    new_rate = later(end.quotes["rate"].to_numpy(), rate)
+    new_rate = later(numbers(end.quotes, "rate"), rate)
     left = np.maximum(np.nan_to_num(c.years) - years, 0.0)
     discounting = np.where(linear, -left * s.value * (new_rate - rate), 0.0)
     carry = s.basis * (np.where(followed, 0.0, lean) + growth * years) + discounting  # theta has paid the growth
@@ -250,7 +251,7 @@ def _earned_parts(start: Market, end: Market, rows: pd.DataFrame | None) -> tupl
         given, missing = funding_paid(start, end, rows)
         return earned, 0.0 - given, missing
     hours = (end.as_of - start.as_of).total_seconds() / 3600
-    funding = later(end.quotes["funding_rate"].to_numpy()) * hours / later(end.quotes["funding_hours"].to_numpy())
+    funding = later(numbers(end.quotes, "funding_rate")) * hours / later(numbers(end.quotes, "funding_hours"))
     paid = np.where(_unquoted(funding, here, start), np.nan, np.nan_to_num(funding * later(end.notional.to_numpy())))
     return earned, pd.Series(0.0 - paid, index=start.names), {}
 

@@ -41,7 +41,7 @@ from optihedge.market.skew import skew_loadings
 from optihedge.market.stocks import stock_frames
 from optihedge.market.styles import exercise_styles, unsaid_styles
 from optihedge.market.valuation import Paths, astray_forwards
-from optihedge.readonly import content_of, read_only, read_only_property
+from optihedge.readonly import content_of, numbers, read_only, read_only_property
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -283,7 +283,7 @@ class Market:
     @read_only_property
     def sides(self) -> np.ndarray:
         """`trade_cost` as N x 2."""
-        bid, ask = (self.quotes[side].to_numpy() for side in ("bid", "ask"))
+        bid, ask = (numbers(self.quotes, side) for side in ("bid", "ask"))
         low, mid, high = (price_value(self.contracts, price) for price in (bid, self.contracts.price, ask))
         cost = np.maximum(np.stack([high - mid, mid - low], axis=1), 0.0)
         return np.where(types_of(self.instruments)["tradable"][:, None], cost, np.nan)
@@ -291,18 +291,18 @@ class Market:
     @read_only_property
     def fees(self) -> pd.Series:
         """One-way fee per contract, base currency: fraction of notional, capped for options, plus the fixed part."""
-        return self._fees(self.instruments["fee"].to_numpy())
+        return self._fees(numbers(self.instruments, "fee"))
 
     @read_only_property
     def maker_fees(self) -> pd.Series:
         """The same of an order that waits in the book: `maker_fee` of the instruments, else their fee."""
-        maker, fee = number_column(self.instruments, "maker_fee", -1.0, "a share"), self.instruments["fee"].to_numpy()
+        maker, fee = number_column(self.instruments, "maker_fee", -1.0, "a share"), numbers(self.instruments, "fee")
         return self._fees(np.where(np.isnan(maker), fee, maker))
 
     def _fees(self, rate: np.ndarray) -> pd.Series:
         table, c = self.instruments, self.contracts
-        cap = np.where(c.option, table["fee_cap"].to_numpy() * np.abs(c.price) * price_unit(c), np.nan)
-        fixed = table["fee_per_contract"].to_numpy() * c.fx
+        cap = np.where(c.option, numbers(table, "fee_cap") * np.abs(c.price) * price_unit(c), np.nan)
+        fixed = numbers(table, "fee_per_contract") * c.fx
         return pd.Series(np.fmin(rate * self.notional.to_numpy(), cap) + fixed, index=self.names, name="fee")
 
     @read_only_property

@@ -11,7 +11,7 @@ import pandas as pd
 from optihedge.market.chain_arbitrage import chain_table, parity_gaps, strike_arbitrage
 from optihedge.market.history import own_moves
 from optihedge.market.snapshot import Market
-from optihedge.readonly import kept, read_only
+from optihedge.readonly import kept, numbers, read_only
 from optihedge.risk.finding import SEVERE, WARNING, Finding
 from optihedge.risk.suspects import suspect_findings
 
@@ -67,7 +67,7 @@ def book_contradictions(market: Market, book: pd.Series) -> tuple[Finding, ...]:
     at = market.names.get_indexer(book.index)
     size = np.where(at >= 0, np.abs(book.to_numpy(dtype=float)), 0.0)
     found = []
-    interest, volume = _column(market, "open_interest")[at], market.quotes["volume"].to_numpy(dtype=float)[at]
+    interest, volume = _column(market, "open_interest")[at], numbers(market.quotes, "volume")[at]
     remedy = "check the unit of the quantity, and that of the figure"
     for i in np.flatnonzero((size > interest) & (interest > 0)):
         name, detail = str(book.index[i]), f"{size[i]:,.6g} contracts against an open interest of {interest[i]:,.6g}"
@@ -157,7 +157,7 @@ def _strikes(market: Market) -> list[Finding]:
 def _units(market: Market) -> list[Finding]:
     """Fees, funding, rates and borrow that no market has: percent or basis points for fractions."""
     table, quotes, size = market.instruments, market.quotes, market.notional.to_numpy(dtype=float)
-    fixed = table["fee_per_contract"].to_numpy(dtype=float) * market.contracts.fx
+    fixed = numbers(table, "fee_per_contract") * market.contracts.fx
     told = (
         ("fee", table["fee"], _FEE, "of the notional"),
         ("fee_per_contract", np.divide(fixed, size, out=np.zeros_like(fixed), where=size > 0), _FEE, "of the notional"),
@@ -166,9 +166,9 @@ def _units(market: Market) -> list[Finding]:
     )  # fmt: skip
     found = []
     for column, values, most, of in told:
-        numbers = np.asarray(values, dtype=float)
-        for i in np.flatnonzero(np.abs(numbers) > most):
-            name, detail = str(market.names[i]), f"{column} is {numbers[i]:.4g} {of}"
+        figures = np.asarray(values, dtype=float)
+        for i in np.flatnonzero(np.abs(figures) > most):
+            name, detail = str(market.names[i]), f"{column} is {figures[i]:.4g} {of}"
             found.append(Finding(SEVERE, "units", name, detail, "write a fraction: 0.0005 is 5 bp", (name,)))
     return found
 

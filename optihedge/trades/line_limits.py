@@ -16,6 +16,7 @@ from optihedge.hedge.result import Hedge
 from optihedge.market.depth import displayed, usable_volume
 from optihedge.market.instruments import number_column
 from optihedge.program.program import Array
+from optihedge.readonly import numbers
 from optihedge.trades.checks import HOLD, PARK, Checks
 
 BORROW = "borrow_available"  # a column of the instruments: contracts located, which may be sold short; empty: any
@@ -110,7 +111,7 @@ def _by_size(hedge: Hedge, checks: Checks) -> Limits:
         )
     for over, share in checks.participations.items():
         days = hedge.problem.days if over == "horizon" else parse_horizon(over, market.periods_per_year).days
-        worked = share * days * market.quotes["volume"].to_numpy(float)[at]
+        worked = share * days * numbers(market.quotes, "volume")[at]
         of = (
             "daily volume" if over == "1d" else f"the volume of {over}" if over != "horizon" else "the horizon's volume"
         )

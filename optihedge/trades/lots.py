@@ -17,6 +17,7 @@ from optihedge.program.lots.rounding import Rounding, over, round_program
 from optihedge.program.program import VOLATILITY_UNIT, Array, Candidate, Program, row_violations
 from optihedge.program.solvers import propose
 from optihedge.program.status import Status
+from optihedge.readonly import numbers
 from optihedge.trades.tickets import Tickets
 
 
@@ -85,6 +86,8 @@ def _is_whole(hedge: Hedge, smallest: Array) -> bool:
 
 def _within_position(program: Program, some: Array, smallest: Array, allowed: Array) -> tuple[Program, Array]:
     """Positions smaller than a minimum are closed as a whole, where that is allowed, or left alone."""
+    if not some.any():
+        return program, smallest
     start = program.start
     box = replace(
         program,
@@ -106,7 +109,7 @@ def _may_close(hedge: Hedge) -> Array:
     start, at = hedge.program.start, hedge.problem.positions[hedge.problem.tradable]
     allowed = np.zeros(len(start), bool)
     enough = np.abs(start[: len(at)]) >= _least(hedge, 0.0) * (1 - 1e-9)
-    allowed[: len(at)] = closes_small(hedge.market.instruments.iloc[at]) | enough
+    allowed[: len(at)] = closes_small(hedge.market.instruments, at) | enough
     return allowed
 
 
@@ -127,9 +130,9 @@ def _least(hedge: Hedge, min_notional: float) -> Array:
     """The least |trade| of each tradable contract by its venue's minimum, and by this notional (base currency)."""
     at = hedge.problem.positions[hedge.problem.tradable]
     table, notional = hedge.market.instruments, hedge.market.notional.to_numpy(float)[at]
-    floor = np.maximum(table["min_notional"].to_numpy(float)[at], min_notional)
+    floor = np.maximum(numbers(table, "min_notional")[at], min_notional)
     by_notional = np.divide(floor, notional, out=np.zeros_like(floor), where=notional > 0)
-    return np.maximum(table["min_quantity"].to_numpy(float)[at], by_notional)
+    return np.maximum(numbers(table, "min_quantity")[at], by_notional)
 
 
 def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:

@@ -13,6 +13,7 @@ from optihedge.frames import plain_text
 from optihedge.market.costs import trading_parts
 from optihedge.market.instruments import types_of, venue_amounts
 from optihedge.market.snapshot import Market
+from optihedge.readonly import numbers
 from optihedge.trades.export import PRICE_DIGITS, outward, rounded_to
 
 COLUMNS = (
@@ -97,7 +98,7 @@ def line_columns(
         "side": np.where(buys, "BUY", "SELL").tolist(),
         "quantity": np.round(quantity, 10).tolist(),
         "venue_amount": np.round(np.abs(quantity) * venue_amounts(market.instruments)[at], 10).tolist(),
-        "lot": market.instruments["lot"].to_numpy(float)[at].tolist(),
+        "lot": numbers(market.instruments, "lot")[at].tolist(),
         "price": rounded_to(price, PRICE_DIGITS).tolist(),
         "limit_price": limits,
         "notional": rounded_to(np.abs(quantity) * market.notional.to_numpy(float)[at], _MONEY_DIGITS).tolist(),
@@ -110,8 +111,8 @@ def line_columns(
 
 def _limit_prices(market: Market, at: np.ndarray, price: np.ndarray, buys: np.ndarray) -> np.ndarray:
     """The far side of each quote, else the price, rounded outwards to the tick; a sell's is a tick at least."""
-    tick = market.instruments["tick"].to_numpy(float)[at]
-    bid, ask = (market.quotes[side].to_numpy(float)[at] for side in ("bid", "ask"))
+    tick = numbers(market.instruments, "tick")[at]
+    bid, ask = (numbers(market.quotes, side)[at] for side in ("bid", "ask"))
     far = np.where(buys, ask, bid)
     limit = outward(np.where(np.isfinite(far), far, price), tick, buys)
     least = np.where(buys | types_of(market.instruments)["signed"][at], 0.0, tick)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from optihedge.program.lots.grid import Grid
 from optihedge.program.program import Array, Program, VolatilityLimit, objective, row_values
 
 _TRIES = 20  # of the best moves: one that trades a finer leg has less room afterwards, and may be none
-_GAIN = 1e-10  # of the objective's scale: a smaller saving is rounding
+GAIN = 1e-10  # of the objective's scale: a smaller saving is rounding
 _NOISE = 1e-9  # of the largest exposure on a row: a smaller one is rounding
 _FLAT = 1e-9  # of a lot's exposure: a smaller excess is rounding
 _ROUNDING = 1e-14  # of the largest value a row can reach
@@ -91,11 +92,19 @@ class Neighbourhood:
         self.units = np.array([np.median(row) if len(row) else 1.0 for row in lots])  # a unit of excess: a usual lot
         reach = (np.abs(self.rows) + self.on_holdings + 2 * self.on_trades) @ program.widest + program.row_fixed
         self.flat = _FLAT + _ROUNDING * reach / self.units
-        self.root = np.vstack([program.factors, program.specifics.toarray()])
         self.offset = np.concatenate([program.factor_offset, program.specific_offset])
-        self.curvature = (self.root**2).sum(axis=0) + program.diagonal
         limit = program.volatility_limit
         self.volatility = None if limit is None else Volatility.of(limit)
+
+    @cached_property
+    def root(self) -> Array:
+        """Rows of risk, dense."""
+        return np.vstack([self.program.factors, self.program.specifics.toarray()])
+
+    @cached_property
+    def curvature(self) -> Array:
+        """n: the second derivative of each column's risk."""
+        return (self.root**2).sum(axis=0) + self.program.diagonal
 
     def allowance(self, lots: Array) -> Array:
         """How far each hard row may end beyond its band (m, desk unit): half the finest traded leg's lot exposure.
@@ -197,7 +206,7 @@ def improve(around: Neighbourhood, h: Array, most: int = 2000) -> tuple[Array, i
         for candidates in _candidates(around, h, lots):
             excess, change = around.moves(h, candidates, room)
             for first in np.lexsort((change, np.round(excess, 9)))[:_TRIES]:
-                rank, gains = (round(excess[first], 9), change[first]), change[first] < -_GAIN * scale
+                rank, gains = (round(excess[first], 9), change[first]), change[first] < -GAIN * scale
                 if not _better(excess[first], now, gains) or (best is not None and rank >= best[0]):
                     break
                 moved = candidates.made(grid, h, first)

@@ -19,7 +19,7 @@ from optihedge.program.lots.cone_limits import meet_own, other_limits
 from optihedge.program.lots.dive import Answer, dive, settle
 from optihedge.program.lots.few_legs import best_lots
 from optihedge.program.lots.grid import Grid
-from optihedge.program.lots.local_search import Neighbourhood, improve
+from optihedge.program.lots.local_search import GAIN, Neighbourhood, improve
 from optihedge.program.lots.lot_program import nearest_within
 from optihedge.program.narrow import narrowed
 from optihedge.program.own.terms import OwnTerms
@@ -138,7 +138,7 @@ def _round(
 ) -> Rounding:
     grid = Grid.of(program, smallest)
     around = Neighbourhood(program, grid)
-    fine = None if program.cvxpy_terms else _fine(around, h)
+    fine = None if program.cvxpy_terms else _fine(around, h, multipliers)
     if fine is not None:
         return Rounding(fine[0], objective(program, fine[0]), objective(program, h), _rows(around, fine[0]), 0, fine[1])
     dived, solves = dive(program, h, solve, grid, multipliers)
@@ -160,7 +160,7 @@ def _round(
     return Rounding(answer, objective(program, answer), objective(program, h), _rows(around, answer), solves, moves)
 
 
-def _fine(around: Neighbourhood, h: Array) -> tuple[Array, int] | None:
+def _fine(around: Neighbourhood, h: Array, multipliers: Array | None) -> tuple[Array, int] | None:
     """The nearest lots of every leg at once, improved, where they cost next to nothing; and moves made. None elsewhere.
 
     No list in whole lots is better by more than these are above the continuous optimum.
@@ -171,8 +171,13 @@ def _fine(around: Neighbourhood, h: Array) -> tuple[Array, int] | None:
     h = np.clip(h, p.lower, p.upper)
     least, most = objective(p, h), _FINE * scale_of(p, h)
     whole = grid.start + grid.lot * grid.nearest(grid.lots(h))
-    if objective(p, whole) - least > _ROUGH * most:
+    above = objective(p, whole) - least
+    if above > _ROUGH * most:
         return None
+    if multipliers is not None and _rank(around, whole)[0] == 0:
+        room = around.exposure.max(axis=1, initial=0.0) / 2  # the most by which lots may leave a band
+        if above + float(np.abs(multipliers) @ room) <= GAIN * abs(least):
+            return whole, 0  # by its multipliers the optimum of wider bands is no lower: no move gains
     whole, moves = improve(around, whole)
     excess, value = _rank(around, whole)
     return (whole, moves) if excess == 0 and value - least <= most else None
