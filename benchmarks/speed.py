@@ -6,6 +6,8 @@
             factors or EwmaRisk; whole shares, or lots of a millionth of one ("lots off")
   batch     books of 50 positions in a market of 600 shares, lists and tables written
   hedge     5 000 shares under EwmaRisk, learnt, solved and proved
+  tails     worst case and shortfall without curvature, 5 000 scenarios of 50 shares, proved on all of them
+  suspects  suspect moves of 505 rows, a driver
   solve     the hedge's Program alone, n = 500: a given risk, EwmaRisk cold and warm from the day before
 --peer      an interpreter that has cvxportfolio: the same walk by peer_cvxportfolio.py, by its quickest solver
 --beside    a checkout of an earlier commit: the same measurements by it, paired
@@ -120,12 +122,37 @@ def wide() -> dict[str, float]:
     return {"market, 5000 shares": spent, "hedge EwmaRisk, 5000 shares": took}
 
 
+def tails() -> dict[str, float]:
+    """Milliseconds of tails over 5 000 scenarios of 50 shares, costs beside, certified."""
+    if not hasattr(oh, "terms"):  # an earlier checkout
+        return {}
+    prices, book, _ = shares(50, 0)
+    market, r = oh.Market.from_prices(prices, **TERMS), np.random.default_rng(2)
+    returns = 0.01 * r.standard_t(4, size=(5000, 8)) @ r.normal(size=(8, 50)) + 0.012 * r.standard_t(4, size=(5000, 50))
+    pnl, told = pd.DataFrame(returns * prices.iloc[-1].to_numpy(), columns=prices.columns), {}
+    for name, term in (("worst case", oh.terms.WorstCase), ("shortfall", oh.terms.Shortfall)):
+        terms = (term(pnl, weight=0.1), oh.SpreadCost(), oh.FeeCost())
+        asked = oh.HedgeModel(risk=None, objective=terms, constraints=(oh.Neutral("delta"),))
+        program = asked.problem(market, book).program
+        found, told[f"{name}, 5000 x 50"] = timed(lambda p=program: oh.solve(p))
+        assert found.certificate.optimal
+    return told
+
+
+def suspects() -> dict[str, float]:
+    """Milliseconds a driver of looking for suspect moves."""
+    from optihedge.risk.problems import Thresholds, find_problems
+
+    market = oh.Market.from_prices(shares(400, 0)[0], **TERMS)
+    levels = market if hasattr(oh, "Panel") else market.history  # of an earlier checkout
+    _, spent = timed(lambda: find_problems(levels, thresholds=Thresholds(look_alike=np.inf)), 2)
+    return {"suspects, a driver": spent / 400}
+
+
 def batch(books: int) -> dict[str, float]:
     """Milliseconds a book of 50 positions, its list and tables written."""
-    try:
-        from optihedge.batch.run import run_batch
-    except ImportError:  # an earlier checkout
-        return {}
+    from optihedge.batch import run
+
     prices, _, given = shares(600, 0)
     market, r = oh.Market.from_prices(prices, **TERMS, volume=pd.Series(5e6, prices.columns)), np.random.default_rng(1)
     held = {}
@@ -133,8 +160,13 @@ def batch(books: int) -> dict[str, float]:
         names = r.choice(prices.columns, 50, replace=False)
         held[f"B{i:04d}"] = pd.Series(np.round(1e6 * r.normal(size=50) / prices[names].iloc[-1].to_numpy()), names)
     with tempfile.TemporaryDirectory() as folder:
-        ended, spent = timed(lambda: run_batch(market, held, {"m": model(given)}, Path(folder)))
-    assert all(one.status == "done" for one in ended.outcomes)
+        if hasattr(run, "run_batch"):
+            ended, spent = timed(lambda: run.run_batch(market, held, {"m": model(given)}, Path(folder)).outcomes)
+        else:  # an earlier checkout
+            run._market = lambda *_: market
+            jobs = [run.Job(Path(), None, Path(folder), *one, "m", model(given), "trades.csv") for one in held.items()]
+            ended, spent = timed(lambda: [run.hedge_one(job) for job in jobs])
+    assert all(one.status == "done" for one in ended)
     return {"batch, a book": spent / books}
 
 
@@ -169,7 +201,14 @@ def peak() -> float:
 
 def measured(days: int, books: int) -> dict[str, float]:
     """Everything that this checkout does."""
-    told = {**solves(), **walks(days), **batch(books), **({} if "OPTIHEDGE_BESIDE" in os.environ else wide())}
+    told = {
+        **solves(),
+        **batch(books),
+        **tails(),
+        **suspects(),
+        **walks(days),
+        **({} if "OPTIHEDGE_BESIDE" in os.environ else wide()),
+    }
     return {**told, "peak MB": peak()}
 
 
@@ -199,7 +238,7 @@ def main() -> int:
             table["times faster"] = table["ms beside"] / table["ms"]
     for name, spent in (peer(asked.peer, asked.days) if asked.peer else {}).items():
         table.loc[name, "ms"], table.loc[name, "solves"] = spent, spent / told["solve"]
-    print(table.to_string(float_format="{:,.2f}".format))
+    print(table.to_string(float_format="{:,.2f}".format), flush=True)
     if asked.save:
         sys.path.insert(0, str(HERE))
         from measure import machine

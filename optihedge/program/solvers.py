@@ -14,6 +14,7 @@ from optihedge.errors import SolverError, SpecError
 from optihedge.program.aversion import at_answer
 from optihedge.program.certificate import GAP_TOLERANCE, judge
 from optihedge.program.program import Candidate, Program, Solver
+from optihedge.program.screened import Screened, worth_screening
 from optihedge.program.status import Status
 from optihedge.program.structured.solver import polish
 from optihedge.program.threads import one_thread
@@ -58,8 +59,14 @@ def solver_named(name: str) -> Solver:
 def solvers_of(program: Program, named: Named) -> list[Solver]:
     """The named solvers in order; "auto": those that measurement favours. Raises SpecError for an unknown one."""
     several = (named,) if isinstance(named, str) or not isinstance(named, Sequence) else named
-    several = default_chain(program) if several == ("auto",) else several
-    return [solver_named(one) if isinstance(one, str) else one for one in several]
+    screened: list[Solver] = []
+    if several == ("auto",):
+        several, screened = default_chain(program), [Screened(_over_a_part)] if worth_screening(program) else []
+    return screened + [solver_named(one) if isinstance(one, str) else one for one in several]
+
+
+def _over_a_part(program: Program, deadline: float | None, warm: Candidate | None) -> Candidate:
+    return propose(program, solver=default_chain(program), deadline=deadline, warm=warm)
 
 
 def default_chain(program: Program) -> tuple[str, ...]:
