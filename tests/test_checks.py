@@ -11,6 +11,7 @@ import pytest
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.modelfile import parse_model
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.terms.base import CvxpyTerm
 from optihedge.hedge.terms.costs import SpreadCost
@@ -370,6 +371,16 @@ def test_participation_is_of_the_volume_of_the_time_that_is_traded_over(over: st
     assert lines.loc["NEAR", ["buy", "sell"]].to_numpy(float) == pytest.approx([0.05 * 1200 * days] * 2)
     both = line_limits(longer, replace(OFF, participation={over: 0.05, "1d": 0.01}))
     assert both.loc["NEAR", "buy"] == pytest.approx(1200 * min(0.05 * days, 0.01))
+
+
+def test_a_model_file_says_policies_and_participation_as_python_does() -> None:
+    text = ['description = "x"', "[[objective]]", 'type = "SpreadCost"', "[checks]", 'participation = {"4h" = 0.1}']
+    both = {"price_band": "hold", "max_age": "park"}
+    for said, told in (('"park"', "park"), ('{price_band = "hold", max_age = "park"}', both)):
+        checks = Checks.of(parse_model("\n".join([*text, f"on_failure = {said}"])).checks)
+        assert checks == Checks(participation={"4h": 0.1}, on_failure=told)
+    with pytest.raises(SpecError, match="on_failure is 3"):
+        parse_model("\n".join([*text, "on_failure = 3"]))
 
 
 def test_policies_and_shares_of_two_tables_end_as_the_stricter_of_both() -> None:

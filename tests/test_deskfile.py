@@ -91,6 +91,17 @@ def test_a_desk_file_that_cannot_be_read_is_named(tmp_path):
         read(tmp_path, WHOLE.replace('"5m"', '"soon"'))
 
 
+def test_a_desk_says_what_becomes_of_lines_beyond_their_checks(tmp_path):
+    said = 'participation = {"4h" = 0.1}\non_failure = {price_band = "hold", max_age = "park"}\nprice_band = 0.02'
+    desk = read(tmp_path, WHOLE.replace("line_notional = 3e6", said))
+    both = Checks(participation=0.05).tightened(desk.checks, desk.venues)
+    assert both.participations == {"1d": 0.05, "4h": 0.1}
+    assert [both.failure(one) for one in ("price_band", "max_age", "volume")] == ["hold", "park", "limit"]
+    for wrong in ('on_failure = "wait"', 'on_failure = {price = "hold"}', 'participation = {"soon" = 0.1}'):
+        with pytest.raises(SpecError, match=r"desk.toml: \[checks\]"):
+            read(tmp_path, WHOLE.replace("line_notional = 3e6", wrong))
+
+
 def test_checks_of_a_desk_tighten_those_of_a_model_and_never_loosen_them(tmp_path):
     own = Checks(max_age="2h", displayed=0.5, volume=None, line_notional=None, total_notional=1e6, worth=False)
     both = own.tightened({"max_age": "1d", "displayed": 1.0, "volume": 0.2, "line_notional": 5.0, "worth": True}, {})
