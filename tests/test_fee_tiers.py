@@ -35,6 +35,9 @@ def test_the_tier_that_the_volume_reaches_is_charged(traded: dict, taker: list, 
 def test_a_fee_of_its_own_stands_and_mistakes_are_named() -> None:
     own = NAMES.assign(fee=["", "7e-5", "", ""])
     assert with_fee_tiers(own, TIERS, {})["fee"].tolist() == [1e-3, 7e-5, 2e-3, 0.0]
+    assert with_fee_tiers(own, TIERS, {})["maker_fee"].tolist() == [1e-3, 7e-5, 2e-3, 0.0]
+    makes = own.assign(maker_fee=["", "-1e-5", 3e-4, ""])
+    assert with_fee_tiers(makes, TIERS, {})["maker_fee"].tolist() == [1e-3, -1e-5, 3e-4, 0.0]
     with pytest.raises(DataError, match=r"traded: bb has no fee tiers"):
         with_fee_tiers(NAMES, TIERS, {"bb": 1.0})
     with pytest.raises(DataError, match="no tier from a volume of 0 on"):

@@ -108,7 +108,10 @@ def test_margin_as_columns_of_a_program_is_the_margin_of_the_book(rules: MarginR
         held = np.round(rng.normal(0, 3, len(market.names)))
         held[market.names == "U"] *= 100
         told = float(margin_of(needs, held)[0])
-        assert least_of(needs, held).at(held) == pytest.approx(told, rel=1e-9, abs=1e-6)
+        said = least_of(needs, held).at(held)
+        assert said >= told - 1e-6
+        if rules is CREDITS or held[market.names == "U"] >= 0:  # puts that are covered may be said to need more
+            assert said == pytest.approx(told, rel=1e-9, abs=1e-6)
         turned = least_of(needs, -held).at(held)  # what covers was held on the other side when the Program was made
         assert turned >= told - 1e-6
 
@@ -184,7 +187,8 @@ def test_the_content_of_rules_is_part_of_a_model_s_fingerprint(tmp_path: Path) -
     [({"tiers": {"future": ((5.0, 0.1),)}}, "tiers of future"),
      ({"tiers": {"future": ((0.0, 0.2), (5.0, 0.1))}}, "tiers of future"),
      ({"credits": (("A", 1.0, "A", 1.0, 0.5),)}, "credit"), ({"credits": (("A", 1.0, "B", 0.0, 0.5),)}, "credit"),
-     ({"credits": (("A", 1.0, "B", 1.0, 1.5),)}, "credit"), ({"ranges": {"A": -1.0}}, "must be 0 or more"),
+     ({"credits": (("A", 1.0, "B", 1.0, 1.5),)}, "credit"), ({"credits": (("A", 1.0, "B"),)}, "credit"),
+     ({"credits": (("A", np.inf, "B", 1.0, 0.5),)}, "credit"), ({"ranges": {"A": -1.0}}, "must be 0 or more"),
      ({"pairs": True, "short": {"option": (0.2, 0.1)}, "long": {"option": 0.5}}, "paid in full")],
 )  # fmt: skip
 def test_impossible_tiers_credits_and_pairs_are_named(wrong: dict, named: str) -> None:

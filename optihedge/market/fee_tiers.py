@@ -30,8 +30,8 @@ def with_fee_tiers(instruments: pd.DataFrame, tiers: pd.DataFrame, traded: Mappi
 
     traded   venue -> what the desk has traded there, base currency; 0 where it is left out
 
-    A fee that is given in the instruments stands. Raises DataError for a venue of `traded` that has no tiers, and for
-    tiers that do not begin at 0.
+    A fee that is given in the instruments stands, and is the maker's too where no `maker_fee` is given. Raises
+    DataError for a venue of `traded` that has no tiers, and for tiers that do not begin at 0.
     """
     table = completed(check_frame(tiers, TIERS, tiers.attrs.get("source", "fee_tiers")), TIERS)
     known = list(dict.fromkeys(table["venue"]))
@@ -47,8 +47,12 @@ def with_fee_tiers(instruments: pd.DataFrame, tiers: pd.DataFrame, traded: Mappi
     venue, kind = (instruments.get(name, empty).fillna("").astype(str) for name in ("venue", "type"))
     own, every = (now.reindex(pd.MultiIndex.from_arrays([venue, k])) for k in (kind, empty))
     found = {name: np.where(own[name].notna(), own[name], every[name]) for name in ("taker", "maker")}
-    given = pd.to_numeric(instruments.get("fee", empty).replace("", np.nan), errors="coerce").to_numpy(float)
-    made = instruments.assign(fee=np.where(np.isnan(given), np.nan_to_num(found["taker"]), given),
-                              maker_fee=np.nan_to_num(found["maker"]))  # fmt: skip
+    given, own_maker = (
+        pd.to_numeric(instruments.get(name, empty).replace("", np.nan), errors="coerce").to_numpy(float)
+        for name in ("fee", "maker_fee")
+    )
+    fee = np.where(np.isnan(given), np.nan_to_num(found["taker"]), given)
+    maker = np.where(np.isnan(own_maker), np.where(np.isnan(given), found["maker"], np.nan), own_maker)
+    made = instruments.assign(fee=fee, maker_fee=np.where(np.isnan(maker), fee, maker))
     made.attrs = dict(instruments.attrs)
     return made

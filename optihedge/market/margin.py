@@ -111,8 +111,8 @@ class MarginRules:
         if self.credits and self.arrays:
             raise SpecError("margin rules: credits are of scanned moves; arrays say losses of contracts alone")
         for credit in self.credits:
-            first, units, second, others, share = credit
-            if first == second or not (units > 0 and others > 0 and 0 <= share <= 1):
+            first, units, second, others, share = credit if len(credit) == 5 else ("", 0.0, "", 0.0, 0.0)
+            if first == second or not (0 < units < np.inf and 0 < others < np.inf and 0 <= share <= 1):
                 raise SpecError(f"margin rules: credit {credit} is none; give an underlying, its units above 0, "
                                 "another underlying, its units, and a share from 0 to 1")  # fmt: skip
 

@@ -25,7 +25,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Least:
-    """The least cost'x + linear'h over x >= 0 with on_x x + on_h h + on_abs |h| <= most: K columns, m rows, N.
+    """The least cost'x + linear'h over 0 <= x <= upper with on_x x + on_h h + on_abs |h| <= most: K columns, m rows, N.
 
     reach   K x N: no column needs more than reach |h|, |h| the largest that is held
     names   of the columns
@@ -33,6 +33,7 @@ class Least:
 
     names: tuple[str, ...]
     cost: Array
+    upper: Array
     reach: sp.csr_array
     on_x: sp.csr_array
     on_h: sp.csr_array
@@ -45,7 +46,8 @@ class Least:
         if not len(self.cost):
             return float(self.linear @ held)
         room = self.most - self.on_h @ held - self.on_abs @ np.abs(held)
-        found = linprog(self.cost, A_ub=self.on_x, b_ub=room, bounds=(0, None), method="highs")
+        box = np.stack([np.zeros_like(self.upper), self.upper], axis=1)
+        found = linprog(self.cost, A_ub=self.on_x, b_ub=room, bounds=box, method="highs")
         if not found.success:
             raise SolverError(f"margin: the least of its pairs was not found ({found.message})")
         return float(found.fun + self.linear @ held)
@@ -58,15 +60,17 @@ class _Rows:
     n: int
     names: list[str] = field(default_factory=list)
     cost: list[float] = field(default_factory=list)
+    upper: list[float] = field(default_factory=list)
     reach: list[sp.csr_array] = field(default_factory=list)
     blocks: list[tuple[sp.coo_array, sp.csr_array, sp.csr_array, Array]] = field(default_factory=list)
     linear: Array = field(default_factory=lambda: np.zeros(0))
 
-    def columns(self, name: str, cost: Array, reach: sp.sparray | Array) -> Array:
-        """Places of new columns of these costs; reach  one row each over the contracts."""
+    def columns(self, name: str, cost: Array, reach: sp.sparray | Array, upper: Array | None = None) -> Array:
+        """Places of new columns of these costs; reach  one row each over the contracts;  upper  inf if left out."""
         first, count = len(self.cost), len(cost)
         self.names += [name] if count == 1 else [f"{name}[{i}]" for i in range(count)]
         self.cost += list(cost)
+        self.upper += list(np.full(count, np.inf) if upper is None else upper)
         self.reach.append(sp.csr_array(reach))
         return np.arange(first, first + count)
 
@@ -87,7 +91,8 @@ class _Rows:
         wide = [sp.csr_array((x.data, (x.row, x.col)), shape=(x.shape[0], count)) for x, *_ in self.blocks]
         stacked = [sp.vstack([none, *(block[i] for block in self.blocks)]).tocsr() for i in (1, 2)]
         return Least(
-            names=tuple(self.names), cost=np.array(self.cost), reach=sp.vstack([none, *self.reach]).tocsr(),
+            names=tuple(self.names), cost=np.array(self.cost), upper=np.array(self.upper),
+            reach=sp.vstack([none, *self.reach]).tocsr(),
             on_x=sp.vstack([sp.csr_array((0, count)), *wide]).tocsr(), on_h=stacked[0], on_abs=stacked[1],
             most=np.concatenate([np.zeros(0), *(block[3] for block in self.blocks)]),
             linear=self.linear if len(self.linear) else np.zeros(self.n),
@@ -114,10 +119,10 @@ def least_scan(needs: Needs, losses: Array) -> Least:
 
 
 def least_pairs(needs: Needs, held: Array) -> Least:
-    """Pairs alone, of just what is held: the underlying covers whole contracts where these are whole."""
+    """Pairs alone, of just what is held."""
     rows = _Rows(len(needs.code))
     if needs.pairs is not None:
-        with_pairs(rows, needs, needs.pairs, held, whole=bool((np.rint(held) == held)[needs.pairs.options].all()))
+        with_pairs(rows, needs, needs.pairs, held, known=True)
     return rows.least()
 
 
@@ -163,20 +168,22 @@ def _tiers(rows: _Rows, needs: Needs) -> None:
         rows.rows([(at, -sp.eye_array(len(at)))], on_abs=notional, most=beyond)
 
 
-def with_pairs(rows: _Rows, needs: Needs, pairs: Pairable, held: Array, whole: bool = False) -> None:
+def with_pairs(rows: _Rows, needs: Needs, pairs: Pairable, held: Array, known: bool = False) -> None:
     """Pairs of each underlying. held  of whose sign what covers is: long underlying covers calls, short covers puts.
 
-    whole   what is held covers whole contracts; else, where it is still to be decided, parts of them too
+    known   what is held is decided: only what is short is alone or covered, and where contracts are whole, whole ones
+            are covered. Else it is convex in what is held, and no less, but where a part of a contract is covered
     """
     rows.linear = np.zeros(rows.n)
     rows.linear[pairs.options] = pairs.value
     for code in np.unique(needs.code[pairs.options]):
         mine = np.flatnonzero(needs.code[pairs.options] == code)
         options, units = pairs.options[mine], pairs.units[mine]
-        alone = rows.columns(f"alone {code}", pairs.value[mine], _each(options, rows.n))
+        short = np.maximum(-held[options], 0.0) if known else np.full(len(options), np.inf)
+        alone = rows.columns(f"alone {code}", pairs.value[mine], _each(options, rows.n), short)
         _straddles(rows, pairs, mine, alone)
         covers = np.flatnonzero(needs.code[pairs.covers] == code)
-        side, covered = _covered(rows, pairs, mine, covers, held, f"{code}", whole)
+        side, covered = _covered(rows, pairs, mine, covers, held, short)
         for right in (1.0, -1.0):
             some = np.flatnonzero(pairs.right[mine] == right)
             if len(some):
@@ -204,23 +211,36 @@ def _straddles(rows: _Rows, pairs: Pairable, mine: Array, alone: Array) -> None:
 
 
 def _covered(
-    rows: _Rows, pairs: Pairable, mine: Array, covers: Array, held: Array, name: str, whole: bool
+    rows: _Rows, pairs: Pairable, mine: Array, covers: Array, held: Array, short: Array
 ) -> tuple[float, Array]:
-    """Options that the underlying covers: which right, and their columns; the underlying's own margin is charged."""
+    """Options that the underlying covers: which right, and their columns; the underlying's own margin is charged.
+
+    short   of each option, contracts that may be covered; inf where what is held is still to be decided
+    """
     at, units, need = pairs.covers[covers], pairs.cover_units[covers], pairs.cover_need[covers]
     side = 1.0 if held[at] @ units >= 0 else -1.0
-    some = mine[pairs.right[mine] == side]
+    inside = pairs.right[mine] == side
+    some, most = mine[inside], short[inside]
     if not len(at):
         return side, np.zeros(0, int)
-    each = _each(at, rows.n)
+    each, known = _each(at, rows.n), bool(np.isfinite(most).all())
     rows.linear[at] = side * need
-    turned = rows.columns(f"turned {name}", 2 * need, each)  # held on the other side: it covers nothing
+    turned = rows.columns("turned", 2 * need, each)  # held on the other side: it covers nothing
     rows.rows([(turned, -sp.eye_array(len(at)))], -side * each)
-    covered = rows.columns(f"covered {name}", pairs.covered[some], _each(pairs.options[some], rows.n))
-    odd = np.remainder(side * held[at] @ units + 1e-9, pairs.units[some].min(initial=np.inf)) - 1e-9 if whole else 0.0
+    cost = pairs.covered[some] if known else _no_detour(pairs, some, side)
+    covered = rows.columns("covered", cost, _each(pairs.options[some], rows.n), most)
+    whole = known and len(some) > 0 and bool((np.rint(most) == most).all())
+    odd = np.remainder(side * held[at] @ units + 1e-9, pairs.units[some].min()) - 1e-9 if whole else 0.0
     rows.rows([(covered, pairs.units[some][None, :]), (turned, -units[None, :])], -side * (units @ each)[None, :],
-              most=-odd if np.isfinite(odd) else 0.0)  # fmt: skip
+              most=-odd)  # fmt: skip
     return side, covered
+
+
+def _no_detour(pairs: Pairable, some: Array, side: float) -> Array:
+    """What covered options need, no less than one of another strike covered and a spread from there to it."""
+    unit = pairs.covered[some] / pairs.units[some]
+    width = np.maximum(side * (pairs.strike[some][:, None] - pairs.strike[some][None, :]), 0.0)
+    return (unit[None, :] - width).max(axis=1, initial=0.0) * pairs.units[some]
 
 
 def _ladder(
