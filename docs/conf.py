@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import reference
+import rendered
 from sphinx_gallery.scrapers import figure_rst
 
 project = "optihedge"
@@ -42,6 +43,7 @@ sphinx_gallery_conf = {
 suppress_warnings = ["config.cache"]  # a function among the settings: the gallery is never cached by it
 
 reference.write(Path(__file__).parent)
+rendered.write(Path(__file__).parent, (Path(__file__).parents[1] / "notebooks").glob("*.py"))
 
 
 def as_text(app, what, name, obj, options, lines):

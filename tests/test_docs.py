@@ -139,6 +139,22 @@ def test_names_and_commands_of_the_pages_exist() -> None:
         assert set(verbs) <= known, page.name
 
 
+def test_a_notebook_that_was_run_becomes_a_page_with_all_that_its_cells_showed(tmp_path: Path) -> None:
+    jupytext = pytest.importorskip("jupytext")
+    sys.path.insert(0, str(DOCS))
+    try:
+        rendered = importlib.import_module("rendered")
+    finally:
+        sys.path.remove(str(DOCS))
+    book = jupytext.reads("# %% [markdown]\n# # Why?\n\n# %%\n1 + 1\n", fmt="py:percent")
+    shown = ({"image/png": "AAAA"}, {"text/html": "<b>table</b>", "text/plain": "lost"}, {"text/plain": "2 ``` 3"})
+    book.cells[1]["outputs"] = [{"output_type": "display_data", "data": data, "metadata": {}} for data in shown]
+    page = rendered.page(book, "why", tmp_path)
+    assert page.startswith("# Why?\n\n```python\n1 + 1\n```") and "lost" not in page
+    assert "(why-1.png)" in page and (tmp_path / "why-1.png").read_bytes() == bytes(3)
+    assert "```{raw} html\n" in page and "<b>table</b>" in page and "````text\n2 ``` 3\n````" in page
+
+
 GALLERY = sorted(DOCS.glob("gallery/*.py"))
 
 
@@ -167,6 +183,9 @@ def test_the_site_builds_without_a_warning_with_its_pictures_and_asks_for_nothin
     pytest.importorskip("sphinx_gallery")
     assert build.build_main(["-q", "-W", "-b", "html", str(DOCS), str(tmp_path)]) == 0
     assert len(list(tmp_path.glob("_images/sphx_glr_plot_*_0*.png"))) >= len(GALLERY)
+    for notebook in (ROOT / "notebooks").glob("*.py"):
+        assert (tmp_path / "notebooks" / f"{notebook.stem}.html").is_file()
+        assert list(tmp_path.glob(f"_images/{notebook.stem}-*.png")), notebook.stem
     with browsing() as browser:
         for name in ("index.html", "pages/plot_bands.html", "reference/commands.html"):
             with browser.page((tmp_path / name).as_uri()) as page:

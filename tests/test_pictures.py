@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Callable
 from functools import cache
+from html import unescape
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -89,6 +90,55 @@ def test_no_two_pictures_pass_for_each_other_and_a_flipped_one_is_seen() -> None
     for name, one in pictures.items():
         assert not same(one, one[:, ::-1]), name
         assert [other for other, picture in pictures.items() if same(one, picture)] == [name]
+
+
+def told(figure: Any) -> list[float]:
+    """Every number that a picture of ours draws, sorted: ends of bars, points of lines, cells of maps."""
+    found: list[float] = []
+    for axes in (one for one in figure.axes if one.get_label() != "<colorbar>"):
+        found += [bar.get_x() + bar.get_width() for bars in axes.containers for bar in getattr(bars, "patches", ())]
+        for line in axes.get_lines():
+            if line.get_transform() == axes.transData:
+                found += [float(value) for value in line.get_ydata()]
+        found += [float(value) for image in axes.get_images() for value in np.ravel(image.get_array())]
+    return sorted(value for value in found if np.isfinite(value))
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_picture_in_plotly_has_the_same_panels_names_and_numbers(name: str) -> None:
+    pytest.importorskip("plotly")
+    ours = DRAWN[name]()
+    theirs = ours.plotly()
+    panels = [axes for axes in ours.axes if axes.get_label() != "<colorbar>"]
+    titles = {unescape(note.text) for note in theirs.layout.annotations}
+    assert {axes.get_title(loc="left") for axes in panels if axes.get_title(loc="left")} <= titles
+    names = {label for axes in panels for label in axes.get_legend_handles_labels()[1]}
+    assert {trace.name for trace in theirs.data if trace.showlegend} == names
+    drawn: list[float] = []
+    for trace in theirs.data:
+        crossing = trace.type == "scatter" and len(trace.x) == 2 and trace.x[0] == trace.x[1] == 0 and not trace.name
+        if not crossing:
+            values = {"bar": "x", "heatmap": "z", "scatter": "y"}[trace.type]
+            drawn += [float(value) for value in np.ravel(trace[values])]
+    drawn = sorted(value for value in drawn if np.isfinite(value))
+    assert not set(np.round(told(ours), 12)) - set(np.round(drawn, 12)) and len(theirs.to_json()) > 500
+
+
+def test_names_are_text_in_plotly_too() -> None:
+    pytest.importorskip("plotly")
+    from optihedge.display import bars, figure
+
+    drawn, axes = figure()
+    bars(axes[0, 0], pd.Series({"<b onclick=x>": 1.0, "=1+1": -2.0}), "t")
+    assert (
+        "&lt;b onclick=x&gt;" in drawn.plotly().layout.yaxis.ticktext and "<b onclick" not in drawn.plotly().to_json()
+    )
+
+
+def test_without_plotly_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optihedge.display.interactive.find_spec", lambda _: None)
+    with pytest.raises(oh.SpecError, match=r"pip install 'optihedge\[plotly\]'"):
+        walk().plot().plotly()
 
 
 def test_a_picture_that_is_not_there_is_refused_by_name() -> None:

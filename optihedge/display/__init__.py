@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from io import BytesIO
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -68,7 +68,7 @@ def _cells(column: pd.Series, digits: int) -> list[str]:
 
 @cache
 def _picture() -> type[Figure]:
-    """A Figure that a notebook shows without pyplot."""
+    """A Figure that a notebook shows without pyplot, and that can be one of Plotly's."""
     from matplotlib.figure import Figure
 
     class Picture(Figure):
@@ -76,6 +76,12 @@ def _picture() -> type[Figure]:
             stream = BytesIO()
             self.savefig(stream, format="png", dpi=90)
             return stream.getvalue()
+
+        def plotly(self) -> Any:
+            """The same picture as a Plotly figure. Raises SpecError where Plotly is not installed."""
+            from optihedge.display.interactive import plotly_figure
+
+            return plotly_figure(self)
 
     return Picture
 
