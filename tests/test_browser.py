@@ -221,6 +221,9 @@ def test_moving_a_number_in_the_browser_moves_the_answer(width: int, example_fol
         page.until(FIGURES_SHOWN)
         assert page.ask("document.documentElement.scrollWidth") <= width
         assert all(asked.startswith((address, address.replace("http", "ws"))) for asked in page.requests())
+        assert page.ask("document.querySelectorAll('main').length") == 1
+        if find_spec("axe_core_python") is not None:
+            assert page.faults() == []
         before = page.ask("[...every()].filter(e=>e.tagName==='TABLE').map(e=>e.textContent).join()")
         page.ask("{const e=[...every()].find(e=>e.tagName==='INPUT'&&e.labels[0]&&"
                  "e.labels[0].textContent==='Volatility.sharpe');e.focus();e.select()}")  # fmt: skip

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from optihedge.hedge.model import HedgeModel
 
 LOOPBACK = "127.0.0.1"
+_DOCUMENT = "{% extends base %}{% block contents %}<main>{{ embed(roots.what_if) }}</main>{% endblock %}"
+_NO_SPIN = ".bk-spin-btn{display:none!important}"  # buttons without a name: the arrow keys do the same
+_TABLES = "table{border-collapse:collapse}th,td{padding:3px 10px;border-bottom:1px solid #ccc;white-space:nowrap}"
 _LIMITS = ("before", "after", "lower", "upper", "shadow_price", "unit")
 
 
@@ -69,7 +72,7 @@ def page(
     pn = _panel()
     model = pn.widgets.Select(label="model", options=list(models), value=models[0])
     book = pn.widgets.Select(label="book", options=list(books), value=next(iter(books)))
-    excluded = pn.widgets.MultiChoice(label="do not trade", options=[], value=[])
+    excluded = pn.widgets.MultiSelect(label="do not trade", options=[], value=[], size=8)
     numbers = pn.Column()
     shown = pn.Column(min_width=300, max_width=1000, scroll=True)
 
@@ -83,7 +86,8 @@ def page(
         changes = tuple(f"{w.label}={w.value!r}" for w in numbers if w.value is not None and w.value != before[w.label])
         question = Question(model.value, changes, tuple(excluded.value))
         shown[:] = [
-            pn.pane.HTML(part, sizing_mode="stretch_width") for part in parts(market, books[book.value], question)
+            pn.pane.HTML(part, sizing_mode="stretch_width", stylesheets=[_TABLES])
+            for part in parts(market, books[book.value], question)
         ]
 
     model.param.watch(fill, "value")
@@ -119,13 +123,20 @@ def serve(
 ) -> None:  # fmt: skip
     """Serve the page on this machine alone until stopped. Each visitor has a page of their own."""
     pn = _panel()
-    pn.serve(lambda: page(market, books, models, past), address=LOOPBACK, port=port, show=show,
+    pn.serve(lambda: _in_landmarks(pn, page(market, books, models, past)), address=LOOPBACK, port=port, show=show,
              title="optihedge: what if", websocket_origin=[f"{LOOPBACK}:{port}", f"localhost:{port}"])  # fmt: skip
+
+
+def _in_landmarks(pn: Any, layout: Any) -> Any:
+    """The layout as the main part of a document, for those who read by landmarks."""
+    template = pn.Template(_DOCUMENT)
+    template.add_panel("what_if", layout)
+    return template
 
 
 def _number(pn: Any, key: str, value: float, show: Any) -> Any:
     kind = pn.widgets.IntInput if isinstance(value, int) else pn.widgets.FloatInput
-    widget = kind(label=key, value=value)
+    widget = kind(label=key, value=value, stylesheets=[_NO_SPIN])
     widget.param.watch(show, "value")
     return widget
 
