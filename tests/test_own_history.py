@@ -221,3 +221,62 @@ def test_a_rubbish_quote_stops_nobody_but_its_holder_unless_it_may_be_traded(kin
     assert list(with_it.left_out) == ["X"] and with_it.hash == market.hash
     with pytest.raises(oh.DataError, match="X was left out of the market"):
         oh.load_model("beta_hedge").hedge(with_it, {"X": 1.0})
+
+
+# ---- replayed moves --------------------------------------------------------------------------------------------------
+
+
+def replayed(rows):
+    """A model of the shortfall over so many recorded moves."""
+    tail = oh.terms.Shortfall(pnl=oh.risk.Replay(rows), confidence=0.9, weight=1.0)
+    return oh.HedgeModel(objective=(tail, oh.SpreadCost()))
+
+
+@pytest.mark.parametrize("policy", ["freeze", "error"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_column_nobody_holds_changes_no_replayed_scenario(shape, policy):
+    history = levels()
+    clean, other = market_of(history), market_of(history, policy, OTHER=shapes(history)[shape])
+    pnl = [oh.options.scenario_pnl(m, oh.options.replay(m, 120)) for m in (clean, other)]
+    pd.testing.assert_frame_equal(pnl[0], pnl[1], check_names=False)
+    model = oh.HedgeModel(
+        objective=(oh.terms.Shortfall(pnl=oh.risk.Replay(120), confidence=0.9, weight=1.0), oh.SpreadCost())
+    )
+    hedges = [model.hedge(m, BOOK) for m in (clean, other)]
+    assert hedges[0].trades["MKT"] == pytest.approx(hedges[1].trades["MKT"], rel=1e-9) != 0
+    assert not [note for note in hedges[1].problem.assumed if "Replay" in note]
+
+
+@pytest.mark.parametrize("rows", [100, 5])
+def test_a_held_column_that_began_late_is_replayed_by_its_beta_and_named(rows):
+    history = levels()
+    moves = history.pct_change().iloc[1:].to_numpy()
+    late = history.assign(A=history["A"].where(np.arange(ROWS) >= ROWS - rows - 1))
+    found = oh.options.replay(market_of(late))
+    own, market = moves[-rows:, 0], moves[:, 3]
+    beta = np.linalg.lstsq(market[-rows:, None], own, rcond=None)[0][0] if rows >= 20 else 1.0
+    np.testing.assert_allclose(found["A"].to_numpy()[-rows:], own, rtol=1e-12)
+    np.testing.assert_allclose(found["A"].to_numpy()[:-rows], beta * market[:-rows], rtol=1e-9)
+    model = oh.HedgeModel(
+        objective=(oh.terms.Shortfall(pnl=oh.risk.Replay(), confidence=0.9, weight=1.0), oh.SpreadCost())
+    )
+    assumed = model.hedge(market_of(late), BOOK).problem.assumed
+    assert [note for note in assumed if note.startswith("Replay: A:")], assumed
+
+
+def test_a_stock_beside_coins_stands_still_on_replayed_weekends():
+    days = pd.date_range("2025-09-01", periods=120, freq="D")
+    path = 100 * np.exp(np.cumsum(np.random.default_rng(3).normal(0, 0.02, (120, 2)), axis=0))
+    history = pd.DataFrame(path, days, ["COIN", "STOCK"])
+    history.loc[days.day_of_week >= 5, "STOCK"] = np.nan
+    table = pd.DataFrame({"instrument": ["COIN", "STOCK"], "type": ["spot", "equity"]})
+    last = history.ffill().iloc[-1].to_numpy()
+    quotes = pd.DataFrame({"instrument": ["COIN", "STOCK"], "bid": last * 0.999, "ask": last * 1.001})
+    drivers = pd.DataFrame({"driver": ["COIN", "STOCK"], "market": [True, False]})
+    market = oh.Market(table, quotes, "USD", as_of="2026-01-02", drivers=drivers, history=history)
+    found = oh.options.replay(market)
+    weekend = found.index.day_of_week >= 5
+    assert (found["STOCK"][weekend] == 0).all() and (found["STOCK"][~weekend] != 0).all()
+    assert np.isfinite(oh.options.scenario_pnl(market, found).to_numpy()).all()
+    weekdays = history["STOCK"].dropna().pct_change().dropna()
+    np.testing.assert_allclose(found["STOCK"][~weekend].to_numpy(), weekdays.to_numpy(), rtol=1e-9)

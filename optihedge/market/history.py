@@ -13,6 +13,7 @@ Flags = NDArray[np.bool_]
 
 _CLOSED = 0.9  # of the weekend's rows without a level or a move: the driver does not trade then
 _WEEKENDS = 4  # rows that say so
+_FEW = 20  # joint moves from which a beta is a driver's own
 
 
 def own_moves(levels: pd.DataFrame, by_return: Flags, rows: int | None = None) -> pd.DataFrame:
@@ -50,6 +51,30 @@ def changes(levels: Floats, by_return: Flags) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         np.divide(levels[1:], levels[:-1], out=moves, where=by_return)
     return np.subtract(moves, 1.0, out=moves, where=by_return)
+
+
+def filled_moves(moves: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Moves (T x D, attrs as `Market.moves` gives them) without a hole, and the drivers that had some.
+
+    A driver without a move of its own moves by its beta to the mean of the market drivers that did: of its own moves
+    about zero where _FEW rows tell it, else 1 of a price and 0 of anything else. At a weekend, and where no market
+    driver moved, it stands still.
+    """
+    values = moves.to_numpy(dtype=float, copy=True)
+    seen, weekend = np.isfinite(values), _weekend_rows(moves.index)
+    known = np.where(seen, values, 0.0)
+    markets = moves.columns.isin(moves.attrs["markets"])
+    said = seen[:, markets].sum(axis=1)
+    mean = np.where(said > 0, known[:, markets].sum(axis=1) / np.maximum(said, 1), 0.0)
+    square = mean**2 @ seen
+    kinds = moves.attrs["kinds"]
+    usual = np.array([float(kinds[name] == "price") for name in moves.columns])
+    told = ((seen & (said > 0)[:, None]).sum(axis=0) >= _FEW) & (square > 0)
+    beta = np.where(told, mean @ known / np.where(square > 0, square, 1.0), usual)
+    held = np.where(weekend[:, None], 0.0, np.outer(mean, beta))
+    missing = (~seen & ~weekend[:, None]).any(axis=0)
+    filled = pd.DataFrame(np.where(seen, values, held), moves.index, moves.columns)
+    return filled, tuple(map(str, moves.columns[missing]))
 
 
 def closed_at_weekends(levels: Floats, weekend: Flags) -> Flags:

@@ -20,6 +20,7 @@ from optihedge.frames import nearest
 from optihedge.market.drivers import RETURNS
 from optihedge.market.exposures import Sensitivities
 from optihedge.market.families.base import Shift
+from optihedge.market.history import filled_moves
 from optihedge.market.revaluation import Revaluation, at_positions, settling, smile_shape
 from optihedge.market.snapshot import Market
 from optihedge.market.taylor import taken, taylor_pnl, with_own_greeks
@@ -71,13 +72,18 @@ def shock_grid(axes: Mapping[str, Iterable[float]]) -> pd.DataFrame:
 def replay(market: Market, rows: int | None = None) -> pd.DataFrame:
     """The last `rows` moves of the drivers as scenarios, each with the calendar time of one period.
 
+    A driver without a move of its own in a row (listed later, ended, a gap) moves there as its beta to the market
+    drivers says, see `history.filled_moves`; attrs["filled"] names such drivers.
+
     >>> import optihedge as oh
     >>> market = oh.read_market(oh.write_example("example"))
     >>> len(oh.options.replay(market, rows=20))
     20
     """
-    moves = market.moves(rows)
-    return moves.assign(days=365 / market.periods_per_year)
+    moves, filled = filled_moves(market.moves(rows))
+    shocks = moves.assign(days=365 / market.periods_per_year)
+    shocks.attrs["filled"] = filled
+    return shocks
 
 
 def scenario_pnl(

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError, SpecError
-from optihedge.frames import read_raw
+from optihedge.frames import read_raw, some
 from optihedge.market.scenarios import STRESSES, replay, scenario_pnl, shock_grid
 from optihedge.market.snapshot import Market
 from optihedge.risk.smile_risk import SmileRisk
@@ -49,6 +49,10 @@ class ScenarioSource:
         """P&L of one contract of each of names, S x N, base currency. Raises DataError, SpecError."""
         pnl = scenario_pnl(market, self.shocks(market, periods), names)
         return pnl if self.own is None else _with_own(pnl, _table(self.own, "own"), names)
+
+    def notes(self, market: Market, names: pd.Index) -> list[str]:
+        """What these scenarios assume of the contracts of these names, in sentences."""
+        return []
 
     def closing(self, market: Market, names: pd.Index) -> Array | None:
         """What closing one contract costs in each scenario, S x N, base currency >= 0; None where nothing is closed."""
@@ -87,6 +91,12 @@ class Replay(ScenarioSource):
 
     def shocks(self, market: Market, periods: float) -> pd.DataFrame:
         return replay(market, self.rows)
+
+    def notes(self, market: Market, names: pd.Index) -> list[str]:
+        table, on = market.drivers, {*names, *market.instruments.loc[names, "underlying"]}
+        filled = [d for d in replay(market, self.rows).attrs["filled"] if {d, table.at[d, "underlying"]} & on]
+        said = "own moves are missing in some rows, where its beta to the market drivers says them"
+        return [f"Replay: {some(filled)}: {said}"] if filled else []
 
 
 @dataclass(frozen=True)

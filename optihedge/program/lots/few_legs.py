@@ -19,6 +19,7 @@ from optihedge.program.program import Array, objective, row_violations
 MOST_LEGS = 8
 _SURE = 4  # legs: with no more, what is found is proved the best of the whole box
 _POINTS = 4**MOST_LEGS  # enumerated around a point
+_WHOLE = 2**19  # of a box that is tried whole where its lots are dear
 _NEAR = 4**6  # enumerated around what an integer program found
 _CHUNK = 4096
 _MOST_ROUNDS = 25  # each makes the program exact where its last answer was
@@ -240,9 +241,12 @@ def _parts(low: Array, high: Array, leg: int, least: float) -> list[tuple[Array,
 
 
 def _look_far_away(around: Neighbourhood, centre: Array, legs: Array, best: _Best) -> None:
-    """The whole box, by integer programs: bands met, or within half a lot, or missed least."""
-    search = _Search(around, centre, legs, best)
+    """The whole box, tried whole or by integer programs: bands met, or within half a lot, or missed least."""
     low, high, zero = around.grid.low[legs], around.grid.high[legs], np.zeros(len(around.units))
+    if np.prod(high - low + 1) <= _WHOLE:
+        _look_nearby(around, centre, legs, best, _WHOLE)
+        return
+    search = _Search(around, centre, legs, best)
     nearest = best.nearest[1]
     bound = objective(around.program, nearest) if best.met and nearest is not None else np.inf
     found = search.cheapest(zero, low, high, bound)
