@@ -10,7 +10,8 @@ fees, fundings and dividends at their instants, coin settled in coin. Figures af
            no settlement was recorded: what expired settles at the next snapshot's index, named as an assumption
   stocks   sixty S&P 500 stocks, long and short, against ten ETFs, weekly for 35 weeks, dividends and splits (USD)
   index    an SPX option book against the index and options, 33 closes of 2019 (USD)
-  rolls    a fund of all US shares (total return) against the S&P 500 future, weekly through its rolls, 2014-16 (USD)
+  rolls    a fund of all US shares (total return) against the S&P 500 future, weekly through its rolls, 2014-16; a month
+           still held on its last recorded day, a week before its end, is paid at that price (USD)
   vol_futures  a hundred VIX futures of September 2019 against the other months, every third day to their end,
            by variance and cost alone: months of a few weeks' history have no betas (USD)
 """
@@ -46,7 +47,6 @@ from optihedge.market.events import Event  # noqa: E402
 from optihedge.market.snapshot import Market  # noqa: E402
 
 DATA = Path(os.environ.get("OPTIHEDGE_DATA", ROOT.parent / "shared" / "data"))
-END = pd.Timestamp("2100-01-01", tz="UTC")
 Case = tuple[oh.HedgeModel, list[Market], Mapping[str, float], list[Event], dict[str, object]]
 
 
@@ -119,7 +119,7 @@ def rolls() -> Case:
     model = oh.load_model("beta_hedge")
     model = replace(model, constraints=(*model.constraints, oh.terms.RollOut(days=15)))
     policies = {"band or roll": oh.policy.Any((oh.policy.Band("beta:SHARE", share=0.03), oh.policy.RollDue(days=15)))}
-    return model, [market(day) for day in days], {"SHARE": 1e4}, settlements(prices, third_friday, END), policies
+    return model, [market(day) for day in days], {"SHARE": 1e4}, settlements(prices), policies
 
 
 def vol_futures() -> Case:
@@ -129,7 +129,7 @@ def vol_futures() -> Case:
     market = lambda day: futures_market(prices, day, vix_end, 1000.0, 0.025, 2.0, own=own)  # noqa: E731
     model = replace(oh.load_model("beta_hedge"), betas=None, constraints=())
     policies = {"cost-benefit": oh.policy.CostBenefit()}
-    return model, [market(day) for day in days], {own: 100.0}, settlements(prices, vix_end, END), policies
+    return model, [market(day) for day in days], {own: 100.0}, settlements(prices), policies
 
 
 CASES: dict[str, Callable[[], Case]] = {"carry": carry, "coins": coins, "stocks": stocks, "index": index,

@@ -3,7 +3,6 @@
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from optihedge.market.events import Event
@@ -14,13 +13,17 @@ CLOSE = pd.Timedelta(hours=21)
 
 @lru_cache(maxsize=4)
 def rolled(folder: Path, root: str) -> pd.DataFrame:
-    """day x contract of one future (price and carry contract of each day), labelled by its month, ROOT-YYYYMM."""
+    """day x contract of one future (price and carry contract of each day), labelled by its month, ROOT-YYYYMM.
+
+    On a day within its life that has no price it has the one of the day before.
+    """
     rows = pd.read_parquet(folder / "futures.parquet")
     rows = rows[rows["instrument"].astype(str) == root]
     both = [rows[["date", name, f"{name}_contract"]].set_axis(["date", "price", "month"], axis=1)
             for name in ("carry", "price")]  # fmt: skip
     told = pd.concat(both).dropna().drop_duplicates(["date", "month"], keep="last")
-    return told.pivot(index="date", columns="month", values="price").rename(columns=lambda m: f"{root}-{int(m)}")
+    table = told.pivot(index="date", columns="month", values="price").rename(columns=lambda m: f"{root}-{int(m)}")
+    return table.ffill().where(table.bfill().notna())
 
 
 def third_friday(label: str) -> pd.Timestamp:
@@ -75,8 +78,11 @@ def futures_market(
                   as_of=day.tz_localize("UTC") + CLOSE, on_missing="freeze")  # fmt: skip
 
 
-def settlements(prices: pd.DataFrame, ends, until: pd.Timestamp) -> list[Event]:
-    """Each future paid at its last recorded price, at its end."""
-    last = prices.apply(lambda one: one.dropna().iloc[-1])
-    return [Event(ends(name), f"{name}-end", ends(name), "settlement", name, float(np.round(value, 6)), "USD", "cash")
-            for name, value in last.items() if ends(name) <= until]  # fmt: skip
+def settlements(prices: pd.DataFrame) -> list[Event]:
+    """Each future paid at its last recorded price, a second after that day's close."""
+    events = []
+    for name, column in prices.items():
+        last = column.dropna()
+        end = last.index[-1].tz_localize("UTC") + CLOSE + pd.Timedelta(seconds=1)
+        events.append(Event(end, f"{name}-end", end, "settlement", name, float(last.iloc[-1]), "USD", "cash"))
+    return events

@@ -92,3 +92,20 @@ def test_the_first_steps_are_the_backtest_of_the_first_markets_whatever_the_futu
     first, second = (run_backtest(TwoLegs(), coin_markets(s), BOOK, events=fundings(s)) for s in (spots, changed))
     pd.testing.assert_frame_equal(first.steps.iloc[: cut + 1], second.steps.iloc[: cut + 1], check_exact=True)
     assert first.steps["state"].iloc[cut + 1] != second.steps["state"].iloc[cut + 1]
+
+
+@pytest.mark.slow
+def test_no_step_changes_when_the_future_is_corrupted_at_a_hundred_random_cuts():
+    """Levels, fundings and the quotes of what is held, all after a random market of a random path."""
+    chance = np.random.default_rng(7)
+    for seed in range(20):
+        spots = path(6, seed)
+        known = run_backtest(TwoLegs(), coin_markets(spots), BOOK, events=fundings(spots))
+        for cut in chance.integers(1, 5, 5):
+            changed = spots.copy()
+            changed[cut + 1 :] *= np.exp(0.2 * chance.standard_normal(len(spots) - cut - 1))
+            again = run_backtest(TwoLegs(), coin_markets(changed)[: cut + 2], BOOK, events=fundings(changed))
+            pd.testing.assert_frame_equal(
+                known.steps.iloc[: cut + 1], again.steps.iloc[: cut + 1], check_exact=True, check_freq=False
+            )
+            assert known.steps["state"].iloc[cut + 1] != again.steps["state"].iloc[cut + 1]

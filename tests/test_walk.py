@@ -9,6 +9,8 @@ import pytest
 
 from optihedge.backtest.walk import walk_forward
 from optihedge.errors import DataError, InfeasibleError, SpecError
+from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.market.pnl import contract_pnl, trading_cost
 from optihedge.market.snapshot import Market
 from optihedge.risk.beta import Beta
@@ -130,6 +132,18 @@ def test_a_coin_with_a_short_inverse_perpetual_keeps_its_dollar_value(leave: flo
 def test_a_linear_perpetual_pays_three_fundings_a_day() -> None:
     pnl = contract_pnl(coins(10_000, 10_100, 0), coins(10_000, 10_050, 1))
     assert pnl["LIN"] == pytest.approx(-3 * 0.0001 * 10_000)
+
+
+def test_a_walk_pays_the_fundings_that_are_told() -> None:
+    """Two days at one price: long 2 perpetuals pays 3 and 3 rates of what was told, 1 and -2 bp, not the quoted one."""
+    markets = [coins(10_000, 10_050, day) for day in range(2)] + [coins(10_000, 10_050, 2)]
+    times = [markets[0].as_of + pd.Timedelta(hours=8 * i) for i in range(1, 7)]
+    rows = pd.DataFrame({"time": times, "rate": [1e-4] * 3 + [-2e-4] * 3, "mark": 10_000.0}).assign(instrument="LIN")
+    idle = HedgeModel(objective=(SpreadCost(),), universe=("BTC",), capital=1e5)
+    walk = walk_forward(idle, markets, pd.Series({"LIN": 2.0}), funding=rows)
+    assert walk.pnl["book"].to_list() == pytest.approx([-2 * 3e-4 * 10_000, 2 * 6e-4 * 10_000], abs=1e-9)
+    quoted = walk_forward(idle, markets, pd.Series({"LIN": 2.0}))
+    assert quoted.pnl["book"].to_list() == pytest.approx([-2 * 3e-4 * 10_000] * 2, abs=1e-9)
 
 
 def test_an_expired_future_settles_at_the_next_level() -> None:

@@ -76,6 +76,7 @@ def walk_forward(
     book: Book,
     *,
     on_failure: str = "error",
+    funding: pd.DataFrame | None = None,
     progress: Callable[[int, pd.Timestamp], None] | None = None,
 ) -> Walk:
     """Hedge `book` at every market but the last, hold the result to the next, and book what it earned.
@@ -83,6 +84,7 @@ def walk_forward(
     markets     in strictly increasing as_of; an iterator will do: only two are held at a time
     book        quantities by instrument, or one such Series by as_of, or a function of the market; none for the last
     on_failure  "error", or "hold": keep the last hedge where none was found, and say so in `steps`
+    funding     rows of what was paid (instrument, time, rate, mark), see `contract_pnl`; None: at quoted rates
     progress    called after each step with the number done and its as_of
 
     A hedging model's trades are those of its list, in whole lots and checked; a held list keeps the last hedge, which
@@ -115,7 +117,7 @@ def walk_forward(
             held = held.add(trades, fill_value=0.0)
             held = held[held != 0]
             steps.append((start.as_of, status, np.abs(trades) @ start.notional.reindex(trades.index)))
-            own, hedge = (_earned(start, market, quantities) for quantities in (client, held))
+            own, hedge = (_earned(start, market, quantities, funding) for quantities in (client, held))
             cost = trading_cost(start, trades)
             pnl.append((market.as_of, own, hedge, cost, own + hedge - cost))
             positions.append(held.rename(market.as_of))
@@ -161,7 +163,9 @@ def _book_at(book: Book, market: Market) -> pd.Series:
     return pd.Series(book_quantities(found, market), index=market.names).reindex(found.index)
 
 
-def _earned(start: Market, end: Market, quantities: pd.Series) -> float:
+def _earned(start: Market, end: Market, quantities: pd.Series, funding: pd.DataFrame | None) -> float:
     """P&L of quantities held from start to end, borrow paid. Raises DataError for one that vanished or changed."""
     quantities = quantities[quantities != 0]
-    return float(quantities @ contract_pnl(start, end, quantities.index)) - borrow_cost(start, end, quantities)
+    return float(quantities @ contract_pnl(start, end, quantities.index, funding=funding)) - borrow_cost(
+        start, end, quantities
+    )
