@@ -449,3 +449,17 @@ def test_where_no_book_can_be_read_an_old_list_goes_and_names_are_no_formulas(
     assert code == 3 and "'ten'" in text
     assert not list(out.rglob("trades.csv"))
     assert "failed" in summary.read_text()
+
+
+def test_a_run_says_each_of_its_warnings_and_notes_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    assert run(["init", str(tmp_path / "desk")], capsys)[0] == 0
+    quotes = pd.read_csv(tmp_path / "desk" / "quotes.csv")
+    quotes.loc[quotes["instrument"] == "ACME-100-C", "volume"] = 1.0  # 40 are held
+    quotes.to_csv(tmp_path / "desk" / "quotes.csv", index=False)
+    data = ["--data", str(tmp_path / "desk"), "--out", str(tmp_path / "out")]
+    code, text = run(["run", str(tmp_path / "desk" / "model.toml"), *data], capsys)
+    assert code == 0 and text.count("days of volume") == 1 and text.count("risk of ACME") == 1
+    assert "1 result in" in text and "lines" in text and "note: warning" not in text

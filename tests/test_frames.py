@@ -8,6 +8,7 @@ from optihedge.errors import DataError, SpecError
 from optihedge.frames import (
     Column,
     check_frame,
+    counted,
     duration,
     find_table,
     instant,
@@ -55,7 +56,8 @@ def test_what_a_spreadsheet_saves_is_read(tmp_path):
         ("instrument,bid\nA,1\nB,2,3\n", r"quotes.csv row 3: 3 fields where the header has 2.*'B,2,3'; quote"),
         ("instrument,bid\nA\n", r"quotes.csv row 2: 1 fields where the header has 2"),
         ("instrument,bid,bid\nA,1,2\n", r"quotes.csv: column bid appears twice; remove or rename"),
-        ("instrument,bids\nA,1\n", r"quotes.csv: column bid is missing \(did you mean bids\?\); add it"),
+        ("instrument,bids\nA,1\n", r"quotes.csv: column bid is missing \(did you mean bids\?\); rename it"),
+        ("instrument,size\nA,1\n", r"quotes.csv: column bid is missing; add it"),
         ("instrument,,bid\nA,1,2\n", r"quotes.csv: column 2 has no name"),
         ("\ninstrument,bid\nA,1\n", r"quotes.csv row 2: 2 fields where the header has 0"),
         ("instrument,bid\nA,1\nB,twelve\n", r"quotes.csv row 3: bid is 'twelve'; write a finite number"),
@@ -86,6 +88,37 @@ def test_what_a_spreadsheet_saves_is_read(tmp_path):
 def test_a_wrong_file_is_refused_by_file_row_and_column(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
         read(tmp_path, text)
+
+
+def test_every_fault_of_a_table_is_told_in_one_go(tmp_path):
+    faults = [
+        "row 2: bid is 'x'; write a finite number",
+        "row 3: hedge is 'ja'; write true or false",
+        "row 2: lot is 0.0",
+    ]
+    with pytest.raises(DataError) as refused:
+        read(tmp_path, "instrument,bid,hedge,lot\nA,x,true,0\nB,1,ja,1\n")
+    told = str(refused.value).splitlines()
+    assert len(told) == 3 and all(f"quotes.csv {fault}" in line for fault, line in zip(faults, told, strict=True))
+    assert refused.value.rows == (0,)  # of the first
+
+
+def test_a_table_without_several_columns_names_all_of_them():
+    schema = {name: Column("number", required=True) for name in ("bid", "ask")}
+    with pytest.raises(DataError, match=r"quotes: column bid is missing \(so is ask\); add it"):
+        check_frame(pd.DataFrame({"level": [1.0]}), schema, "quotes")
+
+
+@pytest.mark.parametrize("word", ["2026-01-16 12:30:46", "2026-01-16T12:30:46"])
+def test_an_instant_without_a_zone_is_answered_with_itself(word):
+    with pytest.raises(DataError, match="write 2026-01-16T12:30:46Z where it is UTC"):
+        instant(word, "as_of")
+    with pytest.raises(DataError, match="write 2026-01-16T12:30:46Z where it is UTC"):
+        parse_times(pd.Series([word]), "time", "quotes.csv")
+
+
+def test_things_are_counted_as_a_sentence_counts_them():
+    assert [counted(n, "line") for n in (0, 1, 2, 1000)] == ["0 lines", "1 line", "2 lines", "1,000 lines"]
 
 
 def test_unknown_columns_are_refused_where_the_table_is_closed(tmp_path):

@@ -18,7 +18,7 @@ from optihedge.hedge.terms.base import CvxpyTerm, Term
 from optihedge.hedge.terms.costs import FeeCost, HoldingCost, ImpactCost, SpreadCost
 from optihedge.hedge.terms.limits import PositionLimit, TradeLimit
 from optihedge.hedge.terms.neutrality import Neutral
-from optihedge.hedge.terms.objective import Variance
+from optihedge.hedge.terms.objective import ExpectedReturn, Variance
 from optihedge.hedge.universe import Universe
 from optihedge.risk.ewma import EwmaRisk
 from optihedge.risk.sample import SampleRisk
@@ -285,6 +285,42 @@ def test_one_term_needs_no_tuple():
 def test_a_wrong_model_is_refused_by_name(given, text):
     with pytest.raises(SpecError, match=text):
         HedgeModel(**given)
+
+
+@pytest.mark.parametrize("what", ["risk", "betas"])
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        (np.eye(40), "give a covariance as Risk.from_covariance(frame)"),
+        (pd.DataFrame(np.eye(40)), "give a covariance as Risk.from_covariance(frame)"),
+        (EwmaRisk, "is the class EwmaRisk; give one of it, EwmaRisk()"),
+        ("EwmaRisk", "is 'EwmaRisk'; give an estimator, such as"),
+    ],
+    ids=["array", "frame", "class", "name"],
+)
+def test_what_cannot_learn_is_refused_at_once_in_a_line_that_says_what_to_give(what, given, remedy):
+    with pytest.raises(SpecError) as refused:
+        HedgeModel(**{what: given})
+    assert remedy in str(refused.value) and str(refused.value).startswith(what) and len(str(refused.value)) < 120
+
+
+@pytest.mark.parametrize("kind", ["objective", "constraints"])
+def test_numbers_where_a_term_is_asked_for_are_named_and_not_printed(kind):
+    with pytest.raises(SpecError, match=f"{kind}: a Series is no Term; subclass optihedge.Term") as refused:
+        HedgeModel(**{kind: (pd.Series(np.arange(40.0)),)})
+    assert len(str(refused.value)) < 120
+
+
+@pytest.mark.parametrize("term", [ExpectedReturn(pd.Series({"S0": 0.1})), Neutral(np.ones(2))], ids=["view", "limit"])
+def test_a_term_that_is_given_numbers_for_a_name_says_where_they_go(term):
+    with pytest.raises(SpecError, match=r"is no name; put the numbers into .* and give its name"):
+        HedgeModel(risk=EwmaRisk(), objective=(term,)).hedge(stocks(2), {"S0": 1.0})
+
+
+def test_a_beta_that_no_estimator_learns_says_who_does():
+    model = HedgeModel(constraints=(Neutral("beta:S1"),))
+    with pytest.raises(SpecError, match=r"no exposure 'beta:S1'.*betas come from HedgeModel\(betas=Beta"):
+        model.hedge(stocks(2), {"S0": 1.0})
 
 
 def test_a_variance_without_a_risk_is_refused():

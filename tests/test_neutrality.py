@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from desks import flat_risk, options, own_greeks, stocks
 
+from optihedge.display.numbers import number
 from optihedge.errors import InfeasibleError, SpecError
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.report import notes
 from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.limits import TradeLimit
 from optihedge.hedge.terms.neutrality import Neutral
@@ -190,3 +192,18 @@ def test_rows_are_labelled_with_their_unit():
     hedge = hedged(stocks(2), {"S0": 1.0}, Neutral("delta", name="flat"))
     assert hedge.shadow_prices.attrs["unit"] == {"flat": "base currency, P&L of +100 %"}
     assert isinstance(hedge.shadow_prices, pd.Series)
+
+
+def test_a_group_that_the_market_spells_otherwise_is_named_where_a_term_is_left_out():
+    market = stocks(2, Sector="energy")
+    hedge = hedged(market, {"S0": 1.0}, Neutral("delta", by="sector", optional=True))
+    assert "delta by sector: left out, the market has no sector (did you mean Sector?)" in hedge.problem.notes
+
+
+@pytest.mark.parametrize(("price", "missed"), [(1e-12, True), (1.0, False)])
+def test_a_soft_limit_that_an_answer_ends_beyond_is_a_note_with_its_miss(price, missed):
+    market = stocks(2)
+    hedge = hedged(market, {"S0": 1e4}, Neutral("delta", soft=price))
+    told = [note for note in notes(hedge) if "is soft and ends" in note]
+    assert bool(told) == missed == bool(hedge.limits.at["delta", "violation"] > 1.0)
+    assert all(number(hedge.limits.at["delta", "violation"]) in note for note in told)

@@ -122,3 +122,11 @@ def test_every_limit_says_whether_it_is_hard_and_whether_a_hedge_exists() -> Non
     assert any("delta[S0]: no tradable contract moves it" in note for note in hedge.problem.notes)
     assert abs(hedge.limits.loc["delta[S1]", "after"]) <= 1.0 + 1e-6
     assert hedge.limits.loc["delta[S0]", "violation"] > 0
+
+
+def test_a_report_of_no_trade_and_no_limit_shows_no_empty_table_and_no_empty_column():
+    text = str(HedgeModel(objective=(SpreadCost(),)).hedge(stocks(2), {"S0": 10.0}))
+    assert "Empty DataFrame" not in text and "trades\nnone" in text and "upper" not in text and "target" not in text
+    assert "0 lines" in str(
+        HedgeModel(risk=flat_risk(stocks(2)), objective=(SpreadCost(),)).hedge(stocks(2), {"S0": 1.0})
+    )

@@ -1,6 +1,7 @@
 """What if: values of a model side by side, a frontier, scenarios, and a folder to start from."""
 
 import json
+import re
 import tomllib
 
 import numpy as np
@@ -169,3 +170,20 @@ def test_a_run_in_json_is_its_summary_and_a_quiet_one_prints_nothing(example_fol
     assert main([*call[:-1], str(tmp_path / "other"), "--quiet"]) == 0
     printed = capsys.readouterr()
     assert printed.out == printed.err == ""
+
+
+def test_a_change_of_a_term_that_shares_its_type_is_told_how_each_is_called():
+    for change in ("Neutral[beta:VTI].band_share=0.1", "Neutrals.band_share=0.1", "Neutral.band_share=0.1"):
+        with pytest.raises(SpecError) as refused:
+            load_model("market_neutral", changes=[change])
+        named = re.findall(r"Neutral\[\w+\]", str(refused.value).split("; ", 1)[1])
+        assert named == ["Neutral[beta]", "Neutral[dollar]", "Neutral[sector]"]
+        for one in named:
+            load_model("market_neutral", changes=[f"{one}.band_share=0.1"])
+
+
+def test_a_file_that_is_named_without_its_ending_is_pointed_at(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vega.toml").write_text(model_text("optimal_hedge"), encoding="utf-8")
+    with pytest.raises(SpecError, match=r"no shipped model 'vega'; the file here is vega\.toml"):
+        load_model("vega")

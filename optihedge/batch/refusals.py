@@ -33,7 +33,10 @@ def refuse_stale(market: Market, now: pd.Timestamp, books: Mapping[str, pd.Serie
     old = times[now - times > max_age].sort_values(kind="stable")
     if len(old):
         listed = some((f"{name} ({time:%Y-%m-%d %H:%M} UTC)" for name, time in old.items()), _NAMED)
+        which = f"{len(old)} of {len(times)}" if len(old) < len(times) else "all"
+        listed = listed if len(old) < len(times) else f"the newest of {old.iloc[-1]:%Y-%m-%d %H:%M} UTC"
+        when = f"{market.as_of:%Y-%m-%dT%H:%M:%SZ}"
         raise DataError(
-            f"{len(old)} of {len(times)} quotes in play are older than max_age {max_age} now: {listed}; "
-            "renew quotes.csv, set max_age in market.toml, or say --as-of to hedge at a past instant"
+            f"{which} quotes in play are older than max_age ({max_age / pd.Timedelta('1h'):g} hours) now: {listed}; "
+            f"renew quotes.csv, set max_age in market.toml, or say --as-of {when} to hedge at a past instant"
         )

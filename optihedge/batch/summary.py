@@ -13,7 +13,7 @@ from optihedge.batch.job import Outcome
 from optihedge.batch.output import result_folder, write_file
 from optihedge.batch.record import FIGURES, significant
 from optihedge.display.page import cells, render
-from optihedge.frames import plain_text
+from optihedge.frames import counted, plain_text
 
 STATUS = "STATUS.json"
 SUMMARIES = ("summary.csv", "summary.json")
@@ -65,7 +65,7 @@ def write_index(
         for place, row in enumerate(table.itertuples())
     ]  # fmt: skip
     page = render(
-        "index.html", title=f"{len(table)} results of {folder.name}",
+        "index.html", title=f"{counted(len(table), 'result')} of {folder.name}",
         subtitle="figures in base currency; volatility a day; sort by a column's name",
         tiles=[{"name": str(status), "value": str(count)} for status, count in counts.items()],
         columns=["book", "model", "status", *(str(name).replace("_", " ") for name in shown.columns), "note"],

@@ -10,6 +10,7 @@ import typer
 
 from optihedge.cli.options import Data
 from optihedge.cli.screen import console_of, print_table, say
+from optihedge.frames import counted
 
 DOCTOR = (
     "[bold]Examples[/bold]\n\n"
@@ -47,5 +48,7 @@ def doctor(
         (str(f.file), str(f.row or ""), str(f.subject), str(f.problem), str(f.remedy))
         for f in seen.findings.itertuples()
     ]
-    print_table(console, f"{len(rows)} findings in {data}", ("file", "row", "what", "problem", "remedy"), rows)
+    print_table(
+        console, f"{counted(len(rows), 'finding')} in {data}", ("file", "row", "what", "problem", "remedy"), rows
+    )
     raise typer.Exit(1)

@@ -20,7 +20,7 @@ from optihedge.cli.desk import run_desk
 from optihedge.cli.options import Allow, AsOf, Books, Cluster, book_paths, load_models
 from optihedge.cli.screen import console_of, grouped, print_contradictions, print_frame, save_trace, say
 from optihedge.errors import DataError
-from optihedge.frames import duration
+from optihedge.frames import counted, duration
 
 if TYPE_CHECKING:
     from optihedge.batch.run import Ended
@@ -129,9 +129,11 @@ def run_books(
         (market, readable, broken, quality), digest = read_unchanged(data, read, books)
         found = suspects(market)
     console = console_of() if output == "tables" else Console(file=StringIO())
-    print_contradictions(console, market, readable)
+    warned = print_contradictions(console, market, readable)
     if len(quality):
-        named = f"the doctor finds {len(quality)} faults in the night's data, {quality['file'].iloc[0]} first"
+        named = (
+            f"the doctor has {counted(len(quality), 'finding')} in the night's data, {quality['file'].iloc[0]} first"
+        )
         say(console, f"{named}; the pages list them, and so does optihedge doctor --data {data}")
     count = len(readable) * len(models)
     with _progress(console, count) as each:
@@ -144,16 +146,20 @@ def run_books(
     shown = show if show is not None else (next(iter(models)) if count == 1 else None)
     for outcome in ended.outcomes:
         if outcome.model == shown and outcome.list_name:
-            _print_result(console, result_folder(out, market.as_of, outcome.book, outcome.model))
-    _print_ended(console, ended, output)
+            _print_result(console, result_folder(out, market.as_of, outcome.book, outcome.model), warned)
+    _print_ended(console, ended, output, shown)
     return ended.exit_code
 
 
-def _print_ended(console: Console, ended: Ended, output: str) -> None:
-    """The summary of a run that is over, its traces kept; what went wrong, or summary.json, where it was asked for."""
-    table = ended.table.set_index("book")
+def _print_ended(console: Console, ended: Ended, output: str, shown: str | None) -> None:
+    """The summary of a run that is over, its traces kept; what went wrong, or summary.json, where it was asked for.
+
+    shown   the model whose results are printed above it, with their notes
+    """
+    told = (ended.table["model"] == shown) & (ended.table["list"] != "")
+    table = ended.table.assign(note=ended.table["note"].mask(told, "")).set_index("book")
     said = table.columns[(table.notna() & (table != "")).any()]  # what nothing has leaves its room to the notes
-    print_frame(console, f"{len(ended.outcomes)} results in {ended.folder}", table[said], drop=_LESS)
+    print_frame(console, f"{counted(len(ended.outcomes), 'result')} in {ended.folder}", table[said], drop=_LESS)
     for outcome in ended.outcomes:
         if outcome.trace:
             save_trace(outcome.trace, ended.folder)
@@ -224,8 +230,8 @@ def _progress(console: Console, count: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _print_result(console: Console, folder: Path) -> None:
-    """The main tables of a result on disk, and its proof."""
+def _print_result(console: Console, folder: Path, warned: Sequence[str]) -> None:
+    """The main tables of a result on disk, its proof, and its notes but for what was `warned` of before."""
     from optihedge.batch.record import money
 
     for name in ("trades", "ALTERNATIVE", "held", "exposures", "baselines"):
@@ -247,7 +253,7 @@ def _print_result(console: Console, folder: Path) -> None:
             f"proof: {proof['status']}; objective {best} {currency}, no hedge at all can do better than {bound}: "
             f"lots cost at most {gap}",
         )
-    for note in (*result["reasons"], *grouped(result["notes"])):
+    for note in (*result["reasons"], *grouped(n for n in result["notes"] if n not in warned)):
         say(console, f"note: {note}")
 
 

@@ -13,6 +13,7 @@ import typer
 from optihedge.cli.options import Allow, Cluster, Set, book_paths, load_models
 from optihedge.cli.screen import console_of, print_frame, say
 from optihedge.errors import DataError, SpecError
+from optihedge.frames import counted
 
 BACKTEST = (
     "[bold]Examples[/bold]\n\n"
@@ -79,7 +80,7 @@ def backtest(
 
     with Stop() as stop:
         table = walk_all(walks, kept, out, workers=cluster or workers, stop=stop, each=each)
-    print_frame(console, f"{len(table)} walks in {out}", table.set_index("book"))
+    print_frame(console, f"{counted(len(table), 'walk')} in {out}", table.set_index("book"))
     raise typer.Exit(int((table["status"] != "done").any()))
 
 

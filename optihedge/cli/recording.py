@@ -36,6 +36,9 @@ def record(
     for folder in folders:
         done = record_folder(kept, folder, as_of=as_of, known_at=known_at)
         rows = ", ".join(f"{count} {name}" for name, count in done.derived.items()) or "none"
-        say(console, f"{folder}: {done.as_of:%Y-%m-%d %H:%M:%S} UTC is {done.market[:12]}; rows of history: {rows}")
+        say(
+            console,
+            f"{folder}: {done.as_of:%Y-%m-%d %H:%M:%S} UTC is {done.market[:12]}; rows added to history: {rows}",
+        )
         for finding in done.findings:
             say(console, f"note: {finding}")

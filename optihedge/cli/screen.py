@@ -176,8 +176,10 @@ def print_hedge(console: Console, hedge: Hedge) -> None:
     say(console, hedge.certificate)
 
 
-def print_contradictions(console: Console, market: Market, books: Mapping[str, pd.Series]) -> None:
-    """What the market and its books contradict, and moves that may be errors: a line each, severe ones first."""
+def print_contradictions(console: Console, market: Market, books: Mapping[str, pd.Series]) -> list[str]:
+    """What the market and its books contradict, and moves that may be errors: a line each, severe ones first; all of
+    them as texts.
+    """
     from optihedge.risk.contradictions import book_contradictions, find_contradictions
 
     held = pd.concat([abs(book) for book in books.values()]).groupby(level=0).max() if books else pd.Series(dtype=float)
@@ -188,6 +190,7 @@ def print_contradictions(console: Console, market: Market, books: Mapping[str, p
         say(console, one)
     if len(found) > _MOST:
         say(console, f"and {len(found) - _MOST} more contradictions")
+    return [str(one) for one in found]
 
 
 def save_trace(trace: str, folder: Path | None = None) -> None:

@@ -44,7 +44,7 @@ def orders(
     from optihedge.batch.read import read_once
     from optihedge.batch.standing import standing
     from optihedge.errors import DataError, SpecError
-    from optihedge.frames import nearest, read_raw
+    from optihedge.frames import counted, nearest, read_raw
     from optihedge.trades.orders.formats import FORMATS, write_orders
     from optihedge.trades.orders.table import OrderStyle, beside, empty, order_table
 
@@ -72,5 +72,5 @@ def orders(
     for name, why in missing.items():
         say(console_of(stderr=True), f"no list for {name}, {why}")
     counts = ", ".join(f"{count} {action}" for action, count in table["action"].value_counts().items()) or "none"
-    say(console_of(), f"orders of {len(lists)} books in {to}: {counts}; nothing was sent")
+    say(console_of(), f"orders of {counted(len(lists), 'book')} in {to}: {counts}; nothing was sent")
     raise typer.Exit(int(bool(missing)))

@@ -16,7 +16,7 @@ from optihedge.desk.checkup.today import Night, check_tonight, read_night
 from optihedge.desk.checkup.whole import check_across
 from optihedge.desk.checkup.yesterday import acted_on, check_against, check_books
 from optihedge.errors import OptihedgeError
-from optihedge.frames import read_raw
+from optihedge.frames import counted, read_raw
 from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market, read_market
 from optihedge.market.store.store import Store, open_store
@@ -118,8 +118,8 @@ def _clock(night: Night, now: pd.Timestamp | None, found: Findings) -> None:
             "quotes.csv",
             0,
             "",
-            f"the night is of {night.as_of}, {(now - night.as_of).days} days ago",
-            "bring tonight's files",
+            f"the night is of {night.as_of:%Y-%m-%d %H:%M} UTC, {counted((now - night.as_of).days, 'day')} ago",
+            "bring tonight's files, or say --past where it is meant",
         )
 
 

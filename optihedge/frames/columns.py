@@ -6,7 +6,7 @@ instant carries its time zone. Rows are counted as a spreadsheet shows them: the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -65,23 +65,40 @@ def check_frame(frame: pd.DataFrame, schema: Schema, source: str, *, others: Kin
     refuse_doubled(header, source)
     missing = [name for name, column in schema.items() if column.required and name not in header]
     if missing:
-        called = next((str(name) for name in header if meant(name, (missing[0],))), "")
-        near = f" (did you mean {called}?)" if called else nearest(missing[0], header)
-        raise DataError(f"{source}: column {missing[0]} is missing{near}; add it")
+        raise _without(missing, header, source)
     unknown = [name for name in header if name not in schema]
     if unknown and others is None:
         near = nearest(unknown[0], [name for name in schema if name not in header])
         raise DataError(f"{source}: column {unknown[0]} is not known{near}; rename or remove it")
     converted: dict[object, object] = {}
+    faults: list[DataError] = []
     for name in header:
         column = schema.get(name) or Column("number" if others == "number" else "text")
-        if name in schema or others == "number":
-            converted[name] = _convert(frame[name], column, str(name), source)
-        else:
-            converted[name] = _plain(frame[name])
+        try:
+            told = name in schema or others == "number"
+            converted[name] = _convert(frame[name], column, str(name), source) if told else _plain(frame[name])
+        except DataError as fault:
+            faults.append(fault)
+    if faults:
+        raise _together(faults)
     result = pd.DataFrame(converted, index=frame.index, columns=header)
     result.attrs["source"] = source
     return result
+
+
+def _without(missing: Sequence[str], header: pd.Index, source: str) -> DataError:
+    """What to raise where columns are missing: the strange one that says the first of them, or all to add."""
+    called = next((str(name) for name in header if meant(name, (missing[0],))), "")
+    if called:
+        return DataError(f"{source}: column {missing[0]} is missing (did you mean {called}?); rename it")
+    others = f" (so is {', '.join(missing[1:])})" if len(missing) > 1 else ""
+    return DataError(f"{source}: column {missing[0]} is missing{nearest(missing[0], header) or others}; add it")
+
+
+def _together(faults: Sequence[DataError]) -> DataError:
+    """The first of a table's faults, with a line for each of the others: all are mended in one go."""
+    faults[0].args = ("\n".join(str(fault) for fault in faults),)
+    return faults[0]
 
 
 def completed(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -103,7 +120,7 @@ def unique_labels(frame: pd.DataFrame, column: str, source: str) -> pd.DataFrame
     refuse_doubled(frame.columns, source)
     if column not in frame.columns:
         if isinstance(frame.index, pd.RangeIndex):
-            raise DataError(f"{source}: column {column} is missing{nearest(column, frame.columns)}; add it")
+            raise _without([column], frame.columns, source)
         frame = frame.rename_axis(column).reset_index()
     labels = frame[column].astype(str).str.strip()
     refuse((frame[column].isna() | (labels == "")).to_numpy(), source, f"{column} is empty", labels, "name it")

@@ -41,7 +41,8 @@ def parse_times(values: pd.Series, name: str, source: str) -> tuple[pd.Series, b
     offsets = words.str.extract(rf"^{_INSTANT}(Z|[+-]\d{{2}}:?\d{{2}})$", expand=False)
     naive = words.str.fullmatch(_INSTANT).to_numpy(dtype=bool)
     zoned = offsets.notna().to_numpy()
-    refuse(naive, source, f"{name} {{value}} has no time zone", words, "write it as 2026-01-20T16:00:00Z")
+    first = str(words[naive].iloc[0]).replace(" ", "T") if naive.any() else ""
+    refuse(naive, source, f"{name} {{value}} has no time zone", words, f"write {first}Z where it is UTC")
     known = empty | dates | zoned
     refuse(~known, source, name, words, "write a date 2026-01-20 or an instant 2026-01-20T16:00:00Z")
     if dates.any() and zoned.any():
@@ -85,7 +86,7 @@ def instant(value: object, name: str) -> pd.Timestamp:
         raise DataError(f"{name} {stamp} is out of range; write a year between {_EARLIEST} and {_LATEST}")
     if stamp.tzinfo is None:
         if stamp != stamp.normalize():
-            raise DataError(f"{name} {value} has no time zone; write it as 2026-01-20T16:00:00Z")
+            raise DataError(f"{name} {value} has no time zone; write {stamp.isoformat()}Z where it is UTC")
         return (stamp + DAY_END).tz_localize("UTC").as_unit("ns")
     return stamp.tz_convert("UTC").as_unit("ns")
 

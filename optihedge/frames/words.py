@@ -14,6 +14,7 @@ from optihedge.errors import DataError
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\u2212", "\\t", "\\r")
 """A spreadsheet would compute a text that begins so, full-width signs included."""
+_BRIEF = 60  # characters of a value in a message
 _STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, direction and joining marks, lone surrogates, separators
 
 
@@ -29,6 +30,17 @@ def some(names: Iterable[object], most: int = 1) -> str:
     """'A, B and 3 more': the first `most` of the names, and how many are left out."""
     words = [str(name) for name in names]
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
+def counted(number: int, noun: str) -> str:
+    """'1 line', '4 lines': a number of things that a sentence names."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def brief(value: object) -> str:
+    """A value as code writes it where that is short, else its kind: a message is no place for a matrix."""
+    text = repr(value) if not hasattr(value, "shape") else ""
+    return text if text and len(text) <= _BRIEF and "\n" not in text else f"a {type(value).__name__}"
 
 
 def plain_text(text: object) -> str:

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 from optihedge.display.numbers import number
 from optihedge.errors import DataError
+from optihedge.frames import counted
 from optihedge.hedge.costs import cost_parts
 from optihedge.hedge.problem import Problem
 from optihedge.market.instruments import types_of
@@ -34,7 +35,7 @@ def baselines(market: Market, problem: Problem, after: Array) -> pd.DataFrame:
     rows = {name: _row(market, problem, start, start + trade) for name, trade in traded.items()}
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("baseline")
     frame["trades"] = [_text(problem.names, trade) for trade in candidates.values()] + [
-        f"{int(np.count_nonzero(after != start))} contracts"
+        counted(int(np.count_nonzero(after != start)), "line")
     ]
     return frame
 

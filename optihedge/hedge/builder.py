@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from optihedge.display.numbers import number
 from optihedge.errors import DataError, InfeasibleError, SpecError
-from optihedge.frames import some
+from optihedge.frames import counted, some
 from optihedge.hedge.builder_data import BuilderData, Values
 from optihedge.hedge.horizon import Horizon
 from optihedge.hedge.variance import VarianceForm
@@ -135,7 +135,7 @@ class ProgramBuilder(BuilderData):
         reach = size / np.where(default, notional, 1.0) if size > 0 else np.ones(len(start))
         if notes is not None:
             most = f"the default {number(size)} base currency of notional" if size > 0 else "one contract, by default,"
-            notes.append(f"{int(default.sum())} contracts may trade up to {most} each")
+            notes.append(f"{counted(int(default.sum()), 'contract')} may trade up to {most} each")
         return (
             np.where(default_lower, np.minimum(start - reach, upper), lower),
             np.where(default_upper, np.maximum(start + reach, lower), upper),

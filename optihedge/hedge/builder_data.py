@@ -10,7 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from optihedge.errors import DataError, NotApplicable, SpecError
-from optihedge.frames import nearest, some
+from optihedge.frames import brief, nearest, some
 from optihedge.hedge.horizon import Horizon
 from optihedge.hedge.variance import VarianceForm, variance_of
 from optihedge.market.book import gross_of
@@ -70,6 +70,7 @@ class BuilderData:
     def instrument_column(self, name: str, table: str = "instruments") -> pd.Series:
         """A column of the market's instruments (or quotes) over contracts in play. Raises SpecError if absent."""
         frame = getattr(self.market, table)
+        self._refuse_unnamed(name, f"column of {table}")
         if name not in frame.columns:
             hint = nearest(name, frame.columns)
             raise NotApplicable(f"{self._term}: {table} have no column {name!r}{hint}; add it or use another")
@@ -85,13 +86,20 @@ class BuilderData:
             raise DataError(f"{self._term}: {name} of {column.index[bad][0]} is {text!r}; {table} need numbers")
         return values.to_numpy(dtype=float)
 
+    def _refuse_unnamed(self, given: object, what: str) -> None:
+        """Refuse numbers where the name of numbers is asked for."""
+        if not isinstance(given, str):
+            raise SpecError(f"{self._term}: {brief(given)} is no name; put the numbers into a {what} and give its name")
+
     def total(self, name: str) -> Array:
         """An exposure per contract in its desk unit (N). Raises SpecError for an unknown one."""
         known = self.market.exposure_columns
+        self._refuse_unnamed(name, "exposure")
         if name not in known:
+            near = nearest(name, list(known))
+            beta = "" if not name.startswith("beta") else "; betas come from HedgeModel(betas=Beta(market=(DRIVER,)))"
             raise NotApplicable(
-                f"{self._term}: the market has no exposure {name!r}{nearest(name, list(known))}; "
-                f"it has {', '.join(map(str, known))}"
+                f"{self._term}: the market has no exposure {name!r}{near}; it has {', '.join(map(str, known))}{beta}"
             )
         return self._vector(f"exposure {name}", known[name][self.positions])
 

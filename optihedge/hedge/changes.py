@@ -83,6 +83,15 @@ def _copied(value: Any) -> Any:
     return [_copied(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
+def _called(terms: list[dict[str, Any]]) -> list[str]:
+    """How a change calls each term: by its type, and by its first text too where several share the type."""
+    types = [str(term.get("type", "")) for term in terms]
+    return [
+        word if types.count(word) == 1 else f"{word}[{next((str(v) for k, v in term.items() if k != 'type'), '')}]"
+        for word, term in zip(types, terms, strict=True)
+    ]
+
+
 def _table(content: dict[str, Any], path: list[str], change: str, file: str) -> dict[str, Any]:
     """The table that a path names. A setting's table (checks, lots, universe) is made where there is none."""
     if not path:
@@ -96,15 +105,15 @@ def _table(content: dict[str, Any], path: list[str], change: str, file: str) -> 
     if len(terms) == 1:
         found = terms[0]
     elif terms:
-        told = ", ".join(f"{word}[{next((str(v) for k, v in t.items() if k != 'type'), '')}]" for t in terms)
+        told = ", ".join(_called(terms))
         raise SpecError(f"--set {change}: {file} has {len(terms)} terms {word}; say which: {told}")
     elif word in ("checks", "lots", "universe"):
         found = content.setdefault(word, {})
     else:
         found = content.get(word)
     if not isinstance(found, dict):
-        known = [*(k for k, v in content.items() if isinstance(v, dict)), *(t.get("type", "") for n in _LISTS
-                                                                          for t in content.get(n, ()))]  # fmt: skip
+        known = [k for k, v in content.items() if isinstance(v, dict)]
+        known += _called([term for name in _LISTS for term in content.get(name, ())])
         raise SpecError(f"--set {change}: {file} has no {path[0]}{nearest(path[0], known)}; it has {', '.join(known)}")
     for part in path[1:]:
         found = found.get(part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from optihedge.frames import counted
 from optihedge.hedge.problem import Problem
 from optihedge.market.costs import holding_parts, trading_parts, unquoted_funding
 from optihedge.market.depth import beyond_hinges, displayed
@@ -94,8 +95,8 @@ def uncharged(market: Market, problem: Problem) -> tuple[str, ...]:
     }  # fmt: skip
     counts = {part: int((np.nan_to_num(amount) != 0).sum()) for part, amount in amounts.items()}
     sentences = [
-        f"{part} of {count} contracts in play is charged by no term of the objective; add {_TERMS[part]} "
-        "(told costs count it all the same)"
+        f"{part} of {counted(count, 'contract')} in play {'are' if part == 'fees' else 'is'} charged by no term of the "
+        f"objective; add {_TERMS[part]} (told costs count it all the same)"
         for part, count in counts.items()
         if count and part not in covered and not (part == "funding" and "carry" in covered)
     ]

@@ -131,7 +131,7 @@ def limit_sentences(limits: pd.DataFrame, currency: str) -> list[str]:
 def _limit_sentence(row: Any, price: float, currency: str) -> str:
     unit = f" ({row.unit})" if row.unit else ""
     worth = f"saves {abs(price):,.4g} {currency}"
-    missed = f"; it is missed by {row.violation:,.4g}"
+    missed = f"; it is missed by {number(row.violation, 4)}"
     if row.lower == row.upper:
         way = "down" if price > 0 else "up"
         text = f"{row.Index} is held at {number(row.after)}: its target one unit{unit} further {way} {worth}"

@@ -96,6 +96,8 @@ def _model_path(source: str | Path) -> Path:
         return path
     path = models_folder() / f"{source}.toml"
     if not path.is_file():
+        if Path(f"{source}.toml").is_file():
+            raise SpecError(f"there is no shipped model {str(source)!r}; the file here is {source}.toml")
         raise SpecError(
             f"there is no model {str(source)!r}{nearest(source, model_names())}; shipped are "
             f"{', '.join(model_names())}, or give the path of a .toml file"

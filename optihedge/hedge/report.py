@@ -120,9 +120,10 @@ def tables(hedge: Told) -> dict[str, pd.DataFrame]:
     size = trades["trade"].abs() * hedge.market.notional.reindex(trades.index)
     exposures = hedge.exposures
     told = exposures["target"].notna() | (exposures[["before", "after"]] != 0).any(axis=1)
+    unlimited = [side for side in ("target", "lower", "upper") if not np.isfinite(exposures.loc[told, side]).any()]
     found = {
         "trades": trades.loc[size.sort_values(ascending=False, kind="stable").index],
-        "exposures": exposures[told],
+        "exposures": exposures[told].drop(columns=unlimited),
         "costs": hedge.cost_table,
         "objective": hedge.charges.to_frame().rename_axis("term"),
     }
@@ -142,15 +143,29 @@ def tables(hedge: Told) -> dict[str, pd.DataFrame]:
 
 
 def notes(hedge: Told) -> tuple[str, ...]:
-    """Which venues are near liquidation, what the problem noted, and which costs no term charges."""
-    return (*near_liquidation(hedge.venues, hedge.model.terms), *hedge.problem.notes, *hedge.uncharged)
+    """Which venues are near liquidation, which soft limits are missed, what the problem noted, and which costs no term
+    charges.
+    """
+    near = near_liquidation(hedge.venues, hedge.model.terms)
+    return (*near, *missed(hedge.limits), *hedge.problem.notes, *hedge.uncharged)
+
+
+def missed(limits: pd.DataFrame) -> tuple[str, ...]:
+    """Soft limits that an answer ends beyond, by how much. Columns as in `Hedge.limits`."""
+    sizes = limits[["before", "lower", "upper"]].abs()
+    largest = sizes.where(np.isfinite(sizes), 0.0).max(axis=1)
+    beyond = limits[(limits["kind"] == "soft") & (limits["violation"] > DUST * largest)]
+    return tuple(
+        f"{name} is soft and ends {number(violation)} beyond its band ({unit}): to keep it costs more than its price"
+        for name, violation, unit in zip(beyond.index, beyond["violation"], beyond["unit"], strict=True)
+    )
 
 
 def text(hedge: Told) -> str:
     """The whole report as text."""
     parts = ["\n".join(headline(hedge))]
     for name, table in tables(hedge).items():
-        body = _finite(table.iloc[:ROWS]).to_string(float_format=number, na_rep="")
+        body = _finite(table.iloc[:ROWS]).to_string(float_format=number, na_rep="") if len(table) else "none"
         parts.append(f"{name}\n{body}{_more(table)}")
     told = "\n".join(f"note: {note}" for note in notes(hedge))
     return "\n\n".join([part for part in (*parts, told, str(hedge.certificate)) if part])
@@ -165,7 +180,7 @@ def html(hedge: Told) -> str:
 
 
 def _section(name: str, table: pd.DataFrame) -> str:
-    body = _finite(table.iloc[:ROWS]).to_html(float_format=number, na_rep="", escape=True)
+    body = _finite(table.iloc[:ROWS]).to_html(float_format=number, na_rep="", escape=True) if len(table) else "none"
     return f"<h4>{escape(name)}</h4>{body}{_more(table)}"
 
 

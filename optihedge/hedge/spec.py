@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import SpecError
+from optihedge.frames import brief
 from optihedge.hedge.horizon import parse_horizon
 from optihedge.hedge.terms.base import Term, check_number
 from optihedge.hedge.universe import Universe
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _POLICIES = ("error", "relax")
 _DIGITS = 10  # significant, of the numbers in arrays: what two machines agree on
+_EXAMPLES = {"risk": "EwmaRisk(halflife=63)", "betas": "Beta(market=('SPX',))"}
 _LIBRARIES = ("optihedge", "sklearn", "builtins", "abc", "typing", "enum")  # whose classes their names tell
 _UNTOLD = ("name", "description")
 
@@ -75,8 +77,16 @@ class HedgeSpec:
             terms = tuple(given) if isinstance(given, Iterable) else (given,)
             for term in terms:
                 if not isinstance(term, Term):
-                    raise SpecError(f"{kind}: {term!r} is no Term; subclass optihedge.Term")
+                    raise SpecError(f"{kind}: {brief(term)} is no Term; subclass optihedge.Term")
             object.__setattr__(self, kind, terms)
+        _refuse_unfit("risk", self.risk)
+        _refuse_unfit("betas", self.betas)
+        for term in self.terms:
+            if not isinstance(term.label, str):
+                kind, told = type(term).__name__, brief(term.label)
+                raise SpecError(
+                    f"{kind}: {told} is no name; put the numbers into a column of exposures and give its name"
+                )
         labels = pd.Index([term.label for term in self.terms])
         if labels.has_duplicates:
             twice = labels[labels.duplicated()][0]
@@ -123,6 +133,18 @@ def _unchanging(value: object) -> bool:
     if is_dataclass(value) and not isinstance(value, type) and value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         return all(_unchanging(getattr(value, f.name)) for f in fields(value))
     return False
+
+
+def _refuse_unfit(kind: str, given: object) -> None:
+    """Refuse what can neither learn from moves nor is learnt: a matrix, a class, a name."""
+    if isinstance(given, (pd.DataFrame, np.ndarray)):
+        raise SpecError(
+            f"{kind} is {brief(given)}; give a covariance as Risk.from_covariance(frame), drivers on both axes"
+        )
+    if isinstance(given, type):
+        raise SpecError(f"{kind} is the class {given.__name__}; give one of it, {given.__name__}()")
+    if isinstance(given, (str, int, float, Mapping)):
+        raise SpecError(f"{kind} is {brief(given)}; give an estimator, such as {_EXAMPLES[kind]}")
 
 
 def _refuse_solvers(named: object) -> None:

@@ -75,7 +75,7 @@ class Certificate:
         lines = [f"{self.status}: objective {self.primal:.10g}, proved within {self.gap:.2g} (scale {self.scale:.4g})"]
         if self.worst_row:
             lines.append(f"  tightest row {self.worst_row}, residual {self.residuals[self.worst_row]:.2g}")
-        lines += [f"  soft limit {name} missed by {miss:.6g}" for name, miss in self.violations.items() if miss > 0]
+        lines += [f"  soft limit {name} missed by {miss:,.6g}" for name, miss in self.violations.items() if miss > 0]
         lines += [f"  {step}" for step in self.chain]
         return "\n".join([*lines, f"  {self.note}"] if self.note else lines)
 

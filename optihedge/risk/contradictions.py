@@ -68,7 +68,7 @@ def book_contradictions(market: Market, book: pd.Series) -> tuple[Finding, ...]:
     size = np.where(at >= 0, np.abs(book.to_numpy(dtype=float)), 0.0)
     found = []
     interest, volume = _column(market, "open_interest")[at], numbers(market.quotes, "volume")[at]
-    remedy = "check the unit of the quantity, and that of the figure"
+    remedy = "check the units of both"
     for i in np.flatnonzero((size > interest) & (interest > 0)):
         name, detail = str(book.index[i]), f"{size[i]:,.6g} contracts against an open interest of {interest[i]:,.6g}"
         found.append(Finding(SEVERE, "beyond open interest", name, detail, remedy, (name,)))

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import SpecError
-from optihedge.frames import some
+from optihedge.frames import nearest, some
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.terms.base import Term, check_number
 
@@ -100,7 +100,8 @@ class Neutral(Term):
             if self.exposure not in columns and not (self.exposure == "beta" and any(map(_is_beta, columns))):
                 absent.append(self.exposure)
             if absent:
-                p.notes.append(f"{self.label}: left out, the market has no {absent[0]}")
+                near = nearest(absent[0], p.market.instruments.columns) if absent[0] == self.by else ""
+                p.notes.append(f"{self.label}: left out, the market has no {absent[0]}{near}")
                 return
         betas = [c for c in columns if _is_beta(c) and c not in error_columns(columns)]
         each = betas if self.exposure == "beta" and "beta" not in columns and betas else [self.exposure]
