@@ -3,7 +3,8 @@
     python benchmarks/small.py
 
 Mean CPU milliseconds over five books of benchmarks/family.py a size; each peer at the loosest tolerance that proves all
-of them. `proved`: its call on built matrices and our certificate; `bare`: its call alone. QOCO where it is installed.
+of them. `proved`: its call on built matrices and our certificate; `bare`: its call alone; `whole`: with scaling and
+assembly from a Program, without a proof. QOCO where it is installed.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from optihedge.program.general.sparse_form import SparseQP, assemble  # noqa: E4
 from optihedge.program.general.sparse_qp import QPResult, SparseSolver  # noqa: E402
 from optihedge.program.program import Candidate, Program  # noqa: E402
 from optihedge.program.status import Status  # noqa: E402
+from optihedge.program.structured.solver import Structured  # noqa: E402
 
 SIZES = ((20, 5), (50, 10), (100, 10), (200, 20))
 TIMES = 5  # calls, of which the quickest counts
@@ -106,6 +108,8 @@ def main() -> None:
         own = [least(lambda p=p: solve(p)) for p in programs]
         assert all(found.certificate.optimal for found, _ in own)
         row = {"solve": float(np.mean([spent for _, spent in own]))}
+        for alone in (Structured(), Piqp(tolerance=1e-6)):
+            row[f"{alone.name} whole"] = float(np.mean([least(lambda p=p, s=alone: s.solve(p))[1] for p in programs]))
         for kind in kinds:
             found = next((one for one in (peer(kind(tolerance=t), programs) for t in TOLERANCES) if one), None)
             row |= {f"{kind.kind} proved": found[0], f"{kind.kind} bare": found[1]} if found else {}
