@@ -12,6 +12,8 @@ from optihedge.batch.books import read_books
 from optihedge.cli import main
 from optihedge.frames import plain_text, read_raw, visible
 from optihedge.hedge.modelfile import parse_model
+from optihedge.market.door import TABLES, admit
+from optihedge.market.instruments import check_instruments
 from optihedge.market.snapshot import read_market
 
 AS_OF = pd.Timestamp("2026-01-20T21:00:00Z")
@@ -104,6 +106,21 @@ def test_the_time_of_history_under_another_name_is_told(folder, called):
     edit(folder / "history.csv", "time,AAA", f"{called},AAA")
     with pytest.raises(oh.DataError, match=rf"column time is missing \(did you mean {called}\?\)"):
         read_market(folder)
+
+
+def test_a_fault_that_leaving_out_does_not_mend_is_refused_at_once(folder):
+    """Without its key column a table keeps all its rows: the same fault comes again."""
+    edit(folder / "instruments.csv", "instrument,type", "intruerument,type")
+    edit(folder / "instruments.csv", "AAA,equity,AAA,1,,,,false", "AAA,equity,AAA,1,AAA,,,false")
+    asked = []
+
+    def check(tables):
+        asked.append(tables)
+        return check_instruments(tables["instruments"], AS_OF, "USD")
+
+    with pytest.raises(oh.DataError):
+        admit(check, dict.fromkeys(TABLES) | {"instruments": read_raw(folder / "instruments.csv")})
+    assert len(asked) <= 2
 
 
 def test_a_doubled_header_is_refused(folder):

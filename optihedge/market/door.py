@@ -31,7 +31,7 @@ def admit(check: Callable[[Tables], Checked], tables: Tables) -> tuple[Checked, 
             return check(tables), left
         except DataError as error:
             instruments, drivers = _spare(error, tables)
-            if not (instruments or drivers):
+            if not {*instruments, *drivers} - left.keys():  # nothing, or nothing more, can go
                 raise
             left |= dict.fromkeys((*instruments, *drivers), str(error))
             tables = {name: _without(name, table, instruments, drivers) for name, table in tables.items()}
