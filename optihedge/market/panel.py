@@ -101,7 +101,7 @@ class Panel:
         >>> import optihedge as oh
         >>> market = oh.read_market(oh.write_example("example"))
         >>> panel = oh.Panel.of(market, rows=60, keep=["AAPL", "USMV"])
-        >>> "ES-SEP16" in panel.last.names, panel.times[-1] <= market.as_of
+        >>> "ES-SEP16" in panel.last.names, panel.times[-1].date() == market.as_of.date()
         (False, True)
         """
         drivers, table, history = market.drivers, market.instruments, market.history
