@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from raw_messages import write_deribit
+from test_importers_mutated import holdings
 
 from optihedge.cli.main import main
 from optihedge.market.importers.instant import MarketFrames, last_instant, market_frames
 from optihedge.market.importers.sound import sound
-from optihedge.market.importers.sources import import_files
+from optihedge.market.importers.sources import import_files, import_values
 from optihedge.market.units import unit_faults
 
 PUT = "BTC-27MAR26-90000-P"
@@ -193,3 +194,35 @@ def test_a_vol_a_hundred_times_off_is_told_by_its_mark(scale, word):
         listed, quotes = pd.DataFrame([facts], index=["X"]), pd.DataFrame([quote | {"vol": vol}], index=["X"])
         found = unit_faults(listed, quotes, at)
         assert len(found) == told and all(word in one.problem for one in found)
+
+
+HOLDINGS = {"USDT": 1000.0, "BTC": 0.5}
+OKX = [{"ccy": coin, "eq": str(amount), "cashBal": str(amount)} for coin, amount in HOLDINGS.items()]
+BYBIT = [{"coin": coin, "equity": str(amount), "walletBalance": str(amount)} for coin, amount in HOLDINGS.items()]
+
+UPDATE = [{"a": coin, "f": str(amount), "l": "0"} for coin, amount in HOLDINGS.items()]
+WALLET = [{"a": coin, "wb": str(amount), "cw": str(amount)} for coin, amount in HOLDINGS.items()]
+
+
+def account_of(source, rows):
+    """An account's answer, as its venue writes it."""
+    if source == "okx":
+        return {"code": "0", "data": [{"totalEq": "1", "details": rows}]}
+    if source == "binance":
+        return {"e": "outboundAccountPosition", "E": 1709654400000, "u": 1709654400000, "B": rows}
+    if source == "binance_usdm":
+        return {"e": "ACCOUNT_UPDATE", "E": 1709654400000, "a": {"B": rows, "P": []}}
+    return {"retCode": 0, "result": {"list": [{"accountType": "UNIFIED", "totalEquity": "1", "coin": rows}]}}
+
+
+@pytest.mark.parametrize(
+    ("source", "rows"), [("okx", OKX), ("bybit", BYBIT), ("binance", UPDATE), ("binance_usdm", WALLET)]
+)
+def test_what_an_account_holds_and_cannot_be_read_is_a_problem(source, rows):
+    whole = import_values(source, {"account.json": account_of(source, rows)})
+    assert whole.books.set_index("instrument")["quantity"].to_dict() == HOLDINGS and not whole.problems
+    coin, amount, *_ = rows[0]
+    less = [[{key: word for key, word in rows[0].items() if key != gone}, rows[1]] for gone in (coin, amount)]
+    for said in ("abc", None, [1], {"a": 1}, *less):
+        _, problems = holdings(import_values(source, {"account.json": account_of(source, said)}))
+        assert problems, said

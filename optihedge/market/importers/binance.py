@@ -15,7 +15,7 @@ import pandas as pd
 
 from optihedge.market.importers.books import OF_FILE, chained_books, levels_of
 from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of
-from optihedge.market.importers.envelope import listed, read_messages, received
+from optihedge.market.importers.envelope import held_rows, listed, read_messages, received
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
 from optihedge.market.importers.raw import RawFile
@@ -56,29 +56,28 @@ def _unwrapped(values: Any, intake: Intake) -> Iterator[tuple[str, dict]]:
         elif isinstance(value.get("symbols"), list):
             yield from listed(place, value["symbols"])
         elif isinstance(value.get("assets"), list) or isinstance(value.get("balances"), list):
-            yield from _account(place, value)
+            yield from _account(place, value, intake)
         elif value.get("e") == "ORDER_TRADE_UPDATE" and isinstance(value.get("o"), dict):
             yield place, {"_order": True, **value["o"]}
         elif value.get("e") == "executionReport":
             yield place, {"_order": True, **value}
         elif value.get("e") == "ACCOUNT_UPDATE" and isinstance(value.get("a"), dict):
             for part, kind in (("B", "_balance"), ("P", "_position")):
-                rows = value["a"].get(part)
-                if not isinstance(rows, list):
-                    intake.lose("account update", f"without its {kind[1:]}s ({part})", place)
-                    continue
+                rows = held_rows(value["a"].get(part), f"account update: {kind[1:]}s ({part})", place, intake)
                 yield from listed(place, rows, **{"_seen": value.get("E"), kind: True})
         elif value.get("e") == "outboundAccountPosition":
-            yield from listed(place, value.get("B", []), _seen=value.get("E"), _balance=True)
+            rows = held_rows(value.get("B"), "account update: balances (B)", place, intake)
+            yield from listed(place, rows, _seen=value.get("E"), _balance=True)
         else:
             yield place, {"_seen": seen, **value}
 
 
-def _account(place: str, value: dict) -> Iterator[tuple[str, dict]]:
+def _account(place: str, value: dict, intake: Intake) -> Iterator[tuple[str, dict]]:
     """The balances and positions of an account's answer, with its time."""
     time = value.get("updateTime") or None
-    yield from listed(place, [*(value.get("assets") or []), *(value.get("balances") or [])], _seen=time)
-    yield from listed(place, value.get("positions") or [], _seen=time)
+    for part in ("assets", "balances", "positions"):
+        if part in value:
+            yield from listed(place, held_rows(value[part], f"account: {part}", place, intake), _seen=time)
 
 
 # ---- contracts -----------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pandas as pd
 
 from optihedge.market.importers.books import last_book, levels_of
 from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of, option_values
-from optihedge.market.importers.envelope import listed, read_messages, received
+from optihedge.market.importers.envelope import held_within, listed, read_messages, received
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
 from optihedge.market.importers.raw import RawFile
@@ -157,11 +157,8 @@ def _positions(f: Fields, intake: Intake) -> None:
 
 
 def _wallets(f: Fields, intake: Intake) -> None:
-    for coins, time in zip(f.raw("coin"), f.raw("_time"), strict=True):
-        intake.records(
-            listed("", coins, _time=time),
-            (shape("coin of a wallet", "coin equity", _coins, holds="coin equity walletBalance"),),
-        )
+    one = shape("coin of a wallet", "coin equity", _coins, holds="coin equity walletBalance")
+    held_within(f, "coin", one, intake, _time=f.raw("_time"))
 
 
 def _coins(f: Fields, intake: Intake) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, Shape
 from optihedge.market.importers.raw import RawFile
 
@@ -72,3 +73,21 @@ def listed(place: str, value: Any, **extra: Any) -> Iterator[tuple[str, dict]]:
     for number, item in enumerate(value if several else [value], start=1):
         record = item if isinstance(item, dict) else {"value": item}
         yield f"{place} item {number}".lstrip() if several else place, {**extra, **record}
+
+
+def held_rows(value: Any, what: str, place: str, intake: Intake) -> list[dict]:
+    """The records of a list of what is held; another value is a problem: how much is held is not known."""
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return value
+    intake.lose(what, f"{value!r} is no list of what is held", place)
+    return []
+
+
+def held_within(f: Fields, name: str, one: Shape, intake: Intake, **beside: pd.Series) -> None:
+    """Read the list `name` of what each record holds.
+
+    beside   fields that go with each item of a record's list
+    """
+    for at, value in enumerate(f.raw(name)):
+        rows = held_rows(value, f"{f.what}: {name}", f.place(at), intake)
+        intake.records(listed("", rows, **{key: given.iloc[at] for key, given in beside.items()}), (one,))

@@ -155,6 +155,7 @@ class Intake:
 
     def records(self, records: Iterable[tuple[str, dict]], shapes: tuple[Shape, ...]) -> None:
         """Sort the records of a file by shape and read each kind at once; the first shape that fits has it."""
+        tells = self.tells.union(*(one.holds for one in shapes))
         known: dict[frozenset[str], int] = {}
         groups: dict[int | str, list[dict]] = {}
         places: dict[int | str, list[str]] = {}
@@ -163,7 +164,7 @@ class Intake:
             if keys not in known:
                 fits = (i for i, one in enumerate(shapes) if one.needs <= keys and not one.lacks & keys)
                 fit = next(fits, -1)
-                known[keys] = fit if fit < 0 or shapes[fit].holds or not keys & self.tells else -1
+                known[keys] = fit if fit < 0 or shapes[fit].holds or not keys & tells else -1
             if record.get("value", "") is None:
                 self.lose("an answer", "it is empty (null): what was asked for is not said", place)
                 continue
@@ -176,7 +177,7 @@ class Intake:
         for group, rows in groups.items():
             where = places[group]
             if isinstance(group, str):
-                self._unknown(group, rows, where, shapes)
+                self._unknown(group, rows, where, shapes, tells)
             elif (one := shapes[group]).read is None:
                 self.reject(one.name, one.why, where[0], len(rows))
             else:
@@ -185,15 +186,17 @@ class Intake:
                     self._doubled(one, rows, where)
                 self._read(one, rows, where)
 
-    def _unknown(self, group: str, rows: list[dict], where: list[str], shapes: tuple[Shape, ...]) -> None:
+    def _unknown(
+        self, group: str, rows: list[dict], where: list[str], shapes: tuple[Shape, ...], tells: frozenset[str]
+    ) -> None:  # fmt: skip
         """Records of no shape; those that tell of something held are each a problem, with the fields they lack."""
         for row, place in zip(rows, where, strict=True):
-            told = self.tells & fields_within(row)
+            told = tells & fields_within(row)
             if told:
                 one = next((one for one in shapes if one.holds & told), shapes[0])
                 lacks = ", ".join(sorted(one.needs - row.keys())) or "what a known one has"
                 self.lose(f"{one.name} of {label_in(row) or 'what is not said'}", f"without {lacks}", place)
-        if not self.tells & fields_within(rows[0]):
+        if not tells & fields_within(rows[0]):
             self.reject(f"record with {group}", "no shape that is known", where[0], len(rows))
 
     def _doubled(self, one: Shape, rows: list[dict], where: list[str]) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from optihedge.market.importers.books import file_label, last_book, levels_of
 from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of, option_values
-from optihedge.market.importers.envelope import listed, read_messages, received
+from optihedge.market.importers.envelope import held_within, listed, read_messages, received
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
 from optihedge.market.importers.raw import RawFile
@@ -132,8 +132,7 @@ def _positions(f: Fields, intake: Intake) -> None:
 
 
 def _accounts(f: Fields, intake: Intake) -> None:
-    for details in f.raw("details"):
-        intake.records(listed("", details), (shape("balance", "ccy eq", _balances, holds="eq cashBal ccy"),))
+    held_within(f, "details", shape("balance", "ccy eq", _balances, holds="eq cashBal ccy"), intake)
 
 
 def _balances(f: Fields, intake: Intake) -> None:
