@@ -147,3 +147,16 @@ def test_a_price_before_a_split_is_worth_its_ratio_less(tmp_path):
     marks = found.quotes.set_index("instrument")["mark"]
     assert marks.to_dict() == {"AAA": 25.0, "BBB": 50.0}
     assert found.books.set_index("instrument")["quantity"].to_dict() == {"AAA": 40.0, "BBB": 5.0}
+
+
+@pytest.mark.parametrize("gone", ["USD", "US9220427424"])
+def test_a_trade_that_says_no_currency_or_no_share_is_named_and_is_of_no_other_share(exports, tmp_path, gone):
+    text = (exports / "ibkr-trades-export.csv").read_text(encoding="utf-8-sig")
+    whole = import_files("ibkr", [exports / "ibkr-trades-export.csv"])
+    line = next(line for line in text.splitlines() if '"97"' in line)
+    at = line.index(gone, line.index('"97"') if gone == "USD" else 0)
+    (tmp_path / "trades.csv").write_text(text.replace(line, line[:at] + line[at + len(gone) :]))
+    found = import_files("ibkr", [tmp_path / "trades.csv"])
+    assert set(found.fills["instrument"]) == set(whole.fills["instrument"])
+    (now,), (was,) = found.moves, whole.moves
+    assert "what money, is not said" in now and now != was  # one row more

@@ -96,7 +96,7 @@ def differences(source: str, path: Path) -> list[str]:
         found = import_values(source, {path.name: other}, as_of=NOW)
         faults += [
             f"{path.name} {how}: other {name}"
-            for name in TABLES if sorted(texts(found, name)) != sorted(texts(whole, name))
+            for name in TABLES if sorted(map(str, texts(found, name))) != sorted(map(str, texts(whole, name)))
         ]  # fmt: skip
     for how, other in wrapped(value):
         found = import_values(source, {path.name: other}, as_of=NOW)

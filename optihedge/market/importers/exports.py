@@ -13,6 +13,7 @@ import pandas as pd
 
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
+from optihedge.market.importers.listed import share_label
 from optihedge.market.importers.raw import RawFile
 from optihedge.market.importers.tables import csv_records, written_numbers
 
@@ -77,10 +78,10 @@ def _chosen(
 
 def _share(symbol: pd.Series, money: pd.Series, intake: Intake, isin: pd.Series | None = None) -> pd.Series:
     """Labels of shares, SYMBOL or SYMBOL.CUR where it is not in dollars, which are put among the instruments."""
-    label = (symbol + "." + money).where(money != "USD", symbol)
+    label = share_label(symbol, money)
     rows = pd.DataFrame({"instrument": label, "type": "equity", "underlying": label, "currency": money,
                          "multiplier": 1.0, "venue": intake.venue, "symbol": symbol})  # fmt: skip
-    intake.add("instruments", rows if isin is None else rows.assign(isin=isin))
+    intake.add("instruments", (rows if isin is None else rows.assign(isin=isin))[(label != "").to_numpy()])
     return label
 
 

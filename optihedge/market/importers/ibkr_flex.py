@@ -14,7 +14,7 @@ import pandas as pd
 
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
-from optihedge.market.importers.listed import exercise_of, expiry_instants, option_label, option_parts
+from optihedge.market.importers.listed import exercise_of, expiry_instants, option_label, option_parts, share_label
 
 ZONE = "America/New_York"
 _PLAIN = ("STK", "FUND", "ETF")
@@ -76,7 +76,7 @@ def contract_labels(f: Fields, intake: Intake) -> pd.Series:
     parts = option_parts(symbol)
     root = parts["root"].where(parts["root"] != "", f.text("underlyingSymbol"))
     occ = option & (root != "") & day.notna()
-    label = (symbol + "." + money).where(money != "USD", symbol).where(share | future, "")
+    label = share_label(symbol, money).where(share | future, "")
     label = label.where(~pair, symbol)
     if occ.any():
         built = option_label(root[occ], day[occ], f.text("putCall")[occ].str[:1], f.number("strike")[occ])
@@ -86,7 +86,7 @@ def contract_labels(f: Fields, intake: Intake) -> pd.Series:
     base = symbol.str.extract(r"^([A-Z]{3})\.([A-Z]{3})$")
     size = f.number("multiplier")
     family = np.select([option, future, pair], ["option", "future", "spot"], "equity")
-    choices = [_spelled(root, money), f.text("underlyingSymbol"), base[0].fillna("")]
+    choices = [share_label(root, money), f.text("underlyingSymbol"), base[0].fillna("")]
     underlying = np.select([option, future, pair], choices, label)
     expiry = expiry_instants(day.where(option | future), money, root)
     rows = pd.DataFrame({
@@ -109,10 +109,6 @@ def contract_labels(f: Fields, intake: Intake) -> pd.Series:
     intake.note("commissions of future trades are in no statement: set fee and fee_per_contract in instruments.csv")
     intake.add("instruments", rows[(label != "").to_numpy()])
     return label
-
-
-def _spelled(root: pd.Series, money: pd.Series) -> pd.Series:
-    return (root + "." + money).where(money != "USD", root)
 
 
 def _accounts(f: Fields, intake: Intake) -> None:

@@ -91,7 +91,7 @@ class Intake:
         if name == "books":
             frame = self._holdings(frame)
         elif name == "fills" and (frame["instrument"] == "").any():
-            self.move("a fill", "of what, is not said", count=int((frame["instrument"] == "").sum()))
+            self.move("a fill", "of what, or in what money, is not said", count=int((frame["instrument"] == "").sum()))
         if name != "books" and self.until is not None and "time" in frame.columns:
             frame = frame[~(frame["time"] > self.until)]
         if len(frame):
@@ -102,7 +102,7 @@ class Intake:
         unnamed = (frame["instrument"] == "") & (frame["quantity"] != 0)
         if unnamed.any():
             size = frame["quantity"][unnamed].iloc[0]
-            self.lose(f"a holding of {size:g}", "of what, is not said", count=int(unnamed.sum()))
+            self.lose(f"a holding of {size:g}", "of what, or in what money, is not said", count=int(unnamed.sum()))
         return frame[frame["instrument"] != ""].assign(statement=len(self._frames["books"]))
 
     def quotes(self, frame: pd.DataFrame) -> None:
@@ -346,8 +346,9 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
         values = frame[name]
         if name in TEXTS:
             typed[name] = values if len(values) == 0 else values.where(values.notna(), "").astype(object)
-        elif name in TIMES and not isinstance(values.dtype, pd.DatetimeTZDtype):
-            typed[name] = pd.to_datetime(values, utc=True).dt.as_unit("ns")
+        elif name in TIMES:
+            zoned = isinstance(values.dtype, pd.DatetimeTZDtype)
+            typed[name] = (values if zoned else pd.to_datetime(values, utc=True)).dt.as_unit("ns")
         elif name in known and name not in TIMES:
             typed[name] = pd.to_numeric(values, errors="coerce").astype(float)
         else:

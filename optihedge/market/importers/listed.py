@@ -17,6 +17,12 @@ CLOSES = {  # when options of a currency's main exchange end, local time
 """Local closes by currency, for sources that give an expiry as a date: said in a note wherever it is used."""
 
 
+def share_label(symbol: pd.Series, money: pd.Series) -> pd.Series:
+    """A share's label: its symbol, with its currency behind it but for dollars; '' where either is not said."""
+    label = (symbol + "." + money).where(money != "USD", symbol)
+    return label.where((symbol != "") & (money != ""), "")
+
+
 def option_parts(symbols: pd.Series) -> pd.DataFrame:
     """root, day (a date), right and strike of OCC symbols, however padded; root '' for anything else."""
     parts = symbols.astype(str).str.extract(OCC)
