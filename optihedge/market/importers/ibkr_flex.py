@@ -81,7 +81,7 @@ def contract_labels(f: Fields, intake: Intake) -> pd.Series:
     if occ.any():
         built = option_label(root[occ], day[occ], f.text("putCall")[occ].str[:1], f.number("strike")[occ])
         label = label.mask(occ, built.reindex(label.index))
-    other = (label == "") & (symbol != "")
+    other = (label == "") & (symbol != "") & (money != "")
     label = label.where(~other, kind + ":" + symbol)
     base = symbol.str.extract(r"^([A-Z]{3})\.([A-Z]{3})$")
     size = f.number("multiplier")
