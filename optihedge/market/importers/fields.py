@@ -86,7 +86,7 @@ class Fields:
         values = self._raw(name)
         if values is None:
             self._absent(name, needed)
-            return pd.Series(pd.NaT, index=self.frame.index).dt.tz_localize("UTC")
+            return pd.Series(pd.NaT, index=self.frame.index, dtype="datetime64[ns, UTC]")
         if pd.api.types.is_datetime64_any_dtype(values.dtype):
             zoned = values if isinstance(values.dtype, pd.DatetimeTZDtype) else values.dt.tz_localize("UTC")
             return zoned.dt.tz_convert("UTC").dt.as_unit("ns")

@@ -107,6 +107,7 @@ class Intake:
 
     def quotes(self, frame: pd.DataFrame) -> None:
         """Quotes (instrument, time, any fields of QUOTES): split into the parts that their columns speak of."""
+        frame = frame.assign(time=_instants(frame["time"]))
         timeless = frame["time"].isna()
         if timeless.any() and self.until is None:
             self.reject("quote", "it says no time; give --as-of, when it was seen", count=int(timeless.sum()))
@@ -347,13 +348,18 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
         if name in TEXTS:
             typed[name] = values if len(values) == 0 else values.where(values.notna(), "").astype(object)
         elif name in TIMES:
-            zoned = isinstance(values.dtype, pd.DatetimeTZDtype)
-            typed[name] = (values if zoned else pd.to_datetime(values, utc=True)).dt.as_unit("ns")
+            typed[name] = _instants(values)
         elif name in known and name not in TIMES:
             typed[name] = pd.to_numeric(values, errors="coerce").astype(float)
         else:
             typed[name] = values
     return pd.DataFrame(typed, columns=frame.columns, index=frame.index)
+
+
+def _instants(values: pd.Series) -> pd.Series:
+    """UTC instants to the nanosecond, whatever they came as."""
+    zoned = isinstance(values.dtype, pd.DatetimeTZDtype)
+    return (values if zoned else pd.to_datetime(values, utc=True)).dt.as_unit("ns")
 
 
 _EMPTY = {name: _typed(pd.DataFrame(columns=list(columns))) for name, columns in FRAMES.items()}
