@@ -61,7 +61,7 @@ def parse_times(values: pd.Series, name: str, source: str) -> tuple[pd.Series, b
 
 def duration(value: object, name: str) -> pd.Timedelta:
     """A positive duration written '1d', '8h', '30min'; `name` is what messages call it. Raises DataError."""
-    text = re.sub(r"(?<=[\d ])d(ays?)?$", "D", value.strip()) if isinstance(value, str) else value
+    text = re.sub(r"(?<=[\d ])d(ays?)?(?![a-z])", "D", value.strip()) if isinstance(value, str) else value
     try:
         span = pd.NaT if isinstance(text, (int, float, np.number)) else pd.Timedelta(text)  # a number has no unit
     except (TypeError, ValueError, OverflowError):
