@@ -2,8 +2,9 @@
 
     python benchmarks/speed.py [--days 20] [--books 20] [--peer PYTHON] [--beside CHECKOUT] [--check FILE] [--save]
 
-  walk      `run_backtest` of a book of 500 shares with costs, accounts and a proof every day; a given risk of 20
-            factors or EwmaRisk; whole shares, or lots of a millionth of one ("lots off")
+  walk      `run_backtest` of a book of 500 shares with costs, accounts and a proof every day, P&L and positions read; a
+            given risk of 20 factors or one learnt daily (5 days, without their markets); whole shares, or lots of a
+            millionth of one ("lots off": and what all its other tables and hashes take)
   batch     books of 50 positions in a market of 600 shares, lists and tables written
   hedge     5 000 shares under EwmaRisk, learnt, solved and proved
   tails     worst case and shortfall without curvature, 5 000 scenarios of 50 shares, proved on all of them
@@ -39,6 +40,7 @@ if __name__ == "__main__" and "OPTIHEDGE_BESIDE" not in os.environ:
 import optihedge as oh  # noqa: E402
 
 WINDOW, TERMS = 505, {"base_currency": "USD", "spread": 4e-4, "fee": 5e-5}
+TABLES = ("steps", "explained", "positions", "cash", "trades", "closed", "notes", "levels", "pnl")
 WORSE = 1.5  # times an earlier ratio: a regression
 
 
@@ -88,15 +90,26 @@ def walks(days: int) -> dict[str, float]:
     if hasattr(oh, "run_backtest"):
         few = min(days, 5)
         cases |= {"walk, lots off": (given, 1e-6, days), "walk": (given, 1.0, days)}
-        cases["walk EwmaRisk"] = oh.EwmaRisk(), 1.0, few
+        learnt = (oh.EwmaRisk(), oh.FactorRisk(), oh.AdaptiveRisk())
+        cases |= {f"walk {type(risk).__name__}": (risk, 1.0, few) for risk in learnt}
     told = {}
     for name, (risk, lot, span) in cases.items():
         walk = oh.walk_forward if name == "walk_forward" else oh.run_backtest
         walk(model(risk), markets(prices, lot, 1), book)  # what is loaded once
-        done, spent = timed(lambda w=walk, r=risk, p=lot, d=span: w(model(r), markets(prices, p, d), book))
-        told[name] = spent / (span + 1)
+        views, made = timed(lambda p=lot, d=span: markets(prices, p, d))
+        done, spent = timed(lambda w=walk, r=risk, v=views: _read(w(model(r), v, book), ("pnl", "positions")))
+        told[name] = (spent + (made if span == days else 0.0)) / (span + 1)  # of few days the markets would weigh most
+        if name == "walk, lots off":
+            _, more = timed(lambda run=done: _read(run, TABLES))
+            told[f"{name}: all tables and hashes beside"] = more / (span + 1)
         assert set(done.steps["status"]) <= {"first", "solved", "hedged"}, "every day is hedged and proved"
     return told
+
+
+def _read(run: object, tables: tuple[str, ...]) -> object:
+    for name in tables:
+        getattr(run, name)
+    return run
 
 
 def solves() -> dict[str, float]:

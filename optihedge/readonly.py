@@ -23,6 +23,13 @@ _WRITERS = ("__setitem__", "__delitem__", "insert", "isetitem", "update", "pop",
 _TOLD = ("attrs", "flags")  # what pandas itself keeps beside the values
 
 
+class Shared(dict[Any, Any]):
+    """A mapping beside a table's values (in its `attrs`) that what is made of the table shares; it is not changed."""
+
+    def __deepcopy__(self, memo: object) -> Shared:
+        return self
+
+
 def _refuse(*_: object, **__: object) -> NoReturn:
     raise DataError("this table belongs to a frozen value and is read-only; change a copy (table.copy(), "
                     "table.assign(...)) and make a new value with it: replace(market, quotes=...)")  # fmt: skip

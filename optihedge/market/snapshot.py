@@ -41,7 +41,7 @@ from optihedge.market.skew import skew_loadings
 from optihedge.market.stocks import stock_frames
 from optihedge.market.styles import exercise_styles, unsaid_styles
 from optihedge.market.valuation import Paths, astray_forwards
-from optihedge.readonly import content_of, numbers, read_only, read_only_property
+from optihedge.readonly import Shared, content_of, numbers, read_only, read_only_property
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -440,7 +440,7 @@ class Market:
         moves = _drivers.moves_of(self.history[chosen.index], chosen, rows, ragged=ragged)
         markets = tuple(chosen.index[chosen["market"].astype(bool)])
         moves.attrs = {
-            "periods_per_year": self.periods_per_year, "kinds": chosen["kind"].to_dict(), "markets": markets,
+            "periods_per_year": self.periods_per_year, "kinds": Shared(chosen["kind"].to_dict()), "markets": markets,
         }  # fmt: skip
         return moves
 
