@@ -254,6 +254,31 @@ def test_lots_too_fine_to_matter_need_no_solve_and_cost_next_to_nothing(seed: in
     assert found.gap <= 1e-9 * scale_of(p, best.h)
 
 
+def share_program(seed: int, n: int = 60) -> Program:
+    """A desk of shares near its optimum: positions of thousands, single shares as lots, neutral in money."""
+    rng = np.random.default_rng(seed)
+    price, betas = rng.uniform(20, 200, n), 0.2 * rng.normal(size=(20, n))
+    start = np.round(1e6 * rng.normal(size=n) / price)
+    aversion = 300 / float(np.abs(start) @ price)
+    return Program(
+        columns=tuple(f"share{i}" for i in range(n)), start=start, lower=start - 1e6, upper=start + 1e6,
+        lot=np.ones(n), factors=np.sqrt(aversion) * 0.01 * betas * price, diagonal=aversion * (0.015 * price) ** 2,
+        buy=2.5e-4 * price, sell=2.5e-4 * price, row_names=("delta",), rows=sp.csr_array(price[None, :]),
+        row_lower=np.zeros(1), row_upper=np.zeros(1),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("lot", [1e-6, 1e-3, 1.0])
+def test_lots_that_no_move_can_better_are_those_that_a_search_finds(lot: float) -> None:
+    """Multipliers bound what a move may gain: where that is nothing the nearest lots stand, and a search agrees."""
+    for seed in range(8):
+        p = replace(share_program(seed), lot=np.full(60, lot))
+        p = replace(p, start=np.round(solve(p).h + 10 * np.random.default_rng(seed).normal(size=60)))
+        best = solve(p)
+        at_once, searched = (round_program(p, best.h, solve, multipliers=m) for m in (best.multipliers, None))
+        np.testing.assert_array_equal(at_once.h, searched.h)
+
+
 def test_a_whole_answer_stays_as_it_is_and_needs_no_solve() -> None:
     def never(p: Program) -> Candidate:
         raise RuntimeError("not needed")

@@ -82,6 +82,11 @@ def test_every_change_of_equity_is_the_sum_of_its_parts():
         np.testing.assert_allclose(parts.reindex(change.index), change, rtol=0, atol=1e-9 * scale)
         np.testing.assert_allclose(walk.steps["equity"].diff().iloc[1:], change, rtol=0, atol=1e-9 * scale)
         assert (walk.explained[["funding", "fill", "delta", "gamma"]].abs().sum() > 0).all()
+        own = (walk.explained["total"] - walk.explained["transfer"]).groupby(level=["time", "account"]).sum()
+        told = own.unstack("account").reindex(index=walk.steps.index[1:]).fillna(0.0)
+        np.testing.assert_allclose(walk.pnl[["book", "hedge"]], told[["book", "hedge"]], rtol=0, atol=1e-9 * scale)
+        fills = -walk.explained["fill"].groupby("time").sum().reindex(change.index)
+        np.testing.assert_allclose(walk.pnl["cost"], fills, rtol=0, atol=1e-9 * scale)
 
 
 @pytest.mark.parametrize("cut", [2, 3])
