@@ -27,7 +27,10 @@ CASES = {
     "frontier": "frontier optimal_hedge --data data --values 0.5,1,2",
     "hold": "hold one@2026-01-20 {sha256} --why late --as ben --desk waiting/desk.toml",
     "import": "import deribit raw --to imported", "init": "init fresh",
-    "models": "models beta_hedge", "monitor": "monitor beta_hedge --source deribit --stream raw --data market --once",
+    "liquidity": "liquidity beta_hedge --data data", "models": "models beta_hedge",
+    "quote": "quote beta_hedge USMV 100 --data data",
+    "schedule": "schedule beta_hedge --data data --slices 4 --to slices.csv",
+    "monitor": "monitor beta_hedge --source deribit --stream raw --data market --once",
     "orders": "orders ran/2016-06-30T200000Z --data data --format fix --to orders.fix",
     "record": "record data --store kept",
     "replay": "replay one@2026-01-21 --desk nights/desk.toml", "report": "report --desk nights/desk.toml",
@@ -39,7 +42,21 @@ CASES = {
     "show": "show one@2026-01-21 --desk nights/desk.toml", "slippage": "slippage --desk nights/desk.toml",
     "verify": "verify --desk nights/desk.toml",
 }  # fmt: skip
-CHANGES = {"approve", "backtest", "demo", "desk", "fills", "hold", "import", "init", "orders", "record", "run", "send"}
+CHANGES = {
+    "approve",
+    "backtest",
+    "demo",
+    "desk",
+    "fills",
+    "hold",
+    "import",
+    "init",
+    "orders",
+    "record",
+    "run",
+    "schedule",
+    "send",
+}
 COPIED = {"import", "models"}  # what is to be copied, the next command and a model file, stands as it is
 RECORDED = {"import", "monitor"}
 QUICK = {"approve", "check", "desk", "fills", "init", "models", "report", "runs", "serve", "show"}

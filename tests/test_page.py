@@ -16,6 +16,7 @@ from optihedge.batch.record import FIGURES
 from optihedge.batch.summary import write_index, write_summary
 from optihedge.cli import main
 from optihedge.desk.doctor import doctor
+from optihedge.display.page import section
 from optihedge.display.svg import bands_svg, heat_svg, lines_svg
 from optihedge.hedge.explain import shares
 from optihedge.hedge.pictures import vega_ladder
@@ -275,3 +276,22 @@ def test_no_text_of_a_large_book_is_in_powers_of_ten(example_folder: Path) -> No
     page = "".join(Reader(page_of(made)).text).split("Proof and provenance")[0]
     for told in (page, str(made), str(made.hedge).split("aversion")[0], *made.reasons, *made.notes):
         assert not re.findall(r"\S*\de\+\d\d", told)
+
+
+def test_a_page_has_its_parts_in_the_order_in_which_a_desk_asks(listed: oh.TradeList) -> None:
+    """Verdict, figures, exposures, trades; what is left and could happen; why; the past; data; the proof."""
+    past = [section("Since the last run", sentences=["equity is 1"])]
+    page = page_of(listed, past=past)
+    parts = ["<strong>SEND", 'aria-label="key figures"', "Exposures against their bands", "Trade list", "by side",
+             "by venue", "by reason", "Costs", "Vega ladder", "Greeks by underlying", "Spot and vol", "Stresses",
+             "Tails", "Surface: rich and cheap", "Where risk is left", "Why, and what each limit costs",
+             "Against simple hedges", "What was not traded, and notes", "Since the last run", "Data quality", "Rolls",
+             "Proof and provenance"]  # fmt: skip
+    body = re.sub(r"<nav.*?</nav>", "", page, flags=re.DOTALL)
+    places = [body.find(part) for part in parts]
+    assert -1 not in places and places == sorted(places)
+    for said in ("volatility a day", "cost, all of it", "lines", "tightest limit", "worst stress", "data problems"):
+        assert f"<span>{said}</span>" in body
+    for column in ("side", "before", "after", "limit price", "% of volume", "cost", "venue", "reason"):
+        assert f'<button type="button">{column}</button>' in body
+    assert 'id="filter-list"' in body and 'id="csv-list"' in body

@@ -21,6 +21,7 @@ from PIL import Image
 import optihedge as oh
 from optihedge.hedge.pictures import PICTURES
 from optihedge.market.rich_cheap import smiles
+from optihedge.names import HOMES
 
 FOLDER = Path(__file__).with_name("pictures")
 SMALL = (192, 96)  # pixels
@@ -67,6 +68,13 @@ def walk() -> oh.stats.Backtest:
     return oh.run_backtest(model, coin_markets(path(25)), {"C1": 10.0, "P1": -5.0})
 
 
+@cache
+def judged() -> Any:
+    moves = pd.DataFrame(np.random.default_rng(0).normal(0, 0.01, (240, 4)), columns=list("ABCD"))
+    estimators = {"EWMA": oh.EwmaRisk(20), "slow": oh.EwmaRisk(120)}
+    return oh.stats.evaluate_risk(estimators, moves, start=120, books=3, size=2)
+
+
 DRAWN: dict[str, Callable[[], Any]] = {
     **{f"hedge-{what}": lambda what=what: hedge().plot(what) for what in PICTURES},
     "frontier": lambda: MODEL.frontier(*example(), [1e-7, 1e-6, 1e-5]).plot(),
@@ -74,6 +82,7 @@ DRAWN: dict[str, Callable[[], Any]] = {
     "market": lambda: example()[0].plot(),
     "surface": surface,
     "walk": lambda: walk().plot(),
+    "estimators": lambda: judged().plot(),
     "effectiveness": lambda: walk().effectiveness.plot(),
 }
 
@@ -146,15 +155,27 @@ def test_a_picture_that_is_not_there_is_refused_by_name() -> None:
         hedge().plot("pie")
 
 
-def test_what_a_notebook_shows_has_html_no_longer_than_a_screen_in_text() -> None:
+def test_what_a_notebook_shows_has_html_and_no_text_longer_than_a_screen() -> None:
+    """Every public value with a picture has HTML; whatever calculations give is no longer than a screen as text."""
     market, book = example()
     done, made = walk(), hedge()
     surfaces = oh.options.Surface(tuple(one for _, one in smiles(market)))
     frontier = MODEL.frontier(market, book, [1e-6])
-    shown = (market, made, oh.trade_list(made), made.risk_model, frontier, surfaces, done, done.effectiveness)
+    shown = (market, made, oh.trade_list(made), made.risk_model, frontier, surfaces, done, done.effectiveness, judged())
+    drawing = {cls for cls in public() if callable(getattr(cls, "plot", None))}
+    assert drawing <= {*map(type, shown), oh.risk.ContractRisk}, "a picture that this test does not know"
+    for value in (*shown, MODEL, made.certificate, made.problem, done.steps, *MODEL.terms):
+        assert len(repr(value).splitlines()) <= 50 and len(repr(value)) < 8000, type(value)
+    for cls in {*map(type, shown), *drawing}:
+        assert callable(getattr(cls, "_repr_html_", None)), cls
     for value in shown:
         assert "<table" in value._repr_html_(), type(value)
-        assert len(repr(value).splitlines()) <= 50, type(value)
+
+
+def public() -> set[type]:
+    """The classes among the public names."""
+    names = {name for homes in HOMES.values() for listed in homes.values() for name in listed}
+    return {value for name in names if isinstance(value := getattr(oh, name), type)}
 
 
 if __name__ == "__main__":

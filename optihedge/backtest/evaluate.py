@@ -77,6 +77,11 @@ class RiskEvaluation:
         text += f"; {len(self.left_out)} drivers with gaps left out" if self.left_out else ""
         return text + (f"; {self.skipped} rows with a gap left out" if self.skipped else "")
 
+    def _repr_html_(self) -> str:
+        from optihedge.display import page_html
+
+        return page_html("Risk estimators, best first", {"": str(self).rsplit("\n", 1)[-1], "ranking": self.ranking()})
+
     def plot(self) -> Figure:
         """Bias by period and kind of book, and QLIKE against the baseline with its interval."""
         from optihedge.display import figure
@@ -87,7 +92,7 @@ class RiskEvaluation:
             for estimator, row in self.periods.xs(kind, level="books").iterrows():
                 place.plot([str(period) for period in row.index], row.to_numpy(), marker="o", ms=3, label=estimator)
             place.axhline(1.0, color="black", lw=0.8)
-            place.set_title(f"bias, {kind}")
+            place.set_title(f"bias, {kind}", loc="left", fontsize=10)
             place.tick_params(axis="x", rotation=60)
         last = np.ravel(axes)[-1]
         for offset, kind in enumerate(kinds):
@@ -95,7 +100,7 @@ class RiskEvaluation:
             error = [rows["qlike"] - rows["qlike_low"], rows["qlike_high"] - rows["qlike"]]
             last.errorbar(rows["qlike"], np.arange(len(rows)) + 0.2 * offset, xerr=error, fmt="o", ms=3, label=kind)
         last.set_yticks(range(len(rows)), list(rows.index))
-        last.set_title(f"QLIKE less that of {self.baseline}")
+        last.set_title(f"QLIKE less that of {self.baseline}", loc="left", fontsize=10)
         last.legend(fontsize=7)
         np.ravel(axes)[0].legend(fontsize=7)
         return drawn

@@ -67,18 +67,23 @@ def _bars(axes: Axes) -> list[Any]:
 
 def _lines(axes: Axes) -> list[Any]:
     """Lines and marks in the panel's own coordinates; a line across the panel spans what is drawn."""
+    from matplotlib.container import ErrorbarContainer
     from plotly.graph_objects import Scatter
 
     found = []
+    owners = {id(held[0]): held for held in axes.containers if isinstance(held, ErrorbarContainer)}
     for line in axes.get_lines():
         x, y = line.get_data()
-        if line.get_transform() != axes.transData:
+        if line.get_transform() == axes.get_xaxis_transform(which="grid"):
             y = axes.get_ylim()
+        elif line.get_transform() != axes.transData:
+            x = axes.get_xlim()
         marks, dash = line.get_marker() in _MARKS, _DASHES.get(str(line.get_linestyle()))
         found.append(Scatter(
             x=np.asarray(x), y=np.asarray(y), mode="+".join(["lines"] * bool(dash) + ["markers"] * marks) or "lines",
             line={"color": _color(line.get_color()), "dash": dash or "solid", "width": line.get_linewidth()},
-            marker={"symbol": _MARKS.get(str(line.get_marker())), "color": _color(line.get_color())}, **_name(line),
+            marker={"symbol": _MARKS.get(str(line.get_marker())), "color": _color(line.get_color())},
+            **_name(owners.get(id(line), line)),
         ))  # fmt: skip
     return found
 

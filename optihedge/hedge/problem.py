@@ -21,7 +21,7 @@ Array = np.ndarray
 _LOT_ROUNDING = 1e-9  # of a lot
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Problem:
     """A Program over n columns (tradable contracts, then auxiliaries) and the book of N contracts around it."""
 
@@ -54,6 +54,9 @@ class Problem:
     covers: dict[str, tuple[str, ...]]  # by term: the real costs it charges, see `Term.covers`
     borrow: Array  # N, decimal per year, of what is short
     financing: Array  # N, decimal per year, of what is long
+
+    def __repr__(self) -> str:
+        return f"<Problem: {len(self.names)} contracts in play, {self.program!r}>"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "decided", read_only(self.decided))

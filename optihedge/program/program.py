@@ -85,7 +85,7 @@ class VolatilityPrice(Volatility):
         return risk_gradient(self, h) * (self.price / volatility if volatility > 0 else 0.0)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Program(Costs):
     """See the module's docstring; what trading and holding costs are the fields of Costs, over n columns.
 
@@ -129,6 +129,9 @@ class Program(Costs):
     cvxpy_terms: tuple[
         Callable, ...
     ] = ()  # of the columns, see terms.CvxpyTerm: solved by tangents (own/), else by CVXPY
+
+    def __repr__(self) -> str:
+        return f"<Program: {len(self.columns)} columns, {len(self.row_names)} rows>"
 
     def __post_init__(self) -> None:
         n, m = len(self.columns), len(self.row_names)
