@@ -117,17 +117,8 @@ def _fold_rows(b: ProgramBuilder, free: Array, extra: int) -> dict:
     repeated = lambda kind: np.array([getattr(x, kind) for x in b.rows_ for _ in x.names], dtype=object)  # noqa: E731
     tier, unit, term = repeated("tier"), repeated("unit"), repeated("term")
     violation = np.maximum(np.maximum(lower - offset, offset - upper), 0.0)
-    rest = ~live
     violation = np.where(violation > RESIDUAL_TOLERANCE * size, violation, 0.0)
-    said = dict(zip(_DECIDED, (offset, target, lower, upper, violation, penalty, unit, term), strict=True))
-    decided = (
-        _NOTHING
-        if live.all()
-        else pd.DataFrame(
-            {name: values[rest] for name, values in said.items()},
-            index=pd.Index(names[rest], name="limit", dtype=object),
-        )
-    )
+    decided = _told(~live, names, (offset, target, lower, upper, violation, penalty, unit, term))
     # over the Program's columns and its live rows
     renumbered = np.cumsum(live) - 1
     wide = len(free) + extra
@@ -154,6 +145,14 @@ def _fold_rows(b: ProgramBuilder, free: Array, extra: int) -> dict:
     }
     return {"program": program, "units": tuple(unit[live]), "terms": tuple(term[live]), "offset": offset[live],
             "targets": target[live], "decided": decided}  # fmt: skip
+
+
+def _told(rest: Array, names: Array, values: tuple[Array, ...]) -> pd.DataFrame:
+    """The rows that nothing tradable moves, as they stand: _DECIDED."""
+    if not rest.any():
+        return _NOTHING
+    said = {name: each[rest] for name, each in zip(_DECIDED, values, strict=True)}
+    return pd.DataFrame(said, index=pd.Index(names[rest], name="limit", dtype=object))
 
 
 def _sizes(lower: Array, upper: Array) -> Array:
