@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from optihedge.batch.read import read_once
-from optihedge.cli import main
+from optihedge.cli import main, night
 from optihedge.desk.doctor import doctor
 from optihedge.errors import DataError
 from optihedge.lock import locked
@@ -463,3 +463,10 @@ def test_a_run_says_each_of_its_warnings_and_notes_once(
     code, text = run(["run", str(tmp_path / "desk" / "model.toml"), *data], capsys)
     assert code == 0 and text.count("days of volume") == 1 and text.count("risk of ACME") == 1
     assert "1 result in" in text and "lines" in text and "note: warning" not in text
+
+
+def test_a_proof_says_what_lots_cost_and_what_they_save_beyond_a_band() -> None:
+    costly = night._proof({"status": "rounded", "objective": 96.5, "bound": 96.09, "gap": 0.41}, "USD")
+    assert costly.endswith("no hedge at all can do better than 96.0900: lots cost at most 0.4100")
+    saving = night._proof({"status": "rounded", "objective": 95.22, "bound": 96.09, "gap": -0.87}, "USD")
+    assert "better than 96.0900 inside its bands: lots save 0.8700 by ending" in saving

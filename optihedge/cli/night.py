@@ -232,8 +232,6 @@ def _progress(console: Console, count: int) -> Iterator[Callable[[], None]]:
 
 def _print_result(console: Console, folder: Path, warned: Sequence[str]) -> None:
     """The main tables of a result on disk, its proof, and its notes but for what was `warned` of before."""
-    from optihedge.batch.record import money
-
     for name in ("trades", "ALTERNATIVE", "held", "exposures", "baselines"):
         path = folder / f"{name}.csv"
         if path.is_file():
@@ -246,15 +244,21 @@ def _print_result(console: Console, folder: Path, warned: Sequence[str]) -> None
     if None in (proof["objective"], proof["bound"]):
         say(console, f"no proof: {proof['status']}")
     else:
-        amounts = proof["objective"], proof["bound"], max(proof["gap"], 0.0)
-        best, bound, gap = (money(amount, proof["objective"]) for amount in amounts)
-        say(
-            console,
-            f"proof: {proof['status']}; objective {best} {currency}, no hedge at all can do better than {bound}: "
-            f"lots cost at most {gap}",
-        )
+        say(console, _proof(proof, currency))
     for note in (*result["reasons"], *grouped(n for n in result["notes"] if n not in warned)):
         say(console, f"note: {note}")
+
+
+def _proof(proof: Mapping[str, Any], currency: str) -> str:
+    """What the certificate proves, in words. Lots that end within half a lot beyond a band may cost less than the bound."""
+    from optihedge.batch.record import money
+
+    gap = proof["gap"]
+    best, bound, price = (money(x, proof["objective"]) for x in (proof["objective"], proof["bound"], abs(gap)))
+    said = f"proof: {proof['status']}; objective {best} {currency}, no hedge at all can do better than {bound}"
+    if gap >= 0 or best == bound:
+        return f"{said}: lots cost at most {price}"
+    return f"{said} inside its bands: lots save {price} by ending less than a lot beyond one"
 
 
 def _limited(exposures: pd.DataFrame) -> pd.DataFrame:
