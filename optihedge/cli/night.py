@@ -250,7 +250,7 @@ def _print_result(console: Console, folder: Path, warned: Sequence[str]) -> None
 
 
 def _proof(proof: Mapping[str, Any], currency: str) -> str:
-    """What the certificate proves, in words. Lots that end within half a lot beyond a band may cost less than the bound."""
+    """What the certificate proves, in words. Lots that end within half a lot of a band may cost less than the bound."""
     from optihedge.batch.record import money
 
     gap = proof["gap"]
