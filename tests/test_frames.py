@@ -207,7 +207,7 @@ def test_a_wide_table_of_numbers_is_checked_as_one_block():
 def test_a_duration_is_positive():
     assert duration("1d", "max_age") == pd.Timedelta(days=1)
     assert duration("1d 8h", "max_age") == duration("1d8h", "max_age") == pd.Timedelta(hours=32)
-    for wrong in ("soon", "-1h", None):
+    for wrong in ("soon", "-1h", None, "1,d", "1,5d", "1;d", 3):
         with pytest.raises(DataError, match="max_age"):
             duration(wrong, "max_age")
 

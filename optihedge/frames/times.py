@@ -12,6 +12,7 @@ import pandas as pd
 from optihedge.errors import DataError
 from optihedge.frames.words import refuse
 
+_DURATION = re.compile(r"[-+ \w.:]+")
 DAY_END = pd.Timedelta(hours=23, minutes=59, seconds=59)  # of a date without a time
 _DATE = r"\d{4}-\d{2}-\d{2}"
 _INSTANT = rf"{_DATE}[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?"
@@ -61,9 +62,10 @@ def parse_times(values: pd.Series, name: str, source: str) -> tuple[pd.Series, b
 
 def duration(value: object, name: str) -> pd.Timedelta:
     """A positive duration written '1d', '8h', '30min'; `name` is what messages call it. Raises DataError."""
-    text = re.sub(r"(?<=[\d ])d(ays?)?(?![a-z])", "D", value.strip()) if isinstance(value, str) else value
-    try:
-        span = pd.NaT if isinstance(text, (int, float, np.number)) else pd.Timedelta(text)  # a number has no unit
+    text = re.sub(r"(?<![A-Za-z])d(ays?)?(?![A-Za-z])", "D", value.strip()) if isinstance(value, str) else value
+    odd = isinstance(text, (int, float, np.number)) or (isinstance(text, str) and not _DURATION.fullmatch(text))
+    try:  # a number has no unit, and "1,5d" would be read as fifteen days
+        span = pd.NaT if odd else pd.Timedelta(text)
     except (TypeError, ValueError, OverflowError):
         span = pd.NaT
     if not span > pd.Timedelta(0):
