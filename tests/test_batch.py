@@ -443,7 +443,7 @@ def test_books_of_one_file_are_read_one_by_one(example_folder: Path, tmp_path: P
 def test_stale_quotes_are_refused_by_the_clock(example_folder: Path) -> None:
     market = read_market(example_folder)
     refuse_stale(market, pd.Timestamp("2016-07-01T12:00:00Z"), {})
-    wanted = r"18 of 18 quotes in play are older .*\(2016-06-30 20:00 UTC\), .* and 13 more; .* --as-of"
+    wanted = r"all quotes in play are older .*: the newest of 2016-06-30 20:00 UTC; .* --as-of 2016-06-30T20:00:00Z"
     with pytest.raises(DataError, match=wanted):
         refuse_stale(market, pd.Timestamp("2016-07-02T12:00:00Z"), {})
 

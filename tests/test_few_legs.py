@@ -120,6 +120,13 @@ def test_the_window_of_lots_is_as_wide_for_every_leg() -> None:
     assert (high[0] - low[0] + 1) ** 3 <= 4**8 < (high[0] - low[0] + 3) ** 3
 
 
+@pytest.mark.parametrize("below", [-5.0, 0.0, 7.0])
+def test_a_window_that_may_be_the_whole_box_is_the_whole_box(below: float) -> None:
+    """Wherever its centre lies, at an end too."""
+    low, high = _window(np.full(2, below), np.full(2, -5.0), np.full(2, 7.0), 13**2)
+    assert (low == -5).all() and (high == 7).all()
+
+
 @pytest.mark.parametrize(
     "order", [("PERP", "NEAR", "FAR"), ("FAR", "NEAR", "PERP"), ("NEAR", "FAR", "PERP")], ids=" ".join
 )

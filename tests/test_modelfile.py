@@ -1,5 +1,6 @@
 """Model files: what TOML says is what the constructors say, and every mistake is named at once."""
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -198,10 +199,14 @@ def test_settings_of_the_trade_list_are_those_it_knows():
     for wanted in (r"[checks]: there is no key 'volumes' (did you mean volume?)", "[lots]: there is no key 'size'",
                    "[lots]: min_notional is True"):  # fmt: skip
         assert wanted in str(caught.value)
-    every = parse_model('description = "x"\n[checks]\n' + "".join(
-        f"{f.name} = {str(f.default).lower() if isinstance(f.default, bool) else 'false'}\n" for f in fields(Checks)
-        if f.name != "venues"  # a desk's
-    ))  # fmt: skip
+    written = {
+        f.name: json.dumps(f.default) if isinstance(f.default, bool | str) else "false"
+        for f in fields(Checks)
+        if f.name != "venues"
+    }  # venues are a desk's
+    every = parse_model(
+        'description = "x"\n[checks]\n' + "".join(f"{key} = {value}\n" for key, value in written.items())
+    )
     assert Checks.of(every.checks).displayed is None
 
 

@@ -152,7 +152,7 @@ def test_the_verb_records_folders_and_says_what_it_did(tmp_path, example_folder,
     assert main(["record", str(example_folder), "--store", str(store)]) == 0
     said = capsys.readouterr().out
     given = read_market(example_folder)
-    assert given.hash[:12] in said and "rows of history" in said
+    assert given.hash[:12] in said and "rows added to history: " in said
     assert open_store(store).open(given.as_of).hash == given.hash
     assert main(["record", str(example_folder), "--store", str(store)]) == 0
     assert len(open_store(store).snapshots()) == 1

@@ -34,7 +34,7 @@ def schedule(
     slices: Annotated[int, typer.Option("--slices", help="How many slices.")] = 12,
     session: Annotated[str, typer.Option("--session", help="How long it takes: 6h, 90min.")] = "6h",
     start: Annotated[str | None, typer.Option("--start", help="When it begins. Default: the market's instant.")] = None,
-    participation: Annotated[float, typer.Option("--participation", help="Share of each slice's volume.")] = 0.1,
+    participation: Annotated[float, typer.Option("--volume", help="Share of each slice's volume, at most.")] = 0.1,
     urgency: Annotated[float, typer.Option("--urgency", help="0 waits, above 1 trades sooner.")] = 1.0,
     done: Annotated[Path | None, typer.Option("--done", help="Fills so far (fills.csv): the rest is decided.")] = None,
     next_slice: Annotated[int, typer.Option("--from", help="The slice that comes next, with --done.")] = 1,

@@ -133,10 +133,11 @@ def _short(market: Market, rules: MarginRules, names: pd.Index) -> Array:
 
 
 def _pairable(market: Market, rules: MarginRules, names: pd.Index, short: Array, both: Array) -> Pairable:
-    at, kinds = market.names.get_indexer(names), market.instruments.loc[names, "type"].to_numpy()
-    c, moved = market.contracts.take(at), types_of(market.instruments.loc[names])
+    at, table = market.names.get_indexer(names), market.instruments.loc[names]
+    c, kinds, underlying = market.contracts.take(at), table["type"].to_numpy(), table["underlying"].to_numpy()
     options = np.flatnonzero(c.option & ~c.inverse & np.isin(kinds, list(rules.short)))
-    covers = np.flatnonzero(~c.option & ~moved["margined"] & np.isin(kinds, list(rules.share)))
+    unmargined = ~c.option & ~types_of(table)["margined"] & np.isin(kinds, list(rules.share))
+    covers = np.flatnonzero(unmargined & np.isin(underlying, underlying[options]))  # what covers none is margined alone
     right, strike = c.right[options], (c.strike * c.fx)[options]
     inside = np.maximum(right * ((c.spot * c.fx)[options] - strike), 0.0) * c.multiplier[options]
     share = max((rules.share[kind] for kind in kinds[covers]), default=0.0)

@@ -131,7 +131,7 @@ def _window(below: Array, low: Array, high: Array, most: int) -> tuple[Array, Ar
     def reach(lots: float) -> tuple[Array, Array]:
         return np.clip(below + 1 - lots, low, high), np.clip(below + lots, low, high)
 
-    fits, lots = 1.0, float(max((high - low).max(initial=1.0), 1.0)) + 1
+    fits, lots = 1.0, float(max((high - low).max(initial=1.0), 1.0)) + 2  # one more than reaches every end
     while lots - fits > 1:
         middle = np.floor((fits + lots) / 2)
         first, last = reach(middle)
