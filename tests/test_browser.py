@@ -12,12 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from browser import WIDTHS, Browser, Page, browsing
-from nights import coin_markets, path
+from desk_nights import desk_in, last_run, one_night
+from nights import coin_markets, fundings, path
+from test_since import BOOK, MODEL
 
 import optihedge as oh
 from optihedge.batch.record import FIGURES
 from optihedge.batch.summary import write_index
+from optihedge.desk.ledger.database import open_ledger
+from optihedge.desk.ledger.reading import files_of
 from optihedge.desk.walkpage import walk_page
+from optihedge.step.broker import AtQuote
 from optihedge.trades.page import page_of, status_page
 
 HOSTILE = (
@@ -101,7 +106,22 @@ def walked_page(_: Path) -> str:
     return walk_page(done, title=f"{HOSTILE[4]} {HOSTILE[0]}", policy={"type": "Always"}, broker="quote")
 
 
+def night_page(_: Path) -> str:
+    """The page of a desk's second night: what became of the first one's list, and what is sent now."""
+    with TemporaryDirectory() as place:
+        folder, markets = Path(place), coin_markets(path(2))
+        (folder / "model.toml").write_text(MODEL, encoding="utf-8")
+        desk = desk_in(folder, markets, BOOK, fundings(path(2)), model="model.toml")
+        one_night(desk, markets[0])
+        one_night(desk, markets[1], AtQuote(), markets[0])
+        with open_ledger(desk.ledger).read() as connection:
+            page = files_of(connection, last_run(desk)["id"])["report.html"]
+    assert "Since the last run" in page
+    return page
+
+
 KINDS = {
+    "night": night_page,
     "walk": walked_page,
     "send": lambda folder: page_of(example_list(folder)),
     "held": held_page,
@@ -260,4 +280,7 @@ def test_an_index_of_a_thousand_books_opens_and_sorts(tmp_path: Path, browser: B
         spent = page.ask(
             "(()=>{const t=performance.getEntriesByType('navigation')[0];return t.loadEventEnd-t.startTime})()"
         )
-        assert spent < 60_000, "the aim, two seconds, is told by the benchmark; here only that it ends"
+        print(f"an index of 1 000 books: loaded in {spent:.0f} ms")  # -s shows it; the aim is two seconds
+        assert 0 < spent < 60_000
+        assert page.ask("document.querySelectorAll('*').length") < 15 * len(rows), "what a browser lays out is bounded"
+    assert (tmp_path / "index.html").stat().st_size < 500 * len(rows)
