@@ -25,15 +25,15 @@ CREDITS = MarginRules(source="test", date=date(2026, 1, 1), moves=(-0.06, -0.02,
 
 
 def chain() -> oh.Market:
-    """A share at 100 and options of 100 shares on it: five strikes, two lives."""
-    rows = {"U": ("equity", 1.0, pd.NaT, np.nan, "", 100.0)}
+    """A share at 100 and options of 100 shares on it: five strikes, two lives; and a share that no option is on."""
+    rows = {name: ("equity", 1.0, pd.NaT, np.nan, "", 100.0) for name in "UV"}
     for days, right, strike in product((30, 90), "CP", (85, 95, 100, 110, 125)):
         inside = max((100.0 - strike) * (1 if right == "C" else -1), 0.0)
         expiry = pd.Timestamp("2026-01-20T21:00Z") + pd.Timedelta(days=days)
         rows[f"{right}{strike}-{days}"] = ("option", 100.0, expiry, float(strike), right, inside + days / 30)
     table = pd.DataFrame.from_dict(rows, orient="index",
                                    columns=["type", "multiplier", "expiry", "strike", "right", "mark"])  # fmt: skip
-    table["underlying"], price = "U", table.pop("mark")
+    table["underlying"], price = np.where(table.index == "V", "V", "U"), table.pop("mark")
     quotes = pd.DataFrame({"bid": price, "ask": price, "mark": price})
     return oh.Market(table.rename_axis("instrument"), quotes.rename_axis("instrument"), "USD",
                      as_of="2026-01-20T21:00Z")  # fmt: skip
@@ -45,7 +45,7 @@ def paired(market: oh.Market, book: pd.Series) -> float:
     longs = [name for name, held in book.items() if table.loc[name, "right"] and held > 0 for _ in range(int(held))]
     shorts = [name for name, held in book.items() if table.loc[name, "right"] and held < 0 for _ in range(int(-held))]
     share = float(book.get("U", 0.0))
-    fixed = 50.0 * abs(share) + sum(float(value[name]) for name in longs)
+    fixed = 50.0 * (abs(share) + abs(book.get("V", 0.0))) + sum(float(value[name]) for name in longs)
     sign = lambda name: 1.0 if table.loc[name, "right"] == "C" else -1.0  # noqa: E731
     inside = lambda name: 100 * max(sign(name) * (100.0 - table.loc[name, "strike"]), 0.0)  # noqa: E731
 
@@ -81,12 +81,14 @@ def paired(market: oh.Market, book: pd.Series) -> float:
 
 def check_pairs(count: int, seed: int = 0) -> None:
     market, rng = chain(), np.random.default_rng(seed)
-    contracts = market.names[market.names != "U"]
+    contracts = market.names[~market.names.isin(["U", "V"])]
     for _ in range(count):
         chosen = rng.choice(contracts, int(rng.integers(1, 6)), replace=False)
         book = pd.Series(rng.choice([-2.0, -1.0, 1.0, 2.0], len(chosen)), index=chosen)
         if rng.random() < 0.6:
             book["U"] = float(rng.choice([-300, -100, 100, 150, 300]))
+        if rng.random() < 0.3:
+            book["V"] = float(rng.choice([-200, 70]))
         told, full = initial_margin(market, book, PAIRS), paired(market, book)
         assert told >= full - 1e-6 and told == pytest.approx(full, rel=1e-9, abs=1e-6), book.to_dict()
 
