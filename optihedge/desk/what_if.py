@@ -31,6 +31,7 @@ LOOPBACK = "127.0.0.1"
 _DOCUMENT = "{% extends base %}{% block contents %}<main>{{ embed(roots.what_if) }}</main>{% endblock %}"
 _NO_SPIN = ".bk-spin-btn{display:none!important}"  # buttons without a name: the arrow keys do the same
 _TABLES = "table{border-collapse:collapse}th,td{padding:3px 10px;border-bottom:1px solid #ccc;white-space:nowrap}"
+_SCROLLED = "<div tabindex='0' role='group' aria-label='answer' style='overflow-x:auto'>{}</div>"  # by the keyboard too
 _LIMITS = ("before", "after", "lower", "upper", "shadow_price", "unit")
 
 
@@ -74,7 +75,7 @@ def page(
     book = pn.widgets.Select(label="book", options=list(books), value=next(iter(books)))
     excluded = pn.widgets.MultiSelect(label="do not trade", options=[], value=[], size=8)
     numbers = pn.Column()
-    shown = pn.Column(min_width=300, max_width=1000, scroll=True)
+    shown = pn.Column(min_width=300, max_width=1000)
 
     def fill(*_: object) -> None:
         numbers[:] = [_number(pn, key, value, show) for key, value in numbers_of(model_text(model.value)).items()]
@@ -86,7 +87,7 @@ def page(
         changes = tuple(f"{w.label}={w.value!r}" for w in numbers if w.value is not None and w.value != before[w.label])
         question = Question(model.value, changes, tuple(excluded.value))
         shown[:] = [
-            pn.pane.HTML(part, sizing_mode="stretch_width", stylesheets=[_TABLES])
+            pn.pane.HTML(_SCROLLED.format(part), sizing_mode="stretch_width", stylesheets=[_TABLES])
             for part in parts(market, books[book.value], question)
         ]
 
