@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,8 @@ import typer
 from optihedge.cli.options import Allow, AsOf, Books, Data, Set, book_paths, load_models
 from optihedge.cli.screen import console_of, print_frame, say
 from optihedge.errors import OptihedgeError, SpecError
+from optihedge.frames import counted
+from optihedge.frames.times import instant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,17 +58,16 @@ def schedule(
         raise SpecError(f"--to {to}: write a .csv or a .json")
     filled = read_fills(done) if done else []
     sums = pd.Series([f.quantity for f in filled], [f.instrument for f in filled], dtype=float).groupby(level=0).sum()
-    console, plans, code = console_of(), {}, 0
-    for label, hedge in _hedges(model, data, change, book, as_of, allow):
-        if hedge is None:
-            code = 1
-            continue
+    begins = None if start is None else instant(start, "--start")
+    if done is None and next_slice != 1:
+        raise SpecError(f"--from {next_slice}: it goes with --done, the fills so far")
+    console, plans = console_of(), {}
+
+    def tell(label: str, hedge: Hedge) -> bool:
         listed = trade_list(hedge, book=label)
         if listed.held:
             say(console, f"{label}: HELD: {'; '.join(listed.reasons)}")
-            code = 1
-            continue
-        begins = None if start is None else pd.Timestamp(start)
+            return False
         plan = slice_up(listed, slices=slices, session=session, start=begins, participation=participation,
                         urgency=urgency)  # fmt: skip
         if done is not None:
@@ -76,9 +77,12 @@ def schedule(
             index="slice", columns="instrument", values="quantity", aggfunc="sum").fillna(0.0))  # fmt: skip
         for name, contracts in plan.left.items():
             say(console, f"{label}: {contracts:+.10g} {name} does not fit the session at this participation")
+        return True
+
+    code = _each_hedge(tell, model, data, change, book, as_of, allow)
     if plans:
         write_text(to, slices_text(plans, to.suffix.removeprefix(".")))
-        say(console, f"slices of {len(plans)} books in {to}; nothing was sent")
+        say(console, f"slices of {counted(len(plans), 'book')} in {to}; nothing was sent")
     raise typer.Exit(code)
 
 
@@ -93,13 +97,12 @@ def liquidity(
     allow: Allow = None,
 ) -> None:
     """Days to close each line and the hedged book, what that costs, and what may be lost till then."""
-    console, code = console_of(), 0
-    for label, hedge in _hedges(model, data, change, book, as_of, allow):
-        if hedge is None:
-            code = 1
-            continue
+    console = console_of()
+
+    def tell(label: str, hedge: Hedge) -> None:
         print_frame(console, f"{label}: to be rid of it", hedge.liquidity(share=share, confidence=confidence))
-    raise typer.Exit(code)
+
+    raise typer.Exit(_each_hedge(tell, model, data, change, book, as_of, allow))
 
 
 def quote(
@@ -115,21 +118,20 @@ def quote(
     """What one more trade costs each hedged book or saves it: the skew of a bid (bought) and of an ask (sold)."""
     import pandas as pd
 
-    console, code = console_of(), 0
-    for label, hedge in _hedges(model, data, change, book, as_of, allow):
-        if hedge is None:
-            code = 1
-            continue
+    console = console_of()
+
+    def tell(label: str, hedge: Hedge) -> None:
         both: list[pd.Series] = [hedge.marginal(contract, sign * abs(size)) for sign in (1.0, -1.0)]
         print_frame(console, f"{label}: {contract}", pd.DataFrame(both))
-    raise typer.Exit(code)
+
+    raise typer.Exit(_each_hedge(tell, model, data, change, book, as_of, allow))
 
 
-def _hedges(
-    model: str, data: Path, change: list[str] | None, book: list[Path] | None, as_of: str | None,
-    allow: list[str] | None,
-) -> Iterator[tuple[str, Hedge | None]]:  # fmt: skip
-    """Each book's hedge, None where there is none and why was said."""
+def _each_hedge(
+    tell: Callable[[str, Hedge], bool | None], model: str, data: Path, change: list[str] | None,
+    book: list[Path] | None, as_of: str | None, allow: list[str] | None,
+) -> int:  # fmt: skip
+    """Tell of each book's hedge; 1 where a book has none, why is said, or `tell` says False. Else 0."""
     from optihedge.batch.books import read_books, refuse_unread
     from optihedge.market.snapshot import read_market
 
@@ -137,10 +139,9 @@ def _hedges(
     market = read_market(data, as_of=as_of)
     books, failed = read_books(book_paths(data, book), market)
     refuse_unread(books, failed)
-    errors = console_of(stderr=True)
-    for label, why in failed.items():
+    errors, code = console_of(stderr=True), int(bool(failed))
+    for why in failed.values():
         say(errors, f"data: {why}")
-        yield label, None
     for label, quantities in books.items():
         try:
             hedge = loaded.hedge(market, quantities)
@@ -148,6 +149,7 @@ def _hedges(
             raise
         except OptihedgeError as error:
             say(errors, f"{label}: {error.code}: {error}")
-            yield label, None
+            code = 1
             continue
-        yield label, hedge
+        code = max(code, int(tell(label, hedge) is False))
+    return code

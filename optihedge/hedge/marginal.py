@@ -70,13 +70,20 @@ def liquidity(
     risk       standard deviation of P&L while closing, base currency: of a day's x (days / 3)^(1/2) for one contract
     lvar       cost + normal quantile x risk, base currency: Almgren and Chriss (2001)
 
-    share      of the daily volume that closing may be; a number, or instrument type -> number (others 0.1)
+    share      of the daily volume that closing may be, above 0 and at most 1; a number, or instrument type -> number
+               (others 0.1)
+    confidence of the loss, between 0 and 1
 
     The book's is of all lines closed at once, each at its own pace; lines without a volume are held all the time the
-    longest takes. Raises DataError without a risk.
+    longest takes. Raises DataError without a risk, SpecError for a share or confidence out of range.
     """
     if problem.variance is None:
         raise DataError("liquidity needs a risk; give the hedging model one")
+    for given in share.values() if isinstance(share, Mapping) else (share,):
+        if not 0 < given <= 1:
+            raise SpecError(f"liquidity: share is {given!r}; give a share of the daily volume above 0 and at most 1")
+    if not 0 < confidence < 1:
+        raise SpecError(f"liquidity: confidence is {confidence!r}; give a number between 0 and 1, such as 0.99")
     names = problem.names
     kinds = market.instruments.loc[names, "type"]
     part = kinds.map(share).fillna(0.1).to_numpy(float) if isinstance(share, Mapping) else float(share)
