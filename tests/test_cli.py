@@ -430,6 +430,10 @@ def test_a_move_that_may_be_an_error_is_said_and_listed(
     code, text = run(["run", "beta_hedge", "--data", str(data), "--as-of", AS_OF, "--out", str(out)], capsys)
     assert code == 0 and f"wrong units of AAPL: {day}" in " ".join(text.split())
     (listed,) = out.rglob("suspect_moves.csv")
+    index = (listed.parent / "index.html").read_text(encoding="utf-8")
+    assert "Moves of the history that may be errors" in index and all(
+        name in index for name in pd.read_csv(listed)["driver"]
+    )
     assert "AAPL" in pd.read_csv(listed)["driver"].tolist()
 
 

@@ -33,7 +33,7 @@ from optihedge.hedge.model import HedgeModel
 from optihedge.lock import Lock, locked
 from optihedge.market.snapshot import Market
 from optihedge.trades.page import status_page
-from optihedge.trades.panels import quality_section
+from optihedge.trades.panels import quality_section, suspects_section
 
 _NAMED = 5  # withdrawn lists that a sentence names
 _EMPTY = "its file has a header and no rows; --allow-empty hedges it as a book that holds nothing"
@@ -193,7 +193,7 @@ class _Run:
         if suspect is not None:
             write_suspects(folder, suspect)
         table = write_summary(folder, [*outcomes, *rows])
-        write_index(folder, table, quality_section(quality))
+        write_index(folder, table, [*quality_section(quality), *suspects_section(suspect)])
         code = stopped.exit_code if stopped is not None else exit_code(outcomes, [*promised, *self.stuck])
         why = "" if stopped is None else f"stopped by {stopped}; what is done is whole, run again for the rest"
         write_status(self.out, "finished" if not why else "stopped", as_of=self.as_of, exit_code=code, why=why)

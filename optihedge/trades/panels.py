@@ -95,6 +95,16 @@ def quality_section(findings: pd.DataFrame | None, by: str = "the doctor") -> li
     return [section("Data quality", text, frames=[shown])]
 
 
+def suspects_section(found: pd.DataFrame | None) -> list[Section]:
+    """Moves of the history that may be errors, as `risk.suspects` lists them; none where there are none."""
+    if found is None or found.empty:
+        return []
+    days = {name: found[name].astype(str).str[:16] for name in ("date", "until")}  # to the minute, UTC
+    shown = found.assign(**days).head(_MOST_ROWS).set_index("driver")
+    text = "Mend those that are errors: the risk is wrong with them. Times are UTC; all are in suspect_moves.csv."
+    return [section("Moves of the history that may be errors", text, frames=[shown])]
+
+
 def contradictions_table(market: Market) -> pd.DataFrame:
     """What a market contradicts, as the doctor tells its findings: file, row, subject, problem, remedy."""
     rows = [("market", 0, one.subject, f"{one.kind}: {one.detail}", one.remedy) for one in find_contradictions(market)]
