@@ -121,6 +121,13 @@ def read_only_view(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def read_only_series(values: np.ndarray, index: pd.Index, name: str) -> pd.Series:
+    """A read-only array as a read-only Series, without a copy of its values."""
+    made = pd.Series(values, index, name=name, copy=False)
+    made.__class__ = ReadOnlySeries
+    return made
+
+
 def content_of(table: pd.DataFrame | pd.Series) -> str:
     """The `content_hash` of a table; of a read-only one worked out once."""
     known: str | None = table.__dict__.get("_content") if isinstance(table, _ReadOnly) else None
@@ -152,19 +159,43 @@ def numbers(table: pd.DataFrame, column: str) -> np.ndarray:
     return kept(table, f"numbers {column}", lambda: read_only(np.array(table[column].to_numpy(dtype=float))))
 
 
+def read_only_like(table: pd.DataFrame, values: np.ndarray, time: pd.Timestamp) -> pd.DataFrame:
+    """A read-only table of the labels of another, of float columns (these values, column by column) and instants (all
+    this one): without a look at any of it.
+    """
+    blocks, told = [], {}
+    for block in table._mgr.blocks:
+        inside = block.values
+        if isinstance(inside, np.ndarray):
+            names = table.columns[block.mgr_locs.as_array]
+            told = {f"numbers {name}": ((), row) for name, row in zip(names, read_only(values), strict=True)}
+            block = block.make_block_same_class(values, placement=block.mgr_locs)
+        else:
+            when = read_only(np.full(inside.shape, time.asm8))
+            block = block.make_block_same_class(inside._simple_new(when, inside.dtype), placement=block.mgr_locs)
+        blocks.append(block)
+    manager = type(table._mgr)(tuple(blocks), table._mgr.axes, verify_integrity=False)
+    made = ReadOnlyFrame._from_mgr(manager, manager.axes)
+    object.__setattr__(made, "_kept", told)
+    return made
+
+
 def _sealed(value: Any) -> Any:
-    if isinstance(value, (pd.DataFrame, pd.Series)):
-        return value if isinstance(value, _ReadOnly) else _of_table(value)
-    if isinstance(value, tuple):
-        return tuple(_sealed(part) for part in value)
     if isinstance(value, np.ndarray):
         value.setflags(write=False)
-        return value
-    sparse = [value.data, value.indices, value.indptr] if sp.issparse(value) else []
-    for part in (*sparse, *(vars(value).values() if is_dataclass(value) else ())):
-        whole = is_dataclass(part) and not getattr(part, "seals_itself", False)
-        if isinstance(part, np.ndarray) or sp.issparse(part) or whole:
-            _sealed(part)
+    elif isinstance(value, (pd.DataFrame, pd.Series)):
+        return value if isinstance(value, _ReadOnly) else _of_table(value)
+    elif isinstance(value, tuple):
+        return tuple(_sealed(part) for part in value)
+    elif sp.issparse(value):
+        for part in (value.data, value.indices, value.indptr):
+            part.setflags(write=False)
+    elif is_dataclass(value):
+        for part in vars(value).values():
+            if isinstance(part, np.ndarray):
+                part.setflags(write=False)
+            elif sp.issparse(part) or (is_dataclass(part) and not getattr(part, "seals_itself", False)):
+                _sealed(part)
     return value
 
 

@@ -11,6 +11,7 @@ from test_snapshot import write
 import optihedge as oh
 from optihedge.errors import DataError
 from optihedge.market.snapshot import Market, read_market
+from optihedge.readonly import numbers
 
 TERMS = {"spread": 4e-4, "fee": 5e-5, "base_currency": "USD"}
 
@@ -34,6 +35,19 @@ def same(one: Market, other: Market) -> None:
     for name, value in vars(other.contracts).items():
         np.testing.assert_array_equal(getattr(one.contracts, name), value, err_msg=name)
     np.testing.assert_array_equal(one.loadings.matrix.toarray(), other.loadings.matrix.toarray())
+    np.testing.assert_array_equal(one.convexity.toarray(), other.convexity.toarray())
+    np.testing.assert_array_equal(one.price_rows, other.price_rows)
+    for name in ("value", "maker_fees"):
+        pd.testing.assert_series_equal(getattr(one, name), getattr(other, name))
+    for kept in ("exposure_columns", "unspoken"):
+        told, asked = getattr(one, kept), getattr(other, kept)
+        assert list(told) == list(asked)
+        for name in asked:
+            np.testing.assert_array_equal(told[name], asked[name], err_msg=name)
+    for name, value in vars(other.sensitivities).items():
+        np.testing.assert_array_equal(getattr(one.sensitivities, name), value, err_msg=name)
+    for name in ("bid", "ask", "mark", "volume", "borrow_rate"):
+        np.testing.assert_array_equal(numbers(one.quotes, name), numbers(other.quotes, name), err_msg=name)
     assert one.periods_per_year == other.periods_per_year
     pd.testing.assert_frame_equal(one.moves(), other.moves(), check_freq=False)
 
@@ -41,7 +55,10 @@ def same(one: Market, other: Market) -> None:
 @pytest.mark.parametrize("dates", [False, True], ids=["instants", "dates"])
 def test_each_market_of_a_panel_is_the_market_of_its_window(dates):
     table, own = prices(dates), {"volume": pd.Series(1e5, prices().columns), "market": "S0"}
-    own["instruments"] = pd.DataFrame({"sector": list("AABBCC"), "lot": 5.0}, table.columns)
+    own["instruments"] = pd.DataFrame(
+        {"sector": list("AABBCC"), "lot": 5.0, "fee_per_contract": 0.01, "maker_fee": [-1e-5, "", 2e-5, "", "", ""],
+         "multiplier": [1.0, 2.0, 1.0, 10.0, 1.0, 1.0]}, table.columns,
+    )  # fmt: skip
     panel = oh.Panel.from_prices(table, rows=50, **own, **TERMS)
     markets = list(panel)
     assert len(markets) == len(panel) == 21

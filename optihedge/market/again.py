@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.market.contracts import Contracts
 from optihedge.market.drivers import known_history, read_history
-from optihedge.market.quotes import QUOTES, prices_of
+from optihedge.market.quotes import prices_of
 from optihedge.market.valuation import Paths, driver_levels, value_contracts
 
 Array = np.ndarray
@@ -77,21 +75,3 @@ def all_plain(instruments: pd.DataFrame, drivers: pd.DataFrame, paths: Paths) ->
     shares = bool((instruments["type"] == "equity").all()) and not len(drivers) - len(instruments)
     own = shares and bool((paths.driver == np.arange(len(instruments))).all())
     return own and not paths.signs.nnz and not paths.quote_signs.nnz and bool((drivers["kind"] == "price").all())
-
-
-def share_fields(contracts: Contracts, drivers: pd.DataFrame, labels: pd.Index, quoted: dict[str, Array],
-                 as_of: pd.Timestamp) -> dict[str, Any]:  # fmt: skip
-    """levels, contracts and quotes (by `labels`) of plain shares, see `all_plain`, from their quoted columns, mark
-    included.
-    """
-    price, names = quoted["mark"], drivers.index
-    numbers = [name for name in QUOTES if name != "time"]
-    table = np.full((len(numbers), len(price)), np.nan)
-    for name, values in quoted.items():
-        table[numbers.index(name)] = values
-    quotes = pd.DataFrame(table.T, index=labels, columns=numbers)
-    quotes.insert(list(QUOTES).index("time"), "time", pd.DatetimeIndex([as_of]).as_unit("ns").repeat(len(price)))
-    return {
-        "levels": pd.Series(price, index=names, name="level"), "quotes": quotes,
-        "contracts": replace(contracts, spot=price, price=price, forward=price),
-    }  # fmt: skip

@@ -314,14 +314,20 @@ def check_levels(
 
 def periods_per_year(drivers: pd.DataFrame, levels: pd.DataFrame) -> float:
     """Periods of the history in a year: as the drivers say (all alike, else a DataError), else from its spacing."""
+    index = levels.index
+    return periods_of(drivers, index.as_unit("ns").asi8, index.day_of_week.to_numpy() >= 5)
+
+
+def periods_of(drivers: pd.DataFrame, times: np.ndarray, weekend: np.ndarray) -> float:
+    """`periods_per_year` of a history with rows at these nanoseconds, of which these lie on a weekend."""
     said = kept(drivers, "periods", lambda: _stated_periods(drivers))
     if said is not None:
         return said
-    if len(levels) < 3:
+    if len(times) < 3:
         return 252.0
-    days = np.median(np.diff(levels.index.as_unit("ns").asi8)) / 86.4e12
+    days = np.median(np.diff(times)) / 86.4e12
     if 0.9 < days < 1.5:
-        return 365.0 if (levels.index.day_of_week >= 5).any() else 252.0
+        return 365.0 if weekend.any() else 252.0
     for typical, periods in ((7.0, 52.0), (30.4, 12.0), (91.3, 4.0)):
         if 0.9 < days / typical < 1.1:
             return periods

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.market.again import all_plain, share_fields
-from optihedge.market.drivers import close_times, periods_per_year
+from optihedge.market.again import all_plain
+from optihedge.market.drivers import close_times, periods_of
+from optihedge.market.plain import PlainShares
 from optihedge.market.snapshot import Market
 from optihedge.market.stocks import by_name
-from optihedge.readonly import read_only_view
+from optihedge.readonly import numbers, read_only_view
 
 Array = np.ndarray
 
@@ -146,20 +148,25 @@ class Panel:
     def __iter__(self) -> Iterator[Market]:
         return map(self._view, range(len(self)))
 
-    def _view(self, place: int) -> Market:
-        whole, end = self.last, place + self.rows
-        history = whole.history.iloc[place:end]
-        history.attrs = dict(whole.history.attrs)
-        price = history.to_numpy()[-1]
-        quoted = {"bid": price * (1 - self.half), "ask": price * (1 + self.half), "mark": price}
-        quoted["volume"] = whole.quotes["volume"].to_numpy()
-        fields = share_fields(whole.contracts, whole.drivers, whole.quotes.index, quoted, self.times[place])
-        view = whole._with(
-            as_of=self.times[place], history=read_only_view(history), periods_per_year=self._periods(history), **fields
-        )
-        view.__dict__["shares"] = whole.shares
-        view.__dict__["_months"] = self._months
-        return view
+    @cached_property
+    def _shares(self) -> PlainShares:
+        return PlainShares(self.last)
 
-    def _periods(self, history: pd.DataFrame) -> float:
-        return periods_per_year(self.last.drivers, history)
+    @cached_property
+    def _calendar(self) -> tuple[Array, Array]:
+        """Every row's nanoseconds, and whether it lies on a weekend."""
+        index = self.last.history.index
+        return index.as_unit("ns").asi8, index.day_of_week.to_numpy() >= 5
+
+    def _view(self, place: int) -> Market:
+        whole, shares = self.last, self._shares
+        history = whole.history.iloc[place : place + self.rows]
+        history.attrs = dict(whole.history.attrs)
+        price = np.array(history.to_numpy()[-1])
+        quoted = {"bid": price * (1 - self.half), "ask": price * (1 + self.half), "mark": price}
+        quoted["volume"] = numbers(whole.quotes, "volume")
+        fields = shares.fields(quoted, self.times[place])
+        periods = periods_of(whole.drivers, *(each[place : place + self.rows] for each in self._calendar))
+        view = whole._with(as_of=self.times[place], history=read_only_view(history), periods_per_year=periods, **fields)
+        view.__dict__.update(shares.derived(fields["contracts"], quoted), _months=self._months)
+        return view
