@@ -1,5 +1,7 @@
 """The cost pieces of columns: one formula for terms, Programs, proofs and lots."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from programs import random_program
@@ -66,8 +68,13 @@ def test_slopes_are_the_one_sided_differences(seed):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_the_minimiser_has_no_slope_down_on_either_side(seed):
+@pytest.mark.parametrize("kinks", ["many", "two"])
+def test_the_minimiser_has_no_slope_down_on_either_side(seed, kinks):
     c, r = pieces(seed), np.random.default_rng(seed + 300)
+    if kinks == "two":  # at the start and at zero; each piece alone may pay
+        pay, flat = 0.5 * r.random(5) * (r.random((2, 5)) < 0.5), r.random(5) < 0.6
+        c = replace(c, sell=c.sell - pay[0] * c.buy, short=c.short + c.long, long=-pay[1] * c.long,
+                    quadratic=c.quadratic * flat, power=0 * c.power, depth=Depth.none())  # fmt: skip
     before, slope, curvature = r.normal(size=5) * 3, r.normal(size=5) * 3, r.random(5) * (r.random(5) < 0.7)
     lower, upper = before - r.uniform(0, 4, 5), before + r.uniform(0, 4, 5)
     best = c.minimiser(before, slope, curvature, lower, upper)

@@ -7,29 +7,47 @@ per column. The gap between a feasible point and its bound is a sum of parts, no
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from optihedge.program.costs import Costs
+from optihedge.program.costs import PIECES, Costs, Depth
 from optihedge.program.defined import with_defined
 from optihedge.program.program import (
     RESIDUAL_TOLERANCE,
     Array,
     Candidate,
     Program,
-    objective,
-    risk_value,
-    row_values,
-    row_violations,
+    beyond_limits,
+    risk_parts,
 )
+from optihedge.program.row_table import transposed
 from optihedge.program.status import Status
 
 GAP_TOLERANCE = 1e-6  # of the objective's scale
 OWN_TOLERANCE = 1e-6  # of a limit's own size: the most a residual may be
 MOST_TOLERANCE = 1e-3  # likewise, where rounding alone is more than that
 ROUNDING = 1e-14  # of what is summed
+_TINY = 1e-300
+
+
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """How each row (then the volatility limit, where there is one) stands to its limits, in order, desk units.
+
+    names  of the rows; hard: booleans; missed: distance from their limits; tolerances: of that, None where none counts
+    """
+
+    names: tuple[str, ...]
+    hard: Array
+    missed: Array
+    tolerances: Array | None = None
+
+    def of(self, hard: bool) -> list[str]:
+        """Names of the hard ones, or of the soft ones."""
+        return [name for name, is_hard in zip(self.names, self.hard.tolist(), strict=True) if is_hard is hard]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +74,7 @@ class Certificate:
     dual: float
     gap: float
     scale: float
-    residuals: pd.Series
-    violations: pd.Series
-    worst_row: str = ""
+    limits: Limits
     chain: tuple[str, ...] = ()
     seconds: float = 0.0
     note: str = ""
@@ -70,6 +86,30 @@ class Certificate:
     def optimal(self) -> bool:
         """Proved optimal within tolerance."""
         return self.status is Status.OPTIMAL
+
+    @cached_property
+    def residuals(self) -> pd.Series:
+        """Distance of each hard row, and of the volatility limit, from its limits, desk unit."""
+        limits = self.limits
+        return pd.Series(
+            limits.missed[limits.hard], index=pd.Index(limits.of(hard=True), dtype=object), name="residual"
+        )
+
+    @cached_property
+    def violations(self) -> pd.Series:
+        """Distance of each soft row from its limits, desk unit; 0 within its tolerance."""
+        limits = self.limits
+        allowed = 0.0 if limits.tolerances is None else limits.tolerances
+        missed = np.where(limits.missed > allowed, limits.missed, 0.0)[~limits.hard]
+        return pd.Series(missed, index=pd.Index(limits.of(hard=False), dtype=object), name="violation")
+
+    @cached_property
+    def worst_row(self) -> str:
+        """The hard row nearest to, or furthest beyond, its tolerance; "" where there is none."""
+        limits, names = self.limits, self.limits.of(hard=True)
+        if limits.tolerances is None or not names:
+            return ""
+        return names[int(np.argmax((limits.missed / np.maximum(limits.tolerances, _TINY))[limits.hard]))]
 
     def __str__(self) -> str:
         lines = [f"{self.status}: objective {self.primal:.10g}, proved within {self.gap:.2g} (scale {self.scale:.4g})"]
@@ -105,10 +145,34 @@ def clip_multipliers(p: Program, multipliers: Array) -> Array:
     return np.where(np.isinf(p.row_lower), np.maximum(m, 0), m)
 
 
-def dual_gap(p: Program, h: Array, m: Array, mu: float = 0.0) -> DualGap:
-    """How far h (in the box) is from the bound that multipliers m (clipped) and mu >= 0 of the limit prove."""
-    dense, sparse = p.factors @ h + p.factor_offset, p.specifics @ h + p.specific_offset
-    slope = p.linear + dense @ p.factors + _transposed(p.specifics, sparse) + _transposed(p.rows, m)
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a Program's pieces come to at quantities h (in the box): worked out once for a verdict."""
+
+    h: Array
+    trade: Array  # n
+    dense: Array  # F h + f
+    sparse: Array  # S h + s
+    values: Array  # m
+    violations: Array  # m
+
+
+def measured(p: Program, h: Array) -> Measured:
+    """Of quantities h (n)."""
+    trade = h - p.start
+    values = p.row_table.values(h, trade)
+    return Measured(h, trade, *risk_parts(p, h), values, beyond_limits(p, values))
+
+
+def dual_gap(p: Program, h: Array, m: Array, mu: float = 0.0, at: Measured | None = None) -> DualGap:
+    """How far h (in the box) is from the bound that multipliers m (clipped) and mu >= 0 of the limit prove.
+
+    at  what is known of the Program at h
+    """
+    at = at or measured(p, h)
+    slope = p.linear + at.dense @ p.factors + p.row_table.slopes(m)
+    if len(at.sparse):
+        slope += transposed(p.specifics, at.sparse)
     curvature, limit = p.diagonal, 0.0
     if p.volatility_price is not None:  # convex: nowhere below its tangent at h
         slope = slope + p.volatility_price.gradient(h)
@@ -118,43 +182,38 @@ def dual_gap(p: Program, h: Array, m: Array, mu: float = 0.0) -> DualGap:
         slope = slope + mu * (v.specifics.T @ (v.specifics @ h + v.specific_offset))
         curvature = curvature + mu * v.diagonal
         limit = 0.5 * mu * (v.limit**2 - v.volatility(h) ** 2)
-    costs = p.with_sizes(_transposed(p.rows_on_trades, m), _transposed(p.rows_on_holdings, m))
+    costs = p.with_sizes(*p.row_table.size_slopes(m))
     best = costs.minimiser(p.start, slope, curvature, p.lower, p.upper)
     columns = (
         (slope + 0.5 * curvature * (h + best)) * (h - best)
-        + (costs.trading(h - p.start) - costs.trading(best - p.start))
+        + (costs.trading(at.trade) - costs.trading(best - p.start))
         + (costs.holding(h) - costs.holding(best))
     )
-    values = row_values(p, h)
-    bound = np.where(m > 0, p.row_upper, np.where(m < 0, p.row_lower, values))
+    rows = m * (np.where(m > 0, p.row_upper, np.where(m < 0, p.row_lower, at.values)) - at.values)
     soft = np.isfinite(p.row_penalty)
-    rows = m * (bound - values)
-    rows[soft] += p.row_penalty[soft] * row_violations(p, h)[soft]
+    if soft.any():
+        rows[soft] += p.row_penalty[soft] * at.violations[soft]
     return DualGap(np.maximum(columns, 0), rows, limit, slope, curvature, costs, best)
+
+
+def _worth(p: Program, at: Measured) -> tuple[float, float]:
+    """The objective at these quantities, and what a gap is measured against, base currency."""
+    v, soft = p.volatility_price, np.isfinite(p.row_penalty)
+    penalty = float(p.row_penalty[soft] @ at.violations[soft]) if soft.any() else 0.0
+    cost = float((p.trading(at.trade) + p.holding(at.h) + p.linear * at.h).sum())
+    risk = 0.5 * float(at.dense @ at.dense + at.sparse @ at.sparse + p.diagonal @ (at.h * at.h))
+    risk += 0.0 if v is None else v.price * v.volatility(at.h)
+    return float(p.constant + risk + cost + penalty), p.least_scale + risk + abs(cost) + penalty
 
 
 def scale_of(p: Program, h: Array) -> float:
     """What a gap is measured against: risk before, risk, cost and penalty at h, the cheapest lot's cost."""
-    soft = np.isfinite(p.row_penalty)
-    penalty = p.row_penalty[soft] @ row_violations(p, h)[soft] if soft.any() else 0.0
-    cost = p.by_contract(p.start, h).sum()
-    tradable = (p.lot > 0) & (p.lower < p.upper)
-    cheapest = 0.0
-    if tradable.any():
-        lots = np.minimum(np.abs(p.trading(p.lot)), np.abs(p.trading(-p.lot)))
-        cheapest = (lots + np.abs(p.linear) * p.lot)[tradable].min()
-    return float(risk_value(p, np.clip(p.start, p.lower, p.upper)) + risk_value(p, h) + abs(cost) + penalty + cheapest)
+    return _worth(p, measured(p, h))[1]
 
 
 def row_sizes(p: Program, h: Array) -> Array:
     """Sum of |entry x quantity| of each row, fixed positions included: the scale of its rounding, desk unit."""
-    size = p.row_fixed.copy()
-    for matrix, quantities in ((p.rows, h), (p.rows_on_holdings, h), (p.rows_on_trades, h - p.start)):
-        if matrix.nnz:
-            filled = np.flatnonzero(np.diff(matrix.indptr))
-            entries = np.abs(matrix.data) * np.abs(quantities)[matrix.indices]
-            size[filled] += np.add.reduceat(entries, matrix.indptr[filled])
-    return size
+    return p.row_fixed + p.row_table.sizes(h, h - p.start)
 
 
 def row_tolerances(p: Program, h: Array) -> Array:
@@ -164,14 +223,11 @@ def row_tolerances(p: Program, h: Array) -> Array:
     would excuse any miss by the others. However large the positions that offset each other, a millionth of the limit
     itself is the most; where even rounding is larger, a thousandth.
     """
-    size, lots = row_sizes(p, h), np.full(len(p.row_fixed), np.inf)
-    for matrix in (p.rows, p.rows_on_holdings, p.rows_on_trades):
-        if matrix.nnz:
-            filled = np.flatnonzero(np.diff(matrix.indptr))
-            each = np.abs(matrix.data) * p.lot[matrix.indices]
-            each[each == 0] = np.inf
-            lots[filled] = np.minimum(lots[filled], np.minimum.reduceat(each, matrix.indptr[filled]))
-    wanted = RESIDUAL_TOLERANCE * np.maximum(size, np.where(np.isfinite(lots), lots, 0.0))
+    return _tolerances(p, row_sizes(p, h))
+
+
+def _tolerances(p: Program, size: Array) -> Array:
+    wanted = RESIDUAL_TOLERANCE * np.maximum(size, p.row_table.finest)
     return np.minimum(wanted, _ceiling(size, p.row_limit))
 
 
@@ -203,17 +259,6 @@ def worth_of_tolerances(p: Program, h: Array, m: Array, mu: float, tolerances: A
     return float(price @ tolerances + limit + ROUNDING * pieces)
 
 
-def _row_of(matrix: sp.csr_array) -> Array:
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-
-
-def _transposed(matrix: sp.csr_array, m: Array) -> Array:
-    """matrix' m without building the transpose."""
-    if not matrix.nnz:
-        return np.zeros(matrix.shape[1])
-    return np.bincount(matrix.indices, matrix.data * m[_row_of(matrix)], matrix.shape[1])
-
-
 @dataclass(frozen=True, eq=False)
 class Verdict:
     """A certificate in numbers, one per row where they are arrays; without names."""
@@ -230,21 +275,15 @@ class Verdict:
 
     def certificate(self, p: Program, chain: tuple[str, ...] = (), seconds: float = 0.0) -> Certificate:
         """The same with names."""
-        hard = np.isinf(p.row_penalty)
-        names = [name for name, is_hard in zip(p.row_names, hard, strict=True) if is_hard]
-        residuals, tolerances = self.violations[hard], self.tolerances[hard]
+        limits = Limits(p.row_names, np.isinf(p.row_penalty), self.violations, self.tolerances)
         if p.volatility_limit is not None:
-            names = [*names, p.volatility_limit.name]
-            residuals = np.append(residuals, self.limit_excess)
-            tolerances = np.append(tolerances, self.limit_tolerance)
-        worst = names[int(np.argmax(residuals / np.maximum(tolerances, 1e-300)))] if names else ""
-        soft = [name for name, is_hard in zip(p.row_names, hard, strict=True) if not is_hard]
-        missed = np.where(self.violations > self.tolerances, self.violations, 0.0)[~hard]
+            limits = Limits(
+                (*p.row_names, p.volatility_limit.name), np.append(limits.hard, True),
+                np.append(self.violations, self.limit_excess), np.append(self.tolerances, self.limit_tolerance),
+            )  # fmt: skip
         return Certificate(
             status=self.status, primal=self.primal, dual=self.primal - self.gap, gap=self.gap, scale=self.scale,
-            residuals=pd.Series(residuals, index=pd.Index(names, dtype=object), name="residual"),
-            violations=pd.Series(missed, index=pd.Index(soft, dtype=object), name="violation"),
-            worst_row=worst, chain=tuple(chain), seconds=seconds, note=self.note,
+            limits=limits, chain=tuple(chain), seconds=seconds, note=self.note,
         )  # fmt: skip
 
 
@@ -255,41 +294,51 @@ def judge(p: Program, candidate: Candidate, tolerance: float = GAP_TOLERANCE) ->
     `infeasible` if the candidate's multipliers prove that no quantities meet the hard rows; else `failed`.
     A Program with CVXPY terms is certified by the proof that the candidate carries, of tangents or of a cone problem.
     """
+    return _judged(p, candidate, tolerance)[0]
+
+
+def _judged(p: Program, candidate: Candidate, tolerance: float) -> tuple[Verdict, DualGap | None]:
+    """The verdict, and the gap's parts where it rests on them."""
     h, m = np.asarray(candidate.h, dtype=float), np.asarray(candidate.multipliers, dtype=float)
     mu = max(float(candidate.limit_multiplier), 0.0)
     right_shape = h.shape == p.start.shape and m.shape == p.row_upper.shape
     if not right_shape or not (np.isfinite(h).all() and np.isfinite(m).all() and np.isfinite(mu)):
-        return _verdict(p, np.clip(p.start, p.lower, p.upper), Status.FAILED, np.inf, note="not finite")
-    h, m = np.clip(h, p.lower, p.upper), clip_multipliers(p, m)
+        start = measured(p, np.clip(p.start, p.lower, p.upper))
+        return _verdict(p, start, Status.FAILED, np.inf, note="not finite"), None
+    at, m = measured(p, np.minimum(np.maximum(h, p.lower), p.upper)), clip_multipliers(p, m)
     proof = getattr(candidate, "proof", None)  # a cone problem's, where there are CVXPY terms
     with np.errstate(over="ignore", invalid="ignore"):
         if candidate.status is Status.INFEASIBLE:
-            proved = proves_infeasible(p, h, m, mu) or (proof is not None and proof.infeasible())
+            proved = proves_infeasible(p, at.h, m, mu) or (proof is not None and proof.infeasible())
             note = "its multipliers prove that no quantities meet the limits" if proved else "infeasibility not proved"
-            return _verdict(p, h, Status.INFEASIBLE if proved else Status.FAILED, np.inf, note=note)
+            return _verdict(p, at, Status.INFEASIBLE if proved else Status.FAILED, np.inf, note=note), None
+        parts, extra = None, 0.0
         if p.cvxpy_terms:
-            gap, extra = (np.inf, 0.0) if proof is None else proof.gap(p, h)
+            gap, extra = (np.inf, 0.0) if proof is None else proof.gap(p, at.h)
         else:
-            gap, extra = dual_gap(p, h, m, mu).total, 0.0
-        verdict = _verdict(p, h, Status.OPTIMAL, gap, tolerance, extra)
-        if verdict.status is Status.OPTIMAL or not np.isfinite(gap):
-            return verdict
-        worth = worth_of_tolerances(p, h, m, mu, verdict.tolerances)
-        return _verdict(p, h, Status.OPTIMAL, gap, tolerance, extra, worth / GAP_TOLERANCE)
+            parts = dual_gap(p, at.h, m, mu, at)
+            gap = parts.total
+        verdict = _verdict(p, at, Status.OPTIMAL, gap, tolerance, extra)
+        if verdict.status is Status.OPTIMAL or verdict.note or not np.isfinite(gap):
+            return verdict, parts
+        worth = worth_of_tolerances(p, at.h, m, mu, verdict.tolerances) / GAP_TOLERANCE
+        return _verdict(p, at, Status.OPTIMAL, gap, tolerance, extra, worth), parts
 
 
 def _verdict(
-    p: Program, h: Array, status: Status, gap: float, tolerance: float = GAP_TOLERANCE, extra: float = 0.0,
+    p: Program, at: Measured, status: Status, gap: float, tolerance: float = GAP_TOLERANCE, extra: float = 0.0,
     least: float = 0.0, note: str = "",
 ) -> Verdict:  # fmt: skip
-    """The verdict of h in its box. `extra`: a user's own costs; `least`: what the gap's scale is at least."""
-    violations, allowed, v = row_violations(p, h), row_tolerances(p, h), p.volatility_limit
+    """The verdict of quantities in the box. `extra`: a user's own costs; `least`: what the gap's scale is at least."""
+    h, violations, v = at.h, at.violations, p.volatility_limit
+    allowed = _tolerances(p, p.row_fixed + p.row_table.sizes(h, at.trade))
     excess, room = (0.0, 0.0) if v is None else (max(v.volatility(h) - v.limit, 0.0), limit_tolerance(p, h))
-    primal, scale = objective(p, h) + extra, max(scale_of(p, h) + abs(extra), least)
+    primal, scale = _worth(p, at)
+    primal, scale = primal + extra, max(scale + abs(extra), least)
     if status is Status.OPTIMAL:
-        beyond = np.flatnonzero(np.isinf(p.row_penalty) & (violations > allowed))
-        if len(beyond):
-            status, note = Status.FAILED, f"{p.row_names[beyond[0]]} is beyond its limit"
+        beyond = np.isinf(p.row_penalty) & (violations > allowed)
+        if beyond.any():
+            status, note = Status.FAILED, f"{p.row_names[int(np.argmax(beyond))]} is beyond its limit"
         elif excess > room:
             status, note = Status.FAILED, "the volatility is beyond its limit"
         elif not (abs(gap) <= tolerance * scale and np.isfinite(primal)):
@@ -315,11 +364,11 @@ def certify(
 
 def bare(p: Program) -> Program:
     """The hard limits alone: nothing to gain or lose, soft rows without a penalty."""
-    return Program(
-        columns=p.columns, start=p.start, lower=p.lower, upper=p.upper, lot=p.lot, row_names=p.row_names, rows=p.rows,
-        rows_on_holdings=p.rows_on_holdings, rows_on_trades=p.rows_on_trades, row_lower=p.row_lower,
-        row_upper=p.row_upper, row_penalty=np.where(np.isinf(p.row_penalty), np.inf, 0.0), row_tier=p.row_tier,
-        row_fixed=p.row_fixed, row_limit=p.row_limit, volatility_limit=p.volatility_limit,
+    none, nothing = Depth.none(), np.zeros(len(p.columns))
+    return p.derived(
+        **dict.fromkeys(("diagonal", *PIECES), nothing), depth=none, factors=np.zeros((0, len(nothing))),
+        factor_offset=np.zeros(0), specifics=sp.csr_array((0, len(nothing))), specific_offset=np.zeros(0), constant=0.0,
+        row_penalty=np.where(np.isinf(p.row_penalty), np.inf, 0.0), volatility_price=None, cvxpy_terms=(),
     )  # fmt: skip
 
 
@@ -357,10 +406,14 @@ def bound_prices(p: Program, h: Array, multipliers: Array, limit_multiplier: flo
     return np.where(top, np.minimum(above, 0), np.where(bottom, np.maximum(below, 0), 0))
 
 
-def snap(p: Program, candidate: Candidate) -> Candidate:
-    """The candidate with every column left untraded where trading either way would cost: clears solvers' dust."""
+def snap(p: Program, candidate: Candidate, gap: DualGap | None = None) -> Candidate:
+    """The candidate with every column left untraded where trading either way would cost: clears solvers' dust.
+
+    gap  its own, where that is known
+    """
     h, m = np.clip(candidate.h, p.lower, p.upper), clip_multipliers(p, candidate.multipliers)
-    below, above = column_slopes(p, dual_gap(p, h, m, max(candidate.limit_multiplier, 0.0)), p.start)
+    gap = gap or dual_gap(p, h, m, max(candidate.limit_multiplier, 0.0))
+    below, above = column_slopes(p, gap, p.start)
     still = (above > 0) & (below < 0) & (p.start >= p.lower) & (p.start <= p.upper)
     return replace(candidate, h=np.where(still, p.start, h), multipliers=m)
 
@@ -372,10 +425,10 @@ def judge_clean(p: Program, candidate: Candidate, tolerance: float = GAP_TOLERAN
     the multipliers hides that zeros prove the same.
     """
     candidate = replace(candidate, h=with_defined(p, np.asarray(candidate.h, dtype=float)))
-    verdict = judge(p, candidate, tolerance)
-    if candidate.status is Status.INFEASIBLE or p.cvxpy_terms or not np.isfinite(verdict.gap):
+    verdict, gap = _judged(p, candidate, tolerance)
+    if gap is None or not np.isfinite(verdict.gap):
         return candidate, verdict
-    clean = snap(p, candidate)
+    clean = snap(p, candidate, gap)
     if verdict.status is Status.OPTIMAL and (clean.h == candidate.h).all():
         return candidate, verdict
     none = replace(clean, multipliers=np.zeros_like(clean.multipliers), limit_multiplier=0.0)

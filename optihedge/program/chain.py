@@ -112,7 +112,7 @@ def _with_own_terms(walk: _Walk, solver: Named, solvers: Sequence[Solver], warm:
 
 def _without_a_solver(walk: _Walk) -> bool:
     """Whether doing nothing is optimal, or a limit lies outside what the box can reach."""
-    if walk.verdict.status is Status.OPTIMAL:
+    if walk.starts_optimal():
         walk.chain.append("start: optimal, nothing to trade")
         return True
     ray = unreachable_row(walk.program)
@@ -140,7 +140,20 @@ class _Walk:
         start = np.clip(program.start, program.lower, program.upper)
         nothing = np.zeros(len(program.row_names))
         self.candidate = Candidate(start, nothing, Status.OPTIMAL)  # no trade is often the answer
-        self.verdict = judge(program, self.candidate, tolerance)
+        self._verdict: Verdict | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the candidate, the best so far; of the start only where it is asked."""
+        if self._verdict is None:
+            self._verdict = judge(self.program, self.candidate, self.tolerance)
+        return self._verdict
+
+    def starts_optimal(self) -> bool:
+        """Whether doing nothing is proved optimal: seen from the limits alone where it breaks one."""
+        h, hard = self.candidate.h, np.isinf(self.program.row_penalty)
+        beyond = row_violations(self.program, h) > row_tolerances(self.program, h)
+        return not (hard & beyond).any() and self.verdict.status is Status.OPTIMAL
 
     def left(self) -> float | None:
         """Seconds left, None without a deadline."""
@@ -187,7 +200,7 @@ class _Walk:
             status, note = (verdict.status, _EASED) if proof else (Status.FAILED, own.note)
             verdict = replace(own, status=status, gap=verdict.gap, note=note)
         if proof or _better(verdict, self.verdict):
-            self.candidate, self.verdict = candidate, verdict
+            self.candidate, self._verdict = candidate, verdict
         return proof
 
     def solution(self) -> Solution:

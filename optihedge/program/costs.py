@@ -16,6 +16,7 @@ import numpy as np
 from optihedge.program.arrays import Array, frozen
 
 _ABSENT: Any = None
+_TINY = 1e-300  # curvature of a column without any
 _MANY = 1 << 18  # sizes times hinges: beyond it those of a column are summed once, in order
 
 
@@ -94,7 +95,9 @@ class Costs:
         """Cost of trades x (contracts): of all columns in order, or of `column` (integers of x's shape)."""
         pieces = (self.buy, self.sell, self.quadratic, self.power)
         buy, sell, quadratic, power = (_of(piece, column) for piece in pieces)
-        cost = buy * np.maximum(x, 0) + sell * np.maximum(-x, 0) + quadratic * x**2 + power * np.abs(x) ** 1.5
+        cost = buy * np.maximum(x, 0) + sell * np.maximum(-x, 0) + quadratic * (x * x)
+        if self.powered:
+            cost = cost + power * np.abs(x) ** 1.5
         return cost + self._walked(x, column) if len(self.depth.column) else cost
 
     def holding(self, h: Array, column: Array | None = None) -> Array:
@@ -114,6 +117,8 @@ class Costs:
 
         def side(bought: Array, held: Array, reached: Array) -> Array:
             kinks = np.where(bought, self.buy, -self.sell) + np.where(held, self.long, -self.short)
+            if not len(d.column):
+                return smooth + kinks
             return smooth + kinks + np.bincount(d.column[reached], (d.side * d.slope)[reached], len(x))
 
         below = side(x > 0, at > 0, (beyond > 0) | ((beyond == 0) & (d.side < 0)))
@@ -125,6 +130,8 @@ class Costs:
         The linear part is left out (it is part of `slope`). Convex, so the slope only rises: find the piece between
         two kinks on which it passes zero.
         """
+        if not (len(self.depth.column) or self.powered):
+            return self._of_two_kinks(before, slope, curvature, lower, upper)
         at, jump = self._kinks(before)
         left = slope - self.short - self.sell
         selling = self.depth.side < 0
@@ -135,6 +142,16 @@ class Costs:
         column = np.arange(len(left))
         previous = np.vstack([np.full_like(left, -np.inf), at])[piece, column]
         return np.clip(np.maximum(still[piece, column], previous), lower, upper)
+
+    def _of_two_kinks(self, before: Array, slope: Array, curvature: Array, lower: Array, upper: Array) -> Array:
+        """The same where slopes jump at the start and at zero only: each piece's own point, kept between its kinks."""
+        bend, pull = np.maximum(curvature + 2 * self.quadratic, _TINY), 2 * self.quadratic * before - slope
+        inner = np.where(before > 0, self.sell - self.long, self.short - self.buy)
+        with np.errstate(over="ignore"):
+            t = np.maximum((pull - self.buy - self.long) / bend, np.maximum(before, 0.0))
+            t = np.maximum(np.minimum((pull + inner) / bend, t), np.minimum(before, 0.0))
+            t = np.minimum((pull + self.sell + self.short) / bend, t)
+        return np.minimum(np.maximum(t, lower), upper)
 
     def stationary(self, before: Array, slope: Array, curvature: Array) -> Array:
         """The t where slope + curvature t + d/dt(quadratic x^2 + power |x|^(3/2)) = 0, x = t - before; -+inf if none.
@@ -150,6 +167,11 @@ class Costs:
             depth=self.depth, long=self.long + on_holdings, short=self.short + on_holdings,
             linear=np.zeros_like(self.linear),
         )  # fmt: skip
+
+    @cached_property
+    def powered(self) -> bool:
+        """Whether any power is not zero."""
+        return bool(self.power.any())
 
     @cached_property
     def hinge_table(self) -> tuple[Array, Array, Array]:

@@ -84,7 +84,10 @@ def row_scale(p: Program) -> Array:
 def unreachable_row(p: Program) -> Array | None:
     """Multipliers that prove one hard row unreachable inside the box, if there is such a row."""
     low, high = row_reach(p)
-    allowed = np.where(np.isinf(p.row_penalty), row_tolerances(p, p.widest), np.inf)
+    hard = np.isinf(p.row_penalty)
+    if not (hard & ((low > p.row_upper) | (high < p.row_lower))).any():
+        return None
+    allowed = np.where(hard, row_tolerances(p, p.widest), np.inf)
     for beyond, sign in ((low - p.row_upper - allowed, 1.0), (p.row_lower - high - allowed, -1.0)):
         if len(beyond) and beyond.max() > 0:
             return sign * (np.arange(len(beyond)) == int(np.argmax(beyond)))

@@ -17,7 +17,8 @@ F is dense (k x n), S sparse (shared specifics, scenario rows). Fixed positions 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -26,6 +27,7 @@ import scipy.sparse as sp
 from optihedge.errors import SpecError
 from optihedge.program.arrays import Array, dense, frozen, sparse, vector
 from optihedge.program.costs import PIECES, Costs, Depth
+from optihedge.program.row_table import RowTable
 from optihedge.program.status import Status
 
 RESIDUAL_TOLERANCE = 1e-9  # of a row's size: how far it may be from its limits
@@ -155,10 +157,33 @@ class Program(Costs):
 
     def boxed(self, lower: Array, upper: Array) -> Program:
         """The same Program in another box, n each, lower <= upper: nothing else is looked at again."""
-        made = object.__new__(type(self))
-        box = {"lower": frozen(np.array(lower, dtype=float)), "upper": frozen(np.array(upper, dtype=float))}
-        made.__dict__.update(self.__dict__, **box)
+        made = self.derived(lower=np.array(lower, dtype=float), upper=np.array(upper, dtype=float))
+        made.__dict__["row_table"] = self.row_table
+        made.__dict__["powered"] = self.powered
         return made
+
+    def derived(self, **changes: Any) -> Program:
+        """The same with other fields, each whole and right: for what the kernel makes itself; nothing is looked at."""
+        made = object.__new__(type(self))
+        made.__dict__.update({name: self.__dict__[name] for name in _FIELDS}, **changes)
+        for value in changes.values():
+            if isinstance(value, np.ndarray):
+                frozen(value)
+        return made
+
+    @cached_property
+    def row_table(self) -> RowTable:
+        """The rows as they are multiplied."""
+        return RowTable.of(self.rows, self.rows_on_holdings, self.rows_on_trades, self.lot)
+
+    @cached_property
+    def least_scale(self) -> float:
+        """What a gap is measured against at least, base currency: risk at the start, and the cheapest lot's cost."""
+        tradable, cheapest = (self.lot > 0) & (self.lower < self.upper), 0.0
+        if tradable.any():
+            lots = np.minimum(np.abs(self.trading(self.lot)), np.abs(self.trading(-self.lot)))
+            cheapest = float((lots + np.abs(self.linear) * self.lot)[tradable].min())
+        return risk_value(self, np.clip(self.start, self.lower, self.upper)) + cheapest
 
     @property
     def widest(self) -> Array:
@@ -180,6 +205,9 @@ class Program(Costs):
     def size(self) -> tuple[int, int, int, int]:
         """n columns, k dense factors, s sparse risk rows, m rows."""
         return len(self.columns), len(self.factors), self.specifics.shape[0], len(self.row_names)
+
+
+_FIELDS = tuple(field.name for field in fields(Program))
 
 
 def _sizes(p: Program) -> Array:
@@ -241,18 +269,28 @@ def fewest_rows(rows: Array, offset: Array) -> tuple[Array, Array]:
 
 def row_values(p: Program, h: Array) -> Array:
     """A h + P |h| + W |h - h0|, one value per row in its desk unit."""
-    return p.rows @ h + p.rows_on_holdings @ np.abs(h) + p.rows_on_trades @ np.abs(h - p.start)
+    return p.row_table.values(h, h - p.start)
 
 
 def row_violations(p: Program, h: Array) -> Array:
     """Distance of each row's value from [lo, hi], desk unit."""
-    values = row_values(p, h)
+    return beyond_limits(p, row_values(p, h))
+
+
+def beyond_limits(p: Program, values: Array) -> Array:
+    """Distance of rows' values from [lo, hi], desk unit."""
     return np.maximum(np.maximum(p.row_lower - values, values - p.row_upper), 0.0)
+
+
+def risk_parts(p: Program, h: Array) -> tuple[Array, Array]:
+    """F h + f and S h + s."""
+    sparse = p.specifics @ h + p.specific_offset if len(p.specific_offset) else p.specific_offset
+    return p.factors @ h + p.factor_offset, sparse
 
 
 def risk_value(p: Program, h: Array) -> float:
     """What risk costs in the objective, base currency: its quadratic part and the price of volatility."""
-    dense, sparse = p.factors @ h + p.factor_offset, p.specifics @ h + p.specific_offset
+    dense, sparse = risk_parts(p, h)
     v = p.volatility_price
     priced = 0.0 if v is None else v.price * v.volatility(h)
     return float(0.5 * (dense @ dense + sparse @ sparse + p.diagonal @ (h * h)) + priced)

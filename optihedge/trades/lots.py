@@ -10,7 +10,7 @@ import numpy as np
 from optihedge.errors import SolverError
 from optihedge.hedge.result import Hedge
 from optihedge.market.instruments import closes_small
-from optihedge.program.certificate import scale_of
+from optihedge.program.certificate import Limits, scale_of
 from optihedge.program.chain import solve
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.rounding import Rounding, over, round_program
@@ -63,16 +63,14 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
     if turned.any():
         program, smallest = _within_position(program, turned, smallest, allowed)
         rounding = round_program(program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest)
-    proved = hedge.certificate
+    proved, rows = hedge.certificate, rounding.rows
     certificate = replace(
         proved,
         status=Status.ROUNDED if proved.optimal else proved.status,
         primal=rounding.objective,
         gap=rounding.objective - proved.dual,
         scale=scale_of(hedge.program, rounding.h),
-        residuals=rounding.rows.loc[rounding.rows["hard"], "violation"].rename("residual"),
-        violations=rounding.rows.loc[~rounding.rows["hard"], "violation"],
-        worst_row="",
+        limits=Limits(tuple(rows.index), rows["hard"].to_numpy(bool), rows["violation"].to_numpy(float)),
         note="; ".join([*([proved.note] if proved.note else []), *_broken_text(hedge, rounding)]),
     )
     return hedge.with_quantities(rounding.h, certificate)

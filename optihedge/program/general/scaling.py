@@ -64,6 +64,9 @@ def column_scale(p: Program, by: str = "risk") -> Array:
 
 def row_reach(p: Program) -> tuple[Array, Array]:
     """The least and largest value of each row inside the box, desk unit."""
+    kinks = np.clip(np.vstack([p.lower, p.upper, np.zeros_like(p.start), p.start]), p.lower, p.upper)
+    if p.row_table.dense:
+        return p.row_table.reach(kinks, p.start)
     if not (p.rows_on_holdings.nnz or p.rows_on_trades.nnz):
         rising = sp.csr_array((np.maximum(p.rows.data, 0), p.rows.indices, p.rows.indptr), p.rows.shape)
         falling = sp.csr_array((np.minimum(p.rows.data, 0), p.rows.indices, p.rows.indptr), p.rows.shape)
@@ -74,7 +77,7 @@ def row_reach(p: Program) -> tuple[Array, Array]:
         np.asarray(matrix[j, i]).ravel() if len(j) else np.zeros(0)
         for matrix in (p.rows, p.rows_on_holdings, p.rows_on_trades)
     )
-    kinks = np.clip(np.vstack([p.lower, p.upper, np.zeros_like(p.start), p.start]), p.lower, p.upper)[:, i]
+    kinks = kinks[:, i]
     values = plain * kinks + holdings * np.abs(kinks) + trades * np.abs(kinks - p.start[i])
     m = len(p.row_names)
     return np.bincount(j, values.min(axis=0), m), np.bincount(j, values.max(axis=0), m)
