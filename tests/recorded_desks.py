@@ -18,8 +18,10 @@ from recorded_markets import (
 import optihedge as oh
 
 
-def options_book(market: oh.Market) -> pd.Series:
+def options_book(market: oh.Market, until: oh.Market | None = None) -> pd.Series:
+    """Eight options drawn of the market; of those that are still there at another one, where it is given."""
     options = market.names[market.instruments["strike"].notna().to_numpy() & market.trade_cost.notna().all(axis=1)]
+    options = options if until is None else options[options.isin(until.names)]
     chosen = np.random.default_rng(0).choice(len(options), 8, replace=False)
     lots = market.instruments["lot"].reindex(options[chosen])
     return pd.Series(np.array([10.0, -20, 15, -5, 8, -12, 6, -9]) * lots.to_numpy(), options[chosen])

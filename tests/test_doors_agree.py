@@ -24,7 +24,8 @@ def write_folder(market: oh.Market, book: pd.Series, folder: Path) -> Path:
     for name, table in tables.items():
         table.rename_axis(name[:-1] if name == "drivers" else "instrument").to_csv(folder / f"{name}.csv")
     if len(market.history):
-        market.history.rename_axis("time").to_csv(folder / "history.csv", date_format="%Y-%m-%dT%H:%M:%S.%fZ")
+        form = "%Y-%m-%d" if market.history.attrs.get("dates") else "%Y-%m-%dT%H:%M:%S.%fZ"
+        market.history.rename_axis("time").to_csv(folder / "history.csv", date_format=form)
     stamp = market.as_of.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     (folder / "market.toml").write_text(
         f'base_currency = "{market.base_currency}"\nas_of = "{stamp}"\non_missing = "{market.on_missing}"\n'
