@@ -53,18 +53,18 @@ METHODS = {"least squares": 'method = "ols"', "weighted, 126 days": 'method = "e
 walks = {}
 for name, method in METHODS.items():
     model = parse_model(TOML.replace("METHOD", method), name="beta_hedge")
-    walks[name] = oh.walk_forward(model, markets, book_at)
+    walks[name] = oh.run_backtest(model, markets, book_at)
 
 # %% [markdown]
 # What was left, and what trading it cost:
 
 # %%
-left = pd.DataFrame({name: walk.summary() for name, walk in walks.items()})
-left.loc[["volatility_book", "volatility_total", "variance_removed", "cost", "turnover"]]
+left = pd.DataFrame({name: walk.summary.loc["this"] for name, walk in walks.items()})
+left.loc[["volatility", "variance removed", "cost", "turnover"]]
 
 # %%
 drawn, axes = figure(1, 2, width=11)
-spread = left.loc["volatility_total"]
+spread = left.loc["volatility"]
 bars(axes[0, 0], spread, "standard deviation left, per twenty days", "USD", highlight=[spread.idxmin()])
 bars(axes[0, 1], left.loc["cost"], "cost of trading over the whole walk", "USD", highlight=[left.loc["cost"].idxmin()])
 drawn
@@ -72,13 +72,13 @@ drawn
 # %%
 index = prices["SP500"].pct_change(20).reindex(days).iloc[1:]
 beta = {
-    name: walk.pnl["total"].reset_index(drop=True).rolling(12).cov(index.reset_index(drop=True))
+    name: walk.pnl["both"].reset_index(drop=True).rolling(12).cov(index.reset_index(drop=True))
     / index.reset_index(drop=True).rolling(12).var()
     for name, walk in walks.items()
 }
 drawn, axes = figure(1, 2, width=11)
 lines(axes[0, 0], pd.DataFrame(beta) / 1e6, "realised beta left (12 steps)", "million USD per unit return", "step")
-total = pd.DataFrame({name: walk.pnl["total"].cumsum() for name, walk in walks.items()})
+total = pd.DataFrame({name: walk.pnl["both"].cumsum() for name, walk in walks.items()})
 lines(axes[0, 1], total.assign(book=next(iter(walks.values())).pnl["book"].cumsum()), "P&L", "USD")
 axes[0, 1].tick_params(axis="x", rotation=30)
 drawn

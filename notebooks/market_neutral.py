@@ -70,10 +70,10 @@ hedge.plot()
 
 # %%
 days = prices.index[400::20]
-walk = oh.walk_forward(model, (market_at(day) for day in days), book_at)
+walk = oh.run_backtest(model, (market_at(day) for day in days), book_at)
 drawn, axes = figure(1, 2, width=11)
-lines(axes[0, 0], walk.pnl[["book", "total"]].cumsum(), "P&L, book alone and hedged", "USD")
-spread = walk.pnl[["book", "total"]].std().rename({"book": "book", "total": "hedged"})
+lines(axes[0, 0], walk.pnl[["book", "both"]].cumsum(), "P&L, book alone and hedged", "USD")
+spread = walk.pnl[["book", "both"]].std().rename({"book": "book", "both": "hedged"})
 bars(axes[0, 1], spread, "standard deviation per twenty days", "USD", highlight=["hedged"])
 axes[0, 0].tick_params(axis="x", rotation=30)
 drawn
@@ -82,7 +82,7 @@ drawn
 # The part of the variance that was the market's, and what removing it cost:
 
 # %%
-walk.summary()[["variance_removed", "cost", "turnover", "pnl_book", "pnl_hedge"]]
+pd.concat([walk.summary.loc["this", ["variance removed", "cost", "turnover"]], walk.pnl[["book", "hedge"]].sum()])
 
 # %% [markdown]
 # ## What the desk asks next

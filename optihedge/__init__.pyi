@@ -26,7 +26,6 @@ from optihedge.backtest.hedge_evaluation import evaluate_hedges as evaluate_hedg
 from optihedge.backtest.hedge_evaluation import ols_path as ols_path
 from optihedge.backtest.result import Backtest as Backtest
 from optihedge.backtest.simulate import run_backtest as run_backtest
-from optihedge.backtest.walk import walk_forward as walk_forward
 from optihedge.errors import DataError as DataError
 from optihedge.errors import InfeasibleError as InfeasibleError
 from optihedge.errors import NotApplicable as NotApplicable

@@ -53,7 +53,6 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "optihedge.risk.smile_table": ("smile_table",),
         "optihedge.backtest.simulate": ("run_backtest",),
-        "optihedge.backtest.walk": ("walk_forward",),
         "optihedge.example": ("write_example",),
         "optihedge.hedge.explain": (
             "explain",

@@ -206,6 +206,16 @@ def spx_labels(rows: pd.DataFrame) -> pd.Series:
 
 
 @lru_cache(maxsize=2)
+def sp500_baskets(folder: Path) -> pd.DataFrame:
+    """MARKET and one basket per sector: equal-weighted indices of the clean names from 2012 on, rebalanced daily."""
+    closes, _, sectors = sp500_panel(folder)
+    returns = closes.pct_change(fill_method=None)
+    groups = {"MARKET": returns.mean(axis=1)}
+    groups |= {f"SECTOR {name}": returns[part.index].mean(axis=1) for name, part in sectors.groupby(sectors)}
+    return 100 * (1 + pd.DataFrame(groups).fillna(0.0)).cumprod()
+
+
+@lru_cache(maxsize=2)
 def sp500_panel(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     """Closes and volumes of the 432 clean names, and their sectors."""
     names = pd.read_csv(folder / "symbols_sectors.csv", keep_default_na=False).set_index("symbol")
@@ -222,8 +232,8 @@ def sp500_market(
 ) -> Market:
     """Stocks at one close with the past `rows` closes, their 20-day median volume and sector, in USD.
 
-    `proxies`: adds what the data lack as tradables, labelled synthetic: MARKET and one basket per sector, each the
-    equal-weighted index of its clean names from 2012 on, rebalanced daily; spreads and fees are assumptions.
+    `proxies`: adds what the data lack as tradables, labelled synthetic: `sp500_baskets`, whose past no later market
+    restates; spreads and fees are assumptions.
     """
     closes, volumes, sectors = sp500_panel(folder)
     past = closes.loc[: pd.Timestamp(day)].iloc[-rows:]
@@ -232,10 +242,7 @@ def sp500_market(
     volume = volumes.loc[past.index[-20:], chosen].median()
     hedge = pd.Series(False, index=chosen)
     if proxies:
-        returns = past.pct_change(fill_method=None)
-        groups = {"MARKET": returns.mean(axis=1)}
-        groups |= {f"SECTOR {name}": returns[part.index].mean(axis=1) for name, part in sectors.groupby(sectors)}
-        baskets = 100 * (1 + pd.DataFrame(groups).fillna(0.0)).cumprod()
+        baskets = sp500_baskets(folder).loc[past.index]
         prices = pd.concat([prices, baskets], axis=1)
         sector = pd.concat([sector, pd.Series({name: name.removeprefix("SECTOR ") for name in baskets.columns})])
         hedge = pd.concat([hedge, pd.Series(True, index=baskets.columns)])

@@ -1,11 +1,13 @@
 """Costs of trading and holding have one reference: far side less mark, fees, the order book, funding and borrow."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from optihedge.backtest.simulate import run_backtest
 from optihedge.market.costs import holding_costs, trading_costs, unquoted_funding
-from optihedge.market.pnl import trading_cost
 from optihedge.market.snapshot import Market
 
 
@@ -20,7 +22,7 @@ def market(mark: float = np.nan, **given: object) -> Market:
         "funding_rate": [np.nan, 0.0001, np.nan], "funding_hours": [np.nan, 8.0, np.nan],
         "borrow_rate": [0.05, np.nan, np.nan],
     })  # fmt: skip
-    return Market(instruments, quotes, "USD", as_of="2026-01-20T12:00:00Z", **given)
+    return Market(instruments, quotes, "USD", **{"as_of": "2026-01-20T12:00:00Z", **given})
 
 
 def test_a_trade_costs_the_far_side_less_the_mark_and_the_fee() -> None:
@@ -46,9 +48,13 @@ def test_walking_the_book_pays_each_level_for_what_it_takes_there() -> None:
     assert trading_costs(market(depth=depth), pd.Series({"PERP": -3.0}))["depth"].item() == 0.0
 
 
-def test_every_part_is_in_what_a_walk_books() -> None:
+def test_what_fills_pay_is_every_part_of_what_was_told() -> None:
+    """Half spread and fee as the broker books them, of a book that a rule trades into."""
     trades = pd.Series({"BTC": 10.0, "PERP": -4.0})
-    assert trading_cost(market(), trades) == pytest.approx(trading_costs(market(), trades).to_numpy().sum())
+    rule = SimpleNamespace(hedge=lambda market, book: SimpleNamespace(trades=trades))
+    days = [market(), market(as_of="2026-01-20T13:00:00Z")]
+    walk = run_backtest(rule, days, {"OTHER": 1.0})
+    assert walk.pnl["cost"].item() == pytest.approx(trading_costs(days[0], trades).to_numpy().sum())
 
 
 def test_funding_is_paid_by_longs_and_borrow_by_shorts() -> None:

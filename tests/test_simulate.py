@@ -11,6 +11,9 @@ from optihedge.accounts.fills import fills_frame, read_fills
 from optihedge.accounts.state import State
 from optihedge.accounts.valuation import opening
 from optihedge.backtest.simulate import run_backtest
+from optihedge.errors import DataError, InfeasibleError, SpecError
+from optihedge.market.snapshot import Market
+from optihedge.risk.beta import Beta
 from optihedge.step.broker import AtQuote, Delayed, Partial, Reject
 from optihedge.step.step import step
 
@@ -114,3 +117,81 @@ def test_no_step_changes_when_the_future_is_corrupted_at_a_hundred_random_cuts()
                 known.steps.iloc[: cut + 1], again.steps.iloc[: cut + 1], check_exact=True, check_freq=False
             )
             assert known.steps["state"].iloc[cut + 1] != again.steps["state"].iloc[cut + 1]
+
+
+STOCK = pd.Series({"STOCK": 100_000.0})
+
+
+def levels(periods: int = 40) -> pd.DataFrame:
+    """An index and a stock of beta 1.5."""
+    chance = np.random.default_rng(0)
+    index = 0.01 * chance.standard_normal(periods)
+    returns = np.column_stack([index, 1.5 * index + 0.004 * chance.standard_normal(periods)])
+    days = pd.date_range("2024-01-01", periods=periods, tz="UTC")
+    return pd.DataFrame(100 * np.cumprod(1 + returns, axis=0), index=days, columns=["SPY", "STOCK"])
+
+
+def stock_markets(prices: pd.DataFrame) -> list[Market]:
+    return [
+        Market.from_prices(prices, base_currency="USD", as_of=day, spread=0.002, fee=0.0001)
+        for day in prices.index[25:]
+    ]
+
+
+@dataclass(frozen=True)
+class BetaRule:
+    """Sells the stock's beta of the index; refuses on one day."""
+
+    refuse: pd.Timestamp | None = None
+
+    def hedge(self, market, book):
+        if market.as_of == self.refuse:
+            raise InfeasibleError("no hedge today")
+        beta = Beta(market=("SPY",)).fit(market.moves()).betas_.loc["STOCK", "SPY"]
+        wanted = -beta * book["STOCK"] * market.price["STOCK"] / market.price["SPY"]
+        return type("Answer", (), {"trades": pd.Series({"SPY": wanted - book.get("SPY", 0.0)})})
+
+
+def test_a_walk_earns_quantity_times_price_change_less_half_spread_and_fee_of_what_was_traded():
+    prices = levels()
+    walk = run_backtest(BetaRule(), stock_markets(prices), STOCK)
+    changes, held = prices.diff().iloc[26:], walk.positions["SPY"].xs("hedge", level="account").iloc[1:]
+    np.testing.assert_allclose(walk.pnl["book"], 1e5 * changes["STOCK"], atol=1e-6)
+    np.testing.assert_allclose(walk.pnl["hedge"] + walk.pnl["cost"], held * changes["SPY"], atol=1e-6)
+    traded = held.diff().fillna(held).abs().to_numpy()
+    np.testing.assert_allclose(walk.pnl["cost"], traded * prices["SPY"].iloc[25:-1] * 0.0011, atol=1e-6)
+    cents = 0.0051  # a list's notional is in cents
+    np.testing.assert_allclose(walk.steps["notional"].iloc[:-1], traded * prices["SPY"].iloc[25:-1], rtol=0, atol=cents)
+    assert 0.5 < walk.effectiveness.table.loc["variance removed", "value"] < 1.0
+
+
+def test_a_failed_step_keeps_the_last_hedge_and_says_so():
+    prices = levels()
+    walk = run_backtest(BetaRule(refuse=prices.index[30]), stock_markets(prices), STOCK)
+    assert walk.steps["status"].iloc[5] == "failed" and "no hedge today" in walk.steps["why"].iloc[5]
+    held = walk.positions["SPY"].xs("hedge", level="account")
+    assert held.iloc[6] == held.iloc[5] != held.iloc[7]
+
+
+def test_a_book_of_each_day_is_told_by_date_or_by_function_and_its_changes_earn_nothing():
+    prices, seen = levels(30), []
+    markets = stock_markets(prices)
+    books = {day: i * STOCK for i, day in enumerate(prices.index)}
+    by_date = run_backtest(BetaRule(), markets, books, progress=lambda n, day: seen.append((n, day)))
+    by_function = run_backtest(BetaRule(), markets, lambda market: books[market.as_of])
+    pd.testing.assert_frame_equal(by_date.steps, by_function.steps)
+    earned = np.arange(25, 29) * 1e5 * prices["STOCK"].diff().iloc[26:]
+    np.testing.assert_allclose(by_date.pnl["book"], earned, atol=1e-4)
+    assert seen[-1] == (5, prices.index[-1])
+
+
+def test_wrong_walks_are_refused():
+    two = stock_markets(levels(27))
+    with pytest.raises(DataError, match="is not after"):
+        run_backtest(BetaRule(), two[::-1], STOCK)
+    with pytest.raises(SpecError, match="at least two markets"):
+        run_backtest(BetaRule(), two[:1], STOCK)
+    with pytest.raises(DataError, match="GOOG"):
+        run_backtest(BetaRule(), two, {"GOOG": 1.0})
+    with pytest.raises(DataError, match="no book for 2024-01-27"):
+        run_backtest(BetaRule(), two, {two[0].as_of: STOCK})

@@ -13,7 +13,7 @@ from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.objective import Variance
 from optihedge.market.exposures import price_unit
-from optihedge.market.pnl import borrow_cost, contract_pnl
+from optihedge.market.pnl import contract_pnl
 from optihedge.market.scenarios import scenario_pnl
 from optihedge.market.snapshot import Market
 from optihedge.program.lots.local_search import Volatility
@@ -58,16 +58,6 @@ def test_a_rate_between_two_tenors_leans_to_the_nearer() -> None:
         history=pd.DataFrame({"S": [100.0], "r1": [0.01], "r3": [0.04]}, index=pd.DatetimeIndex([START])), as_of=START,
     )  # fmt: skip
     assert market.quotes.at["C", "rate"] == pytest.approx(0.0175, rel=1e-9)
-
-
-def test_borrow_between_two_markets_is_paid_by_shorts_alone() -> None:
-    start, end = (stocks(2, fee=0.0) for _ in range(2))
-    quotes = start.quotes.assign(borrow_rate=[0.05, 0.05])
-    start = Market(start.instruments, quotes, "USD", as_of=start.as_of)
-    end = Market(start.instruments, quotes.assign(time=start.as_of + pd.Timedelta(days=73)), "USD",
-                 as_of=start.as_of + pd.Timedelta(days=73))  # fmt: skip
-    paid = borrow_cost(start, end, pd.Series({"S0": 100.0, "S1": -100.0}))
-    assert paid == pytest.approx(100 * start.price["S1"] * 0.05 * 73 / 365)
 
 
 @pytest.mark.parametrize(("greek", "power"), [("delta", 1), ("vega", 1), ("theta", 1), ("gamma", 2), ("volga", 2)])

@@ -113,10 +113,10 @@ def advance(
     if carried:
         market = with_rows(market, carried)
         fate = Fate.of(before, market, due)
-    line = Timeline(state, before, market, fate)
+    line, new = Timeline(state, before, market, fate), _new_fills(state, market, fills)
     if compare:
-        verify(state.book, _listed(state, before), before, market, fate)
-    line.follow(due, new := _new_fills(state, market, fills))
+        verify(state.book, _listed(state, before, new), before, market, fate)
+    line.follow(due, new)
     parts, notes = explained_period(line)
     carried = {name: row for name, row in carried.items() if any(name in lots for lots in line.holdings.lots.values())}
     if carried:
@@ -145,8 +145,8 @@ def _ended(
     return Advance(moved, parts, float(worth.sum()), change, tuple(line.holdings.closed), notes, market)
 
 
-def _listed(state: State, before: Market) -> pd.Index:
-    held = {name for lots in state.positions.values() for name in lots}
+def _listed(state: State, before: Market, fills: Iterable[Fill] = ()) -> pd.Index:
+    held = {name for lots in state.positions.values() for name in lots} | {fill.instrument for fill in fills}
     place = quoted(before).listed.place
     return before.names[sorted(place[name] for name in held if name in place)]
 

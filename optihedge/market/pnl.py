@@ -44,8 +44,8 @@ def contract_pnl(
               every interval elapsed.
 
     Unknown: what neither has a price at the end nor has expired, what has other TERMS there, and a perpetual whose
-    funding was quoted at the start and is not at the end. Borrow depends on the side: see `borrow_cost`. DataError for
-    an end before the start, or in another base currency.
+    funding was quoted at the start and is not at the end. Borrow, which depends on the side, is not in it. Raises
+    DataError for an end before the start, or in another base currency.
 
     >>> import optihedge as oh
     >>> market = oh.read_market(oh.write_example("example"))
@@ -63,21 +63,8 @@ def contract_pnl(
     return pnl
 
 
-def borrow_cost(start: Market, end: Market, quantities: pd.Series) -> float:
-    """Borrow paid on short quantities (contracts) from start to end, base currency. DataError for an end before it."""
-    _in_order(start, end)
-    rate = start.quotes["borrow_rate"].fillna(0.0).reindex(quantities.index)
-    years = (end.as_of - start.as_of).total_seconds() / 3600 / HOURS_PER_YEAR
-    return float((rate * start.notional.reindex(quantities.index) * np.maximum(-quantities, 0.0)).sum() * years)
-
-
-def trading_cost(market: Market, trades: pd.Series) -> float:
-    """What trades (contracts) will cost, base currency: see `trading_costs`. DataError for a side without a quote."""
-    return float(each_cost(market, trades).sum())
-
-
-def each_cost(market: Market, trades: pd.Series) -> pd.Series:
-    """Spread, fee and depth of each trade (contracts), base currency. Raises DataError as `trading_cost`."""
+def _each_cost(market: Market, trades: pd.Series) -> pd.Series:
+    """Spread, fee and depth of each trade (contracts), base currency. Raises DataError for a side without a quote."""
     wrong = trades.index[~np.isfinite(trades.to_numpy(dtype=float))]
     if len(wrong):
         raise DataError(f"trades: quantity of {wrong[0]} is {trades[wrong[0]]}, not finite; mend it")
@@ -117,7 +104,7 @@ def explain_pnl(
     earned, received = (part.iloc[at].where(quantity != 0, 0.0) for part in (earned, received))
     parts = {name: quantity * part[at] for name, part in greek_parts(start, end, Fate.of(start, end)).items()}
     parts["funding"] = quantity * received.to_numpy()
-    parts["fees"] = 0.0 - each_cost(start, traded.reindex(names, fill_value=0.0)).to_numpy()
+    parts["fees"] = 0.0 - _each_cost(start, traded.reindex(names, fill_value=0.0)).to_numpy()
     frame = pd.DataFrame(parts, index=names)
     total = quantity * (earned + received) + frame["fees"]
     frame["unexplained"] = total - frame.sum(axis=1)
