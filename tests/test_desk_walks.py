@@ -75,7 +75,7 @@ def equity_walks(folder, books: int, steps: int) -> pd.DataFrame:
 
 
 def test_half_of_a_tilted_long_short_books_variance_is_removed_at_less_turnover_than_by_regression(recorded):
-    """Twenty weeks of one book do not decide which risk is the lower by a percent; all weeks of six books do (below)."""
+    """Twenty weeks of one book do not tell which risk is a percent lower; all weeks of six books do (below)."""
     table = equity_walks(recorded("sp500_daily_2012_2017"), books=1, steps=20)
     assert table.loc["optihedge", "variance removed"] > 0.5
     assert table.loc["optihedge", "turnover"] <= 0.7 * table.loc["regression", "turnover"]
