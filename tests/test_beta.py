@@ -7,7 +7,8 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
 from optihedge.errors import DataError, SpecError
-from optihedge.risk.beta import Beta, vasicek
+from optihedge.risk.beta import Beta
+from optihedge.risk.beta_regression import vasicek
 from optihedge.risk.hedge_ratio import (
     beta_weighted_delta,
     contracts_for_beta,
@@ -139,7 +140,7 @@ def test_a_kalman_beta_is_the_gaussian_posterior_of_a_random_walk() -> None:
 
 def test_vasicek_weighs_each_beta_by_its_precision() -> None:
     slopes, errors = np.array([[0.4], [0.9], [1.0], [1.7]]), np.array([0.3, 0.1, 0.2, 0.4])
-    prior = np.var(slopes, ddof=1) - np.mean(errors**2)
+    prior = 3 / (4 - 3) * np.var(slopes, ddof=1) - np.mean(errors**2)  # Efron and Morris 1975
     expected = (slopes[:, 0] / errors**2 + 1.0 / prior) / (1 / errors**2 + 1 / prior)
     shrunk, spread = vasicek(slopes, errors[:, None, None] ** 2, np.ones(4, bool))
     np.testing.assert_allclose(shrunk[:, 0], expected, rtol=AGREEMENT)
@@ -155,6 +156,51 @@ def test_shrunk_betas_of_several_markets_are_nearer_the_truth() -> None:
     error = [((Beta(market=("M", "N"), shrinkage=s).fit(moves).betas_.iloc[2:] - true) ** 2).to_numpy().mean()
              for s in (None, "vasicek")]  # fmt: skip
     assert error[1] < 0.5 * error[0]
+
+
+@pytest.mark.parametrize("names", [4, 5, 8])
+@pytest.mark.parametrize("spread", [0.0, 1.0, 3.0])
+def test_shrinkage_of_few_betas_costs_nothing_on_average(names: int, spread: float) -> None:
+    rng = np.random.default_rng(11)
+    lost = []
+    for _ in range(2000):
+        true = 1.0 + spread * rng.standard_normal((names, 1))
+        seen = true + rng.standard_normal((names, 1))
+        shrunk, _ = vasicek(seen, np.ones((names, 1, 1)), np.ones(names, bool))
+        lost.append([((seen - true) ** 2).mean(), ((shrunk - true) ** 2).mean()])
+    plain, better = np.mean(lost, axis=0)
+    assert better < plain
+
+
+def test_three_betas_are_too_few_to_learn_from_and_stay() -> None:
+    slopes, covariance = np.array([[0.4], [0.9], [1.7]]), np.full((3, 1, 1), 0.1)
+    shrunk, spread = vasicek(slopes, covariance, np.ones(3, bool))
+    assert (shrunk == slopes).all()
+    assert (spread == covariance).all()
+    with pytest.raises(DataError, match="has 2; it needs 4"):
+        vasicek(slopes, covariance, np.array([True, True, False]))
+
+
+@pytest.mark.parametrize("method", ["ols", "ewma", "anchored", "dimson", "kalman"])
+def test_clip_draws_a_wild_day_in_and_leaves_a_quiet_history_alone(method: str) -> None:
+    moves, wild = panel(4), panel(4)
+    wild.iloc[250, 2] = 3.0
+    shift = {c: (Beta(method=method, clip=c).fit(wild).betas_ - Beta(method=method, clip=c).fit(moves).betas_)
+             .abs().max().max() for c in (None, 3.0)}  # fmt: skip
+    assert shift[3.0] < 0.1 * shift[None]
+    far = Beta(method=method, clip=1e3).fit(moves)
+    pd.testing.assert_frame_equal(far.betas_, Beta(method=method).fit(moves).betas_, rtol=1e-12)
+
+
+def test_a_clipped_beta_is_the_regression_of_moves_drawn_in() -> None:
+    moves = panel(6)
+    design = np.column_stack([np.ones(len(moves)), moves[["SPX", "XLF"]]])
+    y = moves["C"].to_numpy()
+    told = design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    most = 1.5 * np.sqrt(np.pi / 2) * np.abs(y - told).mean()
+    drawn = np.minimum(np.maximum(y, told - most), told + most)
+    expected = np.linalg.lstsq(design, drawn, rcond=None)[0][1:]
+    np.testing.assert_allclose(Beta(clip=1.5).fit(moves).betas_.loc["C"], expected, rtol=1e-9)
 
 
 def test_blume_is_a_third_of_one_and_two_thirds_of_the_estimate() -> None:
@@ -207,6 +253,10 @@ def test_wrong_requests_are_named() -> None:
         Beta(method="lasso").fit(panel())
     with pytest.raises(SpecError, match="halflife is 0"):
         Beta(halflife=0).fit(panel())
+    with pytest.raises(SpecError, match="clip is 0"):
+        Beta(clip=0).fit(panel())
+    with pytest.raises(SpecError, match="huber draws far moves in itself"):
+        Beta("huber", clip=3.0).fit(panel())
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -6,10 +6,18 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError, NotApplicable, SpecError
+from optihedge.risk.beta_regression import (
+    anchored_regression,
+    decay,
+    drawn_in,
+    huber_regression,
+    kalman_regression,
+    vasicek,
+    weighted_regression,
+)
 from optihedge.risk.estimator import MovesEstimator
 
 _METHODS = ("ols", "ewma", "anchored", "dimson", "huber", "kalman")
-_HUBER = 1.345  # 95 % efficient for normal residuals
 _SINGULAR = 1e-10  # a scaled Gram matrix with a smaller eigenvalue ratio has no unique slopes
 
 
@@ -25,6 +33,7 @@ class Beta(MovesEstimator):
     halflife   periods, for "ewma" and "anchored"
     anchor_halflife, anchor   periods of the slow fit, and the ridge in units of the mean market variance
     drift      standard deviation of a beta's change per period, for "kalman"
+    clip       None; moves further than `clip` deviations from a first fit are read as that far ("huber" does its own)
     shrinkage  None; "vasicek" (towards the cross-section's mean, by the precision of each estimate);
                "blume" (1/3 + 2/3 beta; one market only)
     minimum    a driver with fewer moves than this gets the cross-section's prior under "vasicek", else is a DataError
@@ -58,6 +67,7 @@ class Beta(MovesEstimator):
         lags: int = 1,
         leads: int = 0,
         drift: float = 0.01,
+        clip: float | None = None,
         shrinkage: str | None = None,
         minimum: int = 20,
     ) -> None:
@@ -70,6 +80,7 @@ class Beta(MovesEstimator):
         self.lags = lags
         self.leads = leads
         self.drift = drift
+        self.clip = clip
         self.shrinkage = shrinkage
         self.minimum = minimum
 
@@ -99,11 +110,14 @@ class Beta(MovesEstimator):
     def _check_parameters(self) -> None:
         if self.method not in _METHODS:
             raise SpecError(f"Beta: method {self.method!r} is unknown; choose one of {', '.join(_METHODS)}")
+        if self.clip is not None and self.method == "huber":
+            raise SpecError("Beta: huber draws far moves in itself; leave clip out, or choose another method")
         if self.shrinkage not in (None, "vasicek", "blume"):
             raise SpecError(f"Beta: shrinkage {self.shrinkage!r} is unknown; choose vasicek, blume or leave it out")
         for name, value, least in (("halflife", self.halflife, 0), ("anchor_halflife", self.anchor_halflife, 0),
                                    ("anchor", self.anchor, -1e-300), ("drift", self.drift, -1e-300),
                                    ("lags", self.lags, -1), ("leads", self.leads, -1), ("minimum", self.minimum, 2),
+                                   ("clip", 1.0 if self.clip is None else self.clip, 0),
                                    ("window", 1 if self.window is None else self.window, 0)):  # fmt: skip
             if not (np.isfinite(value) and value > least):
                 raise SpecError(f"Beta: {name} is {value}; give a larger number")
@@ -138,7 +152,7 @@ class Beta(MovesEstimator):
             )
         weights = present.astype(float)
         if self.method == "ewma":
-            weights *= _decay(len(y), self.halflife)
+            weights *= decay(len(y), self.halflife)
         known = ~short
         size = design.shape[1]
         coefficients, covariance = np.zeros((len(drivers), size)), np.zeros((len(drivers), size, size))
@@ -159,11 +173,13 @@ class Beta(MovesEstimator):
         return (design.shape[1] - 1) // (self.lags + self.leads + 1 if self.method == "dimson" else 1)
 
     def _regress(self, y: np.ndarray, design: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        slow = weights * decay(len(y), self.anchor_halflife) if self.method == "anchored" else weights
+        if self.clip is not None:
+            y = drawn_in(y, design, slow, clip=self.clip)
         if self.method == "kalman":
             return kalman_regression(y, design, weights, drift=self.drift)
         if self.method == "anchored":
-            slow = weights * _decay(len(y), self.anchor_halflife)
-            return anchored_regression(y, design, weights * _decay(len(y), self.halflife), slow, anchor=self.anchor)
+            return anchored_regression(y, design, weights * decay(len(y), self.halflife), slow, anchor=self.anchor)
         return (huber_regression if self.method == "huber" else weighted_regression)(y, design, weights)
 
 
@@ -184,157 +200,3 @@ def _shift(values: np.ndarray, lag: int) -> np.ndarray:
     rows = slice(max(lag, 0), len(values) + min(lag, 0))
     out[rows] = values[max(-lag, 0) : len(values) - max(lag, 0)]
     return out
-
-
-def _decay(periods: int, halflife: float) -> np.ndarray:
-    """EWMA weights, periods x 1, 1 for the last row."""
-    return 0.5 ** (np.arange(periods)[::-1, None] / halflife)
-
-
-def _gram(design: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """X' diag(w_d) X for each of D weight columns: D x p x p."""
-    size = design.shape[1]
-    products = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
-    return (weights.T @ products).reshape(-1, size, size)
-
-
-def _scaled(design: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Regressors with unit root mean square, and the scale that was divided out."""
-    scale = np.sqrt((design**2).mean(axis=0))
-    return design / scale, scale
-
-
-def weighted_regression(y: np.ndarray, design: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least squares of each column of y (T x D) on design (T x p) with weights (T x D; 0 leaves a row out).
-
-    Coefficients D x p and covariances D x p x p for errors of equal variance: s^2 G^-1 (X'W^2 X) G^-1, G = X'W X,
-    s^2 = sum w e^2 / (sum w - tr G^-1 X'W^2 X); with weights 0 or 1 this is ordinary least squares.
-    """
-    scaled, scale = _scaled(design)
-    inverse = np.linalg.inv(_gram(scaled, weights))
-    coefficients = np.einsum("dij,jd->di", inverse, scaled.T @ (weights * y))
-    residuals = y - scaled @ coefficients.T
-    squares = _gram(scaled, weights**2)
-    freedom = weights.sum(axis=0) - np.einsum("dij,dji->d", inverse, squares)
-    variance = (weights * residuals**2).sum(axis=0) / freedom
-    covariance = variance[:, None, None] * (inverse @ squares @ inverse)
-    return coefficients / scale, covariance / np.outer(scale, scale)
-
-
-def anchored_regression(
-    y: np.ndarray, design: np.ndarray, fast: np.ndarray, slow: np.ndarray, *, anchor: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted least squares with weights `fast`, its slopes held to those with weights `slow` by a ridge.
-
-    minimise  sum fast e^2 / sum fast + k |slopes - slow slopes|^2,  k = anchor x mean square of the market columns.
-    No intercept: the first column of design is left out, for the mean of a few weeks is noise. Shapes otherwise as in
-    `weighted_regression`; the covariance is that of this linear map under the slow fit's error variance.
-    """
-    # columns of one size, so that one ridge suits all; its strength in money squared is the market columns' own
-    scaled, scale = _scaled(design[:, 1:])
-    fast, slow = fast / fast.sum(axis=0), slow / slow.sum(axis=0)
-    gram, slow_inverse = _gram(scaled, fast), np.linalg.inv(_gram(scaled, slow))
-    level = np.einsum("dii,i->d", gram, scale**2) / len(scale)
-    ridge = anchor * level[:, None] / scale**2  # D x m, in scaled units
-    inverse = np.linalg.inv(gram + ridge[:, :, None] * np.eye(len(scale)))
-    pull = ridge[:, :, None] * slow_inverse
-    # the slow slopes, and the fast ones pulled to them
-    start = np.einsum("dij,jd->di", slow_inverse, scaled.T @ (slow * y))
-    coefficients = np.einsum("dij,dj->di", inverse, (scaled.T @ (fast * y)).T + ridge * start)
-    # errors of that linear map of y: both fits read the same rows, so their weights cross
-    squares, crossed = _gram(scaled, slow**2), pull @ _gram(scaled, slow * fast)
-    freedom = 1.0 - np.einsum("dij,dji->d", slow_inverse, squares)
-    variance = (slow * (y - scaled @ start.T) ** 2).sum(axis=0) / freedom
-    middle = _gram(scaled, fast**2) + crossed + crossed.transpose(0, 2, 1) + pull @ squares @ pull.transpose(0, 2, 1)
-    covariance = np.zeros((y.shape[1], design.shape[1], design.shape[1]))
-    covariance[:, 1:, 1:] = variance[:, None, None] * (inverse @ middle @ inverse) / np.outer(scale, scale)
-    return np.insert(coefficients / scale, 0, 0.0, axis=1), covariance
-
-
-def huber_regression(
-    y: np.ndarray, design: np.ndarray, weights: np.ndarray, iterations: int = 100
-) -> tuple[np.ndarray, np.ndarray]:
-    """Huber's M-estimate by iterated weighted least squares, scale by median absolute residual; shapes as above.
-
-    Covariance: Huber 1981, equation 7.6.1 (the default of statsmodels' RLM). Rows with weight 0 are left out.
-    """
-    present = weights > 0
-    count, size = present.sum(axis=0), design.shape[1]
-    coefficients, _ = weighted_regression(y, design, weights)
-    scaled, unit = _scaled(design)
-    moving = np.arange(y.shape[1])  # the columns that have not settled
-    for _ in range(iterations):
-        seen, previous = present[:, moving], coefficients[moving]
-        weight = seen / np.maximum(_scaled_residuals(y[:, moving], design, previous, seen)[0] / _HUBER, 1.0)
-        inverse = np.linalg.inv(_gram(scaled, weight))
-        coefficients[moving] = np.einsum("dij,jd->di", inverse, scaled.T @ (weight * y[:, moving])) / unit
-        change = np.abs(coefficients[moving] - previous).max(axis=1)
-        moving = moving[change > 1e-10 * np.abs(previous).max(axis=1)]
-        if not moving.size:
-            break
-    size_of, scale = _scaled_residuals(y, design, coefficients, present)
-    share = (present & (size_of <= _HUBER)).sum(axis=0) / count
-    influence = np.minimum(size_of, _HUBER) * scale
-    correction = 1 + size / count * (1 - share) / share
-    variance = correction**2 * (influence**2).sum(axis=0) / (count - size) / share**2
-    inverse = np.linalg.inv(_gram(scaled, present.astype(float))) / np.outer(unit, unit)
-    return coefficients, variance[:, None, None] * inverse
-
-
-def _scaled_residuals(
-    y: np.ndarray, design: np.ndarray, coefficients: np.ndarray, present: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """|residuals| over their scale (T x D, zero where a row is left out), and the scale: median |residual| / 0.6745."""
-    size = np.where(present, np.abs(y - design @ coefficients.T), np.nan)
-    scale = np.array([np.median(column[~np.isnan(column)]) for column in size.T]) / 0.6744897501960817
-    return np.nan_to_num(size) / np.where(scale > 0, scale, np.inf), scale
-
-
-def kalman_regression(
-    y: np.ndarray, design: np.ndarray, weights: np.ndarray, *, drift: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Filtered coefficients at the last row; slopes are random walks of `drift` per row, the intercept is fixed.
-
-    Shapes as in `weighted_regression`. Diffuse start; the observation variance is that of the least-squares residuals.
-    """
-    # how noisy a row is: the residuals of least squares, never exactly none
-    start, _ = weighted_regression(y, design, weights)
-    present = weights > 0
-    residuals = np.where(present, y - design @ start.T, 0.0)
-    noise = (residuals**2).sum(axis=0) / (present.sum(axis=0) - design.shape[1])
-    noise = np.maximum(noise, 1e-16 * (y**2).mean(axis=0) + 1e-300)
-    # where the slopes are is unknown at first, and each row lets them drift
-    size = design.shape[1]
-    step = np.diag([0.0] + [drift**2] * (size - 1))
-    scale = (design**2).mean(axis=0)
-    state, spread = np.zeros((y.shape[1], size)), 1e8 * noise[:, None, None] * np.diag(1 / scale)
-    for t in range(len(y)):
-        row = design[t]
-        spread = spread + step
-        # the part of the surprise that is believed; a row without a move teaches nothing
-        direction = spread @ row
-        gain = (direction / (direction @ row + noise)[:, None]) * present[t][:, None]
-        state = state + gain * (y[t] - state @ row)[:, None]
-        shrink = np.eye(size) - gain[:, :, None] * row
-        own = (noise[:, None] * gain)[:, :, None] * gain[:, None, :]
-        spread = shrink @ spread @ shrink.transpose(0, 2, 1) + own  # Joseph's form stays positive
-    return state, spread
-
-
-def vasicek(slopes: np.ndarray, covariance: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior slopes (D x m) and covariances (D x m x m) under a normal prior learned from the cross-section.
-
-    The prior's mean is the mean of the known slopes and its covariance theirs less the mean sampling covariance (cut at
-    zero). Rows not `known` get the prior. One market: (b / s^2 + mean / p^2) / (1 / s^2 + 1 / p^2). Raises DataError.
-    """
-    if known.sum() < 3:
-        raise DataError(f"Beta: vasicek learns its prior from the other drivers and has {known.sum()}; it needs 3")
-    mean = slopes[known].mean(axis=0)
-    excess = np.atleast_2d(np.cov(slopes[known].T)) - covariance[known].mean(axis=0)
-    values, vectors = np.linalg.eigh(excess)
-    prior = (vectors * np.clip(values, 0, None)) @ vectors.T
-    gain = covariance @ np.linalg.pinv(covariance + prior, hermitian=True)
-    shrunk = slopes + np.einsum("dij,dj->di", gain, mean - slopes)
-    spread = covariance - gain @ covariance
-    shrunk[~known], spread[~known] = mean, prior
-    return shrunk, spread
