@@ -238,7 +238,7 @@ def main() -> int:
         return 0
     told = measured(asked.days, asked.books)
     table = pd.DataFrame({"ms": told})
-    table["solves"] = table["ms"] / told["solve"]
+    table["solves"] = table["ms"].drop("peak MB") / told["solve"]
     if asked.beside:
         env = {**os.environ, "PYTHONPATH": asked.beside, "OPTIHEDGE_BESIDE": "1"}
         call = [sys.executable, str(HERE / "speed.py"), "--days", str(min(asked.days, 6)), "--books", str(asked.books)]
@@ -256,7 +256,8 @@ def main() -> int:
         from measure import machine
 
         now = datetime.now(UTC)
-        kept = {"time": now.isoformat(), "machine": machine(), "ms": table["ms"].to_dict(),
+        kept = {"time": now.isoformat(), "machine": machine(), "peak MB": told["peak MB"],
+                "ms": table["ms"].drop("peak MB").to_dict(),
                 "solves": table["solves"].drop("peak MB").to_dict()}  # fmt: skip
         path = HERE / "history" / f"{now:%Y-%m-%dT%H%M%S}.json"
         path.write_text(json.dumps(kept, indent=1) + "\n")

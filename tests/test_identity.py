@@ -5,6 +5,7 @@ Contracts in whole lots are equal; money to 1e-9 of what it is part of.
 
 import json
 import re
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -108,7 +109,8 @@ def same_step(quick: Step, slow: Step, scale: float) -> None:
     assert quick.moved.parts.keys == slow.moved.parts.keys
     np.testing.assert_allclose(quick.moved.parts.values, slow.moved.parts.values, rtol=0, atol=CLOSE * scale)
     assert quick.state.held == slow.state.held
-    assert quick.state.orders == slow.state.orders
+    for one, other in zip(quick.state.orders, slow.state.orders, strict=True):
+        assert replace(one, list_id="") == replace(other, list_id="")
     cash, other = (pd.DataFrame(one.state.cash) for one in (quick, slow))
     np.testing.assert_allclose(cash, other.reindex_like(cash), rtol=CLOSE, atol=CLOSE)
     assert (quick.trades is None) == (slow.trades is None)
