@@ -57,3 +57,18 @@ def test_the_simple_hedge_of_largest_worth_speaks():
     said = why_no_trade(market, problem, pays, 2.0)  # 8 for 10 does not pay, 5 for 4 does
     assert said.startswith("no trade, not for its cost (risk reduction worth 5, cost 4, regression beta: +1 S0)")
     assert why_no_trade(market, problem, table(market, **{"nearest instrument": (3.5, 0.1)}), 2.0) == ""
+
+
+def test_what_a_book_could_have_done_simply_does_not_depend_on_the_books_before_it():
+    """Books that hold and may trade other contracts, one after the other in one market, as each in a market alone."""
+    shared = stocks(6, hedge=[False, False, True, True, True, True])
+    books = [{"S0": 50.0}, {"S1": -20.0}, {"S0": 10.0, "S1": 30.0}, {"S0": 50.0}]
+
+    def simple(market: Market, book: dict[str, float]) -> pd.DataFrame:
+        given = {"risk": flat_risk(market), "objective": (Variance(1e-4), SpreadCost())}
+        return HedgeModel(**given).hedge(market, book).baselines
+
+    for book in books:
+        alone = simple(stocks(6, hedge=[False, False, True, True, True, True]), book)
+        pd.testing.assert_frame_equal(simple(shared, book), alone, check_exact=True)
+        assert "regression beta" in alone.index

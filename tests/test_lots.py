@@ -18,7 +18,7 @@ from optihedge.market.scenarios import replay, scenario_pnl
 from optihedge.program.certificate import scale_of
 from optihedge.program.chain import solve as certified
 from optihedge.program.lots.grid import Grid
-from optihedge.program.lots.local_search import Moves, Neighbourhood, improve
+from optihedge.program.lots.local_search import Moves, Neighbourhood, first_moves, improve
 from optihedge.program.lots.rounding import round_program
 from optihedge.program.program import Candidate, Program, objective, row_violations
 
@@ -391,3 +391,14 @@ def test_a_smallest_notional_drops_smaller_lines(example_folder: Path) -> None:
     assert (size[size > 0] >= 1e6).all()
     with pytest.raises(oh.SpecError, match="there is no"):
         oh.round_to_lots(example_hedge(example_folder, lots={"smallest": 5}))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_first_moves_are_those_of_all_in_order_up_to_one_that_does_not_help(seed):
+    rng = np.random.default_rng(seed)
+    excess = rng.choice([0.0, 1.0, 2.0], 60, p=[0.2, 0.4, 0.4])
+    change = rng.normal(size=60)
+    better = (excess < 2) & (change < rng.normal()) | (rng.random(60) < 0.9) & (excess < 1)
+    order = np.lexsort((change, excess))
+    ends = next((i for i, move in enumerate(order) if not better[move]), len(order))
+    assert first_moves(excess, change, better).tolist() == order[: min(ends, 20)].tolist()

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -193,7 +194,13 @@ def _end_with(driver: int) -> None:
 
 
 def _limited(shared: Any, job: Work) -> Any:
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1):
+    with _libraries(len(sys.modules)).limit(limits=1):
         return job.run(shared)
+
+
+@lru_cache(maxsize=1)
+def _libraries(_: int) -> Any:
+    """The native libraries with threads of their own; looked for again once more modules are loaded."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -152,7 +152,9 @@ def _as_they_stand(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _hopeless(problem: Problem) -> pd.DataFrame:
     """Hard limits that are broken and that no tradable contract moves, the volatility limit among them."""
-    rows = problem.decided[(problem.decided["violation"] > 0) & np.isinf(problem.decided["penalty"])]
+    rows = problem.decided
+    if len(rows):
+        rows = rows[(rows["violation"] > 0) & np.isinf(rows["penalty"])]
     p, limit = problem.program, problem.program.volatility_limit
     if p.columns or limit is None or limit.volatility(p.start) <= limit.limit + limit_tolerance(p, p.start):
         return rows

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -18,26 +21,29 @@ from optihedge.program.program import row_violations
 Array = np.ndarray
 _OBSERVED, _LEAST = 0.5, 3  # of the rows: a driver observed on fewer plays no part; rows that a regression needs
 _PART, _CLOSE = 1e-3, 1e-6  # of a baseline's trade: what must be possible; of that: what counts as equal
+_KEPT, _PARTS = 1e7, 512  # numbers that are kept for the next book; contracts whose P&L is written out at once
 
 
-def baselines(market: Market, problem: Problem, after: Array) -> pd.DataFrame:
+def baselines(market: Market, problem: Problem, after: Array, parts: Mapping[str, Array]) -> pd.DataFrame:
     """One row each: volatility per day, cost in all (trading and holding, base currency), trades as text.
 
     no trade            the book as it stands
     nearest instrument  the tradable contract (an option only where there is nothing else) most correlated with the
                         book under the risk, at minimum variance
     regression beta     least squares of the book's P&L on the hedges' over the recorded moves (see `regression_trades`)
-    hedge               quantities `after` (N), for comparison
+    hedge               quantities `after` (N), whose `cost_parts` these are, for comparison
     """
     start = problem.start
-    candidates = {"no trade": np.zeros(len(start)), **simple_trades(market, problem)}
-    traded = {**candidates, "hedge": after - start}
-    rows = {name: _row(market, problem, start, start + trade) for name, trade in traded.items()}
-    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("baseline")
-    frame["trades"] = [_text(problem.names, trade) for trade in candidates.values()] + [
-        counted(int(np.count_nonzero(after != start)), "line")
-    ]
-    return frame
+    trades = {"no trade": np.zeros(len(start)), **simple_trades(market, problem)}
+    ends = [*(start + trade for trade in trades.values()), after]
+    costs = [*(cost_parts(market, problem, start, end) for end in ends[:-1]), parts]
+    said = [_text(problem.names, trade) for trade in trades.values()]
+    columns = {
+        "volatility": [_volatility(problem, end) for end in ends],
+        "cost": [float(sum(part.sum() for part in cost.values())) for cost in costs],
+        "trades": [*said, counted(int(np.count_nonzero(after != start)), "line")],
+    }
+    return pd.DataFrame(columns, index=pd.Index([*trades, "hedge"], name="baseline"))
 
 
 def simple_trades(market: Market, problem: Problem) -> dict[str, Array]:
@@ -83,12 +89,9 @@ def _forbidding(problem: Problem, trade: Array) -> list[str]:
     return named + [f"bounds of {name}" for name, one in zip(p.columns, boxes, strict=True) if one]
 
 
-def _row(market: Market, problem: Problem, before: Array, after: Array) -> dict[str, float]:
-    volatility = np.nan if problem.variance is None else problem.variance.volatility(after) / np.sqrt(problem.days)
-    return {
-        "volatility": volatility,
-        "cost": float(sum(part.sum() for part in cost_parts(market, problem, before, after).values())),
-    }
+def _volatility(problem: Problem, quantities: Array) -> float:
+    """A day, base currency; NaN without a risk."""
+    return np.nan if problem.variance is None else problem.variance.volatility(quantities) / np.sqrt(problem.days)
 
 
 def _text(names: pd.Index, trade: Array) -> str:
@@ -126,7 +129,54 @@ def regression_trades(market: Market, problem: Problem) -> Array | None:
     free = problem.tradable & ~types_of(market.instruments)["option"][problem.positions]
     if not free.any() or not problem.start.any():
         return None
-    loadings = sp.csc_array(market.loadings.matrix)[:, problem.positions].tocsr()
+    recorded = _recorded_once(market, problem.positions, free)
+    if recorded is None:
+        return None
+    moves, loadings, chosen = recorded.moves, recorded.loadings, recorded.chosen
+    book = moves @ (loadings @ problem.start)
+    book = book - book.mean()
+    if recorded.size is not None:
+        joint = np.abs(loadings[:, chosen].T @ (book @ moves))
+        strength = np.divide(joint, recorded.size, out=np.zeros(len(chosen)), where=recorded.size > 0)
+        chosen = chosen[[int(np.argmax(strength))]]
+    hedges = moves @ loadings[:, chosen].toarray()
+    hedges = hedges - hedges.mean(axis=0)
+    trade = np.zeros(len(problem.start))
+    scale = np.linalg.norm(hedges, axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    trade[chosen] = -np.linalg.lstsq(hedges / scale, book, rcond=1e-10)[0] / scale
+    return trade
+
+
+@dataclass(frozen=True, eq=False)
+class _Recorded:
+    """What the recorded moves say of the N contracts in play, whatever the book.
+
+    moves, loadings   T x D without a hole, D x N
+    chosen            contracts to regress on: all of them, or where their P&L's `size` (norm about its mean) is told
+                      the one most correlated with the book
+    """
+
+    moves: Array
+    loadings: sp.csc_array
+    chosen: Array
+    size: Array | None
+
+
+def _recorded_once(market: Market, positions: Array, free: Array) -> _Recorded | None:
+    """`_recorded`, and for the next book with the same contracts in play the same object, unless it is large."""
+    key = positions.tobytes(), free.tobytes()
+    known = market.__dict__.get("_recorded")
+    if known is not None and known[0] == key:
+        return known[1]  # type: ignore[no-any-return]
+    found = _recorded(market, positions, free)
+    if found is None or found.moves.size <= _KEPT:
+        market.__dict__["_recorded"] = key, found
+    return found
+
+
+def _recorded(market: Market, positions: Array, free: Array) -> _Recorded | None:
+    loadings = sp.csc_array(market.loadings.matrix)[:, positions].tocsr()
     active = np.flatnonzero(np.diff(loadings.indptr) > 0)
     try:
         moves = market.moves(drivers=market.drivers.index[active]).to_numpy()
@@ -137,19 +187,12 @@ def regression_trades(market: Market, problem: Problem) -> Array | None:
     moves = moves[~np.isnan(moves).any(axis=1)]
     if len(moves) < _LEAST:
         return None
-    book = moves @ (loadings @ problem.start)
     marked = market.drivers["market"].to_numpy(dtype=bool)[active[known]]
     on_market = free & (np.asarray(abs(loadings[np.flatnonzero(marked)]).sum(axis=0)).ravel() > 0)
-    chosen = np.flatnonzero(on_market if on_market.any() else free)
-    hedges = moves @ loadings[:, chosen].toarray()
-    book, hedges = book - book.mean(), hedges - hedges.mean(axis=0)
-    if not on_market.any():
-        size = np.linalg.norm(hedges, axis=0)
-        strength = np.divide(np.abs(book @ hedges), size, out=np.zeros(len(chosen)), where=size > 0)
-        best = [int(np.argmax(strength))]
-        chosen, hedges = chosen[best], hedges[:, best]
-    trade = np.zeros(len(problem.start))
-    scale = np.linalg.norm(hedges, axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
-    trade[chosen] = -np.linalg.lstsq(hedges / scale, book, rcond=1e-10)[0] / scale
-    return trade
+    chosen, loadings = np.flatnonzero(on_market if on_market.any() else free), sp.csc_array(loadings)
+    if on_market.any():
+        return _Recorded(moves, loadings, chosen, None)
+    centred = moves - moves.mean(axis=0)
+    parts = np.array_split(chosen, len(chosen) // _PARTS + 1)
+    size = [np.linalg.norm(centred @ loadings[:, part].toarray(), axis=0) for part in parts]
+    return _Recorded(moves, loadings, chosen, np.concatenate(size))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -22,18 +24,13 @@ _TERMS = {"spread": "SpreadCost", "fees": "FeeCost", "depth": "DepthCost", "impa
           "funding": "HoldingCost(funding=true)"}  # fmt: skip
 
 
-def told_costs(market: Market, problem: Problem, before: Array, after: Array) -> pd.DataFrame:
+def cost_parts(market: Market, problem: Problem, before: Array, after: Array) -> dict[str, Array]:
     """What it costs to go from quantities before to after (N each) and hold them over the horizon, base currency.
 
-    One row per contract in play; TRADING (impact and other are the terms' own estimates; where no term charges impact,
-    it is that of what the market does not show), then HOLDING. A trade on a side without a quote has a NaN spread: what
-    it would cost is not known.
+    By part, N each: TRADING (impact and other are the terms' own estimates; where no term charges impact, it is that of
+    what the market does not show), then HOLDING. A trade on a side without a quote has a NaN spread: what it would cost
+    is not known.
     """
-    return pd.DataFrame(cost_parts(market, problem, before, after), index=problem.names)
-
-
-def cost_parts(market: Market, problem: Problem, before: Array, after: Array) -> dict[str, Array]:
-    """`told_costs` part by part, N each."""
     trade, at = after - before, problem.positions
     parts = {**trading_parts(market, at, trade), "impact": np.zeros(len(trade)), "other": np.zeros(len(trade))}
     for label, cost in problem.costs.items():
@@ -42,7 +39,7 @@ def cost_parts(market: Market, problem: Problem, before: Array, after: Array) ->
             parts["impact" if covers else "other"] += cost.trading(trade)
     if not _charged(problem, "impact"):
         parts["impact"] += expected_impact(market, problem).trading(trade)
-    value = np.maximum(market.value.to_numpy(dtype=float)[at], 0.0)
+    value = np.maximum(market.exposure_columns["value"][at], 0.0)
     parts |= holding_parts(market, at, after, problem.years)
     parts["borrow"] = problem.borrow * np.maximum(-after, 0.0) * value * problem.years
     parts["financing"] = problem.financing * np.maximum(after, 0.0) * value * problem.years
@@ -69,9 +66,9 @@ def _charged(problem: Problem, part: str) -> bool:
     return any(part in covers for covers in problem.covers.values())
 
 
-def cost_series(told: pd.DataFrame) -> pd.Series:
-    """The parts of `told_costs`, their sums `trading` and `holding`, and `total`, base currency."""
-    parts = {part: float(told[part].to_numpy().sum()) for part in (*TRADING, *HOLDING)}
+def cost_series(told: Mapping[str, Array]) -> pd.Series:
+    """The parts of `cost_parts`, their sums `trading` and `holding`, and `total`, base currency."""
+    parts = {part: float(told[part].sum()) for part in (*TRADING, *HOLDING)}
     for name, of in SUMS.items():
         parts[name] = sum(parts[part] for part in of)
     return pd.Series({part: parts[part] for part in (*TRADING, "trading", *HOLDING, "holding", "total")}, name="cost")

@@ -13,7 +13,7 @@ from optihedge.hedge.baselines import why_no_trade
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.spec import HedgeSpec
 from optihedge.hedge.terms.objective import Variance, Volatility
-from optihedge.hedge.venues import near_liquidation
+from optihedge.hedge.venues import near_liquidation, venue_terms
 from optihedge.market.snapshot import Market
 from optihedge.program.certificate import Certificate
 
@@ -146,15 +146,18 @@ def notes(hedge: Told) -> tuple[str, ...]:
     """Which venues are near liquidation, which soft limits are missed, what the problem noted, and which costs no term
     charges.
     """
-    near = near_liquidation(hedge.venues, hedge.model.terms)
+    near = near_liquidation(hedge.venues, hedge.model.terms) if venue_terms(hedge.model.terms) else ()
     return (*near, *missed(hedge.limits), *hedge.problem.notes, *hedge.uncharged)
 
 
 def missed(limits: pd.DataFrame) -> tuple[str, ...]:
     """Soft limits that an answer ends beyond, by how much. Columns as in `Hedge.limits`."""
-    sizes = limits[["before", "lower", "upper"]].abs()
-    largest = sizes.where(np.isfinite(sizes), 0.0).max(axis=1)
-    beyond = limits[(limits["kind"] == "soft") & (limits["violation"] > DUST * largest)]
+    soft = np.array([kind == "soft" for kind in limits["kind"]], dtype=bool)
+    if not soft.any():
+        return ()
+    sizes = np.abs([limits[name].to_numpy(dtype=float) for name in ("before", "lower", "upper")])
+    largest = np.where(np.isfinite(sizes), sizes, 0.0).max(axis=0)
+    beyond = limits[soft & (limits["violation"].to_numpy(dtype=float) > DUST * largest)]
     return tuple(
         f"{name} is soft and ends {number(violation)} beyond its band ({unit}): to keep it costs more than its price"
         for name, violation, unit in zip(beyond.index, beyond["violation"], beyond["unit"], strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from optihedge.hedge import report
 from optihedge.hedge.answer import Answer
 from optihedge.hedge.baselines import baselines
-from optihedge.hedge.costs import SUMS, cost_series, told_costs, uncharged
+from optihedge.hedge.costs import SUMS, cost_parts, cost_series, uncharged
 from optihedge.hedge.marginal import liquidity, marginal
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.rolls import roll_plan
@@ -22,7 +23,7 @@ from optihedge.hedge.venues import venue_table
 from optihedge.market.snapshot import Market
 from optihedge.program.aversion import equivalent_aversion
 from optihedge.program.certificate import Certificate
-from optihedge.program.program import VOLATILITY_UNIT, Program, row_values, row_violations
+from optihedge.program.program import VOLATILITY_UNIT, Program, VolatilityLimit, row_values, row_violations
 from optihedge.program.status import Status
 from optihedge.readonly import read_only, read_only_property
 from optihedge.risk.contract_risk import ContractRisk
@@ -147,15 +148,14 @@ class Hedge:
             missed = max(after - live.loc[name, "upper"], 0.0)
             live.loc[name, ["before", "after", "violation"]] = (measure(self.problem.start), after, missed)
         live = live[p.row_tier >= 0] if (p.row_tier < 0).any() else live
-        parts = [live, self._volatility_row(live.columns), self._decided_rows(list(live.columns))]
-        parts = [part for part in parts if len(part)]
+        parts = [live] if len(live) else []
+        parts += [self._volatility_row(p.volatility_limit, live.columns)] if p.volatility_limit is not None else []
+        parts += [self._decided_rows(list(live.columns))] if len(self.problem.decided) else []
         return self._as_given(pd.concat(parts) if len(parts) > 1 else parts[0] if parts else live)
 
     def _decided_rows(self, columns: list[str]) -> pd.DataFrame:
         """Limits that no tradable contract moves, as they stand."""
         fixed = self.problem.decided
-        if not len(fixed):
-            return pd.DataFrame(columns=columns)
         kind = np.where(np.isinf(fixed["penalty"]), *NO_HEDGE)
         stuck = fixed.assign(before=fixed["value"], after=fixed["value"], shadow_price=0.0, kind=kind)
         return stuck[columns].rename_axis("limit")
@@ -173,10 +173,7 @@ class Hedge:
         limits.loc[moved.index, "violation"] = np.maximum(beyond, 0.0)
         return limits
 
-    def _volatility_row(self, columns: pd.Index) -> pd.DataFrame:
-        limit = self.program.volatility_limit
-        if limit is None:
-            return pd.DataFrame(columns=columns)
+    def _volatility_row(self, limit: VolatilityLimit, columns: pd.Index) -> pd.DataFrame:
         after = limit.volatility(self.h)
         row = {
             "before": limit.volatility(self.problem.columns.to_columns(self.problem.start)), "after": after,
@@ -239,8 +236,13 @@ class Hedge:
 
     @read_only_property
     def told_costs(self) -> pd.DataFrame:
-        """What each contract will cost, base currency: see `optihedge.hedge.costs.told_costs`."""
-        return told_costs(self.market, self.problem, self.problem.start, self.after.to_numpy())
+        """What each contract will cost, base currency, part by part: see `optihedge.hedge.costs.cost_parts`."""
+        return pd.DataFrame(self.cost_parts, index=self.problem.names)
+
+    @cached_property
+    def cost_parts(self) -> dict[str, Array]:
+        """`told_costs` by part, N each."""
+        return read_only(cost_parts(self.market, self.problem, self.problem.start, self.after.to_numpy()))
 
     @read_only_property
     def costs(self) -> pd.Series:
@@ -249,7 +251,7 @@ class Hedge:
         spread, fees, depth, impact, other and their sum `trading`; funding, borrow, financing of the whole book over
         the horizon and their sum `holding`, where income is below 0; `total` is both. `charges` are the objective's.
         """
-        return cost_series(self.told_costs)
+        return cost_series(self.cost_parts)
 
     @read_only_property
     def charges_by_contract(self) -> pd.DataFrame:
@@ -320,7 +322,7 @@ class Hedge:
     @read_only_property
     def baselines(self) -> pd.DataFrame:
         """Risk and cost of doing nothing, of the nearest single instrument, of a regression beta, and of this hedge."""
-        return baselines(self.market, self.problem, self.after.to_numpy())
+        return baselines(self.market, self.problem, self.after.to_numpy(), self.cost_parts)
 
     @read_only_property
     def venues(self) -> pd.DataFrame:

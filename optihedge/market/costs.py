@@ -36,7 +36,7 @@ def trading_parts(market: Market, at: Array, trade: Array) -> dict[str, Array]:
     return {
         "spread": np.where(trade != 0, size * unit, 0.0),
         "fees": size * market.fees.to_numpy()[at],
-        "depth": _walked(market, market.names[at], trade),
+        "depth": _walked(market, at, trade),
     }
 
 
@@ -54,18 +54,18 @@ def holding_parts(market: Market, at: Array, held: Array, years: float) -> dict[
     """`holding_costs` of the contracts at positions `at` of market.names, part by part."""
     rate, hours, borrowed = (numbers(market.quotes, name)[at] for name in _RATES)
     funding, borrow = np.nan_to_num(annual_funding(rate, hours)), np.nan_to_num(borrowed)
-    short = np.maximum(-held, 0.0) * np.maximum(market.value.to_numpy(dtype=float)[at], 0.0)
+    short = np.maximum(-held, 0.0) * np.maximum(market.exposure_columns["value"][at], 0.0)
     return {
         "funding": funding * market.notional.to_numpy()[at] * held * years,
         "borrow": borrow * short * years,
     }
 
 
-def _walked(market: Market, names: pd.Index, trade: Array) -> Array:
+def _walked(market: Market, at: Array, trade: Array) -> Array:
     if market.depth is None:
-        return np.zeros(len(names))
-    column, side, beyond, slope = depth_hinges(market, names)
-    return np.bincount(column, slope * np.maximum(side * trade[column] - beyond, 0.0), len(names))
+        return np.zeros(len(at))
+    column, side, beyond, slope = depth_hinges(market, market.names[at])
+    return np.bincount(column, slope * np.maximum(side * trade[column] - beyond, 0.0), len(at))
 
 
 def unquoted_funding(market: Market, names: pd.Index) -> pd.Index:

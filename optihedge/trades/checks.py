@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 
 import numpy as np
 
@@ -146,10 +147,12 @@ class Checks:
         """
         if isinstance(settings, Checks):
             return settings
+        if settings is None:
+            return cls.usual()
         known = [f.name for f in fields(cls) if f.name != "venues"]
-        if settings is not None and not isinstance(settings, Mapping):
+        if not isinstance(settings, Mapping):
             raise SpecError(f"checks: {settings!r} is no Checks; give one, or a table of its fields")
-        given = dict(settings or {})
+        given = dict(settings)
         for name in given:
             if name not in known:
                 raise SpecError(f"checks: there is no {name}{nearest(name, known)}; there are {', '.join(known)}")
@@ -173,14 +176,22 @@ class Checks:
     @property
     def off(self) -> tuple[str, ...]:
         """Which checks are switched off that a list has unless told otherwise."""
-        named = {f.name: (getattr(Checks(), f.name), getattr(self, f.name)) for f in fields(self)}
+        usual = Checks.usual()
+        named = {f.name: (getattr(usual, f.name), getattr(self, f.name)) for f in fields(self)}
         return tuple(name for name, (usual, own) in named.items() if usual and (own is None or own is False))
 
-    @classmethod
-    def none(cls) -> Checks:
+    @staticmethod
+    @cache
+    def usual() -> Checks:
+        """What a list is checked by unless told otherwise."""
+        return Checks()
+
+    @staticmethod
+    @cache
+    def none() -> Checks:
         """Every check off: what is proved and the list's own limits remain."""
-        return cls(max_age=None, displayed=None, volume=None, lots_cost=None, worth=False, margin=False,
-                   contradictions=False)  # fmt: skip
+        return Checks(max_age=None, displayed=None, volume=None, lots_cost=None, worth=False, margin=False,
+                      contradictions=False)  # fmt: skip
 
 
 def _tighter(name: str, first: float | str | None, second: float | str | None) -> float | str | None:

@@ -18,7 +18,7 @@ from optihedge.display.numbers import number
 from optihedge.errors import InfeasibleError, SolverError, SpecError
 from optihedge.files import write_text
 from optihedge.frames import one_line
-from optihedge.hedge.costs import HOLDING, TRADING, cost_parts
+from optihedge.hedge.costs import HOLDING, TRADING
 from optihedge.hedge.report import cost_words
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.venues import near_liquidation, venue_terms
@@ -307,8 +307,7 @@ def _unmoved(hedge: Hedge) -> Hedge:
 def _lines(hedge: Hedge, book: str, *, checked: bool) -> dict[str, list[Any]]:
     problem, told = hedge.problem, np.full(len(hedge.problem.names), "", dtype=object)
     told[problem.tradable] = served(hedge) if checked else [f"NOT CHECKED: {one}" for one in served(hedge)]
-    parts = cost_parts(hedge.market, problem, problem.start, hedge.after.to_numpy())
-    costs = sum(parts[name] for name in TRADING) + Tickets.of(hedge.model.lots).ticket_fee
+    costs = sum(hedge.cost_parts[name] for name in TRADING) + Tickets.of(hedge.model.lots).ticket_fee
     return line_columns(
         hedge.market, hedge.trades, book=book, model=hedge.model.name, model_hash=hedge.model.fingerprint,
         costs=pd.Series(costs, problem.names), reasons=pd.Series(told, problem.names, dtype=object),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -95,6 +96,8 @@ class Neighbourhood:
         self.offset = np.concatenate([program.factor_offset, program.specific_offset])
         limit = program.volatility_limit
         self.volatility = None if limit is None else Volatility.of(limit)
+        self._gradient: tuple[Array, Array] | None = None
+        self._joint: dict[int, Array] = {}
 
     @cached_property
     def root(self) -> Array:
@@ -104,7 +107,26 @@ class Neighbourhood:
     @cached_property
     def curvature(self) -> Array:
         """n: the second derivative of each column's risk."""
-        return (self.root**2).sum(axis=0) + self.program.diagonal
+        p = self.program
+        return (p.factors**2).sum(axis=0) + np.asarray(p.specifics.power(2).sum(axis=0)).ravel() + p.diagonal
+
+    def gradient(self, h: Array) -> Array:
+        """n: the slope of risk and of what is linear at quantities h; of the last ones that were asked it is kept."""
+        known = self._gradient
+        if known is None or known[0] is not h:
+            p = self.program
+            risk = p.factors.T @ (p.factors @ h + p.factor_offset)
+            risk += p.specifics.T @ (p.specifics @ h + p.specific_offset)
+            self._gradient = known = h, risk + p.diagonal * h + p.linear
+        return known[1]
+
+    def joint(self, leg: int) -> Array:
+        """n: what one contract of each column and one of `leg` do to risk together, worked out once a leg."""
+        if leg not in self._joint:
+            p = self.program
+            own = p.specifics.T @ p.specifics[:, [leg]].toarray().ravel()
+            self._joint[leg] = p.factors[:, leg] @ p.factors + own
+        return self._joint[leg]
 
     def allowance(self, lots: Array) -> Array:
         """How far each hard row may end beyond its band (m, desk unit): half the finest traded leg's lot exposure.
@@ -166,8 +188,7 @@ class Neighbourhood:
         base = row_values(p, h)
         values, change = base[:, None], np.zeros(len(moves.i)) - self.penalty(base[:, None])
         # each leg of a move alone: to first and second order in its own step
-        gradient = self.root.T @ (self.root @ h + self.offset) + p.diagonal * h + p.linear
-        steps = []
+        gradient, steps = self.gradient(h), []
         for column, to in ((moves.i, moves.to_i), (np.full(len(moves.i), moves.j), moves.to_j)):
             if (column < 0).all():
                 continue
@@ -181,7 +202,7 @@ class Neighbourhood:
             steps.append((column, step))
         # and what two legs do to the variance together
         if len(steps) == 2:
-            change += steps[0][1] * steps[1][1] * (self.root[:, moves.j] @ self.root[:, moves.i])
+            change += steps[0][1] * steps[1][1] * self.joint(moves.j)[moves.i]
         excess = self.excess(values, room)
         if self.volatility is not None:
             excess = excess + self.volatility.excess(self.volatility.after(h, steps))
@@ -205,9 +226,10 @@ def improve(around: Neighbourhood, h: Array, most: int = 2000) -> tuple[Array, i
         best = None
         for candidates in _candidates(around, h, lots):
             excess, change = around.moves(h, candidates, room)
-            for first in np.lexsort((change, np.round(excess, 9)))[:_TRIES]:
-                rank, gains = (round(excess[first], 9), change[first]), change[first] < -GAIN * scale
-                if not _better(excess[first], now, gains) or (best is not None and rank >= best[0]):
+            gain = change < -GAIN * scale
+            for first in first_moves(np.round(excess, 9), change, _better(excess, now, gain)):
+                rank, gains = (round(excess[first], 9), change[first]), gain[first]
+                if best is not None and rank >= best[0]:
                     break
                 moved = candidates.made(grid, h, first)
                 if _better(around.excess_at(moved, around.allowance(np.round(grid.lots(moved)))), now, gains):
@@ -221,9 +243,20 @@ def improve(around: Neighbourhood, h: Array, most: int = 2000) -> tuple[Array, i
     return h, made
 
 
-def _better(excess: float, now: float, gains: bool) -> bool:
-    """Whether a move brings rows nearer to their bands, or is no further from them and gains."""
-    return bool(excess < now - 1e-8 or (excess <= now + 1e-9 and gains))
+def _better(excess: Any, now: float, gains: Any) -> Any:
+    """Whether moves bring rows nearer to their bands, or are no further from them and gain."""
+    return (excess < now - 1e-8) | ((excess <= now + 1e-9) & gains)
+
+
+def first_moves(excess: Array, change: Array, better: Array) -> Array:
+    """The first of M moves in order of excess, then change, up to one that is not better: _TRIES of them at most."""
+    worse = np.flatnonzero(~better)
+    if len(worse):
+        least = excess[worse].min()
+        ends = change[worse][excess[worse] == least].min()
+        better = better & ((excess < least) | ((excess == least) & (change < ends)))
+    among = np.flatnonzero(better)
+    return among[np.lexsort((change[among], excess[among]))][:_TRIES]
 
 
 def _candidates(around: Neighbourhood, h: Array, lots: Array) -> Iterator[Moves]:
