@@ -10,6 +10,7 @@ from optihedge.program.certificate import certify
 from optihedge.program.chain import solve
 from optihedge.program.program import Candidate, Program, objective
 from optihedge.program.structured import solver as structured
+from optihedge.program.structured.own_variance import with_own_variance
 from optihedge.program.structured.solver import Structured
 from optihedge.program.structured.working_set import worth_a_working_set
 
@@ -56,12 +57,32 @@ def test_the_optimum_is_that_of_the_whole_program(seed, changes):
     assert objective(p, by_set.h) == pytest.approx(objective(p, whole.h), rel=1e-9)
 
 
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_own_variance_states_the_same_objective_but_for_a_constant_and_curves_every_column(changes):
+    p = many_factors(4, **changes, diagonal=np.zeros(200))
+    stated, rng = with_own_variance(p), np.random.default_rng(0)
+    moving = p.lower < p.upper
+    points = [rng.uniform(p.lower, p.upper) for _ in range(5)]
+    apart = [objective(stated, h) - objective(p, h) for h in points]
+    np.testing.assert_allclose(apart, apart[0], rtol=0, atol=1e-11 * abs(objective(p, points[0])))
+    assert (stated.diagonal[moving] >= 1e-5 * (p.factors**2).sum(axis=0)[moving]).all()
+    assert not stated.diagonal[~moving].any()
+
+
+def test_without_a_full_covariance_nothing_is_restated():
+    thin, given = many_factors(5, rows=120, diagonal=np.zeros(200)), many_factors(5, diagonal=np.ones(200))
+    twins = replace(given, factors=given.factors[:, [*range(199), 198]], diagonal=np.zeros(200))
+    for p in (thin, given, twins):
+        assert with_own_variance(p) is p
+
+
 def test_a_part_of_the_columns_is_enough(monkeypatch):
     sizes, before = [], structured._solve
 
     def counted(program, stop, warm):
-        if len(program.factors) > 100:
-            sizes.append(int((program.lower < program.upper).sum()))
+        moving = int((program.lower < program.upper).sum())
+        if (len(program.factors), moving) != (20, 193):  # the surrogate's
+            sizes.append(moving)
         return before(program, stop, warm)
 
     monkeypatch.setattr(structured, "_solve", counted)

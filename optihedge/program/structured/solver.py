@@ -19,6 +19,7 @@ from optihedge.program.status import Status
 from optihedge.program.structured.interior_point import InteriorPoint
 from optihedge.program.structured.newton_polish import PROXIMAL, Point, polish_point, predict
 from optihedge.program.structured.newton_system import NewtonSystem
+from optihedge.program.structured.own_variance import with_own_variance
 from optihedge.program.structured.proof import prove, ray_gap, row_sizes, scale_floor
 from optihedge.program.structured.standard_form import StandardForm, standard_form
 from optihedge.program.structured.working_set import by_working_set, worth_a_working_set
@@ -56,7 +57,7 @@ class Structured:
                 found = by_working_set(program, lambda part, last: _solve(part, stop, last), usable)
                 if found is not None:
                     return found
-            return _solve(program, stop, warm)
+            return _solve(with_own_variance(program), stop, warm)
 
 
 def polish(program: Program, candidate: Candidate, *, steps: int = 40, deadline: float | None = None) -> Candidate:

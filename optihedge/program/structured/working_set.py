@@ -15,6 +15,7 @@ import numpy as np
 from optihedge.program.certificate import clip_multipliers, dual_gap, scale_of
 from optihedge.program.program import Array, Candidate, Program
 from optihedge.program.status import Status
+from optihedge.program.structured.own_variance import with_own_variance
 
 _LEAST_COLUMNS, _LEAST_FACTORS = 150, 100
 _MANY = 0.25  # factors a column from which it is worth it
@@ -51,7 +52,7 @@ def by_working_set(program: Program, solve: Solve, warm: Candidate | None) -> Ca
         if chosen.sum() > _MOST * moving.sum():
             return None
         lower, upper = np.where(chosen, program.lower, rest), np.where(chosen, program.upper, rest)
-        found = solve(replace(program, lower=lower, upper=upper), last)
+        found = solve(with_own_variance(program.boxed(lower, upper)), last)
         if found.status is not Status.OPTIMAL:
             return None
         more = _gaining(program, found, moving & ~chosen, int(chosen.sum()))
