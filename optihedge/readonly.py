@@ -154,6 +154,14 @@ def kept(table: pd.DataFrame, what: str, make: Callable[[], Value], *of: object)
     return found[1]
 
 
+def keep(table: pd.DataFrame, what: str, value: object, *of: object) -> None:
+    """Tell a read-only table what `kept` would work out of it and of these other values."""
+    known = table.__dict__.get("_kept")
+    if known is None:
+        object.__setattr__(table, "_kept", known := {})
+    known[what] = of, value
+
+
 def numbers(table: pd.DataFrame, column: str) -> np.ndarray:
     """A column of numbers as a read-only array; of a read-only table the same one whenever it is asked."""
     return kept(table, f"numbers {column}", lambda: read_only(np.array(table[column].to_numpy(dtype=float))))

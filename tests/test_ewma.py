@@ -100,11 +100,12 @@ def test_wrong_input_is_named(fit, error, message):
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
-def test_of_fewer_rows_than_drivers_the_root_has_a_row_each_and_the_covariance_is_that_of_their_products(estimator):
-    moves = some_moves(rows=40, columns=60)
+@pytest.mark.parametrize("rows", [40, 80])
+def test_of_few_rows_the_root_has_a_row_each_and_the_covariance_is_that_of_their_products(estimator, rows):
+    moves = some_moves(rows=rows, columns=60)
     wide = estimator.fit(moves).risk_
-    assert len(wide.root) <= 40
-    more = some_moves(rows=40, columns=60, seed=1)
+    assert len(wide.root) <= rows
+    more = some_moves(rows=160 - rows, columns=60, seed=1)
     online = type(estimator)(**estimator.get_params()).partial_fit(moves).partial_fit(more)  # past the drivers' number
     both = type(estimator)(**estimator.get_params()).fit(pd.concat([moves, more]).reset_index(drop=True))
     np.testing.assert_allclose(online.risk_.covariance(), both.risk_.covariance(), rtol=1e-9, atol=1e-15)

@@ -67,6 +67,28 @@ def test_each_market_of_a_panel_is_the_market_of_its_window(dates):
     same(panel.at(panel.times[13]), markets[13])
 
 
+def test_a_share_closed_at_weekends_has_the_moves_of_its_own_window():
+    """Repeated at weekends at first, quoted there later: what a window says of weekends is its own."""
+    table = prices(rows=120).set_axis(pd.date_range("2025-03-03 21:00", periods=120, tz="UTC"))
+    closed = (table.index.day_of_week >= 5) & (np.arange(120) < 70)
+    table.loc[closed, "S0"] = np.nan
+    table["S0"] = table["S0"].ffill()
+    panel = oh.Panel.from_prices(table, rows=50, **TERMS)
+    for first in (0, 11, 30, 70):
+        own = Market.from_prices(table.iloc[first : first + 50], **TERMS)
+        pd.testing.assert_frame_equal(panel.at(panel.times[first]).moves(), own.moves(), check_freq=False)
+        assert own.moves()["S0"].isna().any() == (first < 30)
+
+
+def test_moves_are_the_callers_own():
+    market = oh.Panel.from_prices(prices(), rows=50, **TERMS).at(prices().index[-3])
+    before = market.moves()
+    for asked in ({}, {"rows": 5}, {"drivers": market.drivers.index[:2]}):
+        moves = market.moves(**asked)
+        moves.iloc[:, :] = 0.0
+        pd.testing.assert_frame_equal(market.moves(), before)
+
+
 def test_what_a_panel_hands_out_cannot_be_changed():
     panel = oh.Panel.from_prices(prices(), rows=50, **TERMS)
     market = panel.at(panel.times[3])

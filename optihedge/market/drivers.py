@@ -27,7 +27,7 @@ from optihedge.frames import (
     unique_labels,
 )
 from optihedge.market.history import changes, gaps, own_moves
-from optihedge.readonly import kept
+from optihedge.readonly import Shared, keep, kept, read_only
 
 KINDS = ("price", "fx", "vol", "rate", "basis")
 RETURNS = ("price", "fx")
@@ -372,6 +372,25 @@ def moves_of(levels: pd.DataFrame, drivers: pd.DataFrame, rows: int | None, *, r
         )
     window = values[last - wanted - 1 :] if last > wanted else values
     return pd.DataFrame(changes(window, by_return), index=times[-wanted:], columns=levels.columns)
+
+
+def every_move(levels: pd.DataFrame, drivers: pd.DataFrame) -> np.ndarray:
+    """The drivers' own moves, T x D, read-only: worked out once while a read-only table of levels lives."""
+    return kept(levels, "moves", lambda: read_only(moves_of(levels, drivers, None).to_numpy()), drivers)
+
+
+def kinds_and_markets(drivers: pd.DataFrame) -> tuple[Shared, tuple[str, ...]]:
+    """Driver -> kind, and the drivers marked market."""
+    return Shared(drivers["kind"].to_dict()), tuple(drivers.index[drivers["market"].astype(bool)])
+
+
+def share_moves(whole: pd.DataFrame, drivers: pd.DataFrame, part: pd.DataFrame, first: int) -> None:
+    """Let a part of a history's rows, from row `first` on, have the moves of the whole.
+
+    Rows at weekends are told by all rows together: a history with such rows shares nothing.
+    """
+    if len(part) > 1 and not kept(whole, "at weekends", lambda: bool((whole.index.day_of_week >= 5).any())):
+        keep(part, "moves", every_move(whole, drivers)[first : first + len(part) - 1], drivers)
 
 
 # ---- currencies ----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.market.again import all_plain
-from optihedge.market.drivers import close_times, periods_of
+from optihedge.market.drivers import close_times, periods_of, share_moves
 from optihedge.market.plain import PlainShares
 from optihedge.market.snapshot import Market
 from optihedge.market.stocks import by_name
@@ -162,11 +162,13 @@ class Panel:
         whole, shares = self.last, self._shares
         history = whole.history.iloc[place : place + self.rows]
         history.attrs = dict(whole.history.attrs)
+        history = read_only_view(history)
+        share_moves(whole.history, whole.drivers, history, place)
         price = np.array(history.to_numpy()[-1])
         quoted = {"bid": price * (1 - self.half), "ask": price * (1 + self.half), "mark": price}
         quoted["volume"] = numbers(whole.quotes, "volume")
         fields = shares.fields(quoted, self.times[place])
         periods = periods_of(whole.drivers, *(each[place : place + self.rows] for each in self._calendar))
-        view = whole._with(as_of=self.times[place], history=read_only_view(history), periods_per_year=periods, **fields)
+        view = whole._with(as_of=self.times[place], history=history, periods_per_year=periods, **fields)
         view.__dict__.update(shares.derived(fields["contracts"], quoted), _months=self._months)
         return view

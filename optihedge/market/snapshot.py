@@ -41,7 +41,7 @@ from optihedge.market.skew import skew_loadings
 from optihedge.market.stocks import stock_frames
 from optihedge.market.styles import exercise_styles, unsaid_styles
 from optihedge.market.valuation import Paths, astray_forwards
-from optihedge.readonly import Shared, content_of, numbers, read_only, read_only_property
+from optihedge.readonly import content_of, kept, numbers, read_only, read_only_property
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -437,11 +437,17 @@ class Market:
         attrs: periods_per_year, kinds (driver -> kind), and markets (the drivers marked market).
         """
         chosen = self.drivers if drivers is None else self.drivers.loc[drivers]
-        moves = _drivers.moves_of(self.history[chosen.index], chosen, rows, ragged=ragged)
-        markets = tuple(chosen.index[chosen["market"].astype(bool)])
-        moves.attrs = {
-            "periods_per_year": self.periods_per_year, "kinds": Shared(chosen["kind"].to_dict()), "markets": markets,
-        }  # fmt: skip
+        count = len(self.history) - 1
+        if ragged and 0 < count >= (count if rows is None else rows):
+            last = slice(0 if rows is None else count - rows, None)
+            own = _drivers.every_move(self.history, self.drivers)[last]
+            own = own.copy() if drivers is None else own.take(self.drivers.index.get_indexer(drivers), axis=1)
+            names = self.history.columns if drivers is None else chosen.index
+            moves = pd.DataFrame(own, self.history.index[1:][last], names, copy=False)
+        else:
+            moves = _drivers.moves_of(self.history[chosen.index], chosen, rows, ragged=ragged)
+        kinds, markets = kept(chosen, "kinds", lambda: _drivers.kinds_and_markets(chosen))
+        moves.attrs = {"periods_per_year": self.periods_per_year, "kinds": kinds, "markets": markets}
         return moves
 
     # ---- groups and copies -----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import cho_solve, cholesky
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from optihedge.errors import DataError, SpecError
 from optihedge.market.snapshot import Market
@@ -53,9 +53,7 @@ class MovesEstimator(LimitedEstimator):
         """The moves as T x D floats with their drivers; raises MovesError naming driver and row."""
         if isinstance(moves, pd.DataFrame) and moves.columns.has_duplicates:
             raise MovesError(f"moves: driver {moves.columns[moves.columns.duplicated()][0]} appears twice")
-        values = validate_data(
-            self, moves, reset=reset, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=minimum
-        )
+        values = self._values(moves, reset, minimum)
         drivers = moves.columns if isinstance(moves, pd.DataFrame) else pd.RangeIndex(values.shape[1])
         rows = moves.index if isinstance(moves, pd.DataFrame) else pd.RangeIndex(len(values))
         bad = np.isinf(values) if self._accepts_missing else ~np.isfinite(values)
@@ -68,6 +66,15 @@ class MovesEstimator(LimitedEstimator):
         if isinstance(rows, pd.DatetimeIndex) and not (rows.is_monotonic_increasing and rows.is_unique):
             raise MovesError("moves: the rows are not in strictly increasing order of time; sort them, drop duplicates")
         return values, drivers
+
+    def _values(self, moves: Moves, reset: bool, minimum: int) -> np.ndarray:
+        """What scikit-learn's check of a frame gives; of one that is all of floats as an array, not by column."""
+        own = moves.to_numpy() if isinstance(moves, pd.DataFrame) else moves
+        asked = {"dtype": np.float64, "ensure_all_finite": False, "ensure_min_samples": minimum}
+        if own is moves or own.dtype != np.float64:
+            return validate_data(self, moves, reset=reset, **asked)
+        validate_data(self, moves, reset=reset, skip_check_array=True)
+        return check_array(own, estimator=self, **asked)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -9,8 +9,11 @@ import pandas as pd
 from scipy.signal import lfilter
 
 from optihedge.errors import SpecError
+from optihedge.readonly import read_only
 from optihedge.risk.estimator import Moves, OnlineRiskEstimator, periods_per_year, require_history
 from optihedge.risk.root import Risk
+
+_TALL = 2  # rows a driver
 
 
 class EwmaRisk(OnlineRiskEstimator):
@@ -71,7 +74,7 @@ class EwmaRisk(OnlineRiskEstimator):
         require_history(observed, drivers, self.min_periods)
         standardised = values
         if self.correlation_halflife is None:
-            squares, weights = decayed_sums(values, self.halflife, squares, weights)[:2]
+            squares, weights = decayed_totals(values, self.halflife, squares, weights)
         else:
             squares, weights, path = decayed_sums(values, self.halflife, squares, weights)
             with np.errstate(invalid="ignore", divide="ignore"):
@@ -80,23 +83,25 @@ class EwmaRisk(OnlineRiskEstimator):
         self._add(standardised)
         self.volatility_ = pd.Series(np.sqrt(squares / weights), index=drivers, name="volatility")
         size, periods = self.volatility_.to_numpy(), periods_per_year(moves)
-        if self._products is None or self._pairs is None:  # rows are the root, of a rank far below the drivers'
-            length = np.sqrt((self._rows**2).sum(axis=0))
+        if self._products is None or self._pairs is None:  # rows are the root
+            length = np.sqrt(decayed_totals(self._rows, np.inf, *np.zeros((2, dimension)))[0])
             root = self._rows * (size / np.where(length > 0, length, 1.0))
-            self.risk_ = Risk(root, np.zeros(dimension), drivers, periods)
+            self.risk_ = Risk(read_only(root), np.zeros(dimension), drivers, periods)
             return self
         covariance = _from_correlation(_correlation(self._products, self._pairs), size)
         self.risk_ = Risk.from_covariance(pd.DataFrame(covariance, index=drivers, columns=drivers), periods)
         return self
 
     def _add(self, moves: np.ndarray) -> None:
-        """Keep the weighted rows while they are fewer than the drivers and none is missing; then their products."""
+        """Keep the weighted rows while they are fewer than _TALL times the drivers and none is missing; then their
+        products, which take an eigenvalue decomposition."""
         halflife = self.halflife if self.correlation_halflife is None else self.correlation_halflife
         age = np.arange(len(moves))[::-1, None]
         weight, forget = 0.5 ** (age / halflife), 0.5 ** (len(moves) / halflife)
         if self._products is None or self._pairs is None:
-            if np.isfinite(moves).all() and len(self._rows) + len(moves) < moves.shape[1]:
-                self._rows = np.vstack([np.sqrt(forget) * self._rows, np.sqrt(weight) * moves])
+            if np.isfinite(moves).all() and len(self._rows) + len(moves) < _TALL * moves.shape[1]:
+                new = np.sqrt(weight) * moves
+                self._rows = np.vstack([np.sqrt(forget) * self._rows, new]) if len(self._rows) else new
                 self._total = forget * self._total + float(weight.sum())
                 return
             self._products = self._rows.T @ self._rows
@@ -105,6 +110,21 @@ class EwmaRisk(OnlineRiskEstimator):
         filled = np.where(seen > 0, moves, 0.0)
         self._products = forget * self._products + filled.T @ (weight * filled)
         self._pairs = forget * self._pairs + seen.T @ (weight * seen)
+
+
+def decayed_totals(
+    moves: np.ndarray, halflife: float, squares: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first two of `decayed_sums`, without the path; each driver's are the same beside any others, to the bit."""
+    forget, weight = 0.5 ** (len(moves) / halflife), 0.5 ** (np.arange(len(moves))[::-1] / halflife)
+    by_driver = np.ascontiguousarray(moves.T)
+    seen = np.isfinite(by_driver)
+    if seen.all():
+        return forget * squares + np.vecdot(weight * by_driver, by_driver), forget * weights + weight.sum()
+    by_driver = np.where(seen, by_driver, 0.0)
+    return forget * squares + np.vecdot(weight * by_driver, by_driver), forget * weights + np.vecdot(
+        weight * seen, 1.0 * seen
+    )
 
 
 def decayed_sums(

@@ -50,10 +50,11 @@ def fitted_risk(estimator: Any, market: Market, needed: pd.Index | None = None) 
     what moves they have. Raises SpecError where the estimator refuses what it is given.
     """
     asked, moves = _asked(market, needed)
-    enough = observed(moves) >= max(int(getattr(estimator, "min_periods", LEAST)), 1)
-    known = moves.loc[:, enough]
+    count = observed(moves)
+    enough = count >= max(int(getattr(estimator, "min_periods", LEAST)), 1)
+    known = moves if enough.all() else moves.loc[:, enough]
     known.attrs = dict(moves.attrs)
-    if known.isna().to_numpy().any() and not takes_missing(estimator):
+    if (count < len(moves)).any() and known.isna().to_numpy().any() and not takes_missing(estimator):
         known = whole_part(known)
     learnt = _learnt(estimator, known) if known.shape[1] else None
     if learnt is None or known.shape[1] < len(asked):
@@ -267,8 +268,10 @@ def _asked(market: Market, needed: pd.Index | None) -> tuple[pd.Index, pd.DataFr
         none.attrs = {"periods_per_year": market.periods_per_year}
         return names, none
     moves = market.moves()
-    whole = names if needed is None else names[names.isin(needed) | moves.notna().all().to_numpy()]
-    return whole, market.moves(drivers=whole)
+    if needed is None or len(needed) == len(names):
+        return names, moves
+    whole = names[names.isin(needed) | moves.notna().all().to_numpy()]
+    return whole, moves if len(whole) == len(names) else market.moves(drivers=whole)
 
 
 def _fit(estimator: Any, moves: pd.DataFrame, purpose: str) -> Any:

@@ -39,10 +39,10 @@ def whole_part(moves: pd.DataFrame) -> pd.DataFrame:
 
 def short_histories(moves: pd.DataFrame, drivers: pd.Index) -> tuple[str, ...]:
     """A sentence on those of the drivers (columns of moves, T x D) whose history is much shorter than the longest."""
-    count = moves.notna().sum()
+    count = pd.Series(observed(moves), index=moves.columns)
     longest = int(count.max()) if len(count) else 0
-    own = count[count.index.isin(drivers)]
-    short = own[own < SHORT * longest]
+    short = count[count < SHORT * longest]
+    short = short[short.index.isin(drivers)] if len(short) else short
     if not len(short):
         return ()
     said = [f"{name} ({moves[name].first_valid_index():%Y-%m-%d} to {moves[name].last_valid_index():%Y-%m-%d}, "
@@ -53,4 +53,4 @@ def short_histories(moves: pd.DataFrame, drivers: pd.Index) -> tuple[str, ...]:
 
 def observed(moves: pd.DataFrame) -> np.ndarray:
     """Moves observed of each driver, D."""
-    return moves.notna().to_numpy().sum(axis=0)
+    return len(moves) - np.count_nonzero(np.isnan(moves.to_numpy(dtype=float)), axis=0)

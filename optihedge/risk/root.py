@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 _PSD_TOLERANCE = 1e-9  # negative eigenvalues up to this share of the largest are rounding
 
 
+def _own(values: np.ndarray) -> np.ndarray:
+    """A copy as floats; an array of floats that owns what it holds and cannot be written is its own."""
+    kept = isinstance(values, np.ndarray) and values.dtype == np.float64 and values.base is None
+    return values if kept and not values.flags.writeable else np.array(values, dtype=float)
+
+
 @dataclass(frozen=True, eq=False)
 class Risk:
     """Covariance of D drivers' moves over one period: root' root + diag(specific^2).
@@ -45,8 +51,7 @@ class Risk:
 
     def __post_init__(self) -> None:
         drivers = pd.Index(self.drivers, name="driver")
-        root = np.array(self.root, dtype=float, ndmin=2)
-        specific = np.array(self.specific, dtype=float)
+        root, specific = np.atleast_2d(_own(self.root)), _own(self.specific)
         if drivers.has_duplicates:
             raise DataError(f"Risk: driver {drivers[drivers.duplicated()][0]} appears twice; name each driver once")
         if root.shape[1] != len(drivers) or specific.shape != (len(drivers),):
