@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from optihedge.accounts.carried import rows_of, with_rows
 from optihedge.accounts.explain import PARTS, Explained, Rows, explained_period
 from optihedge.accounts.holdings import Closed, Holdings
 from optihedge.accounts.quoted import quoted
-from optihedge.accounts.state import DUST, Fill, Order, Report, State
+from optihedge.accounts.state import DUST, Fill, Order, Report, State, by_time
 from optihedge.accounts.timeline import Timeline
 from optihedge.accounts.valuation import worth_of
 from optihedge.accounts.verify import verify
@@ -27,6 +28,7 @@ from optihedge.market.snapshot import Market
 REMEMBERED = pd.Timedelta(days=31)
 CLOSES = 1e-9  # of the money that moved
 _TRANSFER = np.array(PARTS) == "transfer"
+_NONE = pd.Index([], dtype=object)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +126,7 @@ def advance(
     orders = _orders(state.orders, new, reports)
     positions = line.holdings.frozen()
     forgotten = market.as_of - REMEMBERED
-    kept = tuple(sorted((f for f in (*state.applied, *new) if f.time > forgotten), key=_by_time))
+    kept = _remembered(state.applied, new, forgotten)
     moved = state.becoming(
         as_of=market.as_of, snapshot=snapshot, orders=orders, applied=kept, carried=carried, **positions
     )
@@ -145,18 +147,22 @@ def _ended(
     return Advance(moved, parts, float(worth.sum()), change, tuple(line.holdings.closed), notes, market)
 
 
-def _listed(state: State, before: Market, fills: Iterable[Fill] = ()) -> pd.Index:
-    held = {name for lots in state.positions.values() for name in lots} | {fill.instrument for fill in fills}
-    place = quoted(before).listed.place
-    return before.names[sorted(place[name] for name in held if name in place)]
+def _listed(state: State, before: Market, fills: Iterable[Fill] = ()) -> np.ndarray:
+    """Places in the market before of what is held, or filled, and listed there, in its order."""
+    held, place = np.zeros(len(before.names), dtype=bool), quoted(before).listed.place
+    held[[place[fill.instrument] for fill in fills if fill.instrument in place]] = True
+    for lots in state.positions.values():
+        at = lots.places(place)
+        held[at[at >= 0]] = True
+    return np.flatnonzero(held)
 
 
 def _gone(state: State, before: Market, fate: Fate, due: Iterable[Event]) -> pd.Index:
     """Held contracts that neither are in the market under any label nor have ended, nor are delivered in the period."""
     if not ((fate.place < 0) & ~fate.ended).any():
-        return before.names[:0]
-    names = _listed(state, before)
-    at = before.names.get_indexer(names)
+        return _NONE
+    at = _listed(state, before)
+    names = before.names[at]
     delivered = {event.instrument for event in due if event.kind in ("exercise", "assignment")}
     return names[(fate.place[at] < 0) & ~fate.ended[at] & ~names.isin(list(delivered))]
 
@@ -184,7 +190,9 @@ def _due(state: State, market: Market, events: Iterable[Event]) -> list[Event]:
 
 
 def _new_fills(state: State, market: Market, fills: Iterable[Fill]) -> list[Fill]:
-    known = {fill.fill_id: fill for fill in state.applied}
+    fills = list(fills)
+    ids = {fill.fill_id for fill in fills}
+    known = {fill.fill_id: fill for fill in state.applied if fill.fill_id in ids} if ids else {}
     new: dict[str, Fill] = {}
     for fill in fills:
         seen = known.get(fill.fill_id) or new.get(fill.fill_id)
@@ -203,11 +211,14 @@ def _new_fills(state: State, market: Market, fills: Iterable[Fill]) -> list[Fill
                 "longer knows whether it was applied: book it by hand under a new id and today's time"
             )
         new[fill.fill_id] = fill
-    return sorted(new.values(), key=_by_time)
+    return sorted(new.values(), key=by_time)
 
 
-def _by_time(fill: Fill) -> tuple[pd.Timestamp, str]:
-    return fill.time, fill.fill_id
+def _remembered(known: tuple[Fill, ...], new: list[Fill], forgotten: pd.Timestamp) -> tuple[Fill, ...]:
+    """Fills applied since an instant, in order of time; the new ones are in order."""
+    every = known[bisect_right(known, forgotten, key=lambda fill: fill.time) :]
+    late = bool(every and new) and by_time(new[0]) < by_time(every[-1])
+    return tuple(sorted((*every, *new), key=by_time)) if late else (*every, *new)
 
 
 def _orders(orders: tuple[Order, ...], fills: list[Fill], reports: Iterable[Report]) -> tuple[Order, ...]:

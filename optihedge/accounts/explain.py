@@ -6,14 +6,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from optihedge.accounts.quoted import quoted
-from optihedge.accounts.state import DUST
+from optihedge.accounts.state import ACCOUNTS, DUST
 from optihedge.accounts.valuation import balances_by_account
 from optihedge.errors import DataError
 from optihedge.frames import some
@@ -49,17 +48,17 @@ class Explained:
 
     @classmethod
     def of(cls, keys: Sequence[tuple[str, str]], values: np.ndarray, more: Rows) -> Explained:
-        """Of rows (values: a row a key, written to), and of others that are added to them or put beside them."""
-        if not more and all(one < other for one, other in pairwise(keys)):
-            return cls(tuple(keys), values)
-        place = {key: i for i, key in enumerate(keys)}
+        """Of rows in order of their keys (values: a row each, written to), and of others added to or put among them."""
+        place = dict(zip(keys, range(len(keys)), strict=True)) if more else {}
         new = [key for key in more if key not in place]
         place |= {key: len(keys) + i for i, key in enumerate(new)}
         whole = np.concatenate([values, np.zeros((len(new), len(PARTS)))]) if new else values
         for key, row in more.items():
             whole[place[key]] += row
+        if not new:
+            return cls(tuple(keys), whole)
         ordered = sorted(place)
-        return cls(tuple(ordered), whole[[place[key] for key in ordered]] if ordered else whole)
+        return cls(tuple(ordered), whole[[place[key] for key in ordered]])
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -83,67 +82,82 @@ def explained_period(line: Timeline) -> tuple[Explained, list[str]]:
 
 def _held(line: Timeline, rows: Rows) -> tuple[list[tuple[str, str]], np.ndarray, list[str]]:
     """What contracts held through the period gained, Greek by Greek: keys, their values over PARTS, and notes."""
-    carried = {key: quantity for key, quantity in line.carried.items() if quantity}
-    names = sorted({name for _, name in carried})
-    at = quoted(line.before).places(names)
-    value, earned = _earned(line, names, at)
-    facts = quoted(line.market)
+    listed, facts = quoted(line.before).listed, quoted(line.market)
+    carried = [_carried(line, account) for account in ACCOUNTS]
+    some_held = np.zeros(len(listed.names), dtype=bool)
+    for _, there, _ in carried:
+        some_held[there] = True
+    at = listed.by_name[some_held[listed.by_name]]
+    row = np.zeros(len(listed.names), dtype=int)
+    row[at] = np.arange(len(at))
+    value, earned = _earned(line, at)
     greeks = {part: values[at] for part, values in greek_parts(line.before, line.market, line.fate).items()}
-    place = {name: i for i, name in enumerate(names)}
     ended = line.fate.ended[at] | (line.fate.place[at] < 0)
-    rest = earned - sum(greeks.values()) if len(names) else earned
-    gained = np.zeros((len(names), len(PARTS)))
+    rest = earned - sum(greeks.values()) if len(at) else earned
+    gained = np.zeros((len(at), len(PARTS)))
     for part, values in greeks.items():
         gained[:, _AT[part]] = values
-    gained[np.arange(len(names)), np.where(ended, _AT["settlement"], _AT["unexplained"])] += rest
-    held = np.array([*carried.values()], dtype=float)[:, None] * gained[[place[name] for _, name in carried]]
+    gained[np.arange(len(at)), np.where(ended, _AT["settlement"], _AT["unexplained"])] += rest
+    held = np.concatenate([quantity[:, None] * gained[row[there]] for _, there, quantity in carried])
     for one in line.deliveries:
         got = facts.terms(one.instrument).worth(one.quantity, facts.price(one.instrument))
-        i = place[one.origin]
+        i = row[listed.place[one.origin]]
         gain = (got - one.paid) * facts.rate(one.money) - one.contracts * float(value[i])
         rows[one.account, one.origin][_AT["settlement"]] += gain
-    assumed = [name for name in line.fate.assumed if name in place]
+    assumed = [name for name in line.fate.assumed if some_held[listed.place[name]]]
     told = [f"{some(assumed, 3)} settled at the next level of its underlying: no settlement event"] if assumed else []
-    return list(carried), held, told
+    return [key for keys, _, _ in carried for key in keys], held, told
 
 
-def _earned(line: Timeline, names: list[str], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Per contract of the start, base currency: value at the end as if still held, and what it gained.
+def _carried(line: Timeline, account: str) -> tuple[Sequence[tuple[str, str]], np.ndarray, np.ndarray]:
+    """What an account held through the period, in order of labels: keys, places at the start, contracts (none 0)."""
+    carried, before, place = line.carried[account], line.state.positions.get(account), quoted(line.before).listed.place
+    if before is not None and carried == before.held and before.quantities.all():
+        return before.keyed(account), before.places(place), before.quantities
+    held = {name: carried[name] for name in sorted(carried) if carried[name]}
+    at = np.array([place[name] for name in held], dtype=int)
+    return [(account, name) for name in held], at, np.array([*held.values()], dtype=float)
+
+
+def _earned(line: Timeline, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Per contract of the start at these places, base currency: value at the end as if still held, and what it gained.
 
     The value is 0 where a contract is paid by variation margin. Raises DataError for a held
     contract that neither has a price at the end nor has ended.
     """
     fate, start, end = line.fate, line.before, line.market
     place = fate.place[at]
-    _refuse_lost(line, names, (place < 0) & ~fate.ended[at])
+    names = quoted(start).listed.names
+    _refuse_lost(line, [names[i] for i in at[(place < 0) & ~fate.ended[at]]])
     then, now_at, assumed = quoted(start), quoted(end), set(fate.assumed)
     price = np.where(place >= 0, end.contracts.price[place] * fate.scale[at] + fate.received[at], fate.paid[at])
     price = np.nan_to_num(price)  # of what was delivered whole
     level = fate.level[at]
     for i in np.flatnonzero(np.isfinite(level)):
-        one = then.terms(names[i])
-        price[i] = one.ends_at(float(level[i])) if names[i] in assumed else one.settled_at(float(level[i]))
+        one = then.terms(names[at[i]])
+        price[i] = one.ends_at(float(level[i])) if one.name in assumed else one.settled_at(float(level[i]))
     listed, was = then.listed, then.marks[at]
-    money, multiplier, margined = listed.money[at].tolist(), listed.multiplier[at], listed.margined[at]
-    after, before = now_at.rates(money), np.ones(len(names))
+    multiplier, margined = listed.multiplier[at], listed.margined[at]
+    after, before = now_at.rates_at(at, listed), np.ones(len(at))
     worth = ~margined
-    before[worth] = then.rates([m for m, valued in zip(money, worth, strict=True) if valued])
+    before[worth] = then.rates_at(at[worth])
     value = np.where(worth, multiplier * price * after, 0.0)
     earned = np.where(worth, value - multiplier * was * before, multiplier * (price - was) * after)
     for i in np.flatnonzero(listed.reciprocal[at]):
-        earned[i] = then.terms(names[i]).gain(1.0, float(was[i]), float(price[i])) * after[i]
+        earned[i] = then.terms(names[at[i]]).gain(1.0, float(was[i]), float(price[i])) * after[i]
     return value, earned
 
 
-def _refuse_lost(line: Timeline, names: list[str], gone: np.ndarray) -> None:
-    """Raise a DataError for a contract that is gone (booleans over names) and was held on."""
-    if not gone.any():
+def _refuse_lost(line: Timeline, gone: list[str]) -> None:
+    """Raise a DataError for a contract that is gone and was held on."""
+    if not gone:
         return
     delivered: dict[tuple[str, str], float] = defaultdict(float)
     for each in line.deliveries:
         delivered[each.account, each.origin] += each.contracts
-    still = {name for (a, name), q in line.carried.items() if abs(q - delivered[a, name]) > DUST * abs(q)}
-    lost = [names[i] for i in np.flatnonzero(gone) if names[i] in still]
+    held = [(a, name, q) for a, carried in line.carried.items() for name, q in carried.items()]
+    still = {name for a, name, q in held if abs(q - delivered[a, name]) > DUST * abs(q)}
+    lost = [name for name in gone if name in still]
     if lost:
         raise DataError(
             f"{line.state.book}: {some(lost)} held but not in the market of {line.market.as_of}, and no event says "

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from optihedge.accounts.account import Account
 from optihedge.accounts.settle import Terms
 from optihedge.accounts.state import ACCOUNTS, DUST, Lot, State
 from optihedge.market.instruments import HOURS_PER_YEAR
@@ -36,6 +37,7 @@ class Holdings:
     """The mutable side of a State, inside one `advance`."""
 
     def __init__(self, state: State) -> None:
+        self._opened = state.positions
         self.lots: dict[str, dict[str, tuple[Lot, ...]]] = {a: dict(state.positions.get(a, {})) for a in ACCOUNTS}
         self.cash = {a: defaultdict(float, state.cash.get(a, {})) for a in ACCOUNTS}
         self.accrued = {a: defaultdict(float, state.accrued.get(a, {})) for a in ACCOUNTS}
@@ -125,7 +127,7 @@ class Holdings:
 
     def frozen(self) -> dict[str, Any]:
         """positions, cash, accrued and rates as a State holds them: nothing empty, nothing zero."""
-        positions = {a: {name: held[name] for name in sorted(held) if held[name]} for a, held in self.lots.items()}
+        positions = {a: self._account(a) for a in self.lots}
         money = {
             name: {a: {c: v for c, v in sorted(balances.items()) if v} for a, balances in getattr(self, name).items()}
             for name in ("cash", "accrued")
@@ -133,3 +135,11 @@ class Holdings:
         full: dict[str, Any] = {"positions": positions, **money}
         kept = {name: {a: held for a, held in by.items() if held} for name, by in full.items()}
         return {**kept, "rates": dict(self.rates)}
+
+    def _account(self, account: str) -> Account:
+        """An account's lots now: where nothing became of it, the same as before."""
+        held, before = self.lots[account], self._opened.get(account)
+        if before is not None and held == before:
+            return before
+        lots = {name: held[name] for name in sorted(held) if held[name]}
+        return Account(lots) if before is None else Account.after(before, lots, account)

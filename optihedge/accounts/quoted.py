@@ -23,9 +23,12 @@ class Listed:
 
     def __init__(self, table: pd.DataFrame) -> None:
         kinds, names = types_of(table), list(map(str, table.index))
-        self.place = {name: i for i, name in enumerate(names)}
+        self.names, self.place = names, {name: i for i, name in enumerate(names)}
+        self.by_name: Array = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=int)
         self.money: Array = settle_currencies(table)
+        self.money_of, self.moneys = pd.factorize(self.money)
         self.multiplier: Array = numbers(table, "multiplier")
+        self.own_money: Array = np.array([m == n for n, m in zip(names, self.money, strict=True)], dtype=bool)
         self.margined: Array = kinds["margined"]
         self.reciprocal: Array = kinds["inverse"] & kinds["margined"]
         self.cash: Array = (table["type"] == "cash").to_numpy()
@@ -36,6 +39,14 @@ class Listed:
             **{name: kinds[name].tolist() for name in ("option", "inverse", "margined")},
         }  # fmt: skip
         self.plain = table.index[table["type"].isin(("equity", "spot"))]
+        self._labelled = b"", pd.Index([], dtype=object)
+
+    def labels(self, at: Array) -> pd.Index:
+        """The labels at these places; of the same places as last time the same object."""
+        key = at.tobytes()
+        if key != self._labelled[0] or not key:
+            self._labelled = key, pd.Index([self.names[i] for i in at], dtype=object)
+        return self._labelled[1]
 
 
 class Quoted:
@@ -93,6 +104,15 @@ class Quoted:
     def rates(self, moneys: Iterable[str]) -> Array:
         """`rate` of each of these moneys."""
         return np.array([self.rate(money) for money in moneys], dtype=float)
+
+    def rates_at(self, at: Array, listed: Listed | None = None) -> Array:
+        """`rate` of the moneys of the contracts at these places of the market's order, or of another `listed`'s."""
+        of = self.listed if listed is None else listed
+        codes = of.money_of[at]
+        found = np.full(len(of.moneys), np.nan)
+        for code in np.unique(codes) if len(of.moneys) > 1 else codes[:1]:
+            found[code] = self.rate(of.moneys[code])
+        return found[codes]
 
     def margined(self, name: str) -> bool:
         """Whether a listed contract is paid by variation margin."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from optihedge.accounts.account import Account
 from optihedge.content import canonical_fields, canonical_object, canonical_text
 from optihedge.errors import DataError
 from optihedge.frames import instant
@@ -108,6 +110,11 @@ class Fill(_Told):
             raise DataError(f"fill {self.fill_id}: money is empty; name the currency of its fee")
 
 
+def by_time(fill: Fill) -> tuple[pd.Timestamp, str]:
+    """The order of fills: by time, then by id."""
+    return fill.time, fill.fill_id
+
+
 @dataclass(frozen=True)
 class Report:
     """The final word on an order: filled, cancelled, rejected or expired; nothing more of it will be filled.
@@ -147,9 +154,6 @@ class _Hash:
         made.__dict__[self.name] = value
 
 
-Lots = Mapping[str, tuple[Lot, ...]]
-
-
 @dataclass(frozen=True, eq=False)
 class State:
     """What one book carries.
@@ -183,7 +187,7 @@ class State:
     as_of: pd.Timestamp
     snapshot: _Hash = _Hash()
     before: _Hash = _Hash()
-    positions: Mapping[str, Lots] = field(default_factory=dict)
+    positions: Mapping[str, Account] = field(default_factory=dict)
     cash: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     accrued: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
@@ -196,15 +200,8 @@ class State:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "as_of", instant(self.as_of, "state: as_of"))
-        self._check_lots()
-
-    def _check_lots(self) -> None:
-        for account, lots in self.positions.items():
-            if account not in ACCOUNTS:
-                raise DataError(f"state: account {account!r} is not known; there are {', '.join(ACCOUNTS)}")
-            for name, held in lots.items():
-                if len(held) != 1 and len({(lot.quantity > 0) - (lot.quantity < 0) for lot in held}) != 1:
-                    raise DataError(f"state: the lots of {name} in account {account} are not of one sign")
+        object.__setattr__(self, "positions", _accounts(self.positions))
+        object.__setattr__(self, "applied", tuple(sorted(self.applied, key=by_time)))
 
     @cached_property
     def text(self) -> str:
@@ -212,10 +209,7 @@ class State:
         told = {item.name: getattr(self, item.name) for item in fields(self)}
         parts = {name: canonical_text(value) for name, value in told.items() if name not in _WRITTEN_ONCE}
         parts |= {name: _listed(told[name]) for name in ("orders", "applied")}
-        held = {
-            account: canonical_object({name: _listed(lots) for name, lots in by_name.items()})
-            for account, by_name in self.positions.items()
-        }
+        held = {account: lots.text for account, lots in self.positions.items()}
         return canonical_object({**parts, "positions": canonical_object(held)})
 
     @cached_property
@@ -236,7 +230,7 @@ class State:
         try:
             plain = json.loads(text)
             positions = {
-                account: {name: tuple(Lot(**lot) for lot in lots) for name, lots in held.items()}
+                account: Account({name: tuple(Lot(**lot) for lot in lots) for name, lots in held.items()})
                 for account, held in plain.pop("positions").items()
             }
             orders = tuple(Order(**order) for order in plain.pop("orders"))
@@ -249,22 +243,14 @@ class State:
     @cached_property
     def held(self) -> Mapping[str, Mapping[str, float]]:
         """Account -> instrument -> contracts."""
-        return {
-            account: {
-                name: lots[0].quantity if len(lots) == 1 else sum([lot.quantity for lot in lots])
-                for name, lots in by_name.items()
-            }
-            for account, by_name in self.positions.items()
-        }
+        return {account: lots.held for account, lots in self.positions.items()}
 
     def becoming(self, **values: Any) -> State:
         """The same state with other fields, sound where they come from: of these only positions are checked."""
         made, worked_out = object.__new__(type(self)), ("text", "hash", *(("held",) if "positions" in values else ()))
         made.__dict__.update({name: value for name, value in self.__dict__.items() if name not in worked_out})
         for name, value in values.items():
-            object.__setattr__(made, name, value)
-        if "positions" in values:
-            made._check_lots()
+            object.__setattr__(made, name, _accounts(value) if name == "positions" else value)
         return made
 
     def __getstate__(self) -> dict[str, Any]:
@@ -297,11 +283,22 @@ class State:
 
         return replace(
             self,
-            positions={a: {new(n): lots for n, lots in held.items()} for a, held in self.positions.items()},
+            positions={a: Account({new(n): lots for n, lots in held.items()}) for a, held in self.positions.items()},
             orders=tuple(replace(order, instrument=new(order.instrument)) for order in self.orders),
             applied=tuple(replace(fill, instrument=new(fill.instrument)) for fill in self.applied),
             carried={new(n): terms for n, terms in self.carried.items()},
         )
+
+
+def _accounts(positions: Mapping[str, Mapping[str, tuple[Lot, ...]]]) -> dict[str, Account]:
+    """The positions of a state, checked. Raises DataError."""
+    accounts = {}
+    for account, lots in positions.items():
+        if account not in ACCOUNTS:
+            raise DataError(f"state: account {account!r} is not known; there are {', '.join(ACCOUNTS)}")
+        accounts[account] = lots if isinstance(lots, Account) else Account(lots)
+        accounts[account].check(account)
+    return accounts
 
 
 def _listed(values: tuple[_Told, ...]) -> str:
@@ -311,7 +308,7 @@ def _listed(values: tuple[_Told, ...]) -> str:
 def _settle_fields(value: Any, what: str, numbers: tuple[str, ...], times: tuple[str, ...]) -> None:
     for name in numbers:
         number = float(getattr(value, name))
-        if not np.isfinite(number):
+        if not math.isfinite(number):
             raise DataError(f"{what}: {name} is {number}; give a finite number")
         object.__setattr__(value, name, number + 0.0)
     for name in times:

@@ -52,7 +52,7 @@ class Delivery:
 class Timeline:
     """A book worked through one period.
 
-    carried   (account, label at the start) -> contracts, in the start's units, that were held through the period,
+    carried   account -> label at the start -> contracts, in the start's units, that were held through the period,
               those bought in it included: the P&L explained is theirs
     bought    account, money -> what those bought were worth at the start's mark
     """
@@ -63,11 +63,8 @@ class Timeline:
         self.holdings = Holdings(state)
         self.flows: list[Flow] = []
         self.deliveries: list[Delivery] = []
-        self.carried: dict[tuple[str, str], float] = defaultdict(float)
+        self.carried = {account: dict(state.held.get(account, {})) for account in ACCOUNTS}
         self.bought: dict[tuple[str, str], float] = defaultdict(float)
-        for account in ACCOUNTS:
-            for name, quantity in state.held.get(account, {}).items():
-                self.carried[account, name] = quantity
         self.terms: dict[str, Terms] = {}
         self.origin: dict[str, tuple[str, float]] = {}  # label now -> label at the start, units now for one then
 
@@ -125,7 +122,7 @@ class Timeline:
         if name in self.then:
             scale = self.known(name).multiplier / (units * terms.multiplier)
             mark = self.then.price(name) * scale
-            self.carried["hedge", name] += fill.quantity / units
+            self.carried["hedge"][name] = self.carried["hedge"].get(name, 0.0) + fill.quantity / units
             self.bought["hedge", terms.money] += terms.worth(fill.quantity, mark)
         else:  # received or listed in the period: no mark at the start
             mark = self.now.price(terms.name)
@@ -287,7 +284,8 @@ class Timeline:
             return
         rates = dict(zip(map(str, self.before.names[lent]), quoted_rates[lent].tolist(), strict=True))
         years = (self.market.as_of - self.before.as_of) / pd.Timedelta(days=365)
-        for (account, name), quantity in self.carried.items():
+        held = [(account, *one) for account, carried in self.carried.items() for one in carried.items()]
+        for account, name, quantity in held:
             if quantity < 0 and name in rates:
                 terms = self.known(name)
                 owed = terms.worth(-quantity, self.then.price(name)) * rates[name] * years

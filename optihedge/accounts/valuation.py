@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from optihedge.accounts.account import Account
 from optihedge.accounts.quoted import Quoted, quoted
 from optihedge.accounts.state import ACCOUNTS, Lot, State
 from optihedge.errors import DataError
@@ -16,6 +17,7 @@ from optihedge.market.snapshot import Market
 from optihedge.readonly import kept, read_only
 
 Array = np.ndarray
+_NOWHERE = np.zeros(0, dtype=int)
 COLUMNS = ["account", "instrument", "quantity", "price", "money", "value", "unrealised", "base"]
 
 
@@ -35,7 +37,7 @@ def opening(book: str, market: Market, client: Book | None = None, *, hedge: Boo
     >>> state.seq
     0
     """
-    positions: dict[str, dict[str, tuple[Lot, ...]]] = {}
+    positions: dict[str, Account] = {}
     cash: dict[str, dict[str, float]] = {}
     facts = quoted(market)
     for account, given in (("book", client), ("hedge", hedge)):
@@ -50,7 +52,7 @@ def opening(book: str, market: Market, client: Book | None = None, *, hedge: Boo
         for n, q in held.items():
             if terms[n].cash:
                 money[terms[n].money] = money.get(terms[n].money, 0.0) + q
-        positions |= {account: lots} if lots else {}
+        positions |= {account: Account(lots)} if lots else {}
         cash |= {account: money} if money else {}
     return State(book=book, seq=0, as_of=market.as_of, snapshot=market, positions=positions, cash=cash)
 
@@ -82,39 +84,57 @@ class Worth:
     """A state in a market: its positions and balances, one row each, as arrays; the table of them on demand."""
 
     def __init__(self, state: State, market: Market) -> None:
-        facts, held = quoted(market), state.held
-        missing = sorted({name for lots in held.values() for name in lots if name not in facts})
-        if missing:
+        self.state, self._facts = state, (facts := quoted(market))
+        self.places = {account: state.positions[account].places(facts.listed.place) for account in state.positions}
+        if any((at < 0).any() for at in self.places.values()):
+            missing = sorted({name for lots in state.positions.values() for name in lots if name not in facts})
             raise DataError(
                 f"{state.book}: {some(missing)} held but not in the market of {market.as_of}; quote it there"
             )
-        self.state, self._facts = state, facts
-        self.accounts: list[str] = []
-        self.instruments: list[str] = []
-        self.moneys: list[str] = []
-        parts = []
+        self._balances = {account: sorted(_balances(state, account).items()) for account in ACCOUNTS}
+        parts, rates = [], []
         for account in ACCOUNTS:
-            names = sorted(held.get(account, {}))
-            parts.append(self._positions(account, names, facts))
-            balances = sorted(_balances(state, account).items())
-            self.instruments += [*names, *(money for money, _ in balances)]
-            self.moneys += [*facts.listed.money[facts.places(names)].tolist(), *(money for money, _ in balances)]
-            self.accounts += [account] * (len(names) + len(balances))
+            balances, at = self._balances[account], self.places.get(account, _NOWHERE)
+            parts.append(self._positions(account, at, facts))
             amounts = np.array([amount for _, amount in balances], dtype=float)
             parts.append(np.stack([amounts, np.ones(len(balances)), amounts, np.zeros(len(balances))]))
+            rates += [facts.rates_at(at), facts.rates([money for money, _ in balances])]
         self.quantity, self.price, self.value, unrealised = np.concatenate(parts, axis=1)
         self._margined = unrealised
-        self.base: Array = self.value * facts.rates(self.moneys)
+        self.base: Array = self.value * np.concatenate(rates)
 
-    def _positions(self, account: str, names: list[str], facts: Quoted) -> Array:
-        """4 x names: quantity, mark, value, and whether it is paid by variation margin (1 or 0)."""
-        at = facts.places(names)
-        quantity = np.array([self.state.held[account][name] for name in names], dtype=float)
+    def _positions(self, account: str, at: Array, facts: Quoted) -> Array:
+        """4 x contracts: quantity, mark, value, and whether it is paid by variation margin (1 or 0)."""
+        if not len(at):
+            return np.zeros((4, 0))
+        quantity = self.state.positions[account].quantities
         mark, margined = facts.marks[at], facts.listed.margined[at]
         value = quantity * facts.listed.multiplier[at] * mark
         for i in np.flatnonzero(margined):
-            value[i] = self._unrealised(account, names[i], float(mark[i]))
+            value[i] = self._unrealised(account, facts.listed.names[at[i]], float(mark[i]))
         return np.stack([quantity, mark, value, margined.astype(float)])
+
+    @cached_property
+    def _labels(self) -> tuple[list[str], list[str], list[str]]:
+        """Account, instrument (of a balance its currency) and money of each row."""
+        accounts, instruments, moneys = list[str](), list[str](), list[str]()
+        for account in ACCOUNTS:
+            at, own = self.places.get(account, _NOWHERE), [money for money, _ in self._balances[account]]
+            instruments += [*(self._facts.listed.names[i] for i in at), *own]
+            moneys += [*self._facts.listed.money[at].tolist(), *own]
+            accounts += [account] * (len(at) + len(own))
+        return accounts, instruments, moneys
+
+    def key(self, row: int) -> tuple[str, str]:
+        """Account and money of a row."""
+        for account in ACCOUNTS:
+            at, own = self.places.get(account, _NOWHERE), self._balances[account]
+            if row < len(at):
+                return account, str(self._facts.listed.money[at[row]])
+            if row < len(at) + len(own):
+                return account, own[row - len(at)][0]
+            row -= len(at) + len(own)
+        raise IndexError(row)
 
     def _unrealised(self, account: str, name: str, mark: float) -> float:
         one = self._facts.terms(name)
@@ -123,18 +143,21 @@ class Worth:
     @property
     def like_cash(self) -> Array:
         """Rows that move with their money alone: balances, and gains of contracts paid by variation margin."""
-        own = [m == n for n, m in zip(self.instruments, self.moneys, strict=True)]
-        return np.array(own, dtype=bool) | (self._margined > 0)
+        parts = []
+        for account in ACCOUNTS:
+            at = self.places.get(account, _NOWHERE)
+            parts += [self._facts.listed.own_money[at], np.ones(len(self._balances[account]), dtype=bool)]
+        return np.concatenate(parts) | (self._margined > 0)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
         """COLUMNS, see `valued`."""
-        positions = self.state.positions
+        positions, (accounts, instruments, moneys) = self.state.positions, self._labels
         unrealised = [
             self._unrealised(account, name, mark) if name in positions.get(account, {}) else 0.0
-            for account, name, mark in zip(self.accounts, self.instruments, self.price.tolist(), strict=True)
+            for account, name, mark in zip(accounts, instruments, self.price.tolist(), strict=True)
         ]
-        columns = (self.accounts, self.instruments, self.quantity, self.price, self.moneys, self.value, unrealised)
+        columns = (accounts, instruments, self.quantity, self.price, moneys, self.value, unrealised)
         table = pd.DataFrame(dict(zip(COLUMNS, (*columns, self.base), strict=True)), columns=COLUMNS)
         return read_only(table)
 
@@ -169,7 +192,7 @@ def balances_by_account(state: State, market: Market) -> dict[tuple[str, str], f
     worth = worth_of(state, market)
     found: dict[tuple[str, str], float] = {}
     for i in np.flatnonzero(worth.like_cash):
-        key = worth.accounts[i], worth.moneys[i]
+        key = worth.key(int(i))
         found[key] = found.get(key, 0.0) + float(worth.value[i])
     return found
 
@@ -194,8 +217,13 @@ def model_book(state: State, market: Market) -> pd.Series:
     A balance in base currency moves with nothing: without a cash instrument it is left out. Raises DataError for a
     foreign balance that the market has no cash instrument for.
     """
-    book = state.quantities()
-    table = market.instruments
+    worth, listed, table = worth_of(state, market), quoted(market).listed, market.instruments
+    total = np.zeros(len(listed.names))
+    for account in ACCOUNTS:
+        if account in worth.places:
+            total[worth.places[account]] += state.positions[account].quantities
+    held = listed.by_name[total[listed.by_name] != 0]
+    book = pd.Series(total[held], listed.labels(held))
     named = kept(table, "cash of money", lambda: _cash_names(table))
     for money, amount in sorted(balances(state, market).items()):
         if amount == 0 or (money == market.base_currency and money not in named):
@@ -206,4 +234,4 @@ def model_book(state: State, market: Market) -> pd.Series:
                 f"{market.as_of} has no cash instrument of it; add one (type cash, currency {money})"
             )
         book.loc[named[money]] = book.get(named[money], 0.0) + amount
-    return book.astype(float)
+    return book

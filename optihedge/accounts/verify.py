@@ -13,16 +13,20 @@ from optihedge.market.snapshot import Market
 _RESTATED = 1e-3  # of a level: more than a late correction of a close
 
 
-def verify(book: str, names: pd.Index, before: Market, market: Market, fate: Fate) -> None:
+def verify(book: str, at: np.ndarray, before: Market, market: Market, fate: Fate) -> None:
     """Raise a DataError for a held contract whose terms changed, or whose driver's past was restated, without an event.
 
-    names   held contracts that `before` lists
+    at   places of held contracts that `before` lists
     """
-    at = before.names.get_indexer(names)
-    place = fate.place[at]
+    if before.instruments is not market.instruments:  # one frozen table says nothing else of itself
+        _same_terms(book, at, before, market, fate)
+    _same_past(book, before.paths.driver[at], before, market, fate)
+
+
+def _same_terms(book: str, at: np.ndarray, before: Market, market: Market, fate: Fate) -> None:
+    names, place = before.names[at], fate.place[at]
     kept = (place >= 0) & (fate.became[at] == names.to_numpy()) & ~fate.touched[at]
-    same = before.instruments is market.instruments  # one frozen table says nothing else of itself
-    for field in () if same else TERMS:
+    for field in TERMS:
         was, now = before.instruments[field].array[at[kept]], market.instruments[field].array[place[kept]]
         differs = np.asarray(was != now) & ~np.asarray(pd.isna(was) & pd.isna(now))
         if differs.any():
@@ -31,19 +35,20 @@ def verify(book: str, names: pd.Index, before: Market, market: Market, fate: Fat
                 f"{book}: {field} of {names[kept][i]} is {was[i]} on {before.as_of} and {now[i]} on {market.as_of}, "
                 "which is not the same contract; give the event (split, rename, merger), or a new contract a new label"
             )
-    _same_past(book, np.unique(before.paths.driver[at]), before, market, fate)
 
 
 def _same_past(book: str, drivers: np.ndarray, before: Market, market: Market, fate: Fate) -> None:
     """Both histories at their last common instant: a split is allowed for, anything else is a restatement."""
     last = _last_common(before.history.index, market.history.index)
-    chosen = drivers[drivers >= 0]
+    if last is None or (not fate.touched.any() and _one_row(before, market, last)):
+        return
+    chosen = np.unique(drivers[drivers >= 0])
     chosen = chosen[moving_drivers(before.drivers)[chosen]]
     names = before.drivers.index[chosen]
     if before.drivers is not market.drivers:
         known = names.isin(market.history.columns)
         chosen, names = chosen[known], names[known]
-    if last is None or not len(chosen):
+    if not len(chosen):
         return
     was, now = (_levels_at(one, last, names) for one in (before, market))
     now = now * fate.driver_units[chosen]
@@ -63,6 +68,15 @@ def _last_common(first: pd.DatetimeIndex, second: pd.DatetimeIndex) -> pd.Timest
         return first[-1]
     common = first.intersection(second)
     return common[-1] if len(common) else None
+
+
+def _one_row(before: Market, market: Market, time: pd.Timestamp) -> bool:
+    """Whether both histories' rows of an instant are the same place in memory: views of one table."""
+    if not before.history.columns.is_(market.history.columns):
+        return False
+    rows = [one.history.to_numpy()[one.history.index.get_loc(time)] for one in (before, market)]
+    at = [(row.__array_interface__["data"][0], row.strides, row.dtype) for row in rows]
+    return at[0] == at[1]
 
 
 def _levels_at(market: Market, time: pd.Timestamp, names: pd.Index) -> np.ndarray:

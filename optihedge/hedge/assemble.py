@@ -18,7 +18,7 @@ from optihedge.hedge.variance import VarianceForm
 from optihedge.market.instruments import trade_lots
 from optihedge.program.costs import Costs
 from optihedge.program.program import RESIDUAL_TOLERANCE, Program, VolatilityLimit, VolatilityPrice, fewest_rows
-from optihedge.readonly import read_only
+from optihedge.readonly import numbers, read_only
 
 Array = np.ndarray
 _LEAST_VOLATILITY = 1e-6  # of the unhedged book's: a perfect hedge has no price beyond it
@@ -88,7 +88,8 @@ def _joined(parts: Any) -> Array:
 
 
 def _lots(b: ProgramBuilder, free: Array) -> Array:
-    lots = trade_lots(b.market.instruments.iloc[b.positions[free]])
+    table, at = b.market.instruments, b.positions[free]
+    lots = trade_lots(table.iloc[at]) if "block" in table.columns else numbers(table, "lot")[at]
     return np.where(np.isfinite(lots), lots, 0.0)
 
 
@@ -126,7 +127,7 @@ def _fold_rows(b: ProgramBuilder, free: Array, extra: int) -> dict:
     def matrix(part: tuple[Array, Array, Array], columns: Array) -> sp.csr_array:
         row, at, data = part
         keep = live[row] & (columns[at] >= 0)
-        return sp.csr_array((data[keep], (renumbered[row[keep]], columns[at[keep]])), shape=(int(live.sum()), wide))
+        return _sparse(renumbered[row[keep]], columns[at[keep]], data[keep], (int(live.sum()), wide))
 
     rows = matrix(a, column)
     if len(z[0]):
@@ -178,6 +179,17 @@ def _triplets(matrices: Iterable[tuple[int, sp.csr_array | None]]) -> tuple[Arra
     )
 
 
+def _sparse(row: Array, column: Array, value: Array, shape: tuple[int, int]) -> sp.csr_array:
+    """The matrix of these entries, those of one place added up."""
+    if not len(row):
+        return sp.csr_array(shape)
+    place = row * shape[1] + column
+    if (np.diff(place) <= 0).any():
+        return sp.csr_array((value, (row, column)), shape=shape)
+    ends = np.cumsum(np.bincount(row, minlength=shape[0]))
+    return sp.csr_array((value, column, np.concatenate([[0], ends])), shape=shape)
+
+
 def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> dict:
     """F, f, S, s, d, constant: sparse rows of one contract become its diagonal, tall dense ones their triangle."""
     dense = np.vstack([np.zeros((0, len(b.names))), *(rows for rows, _ in b.risk_dense_)])
@@ -198,7 +210,7 @@ def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra:
     keep = (count > 0) & ~alone
     constant = 0.5 * (float(s[count == 0] @ s[count == 0]) + float(b.diagonal_[fixed] @ held**2))
     place, rest = np.cumsum(keep) - 1, ~single
-    wide = sp.csr_array((value[rest], (place[row[rest]], at[rest])), shape=(int(keep.sum()), len(free) + extra))
+    wide = _sparse(place[row[rest]], at[rest], value[rest], (int(keep.sum()), len(free) + extra))
     return {
         "factors": np.hstack([dense, np.zeros((len(dense), extra))]),
         "factor_offset": f,

@@ -243,12 +243,10 @@ class ProgramBuilder(BuilderData):
         linear: Values = 0.0,
     ) -> None:
         """Trading, holding and linear costs: base currency per contract (quadratic: squared; power: to the 3/2)."""
-        v = self._vector
-        self._charge(Costs.of(
-            len(self.names),
-            buy=v("buy", buy), sell=v("sell", sell), quadratic=v("quadratic", quadratic), power=v("power", power),
-            long=v("long", long), short=v("short", short), linear=v("linear", linear),
-        ))  # fmt: skip
+        pieces = {"buy": buy, "sell": sell, "quadratic": quadratic, "power": power, "long": long, "short": short,
+                  "linear": linear}  # fmt: skip
+        said = {name: value for name, value in pieces.items() if not (isinstance(value, float) and value == 0)}
+        self._charge(Costs.of(len(self.names), **{name: self._vector(name, value) for name, value in said.items()}))
 
     def hinges(self, column: Array, side: Array, beyond: Array, slope: Array) -> None:
         """Depth: slope x max(side x trade - beyond, 0) for each hinge; column counts contracts in play."""
@@ -260,11 +258,13 @@ class ProgramBuilder(BuilderData):
             raise SpecError(f"{self._term}: rows of risk are {rows.shape}; give r x {len(self.names)}, a column "
                             "each of the contracts in play")  # fmt: skip
         shift = np.broadcast_to(np.asarray(offset, dtype=float), rows.shape[0])
-        self._refuse_huge("a row of risk", sp.coo_array(rows).data if sp.issparse(rows) else np.asarray(rows))
         self.risk_terms_.add(self._term)
         if sp.issparse(rows):
-            self.risk_sparse_.append((sp.csr_array(rows), shift))
+            few = sp.csr_array(rows)
+            self._refuse_huge("a row of risk", few.data)
+            self.risk_sparse_.append((few, shift))
         else:
+            self._refuse_huge("a row of risk", np.asarray(rows))
             self.risk_dense_.append((np.asarray(rows, dtype=float), shift))
 
     def diagonal(self, values: Values) -> None:

@@ -199,6 +199,9 @@ class BuilderData:
         if np.iscomplexobj(values):
             raise SpecError(f"{self._term}: {what} is complex; give real numbers")
         vector = np.broadcast_to(np.asarray(values, dtype=float), len(self.names))
+        sound = np.abs(vector).max(initial=0.0) <= HUGE  # a NaN is not
+        if sound and what not in _CONVEX:
+            return vector
         if what in _CONVEX and (vector < 0).any():
             raise SpecError(f"{self._term}: {what} of {self.names[vector < 0][0]} is {vector[vector < 0][0]:g}: below "
                             "zero the problem is not convex")  # fmt: skip
@@ -210,6 +213,8 @@ class BuilderData:
 
     def _refuse_huge(self, what: str, values: Array) -> None:
         """Raise SpecError for a figure that no desk has, whose square is no number any more."""
+        if np.abs(values).max(initial=0.0) <= HUGE:
+            return
         huge = np.isfinite(values) & (np.abs(values) > HUGE)
         if huge.any():
             raise SpecError(f"{self._term}: {what} is {values[huge].flat[0]:g}; nothing is beyond {HUGE:g} in "

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from optihedge.frames import some
 from optihedge.hedge.universe import Universe
 from optihedge.market.snapshot import Market
+from optihedge.readonly import kept
 
 Array = np.ndarray
 
@@ -38,9 +39,9 @@ class InPlay:
         """Of a book of N quantities in the market's order. Raises SpecError for a universe the market does not have."""
         chosen, notes = universe.tradable(market, pd.Series(book, index=market.names), years)
         sides = np.isfinite(market.sides).any(axis=1)
-        silent = market.names[chosen & ~sides]
-        if len(silent):
-            notes.append(f"{some(silent)}: not traded, no quote")
+        silent = chosen & ~sides
+        if silent.any():
+            notes.append(f"{some(market.names[silent])}: not traded, no quote")
         positions = np.flatnonzero((book != 0) | (chosen & sides))
         moved = drivers_of(market, positions)
         return cls(positions, chosen[positions], book[positions], moved, tuple(notes))
@@ -54,12 +55,15 @@ def drivers_of(market: Market, positions: Array) -> pd.Index:
     loaded[market.price_rows[_reached(market.convexity, inside)]] = True
     own = market.paths.driver[positions]
     loaded[own[own >= 0]] = True
-    moved = loaded | market.drivers["market"].to_numpy(dtype=bool)
+    table = market.drivers
+    moved = loaded | kept(table, "market", lambda: table["market"].to_numpy(dtype=bool))
     return market.drivers.index if moved.all() else market.drivers.index[moved]
 
 
 def _reached(matrix: sp.csr_array, inside: Array) -> Array:
     """Rows that have an entry in one of these columns."""
+    if inside.all():
+        return np.diff(matrix.indptr) > 0
     reached = np.zeros(matrix.shape[0], dtype=bool)
     reached[np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[inside[matrix.indices]]] = True
     return reached

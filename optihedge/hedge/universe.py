@@ -13,6 +13,7 @@ from optihedge.frames import nearest
 from optihedge.hedge.rolls import short_lived
 from optihedge.market.fate import expired_by
 from optihedge.market.snapshot import Market
+from optihedge.readonly import kept, read_only
 
 Array = np.ndarray
 
@@ -52,7 +53,8 @@ class Universe:
         for label in (*(self.instruments or ()), *self.frozen):
             if label not in names:
                 raise SpecError(f"universe: {label} is no instrument of this market{nearest(label, names)}")
-        chosen = table["hedge"].to_numpy(dtype=bool) if self.instruments is None else names.isin(self.instruments)
+        marked = kept(table, "hedge", lambda: read_only(table["hedge"].to_numpy(dtype=bool, copy=True)))
+        chosen = marked if self.instruments is None else names.isin(self.instruments)
         chosen = chosen & ~names.isin(self.frozen) if self.frozen else chosen
         for column, values in self.where.items():
             if column not in table.columns:
@@ -60,8 +62,9 @@ class Universe:
             allowed = [values] if isinstance(values, str) else list(values)
             chosen = chosen & table[column].astype(str).isin(map(str, allowed)).to_numpy()
         expires = expired_by(table, market.as_of + pd.Timedelta(days=365 * years))
-        early = names[chosen & expires]
-        notes = [f"{', '.join(map(str, early))}: not traded, expiring within the horizon"] if len(early) else []
+        early = chosen & expires
+        told = f"{', '.join(map(str, names[early]))}: not traded, expiring within the horizon" if early.any() else ""
+        notes = [told] if told else []
         chosen = chosen & ~expires
         if self.rolls == "refuse":
             short = short_lived(market, book, names[chosen])

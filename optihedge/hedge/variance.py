@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from optihedge.errors import DataError, SpecError
 from optihedge.market.snapshot import Market
-from optihedge.readonly import numbers
+from optihedge.readonly import kept, numbers
 from optihedge.risk.contract_risk import GAMMA, ContractRisk
 from optihedge.risk.root import Risk
 
@@ -87,7 +87,8 @@ def variance_form(market: Market, positions: Array, risk: Risk | ContractRisk, p
         return _contract_form(market.names[positions], risk, periods)
     loadings = _columns(market.loadings.matrix, positions)
     active = np.flatnonzero(np.diff(loadings.indptr))
-    known = risk.drivers.get_indexer(market.loadings.drivers[active])
+    every = kept(market.drivers, "in a risk", lambda: risk.drivers.get_indexer(market.drivers.index), risk.drivers)
+    known = every[active]
     if (known < 0).any():
         driver = market.loadings.drivers[active][known < 0][0]
         column = int(loadings[[active[known < 0][0]]].indices[0])
@@ -102,12 +103,21 @@ def variance_form(market: Market, positions: Array, risk: Risk | ContractRisk, p
     scale = np.sqrt(periods)
     some = np.flatnonzero(specific > 0)
     return VarianceForm(
-        factors=scale * np.asarray((loadings.T @ root.T).T),
+        factors=scale * _over_contracts(root, loadings),
         specifics=_scaled(_rows(loadings, some), scale * specific[some]),
         own=periods * own**2,
         gamma=gamma,
         gamma_specifics=gamma_specifics,
     )
+
+
+def _over_contracts(rows: Array, loadings: sp.csr_array) -> Array:
+    """Rows over U drivers as rows over N contracts, rows @ loadings (U x N)."""
+    if (np.bincount(loadings.indices, minlength=loadings.shape[1]) > 1).any():
+        return np.asarray((loadings.T @ rows.T).T)
+    over = np.zeros((len(rows), loadings.shape[1]))  # no contract moves with two
+    over[:, loadings.indices] = np.repeat(rows, np.diff(loadings.indptr), axis=1) * loadings.data
+    return over
 
 
 def _columns(matrix: sp.csr_array, positions: Array) -> sp.csr_array:
@@ -150,7 +160,7 @@ def _gamma_rows(market: Market, positions: Array, risk: Risk, periods: float) ->
     active = np.flatnonzero(np.diff(convexity.indptr))
     none = np.zeros((0, len(positions)))
     if not len(active):
-        return none, sp.csr_array(none)
+        return none, sp.csr_array(none.shape)
     drivers = market.price_drivers[active]
     known = risk.drivers.get_indexer(drivers)
     if (known < 0).any():
@@ -159,7 +169,7 @@ def _gamma_rows(market: Market, positions: Array, risk: Risk, periods: float) ->
     products, own = squared_covariance_root(risk.root[:, known], risk.specific[known])
     scale = periods / np.sqrt(2.0)
     some = np.flatnonzero(own > 0)
-    dense = scale * np.asarray((convexity.T @ products.T).T)
+    dense = scale * _over_contracts(products, convexity)
     return dense, _scaled(_rows(convexity, some), scale * own[some])
 
 

@@ -100,7 +100,7 @@ def book_quantities(book: Book, market: Market, what: str = "book") -> NDArray[n
     if series.index.has_duplicates:
         twice = series.index[series.index.duplicated()][0]
         raise DataError(f"{what}: instrument {twice} appears twice; add up its rows")
-    at = market.names.get_indexer(series.index)
+    at = kept(market.instruments, "places", lambda: market.names.get_indexer(series.index), series.index)
     if (at < 0).any():
         unknown = series.index[at < 0][0]
         if unknown in market.left_out:

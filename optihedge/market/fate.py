@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -97,6 +98,7 @@ class Fate:
     driver_units: Array
     touched: Array
     assumed: tuple[str, ...] = ()
+    unchanged: bool = False  # one table of instruments and no event: every contract carries on as it was
 
     @property
     def ended(self) -> Array:
@@ -106,10 +108,30 @@ class Fate:
     @classmethod
     def of(cls, start: Market, end: Market, events: Iterable[Event] = ()) -> Fate:
         """The fates by the events of the period. Raises DataError for a contract received that is nowhere quoted."""
+        events = sorted(events, key=in_order)
+        if not events and start.instruments is end.instruments and start.drivers is end.drivers:
+            return _carries_on(start, end)
         trail = _Trail(start, end)
-        for event in sorted(events, key=in_order):
+        for event in events:
             trail.follow(event)
         return trail.fate()
+
+
+def _carries_on(start: Market, end: Market) -> Fate:
+    """The fate of contracts of which the end has the same table, without an event."""
+
+    def constants() -> dict[str, Any]:
+        n, d = len(start.names), len(start.drivers)
+        one, never = np.ones(n), np.full(n, np.nan)
+        fields = {
+            "became": start.names.to_numpy(dtype=object, copy=True), "units": one, "place": np.arange(n), "scale": one,
+            "received": np.zeros(n), "level": never, "paid": never, "driver_units": np.ones(d),
+            "touched": np.zeros(n, dtype=bool),
+        }  # fmt: skip
+        return {name: read_only(values) for name, values in fields.items()}
+
+    same = kept(start.instruments, "carries on", constants, start.drivers)
+    return Fate(names=start.names, levels=end.levels.to_numpy(dtype=float), unchanged=True, **same)
 
 
 class _Trail:
@@ -212,7 +234,10 @@ def moving_drivers(drivers: pd.DataFrame) -> Array:
 
 def expired_by(instruments: pd.DataFrame, time: pd.Timestamp) -> Array:
     """N booleans: contracts whose expiry is no later than an instant."""
-    return np.asarray(instruments["expiry"].array <= time)
+    ends = kept(
+        instruments, "expiry", lambda: read_only(np.array(instruments["expiry"].to_numpy(dtype="datetime64[ns]")))
+    )
+    return ends <= np.datetime64(time.as_unit("ns").value, "ns")  # NaT is never over
 
 
 def _worth(market: Market, name: str) -> float:

@@ -25,6 +25,12 @@ Array = np.ndarray
 _NUMBERS = tuple(name for name in QUOTES if name != "time")
 
 
+def plain_as(one: Market, other: Market) -> bool:
+    """Whether two markets are of the same plain shares."""
+    mine = one.__dict__.get("_plain")
+    return mine is not None and mine is other.__dict__.get("_plain")
+
+
 class PlainShares:
     """Shares as they are on every day: `fields` and `derived` of a market at other prices."""
 
@@ -80,5 +86,5 @@ class PlainShares:
             **{name: read_only_series(read_only(v), names, labels[name]) for name, v in series.items()},
             "exposure_columns": {name: read_only(exposed[name]) for name in UNITS},
             "exposure_units": market.exposure_units, "shares": market.shares, "unspoken": market.unspoken,
-            "_convexity": market._convexity,
+            "_convexity": market._convexity, "_plain": self,
         }  # fmt: skip

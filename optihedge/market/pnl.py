@@ -15,6 +15,7 @@ from optihedge.market.families import TERMS
 from optihedge.market.fate import Fate, moving_drivers
 from optihedge.market.funding import forecast_note, funding_paid, refuse_missing
 from optihedge.market.instruments import HOURS_PER_YEAR, types_of
+from optihedge.market.plain import plain_as
 from optihedge.market.snapshot import Market
 from optihedge.market.valuation import underlying_drivers
 from optihedge.readonly import numbers
@@ -31,6 +32,7 @@ carry            change of the basis ln(F/S) beyond what theta counts; for an op
 currency         change of the pairs between a contract's currency and base, at the start's value
 fees             half spread and fees of the trades at the start (below zero)
 """
+_MOVED = PARTS[:9]  # delta to currency
 
 
 def contract_pnl(
@@ -146,6 +148,10 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
     """Greek by Greek (PARTS from delta to currency), base currency per contract of `start`, of which `fate` says what
     became; what ended is followed to the level or price at which it did, an expired option without a change of vol.
     """
+    if fate.unchanged and plain_as(start, end):
+        move = end.contracts.price / start.contracts.price - 1
+        still = np.zeros(len(move))
+        return dict.fromkeys(_MOVED, still) | {"delta": start.sensitivities.delta * move}
     s, c, kinds = start.sensitivities, start.contracts, types_of(start.instruments)
     place = fate.place
 
