@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optihedge.program.program import Depth, Program
-from optihedge.program.structured.prox import cost, minimiser, response
+from optihedge.program.structured.prox import cost, costlier, minimiser, response
 from optihedge.program.structured.standard_form import StandardForm, standard_form
 
 N = 200
@@ -46,11 +46,13 @@ def test_the_cost_differs_from_the_programs_by_a_constant_of_each_column():
     p = columns(7)
     form = standard_form(p)
     one, two = form.lower, 0.3 * form.lower + 0.7 * form.upper
-    ours = cost(form, two, form.slope, form.hinges.slope, form.curvature) - cost(
-        form, one, form.slope, form.hinges.slope, form.curvature
-    )
-    theirs = value(p, form.quantities(two)) - value(p, form.quantities(one))
-    np.testing.assert_allclose(ours * form.value_scale, theirs, atol=1e-12)
+    slopes = form.slope, form.hinges.slope, form.curvature
+    for i in range(len(one)):
+        moved = np.where(np.arange(len(one)) == i, two, one)
+        ours = cost(form, moved, *slopes, form.open_hinges(moved)) - cost(form, one, *slopes, form.open_hinges(one))
+        theirs = (value(p, form.quantities(moved)) - value(p, form.quantities(one))).sum()
+        assert ours * form.value_scale == pytest.approx(theirs, abs=1e-12)
+        assert costlier(form, moved, one, *slopes, form.open_hinges(moved)) == pytest.approx(ours, abs=1e-12)
 
 
 def test_soft_threshold_is_exact_at_the_kink():

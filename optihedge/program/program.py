@@ -183,7 +183,12 @@ class Program(Costs):
         if tradable.any():
             lots = np.minimum(np.abs(self.trading(self.lot)), np.abs(self.trading(-self.lot)))
             cheapest = float((lots + np.abs(self.linear) * self.lot)[tradable].min())
-        return risk_value(self, np.clip(self.start, self.lower, self.upper)) + cheapest
+        return self.start_risk + cheapest
+
+    @cached_property
+    def start_risk(self) -> float:
+        """What risk costs in the objective at the start (in its box), base currency."""
+        return risk_value(self, np.clip(self.start, self.lower, self.upper))
 
     @property
     def widest(self) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -11,9 +12,19 @@ from threadpoolctl import ThreadpoolController
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One BLAS thread inside, what was set before afterwards."""
-    with _controller().limit(limits=1, user_api="blas"):
+    """One BLAS thread inside, what was set before afterwards; one inside another changes nothing."""
+    if getattr(_LIMITED, "here", False):
         yield
+        return
+    with _controller().limit(limits=1, user_api="blas"):
+        _LIMITED.here = True
+        try:
+            yield
+        finally:
+            _LIMITED.here = False
+
+
+_LIMITED = threading.local()
 
 
 @cache

@@ -45,9 +45,8 @@ class InteriorPoint:
         self.soft = np.flatnonzero(np.isfinite(penalty))
         sizes = (n, n, count, count, len(self.side), len(self.soft))
         ends = np.cumsum(sizes)
-        self.low, self.up, self.shut, self.open, self.rows, self.excess = (
-            slice(int(end - size), int(end)) for size, end in zip(sizes, ends, strict=True)
-        )
+        self._parts = [slice(int(end - size), int(end)) for size, end in zip(sizes, ends, strict=True)]
+        self.low, self.up, self.shut, self.open, self.rows, self.excess = self._parts
         self.sides = slice(self.shut.start, self.open.stop)
         self.powered = form.powered
         self.sized = form.sizes[1] + form.sized
@@ -68,6 +67,9 @@ class InteriorPoint:
         self.z[self.excess] = penalty[self.soft] - pull[self.soft]
         self.t[self.excess] = centre / self.z[self.excess]
         self.V = np.zeros(q)
+        self.factors = np.flatnonzero(form.is_factor)
+        self.unequal = np.where(self.equal, 1.0, _NO_SIDE)
+        self.stiffness = form.curvature + _REGULAR
         self.iterations = 0
         self.stalled = 0
 
@@ -87,73 +89,57 @@ class InteriorPoint:
                 return "stalled"
             self.iterations += 1
 
+    def _split(self, x: Array) -> list[Array]:
+        """Views of what belongs to lower and upper bounds, shut and open hinges, rows' sides, soft sides' excess."""
+        return [x[part] for part in self._parts]
+
     def _residuals(self) -> None:
-        form, hinges, t, z = self.form, self.form.hinges, self.t, self.z
-        pull = np.bincount(self.side_row, self.side * z[self.rows], len(self.V))
+        form, hinges, t = self.form, self.form.hinges, self.t
+        z_low, z_up, z_shut, z_open, z_rows, _ = self._split(self.z)
+        _, _, shut, opened, rows, excess = self._split(t)
+        pull = np.bincount(self.side_row, self.side * z_rows, len(self.V))
         self.V = V = np.where(self.equal, self.V, pull)
-        self.r = form.values(self.h, t[self.shut])
-        adjoint = form.adjoint(V)
-        self.slope = form.curvature * self.h + form.slope + adjoint - z[self.low] + z[self.up]
-        self.hinge_slope = form.hinge_slopes(V) - z[self.shut] - z[self.open]
-        pushed = z[self.open]
+        self.r = r = form.values(self.h, shut)
+        adjoint, bent = form.adjoint(V), form.curvature * self.h
+        self.slope = bent + form.slope + adjoint - z_low + z_up
+        self.hinge_slope = form.hinge_slopes(V) - z_shut - z_open
+        pushed = z_open
         if self.powered:
-            opened = 1.5 * hinges.power * np.sqrt(t[self.open])
-            self.hinge_slope += 1.5 * hinges.power * np.sqrt(t[self.shut]) + opened
-            pushed = pushed - opened
+            bend = 1.5 * hinges.power * np.sqrt(opened)
+            self.hinge_slope += 1.5 * hinges.power * np.sqrt(shut) + bend
+            pushed = pushed - bend
         if len(hinges.column):
             self.slope += np.bincount(hinges.column, hinges.sign * pushed, len(self.h))
-        self.missed = np.where(self.equal, self.r - form.compliance * V - form.low, 0.0)
-        self.side_missed = self.side * (self.limit - self.r[self.side_row]) - t[self.rows]
-        self.side_missed[self.soft] += t[self.excess]
-        self.complementarity = t @ z
-        factors = V[form.compliance > 0]
-        size = 0.5 * (factors @ factors) + abs(form.slope @ self.h) + 0.5 * form.curvature @ self.h**2
+        self.missed = np.where(self.equal, r - form.compliance * V - form.low, 0.0)
+        self.side_missed = self.side * (self.limit - r[self.side_row]) - rows
+        if len(self.soft):
+            self.side_missed[self.soft] += excess
+        self.complementarity = float(t @ self.z)
+        factors = V[self.factors]
+        size = 0.5 * (factors @ factors) + abs(form.slope @ self.h) + 0.5 * (bent @ self.h)
         self.gap = self.complementarity / max(size, 1.0)
-        self.primal = max(np.abs(self.missed).max(initial=0.0), np.abs(self.side_missed).max(initial=0.0))
-        self.primal /= max(1.0, np.abs(self.r).max(initial=0.0))
-        self.dual = max(np.abs(self.slope).max(initial=0.0), np.abs(self.hinge_slope).max(initial=0.0))
-        self.dual /= max(1.0, np.abs(adjoint).max(initial=0.0))
+        self.primal = max(_largest(self.missed), _largest(self.side_missed)) / max(1.0, _largest(r))
+        self.dual = max(_largest(self.slope), _largest(self.hinge_slope)) / max(1.0, _largest(adjoint))
 
     def _step(self) -> bool:
-        form, hinges, t, z = self.form, self.form.hinges, self.t, self.z
-        weight = z / t
-        shut, opened = weight[self.shut], weight[self.open]
-        if self.powered:
-            shut = shut + 0.75 * hinges.power / np.sqrt(t[self.shut])
-            opened = opened + 0.75 * hinges.power / np.sqrt(t[self.open])
-        self.give = 1.0 / (shut + opened)
-        self.openness = opened * self.give
-        stiffness = form.curvature + weight[self.low] + weight[self.up] + _REGULAR
-        if len(hinges.column):
-            stiffness += np.bincount(hinges.column, shut * self.openness, len(self.h))
-        self.response = 1.0 / stiffness
-        self.opened = opened
-        self.side_give = 1.0 / weight[self.rows]
-        self.side_give[self.soft] += t[self.excess] / z[self.excess]
-        side_weight = np.bincount(self.side_row, 1.0 / self.side_give, len(self.V))
-        self.side_weight = np.where(self.equal, 1.0, np.maximum(side_weight, _NO_SIDE))
-        compliance = np.where(self.equal, form.compliance, 1.0 / self.side_weight)
-        self.system.tilt(self.openness)
-        regular = 1e-14
-        while not self.system.factor(self.response, compliance, self.give, regular):
-            regular *= 100
-            if regular > 1e-6:
-                return False
-
-        dh, dV, dt, dz = self._direction(t * z)
+        t, z = self.t, self.z
+        if not self._factored():
+            return False
+        product = t * z
+        dh, dV, dt, dz = self._direction(product)
         length = _length(t, z, dt, dz)
-        ahead = (t + length * dt) @ (z + length * dz)
+        ahead = float((t + length * dt) @ (z + length * dz))
         mu = self.complementarity / len(t)
         centring = min((ahead / self.complementarity) ** 3, 1.0)
         if self.powered:  # its curvature leaves a residual, which must fall before the gap does
             centring = max(centring, min(self.dual / self.gap, 1.0))
-        target = t * z + dt * dz - centring * mu
+        target = product + dt * dz - centring * mu
         if self.powered:
             target[self.sides] += (t + dt)[self.sides] * self._bend(np.maximum(dt, -0.9 * t), 1.0)
         dh, dV, dt, dz = self._direction(target)
         length = min(1.0, _TO_BOUNDARY * _length(t, z, dt, dz, 2.0))
         if length < 0.1:  # the corrector overshot: go back towards the centre
-            other = self._direction(t * z - 0.8 * mu)
+            other = self._direction(product - 0.8 * mu)
             longer = min(1.0, _TO_BOUNDARY * _length(t, z, *other[2:], 2.0))
             if longer > length:
                 length, (dh, dV, dt, dz) = longer, other
@@ -168,6 +154,36 @@ class InteriorPoint:
         self.t = t + length * dt
         return True
 
+    def _factored(self) -> bool:
+        """Eliminate columns and hinges, and factor what is left; False where that is not definite."""
+        form, hinges, t, z = self.form, self.form.hinges, self.t, self.z
+        self.weight = weight = z / t
+        low, up, shut, opened, rows, _ = self._split(weight)
+        if self.powered:
+            shut = shut + 0.75 * hinges.power / np.sqrt(t[self.shut])
+            opened = opened + 0.75 * hinges.power / np.sqrt(t[self.open])
+        self.give = 1.0 / (shut + opened)
+        self.openness = opened * self.give
+        stiffness = self.stiffness + low + up
+        if len(hinges.column):
+            stiffness += np.bincount(hinges.column, shut * self.openness, len(self.h))
+        self.response = 1.0 / stiffness
+        self.opened = opened
+        self.side_stiff = rows
+        if len(self.soft):
+            give = 1.0 / rows
+            give[self.soft] += t[self.excess] / z[self.excess]
+            self.side_stiff = 1.0 / give
+        self.side_weight = np.bincount(self.side_row, self.side_stiff, len(self.V)) + self.unequal
+        compliance = np.where(self.equal, form.compliance, 1.0 / self.side_weight)
+        self.system.tilt(self.openness)
+        regular = 1e-14
+        while not self.system.factor(self.response, compliance, self.give, regular):
+            regular *= 100
+            if regular > 1e-6:
+                return False
+        return True
+
     def _bend(self, dt: Array, length: float) -> Array:
         """What the slope of the 3/2 power gains over its tangent along a step: <= 0, 2 H."""
         power, t, moved = 1.5 * np.tile(self.form.hinges.power, 2), self.t[self.sides], length * dt[self.sides]
@@ -175,48 +191,56 @@ class InteriorPoint:
 
     def _direction(self, target: Array) -> tuple[Array, Array, Array, Array]:
         """Solve for the Newton step whose complementarity change is -target: (dh, dV, dt, dz)."""
-        form, hinges, t, z = self.form, self.form.hinges, self.t, self.z
+        form, hinges, system = self.form, self.form.hinges, self.system
         # what the barriers of boxes and hinges push each quantity by
-        push = target / t
-        right = -self.slope - push[self.low] + push[self.up]
-        hinge_right = -self.hinge_slope - push[self.shut] - push[self.open]
+        push, pull = target / self.t, target / self.z
+        low, up, shut, opened, _, _ = self._split(push)
+        right = -self.slope - low + up
+        hinge_right = -self.hinge_slope - shut - opened
         if len(hinges.column):
-            carried = hinges.sign * (push[self.open] + self.openness * hinge_right)
+            carried = hinges.sign * (opened + self.openness * hinge_right)
             right += np.bincount(hinges.column, carried, len(self.h))
         # the sides of each row, put together as one equation in V
-        side_right = -self.side_missed - target[self.rows] / z[self.rows]
-        side_right[self.soft] += target[self.excess] / z[self.excess]
-        side_push = np.bincount(self.side_row, self.side * side_right / self.side_give, len(self.V))
+        side_right = -self.side_missed - pull[self.rows]
+        if len(self.soft):
+            side_right[self.soft] += pull[self.excess]
+        side_push = np.bincount(self.side_row, self.side * side_right * self.side_stiff, len(self.V))
         missed = np.where(self.equal, self.missed, side_push / self.side_weight)
 
         # quantities answer at once (a diagonal); what is left is a small system in the common coordinates
         free = self.response * right
-        known = self.system.values(free) + missed
-        if self.system.tilted:
+        known = system.values(free) + missed
+        if system.tilted:
             known[self.sized] += form.weights @ (self.give * hinge_right)
-        dV = self.system.solve(known)
-        dh = free - self.response * self.system.adjoint(dV)
+        dV = system.solve(known)
+        dh = free - self.response * system.adjoint(dV)
         # back to slacks, in the order boxes, hinges, rows
-        dt, dz = np.empty_like(t), np.empty_like(z)
-        dt[self.low], dt[self.up] = dh, -dh
+        dt = np.empty_like(target)
+        to_low, to_up, to_shut, to_open, to_rows, to_excess = self._split(dt)
+        to_low[:] = dh
+        np.negative(dh, out=to_up)
         if len(hinges.column):
-            if self.system.tilted:
+            if system.tilted:
                 hinge_right = hinge_right - dV[self.sized] @ form.weights
             moved = hinges.sign * dh[hinges.column]
-            dt[self.shut] = self.give * (hinge_right + self.opened * moved)
-            dt[self.open] = dt[self.shut] - moved
+            np.multiply(self.give, hinge_right + self.opened * moved, out=to_shut)
+            np.subtract(to_shut, moved, out=to_open)
         dr = (dV - side_push) / self.side_weight
-        dz[self.rows] = (self.side * dr[self.side_row] + side_right) / self.side_give
-        dz[self.excess] = -dz[self.rows][self.soft]
-        dt[self.rows] = -(target[self.rows] + t[self.rows] * dz[self.rows]) / z[self.rows]
-        dt[self.excess] = -(target[self.excess] + t[self.excess] * dz[self.excess]) / z[self.excess]
-        # their multipliers keep the products on target
-        local = slice(0, self.open.stop)
-        dz[local] = -(target[local] + z[local] * dt[local]) / t[local]
-        return dh, dV, dt, dz
+        change = (self.side * dr[self.side_row] + side_right) * self.side_stiff
+        to_rows[:] = -pull[self.rows] - change / self.weight[self.rows]
+        if len(self.soft):
+            to_excess[:] = change[self.soft] / self.weight[self.excess] - pull[self.excess]
+        return dh, dV, dt, -push - self.weight * dt  # multipliers keep the products on target
+
+
+def _largest(x: Array) -> float:
+    """The largest |entry|, 0 where there is none."""
+    return float(np.abs(x).max()) if len(x) else 0.0
 
 
 def _length(t: Array, z: Array, dt: Array, dz: Array, most: float = 1.0) -> float:
     """The longest common step that keeps t and z >= 0, at most `most`."""
-    worst = max((-dt / t).max(initial=0.0), (-dz / z).max(initial=0.0))
-    return min(most, 1.0 / worst) if worst > 0 else most
+    if not len(t):
+        return most
+    worst = -min((dt / t).min(), (dz / z).min())
+    return float(min(most, 1.0 / worst)) if worst > 0 else most

@@ -70,10 +70,10 @@ class _Dual:
         form = self.form
         slope, hinge_slopes = self.slope + form.adjoint(V), form.hinge_slopes(V)
         t = minimiser(form, slope, hinge_slopes, self.curvature)
-        with np.errstate(invalid="ignore"):
-            support = np.where(V > 0, form.high * V, np.where(V < 0, form.low * V, 0.0)).sum()
-        dual = cost(form, t, slope, hinge_slopes, self.curvature).sum() - support - 0.5 * form.compliance @ (V * V)
-        return _Trial(V, hinge_slopes, t, form.values(t, form.open_hinges(t)), float(dual))
+        v = form.open_hinges(t)
+        support = V @ np.where(V > 0, form.high, np.where(V < 0, form.low, 0.0))
+        dual = cost(form, t, slope, hinge_slopes, self.curvature, v) - float(support + 0.5 * form.compliance @ (V * V))
+        return _Trial(V, hinge_slopes, t, form.values(t, v), dual)
 
 
 def polish_point(form: StandardForm, system: NewtonSystem, h: Array, V: Array, floor: float, *, tolerance: float,
@@ -111,7 +111,7 @@ def _ascend(dual: _Dual, system: NewtonSystem, V: Array, steps: int, stop: float
     form = dual.form
     least, most = form.multiplier_bounds
     row, band, powered = form.compliance == 0, form.low < form.high, form.powered
-    reach, lengths = _reach(form, 1.0 / dual.curvature), _lengths(form)
+    reach, lengths = _reach(form, 1.0 / dual.curvature), form.lengths
     trial, trust, crawling = dual.at(V), _TRUST * max(np.abs(V).max(), 1e-3), 0
     factored: tuple[Array, ...] | None = None  # the sets that the system's factors belong to
     light = False  # whether these were made with next to no damping
@@ -254,15 +254,7 @@ def _slope(dual: _Dual, trial: _Trial, change: Array) -> float:
 
 def _reach(form: StandardForm, response: Array) -> Array:
     """How far each row's value moves per unit of its multiplier were all columns to respond, q (1 for factors)."""
-    s, row = form.local.shape[0], form.compliance == 0
-    reach = np.ones(len(row))
-    reach[s:][row[s:]] = response @ form.common[:, row[s:]] ** 2
-    if s:
-        reach[:s] = np.where(row[:s], form.local.power(2) @ response, 1.0)
-    return np.maximum(reach, 1e-300)
-
-
-def _lengths(form: StandardForm) -> Array:
-    """Euclidean length of each coordinate's entries, q."""
-    common = np.einsum("ij,ij->j", form.common, form.common)
-    return np.sqrt(np.concatenate([form.local.power(2).sum(axis=1), common]) if form.local.shape[0] else common)
+    reach = response @ form.row_squares
+    if form.local.shape[0]:
+        reach = np.concatenate([form.local.power(2) @ response, reach])
+    return np.maximum(np.where(form.is_factor, 1.0, reach), 1e-300)

@@ -19,6 +19,7 @@ from optihedge.program.structured.standard_form import StandardForm
 
 Array = np.ndarray
 
+_LEAST = 1e-200  # a diagonal entry, where it is to be factored
 _WORK = 65_536  # entries scaled at a time, so that the copy stays in the cache
 
 
@@ -35,15 +36,19 @@ class NewtonSystem:
         self.tilted = len(form.sized) > 0
         if self.tilted:
             self.matrix = form.common.copy()
-            self._corner_of_sized = np.ix_(form.sized, form.sized)
+            self._corner_of_sized = form.sized[:, None], form.sized
+            self._tilts = [self._tilt_of(*one) for one in zip(form.sized, form.weights, strict=True)]
+
+    def _tilt_of(self, row: int, weights: Array) -> tuple[int, Array, Array, Array]:
+        """A common row that counts hinges: which, the hinges, their columns, and their weights with signs."""
+        counted = np.flatnonzero(weights)
+        return row, counted, self.form.hinges.column[counted], (weights * self.form.hinges.sign)[counted]
 
     def tilt(self, openness: Array) -> None:
         """Set how far each hinge is open, H in [0, 1]: the slopes of the common rows' sizes follow."""
-        form = self.form
-        slopes = form.hinges.sign * openness
-        for row, weights in zip(form.sized, form.weights, strict=True):
-            added = np.bincount(form.hinges.column, weights * slopes, len(self.matrix))
-            self.matrix[:, row] = form.common[:, row] + added
+        for row, counted, columns, signed in self._tilts if self.tilted else ():
+            added = np.bincount(columns, signed * openness[counted], len(self.matrix))
+            np.add(self.form.common[:, row], added, out=self.matrix[:, row])
 
     def values(self, h: Array) -> Array:
         """M h with the tilted rows, q."""
@@ -62,7 +67,8 @@ class NewtonSystem:
         if give is not None and self.tilted:
             corner[self._corner_of_sized] += (self.form.weights * give) @ self.form.weights.T
         diagonal = corner.diagonal() + compliance[s:]
-        np.fill_diagonal(corner, diagonal)
+        own = corner.reshape(-1, order="F")[:: self.p + 1]  # a view
+        own[:] = diagonal
         if s:
             self._half = self._eliminate(response, compliance[:s], regular)
             if self._half is None:
@@ -70,12 +76,9 @@ class NewtonSystem:
             corner -= dsyrk(1.0, self._half.T, lower=1)
         self._corner = corner
         self.diagonal = np.concatenate([self._local_diagonal, diagonal]) if s else diagonal
-        scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-200))
-        scaled = corner * scale
-        scaled *= scale[:, None]
-        np.fill_diagonal(scaled, scaled.diagonal() + regular)
-        factor, failed = dpotrf(scaled, lower=1, overwrite_a=1)
-        self._factor, self._scale = factor, scale
+        work = corner.copy(order="F")
+        work.reshape(-1, order="F")[:: self.p + 1] = own + regular * np.maximum(diagonal, _LEAST)
+        self._factor, failed = dpotrf(work, lower=1, clean=0, overwrite_a=1)
         return not failed
 
     def solve(self, right: Array) -> Array:
@@ -89,9 +92,13 @@ class NewtonSystem:
 
     def _weighted_square(self, response: Array) -> Array:
         """matrix' diag(response) matrix: lower triangle, p x p, in the order BLAS likes."""
+        size = len(self._work)
+        everything = np.count_nonzero(response) == len(response)
+        if everything and len(response) <= size:
+            work = np.multiply(self.matrix, np.sqrt(response)[:, None], out=self._work)
+            return np.asarray(dsyrk(1.0, work.T, lower=1))
         moving = np.flatnonzero(response)  # what does not respond is left out
-        root, size = np.sqrt(response[moving]), len(self._work)
-        everything = len(moving) == len(response)
+        root = np.sqrt(response[moving])
         square = np.zeros((self.p, self.p), order="F")
         for first in range(0, len(moving), size):
             part = slice(first, min(first + size, len(moving)))
@@ -105,9 +112,9 @@ class NewtonSystem:
         return square
 
     def _solve_corner(self, right: Array) -> Array:
-        x = self._scale * dpotrs(self._factor, self._scale * right, lower=1)[0]
-        residual = right - dsymv(1.0, self._corner, x, lower=1)
-        return x + self._scale * dpotrs(self._factor, self._scale * residual, lower=1)[0]
+        x: Array = dpotrs(self._factor, right, lower=1)[0]
+        x += dpotrs(self._factor, right - dsymv(1.0, self._corner, x, lower=1), lower=1)[0]
+        return x
 
     def _eliminate(self, response: Array, compliance: Array, regular: float) -> Array | None:
         """Factor the local blocks; the inverse root times local diag(w) common', s x p."""

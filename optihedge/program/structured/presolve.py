@@ -71,31 +71,31 @@ def fold(p: Program) -> Folded:
 
     curvature = take(p.diagonal) + 2 * take(p.quadratic)
     slope = take(p.linear) + take(p.buy) + take(p.long) - 2 * take(p.quadratic) * start
-    (factors, factor_offset, specifics, specific_offset), (rows, held, traded), constant, size = _pinned(p, columns)
-    sized = np.flatnonzero(np.diff(p.rows_on_holdings.indptr) + np.diff(p.rows_on_trades.indptr))
+    factors, factor_offset, specifics, specific_offset = _risk_of(p, columns)
+    sized, held, traded = _sizes(p)
+    rows, constant, size = _rows_of(p, columns, (sized, held, traded))
+    if some_fixed:
+        held, traded = held[:, columns], traded[:, columns]
 
     if specifics.shape[0]:
         bent, tilted, specifics, specific_offset = _single_rows(_clean(specifics), specific_offset, n)
         curvature, slope = curvature + bent, slope + tilted
 
-    if len(sized):
-        rows, constant = rows + held + traded, constant - traded @ start
-    rows = rows if m <= FEW else _clean(sp.csr_array(rows))
-    reached = rows.any(axis=1) if m <= FEW else np.diff(rows.indptr) > 0
+    rows = rows if isinstance(rows, np.ndarray) else _clean(rows)
+    reached = rows.any(axis=1) if isinstance(rows, np.ndarray) else np.diff(rows.indptr) > 0
     outside = np.maximum(p.row_lower - constant, constant - p.row_upper)
     side = np.where(constant > p.row_upper, 1.0, -1.0)
     broken = np.flatnonzero(~reached & np.isinf(p.row_penalty) & (outside > RESIDUAL_TOLERANCE * size))
     settled = np.where(~reached & np.isfinite(p.row_penalty) & (outside > 0), side * p.row_penalty, 0.0)
     limited = np.isfinite(p.row_lower) | np.isfinite(p.row_upper)
     keep = np.flatnonzero(reached & limited & (p.row_penalty > 0))
-    sized = np.intersect1d(sized, keep, assume_unique=True)
-    held, traded = (dense(matrix[sized]) for matrix in (held, traded))
+    low, high = p.row_lower - constant, p.row_upper - constant
     if len(keep) < m:
-        rows, sized = rows[keep], np.searchsorted(keep, sized)
-    size = size[keep]
+        left = np.flatnonzero(np.isin(sized, keep))
+        held, traded, sized = held[left], traded[left], np.searchsorted(keep, sized[left])
+        rows, size, low, high = rows[keep], size[keep], low[keep], high[keep]
     if len(keep):
         size = np.maximum(size, largest(scaled(rows, 1.0, take(p.lot))))
-    low, high = p.row_lower[keep] - constant[keep], p.row_upper[keep] - constant[keep]
 
     hinges, weights = _hinges(p, columns, start, held, traded)
     always = np.where(hinges.sign > 0, hinges.at <= lower[hinges.column], hinges.at >= upper[hinges.column])
@@ -122,27 +122,54 @@ def fold(p: Program) -> Folded:
     )  # fmt: skip
 
 
-def _pinned(p: Program, columns: Array) -> tuple[tuple, tuple, Array, Array]:
-    """Risk rows with their offsets and limit rows (dense where few) over the columns that move; what the fixed ones
-    bring to each limit row, and the size of what they bring.
-    """
-    risk = (p.factors, p.factor_offset, p.specifics, p.specific_offset)
-    rows, held, traded = p.rows, p.rows_on_holdings, p.rows_on_trades
-    m = len(p.row_names)
-    if m <= FEW:
-        rows, held, traded = rows.toarray(), held.toarray(), traded.toarray()
+def _risk_of(p: Program, columns: Array) -> tuple[Array, Array, sp.csr_array, Array]:
+    """Risk rows with their offsets over the columns that move."""
     if len(columns) == len(p.columns):
-        return risk, (rows, held, traded), np.zeros(m), p.row_fixed
+        return p.factors, p.factor_offset, p.specifics, p.specific_offset
     pinned = p.lower.copy()
     pinned[columns] = 0.0
-    trade = np.abs(pinned - p.start)
-    trade[columns] = 0.0
-    factors, factor_offset, specifics, specific_offset = risk
-    risk = (factors[:, columns], factor_offset + factors @ pinned, specifics[:, columns],
-            specific_offset + specifics @ pinned)  # fmt: skip
-    sizes = held @ np.abs(pinned) + traded @ trade
-    constant, size = rows @ pinned + sizes, p.row_fixed + abs(rows) @ np.abs(pinned) + sizes
-    return risk, (rows[:, columns], held[:, columns], traded[:, columns]), constant, size
+    return (p.factors[:, columns], p.factor_offset + p.factors @ pinned, p.specifics[:, columns],
+            p.specific_offset + p.specifics @ pinned)  # fmt: skip
+
+
+def _sizes(p: Program) -> tuple[Array, Array, Array]:
+    """Rows that count |quantity| or |trade| (integers), and what they count of each, dense."""
+    n, parts = len(p.columns), (p.row_table.on_holdings, p.row_table.on_trades)
+    sized = np.unique(np.concatenate([part.at for part in parts if part] or [np.zeros(0, dtype=int)]))
+    counted = np.zeros((2, len(sized), n))
+    for weights, part in zip(counted, parts, strict=True):
+        if part:
+            weights[np.searchsorted(sized, part.at)] = dense(part.weights)
+    return sized, counted[0], counted[1]
+
+
+def _rows_of(
+    p: Program, columns: Array, sizes: tuple[Array, Array, Array]
+) -> tuple[sp.csr_array | Array, Array, Array]:
+    """Limit rows (dense where few) over the columns that move, |x| as x and |h| as h; what all else brings to each,
+    and the size of what fixed columns bring.
+    """
+    m, (sized, held, traded) = len(p.row_names), sizes
+    rows, constant, size = p.rows, np.zeros(m), p.row_fixed
+    if m <= FEW:
+        rows = dense(p.row_table.plain)
+    if len(columns) < len(p.columns):
+        pinned = p.lower.copy()
+        pinned[columns] = 0.0
+        trade = np.abs(pinned - p.start)
+        trade[columns] = 0.0
+        constant[sized] = brought = held @ np.abs(pinned) + traded @ trade
+        constant, size = constant + rows @ pinned, size + abs(rows) @ np.abs(pinned)
+        size[sized] += brought
+        rows = rows[:, columns]
+    if len(sized):
+        constant[sized] -= traded[:, columns] @ p.start[columns]
+        if m <= FEW:
+            rows = rows.copy() if len(columns) == len(p.columns) else rows
+            rows[sized] += held[:, columns] + traded[:, columns]
+        else:
+            rows = rows + p.rows_on_holdings[:, columns] + p.rows_on_trades[:, columns]
+    return rows, constant, size
 
 
 def _single_rows(specifics: sp.csr_array, offset: Array, n: int) -> tuple[Array, Array, sp.csr_array, Array]:

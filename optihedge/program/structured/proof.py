@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from optihedge.program.program import RESIDUAL_TOLERANCE, risk_value
-from optihedge.program.structured.prox import cost, minimiser
+from optihedge.program.structured.prox import cost, costlier, minimiser
 from optihedge.program.structured.standard_form import StandardForm
 
 Array = np.ndarray
 
 _CLEAN = 1e-2  # of a row's tolerance
+_TINY = 1e-300
 _SMALL = 1e-12  # a gap of this share of the scale's floor is exact
 
 
@@ -48,42 +49,40 @@ def scale_floor(form: StandardForm) -> float:
     p = form.program
     lots = np.minimum(p.trading(p.lot), p.trading(-p.lot))[(p.lot > 0) & (p.upper > p.lower)]
     cheapest = max(lots.min(), 0.0) if len(lots) else 0.0
-    return (risk_value(p, np.clip(p.start, p.lower, p.upper)) + cheapest) / form.value_scale
+    return (p.start_risk + cheapest) / form.value_scale
 
 
 def prove(form: StandardForm, h: Array, V: Array, floor: float) -> Proof:
     """Test (h, V): the factors' multipliers are recomputed from h, the rows' clipped to what their limits allow."""
-    v = form.open_hinges(h)
+    v, (least, most) = form.open_hinges(h), form.multiplier_bounds
     r = form.values(h, v)
-    factor = form.compliance > 0
-    V = np.where(factor, (r - form.low) / np.where(factor, form.compliance, 1.0), np.clip(V, *form.multiplier_bounds))
+    V = np.where(form.is_factor, form.factor_values(r), np.minimum(np.maximum(V, least), most))
     slope, hinge_slopes = form.slope + form.adjoint(V), form.hinge_slopes(V)
     best = minimiser(form, slope, hinge_slopes, form.curvature)
-    at_h, at_best = (cost(form, t, slope, hinge_slopes, form.curvature) for t in (h, best))
-    rows = ~factor
-    low, high, r, V = form.low[rows], form.high[rows], r[rows], V[rows]
-    with np.errstate(invalid="ignore"):
-        support = np.where(V > 0, V * (high - r), np.where(V < 0, V * (low - r), 0.0))
+    rows, low, high, penalty, soft = form.limits
+    r, V = r[rows], V[rows]
+    pushed = np.where(V > 0, high, np.where(V < 0, low, r)) - r
     outside = np.maximum(np.maximum(low - r, r - high), 0.0)
-    soft = np.isfinite(form.penalty[rows])
-    gap = (at_h - at_best).sum() + support.sum() + form.penalty[rows][soft] @ outside[soft]
-    residual = 0.0
-    if not soft.all():
+    gap = costlier(form, h, best, slope, hinge_slopes, form.curvature, v) + float(V @ pushed)
+    residual, hard = 0.0, outside
+    if len(soft):
+        gap += float(penalty[soft] @ outside[soft])
+        hard = outside.copy()
+        hard[soft] = 0.0
+    if hard.any():
         size = np.maximum(row_sizes(form, h), form.row_size[rows])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(outside > 0, outside / (RESIDUAL_TOLERANCE * size), 0.0)
-        residual = float(ratio[~soft].max())
+        residual = float((hard / np.maximum(RESIDUAL_TOLERANCE * size, _TINY)).max())
     small = abs(gap) <= _SMALL * floor  # then the scale, which is no smaller than its floor, is not needed
-    return Proof(float(gap), floor if small else floor + _size(form, h), residual)
+    return Proof(gap, floor if small else floor + _size(form, h), residual)
 
 
 def row_sizes(form: StandardForm, h: Array) -> Array:
     """Sum of |entry x h| of each row (factors left out), fixed positions included: the scale of its rounding."""
-    s, size, row = form.local.shape[0], np.abs(h), form.compliance == 0
-    common = size @ np.abs(form.common[:, row[s:]])
+    s, size = form.local.shape[0], np.abs(h)
+    sizes = size @ form.row_absolutes
     if s:
-        common = np.concatenate([(abs(form.local) @ size)[row[:s]], common])
-    return common + form.row_size[row]
+        sizes = np.concatenate([abs(form.local) @ size, sizes])
+    return (sizes + form.row_size)[form.rows]
 
 
 def _size(form: StandardForm, h: Array) -> float:
@@ -106,4 +105,4 @@ def ray_gap(form: StandardForm, V: Array) -> float:
     zero = np.zeros_like(form.lower)
     best = minimiser(bare, slope, hinge_slopes, zero)
     support = np.where(V > 0, V * form.high, np.where(V < 0, V * form.low, 0.0)).sum()
-    return float(cost(bare, best, slope, hinge_slopes, zero).sum() - support - noise)
+    return float(cost(bare, best, slope, hinge_slopes, zero, bare.open_hinges(best)) - support - noise)

@@ -14,6 +14,7 @@ All scales are powers of two: a test passed here is passed in the user's units, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -43,7 +44,7 @@ class StandardForm:
     weights: Array  # len(sized) x H, >= 0: what they count of each hinge
     table: Array  # levels x n integers: each column's hinges by ascending `at`; H where there is none
     table_at: Array  # levels x n
-    table_below: Array  # levels x n, 1.0 where the hinge is open below `at`
+    table_above: Array  # levels x n, 1.0 where the hinge is open above `at`
     local: sp.csr_array  # s x n
     blocks: tuple[tuple[int, int], ...]  # (how many, rows in each), in the order of `local`
     common: Array  # n x (q - s)
@@ -58,6 +59,38 @@ class StandardForm:
     value_scale: float  # base currency = value_scale x objective
     folded: Folded
     program: Program
+
+    @cached_property
+    def is_factor(self) -> Array:
+        """Which coordinates are factors, q booleans."""
+        return self.compliance > 0
+
+    @cached_property
+    def rows(self) -> Array:
+        """The coordinates that are no factors, integers."""
+        return np.flatnonzero(~self.is_factor)
+
+    @cached_property
+    def limits(self) -> tuple[Array, Array, Array, Array, Array]:
+        """These; their limits low and high and penalties; which of them are soft (integers)."""
+        penalty = self.penalty[self.rows]
+        return self.rows, self.low[self.rows], self.high[self.rows], penalty, np.flatnonzero(np.isfinite(penalty))
+
+    @cached_property
+    def row_squares(self) -> Array:
+        """The squared entries of the common coordinates that are rows, 0 for factors, n x (q - s)."""
+        return np.where(self.is_factor[self.local.shape[0] :], 0.0, self.common) ** 2
+
+    @cached_property
+    def row_absolutes(self) -> Array:
+        """Their absolute values."""
+        return np.sqrt(self.row_squares)
+
+    @cached_property
+    def lengths(self) -> Array:
+        """Euclidean length of each coordinate's entries, q."""
+        common = np.einsum("ij,ij->j", self.common, self.common)
+        return np.sqrt(np.concatenate([self.local.power(2).sum(axis=1), common]) if self.local.shape[0] else common)
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -109,8 +142,7 @@ class StandardForm:
 
     def factor_values(self, r: Array) -> Array:
         """V of the factors at values r, zero for the rows."""
-        factor = self.compliance > 0
-        return np.where(factor, r - self.low, 0.0) / np.where(factor, self.compliance, 1.0)
+        return np.where(self.is_factor, r - self.low, 0.0) / np.where(self.is_factor, self.compliance, 1.0)
 
     @property
     def work(self) -> float:
@@ -130,7 +162,7 @@ class StandardForm:
             compliance=np.where(factor, 1 / risk, 0.0), penalty=np.where(factor, np.inf, 1.0),
         )  # fmt: skip
 
-    @property
+    @cached_property
     def multiplier_bounds(self) -> tuple[Array, Array]:
         """Least and largest V: a row pushes on the sides it has, a soft one no harder than its penalty."""
         factor = self.compliance > 0
@@ -181,15 +213,17 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
     weights = f.weights * hinge_scale / row_scale[f.sized, None]
 
     def gather(of_specifics: Array, of_factors: Array, of_rows: Array) -> Array:
+        if not len(chosen):
+            return np.concatenate([of_factors, of_rows if len(rest) == m else of_rows[rest]])
         return np.concatenate([np.concatenate([of_specifics, of_rows])[chosen], of_factors, of_rows[rest]])
 
     shared = -f.specific_offset / root
     hinges = _scaled_hinges(f.hinges, hinge_scale, value)
-    table, table_at, table_below = _table(hinges, f.upper / scale)
+    table, table_at, table_above = _table(hinges, f.upper / scale)
     return StandardForm(
         lower=f.lower / scale, upper=f.upper / scale, start=f.start / scale, curvature=f.curvature * scale**2 / value,
         slope=f.slope * scale / value, power=f.power * scale**1.5 / value, powered=bool(f.power.any()),
-        hinges=hinges, sized=sized, weights=weights, table=table, table_at=table_at, table_below=table_below,
+        hinges=hinges, sized=sized, weights=weights, table=table, table_at=table_at, table_above=table_above,
         local=local, blocks=blocks, common=common,
         low=gather(shared, -factor_offset, f.low / row_scale), high=gather(shared, -factor_offset, f.high / row_scale),
         compliance=gather(np.ones(s), np.ones(k), np.zeros(m)),
@@ -265,6 +299,6 @@ def _table(hinges: Hinges, upper: Array) -> tuple[Array, Array, Array]:
     table[level, column] = order
     at = np.tile(upper, (levels, 1))
     at[level, column] = hinges.at[order]
-    below = np.zeros((levels, n))
-    below[level, column] = hinges.sign[order] < 0
-    return table, at, below
+    above = np.zeros((levels, n))
+    above[level, column] = hinges.sign[order] > 0
+    return table, at, above
