@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -106,7 +107,7 @@ def _held(line: Timeline, rows: Rows) -> tuple[list[tuple[str, str]], np.ndarray
         rows[one.account, one.origin][_AT["settlement"]] += gain
     assumed = [name for name in line.fate.assumed if some_held[listed.place[name]]]
     told = [f"{some(assumed, 3)} settled at the next level of its underlying: no settlement event"] if assumed else []
-    return [key for keys, _, _ in carried for key in keys], held, told
+    return [*chain.from_iterable(keys for keys, _, _ in carried)], held, told
 
 
 def _carried(line: Timeline, account: str) -> tuple[Sequence[tuple[str, str]], np.ndarray, np.ndarray]:

@@ -34,6 +34,7 @@ def run_backtest(
     events: Iterable[Event] = (),
     checks: Checks | None = None,
     name: str = "book",
+    lots: bool = True,
     beside: bool = False,
     progress: Callable[[int, pd.Timestamp], None] | None = None,
 ) -> Backtest:
@@ -44,6 +45,8 @@ def run_backtest(
               at each market, by as_of or as a function of the market: differences are transfers, without P&L
     policy    when to act (default: at every market);  broker   what becomes of orders (default: AtQuote)
     events    fundings, dividends, settlements ... of the whole span, in any order;  checks   None: the model's
+    lots      False: what the model answers is traded as it is, in fractions of contracts, each answer started from the
+              one before and proved: without whole lots, checks and lists
     beside    walk the simple hedges of `backtest.beside` too; needs a HedgeModel, and holds the markets in memory
     progress  called after each step with the number done and its as_of
 
@@ -70,10 +73,12 @@ def run_backtest(
             raise SpecError(f"run_backtest: beside needs a HedgeModel, {type(model).__name__} is none; leave it out")
         markets = list(markets)
         for label, simple in simple_hedges(model).items():
-            others[label] = run_backtest(simple, markets, book, broker=broker, events=events, checks=checks, name=name)
+            others[label] = run_backtest(
+                simple, markets, book, broker=broker, events=events, checks=checks, name=name, lots=lots
+            )
     taken, base = [], ""
     for market, one in walk(
-        model, markets, book, policy=policy, broker=broker, events=events, checks=checks, name=name
+        model, markets, book, policy=policy, broker=broker, events=events, checks=checks, name=name, lots=lots
     ):
         taken.append(Taken.of(market, one))
         base = market.base_currency
@@ -94,17 +99,18 @@ def walk(
     events: Iterable[Event] = (),
     checks: Checks | None = None,
     name: str = "book",
+    lots: bool = True,
 ) -> Iterator[tuple[Market, Step]]:
     """Market and step, one after the other."""
     broker = AtQuote() if broker is None else broker
     known = sorted(events, key=lambda event: max(event.time, event.known_at))
     stated = callable(book) or (isinstance(book, Mapping) and any(isinstance(key, pd.Timestamp) for key in book))
-    state, before = None, None
+    state, before, last = None, None, None
     for market in markets:
         client = _client(book, market) if stated else None
         if state is None or before is None:
             first = opening(name, market, client if stated else book)  # type: ignore[arg-type]
-            done = step(first, None, market, model, policy, checks=checks)
+            done = step(first, None, market, model, policy, checks=checks, lots=lots)
         else:
             if market.as_of <= before.as_of:
                 raise DataError(f"run_backtest: market {market.as_of} is not after {before.as_of}; sort the markets")
@@ -112,9 +118,10 @@ def walk(
             due = [e for e in known if before.as_of < max(e.time, e.known_at) <= market.as_of]
             done = step(
                 state, before, market, model, policy,
-                fills=fills, reports=reports, events=due, client=client, checks=checks,
+                fills=fills, reports=reports, events=due, client=client, checks=checks, lots=lots, warm=last,
             )  # fmt: skip
         state, before = done.state, market
+        last = last if lots or done.answer is None else done.answer
         yield market, done
 
 

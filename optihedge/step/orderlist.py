@@ -18,6 +18,8 @@ from optihedge.trades.export import columns_text
 from optihedge.trades.table import frame_of, line_columns
 from optihedge.trades.tradelist import TradeList, trade_list
 
+_DECIMALS = 10  # of a contract: what a list writes
+
 
 class HasTrades(Protocol):
     """What a hedger answers with: contracts to trade, by instrument."""
@@ -34,12 +36,19 @@ class Hedger(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class RuleList:
-    """What a simple rule trades, in a list's columns: no list, for nothing of it is proved or checked."""
+    """What a simple rule trades, or a hedge without lots, in a list's columns: no list, for nothing of it is checked.
+
+    reasons   why nothing of it may be traded: the hedge is not proved
+    """
 
     columns: Mapping[str, list[Any]]
-    held: ClassVar[bool] = False
-    reasons: ClassVar[tuple[str, ...]] = ()
+    reasons: tuple[str, ...] = ()
     notes: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def held(self) -> bool:
+        """Nothing of it is traded."""
+        return bool(self.reasons)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -47,7 +56,7 @@ class RuleList:
         return frame_of(self.columns)
 
     def __len__(self) -> int:
-        return len(self.columns["order_id"])
+        return 0 if self.held else len(self.columns["order_id"])
 
     @property
     def sha256(self) -> str:
@@ -56,12 +65,26 @@ class RuleList:
 
 
 def order_list(
-    answer: HasTrades, market: Market, book: str, checks: Checks | None, deadline: float | None = None
-) -> TradeList | RuleList:
-    """The list of a hedge; a simple rule's trades are rounded to the nearest lot."""
+    answer: HasTrades, market: Market, book: str, checks: Checks | None, deadline: float | None = None,
+    *, lots: bool = True,
+) -> TradeList | RuleList:  # fmt: skip
+    """The list of a hedge; a simple rule's trades are rounded to the nearest lot. lots: False: trades as they are."""
+    if not lots:
+        return _as_it_says(answer, market, book)
     if isinstance(answer, Hedge):
         return trade_list(answer, book=book, checks="model" if checks is None else checks, deadline=deadline)
     return RuleList(line_columns(market, _lots(market, answer.trades), book=book))
+
+
+def _as_it_says(answer: HasTrades, market: Market, book: str) -> RuleList:
+    """What is traded, to ten decimals of a contract; nothing where a hedge is not proved."""
+    trades = pd.Series(np.round(answer.trades.to_numpy(dtype=float), _DECIMALS), answer.trades.index)
+    if not isinstance(answer, Hedge):
+        return RuleList(line_columns(market, trades, book=book))
+    proof, model = answer.certificate, answer.model
+    unproved = () if proof.optimal else (f"the hedge is {answer.status}, not proved optimal: {proof.note}",)
+    columns = line_columns(market, trades, book=book, model=model.name, model_hash=model.fingerprint)
+    return RuleList(columns, unproved)
 
 
 def _lots(market: Market, trades: pd.Series) -> pd.Series:

@@ -92,6 +92,8 @@ def step(
     ask: bool = True,
     compare: bool = True,
     deadline: float | None = None,
+    lots: bool = True,
+    warm: HasTrades | None = None,
 ) -> Step:
     """Advance a book's state to `market`, ask the policy, and make a list where it says so.
 
@@ -103,6 +105,8 @@ def step(
     ask             False: bring the accounts up to the market and stop
     compare         False: the market is supposed, see `advance`
     deadline        seconds for the model's answer and its list, of a HedgeModel
+    lots            False: what the model answers is traded as it is, without lots, checks or a list
+    warm            an earlier answer from which a HedgeModel's starts; None: cold
 
     A failure of the model is a step of status failed, whose accounting stands. Raises DataError where what happened
     does not add up (see `advance`), SpecError for a policy that cannot work with this model.
@@ -126,21 +130,23 @@ def step(
         return done.of("blocked", f"no final word on {some([order.order_id for order in now.orders], 3)}")
     market = moved.market
     ends = None if deadline is None else time.monotonic() + deadline
-    view = View(now, before, market, model, moved, book=client if before is None else None, ends=ends)
+    view = View(now, before, market, model, moved, book=client if before is None else None, ends=ends, warm=warm)
     decision = policy.decide(view, dict(now.memory))
     memory: dict[str, Any] = {**now.memory, **decision.memory}
     done.state = now = now.becoming(memory=memory, decided=market.as_of)
     if not decision.act:
         return done.of("idle", decision.why, decision)
-    return _listed(done, view, decision, memory, checks)
+    return _listed(done, view, decision, memory, checks, lots)
 
 
-def _listed(done: _Outcome, view: View, decision: Decision, memory: dict[str, Any], checks: Checks | None) -> Step:
+def _listed(
+    done: _Outcome, view: View, decision: Decision, memory: dict[str, Any], checks: Checks | None, lots: bool
+) -> Step:
     """The step of a policy that acts: its list, or why there is none."""
     now, market = done.state, view.market
     try:
         answer = view.hedge
-        trades = order_list(answer, market, now.book, checks, view.left)
+        trades = order_list(answer, market, now.book, checks, view.left, lots=lots)
     except (InfeasibleError, SolverError) as error:
         return done.of("failed", f"{error.code}: {error}", decision)
     if trades.held:
@@ -149,7 +155,7 @@ def _listed(done: _Outcome, view: View, decision: Decision, memory: dict[str, An
     if not len(trades):
         done.state = now.becoming(memory=sent)
         return done.of("empty", decision.why, decision, answer, trades)
-    done.state = now.becoming(memory=sent, orders=_orders(trades, market), traded=market.as_of)
+    done.state = now.becoming(memory=sent, orders=_orders(trades, market, lots), traded=market.as_of)
     return done.of("first" if view.before is None else "solved", decision.why, decision, answer, trades)
 
 
@@ -174,8 +180,9 @@ class _Outcome:
         return Step(self.state, trades, why, status, self.moved, notes, decision, answer)
 
 
-def _orders(trades: TradeList | RuleList, market: Market) -> tuple[Order, ...]:
-    list_id, columns = trades.sha256, (trades.columns[name] for name in _ORDERED)
+def _orders(trades: TradeList | RuleList, market: Market, lots: bool) -> tuple[Order, ...]:
+    list_id = trades.sha256 if lots else ""  # of a list alone
+    columns = (trades.columns[name] for name in _ORDERED)
     return tuple(
         Order(order_id, name, quantity, quantity, limit, market.as_of, list_id)
         for order_id, name, quantity, limit in zip(*columns, strict=True)

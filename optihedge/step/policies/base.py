@@ -18,6 +18,7 @@ from optihedge.errors import SpecError
 from optihedge.frames import duration, nearest
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.problem import Problem
+from optihedge.hedge.result import Hedge
 from optihedge.market.book import gross_notional
 from optihedge.market.snapshot import Market
 from optihedge.step.orderlist import HasTrades, Hedger
@@ -40,14 +41,15 @@ class View:
 
     book   what the model sees, where it is known; None: of the state
     ends   until when it may be asked, by time.monotonic
+    warm   an earlier answer from which the model's starts
     """
 
     def __init__(
         self, state: State, before: Market | None, market: Market, model: Hedger, moved: Advance, *,
-        book: pd.Series | None = None, ends: float | None = None,
+        book: pd.Series | None = None, ends: float | None = None, warm: HasTrades | None = None,
     ) -> None:  # fmt: skip
         self.state, self.before, self.market, self.model, self.moved = state, before, market, model, moved
-        self._book, self._ends = book, ends
+        self._book, self._ends, self._warm = book, ends, warm
 
     @property
     def first(self) -> bool:
@@ -68,8 +70,9 @@ class View:
     @cached_property
     def hedge(self) -> HasTrades:
         """The model's answer, asked once."""
-        if self._ends is not None and isinstance(self.model, HedgeModel):
-            return self.model.hedge(self.market, self.book, deadline=self.left)
+        warm = self._warm if isinstance(self._warm, Hedge) else None
+        if isinstance(self.model, HedgeModel) and not (self._ends is None and warm is None):
+            return self.model.hedge(self.market, self.book, warm=warm, deadline=self.left)
         return self.model.hedge(self.market, self.book)
 
     @property
