@@ -44,7 +44,8 @@ class AdaptiveRisk(OnlineRiskEstimator):
     are some 8 % low, on 25 some 5 % (720 days to 2026); there `EwmaRisk(halflife=63)`, the models' default, is right.
 
     NaN is a move not observed. Rows are counted from the first, so `partial_fit` on new rows equals `fit` on all of
-    them. Learns `risk_`, `base_` (for inspection), `volatility_` (D) and `scales_` (market, factors, specific).
+    them, to the bit. A model gives it whole quarters (`ragged.from_whole_period`), so that the next day is a step.
+    Learns `risk_`, `base_` (for inspection), `volatility_` (D) and `scales_` (market, factors, specific).
 
     >>> import optihedge as oh
     >>> import numpy as np
@@ -58,6 +59,7 @@ class AdaptiveRisk(OnlineRiskEstimator):
     """
 
     _accepts_missing = True
+    _exact_in_steps = True
     base_: FactorModel
     _count: int
     _periods: float
@@ -213,22 +215,27 @@ def realised_squares(risk: Risk, groups: np.ndarray, moves: np.ndarray) -> np.nd
     usable = residual > 1e-8 * (residual + (root**2).sum(axis=0))  # a factor that is itself a driver has no residual
     residual = np.where(usable, residual, 1e-8 * (root**2).sum(axis=0) + 1e-300)
     squares = np.full((len(moves), len(_GROUPS)), np.nan)
+    parts = [groups[~own] == name for name in _GROUPS[:2]]
     seen = np.isfinite(moves)
-    for pattern in np.unique(seen, axis=0):
+    forms: dict[bytes, tuple[np.ndarray, ...]] = {}
+    for row, (move, pattern) in enumerate(zip(moves, seen, strict=True)):  # one by one: the same beside any other rows
         if not pattern.any():
             continue
-        rows = (seen == pattern).all(axis=1)
-        loading, variance, move = root[:, pattern], residual[pattern], moves[np.ix_(rows, pattern)]
-        noise = np.linalg.pinv((loading / variance) @ loading.T)
-        returns = move @ (noise @ (loading / variance)).T
-        factor = returns**2 / (1 + np.diag(noise))
-        for column, name in enumerate(_GROUPS[:2]):
-            members = groups[~own] == name
+        if (key := pattern.tobytes()) not in forms:
+            loading, variance = (root, residual) if pattern.all() else (root[:, pattern], residual[pattern])
+            weighted = loading / variance
+            noise = np.linalg.pinv(weighted @ loading.T)
+            expected = variance - ((noise @ loading) * loading).sum(axis=0)
+            counted = usable[pattern] & (expected > 1e-3 * variance)
+            forms[key] = loading, noise @ weighted, 1 + np.diag(noise), expected, counted
+        loading, gain, size, expected, counted = forms[key]
+        own_move = move[pattern]
+        returns = gain @ own_move
+        factor = returns**2 / size
+        for column, members in enumerate(parts):
             if members.any():
-                squares[rows, column] = factor[:, members].mean(axis=1)
-        expected = variance - ((noise @ loading) * loading).sum(axis=0)
-        counted = usable[pattern] & (expected > 1e-3 * variance)
+                squares[row, column] = factor[members].mean()
         if counted.any():
-            left = (move - returns @ loading)[:, counted] ** 2 / expected[counted]
-            squares[rows, 2] = np.minimum(left, _JUMP**2).mean(axis=1)
+            left = (own_move - returns @ loading)[counted] ** 2 / expected[counted]
+            squares[row, 2] = np.minimum(left, _JUMP**2).mean()
     return squares

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -21,6 +22,7 @@ _FEW = 20  # drivers that always keep all of their residual correlations
 _COVERAGE = 0.8  # share of the rows a driver needs to shape the components
 _FILLING_PASSES = 5
 _EXPLAINED = 1e-10  # unexplained shares below this are a factor itself
+_INSPECTED = ("factor_returns_", "loadings_", "t_statistics_", "r2_", "specific_", "clusters_")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,21 @@ class Factors:
     returns: np.ndarray
     loadings: np.ndarray
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """What a factor model's tables for inspection are made of, when they are asked for."""
+
+    found: Factors
+    rows: pd.Index
+    drivers: pd.Index
+    weights: np.ndarray  # T
+    effective: np.ndarray  # D, observations
+    total: np.ndarray  # D, variance
+    unexplained: np.ndarray
+    specific: np.ndarray
+    labels: np.ndarray  # D, clusters
 
 
 class FactorModel(RiskEstimator):
@@ -73,32 +90,54 @@ class FactorModel(RiskEstimator):
         found = self.extract(values, drivers, rows, weights)
 
         residuals = values - found.returns @ found.loadings
-        mass = weights @ seen
+        mass = _mass(seen, weights)
         total = _weighted_squares(values, weights) / mass
         unexplained = _weighted_squares(residuals, weights) / mass
-        effective = mass**2 / (weights**2 @ seen)
+        effective = mass**2 / _mass(seen, weights**2)
         freedom = np.maximum(effective - len(found.names), 1.0)
         specific = total * shrunk_shares(_ratio(unexplained * effective / freedom, total), effective)
-        covariance = found.returns.T @ (weights[:, None] * found.returns)
         triangle = np.linalg.qr(np.sqrt(weights)[:, None] * found.returns, mode="r")
         root = triangle @ found.loadings
         scale = np.sqrt(np.where(unexplained > 0, unexplained, 1.0))
         labels = look_alikes(residuals / scale, weights, self.clusters)
         together, alone = _cluster_roots(residuals / scale, weights, labels, effective)
 
+        for name in _INSPECTED:
+            self.__dict__.pop(name, None)
+        self._fit = _Fit(found, rows, drivers, weights, effective, total, unexplained, specific, labels)
         self.n_factors_ = len(found.names)
-        self.factor_returns_ = pd.DataFrame(found.returns, index=rows, columns=list(found.names))
-        self.loadings_ = pd.DataFrame(found.loadings, index=list(found.names), columns=drivers)
-        error = np.sqrt(np.outer(np.diag(np.linalg.pinv(covariance)), specific / effective))
-        t_statistics = _ratio(found.loadings, error)
-        self.t_statistics_ = pd.DataFrame(t_statistics, index=list(found.names), columns=drivers)
-        self.r2_ = pd.Series(1 - _ratio(unexplained, total), index=drivers, name="r2")
-        self.specific_ = pd.Series(np.sqrt(specific), index=drivers, name="specific")
-        self.clusters_ = pd.Series(labels, index=drivers, name="cluster")
         groups = ["market"] * min(1, len(root)) + ["factors"] * (len(root) - 1) + ["specific"] * len(together)
         self.factor_groups_ = np.array(groups, dtype=object)
         self.risk_ = Risk(np.vstack([root, together * np.sqrt(specific)]), np.sqrt(specific) * alone, drivers, periods)
         return self
+
+    @cached_property
+    def factor_returns_(self) -> pd.DataFrame:
+        return pd.DataFrame(self._fit.found.returns, index=self._fit.rows, columns=list(self._fit.found.names))
+
+    @cached_property
+    def loadings_(self) -> pd.DataFrame:
+        return pd.DataFrame(self._fit.found.loadings, index=list(self._fit.found.names), columns=self._fit.drivers)
+
+    @cached_property
+    def t_statistics_(self) -> pd.DataFrame:
+        f, found = self._fit, self._fit.found
+        covariance = found.returns.T @ (f.weights[:, None] * found.returns)
+        error = np.sqrt(np.outer(np.diag(np.linalg.pinv(covariance)), f.specific / f.effective))
+        return pd.DataFrame(_ratio(found.loadings, error), index=list(found.names), columns=f.drivers)
+
+    @cached_property
+    def r2_(self) -> pd.Series:
+        f = self._fit
+        return pd.Series(1 - _ratio(f.unexplained, f.total), index=f.drivers, name="r2")
+
+    @cached_property
+    def specific_(self) -> pd.Series:
+        return pd.Series(np.sqrt(self._fit.specific), index=self._fit.drivers, name="specific")
+
+    @cached_property
+    def clusters_(self) -> pd.Series:
+        return pd.Series(self._fit.labels, index=self._fit.drivers, name="cluster")
 
 
 class FactorRisk(FactorModel):
@@ -142,8 +181,7 @@ class FactorRisk(FactorModel):
 
     def extract(self, moves: np.ndarray, drivers: pd.Index, rows: pd.Index, weights: np.ndarray) -> Factors:
         seen = np.isfinite(moves)
-        mass = weights @ seen
-        scale = np.sqrt(_weighted_squares(moves, weights) / mass)
+        scale = np.sqrt(_weighted_squares(moves, weights) / _mass(seen, weights))
         standard = moves / np.where(scale > 0, scale, 1.0)
         core = seen.mean(axis=0) >= _COVERAGE
         core = core if core.any() else np.ones_like(core)
@@ -156,13 +194,16 @@ class FactorRisk(FactorModel):
                 f"FactorRisk: {self.factors} factors from {len(moves)} moves of {core.sum()} drivers; "
                 f"give at most {most}"
             )
-        filled = np.where(seen, standard, 0.0)[:, core]
-        for _ in range(1 if seen[:, core].all() else _FILLING_PASSES):
+        whole = bool(seen.all())
+        filled = standard if whole else np.where(seen, standard, 0.0)[:, core]
+        for _ in range(1 if whole or seen[:, core].all() else _FILLING_PASSES):
             values, axes = principal_components(np.sqrt(weights)[:, None] * filled, min(wanted, most) + 1)
             count = self._count(values, filled.shape, weights) if isinstance(self.factors, str) else self.factors
             returns = filled @ axes[:count].T / np.sqrt(values[:count])
             loadings = np.sqrt(values[:count, None]) * axes[:count]
-            filled = np.where(seen[:, core], filled, returns @ loadings)
+            filled = filled if whole else np.where(seen[:, core], filled, returns @ loadings)
+        if whole:
+            return Factors(returns, loadings * scale, tuple(f"PC{i + 1}" for i in range(count)))
         every = np.empty((count, moves.shape[1]))
         every[:, core] = loadings
         every[:, ~core] = late_loadings(returns, standard[:, ~core], weights, loadings)
@@ -290,12 +331,18 @@ def look_alikes(residuals: np.ndarray, weights: np.ndarray, threshold: float) ->
     threshold = max(threshold, 2 * np.sqrt(np.log(dimension) * (weights**2).sum()))
     if threshold >= 1:
         return np.arange(dimension)
-    weighted = (np.sqrt(weights)[:, None] * np.nan_to_num(residuals)).astype(np.float32)
-    pairs = []
+    weighted = (np.sqrt(weights)[:, None] * _filled(residuals)).astype(np.float32)
+    pairs = [np.zeros((2, 0), dtype=int)]
     for start in range(0, dimension, _BLOCK):
-        close = np.abs(weighted[:, start : start + _BLOCK].T @ weighted[:, start:]) > threshold
-        pairs.append(np.argwhere(close) + start)
-    row, column = np.concatenate(pairs).T
+        own = weighted[:, start : start + _BLOCK]
+        for first, others in ((start, own), (start + _BLOCK, weighted[:, start + _BLOCK :])):
+            close = own.T @ others
+            row, column = np.divmod(np.flatnonzero(np.abs(close, out=close) > threshold), close.shape[1] or 1)
+            pairs.append(np.array([row + start, column + first]))
+    row, column = np.hstack(pairs)
+    row, column = row[row != column], column[row != column]
+    if not len(row):
+        return np.arange(dimension)
     graph = coo_array((np.ones(len(row), dtype=bool), (row, column)), shape=(dimension, dimension))
     return connected_components(graph, directed=False)[1]
 
@@ -305,10 +352,9 @@ def _cluster_roots(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Root (rows x D) and remaining specific volatility (D) of unit residual variances, cluster by cluster."""
     alone, rows = np.ones(len(labels)), []
-    weighted = np.sqrt(weights)[:, None] * np.nan_to_num(residuals)
     for label in np.flatnonzero(np.bincount(labels) > 1):
         members = np.flatnonzero(labels == label)
-        own = weighted[:, members]
+        own = np.sqrt(weights)[:, None] * _filled(residuals[:, members])
         size = np.sqrt((own**2).sum(axis=0))
         own = own / np.where(size > 0, size, 1.0)
         shrinkage = len(members) ** 2 / (len(members) ** 2 + observations[members].min() ** 2)
@@ -322,7 +368,18 @@ def _cluster_roots(
 
 
 def _weighted_squares(moves: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return weights @ np.nan_to_num(moves) ** 2
+    return weights @ _filled(moves) ** 2
+
+
+def _mass(seen: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sum of the weights of the rows that each driver is seen in, D."""
+    return np.full(seen.shape[1], weights.sum()) if seen.all() else weights @ seen
+
+
+def _filled(moves: np.ndarray) -> np.ndarray:
+    """Zero where nothing was observed; moves without a gap as they are."""
+    missing = np.isnan(moves)
+    return np.where(missing, 0.0, moves) if missing.any() else moves
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -21,7 +21,8 @@ from optihedge.market.drivers import tenor_years
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
 from optihedge.program.threads import one_thread
-from optihedge.risk.ragged import SHORT, observed, short_histories, takes_missing, whole_part
+from optihedge.risk.kept import fitted_on
+from optihedge.risk.ragged import SHORT, from_whole_period, observed, short_histories, takes_missing, whole_part
 from optihedge.risk.root import Risk
 
 STRENGTH = 20.0  # moves that a prior counts for
@@ -50,6 +51,8 @@ def fitted_risk(estimator: Any, market: Market, needed: pd.Index | None = None) 
     what moves they have. Raises SpecError where the estimator refuses what it is given.
     """
     asked, moves = _asked(market, needed)
+    if getattr(estimator, "_exact_in_steps", False):
+        moves = from_whole_period(moves)
     count = observed(moves)
     enough = count >= max(int(getattr(estimator, "min_periods", LEAST)), 1)
     known = moves if enough.all() else moves.loc[:, enough]
@@ -276,10 +279,8 @@ def _asked(market: Market, needed: pd.Index | None) -> tuple[pd.Index, pd.DataFr
 
 def _fit(estimator: Any, moves: pd.DataFrame, purpose: str) -> Any:
     """A clone of the estimator that has learnt from the moves, with one thread. Raises SpecError where it refuses."""
-    from sklearn.base import clone
-
     try:
         with one_thread():  # scikit-learn's own estimators do not limit themselves
-            return clone(estimator).fit(moves)
+            return fitted_on(estimator, moves)
     except (TypeError, ValueError) as error:
         raise SpecError(f"{purpose}: {type(estimator).__name__} could not be fitted: {error}") from error

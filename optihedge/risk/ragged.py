@@ -13,6 +13,9 @@ from optihedge.frames import some
 SHORT = 0.8  # of the longest history's moves: a driver with fewer is named
 _WHOLE = 0.9  # of the rows: a driver observed on fewer is left to its prior by an estimator that needs whole rows
 
+_AFTER_WEEKEND = 3  # the latest day of a month that may be its first weekday
+_PERIODS = ((3, 0.15), (1, 0.1))  # months, and the share of the rows that may be left out before one
+
 
 def takes_missing(estimator: Any) -> bool:
     """Whether the estimator understands NaN as a move that was not observed."""
@@ -35,6 +38,26 @@ def whole_part(moves: pd.DataFrame) -> pd.DataFrame:
     whole = kept[kept.notna().all(axis=1)]
     whole.attrs = dict(moves.attrs)
     return whole
+
+
+def from_whole_period(moves: pd.DataFrame) -> pd.DataFrame:
+    """The moves from the first whole quarter on, else from the first whole month, where few rows are before it.
+
+    So windows that roll day by day begin with the same row for a quarter, and what was learnt of one is extended by the
+    next. A month is whole from its first weekday; attrs are kept.
+    """
+    if not isinstance(moves.index, pd.DatetimeIndex) or not len(moves):
+        return moves
+    first, months = moves.index[0], np.asarray(12 * moves.index.year + moves.index.month - 1)
+    begun = first.day == 1 or (first.day <= _AFTER_WEEKEND and first.day_of_week == 0)
+    for length, part in _PERIODS:
+        period = months // length
+        rest = 0 if begun and months[0] % length == 0 else int((period == period[0]).argmin())
+        if 0 <= rest <= part * len(moves) and (rest or begun):
+            whole = moves.iloc[rest:]
+            whole.attrs = dict(moves.attrs)
+            return whole
+    return moves
 
 
 def short_histories(moves: pd.DataFrame, drivers: pd.Index) -> tuple[str, ...]:
