@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -68,18 +68,15 @@ def run_backtest(
     """
     others: dict[str, Backtest] = {}
     events = list(events)
+    how: dict[str, Any] = {"broker": broker, "events": events, "checks": checks, "name": name, "lots": lots}
     if beside:
         if not isinstance(model, HedgeModel):
             raise SpecError(f"run_backtest: beside needs a HedgeModel, {type(model).__name__} is none; leave it out")
         markets = list(markets)
         for label, simple in simple_hedges(model).items():
-            others[label] = run_backtest(
-                simple, markets, book, broker=broker, events=events, checks=checks, name=name, lots=lots
-            )
+            others[label] = run_backtest(simple, markets, book, **how)
     taken, base = [], ""
-    for market, one in walk(
-        model, markets, book, policy=policy, broker=broker, events=events, checks=checks, name=name, lots=lots
-    ):
+    for market, one in walk(model, markets, book, policy=policy, **how):
         taken.append(Taken.of(market, one))
         base = market.base_currency
         if progress is not None:
