@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from optihedge.errors import SpecError
+from optihedge.program.arrays import compressed, one_row, times
 from optihedge.program.program import (
     Depth,
     Program,
@@ -92,3 +93,23 @@ def test_rows_see_positions_sizes_and_trades():
     p = Program(**BASE, row_names=("r",), rows=[[1, 0]], rows_on_holdings=[[0, 2]], rows_on_trades=[[3, 0]],
                 row_upper=[0.0])  # fmt: skip
     assert row_violations(p, np.array([0.0, -1.0])) == pytest.approx([0 + 2 + 3])
+
+
+def test_compressed_matrices_and_whole_programs_are_what_the_door_makes_of_the_same() -> None:
+    dense = np.array([[0.0, 2.0, 0.0], [1.0, 0.0, 3.0]])
+    door = sp.csr_array(dense)
+    made = compressed(door.data.copy(), door.indices.copy(), door.indptr.copy(), (2, 3))
+    np.testing.assert_array_equal((made @ made.T).toarray(), dense @ dense.T)
+    np.testing.assert_array_equal(times(2.0, made).toarray(), 2 * dense)
+    np.testing.assert_array_equal(one_row(dense[1]).toarray(), dense[1:])
+    asked = Program(
+        columns=("a", "b", "c"), start=np.zeros(3), lower=-np.ones(3), upper=np.ones(3), row_names=("x", "y"), rows=door
+    )  # fmt: skip
+    given = {field.name: getattr(asked, field.name) for field in fields(Program)}
+    whole = Program.whole(**given)
+    assert all(getattr(whole, name) is value for name, value in given.items())
+    for wrong, said in (({"lower": np.full(3, 2.0)}, "above the upper"), ({"buy": -np.ones(3)}, "earn money"),
+                        ({"row_penalty": -np.ones(2)}, "penalty is negative"), ({"long": np.full(3, np.nan)}, "NaN"),
+                        ({"columns": ("a", "a", "b")}, "share a name")):  # fmt: skip
+        with pytest.raises(SpecError, match=said):
+            Program.whole(**given | wrong)

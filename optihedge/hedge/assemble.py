@@ -16,9 +16,10 @@ from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.variance import VarianceForm
 from optihedge.market.instruments import trade_lots
+from optihedge.program.arrays import compressed
 from optihedge.program.costs import Costs
 from optihedge.program.program import RESIDUAL_TOLERANCE, Program, VolatilityLimit, VolatilityPrice, fewest_rows
-from optihedge.readonly import numbers, read_only
+from optihedge.readonly import kept, numbers, read_only
 
 Array = np.ndarray
 _LEAST_VOLATILITY = 1e-6  # of the unhedged book's: a perfect hedge has no price beyond it
@@ -50,8 +51,8 @@ def assemble(b: ProgramBuilder) -> Problem:
     none = np.zeros(len(extra), bool)
     charges["linear"][len(free) :] = aux["cost"]
     risk_constant = quadratic.pop("constant")
-    program = Program(
-        columns=(*map(str, b.names[free]), *extra),
+    program = Program.whole(
+        columns=(*_labels(b, free), *extra),
         start=pad(b.start[free], np.clip(0.0, aux["lower"], aux["upper"])),
         lower=pad(lower, aux["lower"]),
         upper=pad(upper, aux["upper"]),
@@ -85,6 +86,12 @@ def assemble(b: ProgramBuilder) -> Problem:
 
 def _joined(parts: Any) -> Array:
     return np.concatenate([np.zeros(0), *parts])
+
+
+def _labels(b: ProgramBuilder, free: Array) -> list[str]:
+    table = b.market.instruments
+    every = kept(table, "labels", lambda: list(map(str, table.index)))
+    return [every[i] for i in b.positions[free]]
 
 
 def _lots(b: ProgramBuilder, free: Array) -> Array:
@@ -181,13 +188,12 @@ def _triplets(matrices: Iterable[tuple[int, sp.csr_array | None]]) -> tuple[Arra
 
 def _sparse(row: Array, column: Array, value: Array, shape: tuple[int, int]) -> sp.csr_array:
     """The matrix of these entries, those of one place added up."""
-    if not len(row):
-        return sp.csr_array(shape)
     place = row * shape[1] + column
-    if (np.diff(place) <= 0).any():
+    if (place[1:] <= place[:-1]).any():
         return sp.csr_array((value, (row, column)), shape=shape)
-    ends = np.cumsum(np.bincount(row, minlength=shape[0]))
-    return sp.csr_array((value, column, np.concatenate([[0], ends])), shape=shape)
+    ends = np.zeros(shape[0] + 1, dtype=np.int32)
+    np.cumsum(np.bincount(row, minlength=shape[0]), out=ends[1:])
+    return compressed(value, column, ends, shape)
 
 
 def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> dict:

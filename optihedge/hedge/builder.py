@@ -209,7 +209,9 @@ class ProgramBuilder(BuilderData):
             handles, coefficients = auxiliaries
             entries, known = sp.coo_array(coefficients), sum(len(x.names) for x in self.auxiliaries_)
             wide = sp.csr_array((entries.data, (entries.row, np.asarray(handles)[entries.col])), shape=(m, known))
-        matrices = [None if x is None else sp.csr_array(x) for x in (a, on_holdings, on_trades)]
+        matrices = [
+            x if x is None or isinstance(x, sp.csr_array) else sp.csr_array(x) for x in (a, on_holdings, on_trades)
+        ]
         for matrix in (x for x in matrices if x is not None):
             bad = ~np.isfinite(matrix.data)
             if bad.any():

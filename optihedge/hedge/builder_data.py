@@ -17,6 +17,7 @@ from optihedge.market.book import gross_of
 from optihedge.market.costs import holding_costs, unquoted_funding
 from optihedge.market.pricing import SECONDS_PER_YEAR
 from optihedge.market.snapshot import Market
+from optihedge.program.arrays import one_row
 from optihedge.risk.contract_risk import ContractRisk
 from optihedge.risk.root import Risk
 
@@ -119,7 +120,7 @@ class BuilderData:
     def grouped(self, values: Array, by: str | None) -> tuple[tuple[str, ...], sp.csr_array]:
         """Labels and the m x N matrix that holds `values` (N), one row per group of `by` (None: one row, label '')."""
         if by is None:
-            return ("",), sp.csr_array(values[None, :])
+            return ("",), one_row(values)
         codes, labels = self.group(by)
         inside = np.flatnonzero(codes >= 0)
         shape = (len(labels), len(self.names))
@@ -198,7 +199,8 @@ class BuilderData:
             raise SpecError(f"{self._term}: {what} is labelled otherwise than the contracts in play; reindex it")
         if np.iscomplexobj(values):
             raise SpecError(f"{self._term}: {what} is complex; give real numbers")
-        vector = np.broadcast_to(np.asarray(values, dtype=float), len(self.names))
+        vector = np.asarray(values, dtype=float)
+        vector = vector if vector.shape == (len(self.names),) else np.broadcast_to(vector, len(self.names))
         sound = np.abs(vector).max(initial=0.0) <= HUGE  # a NaN is not
         if sound and what not in _CONVEX:
             return vector

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 from optihedge.errors import DataError, SpecError
 from optihedge.market.snapshot import Market
+from optihedge.program.arrays import compressed
 from optihedge.readonly import kept, numbers
 from optihedge.risk.contract_risk import GAMMA, ContractRisk
 from optihedge.risk.root import Risk
@@ -133,7 +134,7 @@ def _rows(matrix: sp.csr_array, chosen: Array) -> sp.csr_array:
 def _scaled(matrix: sp.csr_array, factor: Array) -> sp.csr_array:
     """Each row times its factor."""
     data = matrix.data * np.repeat(factor, np.diff(matrix.indptr))
-    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return compressed(data, matrix.indices, matrix.indptr, matrix.shape)
 
 
 def _contract_form(names: pd.Index, risk: ContractRisk, periods: float) -> VarianceForm:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from optihedge.market.contracts import Contracts
 from optihedge.market.exposures import UNITS
@@ -19,6 +18,7 @@ from optihedge.market.instruments import number_column, types_of
 from optihedge.market.loadings import Loadings
 from optihedge.market.quotes import QUOTES
 from optihedge.market.snapshot import Market
+from optihedge.program.arrays import compressed
 from optihedge.readonly import numbers, read_only, read_only_like, read_only_series
 
 Array = np.ndarray
@@ -72,7 +72,7 @@ class PlainShares:
         low, mid, high = (scale * one for one in (quoted["bid"], price, quoted["ask"]))
         cost = np.maximum(np.stack([high - mid, mid - low], axis=1), 0.0)
         exposed = self.still | {"delta": delta, "value": value, "notional": size}
-        matrix = sp.csr_array((delta, self.pattern.indices, self.pattern.indptr), shape=self.pattern.shape)
+        matrix = compressed(delta, self.pattern.indices, self.pattern.indptr, self.pattern.shape)
         series = {"notional": size, "fees": self.fee * size + self.fixed, "maker_fees": self.maker * size + self.fixed}
         labels = {"notional": "notional", "fees": "fee", "maker_fees": "fee"}
         arrays = {

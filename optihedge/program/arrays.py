@@ -42,6 +42,29 @@ def sparse(name: str, value: sp.sparray | Array | None, m: int | None, n: int) -
     return matrix
 
 
+_NOTHING = sp.csr_array((0, 0))
+
+
+def compressed(data: Array, indices: Array, indptr: Array, shape: tuple[int, int]) -> sp.csr_array:
+    """A read-only matrix of its compressed rows, columns ascending and once in each: nothing is looked at or copied."""
+    made = object.__new__(sp.csr_array)
+    parts = {"data": frozen(data), "indices": frozen(indices.astype(np.int32, copy=False)),
+             "indptr": frozen(indptr.astype(np.int32, copy=False))}  # fmt: skip
+    made.__dict__.update(_NOTHING.__dict__, _shape=shape, **parts)
+    return made
+
+
+def one_row(values: Array) -> sp.csr_array:
+    """The 1 x n matrix of these values, zeros left out."""
+    at = np.flatnonzero(values)
+    return compressed(values[at], at, np.array([0, len(at)]), (1, len(values)))
+
+
+def times(factor: float, matrix: sp.csr_array) -> sp.csr_array:
+    """A compressed matrix times a number."""
+    return compressed(factor * matrix.data, matrix.indices, matrix.indptr, matrix.shape)
+
+
 def frozen(array: Array) -> Array:
     """The same array, from now on read-only."""
     array.setflags(write=False)

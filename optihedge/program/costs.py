@@ -8,7 +8,7 @@ Of a column held at h after a trade x from its start:
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class Depth:
     slope: Array
 
     @classmethod
+    @cache
     def none(cls) -> Depth:
         """No hinges."""
         nothing = np.zeros(0)
@@ -44,10 +45,14 @@ class Depth:
 
     def plus(self, other: Depth) -> Depth:
         """Both books' hinges."""
+        if not (len(self.column) and len(other.column)):
+            return self if len(self.column) else other
         return Depth(**{f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(Depth)})
 
     def renumbered(self, to: Array) -> Depth:
         """Hinges of the columns that `to` (integers by column; -1: left out) keeps, under their new numbers."""
+        if not len(self.column):
+            return self
         column = to[self.column]
         kept = column >= 0
         return Depth(column=column[kept], side=self.side[kept], beyond=self.beyond[kept], slope=self.slope[kept])

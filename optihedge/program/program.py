@@ -16,9 +16,10 @@ F is dense (k x n), S sparse (shared specifics, scenario rows). Fixed positions 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -155,6 +156,20 @@ class Program(Costs):
             put("depth", Depth.none())
         _check(self)
 
+    @classmethod
+    def whole(cls, **given: Any) -> Program:
+        """Of every field, its arrays its own from now on: without a copy where nothing of it is to be refused."""
+        if not _sound(given):
+            return cls(**given)
+        made = object.__new__(cls)
+        made.__dict__.update(given)
+        for value in given.values():
+            parts = (value.data, value.indices, value.indptr) if sp.issparse(value) else (value,)
+            for part in parts:
+                if isinstance(part, np.ndarray):
+                    frozen(part)
+        return made
+
     def boxed(self, lower: Array, upper: Array) -> Program:
         """The same Program in another box, n each, lower <= upper: nothing else is looked at again."""
         made = self.derived(lower=np.array(lower, dtype=float), upper=np.array(upper, dtype=float))
@@ -219,6 +234,21 @@ def _sizes(p: Program) -> Array:
     """The larger end of each row's limits, 0 where it has none."""
     ends = np.abs([p.row_lower, p.row_upper])
     return frozen(np.where(np.isfinite(ends), ends, 0.0).max(axis=0))
+
+
+def _sound(given: Mapping[str, Any]) -> bool:
+    """Whether nothing in these fields would be refused by `_check`, all of it looked at together."""
+    g = SimpleNamespace(**given)
+    columns = np.concatenate([given[name] for name in ("start", "lower", "upper", "lot", "diagonal", *PIECES)])
+    rest = (g.factors, g.specifics.data, g.rows.data, g.rows_on_holdings.data, g.rows_on_trades.data)
+    finite = all(np.isfinite(part).all() for part in (columns, g.factor_offset, g.specific_offset, *rest))
+    least = (g.upper - g.lower, g.diagonal, g.buy + g.sell, g.long + g.short, g.quadratic, g.power, *rest[3:])
+    bounds = (g.row_lower <= g.row_upper) & (g.row_lower < np.inf) & (g.row_upper > -np.inf) & (g.row_penalty >= 0)
+    one_sided = not (len(rest[3]) or len(rest[4])) or bool(np.isneginf(g.row_lower).all())
+    named = all(len(set(names)) == len(names) for names in (g.columns, g.row_names))
+    convex = all(part.min(initial=0.0) >= 0 for part in least) and bool(bounds.all()) and one_sided
+    priced = g.volatility_price is None or 0 < g.volatility_price.price < np.inf
+    return finite and convex and named and priced and not len(g.depth.column)
 
 
 def _check(p: Program) -> None:

@@ -13,6 +13,7 @@ from optihedge.errors import SpecError
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.horizon import parse_horizon
 from optihedge.hedge.terms.base import Term, check_number
+from optihedge.program.arrays import times
 
 Array = np.ndarray
 
@@ -58,7 +59,7 @@ class Variance(Term):
         aversion = self.at(p.size)
         form, root = p.variance(), np.sqrt(aversion)
         p.risk_rows(root * form.factors)
-        p.risk_rows(root * form.specifics)
+        p.risk_rows(times(root, form.specifics))
         p.diagonal(aversion * form.own)
         if p.options_tradable if self.second_order is None else self.second_order:
             p.risk_rows(root * form.gamma)
