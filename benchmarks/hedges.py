@@ -1,22 +1,36 @@
 """Walk-forward hedges of many books: realised variance, market beta and turnover against regression hedges.
 
-    python benchmarks/hedges.py [data folder]
+    OPTIHEDGE_DATA=... python benchmarks/hedges.py [stocks] [judged] [coins] [oracle] [books=200]
 
-Prints Markdown tables. Every ratio is made from earlier rows only; costs are paid; intervals are block-bootstrap.
-The parameters of the anchored betas were chosen on the random and tilted stock books; the perpetuals only report them.
-HedgeModel(risk=BetaRisk(), objective=(Variance(...), SpreadCost())) is the same hedge.
+Prints Markdown tables, one as it is done. Every ratio is made from earlier rows only; costs are paid; intervals are
+block-bootstrap. "shipped" is the `betas` of models/beta_hedge.toml fitted every day on the last 504 rows of each name
+(coins: all rows), the book's being theirs by weight: what `beta_hedge` holds to within its band; "anchored" is the same
+without clip and shrinkage, on the book's own returns. "no-trade region": by BetaRisk, Variance and SpreadCost.
+  stocks   books of 30 against 30 stocks, VTI and nine sector ETFs at 2 bp, 2008-2016: random, tilted, sectors
+  judged   clip and shrinkage were chosen on random books of one half of these names, 2008-2011 (the half-lives of
+           "anchored" once on all of them): that part, the other half and the later years, and sp500_daily_2012_2017
+           (no dividends in the stocks) with names of the first half left out
+  coins    books of 10 perpetuals, BTC and ETH at 5 bp, 2024-03 to 2026-03; nothing was chosen on them but "anchored"
+  oracle   what betas that know the future would leave of the part chosen on and of the other half: the best constant
+           betas of the span, fitted on the very days they are judged by, and betas from the 504, 252 and 126 rows
+           around each day without itself
 """
 
+import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from recorded import alt_books, equity_books  # noqa: E402
+from recorded import alt_weights, clean_stocks, equity_weights, hedge_returns, large_cap_returns  # noqa: E402
+from recorded import perpetual_closes as closes_of  # noqa: E402
+from sklearn.base import clone  # noqa: E402
 
+import optihedge as oh  # noqa: E402
 from optihedge.backtest.hedge_evaluation import (  # noqa: E402
     HedgeEvaluation,
     anchored_path,
@@ -25,36 +39,123 @@ from optihedge.backtest.hedge_evaluation import (  # noqa: E402
     ols_path,
 )
 
+Array = np.ndarray
+TILTS = {
+    "random books of 30 long and 30 short stocks": 1.0,
+    "tilted books of 30 long and 30 short stocks (favoured sectors 8 times as likely)": 8.0,
+    "books of three sectors against three others, 30 long and 30 short stocks": float("inf"),
+}
+SPLIT = pd.Timestamp("2012-01-01")
+_KNOWN: dict[tuple[object, ...], Array] = {}
 
-def equity(data: Path, tilt: float, count: int = 200) -> HedgeEvaluation:
+
+def shipped_betas(moves: pd.DataFrame, hedges: pd.DataFrame, start: int, rows: int | None) -> Array:
+    """Betas by name (T x names x m) of the shipped model, fitted on the `rows` rows (None: all) before each from start
+    on."""
+    key = (tuple(moves.columns), moves.index[0], moves.index[-1], start, rows)
+    if key not in _KNOWN:
+        both, markets = hedges.join(moves), tuple(hedges.columns)
+        beta = clone(oh.load_model("beta_hedge").betas).set_params(market=markets)
+        found = np.full((len(moves), moves.shape[1], len(markets)), np.nan)
+        for t in range(start, len(moves)):
+            found[t] = beta.fit(both.iloc[max(0, t - rows) if rows else 0 : t]).betas_.loc[moves.columns]
+        _KNOWN[key] = found
+    return _KNOWN[key]
+
+
+def shipped_path(moves: pd.DataFrame, weights: Array, hedges: pd.DataFrame, start: int, rows: int | None) -> Array:
+    """What the shipped betas hold of hedges against books (T x m x B)."""
+    return -np.einsum("tnm,nb->tmb", shipped_betas(moves, hedges, start, rows), weights, optimize=True)
+
+
+def stock_returns(data: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Returns of 431 stocks and ten ETFs, 2007-2016; the two artefacts move by nothing."""
+    returns = large_cap_returns(data / "sp500_returns_2007_2016").fillna(0.0)
+    return returns, hedge_returns(data / "etf_daily_2006_2022", returns.index)
+
+
+def equity(data: Path, tilt: float, count: int = 200, shipped: bool = True) -> HedgeEvaluation:
     """Books of 30 against 30 stocks, hedged daily with VTI and nine sector ETFs at 2 bp, 2008-2016."""
-    folders = (data / "sp500_returns_2007_2016", data / "etf_daily_2006_2022", data / "sp500_daily_2012_2017")
-    books, hedges = (frame.to_numpy() for frame in equity_books(*folders, tilt=tilt, count=count))
+    returns, etfs = stock_returns(data)
+    weights = equity_weights(returns, data / "sp500_daily_2012_2017", tilt, count)
+    books, hedges = returns.to_numpy() @ weights, etfs.to_numpy()
     start, cost = 252, 2e-4
     market_only = 0 * (ols := ols_path(books, hedges, 252))
     market_only[:, :1] = ols_path(books, hedges[:, :1], 252)
-    anchored = anchored_path(books, hedges, start)
-    paths = {
-        "OLS-252": ols,
-        "market-only OLS-252": market_only,
-        "anchored": anchored,
-        "anchored, no-trade region": no_trade_path(anchored, hedges, start, cost, aversion=1000.0),
-    }
+    paths = {"OLS-252": ols, "market-only OLS-252": market_only, "anchored": anchored_path(books, hedges, start)}
+    if shipped:
+        paths["shipped"] = shipped_path(returns, weights, etfs, start, 504)
+    best = "shipped" if shipped else "anchored"
+    paths[f"{best}, no-trade region"] = no_trade_path(paths[best], hedges, start, cost, aversion=1000.0)
     return evaluate_hedges(books, hedges, paths, baseline="OLS-252", cost=cost, start=start)
 
 
-def alts(data: Path, long_short: bool, count: int = 200) -> HedgeEvaluation:
-    """Books of 10 perpetuals, hedged daily with BTC and ETH at 5 bp, 2024-03 to 2026-03."""
-    books, hedges = (
-        frame.to_numpy() for frame in alt_books(data / "crypto_perp_daily", long_short=long_short, count=count)
-    )
-    start, cost = 60, 5e-4
-    anchored = anchored_path(books, hedges, start)
-    paths = {
-        "OLS-60": ols_path(books, hedges, 60),
-        "anchored": anchored,
-        "anchored, no-trade region": no_trade_path(anchored, hedges, start, cost, aversion=200.0),
+def halves(columns: pd.Index) -> Array:
+    """Which names clip and shrinkage were chosen on: a random half of the 431."""
+    chosen = np.random.default_rng(2024).permutation(len(columns))[: len(columns) // 2]
+    return np.isin(np.arange(len(columns)), chosen)
+
+
+def part(returns: pd.DataFrame, etfs: pd.DataFrame, sectors: Path, start: int, end: int, count: int) -> HedgeEvaluation:
+    """Random books of these names from row `start` to `end`, hedged as in `equity`."""
+    weights = equity_weights(returns, sectors, 1.0, count)
+    moves, etfs = returns.iloc[:end], etfs.iloc[:end]
+    books, hedges = moves.to_numpy() @ weights, etfs.to_numpy()
+    paths = {"OLS-252": ols_path(books, hedges, 252), "anchored": anchored_path(books, hedges, start),
+             "shipped": shipped_path(moves, weights, etfs, start, 504)}  # fmt: skip
+    return evaluate_hedges(books, hedges, paths, baseline="OLS-252", cost=2e-4, start=start)
+
+
+def judged(data: Path, count: int) -> dict[str, HedgeEvaluation]:
+    """Tables of the parts that clip and shrinkage were chosen on, and were not."""
+    sectors, (returns, etfs) = data / "sp500_daily_2012_2017", stock_returns(data)
+    first, cut, whole = halves(returns.columns), returns.index.searchsorted(SPLIT), len(returns)
+    closes = clean_stocks(sectors)[0]
+    moves = closes.pct_change(fill_method=None).iloc[1:].loc[:, ~closes.columns.isin(returns.columns[first])]
+    later = hedge_returns(data / "etf_daily_2006_2022", moves.index)
+    mine, other = returns.loc[:, first], returns.loc[:, ~first]
+    return {
+        "chosen on: one half of the names, 2008-2011": part(mine, etfs, sectors, 252, cut, count),
+        "the other half, 2008-2011": part(other, etfs, sectors, 252, cut, count),
+        "the other half, 2012-2016": part(other, etfs, sectors, cut, whole, count),
+        "sp500_daily_2012_2017 without the names chosen on": part(moves, later, sectors, 252, len(moves), count),
     }
+
+
+def oracle(data: Path, count: int) -> dict[str, HedgeEvaluation]:
+    """What betas that know the future leave, 2008-2011."""
+    sectors, (returns, etfs) = data / "sp500_daily_2012_2017", stock_returns(data)
+    first, cut, found = halves(returns.columns), returns.index.searchsorted(SPLIT), {}
+    for name, mine in (("the half chosen on, 2008-2011", first), ("the other half, 2008-2011", ~first)):
+        own = returns.loc[:, mine]
+        weights = equity_weights(own, sectors, 1.0, count)
+        books, hedges = own.to_numpy() @ weights, etfs.to_numpy()
+        end = min(cut + 252, len(books))
+        constant = -np.linalg.lstsq(hedges[252:cut], books[252:cut], rcond=None)[0]
+        paths = {"OLS-252": ols_path(books, hedges, 252), "best constant": np.tile(constant, (len(books), 1, 1))}
+        for window in (504, 252, 126):
+            around = np.zeros_like(paths["OLS-252"])
+            for t in range(252, cut):
+                rows = np.setdiff1d(np.arange(max(0, t - window // 2), min(end, t + window // 2 + 1)), [t])
+                around[t] = -np.linalg.lstsq(hedges[rows], books[rows], rcond=None)[0]
+            paths[f"{window} rows around"] = around
+        cut_to = {label: path[:cut] for label, path in paths.items()}
+        found[name] = evaluate_hedges(books[:cut], hedges[:cut], cut_to, baseline="OLS-252", cost=2e-4, start=252)
+    return found
+
+
+def alts(data: Path, long_short: bool, count: int = 200, shipped: bool = True) -> HedgeEvaluation:
+    """Books of 10 perpetuals, hedged daily with BTC and ETH at 5 bp, 2024-03 to 2026-03."""
+    returns = closes_of(data / "crypto_perp_daily").pct_change(fill_method=None).iloc[1:].dropna(axis=1)
+    coins, majors = returns.drop(columns=["BTCUSDT", "ETHUSDT"]), returns[["BTCUSDT", "ETHUSDT"]]
+    weights = alt_weights(coins, long_short, count)
+    books, hedges = coins.to_numpy() @ weights, majors.to_numpy()
+    start, cost = 60, 5e-4
+    paths = {"OLS-60": ols_path(books, hedges, 60), "anchored": anchored_path(books, hedges, start)}
+    if shipped:
+        paths["shipped"] = shipped_path(coins, weights, majors, start, None)
+    best = "shipped" if shipped else "anchored"
+    paths[f"{best}, no-trade region"] = no_trade_path(paths[best], hedges, start, cost, aversion=200.0)
     return evaluate_hedges(books, hedges, paths, baseline="OLS-60", cost=cost, start=start, block=21)
 
 
@@ -70,13 +171,22 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def show(title: str, evaluation: HedgeEvaluation) -> None:
+    print(f"### {title}\n\n{markdown(evaluation.table)}\n\nVerdict: {evaluation.verdict}.\n", flush=True)
+
+
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT.parent / "shared" / "data"
-    for title, evaluation in (
-        ("200 random books of 30 long and 30 short stocks", equity(folder, 1.0)),
-        ("200 tilted books of 30 long and 30 short stocks (favoured sectors 8 times as likely)", equity(folder, 8.0)),
-        ("200 books of three sectors against three others, 30 long and 30 short stocks", equity(folder, float("inf"))),
-        ("200 long books of 10 perpetuals", alts(folder, long_short=False)),
-        ("200 long-short books of 10 perpetuals", alts(folder, long_short=True)),
-    ):
-        print(f"### {title}\n\n{markdown(evaluation.table)}\n\nVerdict: {evaluation.verdict}.\n")
+    folder = Path(os.environ.get("OPTIHEDGE_DATA", ROOT.parent / "shared" / "data"))
+    words = dict(word.split("=") for word in sys.argv[1:] if "=" in word)
+    parts = [word for word in sys.argv[1:] if "=" not in word] or ["stocks", "judged", "coins", "oracle"]
+    books = int(words.get("books", 200))
+    if "coins" in parts:
+        for long_short, title in ((False, "long books of 10 perpetuals"), (True, "long-short books of 10 perpetuals")):
+            show(f"{books} {title}", alts(folder, long_short, books))
+    for part_of in (judged, oracle):
+        if part_of.__name__ in parts:
+            for title, found in part_of(folder, books).items():
+                show(title, found)
+    if "stocks" in parts:
+        for title, tilt in TILTS.items():
+            show(f"{books} {title}", equity(folder, tilt, books))

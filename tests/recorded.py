@@ -19,14 +19,15 @@ def large_cap_returns(folder: Path) -> pd.DataFrame:
     return returns
 
 
-def equity_books(stocks: Path, etfs: Path, sectors: Path, tilt: float = 1.0, count: int = 200, seed: int = 0):
-    """Returns of books of 30 long against 30 short stocks (T x count), and of VTI and nine sector ETFs (T x 10).
+def equity_weights(
+    returns: pd.DataFrame, sectors: Path, tilt: float = 1.0, count: int = 200, seed: int = 0
+) -> np.ndarray:
+    """Weights (stocks x count) of books of 30 long against 30 short of the stocks in `returns`, 1 / 30 each.
 
     A stock of three sectors (drawn anew per book) is `tilt` times as likely to be bought, one of three others as likely
     to be sold: 1 is a random book, inf sectors against sectors.
     """
     rng = np.random.default_rng(seed)
-    returns = large_cap_returns(stocks)
     sector = pd.read_csv(sectors / "symbols_sectors.csv").set_index("symbol")["gics_sector"].reindex(returns.columns)
     names = np.array(sorted(sector.dropna().unique()))
     weights = np.zeros((returns.shape[1], count))
@@ -37,8 +38,12 @@ def equity_books(stocks: Path, etfs: Path, sectors: Path, tilt: float = 1.0, cou
         shorts[chosen] = 0.0
         against = rng.choice(len(shorts), 30, replace=False, p=shorts / shorts.sum())
         weights[chosen, book], weights[against, book] = 1 / 30, -1 / 30
-    hedges = pd.read_parquet(etfs / "etf_returns.parquet")[["VTI", *SECTOR_ETFS]].reindex(returns.index)
-    return pd.DataFrame(returns.fillna(0.0).to_numpy() @ weights, index=returns.index), hedges
+    return weights
+
+
+def hedge_returns(etfs: Path, index: pd.Index) -> pd.DataFrame:
+    """Returns of VTI and nine sector ETFs (T x 10) on these days."""
+    return pd.read_parquet(etfs / "etf_returns.parquet")[["VTI", *SECTOR_ETFS]].reindex(index)
 
 
 @lru_cache(maxsize=2)
@@ -49,16 +54,14 @@ def perpetual_closes(folder: Path) -> pd.DataFrame:
     return closes.set_axis(closes.columns.astype(str), axis=1).tz_localize("UTC")
 
 
-def alt_books(folder: Path, long_short: bool, count: int = 200, seed: int = 1):
-    """Returns of books of 10 alt perpetuals of full history (T x count; 10 long or 5 against 5), and of BTC, ETH."""
+def alt_weights(alts: pd.DataFrame, long_short: bool, count: int = 200, seed: int = 1) -> np.ndarray:
+    """Weights (coins x count) of books of 10 of the coins in `alts`: 10 long or 5 against 5, a tenth each."""
     rng = np.random.default_rng(seed)
-    returns = perpetual_closes(folder).pct_change(fill_method=None).iloc[1:].dropna(axis=1)
-    alts = returns.drop(columns=["BTCUSDT", "ETHUSDT"])
     weights = np.zeros((alts.shape[1], count))
     signs = np.repeat([0.1, -0.1 if long_short else 0.1], 5)
     for book in range(count):
         weights[rng.choice(alts.shape[1], 10, replace=False), book] = signs
-    return pd.DataFrame(alts.to_numpy() @ weights, index=alts.index), returns[["BTCUSDT", "ETHUSDT"]]
+    return weights
 
 
 def spx_chain(folder: Path) -> pd.DataFrame:

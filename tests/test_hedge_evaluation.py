@@ -178,7 +178,7 @@ def benchmark(recorded):
 
 def test_alt_books_are_hedged_better_than_by_regression(recorded) -> None:
     module, data = benchmark(recorded)
-    table = module.alts(data, long_short=False).table.loc["anchored"]
+    table = module.alts(data, long_short=False, shipped=False).table.loc["anchored"]
     assert table["variance"] <= 0.965
     assert table["better"] >= 0.95
     assert table["turnover"] <= 0.60
@@ -187,14 +187,14 @@ def test_alt_books_are_hedged_better_than_by_regression(recorded) -> None:
 
 def test_long_short_alt_books_have_nothing_material_for_btc_and_eth(recorded) -> None:
     module, data = benchmark(recorded)
-    assert module.alts(data, long_short=True).verdict.startswith("nothing material")
+    assert module.alts(data, long_short=True, shipped=False).verdict.startswith("nothing material")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("tilt", "against_market"), [(1.0, 0.86), (8.0, 0.60), (np.inf, 0.60)])
 def test_stock_books_are_hedged_better_than_by_regression(recorded, tilt: float, against_market: float) -> None:
     module, data = benchmark(recorded)
-    table: pd.DataFrame = module.equity(data, tilt).table
+    table: pd.DataFrame = module.equity(data, tilt, shipped=False).table
     for method in ("anchored", "anchored, no-trade region"):
         row = table.loc[method]
         assert row["variance"] <= 0.985
@@ -202,3 +202,15 @@ def test_stock_books_are_hedged_better_than_by_regression(recorded, tilt: float,
         assert row["beta_lower"] >= 0.95
         assert row["turnover"] <= 0.50
         assert row["variance"] / table.loc["market-only OLS-252", "variance"] <= against_market
+
+
+@pytest.mark.slow
+def test_shipped_betas_leave_less_at_half_the_turnover_on_names_and_years_they_were_not_chosen_on(recorded) -> None:
+    module, data = benchmark(recorded)
+    first, *others = module.judged(data, 60).values()
+    for found in others:
+        row = found.table.loc["shipped"]
+        assert row["variance"] <= 0.975
+        assert row["turnover"] <= 0.50
+        assert row["variance"] < found.table.loc["anchored", "variance"]
+    assert first.table.loc["shipped", "variance"] <= 0.975

@@ -150,14 +150,18 @@ class Beta(MovesEstimator):
                 f"Beta: driver {drivers[short][0]} has {present[:, short][:, 0].sum()} moves beside the market's; "
                 f"it needs {max(self.minimum, design.shape[1] + 2)}: leave it out or set shrinkage='vasicek'"
             )
-        weights = present.astype(float)
+        # where no move is missing one column of weights, and so one Gram matrix, serves all
+        alike = bool(present.all()) and self.method not in ("huber", "kalman")
+        weights = np.ones((len(y), 1)) if alike else present.astype(float)
         if self.method == "ewma":
             weights *= decay(len(y), self.halflife)
         known = ~short
         size = design.shape[1]
         coefficients, covariance = np.zeros((len(drivers), size)), np.zeros((len(drivers), size, size))
         if known.any():
-            coefficients[known], covariance[known] = self._regress(y[:, known], design, weights[:, known])
+            coefficients[known], covariance[known] = self._regress(
+                y[:, known], design, weights if alike else weights[:, known]
+            )
         total = np.tile(np.eye(self._markets(design)), (1, (size - 1) // self._markets(design)))  # sums over lags
         slopes = coefficients[:, 1:] @ total.T
         spread = total @ covariance[:, 1:, 1:] @ total.T

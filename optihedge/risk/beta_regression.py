@@ -30,7 +30,7 @@ def _scaled(design: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def weighted_regression(y: np.ndarray, design: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least squares of each column of y (T x D) on design (T x p) with weights (T x D; 0 leaves a row out).
+    """Least squares of each column of y (T x D) on design (T x p) with weights (T x D or T x 1; 0 leaves a row out).
 
     Coefficients D x p and covariances D x p x p for errors of equal variance: s^2 G^-1 (X'W^2 X) G^-1, G = X'W X,
     s^2 = sum w e^2 / (sum w - tr G^-1 X'W^2 X); with weights 0 or 1 this is ordinary least squares.
