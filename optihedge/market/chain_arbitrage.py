@@ -9,6 +9,9 @@ from optihedge.market.snapshot import Market
 
 _PARITY = 0.01  # of the forward, beyond the spreads: the forward used is another than the chain's
 _ROUNDING = 1e-3  # of a price: a coin option's two quotes were converted at forwards a moment apart
+_NEAR = 0.2  # of the forward: strikes that tell it
+
+Array = np.ndarray
 
 
 def chain_table(market: Market) -> pd.DataFrame:
@@ -16,54 +19,47 @@ def chain_table(market: Market) -> pd.DataFrame:
 
     Prices in the strike's money: those of coin-settled options times their forward.
     """
-    c = market.contracts
+    c, table, quotes = market.contracts, market.instruments, market.quotes
     at = np.flatnonzero(c.option)
-    table = market.instruments.iloc[at]
     unit = np.where(c.inverse[at], c.forward[at], 1.0)
-    quotes = market.quotes.iloc[at]
     return pd.DataFrame({
-        "underlying": table["underlying"].to_numpy(), "expiry": table["expiry"].to_numpy(),
-        "venue": table["venue"].to_numpy(), "multiplier": c.multiplier[at],
-        "right": np.where(c.right[at] > 0, "C", "P"),
-        "strike": c.strike[at], "bid": quotes["bid"].to_numpy() * unit, "ask": quotes["ask"].to_numpy() * unit,
+        **{name: table[name].array[at] for name in ("underlying", "expiry", "venue")}, "multiplier": c.multiplier[at],
+        "right": np.where(c.right[at] > 0, "C", "P"), "strike": c.strike[at],
+        **{side: quotes[side].to_numpy()[at] * unit for side in ("bid", "ask")},
         "forward": c.forward[at], "discount": c.discount[at], "american": c.american[at],
     }, index=market.names[at])  # fmt: skip
 
 
 def strike_arbitrage(chain: pd.DataFrame) -> list[tuple[str, str]]:
     """(label, what) of options whose bid is above the ask of one worth more, or above that of a butterfly's wings."""
-    found = []
-    for (_, _, _, _, right), rows in chain.groupby(
-        ["underlying", "expiry", "venue", "multiplier", "right"], sort=False
-    ):
-        if len(rows) < 2:
-            continue
-        ordered = rows.sort_values("strike", ascending=right == "C")  # worth more first
-        bid = ordered["bid"].fillna(0.0).to_numpy()
-        ask = ordered["ask"].where(ordered["ask"] > 0, np.inf).to_numpy()
+    group = _groups(chain, ["underlying", "expiry", "venue", "multiplier", "right"])
+    strike, bids, asks = (chain[name].to_numpy(dtype=float) for name in ("strike", "bid", "ask"))
+    worth = np.where((chain["right"] == "C").to_numpy(), strike, -strike)
+    found: list[tuple[str, str]] = []
+    for at in _members(group, worth):  # worth more first
+        names, bid = chain.index[at], np.nan_to_num(bids[at])
+        ask = np.where(asks[at] > 0, asks[at], np.inf)
         least = np.minimum.accumulate(ask)
-        told = set()
-        for i in np.flatnonzero(bid[1:] > least[:-1] * (1 + _ROUNDING)) + 1:
+        told = np.flatnonzero(bid[1:] > least[:-1] * (1 + _ROUNDING)) + 1
+        for i in told:
             better = int(np.argmin(ask[:i]))
-            told.add(int(i))
-            found.append((str(ordered.index[i]), f"bid {bid[i]:g} is above the ask {ask[better]:g} of "
-                          f"{ordered.index[better]}, which is worth more"))  # fmt: skip
-        found += [(str(ordered.index[i]), what) for i, what in _butterflies(ordered, bid, ask) if i not in told]
+            found.append((str(names[i]), f"bid {bid[i]:g} is above the ask {ask[better]:g} of {names[better]}, "
+                          "which is worth more"))  # fmt: skip
+        wings = _wings(strike[at], ask)
+        for i in np.setdiff1d(np.flatnonzero(bid > wings * (1 + _ROUNDING)), told):
+            found.append((str(names[i]), f"bid {bid[i]:g} is above the {wings[i]:g} that {names[i - 1]} and "
+                          f"{names[i + 1]} cost together: prices are not convex in strike"))  # fmt: skip
     return found
 
 
-def _butterflies(ordered: pd.DataFrame, bid: np.ndarray, ask: np.ndarray) -> list[tuple[int, str]]:
-    """Rows whose bid is above what the two next strikes cost in the mix that is worth as much or more."""
-    strike = ordered["strike"].to_numpy()
-    found = []
-    for i in range(1, len(strike) - 1):
-        low, high = strike[i - 1], strike[i + 1]
-        share = (high - strike[i]) / (high - low)
-        wings = share * ask[i - 1] + (1 - share) * ask[i + 1]
-        if bid[i] > wings * (1 + _ROUNDING):
-            found.append((i, f"bid {bid[i]:g} is above the {wings:g} that {ordered.index[i - 1]} and "
-                          f"{ordered.index[i + 1]} cost together: prices are not convex in strike"))  # fmt: skip
-    return found
+def _wings(strike: Array, ask: Array) -> Array:
+    """By option what the two next strikes cost in the mix that is worth as much or more; inf at both ends."""
+    wings = np.full(len(strike), np.inf)
+    low, mid, high = strike[:-2], strike[1:-1], strike[2:]
+    with np.errstate(divide="ignore", invalid="ignore"):  # options of one strike are no butterfly: NaN
+        share = (high - mid) / (high - low)
+        wings[1:-1] = share * ask[:-2] + (1 - share) * ask[2:]
+    return wings
 
 
 def parity_gaps(chain: pd.DataFrame) -> list[tuple[tuple[str, ...], str]]:
@@ -71,26 +67,49 @@ def parity_gaps(chain: pd.DataFrame) -> list[tuple[tuple[str, ...], str]]:
 
     American pairs count from twice the distance on: exercise bends their parity.
     """
-    two_sided = chain[(chain["bid"] > 0) & (chain["ask"] > chain["bid"])]
-    keys = ["underlying", "expiry", "venue", "multiplier", "strike"]
-    calls, puts = (two_sided[two_sided["right"] == right] for right in "CP")
-    pairs = pd.merge(calls.reset_index(names="call"), puts.reset_index(names="put"), on=keys, suffixes=("", "_put"))
-    if pairs.empty:
-        return []
-    mid = (pairs["bid"] + pairs["ask"] - pairs["bid_put"] - pairs["ask_put"]) / 2
-    pairs["implied"] = pairs["strike"] + mid / pairs["discount"]
-    spread = (pairs["ask"] - pairs["bid"] + pairs["ask_put"] - pairs["bid_put"]) / 2
-    pairs["beyond"] = (pairs["implied"] - pairs["forward"]).abs() - spread
+    bid, ask, strike = (chain[name].to_numpy(dtype=float) for name in ("bid", "ask", "strike"))
+    call, put = _pairs(chain, np.flatnonzero((bid > 0) & (ask > bid)))
+    implied = strike[call] + (bid[call] + ask[call] - bid[put] - ask[put]) / 2 / chain["discount"].to_numpy()[call]
+    spread = (ask[call] - bid[call] + ask[put] - bid[put]) / 2
+    forward = chain["forward"].to_numpy()[call]
+    allowed = _PARITY * forward * np.where(chain["american"].to_numpy()[call], 2.0, 1.0)
+    far = np.abs(implied - forward) - spread > allowed
+    near = np.flatnonzero(np.abs(strike[call] / forward - 1) < _NEAR)
     found = []
-    for (asset, expiry), rows in pairs.groupby(["underlying", "expiry"], sort=False):
-        near = rows[(rows["strike"] / rows["forward"] - 1).abs() < 0.2]
-        if near.empty:
-            continue
-        allowed = _PARITY * near["forward"] * np.where(near["american"], 2.0, 1.0)
-        if (near["beyond"] > allowed).mean() > 0.5:
-            says, used = near["implied"].median(), near["forward"].median()
-            text = (
-                f"{asset} {pd.Timestamp(expiry):%Y-%m-%d}: call less put says a forward of {says:.6g}, not {used:.6g}"
-            )
-            found.append(((*near["call"], *near["put"]), text))
+    for at in _members(_groups(chain, ["underlying", "expiry"])[call[near]]):
+        of = near[at]
+        if far[of].mean() > 0.5:
+            asset, expiry = chain["underlying"].iloc[call[of[0]]], chain["expiry"].iloc[call[of[0]]]
+            says, used = np.median(implied[of]), np.median(forward[of])
+            text = f"{asset} {expiry:%Y-%m-%d}: call less put says a forward of {says:.6g}, not {used:.6g}"
+            found.append(((*chain.index[call[of]], *chain.index[put[of]]), text))
     return found
+
+
+def _pairs(chain: pd.DataFrame, among: Array) -> tuple[Array, Array]:
+    """Places of the calls and puts that differ in nothing else, pair by pair in the order of the calls."""
+    group = _groups(chain, ["underlying", "expiry", "venue", "multiplier", "strike"])
+    right = (chain["right"] == "C").to_numpy()
+    calls, puts = among[right[among]], among[~right[among]]
+    puts = puts[np.argsort(group[puts], kind="stable")]
+    first, end = (np.searchsorted(group[puts], group[calls], side) for side in ("left", "right"))
+    count = np.where(group[calls] >= 0, end - first, 0)
+    nth = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    return np.repeat(calls, count), puts[np.repeat(first, count) + nth]
+
+
+def _groups(chain: pd.DataFrame, keys: list[str]) -> Array:
+    """A number per row, equal where all keys are, by first appearance; -1 where one is missing."""
+    code, known = np.zeros(len(chain), dtype=np.int64), np.ones(len(chain), dtype=bool)
+    for key in keys:
+        own, names = pd.factorize(chain[key].array)
+        known &= own >= 0
+        code = pd.factorize(code * (len(names) + 1) + own)[0]
+    return np.where(known, code, -1)
+
+
+def _members(group: Array, order: Array | None = None) -> list[Array]:
+    """Places of each group's rows, in its order; of those that are none (-1) not."""
+    by = np.lexsort((group,) if order is None else (order, group))
+    by = by[group[by] >= 0]
+    return np.split(by, np.flatnonzero(np.diff(group[by])) + 1) if len(by) else []
