@@ -2,9 +2,9 @@
 
     python benchmarks/option_days.py [data folder] [days]
 
-Eight options are held, all that is listed is a market; the markets are made before. `given`: variance under a given risk
-of spot and vol, spreads and fees, delta and vega in bands, few hedges tradable; `shipped`: `optimal_hedge` with its
-whole chain tradable. A solve is the certified one of the day's Program; parts are the walk's own, by a profile.
+Eight options are held, all that is listed is a market; the markets are made before. `given`: variance under a given
+risk of spot and vol, spreads and fees, delta and vega in bands, few hedges tradable; `shipped`: `optimal_hedge` with
+its whole chain tradable. A solve is the certified one of the day's Program; parts are of the walk, by a profile.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from recorded_markets import deribit_market, deribit_snapshots, spx_days, spx_ma
 
 import optihedge as oh  # noqa: E402
 
-PARTS = ("advance", "hedge", "trade_list", "problem", "solve", "round_to_lots")
+PARTS = ("advance", "hedge", "trade_list", "severe_contradictions", "solve", "round_to_lots")
 
 
 def risk_of(markets: list[oh.Market]) -> oh.Risk:
@@ -45,7 +45,7 @@ def risk_of(markets: list[oh.Market]) -> oh.Risk:
 
 
 def few_hedges(market: oh.Market, last: oh.Market, book: pd.Series) -> list[str]:
-    """Futures, the perpetual or the index, and the twenty options nearest the money that are quoted on both sides and last."""
+    """What is no option, and the twenty options nearest the money that are quoted on both sides and last."""
     table = market.instruments
     linear = table.index[table["strike"].isna() & ~table["type"].isin(["cash", "index"])]
     quoted = market.trade_cost.notna().all(axis=1) & table.index.isin(last.names)
@@ -90,11 +90,12 @@ def told(name: str, make: object, days: int) -> None:
         profile.disable()
         stats = pstats.Stats(profile).stats
         whole = sum(row[2] for row in stats.values())
-        part = {n: max((r[3] for key, r in stats.items() if key[2] == n and "optihedge" in key[0]), default=0.0) for n in PARTS}
-        shares = ", ".join(f"{n} {value / whole:.0%}" for n, value in part.items())
+        part = {key[2]: row[3] for key, row in stats.items() if key[2] in PARTS and "optihedge" in key[0]}
+        shares = ", ".join(f"{name} {part.get(name, 0.0) / whole:.0%}" for name in PARTS)
         lists = int((run.steps["lines"] > 0).sum())
-        print(f"| {name}, {len(markets[0].names)} contracts, {label} | {took / days:.0f} | {solve:.1f} | "
-              f"{took / days / solve:.1f} | {lists} of {days} | {making / days:.0f} | {shares} |", flush=True)  # fmt: skip
+        desk = f"{name}, {len(markets[0].names)} contracts, {label}"
+        print(f"| {desk} | {took / days:.0f} | {solve:.1f} | {took / days / solve:.1f} | {lists} of {days} | "
+              f"{making / days:.0f} | {shares} |", flush=True)  # fmt: skip
 
 
 def main(data: Path, days: int) -> None:
