@@ -1,9 +1,9 @@
 """Wide markets through the command line: CPU seconds, minutes by the clock and peak memory of each.
 
-    python benchmarks/wide.py [PART ...]
+    python benchmarks/wide.py [PART ...] [--models MODEL ...]
 
-  instruments   20 000 shares with 250 days of levels, a book of 200 of them, `optihedge run market_neutral` on twenty
-                funds that may be traded
+  instruments   20 000 shares with 250 days of levels, a book of 200 of them, `optihedge run MODEL` (market_neutral; by
+                `--models` alone every shipped model) on twenty funds that may be traded
   drivers       10 years x 2 000 shares, the same book and model
 
 Prices are synthetic (20 factors, seed 0); files are written and read as a desk has them.
@@ -55,20 +55,19 @@ def written(folder: Path, n: int, rows: int) -> Path:
     return folder
 
 
-def measured(part: str) -> dict[str, object]:
-    """What the command line takes for one of PARTS."""
-    n, rows = PARTS[part]
-    with tempfile.TemporaryDirectory() as place:
-        folder = written(Path(place) / "market", n, rows)
-        call = [sys.executable, "-m", "optihedge", "run", "market_neutral", "--data", str(folder), "--book",
-                str(Path(place) / "book.csv"), "--out", str(Path(place) / "out"),
-                "--as-of", "2026-01-30T21:00:00Z", "--quiet"]  # fmt: skip
-        began = time.monotonic()
-        process = subprocess.Popen(call, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        _, status, used = os.wait4(process.pid, 0)
-        spent = time.monotonic() - began
+def measured(folder: Path, model: str) -> dict[str, object]:
+    """What the command line takes for one model on a market that is written."""
+    out = folder.parent / f"out-{model}"
+    book = folder.parent / "book.csv"
+    call = [sys.executable, "-m", "optihedge", "run", model, "--data", str(folder), "--book", str(book),
+            "--out", str(out), "--as-of", "2026-01-30T21:00:00Z", "--quiet"]  # fmt: skip
+    began = time.monotonic()
+    process = subprocess.Popen(call, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    _, status, used = os.wait4(process.pid, 0)
+    spent = time.monotonic() - began
+    lists = sorted(path.name for path in out.rglob("*.csv") if path.name in ("trades.csv", "held.csv"))
     return {
-        "instruments": n, "rows": rows, "exit code": os.waitstatus_to_exitcode(status),
+        "exit code": os.waitstatus_to_exitcode(status), "list": " ".join(lists),
         "CPU s": used.ru_utime + used.ru_stime, "minutes": spent / 60, "peak MB": used.ru_maxrss / 1e3,
     }  # fmt: skip
 
@@ -76,8 +75,19 @@ def measured(part: str) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", default=list(PARTS), metavar="PART")
-    table = pd.DataFrame({part: measured(part) for part in parser.parse_args().parts}).T
-    print(table.to_string(float_format="{:,.1f}".format))
+    parser.add_argument(
+        "--models", nargs="*", default=["market_neutral"], metavar="MODEL", help="none: every shipped one"
+    )
+    asked = parser.parse_args()
+    models = asked.models or sorted(path.stem for path in (HERE.parent / "models").glob("*.toml"))
+    rows = {}
+    for part in asked.parts:
+        with tempfile.TemporaryDirectory() as place:
+            folder = written(Path(place) / "market", *PARTS[part])
+            for model in models:
+                rows[part, model] = measured(folder, model)
+                print(part, model, rows[part, model], file=sys.stderr, flush=True)
+    print(pd.DataFrame(rows).T.to_string(float_format="{:,.1f}".format))
 
 
 if __name__ == "__main__":

@@ -57,6 +57,14 @@ def test_the_optimum_is_that_of_the_whole_program(seed, changes):
     assert objective(p, by_set.h) == pytest.approx(objective(p, whole.h), rel=1e-9)
 
 
+def test_many_more_columns_than_factors_are_solved_over_a_part_too():
+    p = many_factors(6, n=1200, diagonal=np.zeros(1200), cost=3.0)
+    assert worth_a_working_set(p)
+    by_set, whole = Structured().solve(p), structured._solve(p, np.inf, None)
+    assert certify(p, by_set).optimal
+    assert objective(p, by_set.h) == pytest.approx(objective(p, whole.h), rel=1e-9)
+
+
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 def test_own_variance_states_the_same_objective_but_for_a_constant_and_curves_every_column(changes):
     p = many_factors(4, **changes, diagonal=np.zeros(200))

@@ -68,8 +68,6 @@ def fitted_risk(estimator: Any, market: Market, needed: pd.Index | None = None) 
 
 def _learnt(estimator: Any, moves: pd.DataFrame) -> Risk:
     """What it learns: its `risk_`, that of the last step of a pipeline or of a search's best, or any `covariance_`."""
-    from optihedge.risk.sample import SampleRisk
-
     fitted = _fit(estimator, moves, "risk")
     best = getattr(fitted, "best_estimator_", fitted)
     last = best.steps[-1][1] if hasattr(best, "steps") else best
@@ -78,6 +76,8 @@ def _learnt(estimator: Any, moves: pd.DataFrame) -> Risk:
     if last is not best:
         raise SpecError(f"risk: the last step of {type(estimator).__name__} is {type(last).__name__}, which learns no "
                         "risk_; end the pipeline with SampleRisk of it")  # fmt: skip
+    from optihedge.risk.sample import SampleRisk
+
     return _fit(SampleRisk(best), moves, "risk").risk_
 
 

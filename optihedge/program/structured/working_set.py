@@ -18,7 +18,7 @@ from optihedge.program.status import Status
 from optihedge.program.structured.own_variance import with_own_variance
 
 _LEAST_COLUMNS, _LEAST_FACTORS = 150, 100
-_MANY = 0.25  # factors a column from which it is worth it
+_MANY, _ENOUGH = 0.25, 250  # factors a column from which it is worth it, and factors from which it is anyhow
 _MOST = 0.6  # of the columns: with more, the whole Program is no dearer
 _ROUNDS = 12
 _FEW = 40  # columns that a round may always add
@@ -33,7 +33,7 @@ def worth_a_working_set(program: Program) -> bool:
     """Whether factors are so many that Newton steps over a part of the columns pay, and costs keep others still."""
     n, k, *_ = program.size
     kinks = program.buy + program.sell > 0
-    large = n >= _LEAST_COLUMNS and k >= max(_LEAST_FACTORS, _MANY * n)
+    large = n >= _LEAST_COLUMNS and k >= max(_LEAST_FACTORS, min(_MANY * n, _ENOUGH))
     moving = program.lower < program.upper
     return large and not program.has_cones and bool(moving.sum() >= _LEAST_COLUMNS and kinks[moving].mean() > 0.5)
 
