@@ -167,16 +167,14 @@ def numbers(table: pd.DataFrame, column: str) -> np.ndarray:
     return kept(table, f"numbers {column}", lambda: read_only(np.array(table[column].to_numpy(dtype=float))))
 
 
-def read_only_like(table: pd.DataFrame, values: np.ndarray, time: pd.Timestamp) -> pd.DataFrame:
-    """A read-only table of the labels of another, of float columns (these values, column by column) and instants (all
-    this one): without a look at any of it.
+def read_only_like(table: pd.DataFrame, names: tuple[str, ...], values: np.ndarray, time: pd.Timestamp) -> pd.DataFrame:
+    """A read-only table of the labels of another, of float columns (these values by name, in their order there) and
+    instants (all this one): without a look at any of it.
     """
-    blocks, told = [], {}
+    blocks, told = [], {f"numbers {name}": ((), row) for name, row in zip(names, read_only(values), strict=True)}
     for block in table._mgr.blocks:
         inside = block.values
         if isinstance(inside, np.ndarray):
-            names = table.columns[block.mgr_locs.as_array]
-            told = {f"numbers {name}": ((), row) for name, row in zip(names, read_only(values), strict=True)}
             block = block.make_block_same_class(values, placement=block.mgr_locs)
         else:
             when = read_only(np.full(inside.shape, time.asm8))

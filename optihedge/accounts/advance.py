@@ -124,11 +124,10 @@ def advance(
     if carried:
         notes.append(f"{some(carried, 3)} not listed: carried at the last mark, not traded")
     orders = _orders(state.orders, new, reports)
-    positions = line.holdings.frozen()
     forgotten = market.as_of - REMEMBERED
     kept = _remembered(state.applied, new, forgotten)
     moved = state.becoming(
-        as_of=market.as_of, snapshot=snapshot, orders=orders, applied=kept, carried=carried, **positions
+        as_of=market.as_of, snapshot=snapshot, orders=orders, applied=kept, carried=carried, **line.after
     )
     if client is not None:
         moved, transfer = _transferred(moved, market, client)

@@ -112,9 +112,13 @@ def _held(line: Timeline, rows: Rows) -> tuple[list[tuple[str, str]], np.ndarray
 
 def _carried(line: Timeline, account: str) -> tuple[Sequence[tuple[str, str]], np.ndarray, np.ndarray]:
     """What an account held through the period, in order of labels: keys, places at the start, contracts (none 0)."""
-    carried, before, place = line.carried[account], line.state.positions.get(account), quoted(line.before).listed.place
-    if before is not None and carried == before.held and before.quantities.all():
-        return before.keyed(account), before.places(place), before.quantities
+    carried, place = line.carried[account], quoted(line.before).listed.place
+    for one in (line.state.positions.get(account), line.after["positions"].get(account)):
+        if one is None or carried.keys() != one.keys():
+            continue
+        quantity, at = np.array(list(map(carried.__getitem__, one.names)), dtype=float), one.places(place)
+        if quantity.all() and (at >= 0).all():
+            return one.keyed(account), at, quantity
     held = {name: carried[name] for name in sorted(carried) if carried[name]}
     at = np.array([place[name] for name in held], dtype=int)
     return [(account, name) for name in held], at, np.array([*held.values()], dtype=float)

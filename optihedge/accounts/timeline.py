@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,12 +56,14 @@ class Timeline:
     carried   account -> label at the start -> contracts, in the start's units, that were held through the period,
               those bought in it included: the P&L explained is theirs
     bought    account, money -> what those bought were worth at the start's mark
+    after     positions, cash, accrued and rates at the end, as a State holds them, once the period was followed
     """
 
     def __init__(self, state: State, before: Market, market: Market, fate: Fate) -> None:
         self.state, self.before, self.market, self.fate = state, before, market, fate
         self.then, self.now = quoted(before), quoted(market)
         self.holdings = Holdings(state)
+        self.after: dict[str, Any] = {}
         self.flows: list[Flow] = []
         self.deliveries: list[Delivery] = []
         self.carried = {account: dict(state.held.get(account, {})) for account in ACCOUNTS}
@@ -83,6 +86,7 @@ class Timeline:
         self._expire()
         self._borrow()
         self._accrue(self.market.as_of)
+        self.after = self.holdings.frozen()
 
     # ---- what is known of a contract ---------------------------------------------------------------------------------
 

@@ -114,10 +114,15 @@ def variance_form(market: Market, positions: Array, risk: Risk | ContractRisk, p
 
 def _over_contracts(rows: Array, loadings: sp.csr_array) -> Array:
     """Rows over U drivers as rows over N contracts, rows @ loadings (U x N)."""
+    each = np.diff(loadings.indptr)
+    if len(loadings.indices) == len(each) == loadings.shape[1] and (each == 1).all():
+        order = np.arange(len(each))
+        if (loadings.indices == order).all():  # every contract has a driver of its own
+            return rows * loadings.data
     if (np.bincount(loadings.indices, minlength=loadings.shape[1]) > 1).any():
         return np.asarray((loadings.T @ rows.T).T)
     over = np.zeros((len(rows), loadings.shape[1]))  # no contract moves with two
-    over[:, loadings.indices] = np.repeat(rows, np.diff(loadings.indptr), axis=1) * loadings.data
+    over[:, loadings.indices] = np.repeat(rows, each, axis=1) * loadings.data
     return over
 
 
@@ -157,9 +162,9 @@ def _contract_form(names: pd.Index, risk: ContractRisk, periods: float) -> Varia
 
 
 def _gamma_rows(market: Market, positions: Array, risk: Risk, periods: float) -> tuple[Array, sp.csr_array]:
-    convexity = _columns(market.convexity, positions)
-    active = np.flatnonzero(np.diff(convexity.indptr))
     none = np.zeros((0, len(positions)))
+    convexity = _columns(market.convexity, positions) if market.convexity.nnz else market.convexity
+    active = np.flatnonzero(np.diff(convexity.indptr))
     if not len(active):
         return none, sp.csr_array(none.shape)
     drivers = market.price_drivers[active]

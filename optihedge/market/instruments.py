@@ -199,9 +199,13 @@ def inverse_profit(
 
 def venue_amounts(instruments: pd.DataFrame) -> np.ndarray:
     """What an order of one contract says at its venue: as the instrument does, else as its type implies."""
-    implied = np.where(types_of(instruments)["inverse"], instruments["multiplier"], 1.0)
-    given = instruments["venue_amount"].to_numpy(dtype=float)
-    return np.where(np.isnan(given), implied, given)
+
+    def found() -> np.ndarray:
+        implied = np.where(types_of(instruments)["inverse"], instruments["multiplier"], 1.0)
+        given = instruments["venue_amount"].to_numpy(dtype=float)
+        return read_only(np.where(np.isnan(given), implied, given))
+
+    return kept(instruments, "venue amounts", found)
 
 
 def number_column(instruments: pd.DataFrame, name: str, least: float, what: str) -> np.ndarray:

@@ -53,7 +53,7 @@ class PlainShares:
         market, price = self.market, read_only(quoted["mark"])
         return {
             "levels": read_only_series(price, market.drivers.index, "level"),
-            "quotes": read_only_like(self.quotes, self._table(quoted), as_of),
+            "quotes": read_only_like(self.quotes, _NUMBERS, self._table(quoted), as_of),
             "contracts": replace(market.contracts, spot=price, price=price, forward=price),
         }
 

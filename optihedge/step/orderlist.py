@@ -15,7 +15,7 @@ from optihedge.hedge.result import Hedge
 from optihedge.market.snapshot import Market
 from optihedge.trades.checks import Checks
 from optihedge.trades.export import columns_text
-from optihedge.trades.table import frame_of, line_columns
+from optihedge.trades.table import columns_at, frame_of, line_columns
 from optihedge.trades.tradelist import TradeList, trade_list
 
 _DECIMALS = 10  # of a contract: what a list writes
@@ -78,12 +78,15 @@ def order_list(
 
 def _as_it_says(answer: HasTrades, market: Market, book: str) -> RuleList:
     """What is traded, to ten decimals of a contract; nothing where a hedge is not proved."""
-    trades = pd.Series(np.round(answer.trades.to_numpy(dtype=float), _DECIMALS), answer.trades.index)
     if not isinstance(answer, Hedge):
+        trades = pd.Series(np.round(answer.trades.to_numpy(dtype=float), _DECIMALS), answer.trades.index)
         return RuleList(line_columns(market, trades, book=book))
-    proof, model = answer.certificate, answer.model
+    proof, model, problem = answer.certificate, answer.model, answer.problem
     unproved = () if proof.optimal else (f"the hedge is {answer.status}, not proved optimal: {proof.note}",)
-    columns = line_columns(market, trades, book=book, model=model.name, model_hash=model.fingerprint)
+    trade = np.round(problem.columns.to_contracts(answer.h) - problem.start, _DECIMALS)
+    moved = np.flatnonzero(trade)
+    at = problem.positions[moved]
+    columns = columns_at(market, at, trade[moved], book=book, model=model.name, model_hash=model.fingerprint)
     return RuleList(columns, unproved)
 
 

@@ -13,7 +13,7 @@ from optihedge.frames import plain_text
 from optihedge.market.costs import trading_parts
 from optihedge.market.instruments import types_of, venue_amounts
 from optihedge.market.snapshot import Market
-from optihedge.readonly import numbers
+from optihedge.readonly import kept, numbers
 from optihedge.trades.export import PRICE_DIGITS, outward, rounded_to
 
 COLUMNS = (
@@ -71,22 +71,44 @@ def line_columns(
     places = market.names.get_indexer(trades.index)
     chosen = np.flatnonzero((every != 0) & (places >= 0))
     chosen = chosen[np.argsort(places[chosen], kind="stable")]
-    at, quantity, names = places[chosen], every[chosen], trades.index[chosen]
+    names = trades.index[chosen]
+    expected = None if costs is None else costs.reindex(names).to_numpy(dtype=float)
+    told = None if reasons is None else reasons.reindex(names).fillna("").tolist()
+    return columns_at(
+        market, places[chosen], every[chosen], book=book, model=model, model_hash=model_hash, expected=expected,
+        told=told,
+    )  # fmt: skip
+
+
+def columns_at(
+    market: Market,
+    at: np.ndarray,
+    quantity: np.ndarray,
+    *,
+    book: str = "",
+    model: str = "",
+    model_hash: str = "",
+    expected: np.ndarray | None = None,
+    told: list[str] | None = None,
+) -> dict[str, list[Any]]:
+    """The columns of trades (contracts, none 0) at positions `at` of market.names, which are in order.
+
+    expected   what each will cost (default: see `trading_costs`);  told   its reason
+    """
+    every = kept(market.instruments, "labels", lambda: list(map(str, market.names)))
     buys = quantity > 0
     price = market.contracts.price[at]
     limit = _limit_prices(market, at, price, buys)
-    if costs is None:
-        parts = trading_parts(market, at, quantity).values()
-        expected = np.nansum(list(parts), axis=0)
-    else:
-        expected = costs.reindex(names).to_numpy(dtype=float)
+    if expected is None:
+        expected = np.nansum(list(trading_parts(market, at, quantity).values()), axis=0)
     as_of = market.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
-    labels, limits = list(map(str, names)), limit.tolist()
+    labels, limits = [every[i] for i in at.tolist()], limit.tolist()
     lines = zip(labels, (f"{q:.10g}" for q in quantity.tolist()), map(repr, limits), strict=True)
     plain = dict.fromkeys([*labels, book, model])
     known = {text: plain_text(text) for text in plain}
-    told = [""] * len(labels) if reasons is None else reasons.reindex(names).fillna("").tolist()
-    venues = market.instruments["venue"].to_numpy()[at].tolist()
+    told = [""] * len(labels) if told is None else told
+    places = kept(market.instruments, "venues", lambda: market.instruments["venue"].tolist())
+    venues = [places[i] for i in at.tolist()]
     known |= {text: plain_text(text) for text in {*told, *venues}}
     count = len(labels)
     return {
