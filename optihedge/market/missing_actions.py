@@ -50,7 +50,8 @@ def missing_actions(
     12.3 % of the price". turnover: price times volume over its usual, NaN where unknown.
     """
     names = [c for c in prices.columns if types is None or types.get(c, "equity") in CAN_SPLIT]
-    levels = prices[names].where(prices[names] > 0)
+    levels = prices if len(names) == prices.shape[1] else prices[names]
+    levels = levels if (levels.to_numpy() > 0).all() else levels.where(levels > 0)
     move, deviation = own_moves(levels, _BLIND if volume is None else _DEVIATIONS[0])
     turnover = _turnover(levels, None if volume is None else volume.reindex_like(levels))
     rows, columns = np.nonzero(_suspect(move, move / deviation, turnover, volume is not None))
@@ -66,12 +67,18 @@ def missing_actions(
 
 def types_of_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> dict[str, str]:
     """By driver the type of what it is the price of: the instrument of its name, else its underlying's."""
-    listed = instruments[~instruments["type"].astype(str).str.endswith("option")]
-    own = listed["type"].rename(None)
-    first = listed[~listed["underlying"].duplicated()].set_index("underlying")["type"]
-    on = drivers["underlying"]
-    found = drivers.index.to_series().map(own).astype(object).fillna(on.map(own)).fillna(on.map(first))
-    return {str(driver): str(kind) for driver, kind in found.dropna().items()}
+    own: dict[object, object] = {}
+    first: dict[object, object] = {}
+    for name, kind, underlying in zip(*(each.tolist() for each in (
+        instruments.index, instruments["type"], instruments["underlying"])), strict=True):  # fmt: skip
+        if not str(kind).endswith("option"):
+            own[name] = kind
+            first.setdefault(underlying, kind)
+    found = {}
+    for driver, on in zip(drivers.index.tolist(), drivers["underlying"].tolist(), strict=True):
+        told = (own.get(driver), own.get(on), first.get(on))
+        found[str(driver)] = next((kind for kind in told if kind is not None and kind == kind), None)
+    return {driver: str(kind) for driver, kind in found.items() if kind is not None}
 
 
 def own_moves(levels: pd.DataFrame, beyond: float = 0.0) -> tuple[Array, Array]:
@@ -82,8 +89,9 @@ def own_moves(levels: pd.DataFrame, beyond: float = 0.0) -> tuple[Array, Array]:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.log(levels.to_numpy(dtype=float))
-    before = pd.DataFrame(values).ffill().shift(1).to_numpy()
-    move = values - before
+    before = pd.DataFrame(values).ffill().to_numpy() if np.isnan(values).any() else values
+    move = np.full_like(values, np.nan)
+    np.subtract(values[1:], before[:-1], out=move[1:])
     if move.shape[1] >= 5:
         move = move - np.nan_to_num(median(move))[:, None]
     size = np.where(move == 0, np.nan, np.abs(move))

@@ -16,6 +16,7 @@ from optihedge.risk.look_alikes import look_alikes
 
 ALL = "(all)"  # the driver of a problem that concerns whole rows
 BREAKS = ("wrong units", "unadjusted split", "missing payout", "jump")  # the level stays where it broke to
+_SCARCE = 20  # moves below which a driver's sigma is that of the others
 _SPLITS = np.log([1.5, 4 / 3, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50])
 
 
@@ -82,7 +83,9 @@ def find_problems(
     kinds = {} if kinds is None else dict(kinds)
     priced = np.array([kinds.get(d, "price") in RETURNS for d in values.columns], dtype=bool)
     found += _cells(values, priced)
-    trusted = values.where(np.isfinite(values) & ~((values <= 0) & priced))
+    array = values.to_numpy()
+    good = np.isfinite(array) & ~((array <= 0) & priced)
+    trusted = values if good.all() else values.where(good)
     found += _spans(trusted, limits)
     moves = _moves(trusted, priced)
     breaks = _breaks(trusted, *_own_moves(moves, priced), priced, limits)
@@ -118,9 +121,9 @@ def _rows(levels: pd.DataFrame, limits: Thresholds) -> tuple[list[tuple], pd.Dat
     backward = np.flatnonzero(np.r_[False, index[1:] < index[:-1]])
     found += [(ALL, index[t], index[t], "unsorted dates", f"after {_day(index[t - 1])}") for t in backward]
     numbers = levels
-    if not all(dtype == np.float64 for dtype in levels.dtypes):
+    if levels.to_numpy().dtype != np.float64:
         numbers = levels.apply(pd.to_numeric, errors="coerce").astype(float)
-    values = numbers.sort_index(kind="stable")
+    values = numbers if index.is_monotonic_increasing else numbers.sort_index(kind="stable")
     for date in values.index[values.index.duplicated()].unique():
         rows = values.loc[[date]]
         differing = rows.columns[(rows.nunique(dropna=False) > 1).to_numpy()]
@@ -128,10 +131,11 @@ def _rows(levels: pd.DataFrame, limits: Thresholds) -> tuple[list[tuple], pd.Dat
         found += [(d, date, date, "duplicated date", f"{detail}: {', '.join(map(str, rows[d]))}") for d in differing]
         if not len(differing):
             found.append((ALL, date, date, "duplicated date", f"{detail}, equal"))
-    text = levels.notna() & numbers.isna()
-    found += [(levels.columns[j], index[t], index[t], "not a number", repr(levels.iat[t, j]))
-              for t, j in np.argwhere(text.to_numpy())]  # fmt: skip
-    values = values[~values.index.duplicated(keep="first")]
+    if numbers is not levels:
+        text = levels.notna() & numbers.isna()
+        found += [(levels.columns[j], index[t], index[t], "not a number", repr(levels.iat[t, j]))
+                  for t, j in np.argwhere(text.to_numpy())]  # fmt: skip
+    values = values if values.index.is_unique else values[~values.index.duplicated(keep="first")]
     if isinstance(values.index, pd.DatetimeIndex) and len(values) > 2:
         spacing = np.diff(values.index.as_unit("ns").asi8)
         for t in np.flatnonzero(spacing > limits.hole * np.median(spacing)):
@@ -183,10 +187,20 @@ def _spans(values: pd.DataFrame, limits: Thresholds) -> list[tuple]:
 
 def _moves(values: pd.DataFrame, priced: np.ndarray) -> pd.DataFrame:
     """Log returns of prices and changes of the rest from the last known level, T x D."""
-    before, by_return = values.ffill().shift(1), np.broadcast_to(priced, values.shape)
+    array, level = values.to_numpy(), _filled(values)
+    moves = np.full_like(array, np.nan)
+    moves[1:] = array[1:] - level[:-1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        returns = np.log(values.where(values > 0)) - np.log(before.where(before > 0))
-    return returns.where(by_return, values - before)
+        now = np.log(np.where(array > 0, array, np.nan))
+        last = now if level is array else np.log(np.where(level > 0, level, np.nan))
+    np.subtract(now[1:], last[:-1], out=moves[1:], where=priced)
+    return pd.DataFrame(moves, values.index, values.columns, copy=False)
+
+
+def _filled(values: pd.DataFrame) -> np.ndarray:
+    """Every level, or the last known before it, T x D."""
+    array = values.to_numpy()
+    return values.ffill().to_numpy() if np.isnan(array).any() else array
 
 
 def _own_moves(moves: pd.DataFrame, priced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -195,7 +209,8 @@ def _own_moves(moves: pd.DataFrame, priced: np.ndarray) -> tuple[np.ndarray, np.
     if priced.sum() >= 5:
         own = np.where(priced, own - np.nan_to_num(median(own[:, priced]))[:, None], own)
     size = np.where(own == 0, np.nan, np.abs(own)).T
-    sigma, scarce = 1.4826 * median(size), np.isnan(median(size, 20))
+    sigma = 1.4826 * median(size)
+    scarce = np.count_nonzero(~np.isnan(size), axis=1) < _SCARCE
     for group in (priced, ~priced):
         if (group & ~scarce).any():
             sigma[group & scarce] = np.median(sigma[group & ~scarce])
@@ -210,20 +225,21 @@ def _large(
     Sigma is the larger of the whole history's and that of the 41 rows around: a crisis is not a row of typing errors.
     The latter is worked out where the former leaves a doubt.
     """
-    size, following = np.abs(move), pd.DataFrame(move).bfill().shift(-1).to_numpy()
+    size, following = np.abs(move), np.full_like(move, np.nan)
+    following[:-1] = move[1:] if not np.isnan(move[1:]).any() else pd.DataFrame(move).bfill().to_numpy()[1:]
     taken_back = np.abs(move + following) < 0.25 * size
-    sigma = np.broadcast_to(whole, move.shape).copy()
-
-    def told() -> tuple[np.ndarray, np.ndarray]:
-        large = size > np.where(priced, np.maximum(limits.jump, limits.sigmas * sigma), limits.sigmas * sigma)
-        return large, taken_back & (size > limits.spike * sigma)
-
-    large, spike = told()
-    unknown = np.isnan(sigma) & ~np.isnan(move)
-    at = np.nonzero(large | spike | unknown)
+    sigma, least = np.broadcast_to(whole, move.shape).copy(), np.where(priced, limits.jump, 0.0)
+    large = size > np.maximum(least, limits.sigmas * whole)
+    spike = taken_back & (size > limits.spike * whole)
+    doubt = large | spike
+    if np.isnan(whole).any():
+        doubt |= np.isnan(whole) & ~np.isnan(move)
+    at = np.nonzero(doubt)
     around = 1.4826 * medians_around(np.where(move == 0, np.nan, size), at, 41, 20)
-    sigma[at] = np.fmax(sigma[at], around)
-    return *told(), sigma
+    sigma[at] = near = np.fmax(sigma[at], around)
+    large[at] = size[at] > np.maximum(least[at[1]], limits.sigmas * near)
+    spike[at] = taken_back[at] & (size[at] > limits.spike * near)
+    return large, spike, sigma
 
 
 def _breaks(
@@ -231,7 +247,7 @@ def _breaks(
 ) -> list[tuple]:
     """Moves too large to be a day's: wrong units, missing splits, spikes that the next move takes back, other jumps."""
     index, size = values.index, np.abs(move)
-    level = values.ffill().to_numpy()
+    level = _filled(values)
     large, spike, sigma = _large(move, whole, priced, limits)
     spike &= ~np.vstack([np.zeros((1, sigma.shape[1]), bool), spike[:-1]])  # the way back is part of the same spike
     found: list[tuple] = []
@@ -307,6 +323,8 @@ def _against(values: pd.DataFrame, reference: pd.Series, limits: Thresholds) -> 
 
 def _runs(flags: np.ndarray) -> list[tuple[int, int, int]]:
     """(column, start, stop) of every run of True in a T x D array."""
+    if not flags.any():
+        return []
     padded = np.vstack([np.zeros((1, flags.shape[1]), bool), flags, np.zeros((1, flags.shape[1]), bool)])
     change = np.diff(padded.astype(np.int8), axis=0)
     starts, stops = np.argwhere(change.T == 1), np.argwhere(change.T == -1)
