@@ -83,6 +83,10 @@ class Quoted:
             self._terms[name] = Terms(name=name, contracts=self._contracts, place=at, right=right, **fields)
         return self._terms[name]
 
+    def money(self, name: str) -> str:
+        """The money that a listed contract settles in."""
+        return str(self._columns["money"][self._at(name)])
+
     def price(self, name: str) -> float:
         """The mark, in the contract's price units. Raises DataError for a contract that is not listed."""
         return float(self.marks[self._at(name)])

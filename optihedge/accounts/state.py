@@ -306,13 +306,19 @@ def _listed(values: tuple[_Told, ...]) -> str:
 
 
 def _settle_fields(value: Any, what: str, numbers: tuple[str, ...], times: tuple[str, ...]) -> None:
+    mine = value.__dict__
     for name in numbers:
-        number = float(getattr(value, name))
+        number = mine[name]
+        if type(number) is float and math.isfinite(number) and number:
+            continue
+        number = float(number)
         if not math.isfinite(number):
             raise DataError(f"{what}: {name} is {number}; give a finite number")
         object.__setattr__(value, name, number + 0.0)
     for name in times:
-        object.__setattr__(value, name, instant(getattr(value, name), f"{what}: {name}"))
+        when = instant(mine[name], f"{what}: {name}")
+        if when is not mine[name]:
+            object.__setattr__(value, name, when)
 
 
 def _time(text: str | None) -> pd.Timestamp | None:

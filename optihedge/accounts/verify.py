@@ -8,6 +8,7 @@ import pandas as pd
 from optihedge.errors import DataError
 from optihedge.market.families import TERMS
 from optihedge.market.fate import Fate, moving_drivers
+from optihedge.market.plain import plain_as
 from optihedge.market.snapshot import Market
 
 _RESTATED = 1e-3  # of a level: more than a late correction of a close
@@ -39,16 +40,16 @@ def _same_terms(book: str, at: np.ndarray, before: Market, market: Market, fate:
 
 def _same_past(book: str, drivers: np.ndarray, before: Market, market: Market, fate: Fate) -> None:
     """Both histories at their last common instant: a split is allowed for, anything else is a restatement."""
-    last = _last_common(before.history.index, market.history.index)
-    if last is None or (not fate.touched.any() and _one_row(before, market, last)):
+    if fate.unchanged and plain_as(before, market):  # one table of levels
         return
+    last = _last_common(before.history.index, market.history.index)
     chosen = np.unique(drivers[drivers >= 0])
     chosen = chosen[moving_drivers(before.drivers)[chosen]]
     names = before.drivers.index[chosen]
     if before.drivers is not market.drivers:
         known = names.isin(market.history.columns)
         chosen, names = chosen[known], names[known]
-    if not len(chosen):
+    if last is None or not len(chosen):
         return
     was, now = (_levels_at(one, last, names) for one in (before, market))
     now = now * fate.driver_units[chosen]
@@ -68,15 +69,6 @@ def _last_common(first: pd.DatetimeIndex, second: pd.DatetimeIndex) -> pd.Timest
         return first[-1]
     common = first.intersection(second)
     return common[-1] if len(common) else None
-
-
-def _one_row(before: Market, market: Market, time: pd.Timestamp) -> bool:
-    """Whether both histories' rows of an instant are the same place in memory: views of one table."""
-    if not before.history.columns.is_(market.history.columns):
-        return False
-    rows = [one.history.to_numpy()[one.history.index.get_loc(time)] for one in (before, market)]
-    at = [(row.__array_interface__["data"][0], row.strides, row.dtype) for row in rows]
-    return at[0] == at[1]
 
 
 def _levels_at(market: Market, time: pd.Timestamp, names: pd.Index) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -96,8 +96,17 @@ class Backtest:
     @cached_property
     def positions(self) -> pd.DataFrame:
         """(time, account) x instrument, contracts."""
-        held = [one.state.held.get(account, {}) for one in self._done for account in ACCOUNTS]
-        return _by_name([{name: lots[name] for name in sorted(lots) if lots[name]} for lots in held], self._accounts)
+        place: dict[str, int] = {}
+        known: dict[int, Any] = {}  # an account to which nothing became is the same one night after night
+        rows = []
+        for held in (one.state.positions.get(account) for one in self._done for account in ACCOUNTS):
+            if held is not None and id(held) not in known:
+                known[id(held)] = [place.setdefault(name, len(place)) for name in held.names], held.quantities
+            rows.append(([], 0.0) if held is None else known[id(held)])
+        table = np.zeros((len(rows), len(place)))
+        for row, (at, quantities) in zip(table, rows, strict=True):
+            row[at] = quantities
+        return pd.DataFrame(table, index=self._accounts, columns=list(place))
 
     @cached_property
     def cash(self) -> pd.DataFrame:
@@ -269,8 +278,10 @@ class Taken:
     @classmethod
     def of(cls, market: Market, step: Step) -> Taken:
         """Its instant and the levels of the drivers marked market."""
-        marked = kept(market.drivers, "market", lambda: market.drivers["market"].to_numpy(dtype=bool))
-        return cls(market.as_of, step, market.levels[marked])
+        drivers = market.drivers
+        marked = kept(drivers, "market", lambda: drivers["market"].to_numpy(dtype=bool))
+        labels = kept(drivers, "marked", lambda: drivers.index[marked])
+        return cls(market.as_of, step, pd.Series(market.levels.to_numpy()[marked], labels, name="level"))
 
 
 def _by_name(rows: Sequence[Mapping[str, float]], index: pd.MultiIndex) -> pd.DataFrame:

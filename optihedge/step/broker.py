@@ -177,7 +177,7 @@ def _fill(
     order: Order, quantity: float, price: float, time: pd.Timestamp, market: Market, number: int, source: str
 ) -> Fill:
     facts = quoted(market)
-    money = facts.terms(order.instrument).money
+    money = facts.money(order.instrument)
     fee = abs(quantity) * facts.fee(order.instrument) / facts.rate(money)
     return Fill(
         f"{order.order_id}-{number}", order.order_id, order.instrument, quantity, price, time, fee, money, source
