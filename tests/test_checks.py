@@ -85,7 +85,7 @@ def test_a_line_beyond_its_limit_is_boxed_and_the_rest_takes_over(
 
 
 def test_no_size_no_volume_and_a_fresh_quote_limit_nothing() -> None:
-    lines = line_limits(hedge(market()), Checks())
+    lines = line_limits(hedge(market()), Checks()).frame
     assert np.isinf(lines[["buy", "sell"]].to_numpy()).all() and (lines[["buy_check", "sell_check"]] == "no limit").all(
         axis=None
     )
@@ -97,11 +97,11 @@ def test_a_volume_that_cannot_be_in_contracts_limits_nothing_upwards() -> None:
     for interest, most in ((5e6, 1e5), (1e3, 120.0)):
         given = market(**shown, volume=[9, 1e6, 1e6])
         given = replace(given, instruments=given.instruments.assign(open_interest=[9, interest, 1e6]))
-        assert line_limits(hedge(given), Checks()).loc["NEAR", "sell"] == most
+        assert line_limits(hedge(given), Checks()).frame.loc["NEAR", "sell"] == most
 
 
 def test_sides_have_their_own_displayed_size() -> None:
-    lines = line_limits(hedge(market(bid_size=[1, 2, 3], ask_size=[10, 20, 30])), Checks())
+    lines = line_limits(hedge(market(bid_size=[1, 2, 3], ask_size=[10, 20, 30])), Checks()).frame
     assert lines.loc["NEAR", ["buy", "sell"]].tolist() == [20, 2]
 
 
@@ -322,7 +322,7 @@ def test_each_check_of_a_line_fires_alone_and_names_itself(kind: str) -> None:
     given = held_market(**quotes)
     free, _ = checked(given, OFF)
     checks = replace(OFF, **settings)
-    lines = line_limits(given, checks)
+    lines = line_limits(given, checks).frame
     result, verdict = checked(given, checks)
     notes = [note for note in verdict.notes if not note.startswith("checks switched off")]
     assert not verdict.held and notes
@@ -367,9 +367,9 @@ def test_participation_is_of_the_volume_of_the_time_that_is_traded_over(over: st
     given = market(volume=[1e9, 1200.0, 1e9])
     base = hedge(given)
     longer = replace(base.model, horizon="3d").hedge(given, {"BOOK": 1000.0})
-    lines = line_limits(longer, replace(OFF, participation={over: 0.05}))
+    lines = line_limits(longer, replace(OFF, participation={over: 0.05})).frame
     assert lines.loc["NEAR", ["buy", "sell"]].to_numpy(float) == pytest.approx([0.05 * 1200 * days] * 2)
-    both = line_limits(longer, replace(OFF, participation={over: 0.05, "1d": 0.01}))
+    both = line_limits(longer, replace(OFF, participation={over: 0.05, "1d": 0.01})).frame
     assert both.loc["NEAR", "buy"] == pytest.approx(1200 * min(0.05 * days, 0.01))
 
 
@@ -448,12 +448,12 @@ def test_an_exposure_moved_the_wrong_way_fires_alone_and_whatever_is_switched_of
 
 def test_no_short_and_reduce_only_leave_what_closes_a_position() -> None:
     given = held_market()
-    lines = line_limits(given, replace(OFF, no_short=("NEAR",)))
+    lines = line_limits(given, replace(OFF, no_short=("NEAR",))).frame
     assert lines.loc["NEAR", ["buy", "sell"]].tolist() == [np.inf, 200.0]
-    lines = line_limits(given, replace(OFF, reduce_only=("NEAR", "FAR")))
+    lines = line_limits(given, replace(OFF, reduce_only=("NEAR", "FAR"))).frame
     assert lines.loc["NEAR", ["buy", "sell"]].tolist() == [0.0, 200.0]
     assert lines.loc["FAR", ["buy", "sell"]].tolist() == [100.0, 0.0]
-    lines = line_limits(given, replace(OFF, position_notional=15_000.0))
+    lines = line_limits(given, replace(OFF, position_notional=15_000.0)).frame
     assert lines.loc["NEAR", ["buy", "sell"]].tolist() == [0.0, 350.0], "already above: towards nothing, and no further"
 
 
@@ -466,7 +466,7 @@ def test_no_more_is_sold_short_than_can_be_borrowed(located: list, sell: list) -
     given = held_market()
     given = replace(given, market=replace(given.market, instruments=given.market.instruments.assign(
         borrow_available=located)))  # fmt: skip
-    lines = line_limits(given, OFF)
+    lines = line_limits(given, OFF).frame
     assert lines["sell"].tolist() == sell and np.isinf(lines["buy"]).all()
     assert (lines.loc[np.isfinite(lines["sell"]), "sell_check"] == "borrow available").all()
 

@@ -238,7 +238,7 @@ def test_a_line_may_take_what_is_shown_or_a_part_of_the_days_volume_whichever_is
     for book, bought in ((None, 6.3), (depth, 36.3)):
         given = replace(market, quotes=quotes, depth=book)
         hedge = oh.HedgeModel(risk=flat_risk(market), objective=(oh.Variance(1e-9),), capital=1e6).hedge(given, {})
-        lines = line_limits(hedge, Checks())
+        lines = line_limits(hedge, Checks()).frame
         assert lines["buy"].tolist() == pytest.approx([1e5, bought, 6.3, np.inf])
         assert lines["sell"].tolist() == pytest.approx([1e5, 6.3, 6.3, np.inf])
         assert lines["buy_check"].tolist()[:3] == ["10% of daily volume", *2 * ["1 x displayed size"]]

@@ -41,9 +41,9 @@ def opening(book: str, market: Market, client: Book | None = None, *, hedge: Boo
     cash: dict[str, dict[str, float]] = {}
     facts = quoted(market)
     for account, given in (("book", client), ("hedge", hedge)):
-        quantities = pd.Series(book_quantities({} if given is None else given, market), market.names)
-        quantities = quantities[quantities != 0]
-        held = {str(name): float(quantity) for name, quantity in quantities.items()}
+        quantities = book_quantities({} if given is None else given, market)
+        places = np.flatnonzero(quantities)
+        held = dict(zip(map(str, market.names[places]), quantities[places].tolist(), strict=True))
         terms = {name: facts.terms(name) for name in held}
         lots: dict[str, tuple[Lot, ...]] = {
             n: (Lot(q, facts.price(n), market.as_of),) for n, q in held.items() if not terms[n].cash

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from optihedge.frames import plain_text
+from optihedge.frames.table import Table
 from optihedge.hedge.report import notes
-from optihedge.hedge.result import Hedge
 from optihedge.trades.export import csv_of, csv_text, numbers
 from optihedge.trades.page import limit_used, page_of
 from optihedge.trades.tradelist import TradeList
@@ -28,15 +28,13 @@ def figures(listed: TradeList) -> dict[str, float]:
     """
     hedge = listed.hedge
     trades, notional = hedge.trades.to_numpy(), hedge.market.notional.to_numpy(float)[hedge.problem.positions]
-    volatility = hedge.risk.loc["volatility"] if len(hedge.risk) else {"before": np.nan, "after": np.nan}
     values = (
         int(np.count_nonzero(trades)),
         float(np.abs(trades) @ notional),
-        float(listed.costs["total"] if not listed.held else hedge.costs["total"]),
-        float(hedge.charges.get("penalties", 0.0)),
-        float(volatility["before"]),
-        float(volatility["after"]),
-        limit_used(hedge.limits),
+        listed.cost_sums["total"] if not listed.held else hedge.cost_sums["total"],
+        hedge.charge_sums.get("penalties", 0.0),
+        *map(float, hedge.volatility()),
+        limit_used(hedge.limit_columns),
     )
     return dict(zip(FIGURES, values, strict=True))
 
@@ -45,21 +43,6 @@ def money(value: float, of: float) -> str:
     """An amount to the sixth digit of another one, at least to two decimals: a coin's amounts are small numbers."""
     decimals = 5 - int(np.floor(np.log10(abs(of)))) if of and np.isfinite(of) else 2
     return f"{value:,.{min(max(decimals, 2), 12)}f}"
-
-
-def tables(hedge: Hedge) -> dict[str, pd.DataFrame]:
-    """The tables of a report, by file name: exposures, limits, risk, costs, baselines."""
-    found = {
-        "exposures": hedge.exposures,
-        "limits": hedge.limits,
-        "risk": hedge.risk,
-        "costs": hedge.cost_table,
-        "objective": hedge.charges.to_frame().rename_axis("term"),
-        "relaxed": hedge.relaxation if hedge.relaxation is not None else pd.DataFrame(),
-    }
-    if hedge.problem.variance is not None:
-        found["baselines"] = hedge.baselines
-    return {name: table for name, table in found.items() if len(table)}
 
 
 def files(
@@ -73,7 +56,7 @@ def files(
     page      False: without a page, where the list is not held
     """
     written = {"held.csv": csv_text(listed.proposed)} if listed.held else {list_name: listed.text()}
-    for name, table in tables(listed.hedge).items():
+    for name, table in listed.hedge.tables.items():
         written[f"{name}.csv"] = _text(table)
     written["result.json"] = json.dumps(_result(listed, said, model), indent=1, allow_nan=False) + "\n"
     if page or listed.held:
@@ -81,16 +64,18 @@ def files(
     return written
 
 
-def _text(table: pd.DataFrame) -> str:
+def _text(table: Table) -> str:
     """A table as CSV: labels as a first column, numbers to ten digits, texts that no spreadsheet computes."""
-    columns = {str(table.index.name or "index"): table.index, **{str(name): table[name] for name in table.columns}}
+    columns = {table.label: table.index, **table.columns}
     return csv_of(columns, [_cells(column) for column in columns.values()])
 
 
-def _cells(column: pd.Index | pd.Series) -> list[str]:
-    if column.dtype.kind == "f":
-        return numbers(significant(value, _DIGITS) for value in column.tolist())
-    return [str(value) if column.dtype.kind in "iub" else plain_text(value) for value in column.tolist()]
+def _cells(column: np.ndarray | list[str]) -> list[str]:
+    kind = "O" if isinstance(column, list) else column.dtype.kind
+    values: list[Any] = column if isinstance(column, list) else column.tolist()
+    if kind == "f":
+        return numbers(significant(value, _DIGITS) for value in values)
+    return [str(value) if kind in "iub" else plain_text(value) for value in values]
 
 
 def _result(listed: TradeList, said: Mapping[str, float], model: str) -> dict[str, object]:
@@ -111,8 +96,8 @@ def _result(listed: TradeList, said: Mapping[str, float], model: str) -> dict[st
             "scale": _number(certificate.scale),
         },
         **{name: value if isinstance(value, int) else _number(value) for name, value in said.items()},
-        "costs": {name: _number(value) for name, value in hedge.costs.items()},
-        "charges": {name: _number(value) for name, value in hedge.charges.items()},
+        "costs": {name: _number(value) for name, value in hedge.cost_sums.items()},
+        "charges": {name: _number(value) for name, value in hedge.charge_sums.items()},
         "sha256": None if listed.held else listed.sha256,
     }
 

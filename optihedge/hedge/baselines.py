@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from optihedge.display.numbers import number
 from optihedge.errors import DataError
 from optihedge.frames import counted
+from optihedge.frames.table import Table
 from optihedge.hedge.costs import cost_parts
 from optihedge.hedge.problem import Problem
 from optihedge.market.instruments import types_of
@@ -24,7 +25,7 @@ _PART, _CLOSE = 1e-3, 1e-6  # of a baseline's trade: what must be possible; of t
 _KEPT, _PARTS = 1e7, 512  # numbers that are kept for the next book; contracts whose P&L is written out at once
 
 
-def baselines(market: Market, problem: Problem, after: Array, parts: Mapping[str, Array]) -> pd.DataFrame:
+def baselines(market: Market, problem: Problem, after: Array, parts: Mapping[str, Array]) -> Table:
     """One row each: volatility per day, cost in all (trading and holding, base currency), trades as text.
 
     no trade            the book as it stands
@@ -39,11 +40,11 @@ def baselines(market: Market, problem: Problem, after: Array, parts: Mapping[str
     costs = [*(cost_parts(market, problem, start, end) for end in ends[:-1]), parts]
     said = [_text(problem.names, trade) for trade in trades.values()]
     columns = {
-        "volatility": [_volatility(problem, end) for end in ends],
-        "cost": [float(sum(part.sum() for part in cost.values())) for cost in costs],
+        "volatility": np.array([_volatility(problem, end) for end in ends]),
+        "cost": np.array([float(sum(part.sum() for part in cost.values())) for cost in costs]),
         "trades": [*said, counted(int(np.count_nonzero(after != start)), "line")],
     }
-    return pd.DataFrame(columns, index=pd.Index([*trades, "hedge"], name="baseline"))
+    return Table("baseline", [*trades, "hedge"], columns)
 
 
 def simple_trades(market: Market, problem: Problem) -> dict[str, Array]:
@@ -106,13 +107,9 @@ def nearest_trade(market: Market, problem: Problem) -> Array:
         return trade
     plain = problem.tradable & ~types_of(market.instruments)["option"][problem.positions]
     column = np.flatnonzero(plain if plain.any() else problem.tradable)
-    own = form.own[column]
-    covariance = form.factors[:, column].T @ (form.factors @ start) + own * start[column]
-    variance = (form.factors[:, column] ** 2).sum(axis=0) + own
-    if form.specifics.shape[0]:
-        specifics = sp.csc_array(form.specifics)[:, column]
-        covariance = covariance + specifics.T @ (form.specifics @ start)
-        variance = variance + np.asarray(specifics.power(2).sum(axis=0)).ravel()
+    joint = form.factors.T @ (form.factors @ start) + form.own * start
+    covariance = (joint + form.specifics.T @ (form.specifics @ start))[column]
+    variance = form.single[column]
     strength = np.divide(np.abs(covariance), np.sqrt(variance), out=np.zeros(len(column)), where=variance > 0)
     best = int(np.argmax(strength))
     if strength[best] > 0:
@@ -136,7 +133,7 @@ def regression_trades(market: Market, problem: Problem) -> Array | None:
     book = moves @ (loadings @ problem.start)
     book = book - book.mean()
     if recorded.size is not None:
-        joint = np.abs(loadings[:, chosen].T @ (book @ moves))
+        joint = np.abs(loadings.T @ (book @ moves))[chosen]
         strength = np.divide(joint, recorded.size, out=np.zeros(len(chosen)), where=recorded.size > 0)
         chosen = chosen[[int(np.argmax(strength))]]
     hedges = moves @ loadings[:, chosen].toarray()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
 from optihedge.frames import counted
 from optihedge.hedge.problem import Problem
@@ -13,6 +12,7 @@ from optihedge.market.costs import holding_parts, trading_parts, unquoted_fundin
 from optihedge.market.depth import beyond_hinges, displayed
 from optihedge.market.snapshot import Market
 from optihedge.program.costs import Costs, Depth
+from optihedge.readonly import numbers
 
 Array = np.ndarray
 TRADING = ("spread", "fees", "depth", "impact", "other")
@@ -66,12 +66,12 @@ def _charged(problem: Problem, part: str) -> bool:
     return any(part in covers for covers in problem.covers.values())
 
 
-def cost_series(told: Mapping[str, Array]) -> pd.Series:
+def cost_sums(told: Mapping[str, Array]) -> dict[str, float]:
     """The parts of `cost_parts`, their sums `trading` and `holding`, and `total`, base currency."""
     parts = {part: float(told[part].sum()) for part in (*TRADING, *HOLDING)}
     for name, of in SUMS.items():
         parts[name] = sum(parts[part] for part in of)
-    return pd.Series({part: parts[part] for part in (*TRADING, "trading", *HOLDING, "holding", "total")}, name="cost")
+    return {part: parts[part] for part in (*TRADING, "trading", *HOLDING, "holding", "total")}
 
 
 def uncharged(market: Market, problem: Problem) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ def uncharged(market: Market, problem: Problem) -> tuple[str, ...]:
     if depth is not None:
         levels = np.bincount(market.names.get_indexer(depth["instrument"]), minlength=len(levels)).astype(float)
     beyond = expected_impact(market, problem).depth
-    quoted = {name: market.quotes[name].to_numpy(dtype=float)[problem.positions] for name in _QUOTED}
+    quoted = {name: numbers(market.quotes, name)[problem.positions] for name in _QUOTED}
     amounts = {
         "spread": bought["spread"] + sold["spread"], "fees": bought["fees"] + sold["fees"],
         "depth": np.maximum(levels[at], 2.0) - 2.0, "borrow": quoted["borrow_rate"], "funding": quoted["funding_rate"],

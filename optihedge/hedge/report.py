@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.display.numbers import number
+from optihedge.frames.table import Table
 from optihedge.hedge.baselines import why_no_trade
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.spec import HedgeSpec
@@ -58,6 +59,8 @@ class Told(Protocol):
     def exposures(self) -> pd.DataFrame: ...
     @property
     def limits(self) -> pd.DataFrame: ...
+    @property
+    def limit_columns(self) -> Table: ...
     @property
     def baselines(self) -> pd.DataFrame: ...
     @property
@@ -147,20 +150,21 @@ def notes(hedge: Told) -> tuple[str, ...]:
     charges.
     """
     near = near_liquidation(hedge.venues, hedge.model.terms) if venue_terms(hedge.model.terms) else ()
-    return (*near, *missed(hedge.limits), *hedge.problem.notes, *hedge.uncharged)
+    return (*near, *missed(hedge.limit_columns), *hedge.problem.notes, *hedge.uncharged)
 
 
-def missed(limits: pd.DataFrame) -> tuple[str, ...]:
+def missed(limits: Table) -> tuple[str, ...]:
     """Soft limits that an answer ends beyond, by how much. Columns as in `Hedge.limits`."""
     soft = np.array([kind == "soft" for kind in limits["kind"]], dtype=bool)
     if not soft.any():
         return ()
-    sizes = np.abs([limits[name].to_numpy(dtype=float) for name in ("before", "lower", "upper")])
+    sizes = np.abs([limits.numbers(name) for name in ("before", "lower", "upper")])
     largest = np.where(np.isfinite(sizes), sizes, 0.0).max(axis=0)
-    beyond = limits[soft & (limits["violation"].to_numpy(dtype=float) > DUST * largest)]
+    violation, units = limits.numbers("violation"), limits["unit"]
     return tuple(
-        f"{name} is soft and ends {number(violation)} beyond its band ({unit}): to keep it costs more than its price"
-        for name, violation, unit in zip(beyond.index, beyond["violation"], beyond["unit"], strict=True)
+        f"{limits.index[i]} is soft and ends {number(violation[i])} beyond its band ({units[i]}): to keep it costs "
+        "more than its price"
+        for i in np.flatnonzero(soft & (violation > DUST * largest))
     )
 
 

@@ -10,20 +10,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from optihedge.frames.table import Table
 from optihedge.hedge import report
 from optihedge.hedge.answer import Answer
 from optihedge.hedge.baselines import baselines
-from optihedge.hedge.costs import SUMS, cost_parts, cost_series, uncharged
+from optihedge.hedge.costs import cost_parts, cost_sums, uncharged
 from optihedge.hedge.marginal import liquidity, marginal
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.rolls import roll_plan
 from optihedge.hedge.spec import HedgeSpec
-from optihedge.hedge.terms.neutrality import error_columns
+from optihedge.hedge.tables import (
+    charged_by_term,
+    charges_of,
+    cost_table,
+    exposure_table,
+    limit_table,
+    risk_table,
+)
 from optihedge.hedge.venues import venue_table
 from optihedge.market.snapshot import Market
 from optihedge.program.aversion import equivalent_aversion
 from optihedge.program.certificate import Certificate
-from optihedge.program.program import VOLATILITY_UNIT, Program, VolatilityLimit, row_values, row_violations
+from optihedge.program.program import Program
 from optihedge.program.status import Status
 from optihedge.readonly import read_only, read_only_property
 from optihedge.risk.contract_risk import ContractRisk
@@ -33,7 +41,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = np.ndarray
-NO_HEDGE = ("hard, no hedge", "soft, no hedge")  # kinds of limits that no tradable contract moves
 _MATERIAL = 0.1  # share of variance below which a hedge is noise
 
 
@@ -127,97 +134,38 @@ class Hedge:
         One that no tradable contract moves is listed too, as it stands. A limit that gave way is listed as it was
         given, with its violation.
         """
-        p, offset = self.program, self.problem.row_offset
-        live = pd.DataFrame(
-            {
-                "before": row_values(p, self.problem.columns.to_columns(self.problem.start)) + offset,
-                "after": row_values(p, self.h) + offset,
-                "target": self.problem.row_targets,
-                "lower": p.row_lower + offset,
-                "upper": p.row_upper + offset,
-                "violation": row_violations(p, self.h),
-                "shadow_price": -self.multipliers,
-                "unit": list(self.problem.row_units),
-                "term": list(self.problem.row_terms),
-                "kind": np.where(np.isinf(p.row_penalty), "hard", "soft"),
-            },
-            index=pd.Index(p.row_names, name="limit", dtype=object),
-        )
-        for name, measure in self.problem.row_measures.items():
-            after = measure(self.after.to_numpy())
-            missed = max(after - live.loc[name, "upper"], 0.0)
-            live.loc[name, ["before", "after", "violation"]] = (measure(self.problem.start), after, missed)
-        live = live[p.row_tier >= 0] if (p.row_tier < 0).any() else live
-        parts = [live] if len(live) else []
-        parts += [self._volatility_row(p.volatility_limit, live.columns)] if p.volatility_limit is not None else []
-        parts += [self._decided_rows(list(live.columns))] if len(self.problem.decided) else []
-        return self._as_given(pd.concat(parts) if len(parts) > 1 else parts[0] if parts else live)
+        return self.limit_columns.frame()
 
-    def _decided_rows(self, columns: list[str]) -> pd.DataFrame:
-        """Limits that no tradable contract moves, as they stand."""
-        fixed = self.problem.decided
-        kind = np.where(np.isinf(fixed["penalty"]), *NO_HEDGE)
-        stuck = fixed.assign(before=fixed["value"], after=fixed["value"], shadow_price=0.0, kind=kind)
-        return stuck[columns].rename_axis("limit")
-
-    def _as_given(self, limits: pd.DataFrame) -> pd.DataFrame:
-        if self.relaxation is None:
-            return limits
-        moved = self.relaxation
-        above = moved.index[moved["need"] > moved["have"]]
-        below = moved.index.difference(above)
-        limits.loc[above, "upper"], limits.loc[below, "lower"] = moved["have"][above], moved["have"][below]
-        limits.loc[moved.index, "kind"] = "hard, gave way"
-        of = limits.loc[moved.index]
-        beyond = np.maximum(of["lower"] - of["after"], of["after"] - of["upper"])
-        limits.loc[moved.index, "violation"] = np.maximum(beyond, 0.0)
-        return limits
-
-    def _volatility_row(self, limit: VolatilityLimit, columns: pd.Index) -> pd.DataFrame:
-        after = limit.volatility(self.h)
-        row = {
-            "before": limit.volatility(self.problem.columns.to_columns(self.problem.start)), "after": after,
-            "target": np.nan,
-            "lower": -np.inf, "upper": limit.limit, "violation": max(after - limit.limit, 0.0),
-            "shadow_price": -self.limit_multiplier * limit.limit, "unit": VOLATILITY_UNIT,
-            "term": limit.name, "kind": "hard",
-        }  # fmt: skip
-        return pd.DataFrame([row], index=pd.Index([limit.name], name="limit"))[list(columns)]
+    @cached_property
+    def limit_columns(self) -> Table:
+        """`limits` as columns."""
+        return limit_table(self)
 
     @read_only_property
     def exposures(self) -> pd.DataFrame:
         """Exposures before and after, desk units: the book's totals, then each limited exposure with its band."""
-        frame = self.market.exposures
-        errors = error_columns(frame.columns)
-        told = [i for i, name in enumerate(frame.columns) if name not in errors]
-        matrix, units = frame.to_numpy(dtype=float)[self.problem.positions], frame.attrs.get("unit", {})
-        ends = {"before": self.problem.start @ matrix, "after": self.after.to_numpy() @ matrix}
-        limits, limited = self.limits, self.limits["target"].notna().to_numpy()
-        once = set(limits.index[limited])
-        kept = [i for i in told if frame.columns[i] not in once]
-        bare = {"target": np.nan, "lower": -np.inf, "upper": np.inf}
-        columns: dict[str, Array] = {}
-        for name in (*ends, *bare):
-            total = ends[name][kept] if name in ends else np.full(len(kept), bare[name])
-            columns[name] = np.concatenate([total, limits[name].to_numpy(dtype=float)[limited]])
-        names = [frame.columns[i] for i in kept]
-        told_units = [*(units.get(name, "") for name in names), *limits["unit"][limited]]
-        labels = pd.Index([*names, *limits.index[limited]], name="exposure", dtype=object)
-        return pd.DataFrame({**columns, "unit": told_units}, index=labels)
+        return self._exposures.frame()
+
+    @cached_property
+    def _exposures(self) -> Table:
+        return exposure_table(self, self.limit_columns)
 
     @read_only_property
     def risk(self) -> pd.DataFrame:
         """Variance over the horizon by source (base currency squared), and volatility per day, before and after."""
-        form = self.problem.variance
-        if form is None:
-            return pd.DataFrame(columns=["before", "after"], index=pd.Index([], name="risk"), dtype=float)
-        ends = {"before": form.parts(self.problem.start), "after": form.parts(self.after.to_numpy())}
-        for parts in ends.values():
-            parts["variance"] = sum(parts.values())
-            parts["volatility"] = float(np.sqrt(parts["variance"] / self.problem.days))
-        frame = pd.DataFrame(ends)
-        frame.attrs["unit"] = "variance: base currency squared over the horizon; volatility: base currency per day"
-        return frame.rename_axis("risk")
+        frame = self._risk.frame()
+        if len(frame):
+            told = "variance: base currency squared over the horizon; volatility: base currency per day"
+            frame.attrs["unit"] = told
+        return frame
+
+    @cached_property
+    def _risk(self) -> Table:
+        return risk_table(self)
+
+    def volatility(self) -> tuple[float, float]:
+        """Of a day, before and after, base currency; NaN without a risk."""
+        return tuple(self._risk[end][-1] if len(self._risk) else np.nan for end in ("before", "after"))  # type: ignore[return-value]
 
     @property
     def equivalent_aversion(self) -> float:
@@ -251,7 +199,12 @@ class Hedge:
         spread, fees, depth, impact, other and their sum `trading`; funding, borrow, financing of the whole book over
         the horizon and their sum `holding`, where income is below 0; `total` is both. `charges` are the objective's.
         """
-        return cost_series(self.cost_parts)
+        return pd.Series(self.cost_sums, name="cost")
+
+    @cached_property
+    def cost_sums(self) -> dict[str, float]:
+        """`costs` as plain numbers."""
+        return cost_sums(self.cost_parts)
 
     @read_only_property
     def charges_by_contract(self) -> pd.DataFrame:
@@ -263,37 +216,25 @@ class Hedge:
     @read_only_property
     def charges(self) -> pd.Series:
         """What the objective saw beside risk, by term, base currency: costs, views, soft limits' penalties, `total`."""
-        charges = self._charged()
-        for label, cost in self.problem.auxiliary_costs.items():
-            if cost.any():
-                charges[label] = charges.get(label, 0.0) + float(cost @ self.h)
-        soft = np.isfinite(self.program.row_penalty)
-        if soft.any():
-            missed = row_violations(self.program, self.h)[soft]
-            charges["penalties"] = float(self.program.row_penalty[soft] @ missed)
-        charges["total"] = sum(charges.values())
-        return pd.Series(charges, dtype=float, name="charge")
+        return pd.Series(self.charge_sums, dtype=float, name="charge")
 
+    @cached_property
+    def charge_sums(self) -> dict[str, float]:
+        """`charges` as plain numbers."""
+        return charges_of(self, self._charged)
+
+    @cached_property
     def _charged(self) -> dict[str, float]:
-        """By term what it charged all contracts, base currency."""
-        before, after = self.problem.start, self.after.to_numpy()
-        return {label: float(cost.by_contract(before, after).sum()) for label, cost in self.problem.costs.items()}
+        return charged_by_term(self)
 
     @read_only_property
     def cost_table(self) -> pd.DataFrame:
         """`costs` beside the part of each that the objective saw (`charged`), base currency."""
-        cost, charged = self.costs.to_dict(), self._charged()
-        seen = dict.fromkeys(cost, 0.0)
-        for label, covers in self.problem.covers.items():
-            if label in charged:
-                kinds = [kind for kind in covers if kind in seen] or ([] if covers else ["other"])
-                if kinds:
-                    seen[kinds[0]] += charged[label]
-        for name, parts in SUMS.items():
-            seen[name] = sum(seen[part] for part in parts)
-        rows = [part for part in cost if part in SUMS or cost[part] != 0 or seen[part] != 0]
-        table = {"cost": [cost[part] for part in rows], "charged": [seen[part] for part in rows]}
-        return pd.DataFrame(table, index=pd.Index(rows, name="part"))
+        return self._costs.frame()
+
+    @cached_property
+    def _costs(self) -> Table:
+        return cost_table(self.cost_sums, self._charged, self.problem.covers)
 
     @read_only_property
     def uncharged(self) -> tuple[str, ...]:
@@ -322,7 +263,25 @@ class Hedge:
     @read_only_property
     def baselines(self) -> pd.DataFrame:
         """Risk and cost of doing nothing, of the nearest single instrument, of a regression beta, and of this hedge."""
+        return self._baselines.frame()
+
+    @cached_property
+    def _baselines(self) -> Table:
         return baselines(self.market, self.problem, self.after.to_numpy(), self.cost_parts)
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """What a report writes, by the name of its file; none that is empty."""
+        charges = Table(
+            "term", list(self.charge_sums), {"charge": np.array(list(self.charge_sums.values()), dtype=float)}
+        )
+        found = {"exposures": self._exposures, "limits": self.limit_columns, "risk": self._risk, "costs": self._costs,
+                 "objective": charges}  # fmt: skip
+        if self.relaxation is not None:
+            found["relaxed"] = Table.of(self.relaxation)
+        if self.problem.variance is not None:
+            found["baselines"] = self._baselines
+        return {name: table for name, table in found.items() if len(table)}
 
     @read_only_property
     def venues(self) -> pd.DataFrame:

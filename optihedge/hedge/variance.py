@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -64,6 +65,12 @@ class VarianceForm:
         """Standard deviation over the horizon of one of each contract by itself (N), base currency; without gamma."""
         sparse = self.specifics.multiply(self.specifics).sum(axis=0)
         return np.sqrt((self.factors**2).sum(axis=0) + np.asarray(sparse).ravel() + self.own)
+
+    @cached_property
+    def single(self) -> Array:
+        """Variance over the horizon of one of each contract by itself (N), without gamma."""
+        alone = (self.factors**2).sum(axis=0) + self.own
+        return alone + np.asarray(self.specifics.power(2).sum(axis=0)).ravel()
 
     def volatility(self, quantities: Array) -> float:
         """Standard deviation of P&L over the horizon, base currency."""

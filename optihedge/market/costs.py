@@ -12,7 +12,7 @@ import pandas as pd
 from optihedge.market.depth import depth_hinges
 from optihedge.market.instruments import annual_funding, types_of
 from optihedge.market.snapshot import Market
-from optihedge.readonly import numbers
+from optihedge.readonly import kept, numbers
 
 Array = np.ndarray
 TRADING = ("spread", "fees", "depth")
@@ -52,13 +52,18 @@ def holding_costs(market: Market, quantities: pd.Series, years: float) -> pd.Dat
 
 def holding_parts(market: Market, at: Array, held: Array, years: float) -> dict[str, Array]:
     """`holding_costs` of the contracts at positions `at` of market.names, part by part."""
-    rate, hours, borrowed = (numbers(market.quotes, name)[at] for name in _RATES)
-    funding, borrow = np.nan_to_num(annual_funding(rate, hours)), np.nan_to_num(borrowed)
+    funding, borrow = (rate[at] for rate in kept(market.quotes, "rates a year", lambda: _rates(market)))
     short = np.maximum(-held, 0.0) * np.maximum(market.exposure_columns["value"][at], 0.0)
     return {
         "funding": funding * market.notional.to_numpy()[at] * held * years,
         "borrow": borrow * short * years,
     }
+
+
+def _rates(market: Market) -> tuple[Array, Array]:
+    """Funding and borrow of every contract (N), decimal per year, 0 where unquoted."""
+    rate, hours, borrowed = (numbers(market.quotes, name) for name in _RATES)
+    return np.nan_to_num(annual_funding(rate, hours)), np.nan_to_num(borrowed)
 
 
 def _walked(market: Market, at: Array, trade: Array) -> Array:
@@ -71,5 +76,5 @@ def _walked(market: Market, at: Array, trade: Array) -> Array:
 def unquoted_funding(market: Market, names: pd.Index) -> pd.Index:
     """Those of the names that pay funding and have no funding_rate quoted."""
     kinds = types_of(market.instruments)
-    pays = pd.Series(kinds["margined"] & ~kinds["dated"], index=market.names).reindex(names).to_numpy()
-    return names[pays & market.quotes["funding_rate"].reindex(names).isna().to_numpy()]
+    silent = kinds["margined"] & ~kinds["dated"] & np.isnan(numbers(market.quotes, "funding_rate"))
+    return names[silent[market.names.get_indexer(names)]] if silent.any() else names[:0]

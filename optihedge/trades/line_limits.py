@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from optihedge.hedge.horizon import parse_horizon
 from optihedge.hedge.result import Hedge
 from optihedge.market.depth import displayed, usable_volume
 from optihedge.market.instruments import number_column
+from optihedge.market.snapshot import Market
 from optihedge.program.program import Array
-from optihedge.readonly import numbers
+from optihedge.readonly import kept, numbers
 from optihedge.trades.checks import HOLD, PARK, Checks
 
 BORROW = "borrow_available"  # a column of the instruments: contracts located, which may be sold short; empty: any
@@ -24,13 +25,33 @@ _LOT_ROUNDING = 1e-9  # of a lot
 Limits = dict[tuple[str, str], Array]  # by check (a field of Checks) and its words, the most of N x 2, buy and sell
 
 
-def line_limits(hedge: Hedge, checks: Checks) -> pd.DataFrame:
-    """Per contract in play: the most it may `buy` and `sell` (contracts), and the check that allows no more of each, in
-    words and by its field (`kind`)."""
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """What each of N contracts in play may trade, buy and sell (N x 2): the `most` (contracts), and `which` of the
+    checks (field and words) allows no more.
+    """
+
+    names: pd.Index
+    most: Array
+    which: Array
+    checks: tuple[tuple[str, str], ...]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """By contract the most it may `buy` and `sell`, and the check of each, in words and by its field (`kind`)."""
+        told: dict[str, Any] = {"buy": self.most[:, 0], "sell": self.most[:, 1]}
+        for what, part in zip(("check", "kind"), reversed([*zip(*self.checks, strict=True)]), strict=True):
+            for side, words in zip(("buy", "sell"), np.array(part, dtype=object)[self.which].T, strict=True):
+                told[f"{side}_{what}"] = pd.Series(words, self.names, dtype=object)
+        return pd.DataFrame(told, index=self.names)
+
+
+def line_limits(hedge: Hedge, checks: Checks) -> Lines:
+    """What each contract in play may trade by these checks."""
     market, names, at = hedge.market, hedge.problem.names, hedge.problem.positions
     limits: Limits = {("", "no limit"): np.full((len(names), 2), np.inf)}
     if checks.max_age is not None:
-        old = np.asarray(market.as_of - market.quotes["time"].array > duration(checks.max_age, "max_age"))[at]
+        old = _old(market, checks.max_age)[at]
         limits["max_age", f"quote older than {checks.max_age}"] = np.where(old[:, None], 0.0, np.full((1, 2), np.inf))
     if checks.displayed is not None or checks.volume is not None:
         limits |= _by_liquidity(hedge, checks)
@@ -44,39 +65,39 @@ def line_limits(hedge: Hedge, checks: Checks) -> pd.DataFrame:
                 [most, most], axis=1
             )
     table = np.stack(list(limits.values()))
-    least, which = table.min(axis=0), table.argmin(axis=0)
-    told: dict[str, Any] = {"buy": least[:, 0], "sell": least[:, 1]}
-    for what, part in zip(("check", "kind"), reversed([*zip(*limits, strict=True)]), strict=True):
-        for side, words in zip(("buy", "sell"), np.array(part, dtype=object)[which].T, strict=True):
-            told[f"{side}_{what}"] = pd.Series(words, names, dtype=object)
-    return pd.DataFrame(told, index=names)
+    return Lines(names, table.min(axis=0), table.argmin(axis=0), tuple(limits))
+
+
+def _old(market: Market, age: str) -> Array:
+    """Which contracts (N, in the market's order) have a quote of more than that age."""
+    older = lambda: np.asarray(market.as_of - market.quotes["time"].array > duration(age, "max_age"))  # noqa: E731
+    return kept(market.quotes, f"older than {age} at {market.as_of}", older)
 
 
 @dataclass(frozen=True, eq=False)
 class Failed:
     """What became of trades beyond their lines: `lines` that may be traded now, `notes` of it, why the list is held."""
 
-    lines: pd.DataFrame
+    lines: Lines
     notes: list[str]
     reasons: list[str]
 
 
-def failed(trades: pd.Series, lines: pd.DataFrame, checks: Checks) -> Failed:
+def failed(trades: pd.Series, lines: Lines, checks: Checks) -> Failed:
     """Each trade (contracts) beyond what its line may is limited, parked or holds the list, as its check says."""
-    trade, left, notes, reasons = trades.to_numpy(float), lines, list[str](), list[str]()
-    most = np.where(trade > 0, lines["buy"].to_numpy(dtype=float), lines["sell"].to_numpy(dtype=float))
+    trade, left, notes, reasons = trades.to_numpy(float), lines.most.copy(), list[str](), list[str]()
+    most = np.where(trade > 0, lines.most[:, 0], lines.most[:, 1])
     for i in np.flatnonzero(np.abs(trade) > most * (1 + _LOT_ROUNDING)):
-        side = "buy" if trade[i] > 0 else "sell"
-        label, kind = lines[f"{side}_check"].iloc[i], lines[f"{side}_kind"].iloc[i]
+        kind, label = lines.checks[lines.which[i, 0 if trade[i] > 0 else 1]]
         name, told, policy = trades.index[i], f"{most[i]:.10g} contracts ({label})", checks.failure(kind)
         if policy == HOLD:
             reasons.append(f"{name} would trade {trade[i]:+.10g}, more than {told}")
         elif policy == PARK:
-            left = left.assign(**{side: left[side].where(left.index != name, 0.0) for side in ("buy", "sell")})
+            left[i] = 0.0
             notes.append(f"{name} parked: {trade[i]:+.10g} is more than {told}")
         else:
             notes.append(f"{name} limited to {told}")
-    return Failed(left, notes, reasons)
+    return Failed(replace(lines, most=left), notes, reasons)
 
 
 def _by_liquidity(hedge: Hedge, checks: Checks) -> Limits:

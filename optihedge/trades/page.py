@@ -14,8 +14,9 @@ import pandas as pd
 from optihedge.display import number
 from optihedge.display.page import render, section
 from optihedge.display.svg import bands_svg
+from optihedge.frames.table import Table
 from optihedge.hedge.report import cost_words, headline
-from optihedge.hedge.result import NO_HEDGE
+from optihedge.hedge.tables import NO_HEDGE
 from optihedge.market.snapshot import Market
 from optihedge.trades.panels import Listed, contradictions_table, panels, quality_section
 from optihedge.trades.scenario_panels import stresses
@@ -120,22 +121,22 @@ def _sides(lines: pd.DataFrame) -> str:
     return f"{bought} to buy, {len(lines) - bought} to sell" if len(lines) else "nothing to trade"
 
 
-def limit_used(limits: pd.DataFrame) -> float:
+def limit_used(limits: pd.DataFrame | Table) -> float:
     """The share of the tightest limit that is used, of its width or size; above 1 where it is missed, NaN: none."""
     kept = _movable(limits)
     return float(1.0 - _room(limits)[kept].min()) if kept.any() else float("nan")
 
 
-def _movable(limits: pd.DataFrame) -> np.ndarray:
+def _movable(limits: pd.DataFrame | Table) -> np.ndarray:
     """Which limits a hedge moves and are ranges, not targets: these are always used whole."""
-    lower, upper = (limits[name].to_numpy(dtype=float) for name in ("lower", "upper"))
+    lower, upper = (np.asarray(limits[name], dtype=float) for name in ("lower", "upper"))
     moved = np.array([kind not in NO_HEDGE for kind in limits["kind"]], dtype=bool)
     return (np.isfinite(lower) | np.isfinite(upper)) & (lower < upper) & moved
 
 
-def _room(limits: pd.DataFrame) -> np.ndarray:
+def _room(limits: pd.DataFrame | Table) -> np.ndarray:
     """What is left to the nearer limit, as a share of half the range, or of the limit where there is one."""
-    lower, upper, after = (limits[name].to_numpy(dtype=float) for name in ("lower", "upper", "after"))
+    lower, upper, after = (np.asarray(limits[name], dtype=float) for name in ("lower", "upper", "after"))
     with np.errstate(invalid="ignore"):
         room, half = np.fmin(upper - after, after - lower), (upper - lower) / 2
     ends = np.abs(np.stack([lower, upper]))

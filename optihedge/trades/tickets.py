@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-import pandas as pd
 
 from optihedge.errors import SpecError
 from optihedge.frames import nearest
@@ -15,7 +14,7 @@ from optihedge.hedge.result import Hedge
 from optihedge.hedge.terms.base import check_number
 from optihedge.program.chain import solve
 from optihedge.program.lots.few_lines import few_lines
-from optihedge.program.program import Candidate, Program
+from optihedge.program.program import Array, Candidate, Program
 from optihedge.program.status import Status
 
 
@@ -56,20 +55,20 @@ class Tickets:
         return self.ticket_fee > 0 or self.most_lines is not None
 
 
-def within(hedge: Hedge, lines: pd.DataFrame, deadline: float | None) -> Hedge:
-    """The hedge with every trade within its line, answered as the first one was, cold."""
-    boxed = hedge.answer.asked.boxed(lines["buy"].to_numpy(float), lines["sell"].to_numpy(float))
+def within(hedge: Hedge, most: Array, deadline: float | None) -> Hedge:
+    """The hedge with every trade within the `most` it may buy and sell (N x 2), answered as the first was, cold."""
+    boxed = hedge.answer.asked.boxed(most[:, 0], most[:, 1])
     found = answer(boxed, solver=hedge.model.solver, on_infeasible=hedge.model.on_infeasible, deadline=deadline)
     return replace(hedge, answer=found)
 
 
 def with_few_lines(
-    hedge: Hedge, lines: pd.DataFrame, tickets: Tickets, left: Callable[[], float | None]
+    hedge: Hedge, may: Array, tickets: Tickets, left: Callable[[], float | None]
 ) -> tuple[Hedge, list[str]]:
     """The hedge answered again with the lines that are worth their tickets, and a note; as it is where they are few.
 
-    lines   what each contract may trade (see `line_limits`), within which the hedge was answered
-    left    seconds that remain, or None
+    may   the most that each contract may buy and sell (N x 2), within which the hedge was answered
+    left  seconds that remain, or None
 
     Raises InfeasibleError where no choice of so few lines meets the limits.
     """
@@ -84,9 +83,9 @@ def with_few_lines(
         return solve(one, solver=hedge.model.solver, warm=warm, deadline=left()).candidate
 
     found = few_lines(program, hedge.answer.candidate, again, mask, fee=tickets.ticket_fee, most=tickets.most_lines)
-    kept = pd.Series(False, index=problem.names)
-    kept[problem.names[problem.tradable]] = found.kept[problem.columns.contracts]
-    fewer = within(hedge, lines.assign(buy=lines["buy"].where(kept, 0.0), sell=lines["sell"].where(kept, 0.0)), left())
+    kept = np.zeros(len(problem.names), bool)
+    kept[problem.tradable] = found.kept[problem.columns.contracts]
+    fewer = within(hedge, np.where(kept[:, None], may, 0.0), left())
     return fewer, [f"{int(found.kept.sum())} lines in place of {counted}"]
 
 

@@ -25,11 +25,11 @@ from optihedge.hedge.venues import near_liquidation, venue_terms
 from optihedge.program.certificate import GAP_TOLERANCE
 from optihedge.program.program import objective
 from optihedge.program.status import Status
-from optihedge.readonly import read_only, read_only_property
+from optihedge.readonly import read_only_property
 from optihedge.trades.checks import Checks, list_reasons
 from optihedge.trades.contradicted import severe_contradictions
 from optihedge.trades.export import columns_text
-from optihedge.trades.line_limits import Failed, failed, line_limits
+from optihedge.trades.line_limits import Failed, Lines, failed, line_limits
 from optihedge.trades.lots import round_to_lots
 from optihedge.trades.orders.formats import write_orders
 from optihedge.trades.orders.table import OrderStyle, order_table
@@ -49,7 +49,8 @@ class TradeList:
     book      the book's name;  columns  of its lines (COLUMNS), whether they may be sent or not;  proposed  their table
     reasons   why the whole list is held; none: it may be sent
     notes     lines that were limited and by what, limits that whole lots miss, priors, what was not checked
-    lines     per contract in play the most it may buy and sell (contracts) and the check that allows no more
+    may_trade  per contract in play the most it may buy and sell (contracts) and the check that allows no more; `lines`
+              is the table of it
     checked   False where every check was switched off, by its caller or by the model
 
     >>> import optihedge as oh, tempfile
@@ -65,7 +66,7 @@ class TradeList:
     columns: Mapping[str, list[Any]]
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
-    lines: pd.DataFrame
+    may_trade: Lines
     checked: bool
 
     def __init__(self, *_: object, **__: object) -> None:
@@ -114,11 +115,16 @@ class TradeList:
         notes += near_liquidation(listed.venues, listed.model.terms) if venue_terms(listed.model.terms) else ()
         notes += [*hedge.problem.assumed, *([f"checks switched off: {', '.join(limits.off)}"] if limits.off else [])]
         made = object.__new__(cls)
-        said = {"hedge": listed, "book": book, "reasons": tuple(why), "notes": tuple(notes), "lines": read_only(lines)}
+        said = {"hedge": listed, "book": book, "reasons": tuple(why), "notes": tuple(notes), "may_trade": lines}
         said |= {"columns": _lines(listed, book, checked=not unchecked), "checked": not unchecked}
         for name, value in said.items():
             object.__setattr__(made, name, value)
         return made
+
+    @read_only_property
+    def lines(self) -> pd.DataFrame:
+        """By contract in play the most it may `buy` and `sell`, and the check of each, in words and by its field."""
+        return self.may_trade.frame
 
     @read_only_property
     def proposed(self) -> pd.DataFrame:
@@ -143,13 +149,18 @@ class TradeList:
     @read_only_property
     def costs(self) -> pd.Series:
         """What the list will cost, base currency: see `Hedge.costs`; `trading` is the sum of its lines. Held: 0."""
-        costs = self.hedge.costs.to_dict()
+        return pd.Series(self.cost_sums, name="cost")
+
+    @cached_property
+    def cost_sums(self) -> dict[str, float]:
+        """`costs` as plain numbers."""
+        costs = dict(self.hedge.cost_sums)
         if self.held:
             costs |= dict.fromkeys(TRADING, 0.0)
         costs["other"] += len(self) * Tickets.of(self.hedge.model.lots).ticket_fee
         costs["trading"] = 0.0 if self.held else float(np.sum(self.columns["cost"]))
         costs["total"] = costs["trading"] + sum(costs[part] for part in HOLDING)
-        return pd.Series(costs, name="cost")
+        return costs
 
     def text(self) -> str:
         """The list as CSV, the same bytes for the same inputs. Raises SpecError where it is held."""
@@ -290,10 +301,10 @@ def _in_lots(hedge: Hedge, whole: Hedge, beyond: Failed, tickets: Tickets, left:
     many = tickets.few and hedge.status is not Status.ROUNDED
     if not (beyond.notes or many):
         return whole
-    first = within(hedge, beyond.lines, left())
+    first = within(hedge, beyond.lines.most, left())
     if not many or _unproved(first):
         return round_to_lots(first, deadline=left())
-    fewer, told = with_few_lines(first, beyond.lines, tickets, left)
+    fewer, told = with_few_lines(first, beyond.lines.most, tickets, left)
     beyond.notes.extend(told)
     return beside(round_to_lots(fewer, deadline=left()), first)
 
@@ -307,8 +318,10 @@ def _unmoved(hedge: Hedge) -> Hedge:
 def _lines(hedge: Hedge, book: str, *, checked: bool) -> dict[str, list[Any]]:
     problem, told = hedge.problem, np.full(len(hedge.problem.names), "", dtype=object)
     told[problem.tradable] = served(hedge) if checked else [f"NOT CHECKED: {one}" for one in served(hedge)]
-    costs = sum(hedge.cost_parts[name] for name in TRADING) + Tickets.of(hedge.model.lots).ticket_fee
+    costs = np.sum([hedge.cost_parts[name] for name in TRADING], axis=0) + Tickets.of(hedge.model.lots).ticket_fee
+    traded = np.flatnonzero(hedge.trades.to_numpy())
+    trades = pd.Series(hedge.trades.to_numpy()[traded], problem.names[traded])
     return line_columns(
-        hedge.market, hedge.trades, book=book, model=hedge.model.name, model_hash=hedge.model.fingerprint,
-        costs=pd.Series(costs, problem.names), reasons=pd.Series(told, problem.names, dtype=object),
+        hedge.market, trades, book=book, model=hedge.model.name, model_hash=hedge.model.fingerprint,
+        costs=pd.Series(costs[traded], trades.index), reasons=pd.Series(told[traded], trades.index, dtype=object),
     )  # fmt: skip
