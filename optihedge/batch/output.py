@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ import pandas as pd
 from optihedge.errors import DataError
 
 MANIFEST = "manifest.json"
+_TOGETHER = 8  # files flushed at once
 _LONGEST = 80  # characters of a label in a folder's name: with its hash and a suffix, far below the usual 255 bytes
 _PLAIN = re.compile(rf"(?!.*-[0-9a-f]{{10}}$)[a-z0-9][a-z0-9_-]{{0,{_LONGEST - 1}}}")
 
@@ -54,11 +56,12 @@ def write_whole(folder: Path, files: Mapping[str, str], about: Mapping[str, obje
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     discard(folder)
-    listed = {name: {"bytes": len(text.encode()), "sha256": sha256_of(text)} for name, text in sorted(files.items())}
+    content = {name: text.encode() for name, text in sorted(files.items())}
+    listed = {name: {"bytes": len(raw), "sha256": sha256_of(raw)} for name, raw in content.items()}
     manifest = json.dumps({**about, "files": listed}, indent=1, sort_keys=True, allow_nan=False) + "\n"
     aside = _beside(folder, "new")
     aside.mkdir()
-    _write_all({aside / name: text for name, text in {**files, MANIFEST: manifest}.items()})
+    _write_all({aside / name: raw for name, raw in {**content, MANIFEST: manifest.encode()}.items()})
     _flush_folder(aside)
     os.replace(aside, folder)
     _flush_folder(folder.parent)
@@ -103,7 +106,7 @@ def write_file(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        _write_all({aside: text})
+        _write_all({aside: text.encode()})
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
@@ -128,19 +131,24 @@ def _beside(folder: Path, what: str) -> Path:
     return folder.with_name(f".{folder.name}.{what}")
 
 
-def _write_all(texts: Mapping[Path, str]) -> None:
-    """Files of UTF-8 text, flushed side by side: a disk commits them together."""
+def _write_all(contents: Mapping[Path, bytes]) -> None:
+    """Files, flushed side by side: a disk commits them together."""
     with contextlib.ExitStack() as opened:
         handles = []
-        for path, text in texts.items():
+        for path, content in contents.items():
             file = opened.enter_context(path.open("wb", buffering=0))
-            file.write(text.encode())
+            file.write(content)
             handles.append(file.fileno())
         if len(handles) == 1:
             os.fsync(handles[0])
-            return
-        with ThreadPoolExecutor(len(handles)) as flushing:
-            list(flushing.map(os.fsync, handles))
+        else:
+            list(_flushing(os.getpid()).map(os.fsync, handles))
+
+
+@lru_cache(maxsize=1)
+def _flushing(_: int) -> ThreadPoolExecutor:
+    """Threads that flush, of this process: they wait on the disk, and starting them takes longer than writing."""
+    return ThreadPoolExecutor(_TOGETHER, "optihedge-flush")
 
 
 def _flush_folder(folder: Path) -> None:

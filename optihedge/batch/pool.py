@@ -1,4 +1,4 @@
-"""Jobs in processes of their own: each gets what they share, such as a market, one job at a time, and writes nothing.
+"""Jobs in processes of their own: each maps what they share, such as a market, gets one job at a time, writes nothing.
 
 The driver alone writes. So a worker may be ended at any moment: at a deadline, with the run, or by the system.
 """
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from optihedge.batch.cluster import on_cluster
+from optihedge.batch.package import pack, unpack
 from optihedge.batch.stop import Stop
 from optihedge.batch.work import START, Work, end_of
 
@@ -53,7 +54,8 @@ def results(shared: Any, jobs: Sequence[Work], workers: int | str, stop: Stop) -
             yield number, result
         return
     with tempfile.TemporaryDirectory(prefix="optihedge-") as scratch:
-        package = _packed(shared, jobs, Path(scratch))
+        package = Path(scratch) / "jobs"
+        pack(package, shared, jobs)
         died = []
         for number, result_or_none in _in_team(package, jobs, range(len(jobs)), workers, stop):
             if result_or_none is None:
@@ -158,26 +160,15 @@ def _heard(worker: _Worker, jobs: Sequence[Work]) -> Any:
     return jobs[worker.job].failed(f"{late}; its process was ended")
 
 
-def _packed(shared: Any, jobs: Sequence[Work], folder: Path) -> Path:
-    """What is shared and the jobs as one file that only this user can read, for every worker the same."""
-    import joblib
-
-    path = folder / "jobs"
-    joblib.dump((shared, joblib.wrap_non_picklable_objects(tuple(jobs), keep_wrapper=False)), path)
-    return path
-
-
 # ---- the worker's side ---------------------------------------------------------------------------------------------
 
 
 def _work(connection: Connection, package: str, driver: int) -> None:
     """Compute one job after the other, until the driver says no more or is no more."""
-    import joblib
-
     if sys.platform != "win32":
         os.setsid()  # a group of its own: what a terminal says goes to the driver, which ends the group
     threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
-    shared, jobs = joblib.load(package)
+    shared, jobs = unpack(Path(package))
     connection.send(_BEGUN)
     while True:
         try:

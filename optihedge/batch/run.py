@@ -10,7 +10,7 @@ from signal import SIGINT
 
 import pandas as pd
 
-from optihedge.batch.job import Outcome, Result, plan
+from optihedge.batch.job import Job, Outcome, Result, plan
 from optihedge.batch.orders import DONE, Order, Orders, merged, withdrawn_before
 from optihedge.batch.output import discard, instant_name, is_whole, result_folder, sha256_of, write_whole
 from optihedge.batch.pool import results
@@ -32,6 +32,7 @@ from optihedge.frames import some
 from optihedge.hedge.model import HedgeModel
 from optihedge.lock import Lock, locked
 from optihedge.market.snapshot import Market
+from optihedge.program.threads import one_thread
 from optihedge.trades.page import status_page
 from optihedge.trades.panels import quality_section, suspects_section
 
@@ -102,7 +103,10 @@ def run_batch(
         rest = [job for job in jobs if job.book not in refused]
         stopped = None
         try:
-            with contextlib.closing(results(market, rest, workers, stop or Stop())) as found:
+            stop = stop or Stop()
+            with stop.interruptible():
+                _learn_once(market, rest, workers)
+            with contextlib.closing(results(market, rest, workers, stop)) as found:
                 for number, result in found:
                     run.commit(result, sent=rest[number].sent)
                     each()
@@ -216,6 +220,15 @@ def _withdraw(orders: Orders, earlier: Sequence[Earlier], say: Callable[[str], N
         for result in earlier
         if result.folder in stuck
     }
+
+
+def _learn_once(market: Market, jobs: Sequence[Job], workers: int | str) -> None:
+    """What several workers would each learn of the market, learnt before they begin; failures are the jobs' to tell."""
+    if isinstance(workers, str) or min(workers, len(jobs)) <= 1 or any(job.deadline is not None for job in jobs):
+        return
+    for job in {job.model_name: job for job in jobs}.values():
+        with contextlib.suppress(Exception), one_thread():
+            job.model.problem(market, job.quantities)
 
 
 def _refused(

@@ -14,6 +14,17 @@ Learnt = TypeVar("Learnt")
 _KNOWN: WeakKeyDictionary[Market, dict[str, Any]] = WeakKeyDictionary()
 
 
+def learnt(market: object) -> dict[str, Any]:
+    """What was learnt of a market so far, for another process."""
+    return dict(_KNOWN.get(market, {})) if isinstance(market, Market) else {}
+
+
+def adopt(market: object, known: dict[str, Any]) -> None:
+    """Take what another process learnt of the same market."""
+    if known and isinstance(market, Market):
+        _KNOWN.setdefault(market, {}).update(known)
+
+
 def fitted_once(market: Market, what: object, fit: Callable[[], Learnt]) -> Learnt:
     """What `fit` gives; at the next call for the same market and the same content of `what` the same object.
 
