@@ -110,6 +110,7 @@ def columns_at(
     places = kept(market.instruments, "venues", lambda: market.instruments["venue"].tolist())
     venues = [places[i] for i in at.tolist()]
     known |= {text: plain_text(text) for text in {*told, *venues}}
+    amounts = kept(market.instruments, "venue amounts", lambda: venue_amounts(market.instruments))
     count = len(labels)
     return {
         "as_of": [as_of] * count,
@@ -119,7 +120,7 @@ def columns_at(
         "venue": [known[venue] for venue in venues],
         "side": np.where(buys, "BUY", "SELL").tolist(),
         "quantity": np.round(quantity, 10).tolist(),
-        "venue_amount": np.round(np.abs(quantity) * venue_amounts(market.instruments)[at], 10).tolist(),
+        "venue_amount": np.round(np.abs(quantity) * amounts[at], 10).tolist(),
         "lot": numbers(market.instruments, "lot")[at].tolist(),
         "price": rounded_to(price, PRICE_DIGITS).tolist(),
         "limit_price": limits,

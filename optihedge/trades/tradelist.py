@@ -35,7 +35,7 @@ from optihedge.trades.orders.formats import write_orders
 from optihedge.trades.orders.table import OrderStyle, order_table
 from optihedge.trades.page import page_of
 from optihedge.trades.reasons import served
-from optihedge.trades.table import frame_of, line_columns
+from optihedge.trades.table import columns_at, frame_of
 from optihedge.trades.tickets import Tickets, beside, with_few_lines, within
 
 _PROVED = (Status.OPTIMAL, Status.ROUNDED)
@@ -320,8 +320,7 @@ def _lines(hedge: Hedge, book: str, *, checked: bool) -> dict[str, list[Any]]:
     told[problem.tradable] = served(hedge) if checked else [f"NOT CHECKED: {one}" for one in served(hedge)]
     costs = np.sum([hedge.cost_parts[name] for name in TRADING], axis=0) + Tickets.of(hedge.model.lots).ticket_fee
     traded = np.flatnonzero(hedge.trades.to_numpy())
-    trades = pd.Series(hedge.trades.to_numpy()[traded], problem.names[traded])
-    return line_columns(
-        hedge.market, trades, book=book, model=hedge.model.name, model_hash=hedge.model.fingerprint,
-        costs=pd.Series(costs[traded], trades.index), reasons=pd.Series(told[traded], trades.index, dtype=object),
+    return columns_at(
+        hedge.market, problem.positions[traded], hedge.trades.to_numpy()[traded], book=book, model=hedge.model.name,
+        model_hash=hedge.model.fingerprint, expected=costs[traded], told=told[traded].tolist(),
     )  # fmt: skip
