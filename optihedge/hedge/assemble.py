@@ -133,6 +133,8 @@ def _fold_rows(b: ProgramBuilder, free: Array, extra: int) -> dict:
 
     def matrix(part: tuple[Array, Array, Array], columns: Array) -> sp.csr_array:
         row, at, data = part
+        if not len(row):
+            return _sparse(row, at, data, (int(live.sum()), wide))
         keep = live[row] & (columns[at] >= 0)
         return _sparse(renumbered[row[keep]], columns[at[keep]], data[keep], (int(live.sum()), wide))
 
@@ -188,6 +190,8 @@ def _triplets(matrices: Iterable[tuple[int, sp.csr_array | None]]) -> tuple[Arra
 
 def _sparse(row: Array, column: Array, value: Array, shape: tuple[int, int]) -> sp.csr_array:
     """The matrix of these entries, those of one place added up."""
+    if not len(row):
+        return compressed(value, column, np.zeros(shape[0] + 1, dtype=np.int32), shape)
     place = row * shape[1] + column
     if (place[1:] <= place[:-1]).any():
         return sp.csr_array((value, (row, column)), shape=shape)
@@ -198,9 +202,11 @@ def _sparse(row: Array, column: Array, value: Array, shape: tuple[int, int]) -> 
 
 def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> dict:
     """F, f, S, s, d, constant: sparse rows of one contract become its diagonal, tall dense ones their triangle."""
-    dense = np.vstack([np.zeros((0, len(b.names))), *(rows for rows, _ in b.risk_dense_)])
-    f = _joined(shift for _, shift in b.risk_dense_) + dense[:, fixed] @ held
-    dense, f = fewest_rows(dense[:, free], f)
+    f, parts = _joined(shift for _, shift in b.risk_dense_), [rows for rows, _ in b.risk_dense_]
+    dense = np.array(parts[0], order="C") if len(parts) == 1 else np.vstack([np.zeros((0, len(b.names))), *parts])
+    if len(fixed):
+        dense, f = dense[:, free], f + dense[:, fixed] @ held
+    dense, f = fewest_rows(dense, f)
     shift, first = _joined(s for _, s in b.risk_sparse_), np.cumsum([0, *(len(s) for _, s in b.risk_sparse_)])
     row, at, value = _triplets([(i, rows) for i, (rows, _) in zip(first[:-1], b.risk_sparse_, strict=True)])
     column = np.full(len(b.names), -1)
@@ -218,7 +224,7 @@ def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra:
     place, rest = np.cumsum(keep) - 1, ~single
     wide = _sparse(place[row[rest]], at[rest], value[rest], (int(keep.sum()), len(free) + extra))
     return {
-        "factors": np.hstack([dense, np.zeros((len(dense), extra))]),
+        "factors": np.hstack([dense, np.zeros((len(dense), extra))]) if extra or len(fixed) else dense,
         "factor_offset": f,
         "specifics": wide,
         "specific_offset": s[keep],
