@@ -33,6 +33,7 @@ from optihedge.program.status import Status
 
 RESIDUAL_TOLERANCE = 1e-9  # of a row's size: how far it may be from its limits
 VOLATILITY_UNIT = "base currency per day"
+_TALL = 1.1  # rows a column that are left as they are
 _ABSENT: Any = None  # made zeros of the right shape when the Program is built
 
 
@@ -177,6 +178,12 @@ class Program(Costs):
         made.__dict__["powered"] = self.powered
         return made
 
+    def restated(self, factors: Array, factor_offset: Array, diagonal: Array, linear: Array) -> Program:
+        """The same costs and rows with another statement of the risk; nothing is looked at again."""
+        made = self.derived(factors=factors, factor_offset=factor_offset, diagonal=diagonal, linear=linear)
+        made.__dict__["row_table"] = self.row_table
+        return made
+
     def derived(self, **changes: Any) -> Program:
         """The same with other fields, each whole and right: for what the kernel makes itself; nothing is looked at."""
         made = object.__new__(type(self))
@@ -295,8 +302,10 @@ def risk_gradient(p: Program | Volatility, h: Array) -> Array:
 
 
 def fewest_rows(rows: Array, offset: Array) -> tuple[Array, Array]:
-    """Rows and offset (k x n, k) of the same |rows h + offset|^2, n + 1 at most: tall ones by their triangle."""
-    if len(rows) <= rows.shape[1] + 1:
+    """Rows and offset (k x n, k) of the same |rows h + offset|^2, few more than n at most: tall ones by their triangle,
+    which costs more than it saves where rows are hardly more.
+    """
+    if len(rows) <= max(rows.shape[1] + 1, _TALL * rows.shape[1]):
         return rows, offset
     triangle = np.asarray(np.linalg.qr(np.column_stack([rows, offset]), mode="r"))
     return triangle[:, :-1], triangle[:, -1]

@@ -7,8 +7,6 @@ that Newton on the dual needs no proximal term, whose outer loop is most of such
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dpotrf
@@ -46,4 +44,4 @@ def with_own_variance(p: Program) -> Program:
     offset = p.factor_offset + p.factors @ np.where(moving, 0.0, p.lower)
     own, linear, full = np.zeros_like(p.start), np.zeros_like(p.start), np.zeros((n, len(p.start)))
     own[columns], linear[columns], full[:, columns] = share * size**2, offset @ factors, (root * size[:, None]).T
-    return replace(p, factors=full, factor_offset=np.zeros(n), diagonal=p.diagonal + own, linear=p.linear + linear)
+    return p.restated(full, np.zeros(n), p.diagonal + own, p.linear + linear)

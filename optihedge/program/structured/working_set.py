@@ -8,7 +8,6 @@ that would join, until none does. What is proved is the whole Program's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -86,7 +85,4 @@ def _surrogate(p: Program) -> Program:
     values, vectors = np.linalg.eigh((shadow := scaled @ basis).T @ shadow)
     root = ((basis @ vectors) * np.sqrt(np.maximum(values, 0.0))).T
     own = np.maximum(1.0 - (root**2).sum(axis=0), _LEAST_OWN) * size**2
-    return replace(
-        p, factors=root * size, factor_offset=np.zeros(_RANK), diagonal=p.diagonal + own,
-        linear=p.linear + p.factor_offset @ p.factors,
-    )  # fmt: skip
+    return p.restated(root * size, np.zeros(_RANK), p.diagonal + own, p.linear + p.factor_offset @ p.factors)
