@@ -1,11 +1,13 @@
 """Recorded desks through time: a shipped model and a policy against no hedge and the simple hedges, after costs.
 
-    OPTIHEDGE_DATA=... python benchmarks/through_time.py [carry] [coins] [stocks] [index] [rolls] [vol_futures]
+    OPTIHEDGE_DATA=... python benchmarks/through_time.py [carry] [venues] [coins] [stocks] [index] [rolls] [vol_futures]
 
 Every walk is `run_backtest`: the step of every night, nothing from the future, fills at the far side of the quote with
 fees, fundings and dividends at their instants, coin settled in coin. Figures after costs, base currency; brackets are
 95 % block-bootstrap intervals of the variance removed.
   carry    long BTC and ETH spot against perpetuals, Binance, every third day for 200 days, every funding paid (USDT)
+  venues   the same of OKX's and Bybit's perpetuals, spot at OKX, at their own closes (04, 12, 20 UTC; Binance's bars
+           close at other instants and are never hedged across), the fundings of both venues (USDT)
   coins    options on BTC and ETH settled in coin, Deribit, every fifth day of five months, through expiries (USD);
            no settlement was recorded: what expired settles at the next snapshot's index, named as an assumption
   stocks   sixty S&P 500 stocks, long and short, against ten ETFs, weekly for 35 weeks, dividends and splits (USD)
@@ -58,6 +60,15 @@ def carry() -> Case:
     return oh.load_model("delta_neutral"), markets, {"BTC": 100.0, "ETH": 1_000.0}, carry_fundings(folder), policies
 
 
+def venues() -> Case:
+    folder = DATA / "crypto_spot_perp_8h_2023_2024"
+    times = spot_perpetual_panel(folder, "okx").index[300:900]
+    markets = [spot_perpetual_market(folder, when, "okx", others=("bybit",)) for when in times[::9]]
+    events = carry_fundings(folder, "okx") + carry_fundings(folder, "bybit", "-bybit")
+    policies = {"band 1 %": oh.policy.Band("delta", share=0.01, by="underlying")}
+    return oh.load_model("delta_neutral"), markets, {"BTC": 100.0, "ETH": 1_000.0}, events, policies
+
+
 def coins() -> Case:
     folder = DATA / "deribit_btc_eth_2026"
     days = coin_days(folder)[20::5]
@@ -99,7 +110,8 @@ def index() -> Case:
     first = spx_market(folder, days[0], max_days=200)
     options = first.instruments[first.instruments["type"] == "option"]
     spot = float(first.levels["SPX"])
-    live = options[(options["expiry"] > pd.Timestamp(days[-1], tz="UTC")) & (options["strike"] % 50 == 0)]
+    last = pd.Timestamp(days[-1], tz="UTC") + pd.Timedelta(days=8)  # the loader quotes none in its last week
+    live = options[(options["expiry"] > last) & (options["strike"] % 50 == 0)]
     live = live[(live["strike"] / spot - 1).abs() < 0.1]
     expiry = live["expiry"].value_counts().index[0]
     short = live[live["expiry"] == expiry]
@@ -132,8 +144,8 @@ def vol_futures() -> Case:
     return model, [market(day) for day in days], {own: 100.0}, settlements(prices), policies
 
 
-CASES: dict[str, Callable[[], Case]] = {"carry": carry, "coins": coins, "stocks": stocks, "index": index,
-                                     "rolls": rolls, "vol_futures": vol_futures}  # fmt: skip
+CASES: dict[str, Callable[[], Case]] = {"carry": carry, "venues": venues, "coins": coins, "stocks": stocks,
+                                     "index": index, "rolls": rolls, "vol_futures": vol_futures}  # fmt: skip
 
 
 def report(name: str, case: Case) -> pd.DataFrame:

@@ -275,43 +275,63 @@ def perpetual_market(folder: Path, day: pd.Timestamp | str, names: list[str] | N
     return Market(table, quotes, "USDT", drivers=drivers, history=history.rename_axis("time"))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
+def perpetual_fundings(folder: Path, exchange: str = "binance") -> pd.DataFrame:
+    """By instant of payment (UTC): the rate of the linear perpetual of BTC and ETH."""
+    bars = pd.read_parquet(folder / "all_exchanges_8h.parquet")
+    bars = bars[(bars["exchange"] == exchange) & bars["pair"].isin(["BTCUSDT", "ETHUSDT"])]
+    time, coin = bars["time_utc"].dt.tz_localize("UTC"), bars["pair"].astype(str).str[:3]
+    return pd.DataFrame({"time": time, "coin": coin, "rate": bars["funding_rate"]}).pivot(
+        index="time", columns="coin", values="rate"
+    )
+
+
+@lru_cache(maxsize=3)
 def spot_perpetual_panel(folder: Path, exchange: str = "binance") -> pd.DataFrame:
-    """By closing time (UTC, every 8 hours): spot, perp and funding of BTC and ETH, columns (coin, field)."""
+    """By closing time (UTC, every 8 hours; each venue's own): spot, perp and funding of BTC and ETH, columns (coin,
+    field); funding is that of the instant, of a venue that pays between its closes the last one."""
     bars = pd.read_parquet(folder / "all_exchanges_8h.parquet")
     bars = bars[(bars["exchange"] == exchange) & bars["pair"].isin(["BTC/USDT", "BTCUSDT", "ETH/USDT", "ETHUSDT"])]
     coin = bars["pair"].astype(str).str[:3]
     field = np.where(bars["contract"] == "spot", "spot", "perp")
-    closing = bars["time_utc"].dt.tz_localize("UTC") + pd.Timedelta(hours=8)
+    closing = bars["close_at"].dt.tz_localize("UTC")
     frame = pd.DataFrame({"time": closing, "coin": coin, "field": field, "close": bars["close"]})
     levels = frame.pivot(index="time", columns=["coin", "field"], values="close")
-    paid = pd.DataFrame({
-        "time": bars["time_utc"].dt.tz_localize("UTC"), "coin": coin, "field": "funding", "rate": bars["funding_rate"],
-    })[field == "perp"]  # fmt: skip
-    funding = paid.pivot(index="time", columns=["coin", "field"], values="rate")
-    return pd.concat([levels, funding.reindex(levels.index)], axis=1).sort_index(axis=1)
+    paid = perpetual_fundings(folder, exchange)
+    between = not paid.index.isin(levels.index).any()
+    paid = paid.reindex(levels.index, method="ffill" if between else None)
+    paid.columns = pd.MultiIndex.from_product([paid.columns, ["funding"]], names=["coin", "field"])
+    return pd.concat([levels, paid], axis=1).sort_index(axis=1)
 
 
-def spot_perpetual_market(folder: Path, time: pd.Timestamp | str, exchange: str = "binance", rows: int = 270) -> Market:
+def spot_perpetual_market(
+    folder: Path, time: pd.Timestamp | str, exchange: str = "binance", rows: int = 270, others: tuple[str, ...] = ()
+) -> Market:
     """BTC and ETH spot, their linear perpetuals and USDT cash at a bar's close; perpetuals have a basis driver each.
 
-    Funding shown is the rate paid at that time, per 8 hours. Spreads and fees are assumptions.
+    Funding shown is the rate paid at that time, per 8 hours. Spreads and fees are assumptions. others: venues with bars
+    that close at the same instants, whose perpetuals (BTC-PERP-okx) may be traded too; they share the basis driver.
     """
-    panel = spot_perpetual_panel(folder, exchange)
-    past = panel.loc[: pd.Timestamp(time)].iloc[-rows:]
+    panels = {venue: spot_perpetual_panel(folder, venue).loc[: pd.Timestamp(time)] for venue in (exchange, *others)}
+    late = [venue for venue, panel in panels.items() if panel.index[-1] != panels[exchange].index[-1]]
+    if late:
+        raise ValueError(f"{late[0]} has no close at {panels[exchange].index[-1]}")
+    past = panels[exchange].iloc[-rows:]
     coins = ["BTC", "ETH"]
     table, quotes, history = [], [], {}
     for coin in coins:
-        spot, perp, funding = (past[(coin, field)] for field in ("spot", "perp", "funding"))
-        common = {"underlying": coin, "currency": "USDT", "lot": 1e-4, "venue": exchange}
-        table += [
-            {"instrument": coin, "type": "spot", "fee": 1e-3, "hedge": False, **common},
-            {"instrument": f"{coin}-PERP", "type": "perpetual", "fee": PERP_FEE, "hedge": True, **common},
-        ]
-        for name, price in ((coin, spot.iloc[-1]), (f"{coin}-PERP", perp.iloc[-1])):
-            half = price * PERP_SPREAD / 2
+        spot, perp = (past[(coin, field)] for field in ("spot", "perp"))
+        perps = {f"{coin}-PERP" + (f"-{v}" if v != exchange else ""): (v, panels[v].iloc[-1][coin]) for v in panels}
+        listed = {coin: (exchange, "spot", spot.iloc[-1])}
+        listed |= {name: (venue, "perpetual", row["perp"]) for name, (venue, row) in perps.items()}
+        for name, (venue, kind, price) in listed.items():
+            fee, half = PERP_FEE if kind == "perpetual" else 1e-3, price * PERP_SPREAD / 2
+            table.append({"instrument": name, "type": kind, "fee": fee, "hedge": kind == "perpetual",
+                          "underlying": coin, "currency": "USDT", "lot": 1e-4, "venue": venue})  # fmt: skip
             quotes.append({"instrument": name, "bid": price - half, "ask": price + half, "mark": price})
-        quotes[-1] |= {"funding_rate": funding.iloc[-1], "funding_hours": 8.0, "underlying_price": spot.iloc[-1]}
+            if kind == "perpetual":
+                rate = perps[name][1]["funding"]
+                quotes[-1] |= {"funding_rate": rate, "funding_hours": 8.0, "underlying_price": spot.iloc[-1]}
         history |= {coin: spot, f"basis:{coin}": np.log(perp / spot)}
     table.append({"instrument": "USDT", "type": "cash", "currency": "USDT", "hedge": False})
     drivers = pd.DataFrame(

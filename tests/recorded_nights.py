@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from recorded_markets import EQUITY_FEE, EQUITY_SPREAD, NEW_YORK, spot_perpetual_panel
+from recorded_markets import EQUITY_FEE, EQUITY_SPREAD, NEW_YORK, perpetual_fundings, spot_perpetual_panel
 
 from optihedge.market.events import Event
 from optihedge.market.snapshot import Market
@@ -114,16 +114,19 @@ def coin_market(
 # ---- spot against perpetuals, with funding --------------------------------------------------------------------------
 
 
-def carry_fundings(folder: Path, exchange: str = "binance") -> list[Event]:
-    """Every funding of both perpetuals: USDT per coin, the rate paid x the perpetual's price at that instant."""
-    panel = spot_perpetual_panel(folder, exchange)
+def carry_fundings(folder: Path, exchange: str = "binance", suffix: str = "") -> list[Event]:
+    """Every funding of both perpetuals: USDT per coin, the rate paid x the perpetual's last price at that instant.
+
+    suffix   of the perpetuals' names, where a market lists those of several venues
+    """
+    panel, rates = spot_perpetual_panel(folder, exchange), perpetual_fundings(folder, exchange)
     events = []
     for coin in ("BTC", "ETH"):
-        rate, price = panel[(coin, "funding")].dropna(), panel[(coin, "perp")].ffill()
-        for time, paid in rate.items():
-            if time in price.index:
-                value = float(paid) * float(price[time])
-                events.append(Event(time, f"{coin}-{time:%Y%m%d%H}", time, "funding", f"{coin}-PERP", value, "USDT"))
+        rate, price = rates[coin].dropna(), panel[(coin, "perp")].ffill()
+        last = price.reindex(rate.index, method="ffill").dropna()
+        for time, known in last.items():
+            label, name = f"{coin}{suffix}-{time:%Y%m%d%H}", f"{coin}-PERP{suffix}"
+            events.append(Event(time, label, time, "funding", name, float(rate[time]) * float(known), "USDT"))
     return events
 
 
