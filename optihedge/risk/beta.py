@@ -26,8 +26,8 @@ class Beta(MovesEstimator):
 
     method     "ols"; "ewma" (weights 2^(-age / halflife)); "anchored" (an EWMA fit held to a slow one by a ridge: the
                loud direction, the market, follows the last weeks, the quiet ones the last years; moves about zero, no
-               a_d; hedges best out of sample); "dimson" (slopes on lags 0..lags and leads 1..leads summed, for markets
-               that close at other hours); "huber"; "kalman" (betas as random walks, filtered)
+               a_d; hedges best out of sample, with `clip` 3 and "vasicek"); "dimson" (slopes on lags 0..lags and leads
+               1..leads summed, for markets that close at other hours); "huber"; "kalman" (betas as random walks)
     market     driver names (column numbers for an array), or a single one; None: those in moves.attrs["markets"]
     window     use the last `window` periods only; None: all
     halflife   periods, for "ewma" and "anchored"

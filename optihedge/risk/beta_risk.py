@@ -18,7 +18,7 @@ from optihedge.risk.root import Risk
 class BetaRisk(RiskEstimator):
     """Factor risk with the market drivers as factors: covariance B C B' + diag(specific^2).
 
-    B   D x m, the betas of `betas` (None: Beta(method="anchored"), the one that hedges best out of sample)
+    B   D x m, the betas of `betas` (None: Beta(method="anchored"))
     C   covariance of the market drivers' moves, EWMA with `halflife` and `correlation_halflife` periods
     specific   EWMA volatility of moves less B market, `halflife`; 0 for a market driver
 
