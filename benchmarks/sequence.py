@@ -9,7 +9,11 @@ Holdings are shares, so yesterday's answer is today's start; every method solves
 
 import os
 import sys
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -20,16 +24,55 @@ import numpy as np  # noqa: E402
 import scipy.sparse as sp  # noqa: E402
 from measure import Run, cvxpy_solve, loosest, machine, run  # noqa: E402
 from recorded import clean_stocks  # noqa: E402
+from small import Qoco  # noqa: E402
 
 from optihedge.program.general.clarabel_ import Clarabel  # noqa: E402
 from optihedge.program.general.osqp_ import Osqp  # noqa: E402
 from optihedge.program.general.piqp_ import Piqp  # noqa: E402
-from optihedge.program.program import Program  # noqa: E402
+from optihedge.program.general.sparse_form import SparseQP, single_variable_rows  # noqa: E402
+from optihedge.program.general.sparse_qp import QPResult  # noqa: E402
+from optihedge.program.program import Candidate, Program  # noqa: E402
+from optihedge.program.status import Status  # noqa: E402
 from optihedge.program.structured.solver import Structured  # noqa: E402
 
 GROSS, AVERSION, FACTORS = 1e8, 1e-5, 20  # USD, 1 / USD, count
 SLOW = 25  # days that the slowest methods solve
 STYLES = ("size", "volatility", "trend", "reversal")
+
+
+@dataclass(frozen=True)
+class PiqpUpdated(Piqp):
+    """PIQP that keeps its solver from day to day and is told new numbers where the pattern is the last day's."""
+
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def _run(self, qp: SparseQP, deadline: float | None, warm: Candidate | None) -> QPResult:
+        piqp, rows = import_module("piqp"), qp.A.tocsr()
+        bounds, own, other = single_variable_rows(qp, rows)
+        other = other[np.isfinite(qp.l[other]) | np.isfinite(qp.u[other])]
+        equal, band = other[qp.l[other] == qp.u[other]], other[qp.l[other] != qp.u[other]]
+        low, high = np.full(len(qp.q), -np.inf), np.full(len(qp.q), np.inf)
+        low[own], high[own] = qp.l[bounds], qp.u[bounds]
+        tables = [sp.csc_matrix(qp.P), sp.csc_matrix(rows[equal]), sp.csc_matrix(rows[band])]
+        P, A, G = tables
+        given = (P, qp.q, A, qp.u[equal], G, qp.l[band], qp.u[band], low, high)
+        pattern = [part for table in tables for part in (table.indptr, table.indices)]
+        known = self.kept.get("pattern")
+        if known is not None and all(np.array_equal(one, of) for one, of in zip(known, pattern, strict=True)):
+            solver = self.kept["solver"]
+            solver.update(*given)
+        else:
+            solver = piqp.SparseSolver()
+            solver.settings.eps_abs = solver.settings.eps_rel = self.tolerance
+            solver.settings.check_duality_gap, solver.settings.num_threads = True, 1
+            solver.settings.eps_duality_gap_abs = solver.settings.eps_duality_gap_rel = self.tolerance
+            solver.setup(*given)
+            self.kept.update(pattern=pattern, solver=solver)
+        solved = solver.solve() == piqp.PIQP_SOLVED
+        result, y = solver.result, np.zeros(len(qp.l))
+        y[equal], y[band] = result.y, result.z_u - result.z_l
+        y[bounds] = (result.z_bu - result.z_bl)[own]
+        return QPResult(np.array(result.x), y, Status.OPTIMAL if solved else Status.FAILED, "")
 
 
 class Days:
@@ -105,7 +148,8 @@ def main(folder: Path, count: int) -> None:
         before = warm[-1].candidate
     sample = programs[:: max(count // 8, 1)]
     runs: dict[str, list[Run]] = {"structured, warm": warm, "structured, cold": cold}
-    for name, make in (("PIQP", Piqp), ("Clarabel", Clarabel)):
+    kinds = [("PIQP", Piqp), ("PIQP with updates", PiqpUpdated), ("Clarabel", Clarabel)]
+    for name, make in kinds + ([("QOCO", Qoco)] if find_spec("qoco") else []):
         peer = loosest(lambda tolerance, make=make: make(tolerance=tolerance), sample)
         runs[f"{name} at {peer.tolerance:.0e}"] = [run(lambda p=p, s=peer: s.solve(p), p) for p in programs]
     osqp, previous, path = loosest(lambda tolerance: Osqp(tolerance=tolerance), sample), None, []
