@@ -1,6 +1,6 @@
 """One family of books at every size, two of the product's shapes, all solvers at an equal measured gap of 1e-6.
 
-    python benchmarks/solvers.py [--peers-to N] [--cvxpy-to N]
+    python benchmarks/solvers.py [--peers-to N] [--cvxpy-to N] [--sizes 500/50 50000/50 ...]
 
 Peers run at their loosest tolerance that certifies every book of the size; ratios are of mean CPU time in one run.
 `end to end` is `solve`: assembly, solver and certificate.
@@ -8,6 +8,7 @@ Peers run at their loosest tolerance that certifies every book of the size; rati
 
 import argparse
 import os
+import resource
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -112,14 +113,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers-to", type=int, default=5000, help="largest n that peers solve")
     parser.add_argument("--cvxpy-to", type=int, default=1000, help="largest n that CVXPY solves")
+    parser.add_argument("--sizes", nargs="*", default=[], metavar="N/K", help="these sizes alone, and the peak memory")
     options = parser.parse_args()
+    sizes = [tuple(int(part) for part in size.split("/")) for size in options.sizes]
     print(f"{machine()}\n")
     print("| n/k | method | mean ms | x structured | certified | worst gap | worst residual |")
     print("|---|---|--:|--:|--:|--:|--:|")
-    for n, k in SIZES:
+    for n, k in sizes or SIZES:
         count = 10 if n <= 200 else 5 if n <= 1000 else 2
         books = [factor_book(n, k, seed) for seed in range(count)]
         rows(f"{n}/{k}", books, n <= options.peers_to, n <= options.cvxpy_to)
+    if sizes:
+        print(f"\npeak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+        return
     rows("500 underlyings x 20 options", [options_book(500, 20, 50, neutral_each=True)], True, False)
     rows("5000 fixed x 30 hedges", [few_hedges(5000, 30, 50, seed) for seed in range(3)], True, False)
     print("\n| n/k | one cold ms | frontier of 20 ms | in cold solves | certified |\n|---|--:|--:|--:|--:|")
