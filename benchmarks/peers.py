@@ -1,6 +1,6 @@
 """A book of 500 shares hedged every day, end to end, beside the libraries that state it: CPU milliseconds a day.
 
-    python benchmarks/peers.py [--days 20] [--few 3] cvxportfolio=PYTHON skfolio=PYTHON pyportfolioopt=PYTHON ...
+    python benchmarks/peers.py [--days 20] [--few 3] [--solvers OSQP CLARABEL ...] --peers cvxportfolio=PYTHON skfolio=PYTHON pyportfolioopt=PYTHON ...
 
 Each PYTHON is an interpreter that has the library; its script is peer_NAME.py, on the arrays that this one writes, by
 its quickest solver of those that give an answer. Ours is `run_backtest`, accounts and a proof every day,
@@ -55,10 +55,10 @@ def written(path: str, days: int) -> None:
     )  # fmt: skip
 
 
-def theirs(name: str, python: str, path: str, days: int) -> tuple[str, float] | None:
+def theirs(name: str, python: str, path: str, days: int, solvers: list[str]) -> tuple[str, float] | None:
     """Its version and quickest solver, and milliseconds a day; None where no solver answered."""
     found = {}
-    for solver in SOLVERS:
+    for solver in solvers:
         call = [python, str(HERE / f"peer_{name}.py"), path, solver, str(days)]
         env = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
         try:
@@ -75,7 +75,8 @@ def theirs(name: str, python: str, path: str, days: int) -> tuple[str, float] | 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("peers", nargs="*", metavar="NAME=PYTHON")
+    parser.add_argument("--peers", nargs="*", default=[], metavar="NAME=PYTHON")
+    parser.add_argument("--solvers", nargs="*", default=list(SOLVERS))
     parser.add_argument("--days", type=int, default=20)
     parser.add_argument("--few", type=int, default=3)
     asked = parser.parse_args()
@@ -85,7 +86,7 @@ def main() -> None:
         for peer in asked.peers:
             name, python = peer.split("=", 1)
             days = asked.days if name == "cvxportfolio" else min(asked.few, asked.days)
-            found = theirs(name, python, f"{folder}/walk.npz", days)
+            found = theirs(name, python, f"{folder}/walk.npz", days, asked.solvers)
             told |= dict([found]) if found else {}
     print("| a day of 500 shares | ms | solves | over lots off |\n|---|--:|--:|--:|")
     for name, spent in told.items():
