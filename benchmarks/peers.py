@@ -1,6 +1,6 @@
 """A book of 500 shares hedged every day, end to end, beside the libraries that state it: CPU milliseconds a day.
 
-    python benchmarks/peers.py [--days 20] [--few 3] [--solvers OSQP CLARABEL ...] --peers cvxportfolio=PYTHON skfolio=PYTHON pyportfolioopt=PYTHON ...
+    python benchmarks/peers.py [--days 20] [--few 3] [--solvers OSQP ...] --peers cvxportfolio=PYTHON skfolio=PYTHON ...
 
 Each PYTHON is an interpreter that has the library; its script is peer_NAME.py, on the arrays that this one writes, by
 its quickest solver of those that give an answer. Ours is `run_backtest`, accounts and a proof every day,
