@@ -1,8 +1,9 @@
-"""What whole lots and a frontier cost as multiples of one solve of the same Program; CPU time, in one run.
+"""What whole lots, a frontier and a market cost as multiples of one solve; CPU time, in one run.
 
     python benchmarks/multiples.py lots       synthetic books of 20 to 500 shares, whole shares
     python benchmarks/multiples.py coins      the recorded coin-settled desk of benchmarks/lots.py [data folder]
     python benchmarks/multiples.py frontier   twenty aversions over two decades
+    python benchmarks/multiples.py market     the door at five shares, and a view of a checked panel
 
 A solve is the structured solver alone, cold; beside it the certified `solve`. Medians over books, each pair by turns.
 """
@@ -69,8 +70,8 @@ def spent(act: Callable[[], object]) -> tuple[object, float]:
 def told(name: str, pairs: list[tuple[float, float, float]]) -> None:
     """One row: medians of what is measured, over the structured solver and over the certified solve."""
     alone, proved, whole = (np.array(column) for column in zip(*pairs, strict=True))
-    print(f"| {name} | {len(pairs)} | {np.median(alone):.1f} | {np.median(whole):.0f} | {np.median(whole / alone):.1f} "
-          f"| {np.median(whole / proved):.1f} |", flush=True)  # fmt: skip
+    print(f"| {name} | {len(pairs)} | {np.median(alone):.1f} | {np.median(whole):.3g} | {np.median(whole / alone):.3g} "
+          f"| {np.median(whole / proved):.3g} |", flush=True)  # fmt: skip
 
 
 def of_hedge(hedge: oh.Hedge) -> tuple[float, float, float]:
@@ -123,14 +124,33 @@ def frontier() -> None:
         told(f"frontier of 20, n = {n}", pairs)
 
 
+def market() -> None:
+    """`Market()` of five shares from tables, and views; the solve is of 500 shares."""
+    whole, model, book = book_of(500, 0)
+    program = model.problem(whole, book).program
+    small = book_of(5, 0)[0]
+    tables = {"instruments": small.instruments, "quotes": small.quotes, "drivers": small.drivers}
+    panels = {n: oh.Panel.from_prices(m.history, rows=250, base_currency="USD") for n, m in ((5, small), (500, whole))}
+    acts = {
+        "Market() of 5 shares": lambda: oh.Market(**tables, history=small.history, base_currency="USD"),
+        **{f"a panel's view, {n} shares": lambda p=p: p.at(p.times[3]) for n, p in panels.items()},
+    }
+    for name, act in acts.items():
+        solves = [
+            (spent(lambda: Structured().solve(program))[1], spent(lambda: oh.solve(program))[1]) for _ in range(9)
+        ]
+        times = [spent(act)[1] for _ in range(9)]
+        told(name, [(*pair, took) for pair, took in zip(solves, times, strict=True)])
+
+
 def main(part: str, data: Path) -> None:
     print("| what | books | solve, ms | this, ms | over the solver alone | over the certified solve |")
     print("|---|--:|--:|--:|--:|--:|")
-    {"lots": lots, "coins": lambda: coins(data), "frontier": frontier}[part]()
+    {"lots": lots, "coins": lambda: coins(data), "frontier": frontier, "market": market}[part]()
     print(machine())
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1] not in ("lots", "coins", "frontier"):
+    if len(sys.argv) < 2 or sys.argv[1] not in ("lots", "coins", "frontier", "market"):
         sys.exit(__doc__)
     main(sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT.parent / "shared" / "data")
