@@ -29,7 +29,7 @@ from recorded_markets import deribit_market, deribit_snapshots, spx_days, spx_ma
 
 import optihedge as oh  # noqa: E402
 
-PARTS = ("advance", "hedge", "trade_list", "severe_contradictions", "solve", "round_to_lots")
+PARTS = ("advance", "hedge", "trade_list", "severe_contradictions", "round_to_lots")
 
 
 def risk_of(markets: list[oh.Market]) -> oh.Risk:
@@ -90,8 +90,9 @@ def told(name: str, make: object, days: int) -> None:
         profile.disable()
         stats = pstats.Stats(profile).stats
         whole = sum(row[2] for row in stats.values())
-        part = {key[2]: row[3] for key, row in stats.items() if key[2] in PARTS and "optihedge" in key[0]}
-        shares = ", ".join(f"{name} {part.get(name, 0.0) / whole:.0%}" for name in PARTS)
+        mine = [(key[2], row[3]) for key, row in stats.items() if "optihedge" in key[0]]
+        part = {name: max((took for of, took in mine if of == name), default=0.0) for name in PARTS}
+        shares = ", ".join(f"{name} {took / whole:.0%}" for name, took in part.items())
         lists = int((run.steps["lines"] > 0).sum())
         desk = f"{name}, {len(markets[0].names)} contracts, {label}"
         print(f"| {desk} | {took / days:.0f} | {solve:.1f} | {took / days / solve:.1f} | {lists} of {days} | "
