@@ -1,13 +1,16 @@
 """Accounts: what happened to a book between two markets, to the cent, by cases worked by hand."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
 from nights import START, coin_markets, fundings, path
 
+from optihedge.accounts.account import Account
 from optihedge.accounts.advance import advance
 from optihedge.accounts.explain import PARTS
-from optihedge.accounts.state import Fill, Order, Report, State
+from optihedge.accounts.state import Fill, Lot, Order, Report, State
 from optihedge.accounts.valuation import balances, equity, model_book, opening, valued
 from optihedge.errors import DataError
 from optihedge.market.book import gross_notional
@@ -509,3 +512,21 @@ def test_impossible_states_and_markets_out_of_order_are_refused():
         Fill("a", "o", "X", 1.0, np.nan, START)
     assert balances(state, one).keys() >= {"BTC"}
     assert equity(state, one) == pytest.approx(valued(state, one)["base"].sum())
+
+
+def test_an_account_that_follows_another_is_the_account_of_its_lots() -> None:
+    one = {
+        "A": (Lot(2.5, 10.0, START),),
+        "B": (Lot(1.0, 5.0, START), Lot(0.25, 6.0, START)),
+        "C": (Lot(-3.0, 7.0, START),),
+    }
+    before = Account(one)
+    lots = {"A": (*one["A"], Lot(0.5, 11.0, START)), "B": one["B"], "D": (Lot(-1.0, 2.0, START),)}
+    after, alone = Account.after(before, lots, "hedge"), Account(lots)
+    assert after == alone and after.held == alone.held == {"A": 3.0, "B": 1.25, "D": -1.0}
+    assert after.text == alone.text and after.names == ("A", "B", "D")
+    np.testing.assert_array_equal(after.quantities, [3.0, 1.25, -1.0])
+    np.testing.assert_array_equal(after.places({"B": 4, "A": 7}), [7, 4, -1])
+    with pytest.raises(DataError, match="lots of A in account hedge are not of one sign"):
+        Account.after(before, {"A": (*one["A"], Lot(-1.0, 9.0, START))}, "hedge")
+    assert pickle.loads(pickle.dumps(after)) == alone

@@ -1,15 +1,19 @@
 """A panel's markets and an updated market are what the whole door makes of the same tables."""
 
+import dataclasses
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from desks import walk
 from test_snapshot import write
 
 import optihedge as oh
 from optihedge.errors import DataError
+from optihedge.market.fate import Fate
+from optihedge.market.pnl import greek_parts
 from optihedge.market.snapshot import Market, read_market
 from optihedge.readonly import numbers
 
@@ -235,3 +239,31 @@ def test_the_past_of_a_market_is_its_shares_at_its_own_levels_and_knows_nothing_
     assert oh.Panel.of(read_market(other), rows=252).at(panel.times[100]).hash == middle.hash
     with pytest.raises(DataError, match="ES-SEP16 has no past price"):
         oh.Panel.of(market, keep=["ES-SEP16"])
+
+
+def test_what_becomes_of_shares_between_two_markets_of_a_panel_is_what_all_contracts_formulas_say():
+    table = prices(rows=55)
+    views = list(oh.Panel.from_prices(table, rows=50, **TERMS))[1:3]
+    alone = [Market.from_prices(table.iloc[i : 50 + i], **TERMS) for i in (1, 2)]
+    one, other = Fate.of(*views), Fate.of(*alone)
+    assert one.unchanged and not other.unchanged
+    for name, value in vars(other).items():
+        if name not in ("names", "unchanged"):
+            np.testing.assert_array_equal(getattr(one, name), value, err_msg=name)
+    parts, asked = greek_parts(*views, one), greek_parts(*alone, other)
+    assert list(parts) == list(asked) and np.abs(parts["delta"]).min() > 0
+    for name, value in asked.items():
+        np.testing.assert_array_equal(parts[name], value, err_msg=name)
+    built, wanted = (
+        oh.HedgeModel(
+            risk=oh.EwmaRisk(20), objective=(oh.Variance(relative=50.0), oh.SpreadCost(), oh.FeeCost()),
+            constraints=(oh.Neutral("delta"), oh.terms.GrossLimit(share=0.8)),
+        ).problem(market, {"S1": 100.0, "S4": -30.0}).program
+        for market in (views[0], alone[0])
+    )  # fmt: skip
+    for field in dataclasses.fields(built):
+        mine, theirs = getattr(built, field.name), getattr(wanted, field.name)
+        if sp.issparse(theirs):
+            np.testing.assert_array_equal(mine.toarray(), theirs.toarray(), err_msg=field.name)
+        elif field.name != "depth":
+            np.testing.assert_array_equal(mine, theirs, err_msg=field.name)
