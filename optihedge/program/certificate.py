@@ -140,9 +140,9 @@ class DualGap:
 
 def clip_multipliers(p: Program, multipliers: Array) -> Array:
     """The nearest multipliers that give a finite bound: zero where there is no limit, no larger than the penalty."""
-    m = np.clip(multipliers, -p.row_penalty, p.row_penalty)
-    m = np.where(np.isinf(p.row_upper), np.minimum(m, 0), m)
-    return np.where(np.isinf(p.row_lower), np.maximum(m, 0), m)
+    most = np.where(np.isinf(p.row_upper), 0.0, p.row_penalty)
+    least = np.where(np.isinf(p.row_lower), 0.0, -p.row_penalty)
+    return np.minimum(np.maximum(multipliers, least), most)
 
 
 @dataclass(frozen=True, eq=False)
@@ -346,6 +346,30 @@ def _verdict(
     return Verdict(status, primal, gap, scale, violations, allowed, excess, room, note)
 
 
+@dataclass(frozen=True, eq=False)
+class Proved(Candidate):
+    """A candidate whose verdict is known: of this Program, and of these very arrays."""
+
+    verdict: Verdict | None = None
+    of: tuple[Program, Array, Array] | None = None
+
+    def known(self, p: Program) -> Verdict | None:
+        """Its verdict as an answer of p, where it is one: no other array has taken the place of those judged."""
+        judged = self.of is not None and all(
+            a is b for a, b in zip(self.of, (p, self.h, self.multipliers), strict=True)
+        )
+        return self.verdict if judged else None
+
+
+def proved_as_it_stands(p: Program, candidate: Candidate, tolerance: float) -> Proved | None:
+    """The candidate with its verdict where that is optimal within so little of the scale; else None."""
+    verdict = judge(p, candidate, tolerance)
+    if verdict.status is not Status.OPTIMAL:
+        return None
+    return Proved(candidate.h, candidate.multipliers, candidate.status, verdict=verdict,
+                  of=(p, candidate.h, candidate.multipliers))  # fmt: skip
+
+
 def certify(
     p: Program, candidate: Candidate, *, tolerance: float = GAP_TOLERANCE, chain: tuple[str, ...] = (),
     seconds: float = 0.0,
@@ -424,6 +448,9 @@ def judge_clean(p: Program, candidate: Candidate, tolerance: float = GAP_TOLERAN
     Dust in quantities is snapped to the start, and what rows define is as they say. Where nothing is at stake, dust in
     the multipliers hides that zeros prove the same.
     """
+    known = candidate.known(p) if isinstance(candidate, Proved) else None
+    if known is not None and abs(known.gap) <= tolerance * known.scale:
+        return candidate, known
     candidate = replace(candidate, h=with_defined(p, np.asarray(candidate.h, dtype=float)))
     verdict, gap = _judged(p, candidate, tolerance)
     if gap is None or not np.isfinite(verdict.gap):

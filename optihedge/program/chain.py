@@ -83,7 +83,12 @@ def solve(
     if program.cvxpy_terms:
         _ = _with_own_terms(walk, solver, solvers, warm)
     else:
-        _ = _without_a_solver(walk) or _by_solvers(walk, solvers, warm) or _by_relaxation(walk, solvers)
+        quick = [] if warm is not None else [one for one in solvers if one.name == "small"]
+        rest = [one for one in solvers if one not in quick]
+        _ = (
+            _starts_optimal(walk) or _by_solvers(walk, quick, None) or _out_of_reach(walk)
+            or _by_solvers(walk, rest, warm) or _by_relaxation(walk, rest)
+        )  # fmt: skip
     return walk.solution()
 
 
@@ -110,11 +115,19 @@ def _with_own_terms(walk: _Walk, solver: Named, solvers: Sequence[Solver], warm:
     return not named and _by_solvers(walk, cones, warm)
 
 
-def _without_a_solver(walk: _Walk) -> bool:
-    """Whether doing nothing is optimal, or a limit lies outside what the box can reach."""
-    if walk.starts_optimal():
-        walk.chain.append("start: optimal, nothing to trade")
-        return True
+def _starts_optimal(walk: _Walk) -> bool:
+    """Whether doing nothing is optimal: seen from the limits alone where it breaks one."""
+    h, p = walk.candidate.h, walk.program
+    if (np.isinf(p.row_penalty) & (row_violations(p, h) > row_tolerances(p, h))).any():
+        return False
+    if walk.verdict.status is not Status.OPTIMAL:
+        return False
+    walk.chain.append("start: optimal, nothing to trade")
+    return True
+
+
+def _out_of_reach(walk: _Walk) -> bool:
+    """Whether a limit lies outside what the box can reach."""
     ray = unreachable_row(walk.program)
     return ray is not None and walk.proved("box", Candidate(walk.candidate.h, ray, Status.INFEASIBLE))
 
@@ -148,12 +161,6 @@ class _Walk:
         if self._verdict is None:
             self._verdict = judge(self.program, self.candidate, self.tolerance)
         return self._verdict
-
-    def starts_optimal(self) -> bool:
-        """Whether doing nothing is proved optimal: seen from the limits alone where it breaks one."""
-        h, hard = self.candidate.h, np.isinf(self.program.row_penalty)
-        beyond = row_violations(self.program, h) > row_tolerances(self.program, h)
-        return not (hard & beyond).any() and self.verdict.status is Status.OPTIMAL
 
     def left(self) -> float | None:
         """Seconds left, None without a deadline."""

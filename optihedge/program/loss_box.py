@@ -26,8 +26,10 @@ def within_the_start(p: Program) -> Program:
     With F the objective at the start and R the least of everything else, a column at a cost w is at most (F - R) / w,
     and a soft row is missed by at most (F - R) / penalty. No optimum is lost, so what is proved holds for p.
     """
+    if p.cvxpy_terms or (p.lot > 0).all():
+        return p
     auxiliary = _measures(p)
-    if not auxiliary.any() or p.cvxpy_terms:
+    if not auxiliary.any():
         return p
     start = with_defined(p, np.clip(p.start, p.lower, p.upper))
     p = replace(p, start=np.where(auxiliary, start, p.start))

@@ -32,8 +32,8 @@ def narrowed(p: Program) -> tuple[Program, Array]:
     to[columns] = np.arange(len(columns))
     constant = p.by_contract(p.start, np.where(fixed, p.lower, p.start))[fixed].sum()
     constant += 0.5 * float(p.diagonal @ rest**2)
-    return replace(
-        p, columns=tuple(p.columns[i] for i in columns), **{
+    return p.derived(
+        columns=tuple(p.columns[i] for i in columns), **{
             name: getattr(p, name)[columns] for name in ("start", "lower", "upper", "lot", "diagonal", *PIECES)
         }, depth=p.depth.renumbered(to), factors=p.factors[:, columns], specifics=p.specifics[:, columns],
         factor_offset=p.factor_offset + p.factors @ rest, specific_offset=p.specific_offset + p.specifics @ rest,

@@ -26,8 +26,9 @@ class _Sizes:
         if not matrix.nnz:
             return None
         at = np.flatnonzero(np.diff(matrix.indptr))
-        chosen = matrix if len(at) == matrix.shape[0] else matrix[at]
-        return cls(at, chosen.toarray() if small else chosen)
+        if small:
+            return cls(at, matrix.toarray()[at])
+        return cls(at, matrix if len(at) == matrix.shape[0] else matrix[at])
 
     def add(self, to: Array, size: Array) -> None:
         to[self.at] += self.weights @ size
@@ -90,6 +91,19 @@ class RowTable:
                     terms[:, np.searchsorted(sized, sizes.at)] += np.asarray(sizes.weights) * size[:, None]
             low[sized], high[sized] = terms.min(axis=0).sum(axis=1), terms.max(axis=0).sum(axis=1)
         return low, high
+
+    @cached_property
+    def counted(self) -> tuple[Array, Array, Array]:
+        """Rows that count |quantity| or |trade| (integers), and what they count of each, dense."""
+        parts = self.on_holdings, self.on_trades
+        at = [part.at for part in parts if part]
+        sized = np.unique(np.concatenate(at)) if at else np.zeros(0, dtype=int)
+        weights = np.zeros((2, len(sized), self.plain.shape[1]))
+        for of_kind, part in zip(weights, parts, strict=True):
+            if part:
+                some = part.weights
+                of_kind[np.searchsorted(sized, part.at)] = some if isinstance(some, np.ndarray) else some.toarray()
+        return sized, weights[0], weights[1]
 
     @cached_property
     def finest(self) -> Array:

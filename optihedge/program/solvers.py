@@ -6,6 +6,7 @@ import difflib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 
 import numpy as np
@@ -22,6 +23,7 @@ from optihedge.program.volatility_limit import SETTLED, within_limit
 from optihedge.program.volatility_price import at_price
 
 _HOME = {
+    "small": ("general.small", "Small", {}),
     "structured": ("structured.solver", "Structured", {}),
     "clarabel": ("general.clarabel_", "Clarabel", {}),
     "clarabel:box": ("general.clarabel_", "Clarabel", {"scaling": "box"}),
@@ -32,11 +34,13 @@ _HOME = {
     "cvxpy": ("general.cvxpy_", "Modelled", {}),
     "modelled": ("general.cvxpy_", "Modelled", {}),  # its earlier name
 }
+_SMALL_COLUMNS, _SMALL_ROWS = 110, 60  # up to which a compiled solver's one call is quicker than NumPy's many
 _AUXILIARIES = 10  # columns without risk or lot from which general solvers go first
 
 Named = str | Solver | Sequence[str | Solver]
 
 
+@cache
 def solver_named(name: str) -> Solver:
     """The solver of that name; "cvxpy:SCS" is CVXPY with SCS, "isolated:piqp" is PIQP in a process of its own.
 
@@ -78,7 +82,15 @@ def default_chain(program: Program) -> tuple[str, ...]:
         return (*last, "clarabel", "piqp", "structured", "clarabel:box", "piqp:box")
     if many_auxiliaries(program):
         return ("clarabel", "piqp", "clarabel:box", "piqp:box", "structured", *last)
-    return ("structured", "clarabel", "piqp", "clarabel:box", "piqp:box", *last)
+    first = ("small",) if quick_to_try(program) else ()
+    return (*first, "structured", "clarabel", "piqp", "clarabel:box", "piqp:box", *last)
+
+
+def quick_to_try(program: Program) -> bool:
+    """Whether `small` states the Program, and is quicker than what comes after it."""
+    n, *_, m = program.size
+    few = 0 < n <= _SMALL_COLUMNS and m <= _SMALL_ROWS and program.row_table.dense
+    return few and not (program.has_cones or program.powered) and bool((program.lower < program.upper).any())
 
 
 def many_auxiliaries(program: Program) -> bool:

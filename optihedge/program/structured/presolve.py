@@ -72,7 +72,7 @@ def fold(p: Program) -> Folded:
     curvature = take(p.diagonal) + 2 * take(p.quadratic)
     slope = take(p.linear) + take(p.buy) + take(p.long) - 2 * take(p.quadratic) * start
     factors, factor_offset, specifics, specific_offset = _risk_of(p, columns)
-    sized, held, traded = _sizes(p)
+    sized, held, traded = p.row_table.counted
     rows, constant, size = _rows_of(p, columns, (sized, held, traded))
     if some_fixed:
         held, traded = held[:, columns], traded[:, columns]
@@ -130,17 +130,6 @@ def _risk_of(p: Program, columns: Array) -> tuple[Array, Array, sp.csr_array, Ar
     pinned[columns] = 0.0
     return (p.factors[:, columns], p.factor_offset + p.factors @ pinned, p.specifics[:, columns],
             p.specific_offset + p.specifics @ pinned)  # fmt: skip
-
-
-def _sizes(p: Program) -> tuple[Array, Array, Array]:
-    """Rows that count |quantity| or |trade| (integers), and what they count of each, dense."""
-    n, parts = len(p.columns), (p.row_table.on_holdings, p.row_table.on_trades)
-    sized = np.unique(np.concatenate([part.at for part in parts if part] or [np.zeros(0, dtype=int)]))
-    counted = np.zeros((2, len(sized), n))
-    for weights, part in zip(counted, parts, strict=True):
-        if part:
-            weights[np.searchsorted(sized, part.at)] = dense(part.weights)
-    return sized, counted[0], counted[1]
 
 
 def _rows_of(

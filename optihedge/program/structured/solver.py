@@ -21,7 +21,6 @@ from optihedge.program.structured.newton_polish import PROXIMAL, Point, polish_p
 from optihedge.program.structured.newton_system import NewtonSystem
 from optihedge.program.structured.own_variance import with_own_variance
 from optihedge.program.structured.proof import prove, ray_gap, row_sizes, scale_floor
-from optihedge.program.structured.small_start import small_start, worth_a_small_start
 from optihedge.program.structured.standard_form import StandardForm, standard_form
 from optihedge.program.structured.working_set import by_working_set, worth_a_working_set
 
@@ -35,7 +34,6 @@ _LARGEST_MATRIX = 5e7  # entries of the common coordinates
 _LARGEST_WORK = 2e10  # multiplications in one factorisation
 _LADDER = ((1e-5, 6), (1e-8, 12), (1e-11, 40))  # interior-point tolerance, then Newton steps at most
 _FLAT_LADDER = ((1e-7, 6), (1e-9, 20), (1e-11, 40))  # where columns without curvature leave kinks hard to tell
-_SMALL_STEPS = 8  # Newton steps from a small start
 _LOOKS, _ROOM = 3, 100.0  # second looks, and their boxes in sizes of the largest trade
 _ELASTIC_RISK = 1e-12  # share of the curvature that is left while violations are minimised
 
@@ -151,14 +149,7 @@ class _Search:
         return polish_point(self.form, self.system, h, V, self.floor, tolerance=_EXACT, steps=steps, stop=self.stop)
 
     def cold(self, done: Callable[[Point], bool] = lambda point: point.proof.exact(_EXACT)) -> tuple[Point, str]:
-        """The best point of the ladder of tolerances, up to one that is `done`; the interior point's last word.
-
-        Of a small Program first from another solver's answer.
-        """
-        if worth_a_small_start(self.form):
-            start = small_start(self.form)
-            if start is not None and done(point := self.polish(*start, _SMALL_STEPS)):
-                return point, "close"
+        """The best point of the ladder of tolerances, up to one that is `done`; the interior point's last word."""
         inner, points, word = InteriorPoint(self.form, self.system), [], ""
         flat = self.form.curvature.min() < PROXIMAL
         for tolerance, steps in _FLAT_LADDER if flat else _LADDER:

@@ -194,9 +194,8 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
         eligible[s + f.sized] = False
         chosen, blocks = split_blocks(both, eligible)
         local = both[chosen] if len(chosen) else local
-    is_local = np.zeros(s + m, bool)
-    is_local[chosen] = True
-    left, rest = np.flatnonzero(~is_local[:s]), np.flatnonzero(~is_local[s:])
+    common_rows = np.delete(np.arange(s + m), chosen)
+    left, rest = common_rows[common_rows < s], common_rows[common_rows >= s] - s
     if len(left):
         factors = np.vstack([factors, dense(f.specifics[left])])
         factor_offset = np.concatenate([factor_offset, f.specific_offset[left]])
