@@ -279,6 +279,17 @@ def test_lots_that_no_move_can_better_are_those_that_a_search_finds(lot: float) 
         np.testing.assert_array_equal(at_once.h, searched.h)
 
 
+@pytest.mark.parametrize("lot", [1e-5, 1e-3])
+def test_the_nearest_lots_of_few_shares_stand_only_where_the_room_around_a_limit_is_worth_nothing(lot: float) -> None:
+    """Lots so fine that rounding costs nothing may still be bettered: half a lot beyond a limit is worth its price."""
+    for seed in range(30):
+        p, target = share_program(seed, 9), [1e6 * (seed % 3 - 1)]
+        p = replace(p, lot=np.full(9, lot), row_lower=target, row_upper=target)
+        best = solve(p)
+        at_once, searched = (round_program(p, best.h, solve, multipliers=m) for m in (best.multipliers, None))
+        np.testing.assert_array_equal(at_once.h, searched.h)
+
+
 def test_a_whole_answer_stays_as_it_is_and_needs_no_solve() -> None:
     def never(p: Program) -> Candidate:
         raise RuntimeError("not needed")

@@ -1,6 +1,6 @@
 """Objective terms: each charges what its formula says, and moves the hedge the way it should."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ from desks import AS_OF, flat_risk, options, stocks
 
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.base import Term
 from optihedge.hedge.terms.costs import CarryCost, DepthCost, FeeCost, HoldingCost, ImpactCost, SpreadCost
 from optihedge.hedge.terms.limits import TradeLimit
 from optihedge.hedge.terms.neutrality import Neutral
@@ -46,6 +47,33 @@ def test_relative_aversion_is_aversion_times_the_books_gross():
     ]
     assert hedges[0].trades["S2"] == pytest.approx(hedges[1].trades["S2"], rel=1e-6)
     assert hedges[0].trades["S2"] < 0
+
+
+@dataclass(frozen=True)
+class Pledge(Term):
+    """`rate` x notional traded, and `price` for each contract that the first one is held short of `least`."""
+
+    rate: float
+    price: float
+    least: float
+    short_name = "pledge"
+
+    def contribute(self, p) -> None:
+        charge = self.rate * p.measure("notional")
+        p.cost(buy=charge, sell=charge)
+        short = p.auxiliary("short of it", 0.0, 10 * self.least, self.price)
+        p.row("held", (np.arange(len(p.names)) == 0) * 1.0, lo=self.least, auxiliaries=(short, 1.0))
+
+
+def test_what_a_term_charges_for_columns_of_its_own_is_added_to_what_it_charges_for_trades():
+    market = stocks(3)
+    model = HedgeModel(risk=flat_risk(market), objective=(Variance(0.1), Pledge(1e-3, 2.0, 100.0)), universe=("S0",))
+    hedge = model.hedge(market, {"S0": 200.0})
+    traded = abs(hedge.trades["S0"]) * market.notional["S0"]
+    short = 100.0 - hedge.after["S0"]
+    assert traded > 0 and short > 1.0
+    assert hedge.charges["pledge"] == pytest.approx(1e-3 * traded + 2.0 * short, rel=EXACT)
+    assert hedge.charges["total"] == pytest.approx(hedge.charges.drop("total").sum(), rel=EXACT)
 
 
 @pytest.mark.parametrize("given", [{}, {"aversion": 1.0, "relative": 1.0}])
