@@ -94,7 +94,7 @@ def test_a_batch_under_every_model_is_its_books_one_at_a_time(
     place: str, workers: int, recorded: Find, tmp_path: Path
 ) -> None:
     data, make, book_of = RECORDED[place]
-    market = make(recorded(data))
+    market = front(make(recorded(data)), 60)
     assert batch_is_one_by_one(market, books_of(book_of(market)), list(model_names()), tmp_path, workers)
 
 
