@@ -1,6 +1,7 @@
 """A desk that is killed at any commit, fsync or rename, and run again: nothing is lost, nothing leaves twice."""
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import random
@@ -193,7 +194,7 @@ def points(kill: int) -> None:
     sa.event.listen(sa.Engine, "commit", counted(lambda connection: None))
 
 
-def suffer(calm, tmp_path, step, url):
+def suffer(calm, tmp_path, url):
     """Every k-th point of two nights: killed, taken, run again to the end; the number of kills."""
     markets = calm[1]
     desk, consumer = begun(calm, tmp_path / "quiet", url()), Consumer()
@@ -201,7 +202,7 @@ def suffer(calm, tmp_path, step, url):
     consumer.take(desk)
     expected = left(desk, consumer)
     assert sum(expected[1].values()) == 2 * len(desk.books) and verify(desk).empty
-    for kills, k in enumerate(range(1, 10_000, step)):
+    for kills, k in enumerate(range(1, 10_000)):
         desk, consumer = begun(calm, tmp_path / str(k), url()), Consumer()
         if ended(forked(desk, markets, k)) == 0:
             return kills
@@ -215,21 +216,24 @@ def suffer(calm, tmp_path, step, url):
 
 
 def test_a_desk_on_sqlite_killed_at_every_point_loses_nothing_and_sends_nothing_twice(calm, tmp_path):
-    kills = suffer(calm, tmp_path, 1, lambda: "sqlite:///ledger.db")
+    kills = suffer(calm, tmp_path, lambda: "sqlite:///ledger.db")
     assert kills > 60
     print(f"{kills} kills", file=sys.stderr)
 
 
-def test_a_desk_on_postgresql_killed_at_every_third_point_loses_nothing_and_sends_nothing_twice(calm, tmp_path):
+def test_a_desk_on_postgresql_killed_at_every_point_loses_nothing_and_sends_nothing_twice(calm, tmp_path):
     with postgres.server() as url:
-        kills = suffer(calm, tmp_path, 3, lambda: postgres.fresh(url, uuid.uuid4().hex))
-    assert kills > 20
+        kills = suffer(calm, tmp_path, lambda: postgres.fresh(url, uuid.uuid4().hex))
+    assert kills > 60
     print(f"{kills} kills", file=sys.stderr)
 
 
 def storm(team, tmp_path, kills, url=lambda: "sqlite:///ledger.db"):
     """So many signals at random moments of two nights with workers, to the driver or to a worker of it; each desk is
-    struck until its nights are over, and then is what it would have been in calm; how many came before an end."""
+    struck until its nights are over, and then is what it would have been in calm; how many came before an end.
+
+    Signals to one desk come later and later, so that it ends on a machine that has become slower too.
+    """
     markets, chance, struck = team[1], random.Random(0), Counter()
     desk, consumer = begun(team, tmp_path / "quiet", url()), Consumer()
     start = time.monotonic()
@@ -240,9 +244,9 @@ def storm(team, tmp_path, kills, url=lambda: "sqlite:///ledger.db"):
     assert sum(expected[1].values()) == 6 and verify(desk).empty
     for number in range(4 * kills + 4):
         desk, consumer = begun(team, tmp_path / str(number), url()), Consumer()
-        while True:
+        for again in itertools.count():
             child, wanted = forked(desk, markets), chance.choice((signal.SIGKILL, signal.SIGTERM))
-            time.sleep(chance.uniform(0.0, 1.2) * seconds)
+            time.sleep(chance.uniform(0.0, 1.2) * seconds * (1 + again / 8))
             workers = subprocess.run(["pgrep", "-P", str(child)], capture_output=True, text=True).stdout.split()
             victim = int(chance.choice(workers)) if workers and chance.random() < 0.3 else child
             with contextlib.suppress(ProcessLookupError):  # a worker may be over by now
@@ -266,6 +270,8 @@ def test_a_desk_with_workers_struck_by_three_hundred_random_signals_is_what_it_w
     print(storm(team, tmp_path, 300), file=sys.stderr)
 
 
-def test_a_desk_with_workers_on_postgresql_struck_by_sixty_random_signals_is_what_it_would_have_been(team, tmp_path):
+def test_a_desk_with_workers_on_postgresql_struck_by_three_hundred_random_signals_is_what_it_would_have_been(
+    team, tmp_path
+):
     with postgres.server() as url:
-        print(storm(team, tmp_path, 60, lambda: postgres.fresh(url, uuid.uuid4().hex)), file=sys.stderr)
+        print(storm(team, tmp_path, 300, lambda: postgres.fresh(url, uuid.uuid4().hex)), file=sys.stderr)

@@ -324,6 +324,17 @@ def test_the_store_gives_the_night_before_and_is_verified(tmp_path, yesterday):
     assert doctor(night, store=store.path).findings["file"].str.startswith("objects/").any()
 
 
+@pytest.mark.parametrize("made", [False, True])
+def test_a_store_in_which_nothing_is_recorded_yet_stops_no_first_night(tmp_path, made):
+    night, store = written(tmp_path / "1", 1), tmp_path / "store"
+    if made:
+        store.mkdir()
+    assert doctor(night, store=store).findings.equals(doctor(night).findings) and store.is_dir() == made
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("no store")
+    assert doctor(night, store=tmp_path / "other").findings["problem"].str.contains("is no store").any()
+
+
 def test_what_is_due_is_told_beside_the_faults(tmp_path):
     def soon(made, settings):
         made["events"].loc[0, "time"] = "2026-03-03T15:00:00Z"

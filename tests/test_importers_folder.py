@@ -70,6 +70,7 @@ def test_a_second_venue_joins_with_its_own_quote_fee_funding_and_basis(recorded,
     assert main(["import", "deribit", str(tmp_path / "raw"), "--to", to]) == 0
     when = ["--as-of", "2026-01-17T12:31:00Z"]
     assert main(["import", "hyperliquid", str(tmp_path / "h"), "--to", to, "--add", *when]) == 0
+    assert "hours apart" not in (tmp_path / "m" / "import.json").read_text()
     market = read_market(to)
     both = market.instruments[market.instruments["type"].isin(("perpetual", "inverse_perpetual"))]
     assert set(both["venue"]) == {"deribit", "hyperliquid"} and both["fee"].nunique() == 2
@@ -78,6 +79,11 @@ def test_a_second_venue_joins_with_its_own_quote_fee_funding_and_basis(recorded,
     assert market.quotes.loc["BTC-PERPETUAL", "funding_hours"] == 8.0
     basis = market.drivers[(market.drivers["kind"] == "basis") & (market.drivers["tenor"] == "perpetual")]
     assert set(basis["venue"]) == {"deribit", "hyperliquid"}
+    book["time"] -= 21 * 3_600_000
+    (tmp_path / "h" / "book.json").write_text(json.dumps(book))
+    main(["import", "hyperliquid", str(tmp_path / "h"), "--to", to, "--add", *when])
+    notes = json.loads((tmp_path / "m" / "import.json").read_text())["notes"]
+    assert any("of 2026-01-16 15:30 UTC and the folder's of 2026-01-17 12:" in n and "hours apart" in n for n in notes)
     loadings = pd.DataFrame(market.loadings.matrix.toarray(), market.loadings.drivers, market.names)
     own = loadings.loc[basis.index, both.index] != 0
     assert (own.sum(axis=0) == 1).all() and (

@@ -15,6 +15,7 @@ from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.limits import TradeLimit
 from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import Variance
+from optihedge.market.snapshot import Market
 from optihedge.risk.beta import Beta
 
 BAND = 1e-9  # relative: how far a certified answer may end outside a hard band
@@ -31,6 +32,26 @@ def test_a_book_inside_its_band_is_left_alone():
     market = stocks(3)
     cash = 10 * market.price["S0"]
     assert (hedged(market, {"S0": 10.0}, Neutral("delta", band=1.01 * cash)).trades == 0).all()
+
+
+def test_money_in_the_base_currency_is_no_group_of_a_neutrality_by_underlying():
+    market = with_money(stocks(2))
+    limit = Neutral("delta", by="underlying", band=1.0, only_hedged=True)
+    hedge = hedged(market, {"S0": 10.0, "S1": 3.0, "USD": 5e5, "GBP": 100.0}, limit, universe=("S0",))
+    assert set(hedge.limits.index) == {"delta[S0]", "delta[S1]"}
+    assert any("delta[S1]: no tradable" in note for note in hedge.problem.notes)
+    assert not any("USD" in note or "[GBP]" in note for note in hedge.problem.notes)
+
+
+def with_money(market):
+    """The market with cash in its base currency and in pounds."""
+    table = pd.DataFrame({"instrument": ["USD", "GBP"], "type": "cash", "underlying": ["USD", "GBP"],
+                          "currency": ["USD", "GBP"]}).set_index("instrument")  # fmt: skip
+    drivers = pd.concat([market.drivers, pd.DataFrame({"kind": "fx", "underlying": "GBP", "currency": "USD"},
+                                                      index=["GBPUSD"])])  # fmt: skip
+    history = market.history.assign(GBPUSD=1.25 * market.history["S1"] / market.history["S1"].iloc[-1])
+    return Market(pd.concat([market.instruments, table]), market.quotes, "USD", drivers=drivers, history=history,
+                  as_of=market.as_of)  # fmt: skip
 
 
 def test_a_book_outside_its_band_is_brought_to_the_edge():

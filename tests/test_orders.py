@@ -176,6 +176,16 @@ def test_open_orders_are_repeated_replaced_or_cancelled(sent):
         orders_bytes(after, "ibkr")
 
 
+def test_a_call_of_ccxt_without_an_exchange_is_refused_by_name(sent):
+    orders = sent.orders()
+    name = orders["instrument"].iloc[0]
+    at = orders.assign(venue="binance")
+    assert b'"exchange": "binance"' in orders_bytes(at, "ccxt")
+    for nowhere in ("", None, " "):
+        with pytest.raises(DataError, match=f"{name}: no venue.*a column venue"):
+            orders_bytes(at.assign(venue=at["venue"].mask(at["instrument"] == name, nowhere)), "ccxt")
+
+
 def test_an_order_that_closes_is_reduce_only_and_no_other(sent):
     name = sent.table["instrument"].iloc[0]
     traded = float(sent.table["quantity"].iloc[0])

@@ -52,7 +52,6 @@ def test_the_crontab_of_the_page_runs_a_night_in_crons_bare_environment(example_
     shutil.copytree(example_folder, tmp_path / "today")
     brought_to_now(tmp_path / "today")
     assert main(["desk", "--data", str(tmp_path / "today"), "--model", "beta_hedge", "--to", str(tmp_path)]) == 0
-    assert main(["record", str(tmp_path / "today"), "--store", str(tmp_path / "store")]) == 0  # as the page says
     bare = ["env", "-i", f"HOME={tmp_path}", "LOGNAME=desk", "SHELL=/bin/sh", setting, "/bin/sh", "-c", command]
     done = subprocess.run(bare, capture_output=True, text=True, cwd="/")
     said = (tmp_path / "night.log").read_text()

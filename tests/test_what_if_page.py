@@ -1,5 +1,6 @@
 """The what-if page gives what the same Python calls give, to this machine alone, and writes nothing."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -48,6 +49,20 @@ def test_what_has_no_list_says_why(desk):
     market, book = desk
     (told,) = parts(market, book, Question("optimal_hedge", ("Volatility.sharpe=-1",)))
     assert "No list" in told and "sharpe" in told
+
+
+@pytest.mark.parametrize("name", ["optimal_hedge", "beta_hedge"])
+def test_no_column_of_an_answer_is_empty(desk, name):
+    market, book = desk
+    for text in parts(market, book, Question(name))[1:]:
+        head, *rows = re.findall(r"<tr>.*?</tr>", text, re.DOTALL)
+        cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
+        titles = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", head, re.DOTALL)
+        said = [
+            any(cell.strip() not in ("", "nan", "inf", "-inf") for cell in column)
+            for column in zip(*cells, strict=True)
+        ]
+        assert len(rows) and all(said) and len(said) == len(titles), (titles, said)
 
 
 def test_moving_a_widget_moves_the_answer(desk):

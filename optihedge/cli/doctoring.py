@@ -39,6 +39,8 @@ def doctor(
         typer.echo(seen.to_json())
         raise typer.Exit(int(not seen.healthy))
     console = console_of()
+    if store is not None and not (store.is_dir() and any(store.iterdir())):
+        say(console, f"{store}: nothing is recorded yet, so there is no night before to compare with")
     for due in seen.due.itertuples():
         say(console, f"due {due.time:%Y-%m-%d %H:%M} UTC: {due.instrument} {due.what}")
     if seen.healthy:

@@ -71,7 +71,7 @@ def doctor(
 
     books    files, default book.csv of the folder where there is one
     before   folder of the night before, with its books of the same names; default the store's latest earlier market
-    store    is verified, and gives the night before
+    store    is verified, and gives the night before; where nothing is recorded yet there is none
     desk     a desk file: its ledger, folders and disk are looked at too
     now      an instant later than a day after as_of makes the night stale; by default its age is not looked at
     market   the folder's, where it has been read already
@@ -126,6 +126,8 @@ def _clock(night: Night, now: pd.Timestamp | None, found: Findings) -> None:
 def _store(store: Store | Path | str | None, found: Findings) -> Store | None:
     if store is None:
         return None
+    if not isinstance(store, Store) and not (Path(store).is_dir() and any(Path(store).iterdir())):
+        return None  # nothing is recorded yet: the first night has none before it
     try:
         kept = store if isinstance(store, Store) else open_store(store)
     except OptihedgeError as error:

@@ -12,6 +12,7 @@ from html import escape
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from optihedge.display import table_html
@@ -114,8 +115,14 @@ def parts(market: Market, book: pd.Series, question: Question) -> list[str]:
     head = f"<h2>{escape(listed.verdict.upper())}</h2>{''.join(told)}<p>{escape(', '.join(question.changes))}</p>"
     lines = listed.proposed[["instrument", "side", "quantity", "limit_price", "notional", "cost", "reason"]]
     limits = listed.hedge.limits
-    found = [head, table_html(figures, "figures"), table_html(lines.set_index("instrument"), "lines")]
-    return [*found, table_html(limits[list(_LIMITS)], "limits and shadow prices")] if len(limits) else found
+    found = [head, table_html(figures, "figures"), table_html(_said(lines.set_index("instrument")), "lines")]
+    return [*found, table_html(_said(limits[list(_LIMITS)]), "limits and shadow prices")] if len(limits) else found
+
+
+def _said(frame: pd.DataFrame) -> pd.DataFrame:
+    """Its columns that say something somewhere: no empty text, no number that is missing or no bound."""
+    nothing = frame.isna() | (frame == "") | frame.isin([np.inf, -np.inf])
+    return frame.loc[:, ~nothing.all() | (len(frame) == 0)]
 
 
 def serve(

@@ -41,7 +41,8 @@ class Neutral(Term):
                   within kappa errors of its estimate, all at their worst at once
     band_share    adds this share of max(the book's gross notional, the capital) to the band
     optional      where the market has no such exposure or column the term is left out, and said to be, not an error
-    only_hedged   a group that no tradable contract moves is reported as it stands, not refused; the others are as hard
+    only_hedged   a group that no tradable contract moves is reported as it stands, not refused; the others are as hard;
+                  one that nothing is exposed to, such as money in the base currency, is no group
 
     >>> import optihedge as oh
     >>> market = oh.read_market(oh.write_example("example"))
@@ -116,9 +117,11 @@ class Neutral(Term):
         unit = p.unit(exposure)
         moved = np.asarray(abs(matrix) @ p.tradable > 0) if self.only_hedged else np.ones(len(names), dtype=bool)
         if not moved.all():
-            idle = np.flatnonzero(~moved)
+            exposed = np.asarray(abs(matrix).sum(axis=1) > 0)  # money in the base currency is exposed to nothing
+            idle = np.flatnonzero(~moved & (exposed | (lower > 0) | (upper < 0)))
             alone = [names[i] for i in idle]
-            p.notes.append(f"{some(alone)}: no tradable contract moves it, left as it stands")
+            if alone:
+                p.notes.append(f"{some(alone)}: no tradable contract moves it, left as it stands")
             p.rows(alone, matrix[idle], lower, upper, soft=0.0, tier=self.priority, unit=unit, target=self.target)
             names, matrix = [names[i] for i in np.flatnonzero(moved)], matrix[np.flatnonzero(moved)]
         if self.uncertainty == 0:

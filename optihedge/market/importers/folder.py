@@ -15,6 +15,7 @@ from optihedge.market.importers.imported import FRAMES, HISTORY, Imported
 from optihedge.market.importers.instant import MarketFrames
 from optihedge.market.importers.intake import Intake
 
+_TOGETHER = pd.Timedelta("1h")  # quotes of two imports that are of one market
 UNITS = {
     "quantity, lot, min_quantity, sizes, volume": "contracts",
     "venue_amount": "what the venue counts for one contract",
@@ -119,7 +120,7 @@ def joined(found: Imported, folder: Path | str) -> Imported:
     quotes, book = (find_table(folder, name) for name in ("quotes", "book"))
     if quotes is not None:
         frame = read_raw(quotes).replace("", None)
-        before.quotes(frame.assign(time=pd.to_datetime(frame["time"], utc=True)))
+        before.quotes(frame.assign(time=pd.to_datetime(frame["time"], utc=True, format="ISO8601")))
     if book is not None:
         frame = read_raw(book)
         before.add(
@@ -140,13 +141,26 @@ def joined(found: Imported, folder: Path | str) -> Imported:
             new = pd.MultiIndex.from_frame(mine[["driver", "time"]])
             theirs = theirs[~pd.MultiIndex.from_frame(theirs[["driver", "time"]]).isin(new)]
         merged[name] = pd.concat([part for part in (theirs, mine) if len(part)] or [mine], ignore_index=True)
+    apart = _apart(old.quotes, found.quotes)
     unread = (text for text in about.get("unread", []) if not text.startswith(tuple(found.used) or "\0"))
     return replace(
         found,
         problems=(*unread, *found.problems),
         money=about["base_currency"],
-        notes=(*about.get("notes_of_files", ()), *found.notes),
+        notes=(*about.get("notes_of_files", ()), *found.notes, *apart),
         **merged,
+    )
+
+
+def _apart(before: pd.DataFrame, added: pd.DataFrame) -> tuple[str, ...]:
+    """A note where the latest bids and asks of two imports are further apart than an hour: they are of two markets."""
+    first, second = (quotes.loc[quotes[["bid", "ask"]].notna().any(axis=1), "time"].max() for quotes in (before, added))
+    if pd.isna(first) or pd.isna(second) or abs(second - first) <= _TOGETHER:
+        return ()
+    hours = abs(second - first) / pd.Timedelta("1h")
+    return (
+        f"the quotes added are of {second:%Y-%m-%d %H:%M} UTC and the folder's of {first:%Y-%m-%d %H:%M} UTC, "
+        f"{hours:.1f} hours apart: what moved between stands as a difference of venues; import both as of one instant",
     )
 
 

@@ -6,6 +6,8 @@ import json
 
 import pandas as pd
 
+from optihedge.errors import DataError
+from optihedge.frames import some
 from optihedge.trades.orders.table import CANCEL, NEW, REPLACE
 
 _TIME = {"gtc": "GTC", "ioc": "IOC", "fok": "FOK"}  # a day order is no word of these venues: it is left to the venue
@@ -14,9 +16,16 @@ _TIME = {"gtc": "GTC", "ioc": "IOC", "fok": "FOK"}  # a day order is no word of 
 def calls(orders: pd.DataFrame) -> list[dict]:
     """One dictionary a call: `exchange`, `method`, and `arguments` by name. A replaced order is cancelled first.
 
+    Raises DataError for an order without a venue.
     arguments of createOrder   symbol, type, side, amount (what the venue counts), price, params
     """
-    made = []
+    made: list[dict] = []
+    homeless = orders.loc[orders["venue"].fillna("").astype(str).str.strip() == "", "instrument"]
+    if len(homeless):
+        raise DataError(
+            f"{some(list(dict.fromkeys(homeless)), 3)}: no venue, and a ccxt call goes to an exchange; give the "
+            "instruments a column venue (binance, deribit, ...), or write another format"
+        )
     for order in orders[orders["action"].isin((CANCEL, REPLACE))].itertuples():
         arguments = {"id": None, "symbol": order.symbol or order.instrument,
                      "params": {"clientOrderId": order.replaces}}  # fmt: skip
