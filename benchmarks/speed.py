@@ -1,6 +1,7 @@
 """How long a walk, a batch and a hedge take as shipped: CPU milliseconds, and ratios to one certified solve of the run.
 
-    python benchmarks/speed.py [--days 20] [--books 20] [--peer PYTHON] [--beside CHECKOUT] [--check FILE] [--save]
+    python benchmarks/speed.py [PART ...] [--days 20] [--books 20] [--peer PYTHON] [--beside CHECKOUT] [--check FILE]
+                                [--save]
 
   walk      `run_backtest` of a book of 500 shares with costs, accounts and a proof every day, P&L and positions read; a
             given risk of 20 factors or one learnt daily (5 days, without their markets); whole shares, checks and
@@ -216,21 +217,20 @@ def peak() -> float:
     return next(float(line.split()[1]) / 1e3 for line in lines if line.startswith("VmHWM"))
 
 
-def measured(days: int, books: int) -> dict[str, float]:
-    """Everything that this checkout does."""
-    told = {
-        **solves(),
-        **batch(books),
-        **tails(),
-        **suspects(),
-        **walks(days),
-        **({} if "OPTIHEDGE_BESIDE" in os.environ else wide()),
-    }
+def measured(days: int, books: int, parts: list[str]) -> dict[str, float]:
+    """Everything that this checkout does, or these parts of it; `solve` is always one."""
+    does = {"solve": solves, "batch": lambda: batch(books), "tails": tails, "suspects": suspects,
+            "walk": lambda: walks(days), "hedge": wide}  # fmt: skip
+    chosen = ["solve", *(part for part in parts or does if part != "solve")]
+    told: dict[str, float] = {}
+    for part in chosen:
+        told |= {} if part == "hedge" and "OPTIHEDGE_BESIDE" in os.environ else does[part]()
     return {**told, "peak MB": peak()}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART")
     parser.add_argument("--days", type=int, default=20)
     parser.add_argument("--books", type=int, default=21)
     parser.add_argument("--peer", default="")
@@ -239,14 +239,22 @@ def main() -> int:
     parser.add_argument("--save", action="store_true")
     asked = parser.parse_args()
     if "OPTIHEDGE_BESIDE" in os.environ:
-        print(json.dumps(measured(asked.days, asked.books)))
+        print(json.dumps(measured(asked.days, asked.books, asked.parts)))
         return 0
-    told = measured(asked.days, asked.books)
+    told = measured(asked.days, asked.books, asked.parts)
     table = pd.DataFrame({"ms": told})
     table["solves"] = table["ms"].drop("peak MB") / told["solve"]
     if asked.beside:
         env = {**os.environ, "PYTHONPATH": asked.beside, "OPTIHEDGE_BESIDE": "1"}
-        call = [sys.executable, str(HERE / "speed.py"), "--days", str(min(asked.days, 6)), "--books", str(asked.books)]
+        call = [
+            sys.executable,
+            str(HERE / "speed.py"),
+            *asked.parts,
+            "--days",
+            str(min(asked.days, 6)),
+            "--books",
+            str(asked.books),
+        ]
         done = subprocess.run(call, env=env, capture_output=True, text=True, check=False, cwd=tempfile.gettempdir())
         if done.returncode:
             print(f"{asked.beside}: {done.stderr.strip().splitlines()[-1]}")

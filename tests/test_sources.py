@@ -151,3 +151,18 @@ def test_fat_tails_have_worse_shortfalls_at_one_variance():
 def test_too_few_draws_are_refused():
     with pytest.raises(SpecError, match="even 20 draws or more"):
         SmileDraws(count=8).pnl(smile(), pd.Index(["U"]))
+
+
+def test_of_many_underlyings_those_of_the_contracts_and_one_more_say_all_that_stresses_say(monkeypatch):
+    rng = np.random.default_rng(0)
+    levels = 50 * np.exp(np.cumsum(0.02 * rng.normal(size=(30, 120)), axis=0))
+    days = pd.bdate_range("2026-01-05", periods=30, tz="UTC")
+    market = Market.from_prices(pd.DataFrame(levels, days, [f"S{i}" for i in range(120)]), base_currency="USD")
+    held = market.names[[3, 40, 77]]
+    few, closing = Stresses().pnl(market, held), Stresses().closing(market, held)
+    assert closing.shape == few.shape
+    monkeypatch.setattr("optihedge.risk.sources._MANY", 10**6)
+    every = Stresses().pnl(market, held)
+    assert len(few) < 30 < len(every)
+    rows = [{tuple(row) for row in table.round(9).to_numpy()} for table in (few, every)]
+    assert rows[0] == rows[1]

@@ -21,6 +21,7 @@ class _Fit:
     said: tuple[Any, ...]  # class and parameters
     moves: pd.DataFrame  # its own copy
     fitted: Any
+    stepped: bool = False  # whether it is an earlier one with rows added
 
     def rows_of(self, said: tuple[Any, ...], moves: pd.DataFrame) -> int:
         """How many rows of the moves it has learnt, its own being the first of them; 0 where it is of others."""
@@ -52,13 +53,15 @@ def fitted_on(estimator: Any, moves: pd.DataFrame) -> Any:
     if known is not None and rows and getattr(estimator, "_exact_in_steps", False):
         later = moves.iloc[rows:]
         later.attrs = dict(moves.attrs)
-        fitted = copy(known.fitted).partial_fit(later)
-        _FITS.remove(known)
+        fitted, stepped = copy(known.fitted).partial_fit(later), True
+        if known.stepped:
+            _FITS.remove(known)
     else:
+        stepped = False
         fitted = clone(estimator).fit(moves)
     own = moves.copy()
     own.attrs = dict(moves.attrs)
-    _FITS.append(_Fit(said, own, fitted))
+    _FITS.append(_Fit(said, own, fitted, stepped))
     while len(_FITS) > _MOST or sum(one.moves.to_numpy().nbytes for one in _FITS) > _BYTES:
         _FITS.pop(0)
     return fitted

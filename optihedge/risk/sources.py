@@ -23,6 +23,7 @@ from optihedge.risk.smile_state import chain_underlyings, smile_state
 
 Array = np.ndarray
 _USUAL = 0.20  # level of vol in which the recorded days of stress are told
+_MANY = 100  # underlyings that are stressed one by one, whatever is held
 _WORST = 0.9  # of a price: no stress loses more
 _DEVIATIONS = 6.0  # of a day: the move of the correlated stresses
 _TOGETHER = 0.9  # correlation to which they go
@@ -138,13 +139,15 @@ class Stresses(ScenarioSource):
         return _stresses(market, periods).drop(columns=["frozen", "closing"])
 
     def pnl(self, market: Market, names: pd.Index, periods: float = 1.0) -> pd.DataFrame:
-        pnl, frozen = super().pnl(market, names, periods), _stresses(market, periods)["frozen"].to_numpy()
+        table = _stresses(market, periods, names)
+        pnl, frozen = scenario_pnl(market, table.drop(columns=["frozen", "closing"]), names), table["frozen"].to_numpy()
+        pnl = pnl if self.own is None else _with_own(pnl, _table(self.own, "own"), names)
         venue = market.instruments["venue"].reindex(names).to_numpy()
         return pnl.mask((frozen[:, None] == venue[None, :]) & (frozen != "")[:, None], 0.0)
 
     def closing(self, market: Market, names: pd.Index) -> Array | None:
         half = market.trade_cost.max(axis=1).reindex(names).fillna(0.0).to_numpy()
-        return np.outer(_stresses(market, 1.0)["closing"].to_numpy(dtype=float), half)
+        return np.outer(_stresses(market, 1.0, names)["closing"].to_numpy(dtype=float), half)
 
 
 @dataclass(frozen=True)
@@ -193,9 +196,15 @@ def scenario_table(
 # ---- the parts -----------------------------------------------------------------------------------------------------
 
 
-def _stresses(market: Market, periods: float) -> pd.DataFrame:
-    """The table of Stresses: words by underlying, `days`, the venue that is frozen ('' for none), half spreads paid."""
+def _stresses(market: Market, periods: float, contracts: pd.Index | None = None) -> pd.DataFrame:
+    """The table of Stresses: words by underlying, `days`, the venue that is frozen ('' for none), half spreads paid.
+
+    contracts   of more than _MANY underlyings those that these stand on, and one more for all others, which move these
+                contracts alike
+    """
     names = list(market.drivers.loc[market.drivers["kind"] == "price", "underlying"].unique())
+    if contracts is not None and len(names) > _MANY:
+        names = _stood_on(market, contracts, names)
     chained = {name: smile_state(market, name).level for name in chain_underlyings(market)}
     level = np.array([chained.get(name, _USUAL) for name in names])
     daily, days = level / np.sqrt(market.periods_per_year), 365 * periods / market.periods_per_year
@@ -226,6 +235,16 @@ def _stresses(market: Market, periods: float) -> pd.DataFrame:
             moved(f"{venue} frozen, all {word}", sign * _DEVIATIONS * daily, level * 0.25, frozen=venue)
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.fillna({column: 0.0 for column in table.columns if column != "frozen"})
+
+
+def _stood_on(market: Market, contracts: pd.Index, names: list[str]) -> list[str]:
+    """Of the underlyings those that a contract is on or moves with, and the first of the others, in order."""
+    at = market.names.get_indexer(contracts)
+    loads = np.unique(market.loadings.matrix.tocsc()[:, at].indices)
+    drivers = market.drivers["underlying"].reindex(market.loadings.drivers[loads])
+    near = {*drivers, *market.instruments["underlying"].reindex(contracts)}
+    other = next((name for name in names if name not in near), None)
+    return [name for name in names if name in near or name == other]
 
 
 def _table(given: Any, what: str) -> pd.DataFrame:
