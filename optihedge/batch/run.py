@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from signal import SIGINT
@@ -103,10 +103,7 @@ def run_batch(
         rest = [job for job in jobs if job.book not in refused]
         stopped = None
         try:
-            stop = stop or Stop()
-            with stop.interruptible():
-                _learn_once(market, rest, workers)
-            with contextlib.closing(results(market, rest, workers, stop)) as found:
+            with contextlib.closing(_results(market, rest, workers, stop or Stop())) as found:
                 for number, result in found:
                     run.commit(result, sent=rest[number].sent)
                     each()
@@ -220,6 +217,13 @@ def _withdraw(orders: Orders, earlier: Sequence[Earlier], say: Callable[[str], N
         for result in earlier
         if result.folder in stuck
     }
+
+
+def _results(market: Market, jobs: Sequence[Job], workers: int | str, stop: Stop) -> Generator[tuple[int, Result]]:
+    """Number and result of every job, as they end."""
+    with stop.interruptible():
+        _learn_once(market, jobs, workers)
+    yield from results(market, jobs, workers, stop)
 
 
 def _learn_once(market: Market, jobs: Sequence[Job], workers: int | str) -> None:
