@@ -236,7 +236,7 @@ def report(name: str, desk: Desk, models: tuple[str, ...], step: int) -> None:
         ratio = beyond(slope, error) / beyond(base["slope"], base["error"])
         with np.errstate(invalid="ignore", divide="ignore"):  # a draw of blocks that shows no beta at all
             inside = beyond(slope[blocks], error[blocks]) / beyond(base["slope"][blocks], base["error"][blocks])
-        span = np.nanquantile(inside, [0.025, 0.975])
+        span = np.quantile(inside[np.isfinite(inside)], [0.025, 0.975])
         floor = np.sqrt(2 / np.pi) * error.mean()
         print(
             f"| {label} | {squares.sum() / base['squares'].sum():.3f} [{low:.3f}, {high:.3f}] | "
