@@ -128,12 +128,11 @@ def step(
         return done.of("idle", "not asked")
     if now.orders:
         return done.of("blocked", f"no final word on {some([order.order_id for order in now.orders], 3)}")
-    market = moved.market
     ends = None if deadline is None else time.monotonic() + deadline
-    view = View(now, before, market, model, moved, book=client if before is None else None, ends=ends, warm=warm)
+    view = View(now, before, moved.market, model, moved, book=client if before is None else None, ends=ends, warm=warm)
     decision = policy.decide(view, dict(now.memory))
     memory: dict[str, Any] = {**now.memory, **decision.memory}
-    done.state = now = now.becoming(memory=memory, decided=market.as_of)
+    done.state = now = now.becoming(memory=memory, decided=moved.market.as_of)
     if not decision.act:
         return done.of("idle", decision.why, decision)
     return _listed(done, view, decision, memory, checks, lots)

@@ -17,7 +17,7 @@ from optihedge.program.certificate import scale_of
 from optihedge.program.defined import with_defined
 from optihedge.program.lots.cone_limits import meet_own, other_limits
 from optihedge.program.lots.dive import Answer, dive, settle
-from optihedge.program.lots.few_legs import best_lots
+from optihedge.program.lots.few_legs import MOST_LEGS, best_lots
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.local_search import GAIN, Neighbourhood, improve
 from optihedge.program.lots.lot_program import nearest_within
@@ -35,7 +35,7 @@ from optihedge.program.program import (
 _LADDER = 4  # finest traded legs of each row that may mend what the local search could not
 _REACH = 50  # lots
 _FINE = 1e-9  # of the objective's scale: lots that cost no more are as good as none
-_ROUGH = 10.0  # times that: what the nearest lots may cost before they are improved
+_ROUGH, _ROUGH_MANY = 10.0, 1e4  # times that: what the nearest lots of few, of many legs may cost before improved
 _TOUCHES, _APART = 5, 1e-3  # quadratic Programs for a price of volatility, where lots move it by more than this
 
 
@@ -172,7 +172,7 @@ def _fine(around: Neighbourhood, h: Array, multipliers: Array | None) -> tuple[A
     least, most = objective(p, h), _FINE * scale_of(p, h)
     whole = grid.start + grid.lot * grid.nearest(grid.lots(h))
     above = objective(p, whole) - least
-    if above > _ROUGH * most:
+    if above > (_ROUGH if grid.lumpy.sum() <= MOST_LEGS else _ROUGH_MANY) * most:
         return None
     if multipliers is not None and _rank(around, whole)[0] == 0:
         room = around.exposure.max(axis=1, initial=0.0) / 2  # the most by which lots may leave a band
