@@ -134,7 +134,8 @@ def _least(hedge: Hedge, min_notional: float) -> Array:
 
 
 def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:
-    beyond_band = rounding.rows[over(rounding.rows)]
+    rows = rounding.rows
+    beyond_band = np.flatnonzero(over(rows))
     if not len(beyond_band):
         return []
     units = dict(zip(hedge.program.row_names, hedge.problem.row_units, strict=True))
@@ -142,11 +143,13 @@ def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:
         units[hedge.program.volatility_limit.name] = VOLATILITY_UNIT
     before = row_violations(hedge.program, hedge.problem.columns.to_columns(hedge.problem.start))
     outside = dict(zip(hedge.program.row_names, before, strict=True))
-    broken, texts = set(rounding.broken.index), []
-    for name, row in zip(beyond_band.index, beyond_band.itertuples(), strict=True):
-        beyond = f"{name} ends {row.violation:.6g} {units.get(name, '')} beyond its limit".replace("  ", " ")
-        if name not in broken:
-            texts.append(f"{beyond}, within half a lot of {row.finest}")
+    broken, texts = over(rows, rows["allowed"].to_numpy(float)), []
+    violation, finest = rows["violation"].to_numpy(float), rows["finest"].to_numpy()
+    for at in beyond_band:
+        name = rows.index[at]
+        beyond = f"{name} ends {violation[at]:.6g} {units.get(name, '')} beyond its limit".replace("  ", " ")
+        if not broken[at]:
+            texts.append(f"{beyond}, within half a lot of {finest[at]}")
         elif name in outside:
             texts.append(f"LIMIT NOT MET: {beyond} ({outside[name]:.6g} before), more than half a lot explains: "
                          "lots, minimum sizes and trade limits left nothing nearer")  # fmt: skip

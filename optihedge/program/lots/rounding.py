@@ -64,7 +64,7 @@ class Rounding:
     @property
     def broken(self) -> pd.DataFrame:
         """Hard rows that end further outside their band than half the finest traded lot explains."""
-        return self.rows[over(self.rows, self.rows["allowed"])]
+        return self.rows[over(self.rows, self.rows["allowed"].to_numpy(float))]
 
 
 def round_program(
@@ -203,9 +203,10 @@ def _mended(around: Neighbourhood, h: Array) -> list[Array]:
     return [mended] if mended is not None else []
 
 
-def over(rows: pd.DataFrame, allowed: pd.Series | float = 0.0) -> pd.Series:
+def over(rows: pd.DataFrame, allowed: Array | float = 0.0) -> Array:
     """Hard rows further outside their band than rounding explains (a mask)."""
-    return rows["hard"] & (rows["violation"] > allowed + RESIDUAL_TOLERANCE * rows["scale"])
+    violation, scale = (rows[name].to_numpy(float) for name in ("violation", "scale"))
+    return rows["hard"].to_numpy(bool) & (violation > allowed + RESIDUAL_TOLERANCE * scale)
 
 
 def _rows(around: Neighbourhood, h: Array, own: OwnTerms | None = None) -> pd.DataFrame:
