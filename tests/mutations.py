@@ -92,10 +92,10 @@ MUTATIONS = (
         "test_small_factors.py::test_a_rate_between_two_tenors_leans_to_the_nearer",
     ),
     Mutation(
-        "market/pnl.py",
-        "np.maximum(-quantities, 0.0)",
-        "np.maximum(quantities, 0.0)",
-        "test_small_factors.py::test_borrow_between_two_markets_is_paid_by_shorts_alone",
+        "accounts/timeline.py",
+        "if quantity < 0 and name in rates:",
+        "if name in rates:",
+        "test_accounts.py::test_shorts_pay_borrow_on_their_value",
     ),
     Mutation(
         "market/exposures.py",

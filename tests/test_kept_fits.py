@@ -68,7 +68,9 @@ def test_another_parameter_calendar_label_or_cell_is_another_fit():
     cell.iloc[40, 2] += 1e-9
     yearly = moves.copy()
     yearly.attrs["periods_per_year"] = 365.0
-    for other in (cell, label, day, yearly):
+    market, kind = moves.copy(), moves.copy()
+    market.attrs["markets"], kind.attrs["kinds"] = ["D3"], {"D3": "vol"}
+    for other in (cell, label, day, yearly, market, kind):
         assert kept.fitted_on(ADAPTIVE, other) is not first
     assert kept.fitted_on(clone(ADAPTIVE).set_params(window=91), moves) is not first
     assert kept.fitted_on(clone(ADAPTIVE).set_params(base=oh.FactorRisk(4)), moves) is not first

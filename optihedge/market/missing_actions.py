@@ -69,11 +69,11 @@ def types_of_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> dict[s
     """By driver the type of what it is the price of: the instrument of its name, else its underlying's."""
     own: dict[object, object] = {}
     first: dict[object, object] = {}
-    for name, kind, underlying in zip(*(each.tolist() for each in (
+    for name, is_a, underlying in zip(*(each.tolist() for each in (
         instruments.index, instruments["type"], instruments["underlying"])), strict=True):  # fmt: skip
-        if not str(kind).endswith("option"):
-            own[name] = kind
-            first.setdefault(underlying, kind)
+        if not str(is_a).endswith("option"):
+            own[name] = is_a
+            first.setdefault(underlying, is_a)
     found = {}
     for driver, on in zip(drivers.index.tolist(), drivers["underlying"].tolist(), strict=True):
         told = (own.get(driver), own.get(on), first.get(on))

@@ -10,8 +10,6 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from optihedge.risk.estimator import periods_per_year
-
 _MOST, _BYTES = 6, 2**28  # fits kept, and the moves that they are of
 _PLAIN = (type(None), bool, int, float, str)
 
@@ -26,8 +24,8 @@ class _Fit:
     def rows_of(self, said: tuple[Any, ...], moves: pd.DataFrame) -> int:
         """How many rows of the moves it has learnt, its own being the first of them; 0 where it is of others."""
         rows, own, other = len(self.moves), self.moves, moves
-        if self.said != said or rows > len(other) or periods_per_year(own) != periods_per_year(other):
-            return 0
+        if self.said != said or rows > len(other) or dict(own.attrs) != dict(other.attrs):
+            return 0  # attrs say which drivers are the market, what kind each is, and how long a period
         ours, theirs = own.to_numpy(), other.to_numpy()[:rows]
         if ours.shape != theirs.shape or not _same(ours[0], theirs[0]) or not _same(ours[-1], theirs[-1]):
             return 0  # of other days, as most are
