@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,6 +22,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from measure import machine  # noqa: E402
+from speed import timed  # noqa: E402
 
 import optihedge as oh  # noqa: E402
 from optihedge.program.structured.solver import Structured  # noqa: E402
@@ -60,13 +59,6 @@ def book_of(n: int, seed: int) -> tuple[oh.Market, oh.HedgeModel, pd.Series]:
     return market, model, book
 
 
-def spent(act: Callable[[], object]) -> tuple[object, float]:
-    """What it gives, and CPU milliseconds."""
-    began = time.process_time()
-    found = act()
-    return found, 1e3 * (time.process_time() - began)
-
-
 def told(name: str, pairs: list[tuple[float, float, float]]) -> None:
     """One row: medians of what is measured, over the structured solver and over the certified solve."""
     alone, proved, whole = (np.array(column) for column in zip(*pairs, strict=True))
@@ -76,9 +68,9 @@ def told(name: str, pairs: list[tuple[float, float, float]]) -> None:
 
 def of_hedge(hedge: oh.Hedge) -> tuple[float, float, float]:
     """Milliseconds of the structured solver alone, of the certified solve, and of whole lots."""
-    _, alone = spent(lambda: Structured().solve(hedge.program))
-    _, proved = spent(lambda: oh.solve(hedge.program))
-    _, whole = spent(lambda: round_to_lots(hedge))
+    _, alone = timed(lambda: Structured().solve(hedge.program))
+    _, proved = timed(lambda: oh.solve(hedge.program))
+    _, whole = timed(lambda: round_to_lots(hedge))
     return alone, proved, whole
 
 
@@ -116,9 +108,9 @@ def frontier() -> None:
                 continue
             middle = model.objective[0].at(hedge.problem.size)
             values = middle * np.geomspace(0.1, 10.0, 20)
-            _, alone = spent(lambda p=hedge.program: Structured().solve(p))
-            _, proved = spent(lambda p=hedge.program: oh.solve(p))
-            found, whole = spent(lambda a=(market, book, values), m=model: m.frontier(*a))
+            _, alone = timed(lambda p=hedge.program: Structured().solve(p))
+            _, proved = timed(lambda p=hedge.program: oh.solve(p))
+            found, whole = timed(lambda a=(market, book, values), m=model: m.frontier(*a))
             assert all(one.certificate.optimal for one in found)
             pairs.append((alone, proved, whole))
         told(f"frontier of 20, n = {n}", pairs)
@@ -137,9 +129,9 @@ def market() -> None:
     }
     for name, act in acts.items():
         solves = [
-            (spent(lambda: Structured().solve(program))[1], spent(lambda: oh.solve(program))[1]) for _ in range(9)
+            (timed(lambda: Structured().solve(program))[1], timed(lambda: oh.solve(program))[1]) for _ in range(9)
         ]
-        times = [spent(act)[1] for _ in range(9)]
+        times = [timed(act)[1] for _ in range(9)]
         told(name, [(*pair, took) for pair, took in zip(solves, times, strict=True)])
 
 

@@ -26,6 +26,7 @@ import pandas as pd  # noqa: E402
 from measure import machine  # noqa: E402
 from recorded_desks import options_book  # noqa: E402
 from recorded_markets import deribit_market, deribit_snapshots, spx_days, spx_market  # noqa: E402
+from speed import timed  # noqa: E402
 
 import optihedge as oh  # noqa: E402
 
@@ -63,26 +64,16 @@ def given(markets: list[oh.Market], book: pd.Series) -> oh.HedgeModel:
     return oh.HedgeModel(risk=risk_of(markets), objective=terms, constraints=bands, universe=hedges)
 
 
-def spent(act: object, times: int = 1) -> tuple[object, float]:
-    """What it gives, and the least CPU milliseconds."""
-    least, found = np.inf, None
-    for _ in range(times):
-        began = time.process_time()
-        found = act()
-        least = min(least, 1e3 * (time.process_time() - began))
-    return found, least
-
-
 def told(name: str, make: object, days: int) -> None:
     """One desk: its markets, a solve, the walk under both models."""
-    markets, making = spent(lambda: [make(i) for i in range(days)])
+    markets, making = timed(lambda: [make(i) for i in range(days)])
     book = options_book(markets[0], markets[-1])
     for label, model in (("given", given(markets, book)), ("shipped", oh.load_model("optimal_hedge"))):
         oh.run_backtest(model, [make(0), make(1)], book)  # what is loaded once
         walked = [make(i) for i in range(days)]
-        run, took = spent(lambda m=model, w=walked: oh.run_backtest(m, w, book))
+        run, took = timed(lambda m=model, w=walked: oh.run_backtest(m, w, book))
         program = model.problem(markets[0], book).program
-        _, solve = spent(lambda p=program: oh.solve(p), 3)
+        _, solve = timed(lambda p=program: oh.solve(p), 3)
         profile = cProfile.Profile(time.process_time)
         walked = [make(i) for i in range(days)]
         profile.enable()

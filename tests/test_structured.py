@@ -293,8 +293,11 @@ def check_hostile(seed: int) -> None:
     except SpecError:
         return
     candidate = Structured().solve(p, deadline=10.0)
-    word = certify(p, candidate).status
-    assert word == candidate.status or (word == "failed" and candidate.status == "failed")
+    verdict = certify(p, candidate)
+    if candidate.status == "failed" and verdict.optimal:  # its own scale is the smaller: it claims less than it could
+        assert verdict.gap > 1e-7 * verdict.scale
+    else:
+        assert verdict.status == candidate.status
 
 
 @pytest.mark.parametrize("seed", range(2 * len(KINDS)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ class _Fit:
 
 
 _FITS: list[_Fit] = []  # the latest last
+_ALONE = Lock()  # threads of a page or a notebook share the list
 
 
 def fitted_on(estimator: Any, moves: pd.DataFrame) -> Any:
@@ -45,7 +47,9 @@ def fitted_on(estimator: Any, moves: pd.DataFrame) -> Any:
     said = parameters(estimator)
     if said is None or moves.to_numpy().dtype != np.float64:
         return clone(estimator).fit(moves)
-    rows, known = max(((one.rows_of(said, moves), one) for one in _FITS), key=lambda pair: pair[0], default=(0, None))
+    rows, known = max(
+        ((one.rows_of(said, moves), one) for one in tuple(_FITS)), key=lambda pair: pair[0], default=(0, None)
+    )
     if known is not None and rows == len(moves):
         return known.fitted
     if known is not None and rows and getattr(estimator, "_exact_in_steps", False):
@@ -53,16 +57,24 @@ def fitted_on(estimator: Any, moves: pd.DataFrame) -> Any:
         later.attrs = dict(moves.attrs)
         fitted, stepped = copy(known.fitted).partial_fit(later), True
         if known.stepped:
-            _FITS.remove(known)
+            _forget(known)
     else:
         stepped = False
         fitted = clone(estimator).fit(moves)
     own = moves.copy()
     own.attrs = dict(moves.attrs)
-    _FITS.append(_Fit(said, own, fitted, stepped))
-    while len(_FITS) > _MOST or sum(one.moves.to_numpy().nbytes for one in _FITS) > _BYTES:
-        _FITS.pop(0)
+    with _ALONE:
+        _FITS.append(_Fit(said, own, fitted, stepped))
+        while len(_FITS) > _MOST or sum(one.moves.to_numpy().nbytes for one in _FITS) > _BYTES:
+            _FITS.pop(0)
     return fitted
+
+
+def _forget(known: _Fit) -> None:
+    """Keep it no longer; another thread may have been first."""
+    with _ALONE:
+        if known in _FITS:
+            _FITS.remove(known)
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
