@@ -17,6 +17,7 @@ from optihedge.accounts.state import Report as Report
 from optihedge.accounts.state import State as State
 from optihedge.accounts.valuation import opening as opening
 from optihedge.accounts.valuation import valued as valued
+from optihedge.accounts.valuation import valued_lots as valued_lots
 from optihedge.backtest.effectiveness import Effectiveness as Effectiveness
 from optihedge.backtest.evaluate import RiskEvaluation as RiskEvaluation
 from optihedge.backtest.evaluate import evaluate_risk as evaluate_risk

@@ -257,6 +257,7 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
         "optihedge.accounts.valuation": (
             "opening",
             "valued",
+            "valued_lots",
         ),
         "optihedge.market.moved": ("moved",),
         "optihedge.hedge.bands": (

@@ -11,6 +11,7 @@ from optihedge.accounts.state import Report as Report
 from optihedge.accounts.state import State as State
 from optihedge.accounts.valuation import opening as opening
 from optihedge.accounts.valuation import valued as valued
+from optihedge.accounts.valuation import valued_lots as valued_lots
 from optihedge.hedge.bands import band_trade as band_trade
 from optihedge.hedge.bands import follow_band as follow_band
 from optihedge.hedge.bands import leland_number as leland_number

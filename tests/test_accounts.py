@@ -11,7 +11,7 @@ from optihedge.accounts.account import Account
 from optihedge.accounts.advance import advance
 from optihedge.accounts.explain import PARTS
 from optihedge.accounts.state import Fill, Lot, Order, Report, State
-from optihedge.accounts.valuation import balances, equity, model_book, opening, valued
+from optihedge.accounts.valuation import balances, equity, model_book, opening, valued, valued_lots
 from optihedge.errors import DataError
 from optihedge.market.book import gross_notional
 from optihedge.market.events import Event
@@ -60,6 +60,25 @@ def closes(moved) -> None:
     total = moved.explained[list(PARTS)].to_numpy().sum()
     assert total == pytest.approx(moved.change, abs=CENT * max(1.0, abs(moved.equity)))
     assert moved.explained["total"].sum() == pytest.approx(total, abs=1e-6)
+
+
+def test_a_lot_gains_from_its_own_price_and_the_lots_of_a_contract_sum_to_its_gain():
+    start, end = market(0, {"X": 100.0}), market(2, {"X": 107.0})
+    state = opening("b", start, {"X": 10.0})
+    moved = advance(state, start, end, fills=[fill(5.0, 104.0, 1, order_id="later")])
+    lots = valued_lots(moved.state, end).set_index(["account", "order_id"])
+    assert lots["unrealised"].to_dict() == pytest.approx({("book", ""): 70.0, ("hedge", "later"): 15.0}, abs=CENT)
+    assert lots["mark"].eq(107.0).all() and lots["money"].eq("USD").all()
+    assert lots["unrealised"].sum() == pytest.approx(valued(moved.state, end)["unrealised"].sum(), abs=CENT)
+
+
+def test_lots_of_an_inverse_contract_gain_in_its_coin():
+    start, end = coin_markets(path(2))
+    state = opening("b", start, {"PERP": 30.0})
+    one = valued_lots(state, end).set_index("instrument").loc["PERP"]
+    size = float(end.instruments.loc["PERP", "multiplier"])
+    assert one["money"] == "BTC"
+    assert one["unrealised"] == pytest.approx(30.0 * size * (1 / one["price"] - 1 / one["mark"]), abs=1e-12)
 
 
 # ---- options that end ------------------------------------------------------------------------------------------------

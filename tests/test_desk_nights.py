@@ -13,6 +13,7 @@ from optihedge.accounts.fills import fills_frame
 from optihedge.accounts.state import Fill
 from optihedge.backtest.simulate import run_backtest
 from optihedge.batch.job import Job, hedge_one
+from optihedge.batch.output import result_folder
 from optihedge.cli import main
 from optihedge.desk.deskfile import read_desk
 from optihedge.desk.halt import Halted
@@ -101,6 +102,16 @@ def test_every_run_replays_to_the_byte_and_the_desk_is_whole(desk):
     for day in ("20", "21", "22"):
         assert replay(desk, f"one@2026-01-{day}").differences == ()
     assert verify(desk).empty
+
+
+def test_a_night_leaves_its_open_lots_with_what_each_has_gained(desk):
+    made, markets, *_ = desk
+    for market in markets:
+        folder = result_folder(made.out, market.as_of, "one", "neutral")
+        lots, held = pd.read_csv(folder / "lots.csv"), pd.read_csv(folder / "positions.csv")
+        by_lot = lots.groupby(["account", "instrument"])[["quantity", "unrealised"]].sum()
+        whole = held[held["instrument"] != held["money"]].set_index(["account", "instrument"])
+        assert len(by_lot) and by_lot.to_numpy() == pytest.approx(whole.loc[by_lot.index, by_lot.columns].to_numpy())
 
 
 def test_the_same_night_again_is_known_and_changes_nothing(desk):

@@ -80,6 +80,30 @@ def valued(state: State, market: Market) -> pd.DataFrame:
     return worth_of(state, market).frame
 
 
+def valued_lots(state: State, market: Market) -> pd.DataFrame:
+    """Every open lot at its contract's mark: account, instrument, quantity, price, time, order_id, mark, money, unrealised.
+
+    price and mark are per unit of quotation; unrealised is the lot's gain since its price, in `money`. By instrument it
+    sums to `valued`'s. Raises DataError as `valued` does.
+
+    >>> import optihedge as oh
+    >>> import pandas as pd
+    >>> quotes = pd.DataFrame({"instrument": ["S"], "bid": [99.99], "ask": [100.01]})
+    >>> table = pd.DataFrame({"instrument": ["S"], "type": ["equity"], "underlying": "S"})
+    >>> market = oh.Market(table, quotes, "USD", as_of="2026-01-19T21:00Z")
+    >>> bought = {"book": {"S": (oh.policy.Lot(10.0, 98.0, market.as_of),)}}
+    >>> state = oh.policy.State(book="book", seq=0, as_of=market.as_of, positions=bought)
+    >>> float(oh.policy.valued_lots(state, market)["unrealised"].iloc[0].round(2))
+    20.0
+    """
+    worth_of(state, market)  # what the market does not list is refused
+    facts, lots = quoted(market), state.lots()
+    marks = [facts.price(name) for name in lots["instrument"]]
+    terms = [facts.terms(name) for name in lots["instrument"]]
+    gains = [one.gain(*lot) for one, *lot in zip(terms, lots["quantity"], lots["price"], marks, strict=True)]
+    return lots.assign(mark=marks, money=[one.money for one in terms], unrealised=gains)
+
+
 class Worth:
     """A state in a market: its positions and balances, one row each, as arrays; the table of them on demand."""
 

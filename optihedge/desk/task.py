@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.accounts.state import Fill, Report, State
-from optihedge.accounts.valuation import opening, valued
+from optihedge.accounts.valuation import opening, valued, valued_lots
 from optihedge.batch.record import figures, significant
 from optihedge.batch.record import files as report_files
 from optihedge.content import canonical_text, text_hash
@@ -185,8 +185,9 @@ def _files(task: Task, done: _Stepped) -> dict[str, str]:
             f"{asked['book']}: {model['name']}", subtitle, _VERDICTS[one.status], [f"{one.status}: {one.why}"],
             [*listed, *past], contradictions_table(done.market),
         )  # fmt: skip
-    held = valued(one.state, done.market) if not one.state.carried else one.state.lots()
-    written["positions.csv"] = csv_text(held)
+    quoted = not one.state.carried
+    written["positions.csv"] = csv_text(valued(one.state, done.market) if quoted else one.state.lots())
+    written["lots.csv"] = csv_text(valued_lots(one.state, done.market) if quoted else one.state.lots())
     written["explained.csv"] = csv_text(one.explained.reset_index())
     if len(one.closed):
         written["closed.csv"] = csv_text(one.closed)
