@@ -11,8 +11,10 @@ from pathlib import Path
 import cvxpy as cp
 import numpy as np
 
-from optihedge.program.certificate import RESIDUAL_TOLERANCE, certify, row_tolerances
-from optihedge.program.program import Candidate, Program, row_violations
+from optihedge.program.candidate import Candidate
+from optihedge.program.certificate import certify
+from optihedge.program.program import RESIDUAL_TOLERANCE, Program, row_violations
+from optihedge.program.tolerances import row_tolerances
 
 GAP = 1e-6  # share of the scale that every method has to reach
 TOLERANCES = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9)  # what peers are tried at, loosest first

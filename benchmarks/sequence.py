@@ -26,12 +26,13 @@ from measure import Run, cvxpy_solve, loosest, machine, run  # noqa: E402
 from recorded import clean_stocks  # noqa: E402
 from small import Qoco  # noqa: E402
 
+from optihedge.program.candidate import Candidate  # noqa: E402
 from optihedge.program.general.clarabel_ import Clarabel  # noqa: E402
 from optihedge.program.general.osqp_ import Osqp  # noqa: E402
 from optihedge.program.general.piqp_ import Piqp  # noqa: E402
 from optihedge.program.general.sparse_form import SparseQP, single_variable_rows  # noqa: E402
 from optihedge.program.general.sparse_qp import QPResult  # noqa: E402
-from optihedge.program.program import Candidate, Program  # noqa: E402
+from optihedge.program.program import Program  # noqa: E402
 from optihedge.program.status import Status  # noqa: E402
 from optihedge.program.structured.solver import Structured  # noqa: E402
 

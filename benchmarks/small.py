@@ -28,13 +28,14 @@ import scipy.sparse as sp  # noqa: E402
 from family import factor_book  # noqa: E402
 from measure import GAP, TOLERANCES, machine  # noqa: E402
 
+from optihedge.program.candidate import Candidate  # noqa: E402
 from optihedge.program.certificate import certify  # noqa: E402
 from optihedge.program.chain import solve  # noqa: E402
 from optihedge.program.general.piqp_ import Piqp  # noqa: E402
 from optihedge.program.general.scaling import normalise  # noqa: E402
 from optihedge.program.general.sparse_form import SparseQP, assemble  # noqa: E402
 from optihedge.program.general.sparse_qp import QPResult, SparseSolver  # noqa: E402
-from optihedge.program.program import Candidate, Program  # noqa: E402
+from optihedge.program.program import Program  # noqa: E402
 from optihedge.program.status import Status  # noqa: E402
 from optihedge.program.structured.solver import Structured  # noqa: E402
 

@@ -25,11 +25,12 @@ from family import factor_book  # noqa: E402
 from measure import Run, cvxpy_solve, loosest, machine, run  # noqa: E402
 from random_programs import options_book  # noqa: E402
 
+from optihedge.program.candidate import Candidate  # noqa: E402
 from optihedge.program.chain import solve  # noqa: E402
 from optihedge.program.general.clarabel_ import Clarabel  # noqa: E402
 from optihedge.program.general.osqp_ import Osqp  # noqa: E402
 from optihedge.program.general.piqp_ import Piqp  # noqa: E402
-from optihedge.program.program import Candidate, Program  # noqa: E402
+from optihedge.program.program import Program  # noqa: E402
 from optihedge.program.structured.solver import Structured  # noqa: E402
 
 SIZES = ((50, 10), (100, 10), (200, 20), (500, 50), (1000, 50), (2000, 100), (5000, 100), (50_000, 100))

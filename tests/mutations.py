@@ -44,13 +44,13 @@ MUTATIONS = (
         "test_cvxpy.py::test_a_volatility_limit_by_a_cone_agrees_with_its_price",
     ),
     Mutation(
-        "program/certificate.py",
+        "program/duality.py",
         "np.where(top, np.minimum(above, 0), np.where(bottom, np.maximum(below, 0), 0))",
         "np.where(top, np.minimum(below, 0), np.where(bottom, np.maximum(above, 0), 0))",
         "test_explain.py::test_the_price_of_a_bound_is_what_one_contract_more_of_room_saves",
     ),
     Mutation(
-        "program/certificate.py",
+        "program/duality.py",
         "top, bottom = (h >= p.upper)",
         "bottom, top = (h >= p.upper)",
         "test_explain.py::test_the_price_of_a_bound_lies_between_the_difference_quotients",

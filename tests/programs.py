@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.program.program import Depth, Program, VolatilityLimit, row_values
+from optihedge.program.costs import Depth
+from optihedge.program.program import Program, row_values
+from optihedge.program.volatility import VolatilityLimit
 
 FEATURES = ("specifics", "costs", "impact", "power", "depth", "holding", "rows", "sizes", "soft", "scales", "odd")
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.program.program import Depth, Program
+from optihedge.program.costs import Depth
+from optihedge.program.program import Program
 
 
 def random_program(seed: int, *, largest: int = 500, feasible: bool = True, rescale: bool = True) -> Program:

@@ -13,7 +13,7 @@ from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.limits import TradeLimit, TurnoverLimit, VolatilityLimit
 from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import Variance
-from optihedge.program.program import Candidate
+from optihedge.program.candidate import Candidate
 
 
 def test_infeasible_says_have_need_and_smallest_change():

@@ -7,8 +7,10 @@ import pytest
 from programs import random_program
 from scipy.optimize import minimize_scalar
 
+from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import certify, snap
-from optihedge.program.program import Candidate, Depth, Program, objective
+from optihedge.program.costs import Depth
+from optihedge.program.program import Program, objective
 
 EXACT = 1e-12
 

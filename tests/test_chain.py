@@ -7,13 +7,14 @@ import pytest
 from programs import hostile_fields, planted_conflict, random_program, with_rows, with_volatility_limit
 
 from optihedge.errors import SpecError
-from optihedge.program.certificate import row_tolerances
+from optihedge.program.candidate import Candidate
 from optihedge.program.chain import solve
 from optihedge.program.general.clarabel_ import Clarabel
 from optihedge.program.general.osqp_ import Osqp
 from optihedge.program.infeasible import relax
-from optihedge.program.program import Candidate, Program, objective, row_violations
+from optihedge.program.program import Program, objective, row_violations
 from optihedge.program.solvers import default_chain, solver_named
+from optihedge.program.tolerances import row_tolerances
 from optihedge.program.volatility_limit import fold_limit
 
 GENERAL = ("clarabel", "piqp", "clarabel:box")

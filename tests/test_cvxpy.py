@@ -10,10 +10,11 @@ from programs import FEATURES, random_program, with_rows, with_volatility_limit
 
 import optihedge as oh
 from optihedge.errors import SpecError
+from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import certify
 from optihedge.program.chain import solve
 from optihedge.program.general.cvxpy_ import ConeCandidate, Modelled, render
-from optihedge.program.program import Candidate, Program, objective
+from optihedge.program.program import Program, objective
 
 OBJECTIVE = 1e-6  # of the certificate's scale
 QUANTITY = 1e-4  # flat at the optimum: a gap of 1e-9 leaves 1e-5

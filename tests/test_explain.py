@@ -18,8 +18,8 @@ from optihedge.hedge.explain import (
     variance_by_factor,
 )
 from optihedge.hedge.variance import VarianceForm
-from optihedge.program.certificate import bound_prices
 from optihedge.program.chain import solve
+from optihedge.program.duality import bound_prices
 from optihedge.program.program import Program
 
 SUM = 1e-9  # relative, of parts against the whole

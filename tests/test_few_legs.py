@@ -7,10 +7,11 @@ import pytest
 import scipy.sparse as sp
 from lot_choices import by_enumeration
 
+from optihedge.program.candidate import Candidate
 from optihedge.program.chain import solve as certified
 from optihedge.program.lots.few_legs import _window
 from optihedge.program.lots.rounding import round_program
-from optihedge.program.program import Candidate, Program, row_violations
+from optihedge.program.program import Program, row_violations
 from optihedge.program.status import Status
 
 

@@ -8,10 +8,11 @@ import pytest
 from random_programs import random_program
 
 from optihedge.errors import InfeasibleError
+from optihedge.program.candidate import Candidate
 from optihedge.program.chain import solve
 from optihedge.program.lots.few_lines import Lines, few_lines
 from optihedge.program.narrow import narrowed
-from optihedge.program.program import Candidate, Program, objective, risk_value, row_violations
+from optihedge.program.program import Program, objective, risk_value, row_violations
 
 
 def random_desk(seed: int, count: int = 60, factors: int = 20, neutral: bool = False) -> Program:

@@ -7,13 +7,14 @@ import pytest
 import scipy.sparse as sp
 from programs import random_program, with_rows
 
+from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import certify
 from optihedge.program.general.clarabel_ import Clarabel
 from optihedge.program.general.osqp_ import Osqp
 from optihedge.program.general.piqp_ import Piqp
 from optihedge.program.general.scaling import normalise
 from optihedge.program.general.sparse_qp import residuals
-from optihedge.program.program import Candidate, Program, objective
+from optihedge.program.program import Program, objective
 from optihedge.program.structured.solver import polish
 
 ADAPTERS = [Clarabel(), Clarabel(scaling="box"), Piqp(), Osqp()]

@@ -11,7 +11,8 @@ from scipy.optimize import linprog
 
 from optihedge.program.chain import solve
 from optihedge.program.infeasible import conflict, give_way, relax, row_scale, unreachable_row
-from optihedge.program.program import Program, VolatilityLimit, row_violations
+from optihedge.program.program import Program, row_violations
+from optihedge.program.volatility import VolatilityLimit
 
 TOTAL = 1e-6  # relative, of the least total against another LP's
 

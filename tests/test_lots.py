@@ -15,12 +15,13 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 import optihedge as oh
 from optihedge.errors import InfeasibleError
 from optihedge.market.scenarios import replay, scenario_pnl
-from optihedge.program.certificate import scale_of
+from optihedge.program.candidate import Candidate
 from optihedge.program.chain import solve as certified
+from optihedge.program.duality import scale_of
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.local_search import Moves, Neighbourhood, first_moves, improve
 from optihedge.program.lots.rounding import round_program
-from optihedge.program.program import Candidate, Program, objective, row_violations
+from optihedge.program.program import Program, objective, row_violations
 
 BAND_TOLERANCE = 1e-7  # of a row's limit
 

@@ -11,7 +11,8 @@ import pytest
 import optihedge as oh
 from optihedge.hedge.costs import TRADING
 from optihedge.hedge.spec import canonical
-from optihedge.program.program import Candidate, Program
+from optihedge.program.candidate import Candidate
+from optihedge.program.program import Program
 from optihedge.program.solvers import solver_named
 from optihedge.program.status import Status
 from optihedge.risk.sources import Stresses

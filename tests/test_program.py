@@ -8,13 +8,9 @@ import scipy.sparse as sp
 
 from optihedge.errors import SpecError
 from optihedge.program.arrays import compressed, one_row, times
-from optihedge.program.program import (
-    Depth,
-    Program,
-    VolatilityLimit,
-    objective,
-    row_violations,
-)
+from optihedge.program.costs import Depth
+from optihedge.program.program import Program, objective, row_violations
+from optihedge.program.volatility import VolatilityLimit
 
 BASE = {"columns": ("a", "b"), "start": [1.0, 0.0], "lower": [-5.0, -5.0], "upper": [5.0, 5.0]}
 ROW = {"row_names": ("limit",), "rows": [[1.0, 1.0]]}

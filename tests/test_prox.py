@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from optihedge.program.program import Depth, Program
+from optihedge.program.costs import Depth
+from optihedge.program.program import Program
 from optihedge.program.structured.prox import cost, costlier, minimiser, response
 from optihedge.program.structured.standard_form import StandardForm, standard_form
 

@@ -8,11 +8,13 @@ import pytest
 import scipy.sparse as sp
 from random_programs import random_program
 
+from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import Proved, judge, judge_clean
 from optihedge.program.chain import solve
+from optihedge.program.costs import Depth
 from optihedge.program.general import small
 from optihedge.program.general.small import Small
-from optihedge.program.program import Candidate, Depth, Program, objective
+from optihedge.program.program import Program, objective
 from optihedge.program.solvers import default_chain
 
 EXACT = 1e-11  # of the scale

@@ -11,7 +11,8 @@ import optihedge as oh
 from optihedge.example import write_example
 from optihedge.program.certificate import certify
 from optihedge.program.chain import Solution, solve
-from optihedge.program.program import Depth, Program, objective, row_violations
+from optihedge.program.costs import Depth
+from optihedge.program.program import Program, objective, row_violations
 from optihedge.program.solvers import solver_named
 
 SOLVERS = ("structured", "clarabel", "piqp", "osqp", "cvxpy")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from programs import random_program
 
+from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import certify
-from optihedge.program.program import Candidate, Program
+from optihedge.program.program import Program
 from optihedge.program.status import Status, told
 
 

@@ -9,13 +9,16 @@ import scipy.sparse as sp
 from random_programs import KINDS, hostile_program, random_program
 
 from optihedge.errors import SpecError
+from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import certify
 from optihedge.program.chain import solve
+from optihedge.program.costs import Depth
 from optihedge.program.general.clarabel_ import Clarabel
 from optihedge.program.general.osqp_ import Osqp
-from optihedge.program.program import Candidate, Depth, Program, VolatilityLimit, objective, row_violations
+from optihedge.program.program import Program, objective, row_violations
 from optihedge.program.structured import solver as structured
 from optihedge.program.structured.solver import Structured, polish
+from optihedge.program.volatility import VolatilityLimit
 
 GAP = 1e-10  # share of the scale
 PRICE = 1e-6  # relative, of a multiplier

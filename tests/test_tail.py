@@ -15,9 +15,10 @@ from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.limits import TradeLimit, TurnoverLimit
 from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.tail import ScenarioVariance, Shortfall, WorstCase
-from optihedge.program.certificate import ROUNDING, judge, judge_clean, row_sizes
+from optihedge.program.certificate import judge, judge_clean
 from optihedge.program.chain import solve
 from optihedge.program.status import Status
+from optihedge.program.tolerances import ROUNDING, row_sizes
 from optihedge.trades.lots import round_to_lots
 from optihedge.trades.tradelist import trade_list
 

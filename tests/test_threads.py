@@ -13,8 +13,9 @@ from test_estimators import ESTIMATORS, some_moves
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import optihedge as oh
+from optihedge.program.candidate import Candidate
 from optihedge.program.chain import solve
-from optihedge.program.program import Candidate, Program
+from optihedge.program.program import Program
 from optihedge.program.solvers import propose
 from optihedge.program.threads import one_thread
 from optihedge.risk.estimator import MovesEstimator, RiskEstimator

@@ -8,10 +8,13 @@ import scipy.sparse as sp
 from optihedge.errors import SpecError
 from optihedge.program.archive import load_program, save_program
 from optihedge.program.aversion import at_answer, equivalent_aversion, with_aversion
-from optihedge.program.certificate import dual_gap, judge
+from optihedge.program.candidate import Candidate
+from optihedge.program.certificate import judge
 from optihedge.program.chain import solve
+from optihedge.program.duality import dual_gap
 from optihedge.program.lots.rounding import round_program
-from optihedge.program.program import Candidate, Program, VolatilityLimit, VolatilityPrice, objective
+from optihedge.program.program import Program, objective
+from optihedge.program.volatility import VolatilityLimit, VolatilityPrice
 
 
 def priced(seed=0, price=0.6, n=40, scale=1.0, **given) -> Program:

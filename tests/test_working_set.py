@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import certify
 from optihedge.program.chain import solve
-from optihedge.program.program import Candidate, Program, objective
+from optihedge.program.program import Program, objective
 from optihedge.program.structured import solver as structured
 from optihedge.program.structured.own_variance import with_own_variance
 from optihedge.program.structured.solver import Structured

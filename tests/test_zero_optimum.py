@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from optihedge.program.certificate import certify, proves_infeasible, row_tolerances
+from optihedge.program.candidate import Candidate
+from optihedge.program.certificate import certify, proves_infeasible
 from optihedge.program.chain import solve
 from optihedge.program.general.scaling import row_reach
-from optihedge.program.program import Candidate, Program, VolatilityLimit, row_violations
+from optihedge.program.program import Program, row_violations
 from optihedge.program.solvers import default_chain
+from optihedge.program.tolerances import row_tolerances
+from optihedge.program.volatility import VolatilityLimit
 
 KINDS = ("soft", "hard", "worst case", "shortfall", "sizes")
 

@@ -14,12 +14,16 @@ from optihedge.frames import some
 from optihedge.hedge.conflict_text import conflict_text, default_limit, hopeless_text
 from optihedge.hedge.extremes import unproved
 from optihedge.hedge.problem import Problem
-from optihedge.program.certificate import Certificate, limit_tolerance
+from optihedge.program.arrays import Array
+from optihedge.program.candidate import Candidate, Solver
+from optihedge.program.certificate import Certificate
 from optihedge.program.chain import Solution, solve
 from optihedge.program.infeasible import MARGIN, Relaxation, conflict, give_way, relax
 from optihedge.program.own.terms import labels
-from optihedge.program.program import VOLATILITY_UNIT, Array, Candidate, Program, Solver
+from optihedge.program.program import Program
 from optihedge.program.status import Status
+from optihedge.program.tolerances import limit_tolerance
+from optihedge.program.volatility import VOLATILITY_UNIT
 from optihedge.readonly import read_only
 
 _CONFLICT_BUDGET = 1.0  # seconds for naming a minimal conflict

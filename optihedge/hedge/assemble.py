@@ -16,9 +16,10 @@ from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.variance import VarianceForm
 from optihedge.market.instruments import trade_lots
-from optihedge.program.arrays import compressed
+from optihedge.program.arrays import compressed, fewest_rows
 from optihedge.program.costs import Costs
-from optihedge.program.program import RESIDUAL_TOLERANCE, Program, VolatilityLimit, VolatilityPrice, fewest_rows
+from optihedge.program.program import RESIDUAL_TOLERANCE, Program
+from optihedge.program.volatility import VolatilityLimit, VolatilityPrice
 from optihedge.readonly import kept, numbers, read_only
 
 Array = np.ndarray

@@ -8,9 +8,10 @@ import pandas as pd
 from optihedge.frames import some
 from optihedge.hedge.builder import DEFAULT_BOX
 from optihedge.hedge.problem import Problem
-from optihedge.program.certificate import bare, bound_prices, clip_multipliers, dual_gap
+from optihedge.program.certificate import bare
+from optihedge.program.duality import bound_prices, clip_multipliers, dual_gap
 from optihedge.program.infeasible import Relaxation, row_scale
-from optihedge.program.program import VOLATILITY_UNIT
+from optihedge.program.volatility import VOLATILITY_UNIT
 
 _PARALLEL = 1e-9  # 1 - |cosine| below which two rows of exposures are proportional
 _RESTS = 1e-7  # of a proof's size: what a contract's bound adds to it beyond rounding

@@ -11,7 +11,7 @@ import pandas as pd
 from optihedge.display.numbers import number
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.variance import VarianceForm, variance_by_contract
-from optihedge.program.certificate import bound_prices
+from optihedge.program.duality import bound_prices
 from optihedge.program.program import objective
 
 Array = np.ndarray

@@ -19,7 +19,7 @@ from optihedge.frames import brief
 from optihedge.hedge.horizon import parse_horizon
 from optihedge.hedge.terms.base import Term, check_number
 from optihedge.hedge.universe import Universe
-from optihedge.program.program import Solver
+from optihedge.program.candidate import Solver
 
 if TYPE_CHECKING:
     from optihedge.risk.contract_risk import ContractRisk

@@ -13,7 +13,8 @@ from optihedge.hedge.costs import SUMS
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.terms.neutrality import error_columns
 from optihedge.market.snapshot import Market
-from optihedge.program.program import VOLATILITY_UNIT, Program, VolatilityLimit, row_values, row_violations
+from optihedge.program.program import Program, row_values, row_violations
+from optihedge.program.volatility import VOLATILITY_UNIT, VolatilityLimit
 
 Array = np.ndarray
 NO_HEDGE = ("hard, no hedge", "soft, no hedge")  # kinds of limits that no tradable contract moves

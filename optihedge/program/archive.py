@@ -10,8 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import SpecError
+from optihedge.program.arrays import Array
 from optihedge.program.costs import Depth
-from optihedge.program.program import Array, Program, Volatility, VolatilityLimit, VolatilityPrice
+from optihedge.program.program import Program
+from optihedge.program.volatility import Volatility, VolatilityLimit, VolatilityPrice
 
 
 def save_program(program: Program, file: str | Path | IO[bytes]) -> None:

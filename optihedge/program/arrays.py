@@ -1,4 +1,4 @@
-"""Arrays at the door of a frozen value: copied, read-only, of the right shape, without NaN."""
+"""Arrays at the door of a frozen value: copied, read-only, of the right shape, without NaN; and tall ones shortened."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import scipy.sparse as sp
 from optihedge.errors import SpecError
 
 Array = np.ndarray
+
+_TALL = 1.1  # rows a column that are left as they are
 
 
 def vector(name: str, value: Array | None, length: int, default: float) -> Array:
@@ -69,3 +71,13 @@ def frozen(array: Array) -> Array:
     """The same array, from now on read-only."""
     array.setflags(write=False)
     return array
+
+
+def fewest_rows(rows: Array, offset: Array) -> tuple[Array, Array]:
+    """Rows and offset (k x n, k) of the same |rows h + offset|^2, few more than n at most: tall ones by their triangle,
+    which costs more than it saves where rows are hardly more.
+    """
+    if len(rows) <= max(rows.shape[1] + 1, _TALL * rows.shape[1]):
+        return rows, offset
+    triangle = np.asarray(np.linalg.qr(np.column_stack([rows, offset]), mode="r"))
+    return triangle[:, :-1], triangle[:, -1]

@@ -1,8 +1,4 @@
-"""Certify an answer on the original Program, from its quantities and row multipliers alone, whoever found it.
-
-Multipliers give a lower bound of the optimum (Lagrangian duality): the least over the box splits into one closed form
-per column. The gap between a feasible point and its bound is a sum of parts, none negative, one per column and row.
-"""
+"""Certify an answer on the original Program, from its quantities and row multipliers alone, whoever found it."""
 
 from __future__ import annotations
 
@@ -13,23 +9,23 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from optihedge.program.costs import PIECES, Costs, Depth
+from optihedge.program.arrays import Array
+from optihedge.program.candidate import Candidate
+from optihedge.program.costs import PIECES, Depth
 from optihedge.program.defined import with_defined
-from optihedge.program.program import (
-    RESIDUAL_TOLERANCE,
-    Array,
-    Candidate,
-    Program,
-    beyond_limits,
-    risk_parts,
-)
-from optihedge.program.row_table import transposed
+from optihedge.program.duality import DualGap, Measured, clip_multipliers, column_slopes, dual_gap, measured, worth
+from optihedge.program.program import Program
 from optihedge.program.status import Status
+from optihedge.program.tolerances import (
+    ROUNDING,
+    limit_tolerance,
+    row_sizes,
+    row_tolerances,
+    tolerances_of,
+    worth_of_tolerances,
+)
 
 GAP_TOLERANCE = 1e-6  # of the objective's scale
-OWN_TOLERANCE = 1e-6  # of a limit's own size: the most a residual may be
-MOST_TOLERANCE = 1e-3  # likewise, where rounding alone is more than that
-ROUNDING = 1e-14  # of what is summed
 _TINY = 1e-300
 
 
@@ -121,145 +117,6 @@ class Certificate:
 
 
 @dataclass(frozen=True, eq=False)
-class DualGap:
-    """Parts of primal - dual: per column, per row, of the volatility limit; and what each column's slopes are."""
-
-    columns: Array
-    rows: Array
-    limit: float
-    slope: Array  # n, of the smooth linear part
-    curvature: Array  # n
-    costs: Costs  # the Program's, with the weights that the rows' multipliers put on |trade| and |quantity|
-    best: Array  # n, in the box: where each column's part of the Lagrangian is least
-
-    @property
-    def total(self) -> float:
-        """primal - dual, base currency."""
-        return float(self.columns.sum() + self.rows.sum() + self.limit)
-
-
-def clip_multipliers(p: Program, multipliers: Array) -> Array:
-    """The nearest multipliers that give a finite bound: zero where there is no limit, no larger than the penalty."""
-    most = np.where(np.isinf(p.row_upper), 0.0, p.row_penalty)
-    least = np.where(np.isinf(p.row_lower), 0.0, -p.row_penalty)
-    return np.minimum(np.maximum(multipliers, least), most)
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """What a Program's pieces come to at quantities h (in the box): worked out once for a verdict."""
-
-    h: Array
-    trade: Array  # n
-    dense: Array  # F h + f
-    sparse: Array  # S h + s
-    values: Array  # m
-    violations: Array  # m
-
-
-def measured(p: Program, h: Array) -> Measured:
-    """Of quantities h (n)."""
-    trade = h - p.start
-    values = p.row_table.values(h, trade)
-    return Measured(h, trade, *risk_parts(p, h), values, beyond_limits(p, values))
-
-
-def dual_gap(p: Program, h: Array, m: Array, mu: float = 0.0, at: Measured | None = None) -> DualGap:
-    """How far h (in the box) is from the bound that multipliers m (clipped) and mu >= 0 of the limit prove.
-
-    at  what is known of the Program at h
-    """
-    at = at or measured(p, h)
-    slope = p.linear + at.dense @ p.factors + p.row_table.slopes(m)
-    if len(at.sparse):
-        slope += transposed(p.specifics, at.sparse)
-    curvature, limit = p.diagonal, 0.0
-    if p.volatility_price is not None:  # convex: nowhere below its tangent at h
-        slope = slope + p.volatility_price.gradient(h)
-    if mu > 0 and p.volatility_limit is not None:
-        v = p.volatility_limit
-        slope = slope + mu * ((v.factors @ h + v.factor_offset) @ v.factors)
-        slope = slope + mu * (v.specifics.T @ (v.specifics @ h + v.specific_offset))
-        curvature = curvature + mu * v.diagonal
-        limit = 0.5 * mu * (v.limit**2 - v.volatility(h) ** 2)
-    costs = p.with_sizes(*p.row_table.size_slopes(m))
-    best = costs.minimiser(p.start, slope, curvature, p.lower, p.upper)
-    columns = (
-        (slope + 0.5 * curvature * (h + best)) * (h - best)
-        + (costs.trading(at.trade) - costs.trading(best - p.start))
-        + (costs.holding(h) - costs.holding(best))
-    )
-    rows = m * (np.where(m > 0, p.row_upper, np.where(m < 0, p.row_lower, at.values)) - at.values)
-    soft = np.isfinite(p.row_penalty)
-    if soft.any():
-        rows[soft] += p.row_penalty[soft] * at.violations[soft]
-    return DualGap(np.maximum(columns, 0), rows, limit, slope, curvature, costs, best)
-
-
-def _worth(p: Program, at: Measured) -> tuple[float, float]:
-    """The objective at these quantities, and what a gap is measured against, base currency."""
-    v, soft = p.volatility_price, np.isfinite(p.row_penalty)
-    penalty = float(p.row_penalty[soft] @ at.violations[soft]) if soft.any() else 0.0
-    cost = float((p.trading(at.trade) + p.holding(at.h) + p.linear * at.h).sum())
-    risk = 0.5 * float(at.dense @ at.dense + at.sparse @ at.sparse + p.diagonal @ (at.h * at.h))
-    risk += 0.0 if v is None else v.price * v.volatility(at.h)
-    return float(p.constant + risk + cost + penalty), p.least_scale + risk + abs(cost) + penalty
-
-
-def scale_of(p: Program, h: Array) -> float:
-    """What a gap is measured against: risk before, risk, cost and penalty at h, the cheapest lot's cost."""
-    return _worth(p, measured(p, h))[1]
-
-
-def row_sizes(p: Program, h: Array) -> Array:
-    """Sum of |entry x quantity| of each row, fixed positions included: the scale of its rounding, desk unit."""
-    return p.row_fixed + p.row_table.sizes(h, h - p.start)
-
-
-def row_tolerances(p: Program, h: Array) -> Array:
-    """How far each hard row may be from its limits, desk unit: 1e-9 of its size at h, or of its finest lot's.
-
-    The lot is for books of next to nothing. Its floor is the finest's, or one contract with a huge exposure per lot
-    would excuse any miss by the others. However large the positions that offset each other, a millionth of the limit
-    itself is the most; where even rounding is larger, a thousandth.
-    """
-    return _tolerances(p, row_sizes(p, h))
-
-
-def _tolerances(p: Program, size: Array) -> Array:
-    wanted = RESIDUAL_TOLERANCE * np.maximum(size, p.row_table.finest)
-    return np.minimum(wanted, _ceiling(size, p.row_limit))
-
-
-def _ceiling(size: Array, limit: Array) -> Array:
-    """The most that a tolerance may be of a limit's own size; none where the limit is zero."""
-    most = np.clip(ROUNDING * size, OWN_TOLERANCE * limit, MOST_TOLERANCE * limit)
-    return np.where(limit > 0, most, np.inf)
-
-
-def limit_tolerance(p: Program, h: Array) -> float:
-    """How far the volatility may be above its limit: 1e-9 of the size of what it sums, or as `row_tolerances` says."""
-    v = p.volatility_limit
-    if v is None:
-        return 0.0
-    sizes = np.abs(v.factors) @ np.abs(h) + np.abs(v.factor_offset)
-    own = abs(v.specifics) @ np.abs(h) + np.abs(v.specific_offset)
-    size = float(np.sqrt(sizes @ sizes + own @ own + v.diagonal @ (h * h)) + v.limit)
-    return min(RESIDUAL_TOLERANCE * size, float(_ceiling(np.array(size), np.array(v.limit))))
-
-
-def worth_of_tolerances(p: Program, h: Array, m: Array, mu: float, tolerances: Array) -> float:
-    """What the limits' tolerances and rounding are worth, base currency: no answer is better known than that.
-
-    A soft row's tolerance costs its penalty, a hard one's its multiplier.
-    """
-    pieces = np.abs(p.trading(h - p.start)).sum() + np.abs(p.holding(h)).sum() + np.abs(p.linear) @ np.abs(h)
-    price = np.where(np.isfinite(p.row_penalty), p.row_penalty, np.abs(m))
-    limit = 0.0 if p.volatility_limit is None else mu * p.volatility_limit.limit * limit_tolerance(p, h)
-    return float(price @ tolerances + limit + ROUNDING * pieces)
-
-
-@dataclass(frozen=True, eq=False)
 class Verdict:
     """A certificate in numbers, one per row where they are arrays; without names."""
 
@@ -331,9 +188,9 @@ def _verdict(
 ) -> Verdict:  # fmt: skip
     """The verdict of quantities in the box. `extra`: a user's own costs; `least`: what the gap's scale is at least."""
     h, violations, v = at.h, at.violations, p.volatility_limit
-    allowed = _tolerances(p, p.row_fixed + p.row_table.sizes(h, at.trade))
+    allowed = tolerances_of(p, p.row_fixed + p.row_table.sizes(h, at.trade))
     excess, room = (0.0, 0.0) if v is None else (max(v.volatility(h) - v.limit, 0.0), limit_tolerance(p, h))
-    primal, scale = _worth(p, at)
+    primal, scale = worth(p, at)
     primal, scale = primal + extra, max(scale + abs(extra), least)
     if status is Status.OPTIMAL:
         beyond = np.isinf(p.row_penalty) & (violations > allowed)
@@ -409,25 +266,6 @@ def proves_infeasible(p: Program, h: Array, m: Array, mu: float = 0.0) -> bool:
     if mu > 0 and p.volatility_limit is not None:
         noise += mu * p.volatility_limit.limit * limit_tolerance(p, h)
     return -dual_gap(limits, h, m, mu).total > noise
-
-
-def column_slopes(p: Program, gap: DualGap, at: Array) -> tuple[Array, Array]:
-    """Slopes of each column's part of the Lagrangian just below and just above quantities `at`, per contract."""
-    smooth = gap.slope + gap.curvature * at
-    below, above = gap.costs.slopes(p.start, at)
-    return smooth + below, smooth + above
-
-
-def bound_prices(p: Program, h: Array, multipliers: Array, limit_multiplier: float = 0.0) -> Array:
-    """What one contract more of room changes, by column that rests on a bound; else 0 (n, base currency per contract).
-
-    At an upper bound it is never positive: minus what each contract more saves. At a lower one it is never negative:
-    what each contract less saves. So where costs have a kink at the bound, it is the slope beyond the bound.
-    """
-    gap = dual_gap(p, h, clip_multipliers(p, multipliers), limit_multiplier)
-    below, above = column_slopes(p, gap, h)
-    top, bottom = (h >= p.upper) & (p.lower < p.upper), (h <= p.lower) & (p.lower < p.upper)
-    return np.where(top, np.minimum(above, 0), np.where(bottom, np.maximum(below, 0), 0))
 
 
 def snap(p: Program, candidate: Candidate, gap: DualGap | None = None) -> Candidate:

@@ -9,18 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optihedge.errors import OptihedgeError
-from optihedge.program.certificate import (
-    GAP_TOLERANCE,
-    Certificate,
-    Verdict,
-    judge,
-    judge_clean,
-    row_tolerances,
-)
+from optihedge.program.arrays import Array
+from optihedge.program.candidate import Candidate, Solver
+from optihedge.program.certificate import GAP_TOLERANCE, Certificate, Verdict, judge, judge_clean
 from optihedge.program.infeasible import relax, unreachable_row
 from optihedge.program.loss_box import within_the_start
 from optihedge.program.own.search import search
-from optihedge.program.program import Array, Candidate, Program, Solver, row_violations
+from optihedge.program.program import Program, row_violations
 from optihedge.program.solvers import (
     Named,
     attempt,
@@ -34,6 +29,7 @@ from optihedge.program.solvers import (
 )
 from optihedge.program.status import Status, told
 from optihedge.program.threads import one_thread
+from optihedge.program.tolerances import row_tolerances
 
 _TINY = 1e-300
 _EASE = 0.9  # of the rows' tolerances

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from optihedge.program.program import Array, Program, row_values
+from optihedge.program.arrays import Array
+from optihedge.program.program import Program, row_values
 
 
 def with_defined(p: Program, h: Array) -> Array:

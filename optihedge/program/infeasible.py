@@ -14,11 +14,14 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import SolverError
-from optihedge.program.certificate import bare, limit_tolerance, proves_infeasible, row_tolerances
+from optihedge.program.arrays import Array
+from optihedge.program.certificate import bare, proves_infeasible
 from optihedge.program.general.scaling import row_reach
-from optihedge.program.program import Array, Program, VolatilityLimit, row_values, row_violations
+from optihedge.program.program import Program, row_values, row_violations
 from optihedge.program.solvers import propose
 from optihedge.program.status import Status, told
+from optihedge.program.tolerances import limit_tolerance, row_tolerances
+from optihedge.program.volatility import VolatilityLimit
 from optihedge.program.volatility_limit import least_volatility
 
 MARGIN = 1e-4  # of a limit's change: how much further it is moved so that a solver can work inside it

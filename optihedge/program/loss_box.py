@@ -12,10 +12,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.program.arrays import Array
-from optihedge.program.certificate import limit_tolerance, row_tolerances
 from optihedge.program.defined import with_defined
 from optihedge.program.general.scaling import row_reach
 from optihedge.program.program import Program, objective, row_violations
+from optihedge.program.tolerances import limit_tolerance, row_tolerances
 
 _ROOM = 2.0  # times as far from the start as is proved: an optimum does not touch the box
 

@@ -10,7 +10,8 @@ import scipy.sparse as sp
 
 from optihedge.program.arrays import Array
 from optihedge.program.costs import PIECES
-from optihedge.program.program import Program, Volatility
+from optihedge.program.program import Program
+from optihedge.program.volatility import Volatility
 
 V = TypeVar("V", bound=Volatility)
 

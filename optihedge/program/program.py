@@ -17,10 +17,10 @@ F is dense (k x n), S sparse (shared specifics, scenario rows). Fixed positions 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -29,64 +29,10 @@ from optihedge.errors import SpecError
 from optihedge.program.arrays import Array, dense, frozen, sparse, vector
 from optihedge.program.costs import PIECES, Costs, Depth
 from optihedge.program.row_table import RowTable
-from optihedge.program.status import Status
+from optihedge.program.volatility import VolatilityLimit, VolatilityPrice
 
 RESIDUAL_TOLERANCE = 1e-9  # of a row's size: how far it may be from its limits
-VOLATILITY_UNIT = "base currency per day"
-_TALL = 1.1  # rows a column that are left as they are
 _ABSENT: Any = None  # made zeros of the right shape when the Program is built
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Volatility:
-    """(|C h + c|^2 + |E h + e|^2 + sum diagonal h^2)^(1/2), C dense, E sparse, base currency."""
-
-    name: str
-    factors: Array
-    factor_offset: Array
-    specifics: sp.csr_array
-    specific_offset: Array
-    diagonal: Array
-
-    field: ClassVar[str] = "volatility"  # of Program, for messages
-
-    def __post_init__(self) -> None:
-        n = np.shape(self.factors)[-1]
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
-
-        put("factors", dense(f"{self.field}.factors", self.factors, n))
-        put("specifics", sparse(f"{self.field}.specifics", self.specifics, None, n))
-        sizes = {"factor_offset": len(self.factors), "specific_offset": self.specifics.shape[0], "diagonal": n}
-        for name, size in sizes.items():
-            put(name, vector(f"{self.field}.{name}", getattr(self, name), size, 0.0))
-
-    def volatility(self, h: Array) -> float:
-        """Its value at quantities h."""
-        parts = (self.factors @ h + self.factor_offset, self.specifics @ h + self.specific_offset)
-        return float(np.sqrt(sum(p @ p for p in parts) + self.diagonal @ (h * h)))
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class VolatilityLimit(Volatility):
-    """A volatility <= limit, base currency per day."""
-
-    limit: float
-
-    field: ClassVar[str] = "volatility_limit"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class VolatilityPrice(Volatility):
-    """price x a volatility over the horizon in the objective, price > 0 a pure number."""
-
-    price: float
-
-    field: ClassVar[str] = "volatility_price"
-
-    def gradient(self, h: Array) -> Array:
-        """Of the term, by column, base currency per contract; where the volatility is 0, the subgradient 0."""
-        volatility = self.volatility(h)
-        return risk_gradient(self, h) * (self.price / volatility if volatility > 0 else 0.0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -293,22 +239,11 @@ def _check(p: Program) -> None:
         raise SpecError("Program.depth: slopes and sizes must be finite and >= 0, sides +1 or -1")
 
 
-def risk_gradient(p: Program | Volatility, h: Array) -> Array:
-    """Gradient of the risk term at h, by column; of a Volatility: of half its square."""
+def risk_gradient(p: Program, h: Array) -> Array:
+    """Gradient of the risk term at h, by column."""
     dense = p.factors.T @ (p.factors @ h + p.factor_offset)
     gradient = dense + p.specifics.T @ (p.specifics @ h + p.specific_offset) + p.diagonal * h
-    priced = p.volatility_price if isinstance(p, Program) else None
-    return gradient if priced is None else gradient + priced.gradient(h)
-
-
-def fewest_rows(rows: Array, offset: Array) -> tuple[Array, Array]:
-    """Rows and offset (k x n, k) of the same |rows h + offset|^2, few more than n at most: tall ones by their triangle,
-    which costs more than it saves where rows are hardly more.
-    """
-    if len(rows) <= max(rows.shape[1] + 1, _TALL * rows.shape[1]):
-        return rows, offset
-    triangle = np.asarray(np.linalg.qr(np.column_stack([rows, offset]), mode="r"))
-    return triangle[:, :-1], triangle[:, -1]
+    return gradient if p.volatility_price is None else gradient + p.volatility_price.gradient(h)
 
 
 def row_values(p: Program, h: Array) -> Array:
@@ -345,47 +280,3 @@ def objective(p: Program, h: Array) -> float:
     soft = np.isfinite(p.row_penalty)
     penalty = p.row_penalty[soft] @ row_violations(p, h)[soft]
     return float(p.constant + risk_value(p, h) + p.by_contract(p.start, h).sum() + penalty)
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """What a solver proposes: quantities h (n), row multipliers (m, > 0 pushes on hi, < 0 on lo), its own word and why.
-
-    `limit_multiplier` >= 0 is the weight on 1/2 (volatility^2 - limit^2). Nothing here is trusted before `certify`: a
-    word that is no Status counts as ROUGH, and stands in `why`.
-    """
-
-    h: Array
-    multipliers: Array
-    status: Status
-    limit_multiplier: float = 0.0
-    why: str = ""
-
-    def __post_init__(self) -> None:
-        if isinstance(self.status, Status):
-            return
-        word = str(self.status)
-        known = word in set(Status)
-        object.__setattr__(self, "status", Status(word) if known else Status.ROUGH)
-        object.__setattr__(self, "why", self.why if known else self.why or word)
-
-    def over(self, program: Program, other: Program) -> Candidate:
-        """The same under another Program of the same rows and fewer columns, by their names."""
-        at = {name: i for i, name in enumerate(program.columns)}
-        return replace(self, h=self.h[[at[name] for name in other.columns]])
-
-    @classmethod
-    def none(cls, program: Program, status: Status, why: str) -> Candidate:
-        """No proposal, and why: quantities that are not numbers, multipliers of zero."""
-        return cls(np.full(len(program.columns), np.nan), np.zeros(len(program.row_names)), status, why=why)
-
-
-class Solver(Protocol):
-    """Anything that proposes candidates. `deadline` in seconds from now; `warm` an earlier candidate, or None."""
-
-    @property
-    def name(self) -> str:
-        """What the certificate's chain calls it."""
-
-    def solve(self, program: Program, *, deadline: float | None, warm: Candidate | None = None) -> Candidate:
-        """A candidate; its word is not trusted."""

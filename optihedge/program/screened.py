@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.program.certificate import row_tolerances
+from optihedge.program.arrays import Array
+from optihedge.program.candidate import Candidate
 from optihedge.program.narrow import narrowed
-from optihedge.program.program import Array, Candidate, Program, row_values, row_violations
+from optihedge.program.program import Program, row_values, row_violations
 from optihedge.program.status import Status
+from optihedge.program.tolerances import row_tolerances
 
 _LEAST = 400  # rows from which it is worth it
 _FIRST, _COLUMNS = 0.12, 3  # of each measure's rows, and times the other columns: what is solved for first

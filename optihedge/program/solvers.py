@@ -13,8 +13,9 @@ import numpy as np
 
 from optihedge.errors import SolverError, SpecError
 from optihedge.program.aversion import at_answer
+from optihedge.program.candidate import Candidate, Solver
 from optihedge.program.certificate import GAP_TOLERANCE, judge
-from optihedge.program.program import Candidate, Program, Solver
+from optihedge.program.program import Program
 from optihedge.program.screened import Screened, worth_screening
 from optihedge.program.status import Status
 from optihedge.program.structured.solver import polish

@@ -10,8 +10,10 @@ import scipy.sparse as sp
 
 from optihedge.errors import SolverError, SpecError
 from optihedge.program.arrays import Array
-from optihedge.program.certificate import bare, judge_clean, scale_of
-from optihedge.program.program import Candidate, Program
+from optihedge.program.candidate import Candidate
+from optihedge.program.certificate import bare, judge_clean
+from optihedge.program.duality import scale_of
+from optihedge.program.program import Program
 from optihedge.program.status import Status, told
 
 _FOLDS = 40  # solves at most

@@ -11,8 +11,9 @@ from collections.abc import Callable
 import numpy as np
 
 from optihedge.program.aversion import with_aversion
+from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import judge
-from optihedge.program.program import Candidate, Program
+from optihedge.program.program import Program
 from optihedge.program.status import Status
 from optihedge.program.volatility_limit import SETTLED
 

@@ -16,12 +16,13 @@ from optihedge.hedge.horizon import parse_horizon
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.venues import venue_limits
 from optihedge.market.book import gross_notional
-from optihedge.program.certificate import RESIDUAL_TOLERANCE, row_tolerances
+from optihedge.program.arrays import Array
 from optihedge.program.lots.cone_limits import other_limits
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.local_search import Neighbourhood
 from optihedge.program.own.terms import OwnTerms
-from optihedge.program.program import Array, Program, objective, row_violations
+from optihedge.program.program import RESIDUAL_TOLERANCE, Program, objective, row_violations
+from optihedge.program.tolerances import row_tolerances
 from optihedge.trades.lots import smallest_trades
 
 _NO_MATTER = 1e-4  # of the book's gross and capital: lots that cost less are not held

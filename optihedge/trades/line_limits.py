@@ -16,7 +16,7 @@ from optihedge.hedge.result import Hedge
 from optihedge.market.depth import displayed, usable_volume
 from optihedge.market.instruments import number_column
 from optihedge.market.snapshot import Market
-from optihedge.program.program import Array
+from optihedge.program.arrays import Array
 from optihedge.readonly import kept, numbers
 from optihedge.trades.checks import HOLD, PARK, Checks
 

@@ -10,13 +10,17 @@ import numpy as np
 from optihedge.errors import SolverError
 from optihedge.hedge.result import Hedge
 from optihedge.market.instruments import closes_small
-from optihedge.program.certificate import Limits, scale_of
+from optihedge.program.arrays import Array
+from optihedge.program.candidate import Candidate
+from optihedge.program.certificate import Limits
 from optihedge.program.chain import solve
+from optihedge.program.duality import scale_of
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.rounding import Rounding, over, round_program
-from optihedge.program.program import VOLATILITY_UNIT, Array, Candidate, Program, row_violations
+from optihedge.program.program import Program, row_violations
 from optihedge.program.solvers import propose
 from optihedge.program.status import Status
+from optihedge.program.volatility import VOLATILITY_UNIT
 from optihedge.readonly import numbers
 from optihedge.trades.tickets import Tickets
 

@@ -38,7 +38,7 @@ def served(hedge: Hedge) -> Array:
     money_for = [risk, *(-hedge.multipliers[:, None] * rows * trade)]
     labels = np.array(["risk", *problem.row_limits], dtype=object)
     if p.volatility_limit is not None:
-        money_for.append(-hedge.limit_multiplier * risk_gradient(p.volatility_limit, middle) * trade)
+        money_for.append(-hedge.limit_multiplier * p.volatility_limit.half_gradient(middle) * trade)
         labels = np.append(labels, p.volatility_limit.name)
     money = np.array(money_for)
     best = np.where(money.max(axis=0) > 0, money.argmax(axis=0), -1)

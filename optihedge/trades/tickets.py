@@ -12,9 +12,11 @@ from optihedge.frames import nearest
 from optihedge.hedge.answer import answer
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.terms.base import check_number
+from optihedge.program.arrays import Array
+from optihedge.program.candidate import Candidate
 from optihedge.program.chain import solve
 from optihedge.program.lots.few_lines import few_lines
-from optihedge.program.program import Array, Candidate, Program
+from optihedge.program.program import Program
 from optihedge.program.status import Status
 
 

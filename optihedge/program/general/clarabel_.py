@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
+from optihedge.program.candidate import Candidate
 from optihedge.program.general.sparse_form import SparseQP
 from optihedge.program.general.sparse_qp import QPResult, SparseSolver
-from optihedge.program.program import Candidate
 from optihedge.program.status import Status
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import SolverError
+from optihedge.program.arrays import Array
 from optihedge.program.general.scaling import Scaling
-from optihedge.program.program import Array, Program
+from optihedge.program.program import Program
 
 CONE_TOLERANCE = 1e-8  # of the largest entry: how far s and y may be outside their cones
 RAY_TOLERANCE = 1e-6  # any answer would be larger than the inverse of this, in units in which the book is of order one

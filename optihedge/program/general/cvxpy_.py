@@ -11,11 +11,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import SpecError
+from optihedge.program.arrays import Array
+from optihedge.program.candidate import Candidate
 from optihedge.program.general.cone_proof import ConeProof
 from optihedge.program.general.scaling import normalise
 from optihedge.program.own.terms import labels, own_terms
-from optihedge.program.program import Array, Candidate, Program, Volatility
+from optihedge.program.program import Program
 from optihedge.program.status import Status
+from optihedge.program.volatility import Volatility
 
 _OPTIONS = {
     "CLARABEL": {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9, "max_threads": 1},

@@ -9,9 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
+from optihedge.program.candidate import Candidate
 from optihedge.program.general.sparse_form import SparseQP, single_variable_rows
 from optihedge.program.general.sparse_qp import QPResult, SparseSolver
-from optihedge.program.program import Candidate
 from optihedge.program.status import Status
 
 _WORDS = {0: Status.OPTIMAL, 2: Status.INFEASIBLE, 3: Status.UNBOUNDED}  # of scipy.optimize.linprog

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from optihedge.program.archive import load_program, save_program
-from optihedge.program.program import Candidate, Program
+from optihedge.program.candidate import Candidate
+from optihedge.program.program import Program
 from optihedge.program.solvers import solver_named
 from optihedge.program.status import Status
 

@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
+from optihedge.program.arrays import Array
+from optihedge.program.candidate import Candidate
 from optihedge.program.general.sparse_form import SparseQP
 from optihedge.program.general.sparse_qp import QPResult, SparseSolver
-from optihedge.program.program import Array, Candidate
 from optihedge.program.status import Status
 
 _FINER = 1e-2  # of the tolerance: where the polish of a rough answer fails

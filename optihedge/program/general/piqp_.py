@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
+from optihedge.program.candidate import Candidate
 from optihedge.program.general.sparse_form import SparseQP, single_variable_rows
 from optihedge.program.general.sparse_qp import QPResult, SparseSolver
-from optihedge.program.program import Candidate
 from optihedge.program.status import Status
 
 _UNSTOPPABLE = 1_000_000  # entries from which PIQP takes seconds, and it knows no time limit

@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from optihedge.program.arrays import Array
 from optihedge.program.aversion import at_answer
-from optihedge.program.program import Array, Candidate, Depth, Program, Volatility, VolatilityLimit, VolatilityPrice
+from optihedge.program.candidate import Candidate
+from optihedge.program.costs import Depth
+from optihedge.program.program import Program
 from optihedge.program.structured.presolve import scaled
+from optihedge.program.volatility import Volatility, VolatilityLimit, VolatilityPrice
 
 _SMALLEST = 1e-6  # of the box: the least quantity that counts as one
 

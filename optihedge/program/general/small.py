@@ -23,9 +23,11 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg.lapack import dgetrf, dgetrs
 
+from optihedge.program.arrays import Array, fewest_rows
+from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import proved_as_it_stands
 from optihedge.program.narrow import narrowed
-from optihedge.program.program import Array, Candidate, Program, fewest_rows
+from optihedge.program.program import Program
 from optihedge.program.status import Status
 
 _Entries = tuple[Array, Array, Array]  # rows, variables (integers), what stands there

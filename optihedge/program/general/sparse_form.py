@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.program.program import Array, Program, fewest_rows
+from optihedge.program.arrays import Array, fewest_rows
+from optihedge.program.program import Program
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,11 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
+from optihedge.program.arrays import Array
+from optihedge.program.candidate import Candidate
 from optihedge.program.general.scaling import column_scale, normalise
 from optihedge.program.general.sparse_form import SparseQP, assemble
-from optihedge.program.program import Array, Candidate, Program
+from optihedge.program.program import Program
 from optihedge.program.status import Status
 
 INFINITE = 1e20  # a bound this large is none

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from optihedge.program.certificate import limit_tolerance
+from optihedge.program.arrays import Array
 from optihedge.program.lots.local_search import Neighbourhood
 from optihedge.program.own.terms import OwnTerms
-from optihedge.program.program import RESIDUAL_TOLERANCE, VOLATILITY_UNIT, Array, Program, objective
+from optihedge.program.program import RESIDUAL_TOLERANCE, Program, objective
+from optihedge.program.tolerances import limit_tolerance
+from optihedge.program.volatility import VOLATILITY_UNIT
 
 _MOST_MOVES = 50
 

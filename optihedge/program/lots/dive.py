@@ -8,9 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
+from optihedge.program.arrays import Array
 from optihedge.program.general.scaling import column_risk
 from optihedge.program.lots.grid import Grid
-from optihedge.program.program import Array, Program, risk_value
+from optihedge.program.program import Program, risk_value
 from optihedge.program.status import Status
 
 _SHARE = 0.15  # of the legs still to be made whole, fixed before the rest is solved again

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optihedge.program.certificate import scale_of
+from optihedge.program.arrays import Array
+from optihedge.program.duality import scale_of
 from optihedge.program.lots.local_search import Neighbourhood
 from optihedge.program.lots.lot_program import MOST_NODES, LotProgram
-from optihedge.program.program import Array, objective, row_violations
+from optihedge.program.program import objective, row_violations
 
 MOST_LEGS = 8
 _SURE = 4  # legs: with no more, what is found is proved the best of the whole box

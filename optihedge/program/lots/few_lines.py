@@ -13,11 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optihedge.errors import InfeasibleError
+from optihedge.program.arrays import Array
 from optihedge.program.aversion import at_answer
-from optihedge.program.certificate import bound_prices, clip_multipliers, column_slopes, dual_gap, row_tolerances
+from optihedge.program.candidate import Candidate
+from optihedge.program.duality import bound_prices, clip_multipliers, column_slopes, dual_gap
 from optihedge.program.general.scaling import column_risk, column_scale
 from optihedge.program.narrow import narrowed
-from optihedge.program.program import Array, Candidate, Program, objective, row_violations
+from optihedge.program.program import Program, objective, row_violations
+from optihedge.program.tolerances import row_tolerances
 
 _TRADED = 1e-9  # of the box: less is no line
 _FIRST, _DOUBLINGS = 1e-3, 16  # of the objective's size: the fee that the search begins with, and how often it doubles

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from optihedge.errors import InfeasibleError
-from optihedge.program.program import Array, Program
+from optihedge.program.arrays import Array
+from optihedge.program.program import Program
 
 _MOST_LOTS = 2.0**40  # within a box: finer lots are taken in bundles, each a part in 1e12 of the box
 _WHOLE = 1e-7  # of a lot: closer to a whole number than this is whole

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from optihedge.program.arrays import Array
 from optihedge.program.lots.grid import Grid
-from optihedge.program.program import Array, Program, VolatilityLimit, objective, row_values
+from optihedge.program.program import Program, objective, row_values
+from optihedge.program.volatility import VolatilityLimit
 
 _TRIES = 20  # of the best moves: one that trades a finer leg has less room afterwards, and may be none
 GAIN = 1e-10  # of the objective's scale: a smaller saving is rounding

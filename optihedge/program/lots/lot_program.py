@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse as sp
 
+from optihedge.program.arrays import Array, fewest_rows
 from optihedge.program.lots.local_search import Neighbourhood
-from optihedge.program.program import Array, fewest_rows, risk_gradient, row_values
+from optihedge.program.program import row_values
 from optihedge.program.quiet import quiet_output
 
 MOST_NODES = 5_000  # of an integer program's tree, over all its rounds
@@ -134,7 +135,7 @@ class LotProgram:
         now = 0.0 if limit is None else limit.volatility(h)
         if limit is not None and now > 0 < limit.limit:
             parts = 1e3 / limit.limit  # thousandths
-            slope = parts / now * risk_gradient(limit, h)[self._legs] * self._around.grid.lot[self._legs]
+            slope = parts / now * limit.half_gradient(h)[self._legs] * self._around.grid.lot[self._legs]
             short = np.append(np.zeros(len(self._around.units)), -1.0)
             self._add({"lots": slope[None], "short": short[None]}, np.array([1e3 - parts * now + slope @ lots]))
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from optihedge.program.arrays import Array
 from optihedge.program.aversion import at_answer, equivalent_aversion, with_aversion
-from optihedge.program.certificate import scale_of
 from optihedge.program.defined import with_defined
+from optihedge.program.duality import scale_of
 from optihedge.program.lots.cone_limits import meet_own, other_limits
 from optihedge.program.lots.dive import Answer, dive, settle
 from optihedge.program.lots.few_legs import MOST_LEGS, best_lots
@@ -23,14 +24,7 @@ from optihedge.program.lots.local_search import GAIN, Neighbourhood, improve
 from optihedge.program.lots.lot_program import nearest_within
 from optihedge.program.narrow import narrowed
 from optihedge.program.own.terms import OwnTerms
-from optihedge.program.program import (
-    RESIDUAL_TOLERANCE,
-    Array,
-    Program,
-    objective,
-    row_values,
-    row_violations,
-)
+from optihedge.program.program import RESIDUAL_TOLERANCE, Program, objective, row_values, row_violations
 
 _LADDER = 4  # finest traded legs of each row that may mend what the local search could not
 _REACH = 50  # lots

@@ -13,10 +13,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.program.arrays import Array
-from optihedge.program.certificate import clip_multipliers, dual_gap, proves_infeasible
+from optihedge.program.candidate import Candidate
+from optihedge.program.certificate import proves_infeasible
+from optihedge.program.duality import clip_multipliers, dual_gap
 from optihedge.program.own.pieces import Pieces
 from optihedge.program.own.terms import OwnTerms
-from optihedge.program.program import Candidate, Program, objective
+from optihedge.program.program import Program, objective
 
 _SAME = 1e-12  # of a piece's value: a tangent that rises by less is known
 _WIDER = 1e-6  # of the values a piece's tangents take: how much wider its column's box is

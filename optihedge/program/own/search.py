@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optihedge.program.arrays import Array
+from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import GAP_TOLERANCE, Verdict, judge
 from optihedge.program.general.scaling import column_scale
 from optihedge.program.own.outer import Outer, OuterProof
 from optihedge.program.own.pieces import Pieces
 from optihedge.program.own.terms import OWN_TOLERANCE, OwnTerms, without_tangents
-from optihedge.program.program import Candidate, Program, objective
+from optihedge.program.program import Program, objective
 from optihedge.program.status import Status
 
 IDLE = "CVXPY terms: met by the optimum without them"

@@ -13,8 +13,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from optihedge.program.arrays import Array
+from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import certify
-from optihedge.program.program import RESIDUAL_TOLERANCE, Array, Candidate, Program
+from optihedge.program.program import RESIDUAL_TOLERANCE, Program
 from optihedge.program.status import Status
 from optihedge.program.structured.interior_point import InteriorPoint
 from optihedge.program.structured.newton_polish import PROXIMAL, Point, polish_point, predict

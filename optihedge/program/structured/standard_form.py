@@ -20,7 +20,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from optihedge.program.program import Program, fewest_rows
+from optihedge.program.arrays import fewest_rows
+from optihedge.program.program import Program
 from optihedge.program.structured.presolve import FEW, Folded, Hinges, dense, fold, largest, scaled
 
 Array = np.ndarray

@@ -11,8 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from optihedge.program.certificate import clip_multipliers, dual_gap, scale_of
-from optihedge.program.program import Array, Candidate, Program
+from optihedge.program.arrays import Array
+from optihedge.program.candidate import Candidate
+from optihedge.program.duality import clip_multipliers, dual_gap, scale_of
+from optihedge.program.program import Program
 from optihedge.program.status import Status
 from optihedge.program.structured.own_variance import with_own_variance
 
