@@ -81,7 +81,8 @@ def valued(state: State, market: Market) -> pd.DataFrame:
 
 
 def valued_lots(state: State, market: Market) -> pd.DataFrame:
-    """Every open lot at its contract's mark: account, instrument, quantity, price, time, order_id, mark, money, unrealised.
+    """Every open lot at its contract's mark: account, instrument, quantity, price, time, order_id, mark, money and
+    unrealised.
 
     price and mark are per unit of quotation; unrealised is the lot's gain since its price, in `money`. By instrument it
     sums to `valued`'s. Raises DataError as `valued` does.
