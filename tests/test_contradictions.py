@@ -135,6 +135,34 @@ def test_a_perpetual_far_from_its_spot(price, found):
     assert (("against spot", "P") in kinds(oh.Market(table, quotes, "USD", as_of=AS_OF))) == found
 
 
+@pytest.mark.parametrize(("level", "found"), [
+    (60.0, set()),
+    (0.3, {("against spot", "OIL")}),  # a series joined over rolls that does not end at today's price: said once
+    (12_000.0, {("against spot", "OIL")}),
+])  # fmt: skip
+def test_a_curve_far_from_its_price_is_one_finding_of_the_price(level, found):
+    names = ["O1", "O2", "O3"]
+    table = pd.DataFrame({"instrument": names, "type": "future", "underlying": "OIL", "multiplier": 1_000.0,
+                          "expiry": [EXPIRY, EXPIRY + pd.Timedelta("30D"), EXPIRY + pd.Timedelta("60D")]})  # fmt: skip
+    quotes = pd.DataFrame({"instrument": names, "bid": [61.9, 60.9, 59.9], "ask": [62.1, 61.1, 60.1]})
+    history = pd.DataFrame({"OIL": level * np.exp(0.01 * np.sin(np.arange(30.0)))},
+                           index=AS_OF - pd.to_timedelta(np.arange(30)[::-1], unit="D")).rename_axis("time")  # fmt: skip
+    market = oh.Market(table, quotes, "USD", as_of=AS_OF, history=history)
+    said = [one for one in oh.risk.find_contradictions(market) if one.kind == "against spot"]
+    assert {(one.kind, one.subject) for one in said} == found
+    assert all(one.labels == tuple(names) and "over rolls" in one.remedy for one in said)
+
+
+def test_one_future_of_a_curve_in_other_units_is_named_by_itself():
+    names = ["O1", "O2", "O3"]
+    table = pd.DataFrame({"instrument": ["OIL", *names], "type": ["spot", *["future"] * 3], "underlying": "OIL",
+                          "expiry": [None, EXPIRY, EXPIRY, EXPIRY]})  # fmt: skip
+    price = np.array([62.0, 62.0, 6_100.0, 60.0])
+    quotes = pd.DataFrame({"instrument": ["OIL", *names], "bid": price * 0.999, "ask": price * 1.001})
+    found = kinds(oh.Market(table, quotes, "USD", as_of=AS_OF))
+    assert {one for one in found if one[0] == "against spot"} == {("against spot", "O2")}
+
+
 @pytest.mark.parametrize(("forward", "found"), [(100.3, False), (97.0, True), (104.0, True)])
 def test_parity_against_the_forward_used(forward, found):
     assert bool(parity_gaps(chain_table(chain(forward, used=100.0)))) == found

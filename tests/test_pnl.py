@@ -51,6 +51,25 @@ def coins(base: str, hours: float, size: float, **fields: object) -> Market:
     return Market(table, marks, base, drivers=drivers, as_of=as_of, **fields)
 
 
+def test_a_desks_own_loadings_are_no_currency():
+    def curve(day: int, price: float) -> Market:
+        table = pd.DataFrame({"instrument": ["O1", "O2"], "type": "future", "underlying": "OIL", "multiplier": 1_000.0,
+                              "expiry": [EXPIRY, EXPIRY + pd.Timedelta("30D")]})  # fmt: skip
+        marks = np.array([price, price - 1.0])
+        quotes = pd.DataFrame({"instrument": table["instrument"], "bid": marks - 0.01, "ask": marks + 0.01})
+        times = START + pd.to_timedelta(np.arange(-20, day + 1), unit="D")
+        level = pd.Series(60.0 + 0.1 * np.sin(np.arange(len(times))), times)
+        level.iloc[20:] = [60.0, price][: day + 1]
+        history = pd.DataFrame({"OIL": level, "RANK2": level * 0.3}).rename_axis("time")
+        own = pd.DataFrame({"instrument": ["O2"], "driver": ["RANK2"], "loading": [marks[1] * 1_000.0]})
+        return Market(table, quotes, "USD", history=history, own_loadings=own, as_of=times[-1])
+
+    frame = explain_pnl(curve(0, 60.0), curve(1, 63.0), {"O1": -1.0, "O2": 2.0})
+    assert frame["currency"].eq(0.0).all()
+    assert frame["total"].tolist() == pytest.approx([-3_000.0, 6_000.0])
+    assert frame["unexplained"].abs().max() < 100.0  # of second order
+
+
 @pytest.mark.parametrize("base", ["USD", "BTC"])
 def test_the_parts_sum_to_the_total(base):
     start, end = coins(base, 0, 0), coins(base, 24, 1)

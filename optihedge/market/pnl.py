@@ -188,10 +188,6 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
     left = np.maximum(np.nan_to_num(c.years) - years, 0.0)
     discounting = np.where(linear, -left * s.value * (new_rate - rate), 0.0)
     carry = s.basis * (np.where(followed, 0.0, lean) + growth * years) + discounting  # theta has paid the growth
-    pairs = sp.coo_array(start.loadings.matrix)
-    at_own = pairs.row == driver[pairs.col]
-    currency = start.loadings.matrix.T @ change
-    currency[pairs.col[at_own]] -= pairs.data[at_own] * of_spot[pairs.col[at_own]]
     return {
         "delta": s.delta * move,
         "gamma": 0.5 * s.gamma * move**2,
@@ -201,8 +197,24 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
         "volga": 0.5 * s.volga * vol**2,
         "charm": s.charm * move * years,
         "carry": carry,
-        "currency": currency,
+        "currency": _by_currency(start, change, of_spot),
     }
+
+
+def _by_currency(start: Market, change: np.ndarray, of_spot: np.ndarray) -> np.ndarray:
+    """What the pairs on a contract's way to base did to it, its own underlying's move apart; N, base currency.
+
+    Other loadings, which a desk may give, are no currency: what they mean is the contract's price, seen otherwise.
+    """
+    paths = start.paths
+    if not (paths.signs.nnz or paths.quote_signs.nnz):
+        return np.zeros(len(of_spot))
+    passed = (abs(paths.signs) + abs(paths.quote_signs)) > 0
+    pairs = sp.coo_array(start.loadings.matrix.multiply(sp.csr_array(passed).T))
+    at_own = pairs.row == paths.driver[pairs.col]
+    currency = sp.csr_array(pairs).T @ change
+    currency[pairs.col[at_own]] -= pairs.data[at_own] * of_spot[pairs.col[at_own]]
+    return currency
 
 
 def _years_passed(start: Market, end: Market, place: np.ndarray) -> np.ndarray:

@@ -27,6 +27,8 @@ _LAG, _APART = 0.3, 0.2  # correlation a row apart that counts, and by how much 
 _CHAIN = 4  # strikes that say where the market saw the price
 _STRIKES, _BESIDE = 1.5, 0.1  # times the price that the middle of all strikes, calls and puts, is; and no strike beyond
 _FEE, _RATE, _BORROW = 0.05, 1.0, 5.0
+_COINS = "a contract of 1000 coins has multiplier 1000 and is quoted per coin; bring both to one unit"
+_JOINED = "a history joined over rolls must end at today's price: scale it; else bring both to one unit"
 MOST_FUNDING = 0.02  # of the notional in one interval
 MOST_DAYS = 25.0  # of volume, that a position may be
 
@@ -107,19 +109,25 @@ def _quotes_and_history(market: Market) -> list[Finding]:
 
 
 def _against_spot(market: Market) -> list[Finding]:
-    """A perpetual or future far from the price of its underlying."""
+    """A perpetual or future far from the price of its underlying; where all of an underlying's are, its price is."""
     c = market.contracts
     at = np.flatnonzero(c.future & (c.price > 0) & (c.spot > 0))
     with np.errstate(divide="ignore", invalid="ignore"):
         apart = np.abs(np.log(c.price[at] / c.spot[at]))
     years = np.where(np.isfinite(c.years[at]), np.maximum(c.years[at], 1 / 12), np.nan)
     allowed = np.where(np.isnan(years), _PERPETUAL, np.maximum(_PERPETUAL, _YEARLY * years))
+    far, assets = apart > allowed, market.instruments["underlying"].to_numpy()[at]
     found = []
-    for i in np.flatnonzero(apart > allowed):
-        name, asset = str(market.names[at[i]]), market.instruments["underlying"].iloc[at[i]]
-        detail = f"{c.price[at[i]]:.6g} against {c.spot[at[i]]:.6g}, the price of {asset}"
-        remedy = "a contract of 1000 coins has multiplier 1000 and is quoted per coin; bring both to one unit"
-        found.append(Finding(SEVERE, "against spot", name, detail, remedy, (name,)))
+    for asset in dict.fromkeys(assets[far]):
+        own = assets == asset
+        names, prices = [str(name) for name in market.names[at[own & far]]], c.price[at[own]]
+        ratio, spot = prices / c.spot[at[own]], f"{c.spot[at[own]][0]:.6g}, the price of {asset}"
+        if len(names) > 1 and far[own].all() and ratio.max() / ratio.min() < np.exp(_LEAST_JUMP):
+            detail = f"{len(names)} contracts at {prices.min():.6g} to {prices.max():.6g} against {spot}"
+            found.append(Finding(SEVERE, "against spot", str(asset), detail, _JOINED, tuple(names)))
+            continue
+        for name, price in zip(names, c.price[at[own & far]], strict=True):
+            found.append(Finding(SEVERE, "against spot", name, f"{price:.6g} against {spot}", _COINS, (name,)))
     return found
 
 
