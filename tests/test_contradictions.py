@@ -145,8 +145,8 @@ def test_a_curve_far_from_its_price_is_one_finding_of_the_price(level, found):
     table = pd.DataFrame({"instrument": names, "type": "future", "underlying": "OIL", "multiplier": 1_000.0,
                           "expiry": [EXPIRY, EXPIRY + pd.Timedelta("30D"), EXPIRY + pd.Timedelta("60D")]})  # fmt: skip
     quotes = pd.DataFrame({"instrument": names, "bid": [61.9, 60.9, 59.9], "ask": [62.1, 61.1, 60.1]})
-    history = pd.DataFrame({"OIL": level * np.exp(0.01 * np.sin(np.arange(30.0)))},
-                           index=AS_OF - pd.to_timedelta(np.arange(30)[::-1], unit="D")).rename_axis("time")  # fmt: skip
+    days = AS_OF - pd.to_timedelta(np.arange(30)[::-1], unit="D")
+    history = pd.DataFrame({"OIL": level * np.exp(0.01 * np.sin(np.arange(30.0)))}, index=days.rename("time"))
     market = oh.Market(table, quotes, "USD", as_of=AS_OF, history=history)
     said = [one for one in oh.risk.find_contradictions(market) if one.kind == "against spot"]
     assert {(one.kind, one.subject) for one in said} == found
