@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.covariance import LedoitWolf
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import validate_data
 
 from optihedge.risk.adaptive import AdaptiveRisk
 from optihedge.risk.combined import CombinedEwmaRisk
 from optihedge.risk.estimator import RiskEstimator
 from optihedge.risk.ewma import EwmaRisk
 from optihedge.risk.factor import FactorRisk, StackedRisk
+from optihedge.risk.manners import ParameterError, plain_values
+from optihedge.risk.manners import clone as own_clone
 from optihedge.risk.observed import FundamentalRisk, ObservedFactorRisk
 from optihedge.risk.sample import GivenRisk, SampleRisk
 
@@ -46,6 +49,37 @@ def exceptions(estimator: RiskEstimator) -> dict[str, str]:
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 def test_scikit_learn_is_satisfied(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+def test_a_copy_of_ours_is_that_of_scikit_learn(estimator):
+    theirs, ours = clone(estimator).get_params(), own_clone(estimator).get_params()
+    assert {name: repr(value) for name, value in ours.items()} == {name: repr(value) for name, value in theirs.items()}
+    inside = [name for name, value in estimator.get_params().items() if hasattr(value, "get_params")]
+    assert all(ours[name] is not estimator.get_params()[name] for name in inside)
+
+
+def test_a_parameter_that_is_not_there_is_named():
+    stacked = StackedRisk((MARKET, FactorRisk()))
+    with pytest.raises(ParameterError, match="StackedRisk has no parameter 'halflive'; known are"):
+        stacked.set_params(halflive=3.0)
+    combined = AdaptiveRisk(FactorRisk(2)).set_params(base__halflife=21.0)
+    assert combined.base.halflife == 21.0
+
+
+@pytest.mark.parametrize("columns", [list("ABC"), range(3)], ids=["texts", "numbers"])
+def test_plain_moves_are_what_scikit_learns_check_gives(columns):
+    moves = some_moves(drivers=3).set_axis(columns, axis=1)
+    moves.iloc[4, 1] = np.nan
+    ours, theirs = EwmaRisk(), EwmaRisk()
+    given = plain_values(ours, moves, reset=True, minimum=2)
+    np.testing.assert_array_equal(given, validate_data(theirs, moves, dtype=float, ensure_all_finite=False))
+    told = [{name: repr(value) for name, value in vars(one).items()} for one in (ours, theirs)]
+    assert told[0] == told[1]
+    assert plain_values(ours, moves, reset=False, minimum=1) is not None
+    renamed = moves.set_axis(list("CBA"), axis=1)
+    for odd in (renamed, moves.iloc[:, :2], moves.iloc[:1], moves.map(str)):
+        assert plain_values(ours, odd, reset=False, minimum=2) is None  # left to scikit-learn's own words
 
 
 def some_moves(rows: int = 150, drivers: int = 6) -> pd.DataFrame:

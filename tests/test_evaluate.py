@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from recorded import large_cap_returns, perpetual_closes
-from sklearn.base import BaseEstimator
+from sklearn.base import clone
 from sklearn.covariance import LedoitWolf
 
 from optihedge.backtest.evaluate import evaluate_risk, minimum_variance, usual_estimators, walk_risk
@@ -158,7 +158,7 @@ def test_the_plot_shows_every_estimator():
 
 
 def test_the_usual_estimators_are_estimators():
-    assert all(isinstance(estimator, BaseEstimator) for estimator in usual_estimators().values())
+    assert all(repr(clone(estimator)) == repr(estimator) for estimator in usual_estimators().values())
     assert isinstance(next(iter(usual_estimators().values())).estimator, LedoitWolf)
 
 

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import lfilter
 
 from optihedge.errors import DataError, SpecError
-from optihedge.risk.ewma import EwmaRisk, repaired_correlation
+from optihedge.risk.ewma import EwmaRisk, decayed, repaired_correlation
 
 SAME = 1e-10  # relative, between our numbers and pandas'
 ONLINE = 1e-12  # relative, between chunks and the whole
@@ -35,6 +36,13 @@ def test_volatilities_of_ragged_histories_are_those_of_pandas():
     moves = some_moves(missing=0.2)
     expected = np.sqrt((moves**2).ewm(halflife=10).mean().iloc[-1])
     np.testing.assert_allclose(EwmaRisk(10, 40).fit(moves).risk_.volatility(), expected, rtol=SAME)
+
+
+def test_running_decayed_sums_are_those_of_a_filter_to_the_bit():
+    rng = np.random.default_rng(4)
+    values, start, decay = rng.normal(size=(200, 7)) ** 2, rng.random(7), 0.5 ** (1 / 21)
+    filtered, _ = lfilter([1.0], [1.0, -decay], values, axis=0, zi=decay * start[None])
+    np.testing.assert_array_equal(decayed(values, decay, start), filtered)
 
 
 def test_iterated_correlations_are_those_of_moves_divided_by_their_running_volatility():

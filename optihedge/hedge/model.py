@@ -136,14 +136,14 @@ class HedgeModel(HedgeSpec):
         return builder
 
     def _fitted_risk(self, market: Market, needed: pd.Index) -> tuple[Risk | ContractRisk | None, Horizon]:
-        from sklearn.base import clone
-
         from optihedge.risk.estimator import ContractRiskEstimator
+        from optihedge.risk.manners import clone
 
         if isinstance(self.risk, ContractRiskEstimator):
             horizon = parse_horizon(self.horizon, market.periods_per_year)
-            learn = lambda: clone(self.risk).fit(market, horizon.periods).risk_  # noqa: E731
-            return fitted_once(market, (self.risk, horizon.periods), learn), horizon
+            chosen = self.risk
+            own = lambda: clone(chosen).fit(market, horizon.periods).risk_  # noqa: E731
+            return fitted_once(market, (self.risk, horizon.periods), own), horizon
         known = self.risk is None or isinstance(self.risk, (Risk, ContractRisk))
         learn = lambda: fitted_risk(self.risk, market, needed)  # noqa: E731
         risk: Risk | ContractRisk | None

@@ -7,12 +7,12 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 
 from optihedge.errors import SpecError
 from optihedge.risk.estimator import Moves, OnlineRiskEstimator, periods_per_year, require_history
 from optihedge.risk.ewma import decayed_sums
 from optihedge.risk.factor import FactorModel, FactorRisk
+from optihedge.risk.manners import clone
 from optihedge.risk.root import Risk
 
 _GROUPS = ("market", "factors", "specific")

@@ -6,12 +6,12 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 
 from optihedge.errors import SpecError
 from optihedge.risk.beta import Beta
 from optihedge.risk.estimator import Moves, RiskEstimator, periods_per_year
 from optihedge.risk.ewma import EwmaRisk
+from optihedge.risk.manners import clone
 from optihedge.risk.root import Risk
 
 

@@ -6,11 +6,11 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 
 from optihedge.errors import SpecError
 from optihedge.risk.estimator import Moves, MovesError, OnlineRiskEstimator, periods_per_year
 from optihedge.risk.ewma import decayed_sums
+from optihedge.risk.manners import clone
 from optihedge.risk.root import Risk
 
 _NEWTON_STEPS = 60

@@ -9,13 +9,12 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 import pandas as pd
 from scipy.linalg import cho_solve, cholesky
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from optihedge.errors import DataError, SpecError
 from optihedge.market.snapshot import Market
 from optihedge.program.threads import one_thread
 from optihedge.risk.contract_risk import ContractRisk
+from optihedge.risk.manners import Estimator, plain_values, refuse_unfitted
 from optihedge.risk.root import Risk
 
 Moves: TypeAlias = pd.DataFrame | np.ndarray
@@ -25,7 +24,7 @@ class MovesError(DataError, ValueError):
     """The moves handed to an estimator are wrong. A ValueError too, as scikit-learn's callers expect."""
 
 
-class LimitedEstimator(BaseEstimator):
+class LimitedEstimator(Estimator):
     """An estimator whose `fit` and `partial_fit`, and those of every subclass, use one thread of linear algebra."""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -68,13 +67,14 @@ class MovesEstimator(LimitedEstimator):
         return values, drivers
 
     def _values(self, moves: Moves, reset: bool, minimum: int) -> np.ndarray:
-        """What scikit-learn's check of a frame gives; of one that is all of floats as an array, not by column."""
-        own = moves.to_numpy() if isinstance(moves, pd.DataFrame) else moves
+        """What scikit-learn's check gives, which is asked where it may have something to say."""
+        plain = plain_values(self, moves, reset=reset, minimum=minimum)
+        if plain is not None:
+            return plain
+        from sklearn.utils.validation import validate_data
+
         asked = {"dtype": np.float64, "ensure_all_finite": False, "ensure_min_samples": minimum}
-        if own is moves or own.dtype != np.float64:
-            return validate_data(self, moves, reset=reset, **asked)
-        validate_data(self, moves, reset=reset, skip_check_array=True)
-        return check_array(own, estimator=self, **asked)
+        return validate_data(self, moves, reset=reset, **asked)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -96,7 +96,7 @@ class RiskEstimator(MovesEstimator):
 
     def score(self, moves: Moves, y: object = None) -> float:
         """Mean Gaussian log likelihood of a row of moves (zero mean) under `risk_`; higher is better."""
-        check_is_fitted(self, "risk_")
+        refuse_unfitted(self, "risk_")
         values, _ = self._read(moves, reset=False, minimum=1)
         return float(log_likelihood(self.risk_, values).mean())
 

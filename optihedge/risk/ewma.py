@@ -6,7 +6,6 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from scipy.signal import lfilter
 
 from optihedge.errors import SpecError
 from optihedge.readonly import read_only
@@ -134,10 +133,17 @@ def decayed_sums(
     decay = 0.5 ** (1 / halflife)
     seen = np.isfinite(moves).astype(float)
     filled = np.where(seen > 0, moves, 0.0) ** 2
-    square_path = lfilter([1.0], [1.0, -decay], filled, axis=0, zi=decay * squares[None])[0]
-    weight_path = lfilter([1.0], [1.0, -decay], seen, axis=0, zi=decay * weights[None])[0]
+    square_path, weight_path = decayed(filled, decay, squares), decayed(seen, decay, weights)
     with np.errstate(invalid="ignore", divide="ignore"):
         return square_path[-1], weight_path[-1], np.sqrt(square_path / weight_path)
+
+
+def decayed(values: np.ndarray, decay: float, start: np.ndarray) -> np.ndarray:
+    """Running sums (T x D) of rows, each earlier one counted `decay` times for every row since; `start` before them."""
+    path, before = np.empty_like(values), start
+    for row, total in zip(values, path, strict=True):
+        before = np.add(row, decay * before, out=total)
+    return path
 
 
 def _correlation(products: np.ndarray, pairs: np.ndarray) -> np.ndarray:

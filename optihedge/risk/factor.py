@@ -11,10 +11,10 @@ import pandas as pd
 from scipy.linalg import eigh
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.base import clone
 
 from optihedge.errors import SpecError
 from optihedge.risk.estimator import Moves, RiskEstimator, periods_per_year, require_history
+from optihedge.risk.manners import clone
 from optihedge.risk.root import Risk
 
 _BLOCK = 256  # columns of the residual correlation held at once

@@ -6,11 +6,11 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 
 from optihedge.errors import SpecError, require_extra
 from optihedge.risk.estimator import Moves, MovesError, RiskEstimator, periods_per_year
 from optihedge.risk.ewma import EwmaRisk
+from optihedge.risk.manners import clone
 
 
 class GarchRisk(RiskEstimator):

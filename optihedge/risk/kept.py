@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
+
+from optihedge.risk.manners import clone
 
 _MOST, _BYTES = 6, 2**28  # fits kept, and the moves that they are of
 _PLAIN = (type(None), bool, int, float, str)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from inspect import signature
 
 import numpy as np
 import pandas as pd
 from scipy.linalg import null_space
-from sklearn.base import BaseEstimator, clone
-from sklearn.utils.validation import has_fit_parameter
 
 from optihedge.errors import SpecError
 from optihedge.frames import refuse_doubled
 from optihedge.risk.estimator import MovesError
 from optihedge.risk.factor import FactorModel, Factors
+from optihedge.risk.manners import Learner, clone
 
 
 class ObservedFactorRisk(FactorModel):
@@ -42,7 +42,7 @@ class ObservedFactorRisk(FactorModel):
     def __init__(
         self,
         factors: Sequence[Hashable] | pd.DataFrame = (0,),
-        regression: BaseEstimator | None = None,
+        regression: Learner | None = None,
         halflife: float | None = 252.0,
         clusters: float = 0.5,
         min_periods: int = 10,
@@ -78,7 +78,7 @@ class ObservedFactorRisk(FactorModel):
         if self.regression is None:
             return weighted_regression(factors, moves, weights)
         fixed = {"fit_intercept": False} if "fit_intercept" in self.regression.get_params() else {}
-        weighted = has_fit_parameter(self.regression, "sample_weight")
+        weighted = "sample_weight" in signature(self.regression.fit).parameters
         loadings = np.zeros((factors.shape[1], moves.shape[1]))
         for column in range(moves.shape[1]):
             rows = np.isfinite(moves[:, column])

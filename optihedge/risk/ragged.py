@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import get_tags
 
 from optihedge.frames import some
 
@@ -23,6 +22,8 @@ def takes_missing(estimator: Any) -> bool:
     if own is not None:
         return bool(own)
     try:
+        from sklearn.utils import get_tags
+
         return bool(get_tags(estimator).input_tags.allow_nan)
     except (AttributeError, TypeError, ValueError):
         return False

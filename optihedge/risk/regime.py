@@ -7,19 +7,18 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
-from sklearn.base import BaseEstimator, clone
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from optihedge.errors import DataError, SolverError, SpecError
 from optihedge.frames import refuse_doubled
 from optihedge.risk.estimator import Moves, MovesError, RiskEstimator, whole_number
+from optihedge.risk.manners import Estimator, clone, refuse_unfitted
 from optihedge.risk.root import Risk
 from optihedge.risk.sample import SampleRisk
 
 _ROUNDING = 1e-9  # the log likelihood may fall by this share of its size before a step counts as wrong
 
 
-class GaussianHmm(BaseEstimator):
+class GaussianHmm(Estimator):
     """Hidden Markov model with normal moves in each of `states` states, by maximum likelihood (Baum-Welch).
 
     states      number of states, ordered from calm to wild (trace of covariance)
@@ -56,7 +55,7 @@ class GaussianHmm(BaseEstimator):
         whole_number("GaussianHmm: iterations", self.iterations, 1)
         if not 0 < self.persistence < 1:
             raise SpecError(f"GaussianHmm: persistence is {self.persistence}; give a number between 0 and 1")
-        values = validate_data(self, moves, dtype=float, ensure_min_samples=2)
+        values = self._values(moves, reset=True, minimum=2)
         weights = _first_guess(values, self.states)
         stay = self.persistence if self.states > 1 else 1.0
         self.transition_ = np.full((self.states,) * 2, (1 - stay) / max(self.states - 1, 1))
@@ -79,19 +78,24 @@ class GaussianHmm(BaseEstimator):
 
     def filter(self, moves: Moves) -> np.ndarray:
         """T x K: probability of each state given the rows up to and including each; a later row changes nothing."""
-        check_is_fitted(self, "means_")
-        return self._forward(validate_data(self, moves, reset=False, dtype=float))[0]
+        refuse_unfitted(self, "means_")
+        return self._forward(self._values(moves, reset=False, minimum=1))[0]
 
     def score(self, moves: Moves, y: object = None) -> float:
         """Mean log likelihood of a row."""
-        check_is_fitted(self, "means_")
-        values = validate_data(self, moves, reset=False, dtype=float)
+        refuse_unfitted(self, "means_")
+        values = self._values(moves, reset=False, minimum=1)
         return self._forward(values)[1] / len(values)
 
     def forecast(self) -> np.ndarray:
         """K probabilities of the states of the row after the last one fitted."""
-        check_is_fitted(self, "means_")
+        refuse_unfitted(self, "means_")
         return self.probabilities_[-1] @ self.transition_
+
+    def _values(self, moves: Moves, *, reset: bool, minimum: int) -> np.ndarray:
+        from sklearn.utils.validation import validate_data
+
+        return validate_data(self, moves, reset=reset, dtype=float, ensure_min_samples=minimum)
 
     def _forward(self, values: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
         density = _log_densities(values, self.means_, self.covariances_)

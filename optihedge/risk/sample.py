@@ -8,12 +8,11 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, clone
-from sklearn.covariance import EmpiricalCovariance
 
 from optihedge.errors import DataError, SpecError
 from optihedge.frames import read_raw
 from optihedge.risk.estimator import Moves, MovesError, RiskEstimator, periods_per_year
+from optihedge.risk.manners import Learner, clone
 from optihedge.risk.root import Risk
 
 _APART = 100.0  # times: a total variance further from the moves' own is an estimator's failure
@@ -39,7 +38,7 @@ class SampleRisk(RiskEstimator):
     True
     """
 
-    def __init__(self, estimator: BaseEstimator | None = None, window: int | None = None) -> None:
+    def __init__(self, estimator: Learner | None = None, window: int | None = None) -> None:
         self.estimator = estimator
         self.window = window
 
@@ -48,12 +47,17 @@ class SampleRisk(RiskEstimator):
         if self.window is not None and self.window < 2:
             raise SpecError(f"SampleRisk: window is {self.window}; give at least 2 rows")
         recent = values if self.window is None else values[-self.window :]
-        unfitted = EmpiricalCovariance(assume_centered=True) if self.estimator is None else clone(self.estimator)
-        self.estimator_ = unfitted.fit(recent)
+        self.estimator_ = (_sample() if self.estimator is None else clone(self.estimator)).fit(recent)
         covariance = pd.DataFrame(_covariance(self.estimator_), index=drivers, columns=drivers)
         _refuse_other_size(type(self.estimator_).__name__, covariance, recent)
         self.risk_ = Risk.from_covariance(covariance, periods_per_year(moves))
         return self
+
+
+def _sample() -> Learner:
+    from sklearn.covariance import EmpiricalCovariance
+
+    return EmpiricalCovariance(assume_centered=True)
 
 
 def _refuse_other_size(name: str, covariance: pd.DataFrame, moves: np.ndarray) -> None:
@@ -115,7 +119,7 @@ def read_covariance(path: str | PathLike[str]) -> pd.DataFrame:
     return numbers
 
 
-def _covariance(fitted: BaseEstimator) -> np.ndarray:
+def _covariance(fitted: Learner) -> np.ndarray:
     for holder in (fitted, getattr(fitted, "return_distribution_", None)):
         for name in ("covariance_", "covariance"):
             if isinstance(getattr(holder, name, None), np.ndarray):
