@@ -91,12 +91,12 @@ def test_a_wild_vol_does_not_bend_the_slope() -> None:
     z = np.linspace(-0.2, 0.2, 15)
     vols = smile(-0.2, z)
     vols[3] = 1.5
-    level, slope = at_the_money(z, vols)
-    assert (level, slope) == pytest.approx((LEVEL, -0.2), abs=1e-9)
+    level, slope = at_the_money(z, vols, np.zeros(15, int))
+    assert (level[0], slope[0]) == pytest.approx((LEVEL, -0.2), abs=1e-9)
 
 
 def test_a_chain_of_too_few_strikes_has_no_slope() -> None:
-    assert np.isnan(at_the_money(np.array([-0.1, 0.0, 0.1]), np.array([0.2, 0.2, 0.2]))).all()
+    assert np.isnan(at_the_money(np.array([-0.1, 0.0, 0.1]), np.array([0.2, 0.2, 0.2]), np.zeros(3, int))).all()
 
 
 def test_the_place_of_a_vol_driver_is_forward_or_strike() -> None:

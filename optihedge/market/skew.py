@@ -16,53 +16,89 @@ from optihedge.market.contracts import Contracts
 from optihedge.market.exposures import Sensitivities
 from optihedge.market.valuation import Paths
 
-Floats = NDArray[np.float64]
+Floats, Positions = NDArray[np.float64], NDArray[np.intp]
 
 _LEAST = 5  # strikes near the money that an expiry needs
 _WILD = 6.0  # robust deviations beyond which a vol is left out
 _REWEIGHTINGS = 15
 _ROUGH = 1e-3  # of the level: what every vol may be off
+_RIDGE = 1e-12  # of the weights' sum: strikes on top of each other
 
 
-def at_the_money(z: Floats, vol: Floats) -> tuple[float, float]:
-    """Level and slope at z = 0 of a quadratic through the vols; NaN with too few strikes or a level below zero.
+def at_the_money(z: Floats, vol: Floats, group: Positions) -> tuple[Floats, Floats]:
+    """Level and slope at z = 0 of a quadratic through the vols of each group, numbered from 0 and none empty; NaN with
+    too few strikes or a level below zero.
 
     Vols far from the quadratic of least absolute deviations (by reweighting) are wild and left out.
     """
-    if len(np.unique(z)) < _LEAST:
-        return np.nan, np.nan
-    least, weight = _ROUGH * float(np.median(vol)), np.ones(len(z))
-    powers = np.vander(z / np.abs(z).max(), 3)
+    order = np.lexsort((z, group))
+    x, y, group = z[order], vol[order], group[order]
+    size = np.bincount(group)
+    first = np.cumsum(size) - size
+    # moneyness in [-1, 1] of each group, and what the normal equations of a quadratic in it sum
+    middle, half = (x[first + size - 1] + x[first]) / 2, (x[first + size - 1] - x[first]) / 2
+    half = np.where(half > 0, half, 1.0)
+    t = (x - middle[group]) / half[group]
+    terms = np.stack([t**4, t**3, t**2, t, np.ones(len(t)), y * t**2, y * t, y])
+
+    def normal_equations(weight: Floats) -> tuple[Floats, Floats]:
+        sums = np.add.reduceat(terms * weight, first, axis=1).T if len(first) else np.zeros((0, 8))
+        return sums[:, [[0, 1, 2], [1, 2, 3], [2, 3, 4]]], sums[:, 5:, None]
+
+    # the quadratic of least absolute deviations
+    least = _ROUGH * _median(y, group, first, size)
+    left, weight = np.zeros(len(t)), np.ones(len(t))
     for _ in range(_REWEIGHTINGS):
-        weighted = powers * weight[:, None]
-        left = np.abs(vol - powers @ np.linalg.lstsq(weighted.T @ powers, weighted.T @ vol, rcond=None)[0])
-        weight = 1 / np.maximum(left, least)
-    tame = left <= _WILD * (1.4826 * np.median(left) + least)
-    if len(np.unique(z[tame])) < _LEAST:
-        return np.nan, np.nan
-    fit = np.polyfit(z[tame], vol[tame], 2)
-    return (float(fit[2]), float(fit[1])) if fit[2] > 0 else (np.nan, np.nan)
+        gram, aim = normal_equations(weight)
+        bent, slope, level = np.linalg.solve(gram + _RIDGE * gram[:, 2:, 2:] * np.eye(3), aim)[:, :, 0].T
+        left = np.abs(y - (bent[group] * t + slope[group]) * t - level[group])
+        weight = 1 / np.maximum(left, least[group])
+    # that of least squares through the vols near it, at z = 0
+    tame = left <= (_WILD * (1.4826 * _median(left, group, first, size) + least))[group]
+    gram, aim = normal_equations(tame.astype(float))
+    bent, slope, level = (np.linalg.pinv(gram, hermitian=True) @ aim)[:, :, 0].T
+    at = -middle / half
+    level, slope = (bent * at + slope) * at + level, (2 * bent * at + slope) / half
+    x, group = x[tame], group[tame]
+    another = np.append(True, (np.diff(x) != 0) | (np.diff(group) != 0))[: len(x)]
+    good = (np.bincount(group[another], minlength=len(size)) >= _LEAST) & (level > 0)
+    return np.where(good, level, np.nan), np.where(good, slope, np.nan)
+
+
+def _median(values: Floats, group: Positions, first: Positions, size: Positions) -> Floats:
+    """The median of each group, whose values begin at `first`."""
+    ordered = values[np.lexsort((values, group))]
+    return (ordered[first + (size - 1) // 2] + ordered[first + size // 2]) / 2
+
+
+def expiry_smiles(c: Contracts, at: Positions) -> tuple[Floats, Floats, Floats]:
+    """Lives of the expiries of one underlying's options, and level and slope at the money of each: see `at_the_money`.
+
+    Read from the strikes with |z| < vol, z = ln(K/F) / sqrt(T); lives in years, rounded to five digits, in order.
+    """
+    years, vol = c.years[at], c.vol[at]
+    z = np.log(c.strike[at] / c.forward[at]) / np.sqrt(years)
+    near = np.abs(z) < vol
+    lives, group = np.unique(np.round(years[near], 5), return_inverse=True)
+    return (lives, *at_the_money(z[near], vol[near], group))
 
 
 def smile_slopes(c: Contracts, underlying: pd.Series) -> Floats:
     """d sigma / d ln(K/F) at the money of each option's expiry, N: s / sqrt(T), 0 for the rest.
 
-    s is read from the strikes with |z| < vol of each expiry that has enough of them, z = ln(K/F) / sqrt(T), and is
-    linear between such expiries and flat beyond; 0 where an underlying has none.
+    s is that of `expiry_smiles`, linear between expiries that have enough strikes and flat beyond; 0 where an
+    underlying has none.
     """
     usable = c.option & (c.vol > 0) & (c.years > 0)
     slopes = np.zeros(len(c.years))
     names = underlying.to_numpy()
     for name in pd.unique(names[usable]):
         at = np.flatnonzero(usable & (names == name))
-        years, vol = c.years[at], c.vol[at]
-        z = np.log(c.strike[at] / c.forward[at]) / np.sqrt(years)
-        near = np.abs(z) < vol
-        lives, group = np.unique(np.round(years[near], 5), return_inverse=True)
-        found = [at_the_money(z[near][group == i], vol[near][group == i])[1] for i in range(len(lives))]
+        years = c.years[at]
+        lives, _, found = expiry_smiles(c, at)
         known = np.isfinite(found)
         if known.any():
-            slopes[at] = np.interp(years, lives[known], np.array(found)[known]) / np.sqrt(years)
+            slopes[at] = np.interp(years, lives[known], found[known]) / np.sqrt(years)
     return slopes
 
 

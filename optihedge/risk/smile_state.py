@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optihedge.market.skew import at_the_money
+from optihedge.market.skew import expiry_smiles
 from optihedge.market.snapshot import Market
 
 Array = np.ndarray
@@ -44,15 +44,12 @@ def smile_state(market: Market, underlying: str) -> SmileState:
     c = market.contracts
     on = (market.instruments["underlying"] == underlying).to_numpy()
     at = np.flatnonzero(on & c.option & np.isfinite(c.vol) & (c.vol > 0) & (c.years > 0))
-    years, vol = c.years[at], c.vol[at]
-    z = np.log(c.strike[at] / c.forward[at]) / np.sqrt(years)
-    near = (np.abs(z) < vol) & (years > _FROM) & (years < _TO)
-    lives, group = np.unique(np.round(years[near], 5), return_inverse=True)
-    fits = [(life, *at_the_money(z[near][group == i], vol[near][group == i])) for i, life in enumerate(lives)]
-    read = np.array([fit for fit in fits if np.isfinite(fit[1])])
-    if not len(read):
+    read = at[(c.years[at] > _FROM) & (c.years[at] < _TO)]
+    lives, levels, skews = expiry_smiles(c, read)
+    known = np.isfinite(levels)
+    if not known.any():
         weight = np.abs(market.sensitivities.vega[at])
-        level = float(np.average(vol, weights=weight)) if weight.sum() > 0 else float(np.median(vol))
+        level = float(np.average(c.vol[at], weights=weight)) if weight.sum() > 0 else float(np.median(c.vol[at]))
         return SmileState(underlying, level, 0.0, 0)
-    level, skew = (float(np.interp(MONTH, read[:, 0], column)) for column in (read[:, 1], read[:, 2]))
-    return SmileState(underlying, level, skew, len(read))
+    level, skew = (float(np.interp(MONTH, lives[known], column[known])) for column in (levels, skews))
+    return SmileState(underlying, level, skew, int(known.sum()))
