@@ -167,6 +167,27 @@ def numbers(table: pd.DataFrame, column: str) -> np.ndarray:
     return kept(table, f"numbers {column}", lambda: read_only(np.array(table[column].to_numpy(dtype=float))))
 
 
+def coded(table: pd.DataFrame, column: str) -> tuple[np.ndarray, tuple[object, ...]]:
+    """Which of a column's different values each row has (-1: none), and these in order of appearance; `kept`."""
+
+    def found() -> tuple[np.ndarray, tuple[object, ...]]:
+        codes, values = pd.factorize(table[column].array)
+        return read_only(codes), tuple(values)
+
+    return kept(table, f"codes {column}", found)
+
+
+def told(table: pd.DataFrame, column: str, value: object) -> np.ndarray:
+    """Rows whose column says this value, booleans."""
+    codes, values = coded(table, column)
+    return codes == values.index(value) if value in values else np.zeros(len(table), dtype=bool)
+
+
+def instants(table: pd.DataFrame, column: str) -> np.ndarray:
+    """A column of instants as read-only datetime64[ns] in UTC, NaT where there is none; `kept`."""
+    return kept(table, f"instants {column}", lambda: read_only(np.array(table[column].to_numpy("datetime64[ns]"))))
+
+
 def read_only_like(table: pd.DataFrame, names: tuple[str, ...], values: np.ndarray, time: pd.Timestamp) -> pd.DataFrame:
     """A read-only table of the labels of another, of float columns (these values by name, in their order there) and
     instants (all this one): without a look at any of it.

@@ -8,7 +8,7 @@ import pytest
 from recorded import clean_stocks
 
 import optihedge as oh
-from optihedge.market.chain_arbitrage import chain_table, parity_gaps, strike_arbitrage
+from optihedge.market.chain_arbitrage import Chain, chain_table, parity_gaps, strike_arbitrage
 from optihedge.market.pricing import black
 from optihedge.risk.contradictions import book_contradictions, find_contradictions
 from optihedge.risk.finding import SEVERE
@@ -165,7 +165,8 @@ def test_one_future_of_a_curve_in_other_units_is_named_by_itself():
 
 @pytest.mark.parametrize(("forward", "found"), [(100.3, False), (97.0, True), (104.0, True)])
 def test_parity_against_the_forward_used(forward, found):
-    assert bool(parity_gaps(chain_table(chain(forward, used=100.0)))) == found
+    market = chain(forward, used=100.0)
+    assert bool(parity_gaps(market, Chain.of(market))) == found
 
 
 @pytest.mark.parametrize("label", ["C95", "C100", "C105", "P95", "P100"])
@@ -174,12 +175,12 @@ def test_an_option_dearer_than_one_worth_more_and_one_above_its_wings(label):
     quotes = market.quotes.copy()
     quotes.loc[label, ["bid", "ask"]] = [40.0, 41.0]
     table = chain_table(market)
-    assert not strike_arbitrage(table)
+    assert not strike_arbitrage(Chain.of_table(table))
     table.loc[label, ["bid", "ask"]] = [40.0, 41.0]
-    assert label in [name for name, _ in strike_arbitrage(table)]
+    assert label in [name for name, _ in strike_arbitrage(Chain.of_table(table))]
     bent = chain_table(market)
     bent.loc[label, ["bid", "ask"]] += 1.6
-    said = dict(strike_arbitrage(bent))
+    said = dict(strike_arbitrage(Chain.of_table(bent)))
     assert "not convex" in said[label]
 
 

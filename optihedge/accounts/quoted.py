@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from optihedge.frames import nearest
 from optihedge.market.fate import rate_to_base, settle_currencies
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
-from optihedge.readonly import kept, numbers
+from optihedge.readonly import kept, numbers, told
 
 Array = np.ndarray
 
@@ -28,17 +29,15 @@ class Listed:
         self.money: Array = settle_currencies(table)
         self.money_of, self.moneys = pd.factorize(self.money)
         self.multiplier: Array = numbers(table, "multiplier")
-        self.own_money: Array = np.array([m == n for n, m in zip(names, self.money, strict=True)], dtype=bool)
+        self.own_money: Array = self.money == np.array(names, dtype=object)
         self.margined: Array = kinds["margined"]
         self.reciprocal: Array = kinds["inverse"] & kinds["margined"]
-        self.cash: Array = (table["type"] == "cash").to_numpy()
+        self.cash: Array = told(table, "type", "cash")
         self.columns = {
-            "money": self.money.tolist(), "underlying": table["underlying"].tolist(),
-            "multiplier": table["multiplier"].tolist(), "strike": table["strike"].tolist(),
-            "expiry": table["expiry"].tolist(), "cash": self.cash.tolist(),
-            **{name: kinds[name].tolist() for name in ("option", "inverse", "margined")},
+            "money": self.money, "cash": self.cash, **{name: kinds[name] for name in ("option", "inverse", "margined")},
+            **{name: table[name].array for name in ("underlying", "multiplier", "strike", "expiry")},
         }  # fmt: skip
-        self.plain = table.index[table["type"].isin(("equity", "spot"))]
+        self.plain = table.index[told(table, "type", "equity") | told(table, "type", "spot")]
         self._labelled = b"", pd.Index([], dtype=object)
 
     def labels(self, at: Array) -> pd.Index:
@@ -78,7 +77,7 @@ class Quoted:
         """Of a listed contract. Raises DataError for another."""
         if name not in self._terms:
             at = self._at(name)
-            fields = {field: values[at] for field, values in self._columns.items()}
+            fields = {field: _plain(values[at]) for field, values in self._columns.items()}
             right = float(self._contracts.right[at])
             self._terms[name] = Terms(name=name, contracts=self._contracts, place=at, right=right, **fields)
         return self._terms[name]
@@ -120,7 +119,7 @@ class Quoted:
 
     def margined(self, name: str) -> bool:
         """Whether a listed contract is paid by variation margin."""
-        return name in self._place and self._columns["margined"][self._place[name]]
+        return name in self._place and bool(self._columns["margined"][self._place[name]])
 
     def deliverable(self, terms: Terms) -> str:
         """What an option or future delivers: the stock or spot of its underlying, in its money. Raises DataError."""
@@ -136,6 +135,11 @@ class Quoted:
         if name not in self._place:
             raise DataError(f"{name} is not in the market of {self.as_of}{nearest(name, self._names)}; quote it there")
         return self._place[name]
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy's as Python's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def quoted(market: Market) -> Quoted:

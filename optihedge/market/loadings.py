@@ -13,7 +13,7 @@ from optihedge.market.exposures import Sensitivities, tenor_weights
 from optihedge.market.instruments import types_of
 from optihedge.market.pricing import SECONDS_PER_YEAR
 from optihedge.market.valuation import Paths, tenor_ladders
-from optihedge.readonly import kept, read_only
+from optihedge.readonly import coded, instants, kept, read_only, told
 
 UNSPOKEN = {
     "vega": "base currency per vol point",
@@ -57,7 +57,7 @@ def contract_loadings(
     basis = np.where(itself, 0.0, s.basis)
     amounts = ((shares.vol, s.vega), (shares.rate, s.rho), (shares.basis, basis))
     parts = [part for part in (price, currency) if part.nnz]
-    parts += [share @ sp.diags_array(amount) for share, amount in amounts if share.nnz]
+    parts += [_by_column(share, amount) for share, amount in amounts if share.nnz]
     matrix = sp.csr_array(sum(parts[1:], parts[0])) if parts else sp.csr_array(shape)
     matrix.eliminate_zeros()
     matrix.sort_indices()
@@ -66,6 +66,11 @@ def contract_loadings(
         for name, unit, (share, amount) in zip(("vega", "rho", "basis"), (0.01, 1e-4, 1e-4), amounts, strict=True)
     }
     return matrix, left
+
+
+def _by_column(matrix: sp.csr_array, amount: np.ndarray) -> sp.csr_array:
+    """The matrix, each column times its amount."""
+    return sp.csr_array((matrix.data * amount[matrix.indices], matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +89,13 @@ class Shares:
     @classmethod
     def of(cls, instruments: pd.DataFrame, drivers: pd.DataFrame, as_of: pd.Timestamp) -> Shares:
         """For the market of this instant."""
-        years = (instruments["expiry"] - as_of).dt.total_seconds().to_numpy() / SECONDS_PER_YEAR
-        kinds = types_of(instruments)
+        kinds, ends = types_of(instruments), instants(instruments, "expiry")
+        left = (ends.view("i8") - as_of.as_unit("ns").value) / (1e9 * SECONDS_PER_YEAR)
+        years = np.where(np.isnat(ends), np.nan, left)
         return cls(
             vol=_between_tenors("underlying", instruments, kinds["volatile"], years, drivers, "vol", as_of),
             rate=_between_tenors("currency", instruments, kinds["option"], years, drivers, "rate", as_of),
-            basis=_basis_shares(instruments, years, drivers),
+            basis=_basis_shares(instruments, kinds["margined"] | kinds["option"], years, drivers),
         )
 
 
@@ -105,62 +111,68 @@ def _between_tenors(
     kind: str,
     as_of: pd.Timestamp,
 ) -> sp.csr_array:
-    names = instruments[by]
+    ends = instants(instruments, "expiry")
     triplets: Triplets = []
     spoken = np.zeros(len(instruments), dtype=bool)
-    for members, meant in _scopes(instruments, drivers, kind):
+    for members, speaking in _scopes(instruments, drivers, kind):
         mine = chosen & members & ~spoken
-        for name, positions, tenors in tenor_ladders(meant, kind, names.where(mine), instruments["expiry"], as_of):
-            rows = np.flatnonzero((names == name).to_numpy() & mine)
+        of = lambda name, mine=mine: told(instruments, by, name) & mine  # noqa: E731
+        for name, positions, tenors in tenor_ladders(drivers, speaking, of, ends, as_of):
+            rows = np.flatnonzero(of(name))
             triplets += _ladder(rows, years[rows], positions, tenors)
             spoken[rows] = True
     return _sparse(triplets, (len(drivers), len(instruments)))
 
 
-def _scopes(instruments: pd.DataFrame, drivers: pd.DataFrame, kind: str) -> list[tuple[np.ndarray, pd.DataFrame]]:
-    """Whom drivers of a kind speak for (N booleans) and the drivers with the others' kind blanked: those of one
-    contract first, then those of a venue, then those of anybody.
+def _scopes(instruments: pd.DataFrame, drivers: pd.DataFrame, kind: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Whom drivers of a kind speak for (N booleans) and where they are: those of one contract first, then those of a
+    venue, then those of anybody.
     """
-    mine = drivers["kind"] == kind
+    mine = np.flatnonzero(told(drivers, "kind", kind))
+    (contract, contracts), (venue, venues) = (coded(drivers, column) for column in ("instrument", "venue"))
     scopes = []
-    for contract, venue in drivers.loc[mine, ["instrument", "venue"]].drop_duplicates().itertuples(index=False):
-        members = (instruments.index == contract) | (contract == "")
-        members = members & ((instruments["venue"] == venue).to_numpy() | (venue == ""))
-        ours = mine & (drivers["instrument"] == contract) & (drivers["venue"] == venue)
-        scopes.append(((not contract, not venue), members, drivers.assign(kind=drivers["kind"].where(ours, ""))))
-    return [(members, meant) for _, members, meant in sorted(scopes, key=lambda scope: scope[0])]
+    for one, place in dict.fromkeys(zip(contract[mine].tolist(), venue[mine].tolist(), strict=True)):
+        members = _members(instruments, contracts[one], venues[place])
+        ours = mine[(contract[mine] == one) & (venue[mine] == place)]
+        scopes.append(((not contracts[one], not venues[place]), members, ours))
+    return [(members, ours) for _, members, ours in sorted(scopes, key=lambda scope: scope[0])]
 
 
-def _basis_shares(instruments: pd.DataFrame, years: np.ndarray, drivers: pd.DataFrame) -> sp.csr_array:
-    kinds = types_of(instruments)
-    free = kinds["margined"] | kinds["option"]
-    day = instruments["expiry"].dt.normalize()
-    undated = instruments["expiry"].isna().to_numpy()
+def _members(instruments: pd.DataFrame, contract: object, venue: object) -> np.ndarray:
+    """Whom a driver of this contract and venue speaks for, N booleans; an empty one is any."""
+    members = np.ones(len(instruments), dtype=bool)
+    if contract:
+        members = np.zeros(len(instruments), dtype=bool)
+        members[instruments.index.get_indexer([contract])] = contract in instruments.index
+    return members & told(instruments, "venue", venue) if venue else members
+
+
+def _basis_shares(
+    instruments: pd.DataFrame, free: np.ndarray, years: np.ndarray, drivers: pd.DataFrame
+) -> sp.csr_array:
+    ends = instants(instruments, "expiry")
+    day, undated = ends.astype("datetime64[D]"), np.isnat(ends)
     triplets: Triplets = []
-    for name, rows in drivers[drivers["kind"] == "basis"].groupby("underlying", sort=False):
-        mine = (instruments["underlying"] == name).to_numpy() & free
-        spoken = np.zeros(len(instruments), dtype=bool)
-        floating, tenors = [], []
-        rows = rows.sort_values(["instrument", "venue"], key=lambda v: v == "", kind="stable")  # its own speaks first
-        for label, tenor, venue, contract in rows[["tenor", "venue", "instrument"]].itertuples(name=None):
-            position = drivers.index.get_loc(label)
-            when = tenor_years(tenor) if tenor not in ("", "perpetual") else None
-            if isinstance(when, float):
-                floating.append(position)
-                tenors.append(when)
-                continue
-            chosen = mine if tenor == "" else mine & (undated if when is None else (day == when).to_numpy())
-            if contract:
-                chosen = mine & (instruments.index == contract)
-            if venue:
-                chosen = chosen & (instruments["venue"] == venue).to_numpy()
-            at = np.flatnonzero(chosen & ~spoken)
-            triplets.append((np.full(at.size, position), at, np.ones(at.size)))
-            spoken[at] = True
-        if floating:
-            order = np.argsort(tenors, kind="stable")
-            at = np.flatnonzero(mine & ~undated & ~spoken)
-            triplets += _ladder(at, years[at], np.asarray(floating)[order], np.asarray(tenors)[order])
+    spoken = np.zeros(len(instruments), dtype=bool)
+    floating: dict[object, list[tuple[float, int]]] = {}
+    columns = [drivers[name].tolist() for name in ("instrument", "venue", "underlying", "tenor")]
+    speaking = [(at, *(column[at] for column in columns)) for at in np.flatnonzero(told(drivers, "kind", "basis"))]
+    speaking.sort(key=lambda one: (one[1] == "", one[2] == ""))  # a contract's own, then its venue's speak first
+    for position, contract, venue, name, tenor in speaking:
+        when = tenor_years(tenor) if tenor not in ("", "perpetual") else None
+        if isinstance(when, float):
+            floating.setdefault(name, []).append((when, position))
+            continue
+        chosen = free & told(instruments, "underlying", name) & ~spoken
+        if tenor and not contract:
+            chosen &= undated if when is None else day == when.to_datetime64().astype("datetime64[D]")
+        at = np.flatnonzero(chosen & _members(instruments, contract, venue) if contract or venue else chosen)
+        triplets.append((np.full(at.size, position), at, np.ones(at.size)))
+        spoken[at] = True
+    for name, ladder in floating.items():
+        tenors, positions = (np.array(part) for part in zip(*sorted(ladder, key=lambda one: one[0]), strict=True))
+        at = np.flatnonzero(free & told(instruments, "underlying", name) & ~undated & ~spoken)
+        triplets += _ladder(at, years[at], positions, tenors)
     return _sparse(triplets, (len(drivers), len(instruments)))
 
 

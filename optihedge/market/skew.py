@@ -16,7 +16,8 @@ from optihedge.market.contracts import Contracts
 from optihedge.market.exposures import Sensitivities
 from optihedge.market.valuation import Paths
 
-Floats, Positions = NDArray[np.float64], NDArray[np.intp]
+Floats = NDArray[np.float64]
+Positions = NDArray[np.intp]
 
 _LEAST = 5  # strikes near the money that an expiry needs
 _WILD = 6.0  # robust deviations beyond which a vol is left out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from optihedge.market.option_vols import with_vols
 from optihedge.market.parity import with_parity
 from optihedge.market.pricing import SECONDS_PER_YEAR, settlement_weight
 from optihedge.market.styles import AMERICAN
-from optihedge.readonly import kept, read_only
+from optihedge.readonly import coded, kept, read_only, told
 
 _FORWARD_GAP = 0.02  # an option's forward further than this from its future's price was taken from the index
 
@@ -269,9 +270,10 @@ def rate_levels(
     as_of: pd.Timestamp,
 ) -> np.ndarray:
     """Continuous rate per year of each contract's currency and time, from the rate drivers; 0 without one."""
-    rate = np.zeros(len(years))
-    for name, positions, tenors in tenor_ladders(drivers, "rate", currency, expiry, as_of):
-        mine = (currency == name).to_numpy()
+    rate, speaking = np.zeros(len(years)), np.flatnonzero(told(drivers, "kind", "rate"))
+    of = lambda name: (currency == name).to_numpy()  # noqa: E731
+    for name, positions, tenors in tenor_ladders(drivers, speaking, of, expiry.to_numpy("datetime64[ns]"), as_of):
+        mine = of(name)
         lower, upper, weight = tenor_weights(years[mine], tenors)
         low, high = levels[positions[lower]], levels[positions[upper]]
         rate[mine] = np.nan_to_num(low * (1 - weight) + high * weight)
@@ -279,29 +281,37 @@ def rate_levels(
 
 
 def tenor_ladders(
-    drivers: pd.DataFrame, kind: str, of: pd.Series, expiry: pd.Series, as_of: pd.Timestamp
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """(underlying, driver positions, their tenors in years, ascending) of a kind; an empty tenor alone is year 0.
+    drivers: pd.DataFrame,
+    speaking: np.ndarray,
+    of: Callable[[object], np.ndarray],
+    ends: np.ndarray,
+    as_of: pd.Timestamp,
+) -> list[tuple[object, np.ndarray, np.ndarray]]:
+    """(underlying, driver positions, their tenors in years, ascending) of the drivers at some positions; an empty tenor
+    alone is year 0.
 
-    A date is the first expiry on that day among the contracts `of` that underlying (of, expiry: per contract), else
+    A date is the first expiry on that day among the contracts `of` that underlying (N booleans; ends: N expiries), else
     the day's end; it is left out once that has passed.
     """
 
-    def years(tenor: str, ends: pd.Series) -> float:
+    def years(tenor: str, name: object) -> float:
         when = tenor_years(tenor) if tenor else 0.0
         if isinstance(when, float):
             return when
-        end = ends[ends.dt.normalize() == when].min()
-        left = ((end if pd.notna(end) else when + DAY_END) - as_of).total_seconds() / SECONDS_PER_YEAR
+        own = ends[of(name)]
+        own = own[own.astype("datetime64[D]") == when.to_datetime64().astype("datetime64[D]")]
+        end = pd.Timestamp(own.min(), tz="UTC") if len(own) else when + DAY_END
+        left = (end - as_of).total_seconds() / SECONDS_PER_YEAR
         return left if left > 0 else np.nan
 
     ladders = []
-    for name, rows in drivers[drivers["kind"] == kind].groupby("underlying", sort=False):
-        ends = expiry[(of == name).to_numpy()]
-        tenors = np.array([years(tenor, ends) for tenor in rows["tenor"]])
+    codes, names = coded(drivers, "underlying")
+    for code in dict.fromkeys(codes[speaking].tolist()):
+        rows = speaking[codes[speaking] == code]
+        tenors = np.array([years(tenor, names[code]) for tenor in drivers["tenor"].iloc[rows]])
         order = np.argsort(tenors, kind="stable")[: np.count_nonzero(~np.isnan(tenors))]
         if order.size:
-            ladders.append((str(name), drivers.index.get_indexer(rows.index)[order], tenors[order]))
+            ladders.append((names[code], rows[order], tenors[order]))
     return ladders
 
 

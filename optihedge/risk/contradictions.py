@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from optihedge.market.chain_arbitrage import chain_table, parity_gaps, strike_arbitrage
+from optihedge.market.chain_arbitrage import Chain, members, parity_gaps, strike_arbitrage
 from optihedge.market.history import own_moves
 from optihedge.market.snapshot import Market
-from optihedge.readonly import kept, numbers, read_only
+from optihedge.readonly import coded, kept, numbers, read_only
 from optihedge.risk.finding import SEVERE, WARNING, Finding
 from optihedge.risk.suspects import suspect_findings
 
@@ -135,10 +135,10 @@ def _chains(market: Market) -> list[Finding]:
     """Arbitrage by strike, and forwards that call-put parity contradicts."""
     if not market.contracts.option.any():
         return []
-    chain = chain_table(market)
+    chain = Chain.of(market)
     remedy = "one of the quotes is stale or wrong; renew it, or give the option's vol"
     found = [Finding(SEVERE, "strike arbitrage", name, what, remedy, (name,)) for name, what in strike_arbitrage(chain)]
-    for labels, what in parity_gaps(chain):
+    for labels, what in parity_gaps(market, chain):
         remedy = "give underlying_price, the forward of the expiry (dividends and borrow are in it), or events.csv"
         found.append(Finding(SEVERE, "parity", what.split(":")[0], what.split(": ", 1)[1], remedy, labels))
     return found
@@ -150,15 +150,18 @@ def _strikes(market: Market) -> list[Finding]:
     at = np.flatnonzero(c.option & (c.spot > 0))
     if not at.size:
         return []
-    chain = pd.DataFrame({"ratio": c.strike[at] / c.spot[at], "call": c.right[at] > 0}, index=market.names[at])
+    ratio, call = c.strike[at] / c.spot[at], c.right[at] > 0
+    codes, assets = coded(market.instruments, "underlying")
     found = []
-    for asset, rows in chain.groupby(market.instruments["underlying"].to_numpy()[at], sort=False):
-        ratio, sided = rows["ratio"], rows["call"].nunique() == 2
-        far = max(ratio.median(), 1 / ratio.median()) > _STRIKES
-        if far and sided and ratio.nunique() >= _CHAIN and (ratio.min() > 1 + _BESIDE or ratio.max() < 1 - _BESIDE):
-            detail = f"its strikes are {ratio.min():.3g} to {ratio.max():.3g} times its price"
+    for of in members(codes[at], np.arange(at.size)):
+        own, middle = ratio[of], np.median(ratio[of])
+        beyond = own.min() > 1 + _BESIDE or own.max() < 1 - _BESIDE
+        sided = call[of].any() and not call[of].all()
+        if max(middle, 1 / middle) > _STRIKES and beyond and sided and len(np.unique(own)) >= _CHAIN:
+            asset, labels = str(assets[codes[at[of[0]]]]), tuple(map(str, market.names[at[of]]))
+            detail = f"its strikes are {own.min():.3g} to {own.max():.3g} times its price"
             remedy = "an unadjusted split? bring strikes, quote and multiplier to one side of it"
-            found.append(Finding(SEVERE, "strikes and spot", str(asset), detail, remedy, tuple(map(str, rows.index))))
+            found.append(Finding(SEVERE, "strikes and spot", asset, detail, remedy, labels))
     return found
 
 

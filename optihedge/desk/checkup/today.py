@@ -11,7 +11,7 @@ from optihedge.desk.checkup.findings import Findings, every_fault, numbers, raw_
 from optihedge.errors import OptihedgeError
 from optihedge.frames import instant
 from optihedge.market.book import read_book
-from optihedge.market.chain_arbitrage import strike_arbitrage
+from optihedge.market.chain_arbitrage import Chain, strike_arbitrage
 from optihedge.market.drivers import read_history
 from optihedge.market.events import check_events
 from optihedge.market.instruments import TYPES, check_instruments
@@ -256,7 +256,7 @@ def _chains(table: pd.DataFrame, quoted: pd.DataFrame, found: Findings) -> None:
         "strike": numbers(table, "strike"), "bid": numbers(quoted, "bid"), "ask": numbers(quoted, "ask"),
     })  # fmt: skip
     row = quoted["row"]
-    for label, what in strike_arbitrage(chain[chain["strike"].notna()]):
+    for label, what in strike_arbitrage(Chain.of_table(chain[chain["strike"].notna()])):
         found.add("quotes.csv", int(row[label]), label, what, "one of the quotes is stale or wrong; renew them")
 
 
