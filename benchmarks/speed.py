@@ -10,6 +10,7 @@
   batch     books of 50 positions in a market of 600 shares, lists and tables written
   hedge     5 000 shares under EwmaRisk, learnt, solved and proved
   tails     worst case and shortfall without curvature, 5 000 scenarios of 50 shares, proved on all of them
+  curved    a shortfall with variance, 5 000 and 20 000 scenarios of 50 and of 500 shares; only where it is named
   suspects  suspect moves of 505 rows, a driver
   solve     the hedge's Program alone, n = 500: a given risk, EwmaRisk cold and warm from the day before
 --peer      an interpreter that has cvxportfolio: the same walk by peer_cvxportfolio.py, by its quickest solver
@@ -140,21 +141,35 @@ def wide() -> dict[str, float]:
     return {"market, 5000 shares": spent, "hedge EwmaRisk, 5000 shares": took}
 
 
+def tail(count: int, n: int, term: object, risk: bool) -> float:
+    """Milliseconds of a tail over so many scenarios of n shares, costs beside, certified over all of them."""
+    prices, book, given = shares(n, 0)
+    market, r = oh.Market.from_prices(prices, **TERMS), np.random.default_rng(2)
+    returns = 0.01 * r.standard_t(4, size=(count, 8)) @ r.normal(size=(8, n))
+    returns += 0.012 * r.standard_t(4, size=(count, n))
+    pnl = pd.DataFrame(returns * prices.iloc[-1].to_numpy(), columns=prices.columns)
+    terms = (term(pnl), oh.SpreadCost(), oh.FeeCost(), *((oh.Variance(aversion=2e-8),) if risk else ()))
+    asked = oh.HedgeModel(risk=given if risk else None, objective=terms, constraints=(oh.Neutral("delta"),))
+    program = asked.problem(market, book).program
+    found, spent = timed(lambda: oh.solve(program))
+    assert found.certificate.optimal
+    return spent
+
+
 def tails() -> dict[str, float]:
-    """Milliseconds of tails over 5 000 scenarios of 50 shares, costs beside, certified."""
+    """Milliseconds of tails without curvature."""
     if not hasattr(oh, "terms"):  # an earlier checkout
         return {}
-    prices, book, _ = shares(50, 0)
-    market, r = oh.Market.from_prices(prices, **TERMS), np.random.default_rng(2)
-    returns = 0.01 * r.standard_t(4, size=(5000, 8)) @ r.normal(size=(8, 50)) + 0.012 * r.standard_t(4, size=(5000, 50))
-    pnl, told = pd.DataFrame(returns * prices.iloc[-1].to_numpy(), columns=prices.columns), {}
-    for name, term in (("worst case", oh.terms.WorstCase), ("shortfall", oh.terms.Shortfall)):
-        terms = (term(pnl, weight=0.1), oh.SpreadCost(), oh.FeeCost())
-        asked = oh.HedgeModel(risk=None, objective=terms, constraints=(oh.Neutral("delta"),))
-        program = asked.problem(market, book).program
-        found, told[f"{name}, 5000 x 50"] = timed(lambda p=program: oh.solve(p))
-        assert found.certificate.optimal
-    return told
+    kinds = {"worst case": oh.terms.WorstCase, "shortfall": oh.terms.Shortfall}
+    return {f"{name}, 5000 x 50": tail(5000, 50, partial(term, weight=0.1), False) for name, term in kinds.items()}
+
+
+def curved() -> dict[str, float]:
+    """Milliseconds of a shortfall beside variance."""
+    if not hasattr(oh, "terms"):
+        return {}
+    sizes, term = ((5000, 50), (20_000, 50), (5000, 500), (20_000, 500)), partial(oh.terms.Shortfall, weight=0.02)
+    return {f"shortfall with variance, {count} x {n}": tail(count, n, term, True) for count, n in sizes}
 
 
 def suspects() -> dict[str, float]:
@@ -219,9 +234,9 @@ def peak() -> float:
 
 def measured(days: int, books: int, parts: list[str]) -> dict[str, float]:
     """Everything that this checkout does, or these parts of it; `solve` is always one."""
-    does = {"solve": solves, "batch": lambda: batch(books), "tails": tails, "suspects": suspects,
+    does = {"solve": solves, "batch": lambda: batch(books), "tails": tails, "curved": curved, "suspects": suspects,
             "walk": lambda: walks(days), "hedge": wide}  # fmt: skip
-    chosen = ["solve", *(part for part in parts or does if part != "solve")]
+    chosen = ["solve", *(part for part in parts or does if part not in (("solve",) if parts else ("solve", "curved")))]
     told: dict[str, float] = {}
     for part in chosen:
         told |= {} if part == "hedge" and "OPTIHEDGE_BESIDE" in os.environ else does[part]()

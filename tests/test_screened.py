@@ -1,7 +1,5 @@
 """Scenarios that decide nothing are left out of a linear Program, and its answer is proved on all of them."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -68,7 +66,5 @@ def test_where_most_scenarios_matter_the_whole_program_is_solved() -> None:
     assert found.certificate.optimal and "most scenarios matter" in " ".join(found.certificate.chain)
 
 
-def test_curved_and_short_programs_are_left_to_other_solvers() -> None:
-    program = tail(1 / (0.05 * SCENARIOS))
-    assert worth_screening(program) and not worth_screening(tail(0.01, count=60))
-    assert not worth_screening(replace(program, diagonal=np.where(program.lot > 0, 1e-3, 0.0)))
+def test_programs_of_few_scenarios_are_left_to_other_solvers() -> None:
+    assert worth_screening(tail(1 / (0.05 * SCENARIOS))) and not worth_screening(tail(0.01, count=60))

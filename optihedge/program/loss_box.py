@@ -28,7 +28,7 @@ def within_the_start(p: Program) -> Program:
     """
     if p.cvxpy_terms or (p.lot > 0).all():
         return p
-    auxiliary = _measures(p)
+    auxiliary = measures(p)
     if not auxiliary.any():
         return p
     start = with_defined(p, np.clip(p.start, p.lower, p.upper))
@@ -48,7 +48,7 @@ def within_the_start(p: Program) -> Program:
     return replace(p, lower=np.where(auxiliary, lower, p.lower), upper=np.where(auxiliary, upper, p.upper))
 
 
-def _measures(p: Program) -> Array:
+def measures(p: Program) -> Array:
     """Columns that only measure, n booleans: no lot, no risk, no sizes, a linear cost at most."""
     idle = (p.lot == 0) & ~p.factors.any(axis=0) & (p.diagonal == 0)
     idle &= (p.buy == 0) & (p.sell == 0) & (p.quadratic == 0) & (p.power == 0) & (p.long == 0) & (p.short == 0)

@@ -16,9 +16,10 @@ from optihedge.program.aversion import at_answer
 from optihedge.program.candidate import Candidate, Solver
 from optihedge.program.certificate import GAP_TOLERANCE, judge
 from optihedge.program.program import Program
-from optihedge.program.screened import Screened, worth_screening
+from optihedge.program.screened import Screened, has_scenarios, worth_screening
+from optihedge.program.softened import Softened
 from optihedge.program.status import Status
-from optihedge.program.structured.solver import polish
+from optihedge.program.structured.solver import near, polish
 from optihedge.program.threads import one_thread
 from optihedge.program.volatility_limit import SETTLED, within_limit
 from optihedge.program.volatility_price import at_price
@@ -36,6 +37,7 @@ _HOME = {
     "modelled": ("general.cvxpy_", "Modelled", {}),  # its earlier name
 }
 _SMALL_COLUMNS, _SMALL_ROWS = 110, 60  # up to which a compiled solver's one call is quicker than NumPy's many
+_ROUGHLY = 1e-3  # how near an answer need be to name the worst scenarios
 _AUXILIARIES = 10  # columns without risk or lot from which general solvers go first
 
 Named = str | Solver | Sequence[str | Solver]
@@ -64,14 +66,34 @@ def solver_named(name: str) -> Solver:
 def solvers_of(program: Program, named: Named) -> list[Solver]:
     """The named solvers in order; "auto": those that measurement favours. Raises SpecError for an unknown one."""
     several = (named,) if isinstance(named, str) or not isinstance(named, Sequence) else named
-    screened: list[Solver] = []
+    first: list[Solver] = []
     if several == ("auto",):
-        several, screened = default_chain(program), [Screened(_over_a_part)] if worth_screening(program) else []
-    return screened + [solver_named(one) if isinstance(one, str) else one for one in several]
+        several, first = default_chain(program), _of_tails(program)
+    return first + [solver_named(one) if isinstance(one, str) else one for one in several]
+
+
+def _of_tails(program: Program) -> list[Solver]:
+    """What goes first where rows of scenarios prevail."""
+    if worth_screening(program):
+        return [Screened(_soft, _nearly) if program.curved else Screened(_over_a_part)]
+    return [Softened(_by_rows)] if program.curved and not program.has_cones and has_scenarios(program) else []
 
 
 def _over_a_part(program: Program, deadline: float | None, warm: Candidate | None) -> Candidate:
     return propose(program, solver=default_chain(program), deadline=deadline, warm=warm)
+
+
+def _by_rows(program: Program, deadline: float | None, warm: Candidate | None) -> Candidate:
+    return propose(program, solver=("structured", "piqp", "clarabel"), deadline=deadline, warm=warm)
+
+
+def _soft(program: Program, deadline: float | None, warm: Candidate | None) -> Candidate:
+    return Softened(_by_rows).solve(program, deadline=deadline, warm=warm)
+
+
+def _nearly(program: Program, deadline: float | None, warm: Candidate | None) -> Candidate:
+    rough = lambda p, left, _: near(p, tolerance=_ROUGHLY, deadline=left)  # noqa: E731
+    return Softened(rough).solve(program, deadline=deadline, warm=warm)
 
 
 def default_chain(program: Program) -> tuple[str, ...]:

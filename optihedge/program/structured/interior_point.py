@@ -208,12 +208,9 @@ class InteriorPoint:
         missed = np.where(self.equal, self.missed, side_push / self.side_weight)
 
         # quantities answer at once (a diagonal); what is left is a small system in the common coordinates
-        free = self.response * right
-        known = system.values(free) + missed
         if system.tilted:
-            known[self.sized] += form.weights @ (self.give * hinge_right)
-        dV = system.solve(known)
-        dh = free - self.response * system.adjoint(dV)
+            missed[self.sized] += form.weights @ (self.give * hinge_right)
+        dh, dV = system.step(right, missed)
         # back to slacks, in the order boxes, hinges, rows
         dt = np.empty_like(target)
         to_low, to_up, to_shut, to_open, to_rows, to_excess = self._split(dt)

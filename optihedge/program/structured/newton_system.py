@@ -62,7 +62,7 @@ class NewtonSystem:
 
     def factor(self, response: Array, compliance: Array, give: Array | None = None, regular: float = 1e-14) -> bool:
         """Factor for these responses (n >= 0), compliances (q) and hinges' own response (H). False: not definite."""
-        s = self.locals
+        s, self._response = self.locals, response
         corner = self._weighted_square(response)
         if give is not None and self.tilted:
             corner[self._corner_of_sized] += (self.form.weights * give) @ self.form.weights.T
@@ -89,6 +89,12 @@ class NewtonSystem:
         inner = self._apply(right[:s])
         common = self._solve_corner(right[s:] - inner @ self._half)
         return np.concatenate([self._apply(inner - self._half @ common, transposed=True), common])
+
+    def step(self, right: Array, missed: Array) -> tuple[Array, Array]:
+        """Steps of columns (n) and coordinates (q) for what is missed in each one's own condition."""
+        free = self._response * right
+        dV = self.solve(self.values(free) + missed)
+        return free - self._response * self.adjoint(dV), dV
 
     def _weighted_square(self, response: Array) -> Array:
         """matrix' diag(response) matrix: lower triangle, p x p, in the order BLAS likes."""

@@ -20,10 +20,10 @@ from optihedge.program.program import RESIDUAL_TOLERANCE, Program
 from optihedge.program.status import Status
 from optihedge.program.structured.interior_point import InteriorPoint
 from optihedge.program.structured.newton_polish import PROXIMAL, Point, polish_point, predict
-from optihedge.program.structured.newton_system import NewtonSystem
 from optihedge.program.structured.own_variance import with_own_variance
+from optihedge.program.structured.primal_system import PrimalSystem, newton_system
 from optihedge.program.structured.proof import prove, ray_gap, row_sizes, scale_floor
-from optihedge.program.structured.standard_form import StandardForm, standard_form
+from optihedge.program.structured.standard_form import StandardForm, rows_prevail, standard_form
 from optihedge.program.structured.working_set import by_working_set, worth_a_working_set
 
 _EXACT = 1e-11  # gap aimed at, share of the scale
@@ -36,6 +36,9 @@ _LARGEST_MATRIX = 5e7  # entries of the common coordinates
 _LARGEST_WORK = 2e10  # multiplications in one factorisation
 _LADDER = ((1e-5, 6), (1e-8, 12), (1e-11, 40))  # interior-point tolerance, then Newton steps at most
 _FLAT_LADDER = ((1e-7, 6), (1e-9, 20), (1e-11, 40))  # where columns without curvature leave kinks hard to tell
+_ROWS_LADDER = ((1e-11, 0), (1e-12, 0), (1e-13, 0), (1e-14, 6))  # where rows prevail, and a step costs less than Newton
+_LAST = 6  # Newton steps at least where the interior point goes no further
+_ROWS_EXACT = 1e-10  # the gap aimed at there
 _LOOKS, _ROOM = 3, 100.0  # second looks, and their boxes in sizes of the largest trade
 _ELASTIC_RISK = 1e-12  # share of the curvature that is left while violations are minimised
 
@@ -76,6 +79,22 @@ def polish(program: Program, candidate: Candidate, *, steps: int = 40, deadline:
             return replace(candidate, status=Status.FAILED, why="not finite, or of another shape")
         best = _Search(form, stop).polish(*form.coordinates(candidate.h, candidate.multipliers), steps)
         return _answer(form, best, "not close enough to polish")
+
+
+def near(program: Program, *, tolerance: float, deadline: float | None = None) -> Candidate:
+    """Where the interior point stands at a tolerance, ROUGH; DECLINED or FAILED as the solver is."""
+    stop = np.inf if deadline is None else time.perf_counter() + deadline
+    with np.errstate(all="ignore"):
+        why = _declined(program)
+        if why:
+            return Candidate.none(program, Status.DECLINED, why)
+        form = standard_form(program)
+        if len(form.folded.broken) or not len(form.lower):
+            return _without_columns(form)
+        inner = InteriorPoint(form, newton_system(form))
+        word = inner.advance(tolerance, stop, _ITERATIONS)
+        status = Status.ROUGH if word == "close" else Status.FAILED
+        return Candidate(form.quantities(inner.h), form.row_multipliers(inner.V), status, why=word)
 
 
 def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
@@ -128,7 +147,7 @@ def _declined(program: Program) -> str:
         return "a volatility's limit or price"
     n, k, _, m = program.size
     wide = (np.diff(program.rows.indptr) > max(n // 8, 2)).sum() + (np.diff(program.specifics.indptr) > n // 8).sum()
-    crowded = m > _MANY_ROWS and program.rows.nnz > 10 * n  # scenario rows, say: not local to a few columns each
+    crowded = m > _MANY_ROWS and not rows_prevail(n, m) and program.rows.nnz > 10 * n  # scenario rows, say
     if crowded or (k + wide) * n > _LARGEST_MATRIX:
         return f"{m} rows and {k} factors on {n} columns, most common to all"
     return ""
@@ -139,7 +158,7 @@ class _Search:
 
     def __init__(self, form: StandardForm, stop: float) -> None:
         self.form, self.stop = form, stop
-        self.system = NewtonSystem(form)
+        self.system = newton_system(form)
         self.floor = scale_floor(form)
 
     def point(self, h: Array, V: Array) -> Point:
@@ -150,21 +169,27 @@ class _Search:
         """The best point from (h, V) in so many Newton steps."""
         return polish_point(self.form, self.system, h, V, self.floor, tolerance=_EXACT, steps=steps, stop=self.stop)
 
-    def cold(self, done: Callable[[Point], bool] = lambda point: point.proof.exact(_EXACT)) -> tuple[Point, str]:
+    def cold(self, done: Callable[[Point], bool] | None = None) -> tuple[Point, str]:
         """The best point of the ladder of tolerances, up to one that is `done`; the interior point's last word."""
         inner, points, word = InteriorPoint(self.form, self.system), [], ""
-        flat = self.form.curvature.min() < PROXIMAL
-        for tolerance, steps in _FLAT_LADDER if flat else _LADDER:
+        ladder, exact = self._ladder()
+        done = done or (lambda point: point.proof.exact(exact))
+        for tolerance, steps in ladder:
             word = inner.advance(tolerance, self.stop, _ITERATIONS)
             if word == "contradiction":
                 return self.point(inner.h, inner.V), word
-            points.append(self.polish(inner.h, inner.V, steps))
+            points.append(self.polish(inner.h, inner.V, steps if word == "close" else max(steps, _LAST)))
             if done(points[-1]) or word != "close":
                 break
         best = min(points, key=_badness)
         if best.proof.badness > _ENOUGH:  # where there is nothing to gain, only multipliers of exactly zero prove it
             best = min(best, self.point(best.h, 0 * best.V), key=_badness)
         return best, word
+
+    def _ladder(self) -> tuple[tuple[tuple[float, int], ...], float]:
+        if isinstance(self.system, PrimalSystem):
+            return _ROWS_LADDER, _ROWS_EXACT
+        return _FLAT_LADDER if self.form.curvature.min() < PROXIMAL else _LADDER, _EXACT
 
 
 def _badness(point: Point) -> float:

@@ -26,6 +26,10 @@ from optihedge.program.structured.presolve import FEW, Folded, Hinges, dense, fo
 
 Array = np.ndarray
 _LARGEST_BLOCK = 40  # the longest row of a larger block becomes common
+_MORE, _MOST_COLUMNS = (
+    1.2,
+    1000,
+)  # coordinates a column from which the columns' side is the smaller, and columns to which
 _PASSES = 8  # at what couples blocks, before no structure is assumed
 
 
@@ -149,6 +153,8 @@ class StandardForm:
     def work(self) -> float:
         """Multiplications in one factorisation of the Newton system."""
         n, s, q = self.sizes
+        if not s and rows_prevail(n, q):  # by the columns' side
+            return q * n**2 + n**3 / 3
         local = sum(count * size**2 * (size + q - s) for count, size in self.blocks)
         return n * (q - s) ** 2 + (q - s) ** 3 / 3 + s * (q - s) ** 2 + local
 
@@ -189,7 +195,7 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
     # which coordinates are local: row numbers of [specifics; rows] in the order of the blocks
     chosen, local = np.zeros(0, int), sp.csr_array((0, n))
     blocks: tuple[tuple[int, int], ...] = ()
-    if s + m > FEW:
+    if s + m > FEW and not rows_prevail(n, s + m):
         both = sp.csr_array(sp.vstack([scaled(f.specifics, 1 / root, scale), scaled(f.rows, 1 / row_scale, scale)]))
         eligible = np.ones(s + m, bool)
         eligible[s + f.sized] = False
@@ -232,6 +238,11 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
         row_index=gather(np.full(s, -1), np.full(k, -1), f.row_index).astype(int), column_scale=scale,
         row_scale=gather(np.ones(s), np.ones(k), row_scale), value_scale=float(value), folded=f, program=p,
     )  # fmt: skip
+
+
+def rows_prevail(columns: int, coordinates: int) -> bool:
+    """Whether the Newton system of so many coordinates is smaller by the columns' side, and without blocks."""
+    return columns <= _MOST_COLUMNS and coordinates > _MORE * columns
 
 
 def _scaled_hinges(hinges: Hinges, scale: Array, value: float) -> Hinges:
