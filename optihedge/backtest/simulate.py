@@ -12,11 +12,12 @@ from optihedge.backtest.beside import simple_hedges
 from optihedge.backtest.result import Backtest, Taken
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.result import Hedge
 from optihedge.market.book import Book, book_quantities
 from optihedge.market.events import Event
 from optihedge.market.snapshot import Market
 from optihedge.step.broker import AtQuote, Broker
-from optihedge.step.orderlist import Hedger
+from optihedge.step.orderlist import HasTrades, Hedger
 from optihedge.step.policies.base import Policy
 from optihedge.step.step import Step, step
 from optihedge.trades.checks import Checks
@@ -46,7 +47,8 @@ def run_backtest(
     policy    when to act (default: at every market);  broker   what becomes of orders (default: AtQuote)
     events    fundings, dividends, settlements ... of the whole span, in any order;  checks   None: the model's
     lots      False: what the model answers is traded as it is, in fractions of contracts, each answer started from the
-              one before and proved: without whole lots, checks and lists
+              one before and proved: without whole lots, checks and lists. With lots an answer starts from the one before
+              where there is one optimum only: a night starts cold, and lists the same
     beside    walk the simple hedges of `backtest.beside` too; needs a HedgeModel, and holds the markets in memory
     progress  called after each step with the number done and its as_of
 
@@ -118,8 +120,14 @@ def walk(
                 fills=fills, reports=reports, events=due, client=client, checks=checks, lots=lots, warm=last,
             )  # fmt: skip
         state, before = done.state, market
-        last = last if lots or done.answer is None else done.answer
+        if done.answer is not None:
+            last = done.answer if not lots or _found_again(done.answer) else None
         yield market, done
+
+
+def _found_again(answer: HasTrades) -> bool:
+    """Whether the next list may be of a hedge that starts from this one: it is that of a night, which starts cold."""
+    return isinstance(answer, Hedge) and answer.answer.one_optimum
 
 
 def _client(book: Books, market: Market) -> pd.Series:

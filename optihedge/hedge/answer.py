@@ -64,6 +64,18 @@ class Answer:
         """For a warm start of another solve."""
         return Candidate(self.h, self.multipliers, Status.ROUGH, limit_multiplier=self.limit_multiplier)
 
+    @property
+    def one_optimum(self) -> bool:
+        """Whether solvers end at the same quantities wherever they start: a sum of squares in every column that moves.
+
+        Each has risk of its own, or there are as many factors as columns (a full covariance); a price or a limit of
+        volatility is met to a tolerance only.
+        """
+        p = self.problem.program
+        moving = p.lower < p.upper
+        curved = bool((p.diagonal[moving] > 0).all()) or len(p.factors) >= int(moving.sum())
+        return curved and not (p.has_cones or p.cvxpy_terms)
+
 
 def answer(
     problem: Problem,
