@@ -146,8 +146,9 @@ class HedgeModel(HedgeSpec):
             return fitted_once(market, (self.risk, horizon.periods), own), horizon
         known = self.risk is None or isinstance(self.risk, (Risk, ContractRisk))
         learn = lambda: fitted_risk(self.risk, market, needed)  # noqa: E731
+        asked = None if needed is market.drivers.index else needed  # all of them, without a text of their names
         risk: Risk | ContractRisk | None
-        risk = self.risk if known else fitted_once(market, ("risk", self.risk, needed), learn)  # type: ignore[assignment]
+        risk = self.risk if known else fitted_once(market, ("risk", self.risk, asked), learn)  # type: ignore[assignment]
         horizon = parse_horizon(self.horizon, market.periods_per_year if risk is None else risk.periods_per_year)
         if isinstance(risk, Risk) and not known:
             risk = with_own_horizon(risk, market, horizon.periods, needed)

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from optihedge.errors import DataError, SpecError
 from optihedge.market.snapshot import Market
-from optihedge.program.arrays import compressed
+from optihedge.program.arrays import compressed, times
 from optihedge.readonly import kept, numbers
 from optihedge.risk.contract_risk import GAMMA, ContractRisk
 from optihedge.risk.root import Risk
@@ -105,13 +105,14 @@ def variance_form(market: Market, positions: Array, risk: Risk | ContractRisk, p
             "add its history, or its row to the given risk"
         )
     loadings = _rows(loadings, active)
-    root, specific = risk.root[:, known], risk.specific[known]
+    as_it_is = len(known) == len(risk.specific) and bool((known == np.arange(len(known))).all())
+    root, specific = (risk.root, risk.specific) if as_it_is else (risk.root[:, known], risk.specific[known])
     own = np.nan_to_num(numbers(market.instruments, "own_risk")[positions])
     gamma, gamma_specifics = _gamma_rows(market, positions, risk, periods)
     scale = np.sqrt(periods)
     some = np.flatnonzero(specific > 0)
     return VarianceForm(
-        factors=scale * _over_contracts(root, loadings),
+        factors=_over_contracts(root, times(scale, loadings)),
         specifics=_scaled(_rows(loadings, some), scale * specific[some]),
         own=periods * own**2,
         gamma=gamma,

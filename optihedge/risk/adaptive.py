@@ -109,7 +109,8 @@ class AdaptiveRisk(OnlineRiskEstimator):
             self._fit_base(self._count, drivers)
         recent = self._count - self.refresh  # no later fit ends before it
         kept = self._rows_until(recent) | (self._numbers >= recent)
-        self._history, self._index, self._numbers = self._history[kept], self._index[kept], self._numbers[kept]
+        if not kept.all():
+            self._history, self._index, self._numbers = self._history[kept], self._index[kept], self._numbers[kept]
         scales = self._scales()
         self.scales_ = pd.Series(scales, index=list(_GROUPS), name="scale")
         self.volatility_ = pd.Series(self._volatility, index=drivers, name="volatility")

@@ -220,7 +220,7 @@ def _midnight(market: Market) -> list[Finding]:
     if market.history.attrs.get("dates"):
         return []
     said = market.drivers.index[(market.drivers["known_at"] != "").to_numpy()]
-    if len(index) < 5 or not len(said):
+    if len(index) < 5 or not len(said) or index[0] != index[0].normalize():  # the first tells most histories
         return []
     if not (index == index.normalize()).all():
         return []

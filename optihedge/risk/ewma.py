@@ -83,7 +83,9 @@ class EwmaRisk(OnlineRiskEstimator):
         self.volatility_ = pd.Series(np.sqrt(squares / weights), index=drivers, name="volatility")
         size, periods = self.volatility_.to_numpy(), periods_per_year(moves)
         if self._products is None or self._pairs is None:  # rows are the root
-            length = np.sqrt(decayed_totals(self._rows, np.inf, *np.zeros((2, dimension)))[0])
+            if self.correlation_halflife is not None:  # plain, they weigh what their squares weigh
+                squares = decayed_totals(self._rows, np.inf, *np.zeros((2, dimension)))[0]
+            length = np.sqrt(squares)
             root = self._rows * (size / np.where(length > 0, length, 1.0))
             self.risk_ = Risk(read_only(root), np.zeros(dimension), drivers, periods)
             return self

@@ -89,7 +89,8 @@ class FactorModel(RiskEstimator):
         weights /= weights.sum()
         found = self.extract(values, drivers, rows, weights)
 
-        residuals = values - found.returns @ found.loadings
+        residuals = found.returns @ found.loadings
+        np.subtract(values, residuals, out=residuals)
         mass = _mass(seen, weights)
         total = _weighted_squares(values, weights) / mass
         unexplained = _weighted_squares(residuals, weights) / mass
@@ -98,9 +99,9 @@ class FactorModel(RiskEstimator):
         specific = total * shrunk_shares(_ratio(unexplained * effective / freedom, total), effective)
         triangle = np.linalg.qr(np.sqrt(weights)[:, None] * found.returns, mode="r")
         root = triangle @ found.loadings
-        scale = np.sqrt(np.where(unexplained > 0, unexplained, 1.0))
-        labels = look_alikes(residuals / scale, weights, self.clusters)
-        together, alone = _cluster_roots(residuals / scale, weights, labels, effective)
+        residuals /= np.sqrt(np.where(unexplained > 0, unexplained, 1.0))
+        labels = look_alikes(residuals, weights, self.clusters)
+        together, alone = _cluster_roots(residuals, weights, labels, effective)
 
         for name in _INSPECTED:
             self.__dict__.pop(name, None)
@@ -278,7 +279,8 @@ def principal_components(moves: np.ndarray, count: int) -> tuple[np.ndarray, np.
     wide = moves.shape[0] < moves.shape[1]
     gram = moves @ moves.T if wide else moves.T @ moves
     size = len(gram)
-    values, vectors = eigh(gram, subset_by_index=[size - count, size - 1], overwrite_a=True)
+    last = [size - count, size - 1]
+    values, vectors = eigh(gram.T, subset_by_index=last, overwrite_a=True, check_finite=False)  # in LAPACK's order
     values, axes = np.maximum(values[::-1], 1e-300), vectors[:, ::-1].T
     if wide:
         axes = (axes @ moves) / np.sqrt(values)[:, None]

@@ -49,7 +49,8 @@ def from_whole_period(moves: pd.DataFrame) -> pd.DataFrame:
     """
     if not isinstance(moves.index, pd.DatetimeIndex) or not len(moves):
         return moves
-    first, months = moves.index[0], np.asarray(12 * moves.index.year + moves.index.month - 1)
+    rows = moves.index[: int(max(part for _, part in _PERIODS) * len(moves)) + 2]  # what may be left out, and one more
+    first, months = rows[0], np.asarray(12 * rows.year + rows.month - 1)
     begun = first.day == 1 or (first.day <= _AFTER_WEEKEND and first.day_of_week == 0)
     for length, part in _PERIODS:
         period = months // length
@@ -63,15 +64,15 @@ def from_whole_period(moves: pd.DataFrame) -> pd.DataFrame:
 
 def short_histories(moves: pd.DataFrame, drivers: pd.Index) -> tuple[str, ...]:
     """A sentence on those of the drivers (columns of moves, T x D) whose history is much shorter than the longest."""
-    count = pd.Series(observed(moves), index=moves.columns)
-    longest = int(count.max()) if len(count) else 0
-    short = count[count < SHORT * longest]
-    short = short[short.index.isin(drivers)] if len(short) else short
+    count = observed(moves)
+    longest = int(count.max(initial=0))
+    short = np.flatnonzero(count < SHORT * longest)
+    short = short[moves.columns[short].isin(drivers)] if len(short) else short
     if not len(short):
         return ()
     said = [f"{name} ({moves[name].first_valid_index():%Y-%m-%d} to {moves[name].last_valid_index():%Y-%m-%d}, "
             f"{number} moves)" if isinstance(moves.index, pd.DatetimeIndex) and number else f"{name} ({number} moves)"
-            for name, number in short.items()]  # fmt: skip
+            for name, number in zip(moves.columns[short], count[short].tolist(), strict=True)]  # fmt: skip
     return (f"short history of {some(said, 5)}: its own moves say its risk, pair by pair; the longest has {longest}",)
 
 

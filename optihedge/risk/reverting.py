@@ -26,9 +26,11 @@ def with_own_horizon(risk: Risk, market: Market, periods: float, needed: pd.Inde
     needed   drivers whose figures are told in the notes. Shorter histories and horizons below two periods stay.
     """
     span = round(periods)
+    if span < 2:
+        return risk
     kind = market.drivers["kind"].reindex(risk.drivers)
     names = risk.drivers[kind.isin(KINDS).to_numpy() & risk.drivers.isin(market.history.columns)]
-    if span < 2 or not len(names):
+    if not len(names):
         return risk
     ratio = pd.Series(1.0, index=risk.drivers)
     for name in names:
