@@ -46,9 +46,8 @@ def run_backtest(
               at each market, by as_of or as a function of the market: differences are transfers, without P&L
     policy    when to act (default: at every market);  broker   what becomes of orders (default: AtQuote)
     events    fundings, dividends, settlements ... of the whole span, in any order;  checks   None: the model's
-    lots      False: what the model answers is traded as it is, in fractions of contracts, each answer started from the
-              one before and proved: without whole lots, checks and lists. With lots an answer starts from the one before
-              where there is one optimum only: a night starts cold, and lists the same
+    lots      False: what the model answers is traded as it is, in fractions of contracts, and proved: without whole
+              lots, checks and lists. An answer starts from the one before, with lots where there is one optimum only
     beside    walk the simple hedges of `backtest.beside` too; needs a HedgeModel, and holds the markets in memory
     progress  called after each step with the number done and its as_of
 
