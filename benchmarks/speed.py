@@ -10,7 +10,8 @@
   batch     books of 50 positions in a market of 600 shares, lists and tables written
   hedge     5 000 shares under EwmaRisk, learnt, solved and proved
   tails     worst case and shortfall without curvature, 5 000 scenarios of 50 shares, proved on all of them
-  curved    a shortfall with variance, 5 000 and 20 000 scenarios of 50 and of 500 shares; only where it is named
+  curved    a shortfall with variance, 5 000 and 20 000 scenarios of 50 and of 500 shares, and one that is limited; only
+            where it is named
   suspects  suspect moves of 505 rows, a driver
   solve     the hedge's Program alone, n = 500: a given risk, EwmaRisk cold and warm from the day before
 --peer      an interpreter that has cvxportfolio: the same walk by peer_cvxportfolio.py, by its quickest solver
@@ -169,7 +170,9 @@ def curved() -> dict[str, float]:
     if not hasattr(oh, "terms"):
         return {}
     sizes, term = ((5000, 50), (20_000, 50), (5000, 500), (20_000, 500)), partial(oh.terms.Shortfall, weight=0.02)
-    return {f"shortfall with variance, {count} x {n}": tail(count, n, term, True) for count, n in sizes}
+    told = {f"shortfall with variance, {count} x {n}": tail(count, n, term, True) for count, n in sizes}
+    limit = partial(oh.terms.Shortfall, share=0.005)
+    return told | {f"shortfall limited beside variance, {n} x 50": tail(n, 50, limit, True) for n in (5000, 20_000)}
 
 
 def suspects() -> dict[str, float]:

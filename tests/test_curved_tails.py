@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from optihedge.program.certificate import certify
 from optihedge.program.chain import Solution, solve
@@ -69,6 +70,26 @@ def curved_tail(seed: int, kind: str = "plain", count: int | None = None) -> Pro
     )  # fmt: skip
 
 
+def tail_of(program: Program) -> np.ndarray:
+    """What each column adds to the tail: weights of the objective, the quantile's one."""
+    auxiliary = program.lot == 0
+    return np.where(auxiliary, program.linear, 0.0) / program.linear[auxiliary][0]
+
+
+def limited(program: Program, limit: float, penalty: float = np.inf) -> Program:
+    """The tail below a limit, free of charge."""
+    tail, m = tail_of(program), len(program.row_names)
+    none = sp.csr_array((1, len(tail)))
+    return replace(
+        program, linear=np.where(program.lot == 0, 0.0, program.linear), row_names=(*program.row_names, "tail"),
+        rows=sp.vstack([program.rows, sp.csr_array(tail[None])], format="csr"), row_fixed=None, row_limit=None,
+        rows_on_holdings=sp.csr_array((m + 1, len(tail))),
+        rows_on_trades=sp.vstack([program.rows_on_trades, none], format="csr"),
+        row_lower=np.append(program.row_lower, -np.inf), row_upper=np.append(program.row_upper, limit),
+        row_penalty=np.append(program.row_penalty, penalty), row_tier=np.append(program.row_tier, 0.0),
+    )  # fmt: skip
+
+
 def proved(program: Program, warm: object = None) -> Solution:
     """The solution, found without a general solver over all scenarios and proved to nine digits."""
     found = solve(program, warm=warm)
@@ -98,6 +119,37 @@ def test_no_general_solver_finds_better(seed: int) -> None:
     assert other.optimal
     assert found.certificate.primal <= other.primal + EXACT * other.scale
     assert found.certificate.primal == pytest.approx(other.primal, abs=abs(other.gap) + EXACT * other.scale)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_limit_where_a_weighted_tail_ends_has_the_weighted_tails_optimum(kind: str, seed: int) -> None:
+    """Its multiplier is the weight (Lagrange)."""
+    program = curved_tail(seed, kind)
+    weighted = proved(program)
+    value, scale = float(tail_of(program) @ weighted.h), weighted.certificate.scale
+    found = proved(limited(program, value))
+    weight = float(program.linear[program.lot == 0][0])
+    assert found.certificate.primal == pytest.approx(weighted.certificate.primal - weight * value, abs=EXACT * scale)
+
+
+def test_a_limit_that_does_not_bind_costs_nothing_and_a_soft_one_no_more_than_its_penalty() -> None:
+    for seed in range(6):
+        program = curved_tail(seed, count=200)
+        weight = float(program.linear[program.lot == 0][0])
+        weighted = proved(program)
+        value, primal = float(tail_of(program) @ weighted.h), weighted.certificate.primal
+        free = proved(replace(program, linear=np.where(program.lot == 0, 1e-9 * program.linear, program.linear)))
+        loose = proved(limited(program, float(tail_of(program) @ free.h) + 1.0))
+        scale = weighted.certificate.scale
+        assert loose.certificate.primal == pytest.approx(free.certificate.primal, abs=1e-8 * scale)
+        soft = proved(limited(program, value - 10.0, penalty=weight))
+        assert soft.certificate.primal == pytest.approx(primal - weight * (value - 10.0), abs=EXACT * scale)
+
+
+def test_a_limit_below_all_that_can_be_reached_is_proved_so() -> None:
+    program = curved_tail(3, count=200)
+    assert solve(limited(program, -1e9)).certificate.status == "infeasible"
 
 
 @pytest.mark.parametrize("count", [10, 12, 399, 400])

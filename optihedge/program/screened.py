@@ -56,14 +56,15 @@ class Screened:
         """An optimal candidate of the whole Program, or declined where most scenarios matter."""
         tail = _Tail.of(program)
         kept, most = tail.worst(program.start if warm is None else warm.h), _MOST * tail.droppable.sum()
+        found = None
         if self.rough:
-            kept = self._worst(self.rough, program, tail, kept, deadline)
+            kept, found = self._worst(self.rough, program, tail, kept, deadline)
         for _ in range(_ROUNDS):
             if (kept & tail.droppable).sum() > most:
                 if not self.rough:
                     return Candidate.none(program, Status.DECLINED, "most scenarios matter")
                 kept[:] = True
-            found = _of(self.inner, program, tail.own, kept, deadline)
+            found = _of(self.inner, program, tail.own, kept, deadline, found)
             if found.status is not Status.OPTIMAL:
                 return replace(found, status=Status.FAILED)
             beyond = np.where(kept, 0.0, row_violations(program, found.h) - row_tolerances(program, found.h))
@@ -74,21 +75,25 @@ class Screened:
             kept[broken[np.argsort(-beyond[broken])[:some]]] = True
         return Candidate.none(program, Status.DECLINED, f"scenarios still broken after {_ROUNDS} rounds")
 
-    def _worst(self, rough: Solve, program: Program, tail: _Tail, kept: Array, deadline: float | None) -> Array:
-        """The kept rows, with those that are the worst at rough answers."""
+    def _worst(
+        self, rough: Solve, program: Program, tail: _Tail, kept: Array, deadline: float | None
+    ) -> tuple[Array, Candidate | None]:
+        """The kept rows, with those that are the worst at rough answers, and the last of these."""
+        last = None
         for _ in range(_ROUGH_ROUNDS):
-            found = _of(rough, program, tail.own, kept, deadline)
+            found = _of(rough, program, tail.own, kept, deadline, last)
             if not np.isfinite(found.h).all():
                 break
+            last = found
             more = tail.worst(found.h) & ~kept
             kept = kept | more
             if more.sum() < _SETTLED * kept.sum():
                 break
-        return kept
+        return kept, last
 
 
-def _of(solve: Solve, p: Program, own: Array, kept: Array, deadline: float | None) -> Candidate:
-    """The candidate of the kept rows, told of all: dropped ones weigh nothing."""
+def _of(solve: Solve, p: Program, own: Array, kept: Array, deadline: float | None, last: Candidate | None) -> Candidate:
+    """The candidate of the kept rows, told of all: dropped ones weigh nothing. last: one of fewer rows."""
     rest = own[(own >= 0) & ~kept]
     upper = p.upper.copy()
     upper[rest] = p.lower[rest]
@@ -99,7 +104,8 @@ def _of(solve: Solve, p: Program, own: Array, kept: Array, deadline: float | Non
         **{name: getattr(p, name)[at] for name in _ROW_FIELDS},
     )  # fmt: skip
     small, columns = narrowed(part)
-    found = solve(small, deadline, None)
+    warm = None if last is None else replace(last, h=last.h[columns], multipliers=last.multipliers[at])
+    found = solve(small, deadline, warm)
     h, multipliers = np.clip(p.lower, p.lower, upper), np.zeros(len(p.row_names))
     h[columns], multipliers[at] = found.h, found.multipliers
     return replace(found, h=h, multipliers=multipliers)
@@ -118,6 +124,7 @@ class _Tail:
     droppable: Array  # m booleans
     own: Array  # m integers: each row's own auxiliary, in no other row that defines one; -1: none
     measure: Array  # m integers: what it measures with others, likewise
+    worth: Array  # n, what a unit of each column costs and uses of limits
 
     @classmethod
     def of(cls, p: Program) -> _Tail:
@@ -130,7 +137,10 @@ class _Tail:
         alone = np.bincount(column, minlength=len(p.columns))[column] == 1
         own, measure = np.full(len(p.row_names), -1), np.full(len(p.row_names), -1)
         own[row[alone]], measure[row[~alone]] = column[alone], column[~alone]
-        return cls(p, droppable, own, measure)
+        used = np.bincount(
+            p.rows.indices, np.maximum(p.rows.data, 0.0) * ~np.repeat(droppable, np.diff(p.rows.indptr)), len(p.columns)
+        )
+        return cls(p, droppable, own, measure, p.linear + used)
 
     def losses(self, h: Array) -> Array:
         """How far each scenario is above its limit at h with nothing of its own, m; -inf where a row is none."""
@@ -152,6 +162,6 @@ class _Tail:
         columns = len(p.columns) - int((self.own >= 0).sum())
         if not p.curved:
             return int(_FIRST * len(rows)) + _COLUMNS * columns
-        dearest = p.linear[own[own >= 0]].max(initial=0.0)
-        tail = p.linear[measure] / dearest if dearest > 0 else 1.0  # scenarios in it
+        dearest = self.worth[own[own >= 0]].max(initial=0.0)
+        tail = self.worth[measure] / dearest if dearest > 0 else 1.0  # scenarios in it
         return int(_TAIL * tail) + columns

@@ -1,11 +1,13 @@
 """Tails without a column for each scenario: what a column of its own lets a row exceed, at a cost, is a soft row.
 
 A row a'q - t - u <= b that defines u >= 0, where u costs w and stands nowhere else, is a'q - t <= b at a penalty of w.
-What is left has as many columns as there are contracts and quantiles, whatever the number of scenarios.
+What is left has as many columns as there are contracts and quantiles, whatever the number of scenarios. A limit on the
+tail, in which u stands too, gets a price, and the price is found (`tail_limit.py`).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -18,32 +20,42 @@ from optihedge.program.costs import PIECES
 from optihedge.program.loss_box import measures
 from optihedge.program.program import Program
 from optihedge.program.status import Status
+from optihedge.program.tail_limit import within
 
 _DIGITS = 1e-6  # of what multipliers push: so much a solver may leave
 _REACH = 3.0  # times the largest loss at the start: what a quantile may come to
 _EDGE = 1e-3  # of that box: nearer to its ends the optimum may lie outside
-_BY_COLUMN = ("start", "lower", "upper", "lot", "diagonal", *PIECES)
+_BY_COLUMN = ("start", "lower", "upper", "lot", "diagonal", *(piece for piece in PIECES if piece != "linear"))
 
 Solve = Callable[[Program, float | None, Candidate | None], Candidate]
 
 
 @dataclass(frozen=True)
 class Softened:
-    """Solves without scenarios' own columns; their quantities follow from the answer's."""
+    """Solves without scenarios' own columns; their quantities follow from the answer's.
+
+    tolerance  share of the scale: how near the price of a limited tail is found
+    """
 
     inner: Solve
+    tolerance: float = 1e-10
     name: str = "softened"
 
     def solve(self, program: Program, *, deadline: float | None, warm: Candidate | None = None) -> Candidate:
         """A candidate of the whole Program, as optimal as the inner solver's."""
         own = own_columns(program)
+        ends = np.inf if deadline is None else time.perf_counter() + deadline
         last = None if warm is None else replace(warm, h=np.delete(warm.h, own.column))
-        soft = own.softened(program)
-        near = _near(soft)
-        found = self.inner(near, deadline, last)
-        if _touches(found.h, near, soft):
-            found = self.inner(soft, deadline, last)
-        found = own.restored(program, found)
+
+        def at(price: float) -> Candidate:
+            soft = own.softened(program, price)
+            near, left = _near(soft), None if deadline is None else ends - time.perf_counter()
+            found = self.inner(near, left, last)
+            if _touches(found.h, near, soft):
+                found = self.inner(soft, left, last)
+            return own.restored(program, found, price)
+
+        found = at(0.0) if own.limit < 0 else within(program, own.limit, at, self.tolerance, warm)
         if not (np.isfinite(found.h).all() and np.isfinite(found.multipliers).all()):
             return found
         return replace(found, multipliers=_balanced(program, own, found.multipliers))
@@ -51,52 +63,74 @@ class Softened:
 
 @dataclass(frozen=True, eq=False)
 class Own:
-    """Columns that one row each defines: which row, which column, and how much of the row a unit of it lets pass."""
+    """Columns that one row each defines: which row, which column, and how much of the row a unit of it lets pass.
+
+    limit  a row that limits the tail, in which these columns stand too (`counted`); -1 where there is none
+    """
 
     row: Array  # integers
     column: Array
     weight: Array  # > 0
+    counted: Array  # >= 0
+    limit: int = -1
 
-    def penalty(self, p: Program) -> Array:
-        """What a unit beyond each of these rows costs."""
-        return np.asarray(p.linear[self.column] / self.weight)
+    def penalty(self, p: Program, price: float) -> Array:
+        """What a unit beyond each of these rows costs, where the limit has a price."""
+        return np.asarray((p.linear[self.column] + price * self.counted) / self.weight)
 
-    def softened(self, p: Program) -> Program:
-        """The Program without these columns: their rows are soft."""
+    def softened(self, p: Program, price: float = 0.0) -> Program:
+        """The Program without these columns: their rows are soft; and with a price in place of the limit."""
         if not len(self.row):
             return p
         kept = np.ones(len(p.columns), bool)
         kept[self.column] = False
         columns, least = np.flatnonzero(kept), p.lower[self.column]
-        upper, penalty, tier = p.row_upper.copy(), p.row_penalty.copy(), p.row_tier.copy()
+        linear, upper, penalty, tier = p.linear, p.row_upper.copy(), p.row_penalty.copy(), p.row_tier.copy()
         upper[self.row] += self.weight * least
-        penalty[self.row], tier[self.row] = self.penalty(p), 0.0
+        penalty[self.row], tier[self.row] = self.penalty(p, price), 0.0
+        if self.limit >= 0:
+            linear, upper[self.limit] = linear + price * p.rows[[self.limit]].toarray()[0], np.inf
         return p.derived(
             columns=tuple(p.columns[i] for i in columns), **{name: getattr(p, name)[columns] for name in _BY_COLUMN},
-            depth=p.depth.renumbered(np.where(kept, np.cumsum(kept) - 1, -1)), factors=p.factors[:, columns],
-            specifics=p.specifics[:, columns], rows=p.rows[:, columns], rows_on_holdings=p.rows_on_holdings[:, columns],
-            rows_on_trades=p.rows_on_trades[:, columns], row_upper=upper, row_penalty=penalty, row_tier=tier,
-            constant=p.constant + float(p.linear[self.column] @ least),
+            linear=linear[columns], depth=p.depth.renumbered(np.where(kept, np.cumsum(kept) - 1, -1)),
+            factors=p.factors[:, columns], specifics=p.specifics[:, columns], rows=p.rows[:, columns],
+            rows_on_holdings=p.rows_on_holdings[:, columns], rows_on_trades=p.rows_on_trades[:, columns],
+            row_upper=upper, row_penalty=penalty, row_tier=tier,
+            constant=p.constant + float(linear[self.column] @ least),
         )  # fmt: skip
 
-    def restored(self, p: Program, found: Candidate) -> Candidate:
+    def restored(self, p: Program, found: Candidate, price: float = 0.0) -> Candidate:
         """An answer of the softened Program as one of p; FAILED where a column would leave its box."""
-        h = np.zeros(len(p.columns))
+        h, multipliers = np.zeros(len(p.columns)), found.multipliers
         h[np.setdiff1d(np.arange(len(h)), self.column)] = found.h
         beyond = p.row_table.values(h, h - p.start)[self.row] - p.row_upper[self.row]
         h[self.column] = np.maximum(p.lower[self.column], beyond / self.weight)
         if (h[self.column] > p.upper[self.column]).any():
             return Candidate.none(p, Status.FAILED, "a scenario's loss is beyond its box")
-        return replace(found, h=h)
+        if self.limit >= 0:
+            multipliers = multipliers.copy()
+            multipliers[self.limit] = price
+        return replace(found, h=h, multipliers=multipliers)
 
 
 def own_columns(p: Program) -> Own:
-    """Columns that cost, measure and do no more, in one row each that defines them from below."""
+    """Columns that cost, measure and do no more, in one row each that defines them from below, and in one limit."""
     defines = (p.row_tier < 0) & np.isinf(p.row_penalty) & np.isneginf(p.row_lower)
-    row, column, entry = _entries(p, np.flatnonzero(measures(p) & (p.linear > 0)))
-    alone = (np.bincount(column, minlength=len(p.columns)) == 1)[column] & defines[row] & (entry < 0)
-    _, first = np.unique(row[alone], return_index=True)  # one of a row's, should it have several
-    return Own(row[alone][first], column[alone][first], -entry[alone][first])
+    limits = ~defines & np.isneginf(p.row_lower) & np.isfinite(p.row_upper)
+    for sized in (p.rows_on_holdings, p.rows_on_trades):
+        limits &= np.diff(sized.indptr) == 0
+    row, column, entry = _entries(p, np.flatnonzero(measures(p) & (p.linear >= 0)))
+    count = lambda some: np.bincount(column[some], minlength=len(p.columns))  # noqa: E731
+    limited = limits[row] & (entry > 0)
+    limit = int(np.bincount(row[limited]).argmax()) if limited.any() else -1
+    own, counts = defines[row] & (entry < 0), row == limit
+    idle = (count(own) == 1) & (count(own | counts) == count(entry != 0)) & ((p.linear > 0) | (count(counts) > 0))
+    chosen = np.flatnonzero(own & idle[column])
+    chosen = chosen[np.unique(row[chosen], return_index=True)[1]]  # one of a row's, should it have several
+    counted = np.zeros(len(p.columns))
+    counted[column[counts]] = entry[counts]
+    of = column[chosen]
+    return Own(row[chosen], of, -entry[chosen], counted[of], limit if counted[of].any() else -1)
 
 
 def _near(p: Program) -> Program:
@@ -125,7 +159,7 @@ def _balanced(p: Program, own: Own, multipliers: Array) -> Array:
     A quantile's box is as wide as all that contracts could lose: times that, a solver's last digit is no proof.
     """
     m, most = multipliers.copy(), np.full(len(multipliers), np.inf)
-    most[own.row] = own.penalty(p)
+    most[own.row] = own.penalty(p, m[own.limit] if own.limit >= 0 else 0.0)
     m = np.where(p.row_tier < 0, np.clip(m, np.minimum(m, 0.0), most), m)
     row, column, entry = _entries(p, np.setdiff1d(np.flatnonzero(measures(p)), own.column))
     for one in np.unique(column):

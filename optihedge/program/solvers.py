@@ -93,7 +93,7 @@ def _soft(program: Program, deadline: float | None, warm: Candidate | None) -> C
 
 def _nearly(program: Program, deadline: float | None, warm: Candidate | None) -> Candidate:
     rough = lambda p, left, _: near(p, tolerance=_ROUGHLY, deadline=left)  # noqa: E731
-    return Softened(rough).solve(program, deadline=deadline, warm=warm)
+    return Softened(rough, tolerance=10 * _ROUGHLY).solve(program, deadline=deadline, warm=warm)
 
 
 def default_chain(program: Program) -> tuple[str, ...]:

@@ -52,6 +52,8 @@ class PrimalSystem(NewtonSystem):
     def factor(self, response: Array, compliance: Array, give: Array | None = None, regular: float = 1e-14) -> bool:
         """Factor for these responses (n >= 0), compliances (q) and hinges' own response (H). False: not definite."""
         moving = np.flatnonzero(response)
+        if not len(moving):
+            return False
         stays = compliance <= _STIFF
         if stays.sum() > len(moving):  # ties
             stays = compliance <= _STIFFEST
