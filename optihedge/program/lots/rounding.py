@@ -31,6 +31,8 @@ _REACH = 50  # lots
 _FINE = 1e-9  # of the objective's scale: lots that cost no more are as good as none
 _ROUGH, _ROUGH_MANY = 10.0, 1e4  # times that: what the nearest lots of few, of many legs may cost before improved
 _TOUCHES, _APART = 5, 1e-3  # quadratic Programs for a price of volatility, where lots move it by more than this
+_DEAR = 1e-3  # of the objective's scale: where lots of many legs cost less, they are looked for near the optimum alone
+_DESCENTS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +84,9 @@ def round_program(
 
     Raises InfeasibleError where a box holds no whole lot.
 
-    A price of volatility is rounded by quadratic Programs that touch it from above: at h, and where whole lots leave
-    another volatility, at some between that and no trade's.
+    A price of volatility is rounded by quadratic Programs that touch it from above: at h, where whole lots leave less
+    volatility at that, and where lots are dear or legs few at some up to no trade's. Many legs are then improved at the
+    lots' own, until none moves.
     """
     inner, columns = narrowed(program)
     if len(columns) < len(program.columns):
@@ -102,10 +105,28 @@ def round_program(
 
     best = rounded(first)
     exact, whole, before = (price.volatility(at) for at in (h, best.h, program.start))
+    few = Grid.of(program, smallest).lumpy.sum() <= MOST_LEGS
     if abs(whole - exact) > _APART * exact:
-        low, high = min(exact, whole), max(whole, before)
-        answers = [best, *(rounded(price.price / sigma) for sigma in np.geomspace(low, high, _TOUCHES))]
+        sigmas = [whole] if whole < exact else []
+        if few or best.gap > _DEAR * scale_of(program, h):
+            sigmas = np.setdiff1d(np.geomspace(min(exact, whole), max(whole, before), _TOUCHES), exact).tolist()
+        answers = [best, *(rounded(price.price / sigma) for sigma in sigmas)]
         best = min(answers, key=lambda one: (round(_beyond(one), 9), one.objective))
+    return best if few else _descended(program, best, smallest)
+
+
+def _descended(program: Program, best: Rounding, smallest: Array | None) -> Rounding:
+    """Many legs under a price of volatility improved by touches at the lots themselves, until none moves."""
+    grid = Grid.of(program, smallest)
+    if program.cvxpy_terms or ((grid.lot == 0) & (program.lower < program.upper)).any():
+        return best
+    for _ in range(_DESCENTS):
+        h, moves = improve(Neighbourhood(at_answer(program, best.h), grid), best.h)
+        value = objective(program, h)
+        if not moves or value >= best.objective:
+            break
+        rows = _rows(Neighbourhood(program, grid), h)
+        best = replace(best, h=h, objective=value, rows=rows, moves=best.moves + moves)
     return best
 
 
