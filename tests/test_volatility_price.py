@@ -2,9 +2,12 @@
 
 import cvxpy as cp
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
+from recorded_markets import spx_days, spx_market
 
+import optihedge as oh
 from optihedge.errors import SpecError
 from optihedge.program.archive import load_program, save_program
 from optihedge.program.aversion import at_answer, equivalent_aversion, with_aversion
@@ -13,7 +16,9 @@ from optihedge.program.certificate import judge
 from optihedge.program.chain import solve
 from optihedge.program.duality import dual_gap
 from optihedge.program.lots.rounding import round_program
+from optihedge.program.priced_newton import sharpened
 from optihedge.program.program import Program, objective
+from optihedge.program.status import Status
 from optihedge.program.volatility import VolatilityLimit, VolatilityPrice
 
 
@@ -132,6 +137,32 @@ def test_whole_lots_are_no_worse_than_any_of_their_neighbours(seed):
     near = np.array(np.meshgrid(*[[-4.0, 0.0, 4.0]] * 6)).reshape(6, -1).T
     best = min(objective(p, found.h + step) for step in near)
     assert found.objective <= best + 1e-9 * abs(best)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_newton_steps_take_a_rough_answer_to_the_optimum(seed):
+    p = priced(seed)
+    rough = solve(p).h
+    off = 1 + 1e-3 * np.random.default_rng(seed).normal(size=40)
+    rough = np.where(np.abs(rough - p.start) > 1e-6, p.start + (rough - p.start) * off, rough)
+    start = Candidate(rough, np.zeros(0), Status.ROUGH)
+    assert judge(p, start).status is Status.FAILED
+    found = sharpened(p, start, 1e-6)
+    assert found is not None
+    assert objective(p, found.h) == pytest.approx(by_cone(p), rel=1e-6)
+
+
+def test_books_that_trading_frees_of_all_but_a_millionth_of_their_risk_are_proved(recorded):
+    """One option each, hedged with the index and all options of up to 30 days."""
+    folder = recorded("spx_options_2019")
+    market = spx_market(folder, spx_days(folder)[9], liquid=False, max_days=30)
+    model = oh.load_model("optimal_hedge")
+    for name, quantity in (("SPXW-20190520-2870-C", 71.0), ("SPXW-20190605-2905-P", -292.0)):
+        program = model.problem(market, pd.Series({name: quantity})).program
+        volatility = program.volatility_price.volatility
+        answer = solve(program, solver="structured")
+        assert volatility(answer.h) < 1e-5 * volatility(program.start)
+        assert answer.certificate.optimal, answer.certificate
 
 
 def test_a_saved_program_keeps_its_price(tmp_path):

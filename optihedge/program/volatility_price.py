@@ -13,6 +13,7 @@ import numpy as np
 from optihedge.program.aversion import with_aversion
 from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import judge
+from optihedge.program.priced_newton import sharpened
 from optihedge.program.program import Program
 from optihedge.program.status import Status
 from optihedge.program.volatility_limit import SETTLED
@@ -20,6 +21,7 @@ from optihedge.program.volatility_limit import SETTLED
 _SOLVES = 30  # at most; 3 to 7 are usual
 _CLOSE = 1e-10  # of log lambda: two digits beyond what trades are compared to
 _FIRST = 2.0  # a cold search starts at so many times the aversion of no trade
+_NEARER = (1e-2, 1e-4)  # of the largest trade, in lots: boxes around an answer that is not proved
 _LEAST_SLOPE = 0.02  # of log(lambda sigma) in log lambda: near a perfect hedge it is flat
 _TINY = 1e-300
 
@@ -35,9 +37,36 @@ def at_price(
 
     inner  takes a Program without the price and an earlier candidate or None
     """
-    v = program.volatility_price
-    if v is None:
+    if program.volatility_price is None:
         return inner(program, warm)
+    first = last = _searched(program, inner, left, warm, tolerance)
+    if first.status in SETTLED or program.volatility_limit is not None or program.cvxpy_terms:
+        return first
+    if judge(program, first, tolerance).status is Status.OPTIMAL:
+        return first
+    for share in (1.0, *_NEARER):  # what is near a perfect hedge is told apart in a box around it
+        if not np.isfinite(last.h).all():
+            break
+        if share < 1:
+            lots = share * max(float(np.abs(last.h - program.start).max(initial=0.0)), 1.0)
+            reach = np.where(program.lot > 0, lots * program.lot, np.inf)
+            near = program.boxed(np.maximum(program.lower, last.h - reach), np.minimum(program.upper, last.h + reach))
+            last = _searched(near, inner, left, None, tolerance)
+        found = sharpened(program, last, tolerance)
+        if found is not None:
+            return found
+    return first
+
+
+def _searched(
+    program: Program,
+    inner: Callable[[Program, Candidate | None], Candidate],
+    left: Callable[[], float | None],
+    warm: Candidate | None,
+    tolerance: float,
+) -> Candidate:
+    v = program.volatility_price
+    assert v is not None
     x = _first_guess(program, warm)
     points: list[tuple[float, float]] = []
     candidate = warm
