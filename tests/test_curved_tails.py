@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from optihedge.program.certificate import certify
+from optihedge.program.certificate import GAP_TOLERANCE, certify
 from optihedge.program.chain import Solution, solve
 from optihedge.program.duality import scale_of
 from optihedge.program.lots.rounding import round_program
 from optihedge.program.program import Program, objective, row_violations
 from optihedge.program.softened import own_columns
+from optihedge.program.volatility import VolatilityLimit, VolatilityPrice
 
 EXACT = 1e-9  # of the scale
 KINDS = ("plain", "ties", "equal", "zero", "whole numbers")
@@ -90,12 +91,12 @@ def limited(program: Program, limit: float, penalty: float = np.inf) -> Program:
     )  # fmt: skip
 
 
-def proved(program: Program, warm: object = None) -> Solution:
+def proved(program: Program, warm: object = None, digits: float = EXACT) -> Solution:
     """The solution, found without a general solver over all scenarios and proved to nine digits."""
     found = solve(program, warm=warm)
     last = found.certificate.chain[-1].split(":")[0]
     assert last in ("start", "small", "softened", "screened"), found.certificate.chain
-    assert abs(found.certificate.gap) <= EXACT * found.certificate.scale
+    assert found.certificate.optimal and abs(found.certificate.gap) <= digits * found.certificate.scale
     return found
 
 
@@ -150,6 +151,26 @@ def test_a_limit_that_does_not_bind_costs_nothing_and_a_soft_one_no_more_than_it
 def test_a_limit_below_all_that_can_be_reached_is_proved_so() -> None:
     program = curved_tail(3, count=200)
     assert solve(limited(program, -1e9)).certificate.status == "infeasible"
+
+
+@pytest.mark.parametrize("count", [60, 450])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_tail_beside_a_priced_or_limited_volatility_has_an_answer_too(seed: int, count: int) -> None:
+    program = curved_tail(seed + 2, count=count)
+    plain = proved(program)
+    n = len(program.start)
+    risk = {"factors": program.factors, "factor_offset": np.zeros(len(program.factors)), "specific_offset": np.zeros(0),
+            "specifics": sp.csr_array((0, n)), "diagonal": program.diagonal}  # fmt: skip
+    at = VolatilityLimit(name="volatility", **risk, limit=1.0).volatility(plain.h)
+    priced = VolatilityPrice(name="v", **risk, price=0.3 * at + 1e-3)
+    rest = {"factors": None, "factor_offset": None, "diagonal": 0.5 * program.diagonal}
+    proved(replace(program, **rest, volatility_price=priced), digits=GAP_TOLERANCE)
+    loose, tight = (VolatilityLimit(name="v", **risk, limit=share * at + 1e-6) for share in (1.001, 0.999))
+    scale, primal = plain.certificate.scale, plain.certificate.primal
+    unbound = proved(replace(program, volatility_limit=loose))
+    assert unbound.certificate.primal == pytest.approx(primal, abs=EXACT * scale)
+    bound = proved(replace(program, volatility_limit=tight), digits=GAP_TOLERANCE)
+    assert bound.certificate.primal >= primal - EXACT * scale
 
 
 @pytest.mark.parametrize("count", [10, 12, 399, 400])

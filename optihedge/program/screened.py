@@ -33,7 +33,7 @@ Solve = Callable[[Program, float | None, Candidate | None], Candidate]
 
 def worth_screening(p: Program) -> bool:
     """Whether rows of scenarios prevail."""
-    return not (p.has_cones or p.cvxpy_terms) and int(_droppable(p).sum()) >= _LEAST
+    return not p.cvxpy_terms and int(_droppable(p).sum()) >= _LEAST
 
 
 def has_scenarios(p: Program) -> bool:

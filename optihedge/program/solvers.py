@@ -74,9 +74,10 @@ def solvers_of(program: Program, named: Named) -> list[Solver]:
 
 def _of_tails(program: Program) -> list[Solver]:
     """What goes first where rows of scenarios prevail."""
+    curved = program.curved or program.has_cones
     if worth_screening(program):
-        return [Screened(_soft, _nearly) if program.curved else Screened(_over_a_part)]
-    return [Softened(_by_rows)] if program.curved and not program.has_cones and has_scenarios(program) else []
+        return [Screened(_soft, _nearly) if curved else Screened(_over_a_part)]
+    return [Softened(_by_rows)] if curved and has_scenarios(program) else []
 
 
 def _over_a_part(program: Program, deadline: float | None, warm: Candidate | None) -> Candidate:

@@ -36,7 +36,7 @@ def newton_system(form: StandardForm) -> NewtonSystem:
     """The system by the side that is better."""
     n, blocks, total = form.sizes
     many = total > _FEW or bool((form.curvature < _FLAT).any())
-    return PrimalSystem(form) if not blocks and many and rows_prevail(n, total) else NewtonSystem(form)
+    return PrimalSystem(form) if not blocks and many and rows_prevail(n, len(form.rows)) else NewtonSystem(form)
 
 
 class PrimalSystem(NewtonSystem):

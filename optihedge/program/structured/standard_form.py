@@ -153,7 +153,7 @@ class StandardForm:
     def work(self) -> float:
         """Multiplications in one factorisation of the Newton system."""
         n, s, q = self.sizes
-        if not s and rows_prevail(n, q):  # by the columns' side
+        if not s and rows_prevail(n, len(self.rows)):  # by the columns' side
             return q * n**2 + n**3 / 3
         local = sum(count * size**2 * (size + q - s) for count, size in self.blocks)
         return n * (q - s) ** 2 + (q - s) ** 3 / 3 + s * (q - s) ** 2 + local
@@ -195,7 +195,7 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
     # which coordinates are local: row numbers of [specifics; rows] in the order of the blocks
     chosen, local = np.zeros(0, int), sp.csr_array((0, n))
     blocks: tuple[tuple[int, int], ...] = ()
-    if s + m > FEW and not rows_prevail(n, s + m):
+    if s + m > FEW and not rows_prevail(n, m):
         both = sp.csr_array(sp.vstack([scaled(f.specifics, 1 / root, scale), scaled(f.rows, 1 / row_scale, scale)]))
         eligible = np.ones(s + m, bool)
         eligible[s + f.sized] = False
@@ -240,9 +240,9 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
     )  # fmt: skip
 
 
-def rows_prevail(columns: int, coordinates: int) -> bool:
-    """Whether the Newton system of so many coordinates is smaller by the columns' side, and without blocks."""
-    return columns <= _MOST_COLUMNS and coordinates > _MORE * columns
+def rows_prevail(columns: int, rows: int) -> bool:
+    """Whether the Newton system of so many rows is better by the columns' side, and without blocks."""
+    return columns <= _MOST_COLUMNS and rows > _MORE * columns
 
 
 def _scaled_hinges(hinges: Hinges, scale: Array, value: float) -> Hinges:
