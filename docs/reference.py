@@ -24,6 +24,7 @@ from optihedge.hedge.terms.base import Term
 from optihedge.hedge.universe import Universe
 from optihedge.market import settings
 from optihedge.market.importers import mapped
+from optihedge.market.known import Known
 from optihedge.names import HOMES
 from optihedge.step.policies.policyfile import POLICIES
 from optihedge.trades.checks import Checks
@@ -238,7 +239,8 @@ def api_page(space: str) -> str:
 def directive(module: str, name: str) -> str:
     value = getattr(import_module(module), name)
     if inspect.isclass(value):
-        return f".. autoclass:: {module}.{name}\n   :members:"
+        inherited = "\n   :inherited-members: object" if issubclass(value, Known) else ""
+        return f".. autoclass:: {module}.{name}\n   :members:{inherited}"
     if inspect.isroutine(value):
         return f".. autofunction:: {module}.{name}"
     return f".. autodata:: {module}.{name}\n   :no-value:"

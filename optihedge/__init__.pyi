@@ -89,6 +89,7 @@ from optihedge.market.dynamics import hedging_gain as hedging_gain
 from optihedge.market.dynamics import moved_vol as moved_vol
 from optihedge.market.dynamics import smile_delta as smile_delta
 from optihedge.market.events import Event as Event
+from optihedge.market.folder import read_market as read_market
 from optihedge.market.forwards import futures_forwards as futures_forwards
 from optihedge.market.forwards import parity_forwards as parity_forwards
 from optihedge.market.instruments import annual_funding as annual_funding
@@ -123,7 +124,6 @@ from optihedge.market.scenarios import replay as replay
 from optihedge.market.scenarios import scenario_pnl as scenario_pnl
 from optihedge.market.scenarios import shock_grid as shock_grid
 from optihedge.market.snapshot import Market as Market
-from optihedge.market.snapshot import read_market as read_market
 from optihedge.market.store.store import Store as Store
 from optihedge.market.store.store import open_market as open_market
 from optihedge.market.store.store import open_store as open_store

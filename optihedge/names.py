@@ -78,10 +78,8 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
             "explain_pnl",
         ),
         "optihedge.market.panel": ("Panel",),
-        "optihedge.market.snapshot": (
-            "Market",
-            "read_market",
-        ),
+        "optihedge.market.folder": ("read_market",),
+        "optihedge.market.snapshot": ("Market",),
         "optihedge.program.archive": (
             "load_program",
             "save_program",

@@ -26,7 +26,8 @@ from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.modelfile import parse_model
 from optihedge.lock import LOCK, Locked, locked
 from optihedge.market.book import read_book
-from optihedge.market.snapshot import Market, read_market
+from optihedge.market.folder import read_market
+from optihedge.market.snapshot import Market
 from optihedge.trades.tradelist import trade_list
 
 AS_OF = "2016-06-30T20:00:00Z"

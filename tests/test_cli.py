@@ -17,7 +17,8 @@ from optihedge.cli import main, night
 from optihedge.desk.doctor import doctor
 from optihedge.errors import DataError
 from optihedge.lock import locked
-from optihedge.market.snapshot import Market, read_market
+from optihedge.market.folder import read_market
+from optihedge.market.snapshot import Market
 
 AS_OF = "2016-06-30T20:00:00Z"
 INSTANT = "2016-06-30T200000Z"
@@ -334,7 +335,7 @@ def test_a_file_that_cannot_be_read_is_named_and_no_internal_error(
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", "quotes.csv")
 
-    monkeypatch.setattr("optihedge.market.snapshot.read_market", refused)
+    monkeypatch.setattr("optihedge.market.folder.read_market", refused)
     code, text = run(["check", "beta_hedge", "--data", str(example_folder)], capsys)
     assert code == 5 and "Permission denied: 'quotes.csv'" in text and "internal" not in text
 
@@ -374,7 +375,7 @@ def test_an_internal_error_saves_its_trace(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("optihedge.market.snapshot.read_market", broken)
+    monkeypatch.setattr("optihedge.market.folder.read_market", broken)
     code, text = run(["check", "beta_hedge", "--data", str(example_folder)], capsys)
     assert code == 6 and "internal error" in text
     path = Path(text.split("trace is in ")[1].split(": please")[0].replace("\n", ""))
@@ -400,7 +401,7 @@ def test_an_interrupt_leaves_whole_results_and_says_so(
 def test_a_stop_before_anything_is_hedged_leaves_its_status(
     example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("optihedge.market.snapshot.read_market", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr("optihedge.market.folder.read_market", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
     arguments = ["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path)]
     assert run(arguments, capsys)[0] == 143
     assert json.loads((tmp_path / "STATUS.json").read_text())["exit_code"] == 143

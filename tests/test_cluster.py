@@ -14,7 +14,7 @@ from optihedge.batch.run import run_batch
 from optihedge.batch.stop import Stop
 from optihedge.errors import SpecError
 from optihedge.market.book import read_book
-from optihedge.market.snapshot import read_market
+from optihedge.market.folder import read_market
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("default")  # the cluster's own

@@ -12,7 +12,7 @@ from optihedge.cli import main
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.tail import ScenarioVariance, Shortfall
-from optihedge.market.snapshot import read_market
+from optihedge.market.folder import read_market
 from optihedge.risk.smile_risk import SmileRisk
 from optihedge.risk.sources import SmileDraws, Stresses, scenario_table
 from optihedge.trades.tradelist import trade_list

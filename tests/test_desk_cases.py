@@ -12,8 +12,8 @@ from scipy.stats import norm
 
 import optihedge as oh
 from optihedge.cli import main
+from optihedge.market.folder import read_market
 from optihedge.market.pricing import black
-from optihedge.market.snapshot import read_market
 from optihedge.risk.contradictions import find_contradictions
 
 CASES = Path(os.environ.get("OPTIHEDGE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")).parent / "cases"

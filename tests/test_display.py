@@ -14,7 +14,8 @@ from optihedge.display import compact, figure, lines, page_html, plot_hedge, plo
 from optihedge.display.numbers import number, numbers
 from optihedge.hedge.modelfile import load_model
 from optihedge.market.book import read_book
-from optihedge.market.snapshot import Market, read_market
+from optihedge.market.folder import read_market
+from optihedge.market.snapshot import Market
 
 
 def png(drawn: object) -> bytes:

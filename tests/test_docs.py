@@ -15,7 +15,7 @@ import optihedge as oh
 from optihedge.cli import app
 from optihedge.hedge import modelfile
 from optihedge.market import settings
-from optihedge.market.snapshot import FILES
+from optihedge.market.folder import FILES
 from optihedge.names import HOMES
 from optihedge.step.policies.policyfile import POLICIES
 

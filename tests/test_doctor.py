@@ -12,8 +12,8 @@ from recorded_snapshots import coin_levels, coin_market, coin_times
 
 from optihedge.cli.main import main
 from optihedge.desk.doctor import doctor
+from optihedge.market.folder import read_market
 from optihedge.market.pricing import black
-from optihedge.market.snapshot import read_market
 from optihedge.market.store.store import open_store
 
 FIRST = pd.Timestamp("2026-03-02T21:00:00Z")

@@ -13,8 +13,8 @@ from optihedge.cli import main
 from optihedge.frames import plain_text, read_raw, visible
 from optihedge.hedge.modelfile import parse_model
 from optihedge.market.door import TABLES, admit
+from optihedge.market.folder import read_market
 from optihedge.market.instruments import check_instruments
-from optihedge.market.snapshot import read_market
 
 AS_OF = pd.Timestamp("2026-01-20T21:00:00Z")
 DAYS = pd.date_range("2025-10-01", periods=80, freq="B")

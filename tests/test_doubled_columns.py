@@ -12,10 +12,10 @@ from optihedge.market.book import read_book
 from optihedge.market.drivers import DRIVERS
 from optihedge.market.events import EVENTS
 from optihedge.market.fee_tiers import TIERS
+from optihedge.market.folder import FILES, read_market
 from optihedge.market.funding import FUNDING
 from optihedge.market.instruments import INSTRUMENTS
 from optihedge.market.quotes import DEPTH, QUOTES
-from optihedge.market.snapshot import FILES, read_market
 from optihedge.risk.smile_table import TABLE
 
 HEADERS = {

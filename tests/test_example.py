@@ -8,8 +8,8 @@ import pytest
 
 from optihedge.example import AS_OF, RATE, implied_vol_assumed, write_example
 from optihedge.market.book import read_book
+from optihedge.market.folder import read_market
 from optihedge.market.pricing import black, years_between
-from optihedge.market.snapshot import read_market
 
 
 @pytest.fixture(scope="module")

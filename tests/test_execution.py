@@ -15,7 +15,8 @@ from optihedge.accounts.state import Fill
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.modelfile import load_model
 from optihedge.market.book import read_book
-from optihedge.market.snapshot import Market, read_market
+from optihedge.market.folder import read_market
+from optihedge.market.snapshot import Market
 from optihedge.trades.netting import net, shares
 from optihedge.trades.slippage import impact_rows, slippage
 from optihedge.trades.table import trade_table

@@ -9,10 +9,10 @@ from raw_messages import write_deribit
 
 from optihedge.cli.main import main
 from optihedge.market.book import read_book
+from optihedge.market.folder import read_market
 from optihedge.market.importers.instant import market_frames
 from optihedge.market.importers.live import fetch
 from optihedge.market.importers.sources import import_files
-from optihedge.market.snapshot import read_market
 
 POSITIONS = [
     {"instrument_name": "BTC-27MAR26-90000-P", "size": -25.0, "direction": "sell", "average_price": 0.05},

@@ -10,10 +10,10 @@ from raw_messages import deribit_instrument, write_deribit
 
 from optihedge.cli.main import main
 from optihedge.market.book import read_book
+from optihedge.market.folder import read_market
 from optihedge.market.importers.instant import market_frames
 from optihedge.market.importers.sources import import_files
 from optihedge.market.pricing import greeks, years_between
-from optihedge.market.snapshot import read_market
 from optihedge.trades.table import trade_table
 
 POSITIONS = [

@@ -8,9 +8,9 @@ import pytest
 from optihedge.cli.main import main
 from optihedge.market.book import read_book
 from optihedge.market.events import check_events
+from optihedge.market.folder import read_market
 from optihedge.market.importers.from_fills import from_fills
 from optihedge.market.importers.sources import import_files
-from optihedge.market.snapshot import read_market
 
 
 def rows(path, separator=","):

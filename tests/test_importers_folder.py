@@ -9,12 +9,12 @@ from raw_messages import write_deribit
 
 from optihedge.cli.main import main
 from optihedge.market.book import read_book
+from optihedge.market.folder import read_market
 from optihedge.market.importers.folder import csv_text
 from optihedge.market.importers.imported import FRAMES, Imported
 from optihedge.market.importers.instant import market_frames, quotes_at
 from optihedge.market.importers.intake import Intake
 from optihedge.market.importers.monies import with_indices
-from optihedge.market.snapshot import read_market
 from optihedge.market.store.store import open_market
 
 NOW = pd.Timestamp("2026-01-17T12:00Z")

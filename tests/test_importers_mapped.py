@@ -6,10 +6,10 @@ import pytest
 
 from optihedge.cli.main import main
 from optihedge.errors import SpecError
+from optihedge.market.folder import read_market
 from optihedge.market.importers.mapped import read_map
 from optihedge.market.importers.sources import import_files
 from optihedge.market.importers.tables import written_numbers
-from optihedge.market.snapshot import read_market
 
 HEAD = 'base_currency = "GBP"\nzone = "Europe/London"\n'
 QUOTES = """

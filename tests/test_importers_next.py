@@ -8,8 +8,8 @@ import pytest
 from raw_messages import write_deribit
 
 from optihedge.cli.main import main
+from optihedge.market.folder import read_market
 from optihedge.market.importers.folder import markets_of
-from optihedge.market.snapshot import read_market
 
 MAP = """
 base_currency = "USD"

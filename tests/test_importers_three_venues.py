@@ -9,7 +9,7 @@ import pytest
 import optihedge as oh
 from optihedge.cli.main import main
 from optihedge.market.derived import driver_rows
-from optihedge.market.snapshot import read_market
+from optihedge.market.folder import read_market
 from optihedge.market.store.store import open_store
 
 AT = pd.Timestamp("2024-03-05T08:00Z")  # a funding instant; the bars of Bybit and OKX close four hours later

@@ -14,10 +14,10 @@ import optihedge as oh
 from optihedge.cli.main import main
 from optihedge.desk.watching import hedged_state, look
 from optihedge.market.book import read_book
+from optihedge.market.folder import read_market
 from optihedge.market.importers.feed import folder_so_far, import_stream, lines_so_far
 from optihedge.market.importers.sources import import_files, import_raw
 from optihedge.market.moved import moved
-from optihedge.market.snapshot import read_market
 from optihedge.market.updated import updated
 from optihedge.step.broker import AtQuote
 from optihedge.step.policies.triggers import Band

@@ -13,11 +13,12 @@ from optihedge.frames import read_raw
 from optihedge.hedge.modelfile import models_folder, parse_model
 from optihedge.market.dividends import expected_dividends
 from optihedge.market.door import admit, changed_by_events
-from optihedge.market.drivers import check_drivers, known_history, read_history
+from optihedge.market.drivers import check_drivers
+from optihedge.market.folder import read_market
 from optihedge.market.instruments import check_instruments
+from optihedge.market.levels import known_history, read_history
 from optihedge.market.quotes import check_depth, check_quotes
 from optihedge.market.settings import read_settings
-from optihedge.market.snapshot import read_market
 
 FILES = {
     "market.toml": 'base_currency = "USD"\nas_of = "2026-01-20T21:00:00Z"\nmax_age = "1d"\n',

@@ -17,7 +17,8 @@ from optihedge.cli.main import main
 from optihedge.errors import DataError, SpecError
 from optihedge.hedge.modelfile import load_model
 from optihedge.market.book import read_book
-from optihedge.market.snapshot import Market, read_market
+from optihedge.market.folder import read_market
+from optihedge.market.snapshot import Market
 from optihedge.trades.orders.formats import FORMATS, orders_bytes
 from optihedge.trades.orders.table import COLUMNS, OrderStyle, beside, order_table
 from optihedge.trades.table import trade_table

@@ -13,8 +13,9 @@ from test_snapshot import write
 import optihedge as oh
 from optihedge.errors import DataError
 from optihedge.market.fate import Fate
+from optihedge.market.folder import read_market
 from optihedge.market.pnl import greek_parts
-from optihedge.market.snapshot import Market, read_market
+from optihedge.market.snapshot import Market
 from optihedge.readonly import numbers
 
 TERMS = {"spread": 4e-4, "fee": 5e-5, "base_currency": "USD"}

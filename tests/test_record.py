@@ -13,7 +13,8 @@ from optihedge.content import content_hash
 from optihedge.desk.record import record_night
 from optihedge.market.derived import driver_rows, funding_rows, vols_at_the_money, with_history
 from optihedge.market.events import Event
-from optihedge.market.snapshot import Market, read_market
+from optihedge.market.folder import read_market
+from optihedge.market.snapshot import Market
 from optihedge.market.store.store import open_store
 from optihedge.risk.smile_table import smile_rows
 

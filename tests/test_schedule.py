@@ -11,7 +11,7 @@ from optihedge.cli.main import main
 from optihedge.errors import SpecError
 from optihedge.hedge.modelfile import load_model
 from optihedge.market.book import read_book
-from optihedge.market.snapshot import read_market
+from optihedge.market.folder import read_market
 from optihedge.trades.schedule import Schedule, schedule, slices_text
 from optihedge.trades.tradelist import TradeList, trade_list
 

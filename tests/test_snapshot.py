@@ -8,8 +8,9 @@ import pytest
 from desks import walk
 
 from optihedge.errors import DataError
+from optihedge.market.folder import read_market
 from optihedge.market.pnl import contract_pnl
-from optihedge.market.snapshot import Market, read_market
+from optihedge.market.snapshot import Market
 
 INSTRUMENTS = """instrument,type,underlying,currency,multiplier,expiry,strike,right,sector,fee
 NA,equity,,USD,1,,,,Banks,0.0001

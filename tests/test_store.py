@@ -16,12 +16,13 @@ from recorded_snapshots import COINS, coin_levels, coin_market, coin_times
 from optihedge.content import content_hash
 from optihedge.errors import DataError
 from optihedge.lock import LOCK, Locked, locked
+from optihedge.market.folder import read_market
 from optihedge.market.importers.folder import write_market
 from optihedge.market.importers.instant import market_frames
 from optihedge.market.importers.raw import read_file
 from optihedge.market.importers.sound import sound
 from optihedge.market.importers.sources import import_raw
-from optihedge.market.snapshot import Market, read_market
+from optihedge.market.snapshot import Market
 from optihedge.market.store import files
 from optihedge.market.store.store import open_market, open_store
 from optihedge.market.store.venues import compare_venues

@@ -14,7 +14,8 @@ from optihedge.hedge.terms.limits import TradeLimit, VolatilityLimit
 from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import Variance
 from optihedge.market.book import read_book
-from optihedge.market.snapshot import Market, read_market
+from optihedge.market.folder import read_market
+from optihedge.market.snapshot import Market
 from optihedge.risk.ewma import EwmaRisk
 from optihedge.trades.export import columns_text, csv_text, outward, rounded_to
 from optihedge.trades.table import COLUMNS, frame_of, trade_table

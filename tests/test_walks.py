@@ -15,9 +15,10 @@ from optihedge.desk.walks import walk_all, walks_of
 from optihedge.errors import DataError, SpecError
 from optihedge.example import write_example
 from optihedge.hedge.modelfile import load_model, parse_model
+from optihedge.market.folder import read_market
 from optihedge.market.moved import moved
 from optihedge.market.panel import Panel
-from optihedge.market.snapshot import Market, read_market
+from optihedge.market.snapshot import Market
 from optihedge.market.store.store import open_store
 from optihedge.step.broker import Delayed
 

@@ -16,7 +16,7 @@ from optihedge.desk.what_if import Question, answered, parts
 from optihedge.hedge.changes import numbers_of
 from optihedge.hedge.modelfile import load_model, model_names, model_text
 from optihedge.market.book import read_book
-from optihedge.market.snapshot import read_market
+from optihedge.market.folder import read_market
 from optihedge.trades.tradelist import trade_list
 
 

@@ -14,7 +14,7 @@ from optihedge.errors import DataError, SpecError
 from optihedge.hedge.changes import changed
 from optihedge.hedge.modelfile import load_model, model_names, model_text
 from optihedge.market.book import read_book
-from optihedge.market.snapshot import read_market
+from optihedge.market.folder import read_market
 from optihedge.trades.compare import compare
 from optihedge.trades.tradelist import trade_list
 

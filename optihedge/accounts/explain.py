@@ -17,7 +17,7 @@ from optihedge.accounts.state import ACCOUNTS, DUST
 from optihedge.accounts.valuation import balances_by_account
 from optihedge.errors import DataError
 from optihedge.frames import some
-from optihedge.market.drivers import currency_paths
+from optihedge.market.currencies import currency_paths
 from optihedge.market.pnl import greek_parts
 from optihedge.market.snapshot import Market
 

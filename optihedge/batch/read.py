@@ -10,7 +10,8 @@ from typing import TypeVar
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.market.snapshot import Market, read_market
+from optihedge.market.folder import read_market
+from optihedge.market.snapshot import Market
 
 T = TypeVar("T")
 

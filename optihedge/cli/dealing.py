@@ -133,7 +133,7 @@ def _each_hedge(
 ) -> int:  # fmt: skip
     """Tell of each book's hedge; 1 where a book has none, why is said, or `tell` says False. Else 0."""
     from optihedge.batch.books import read_books, refuse_unread
-    from optihedge.market.snapshot import read_market
+    from optihedge.market.folder import read_market
 
     loaded = next(iter(load_models([model], allow, change).values()))
     market = read_market(data, as_of=as_of)

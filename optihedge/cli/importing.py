@@ -53,6 +53,7 @@ def import_(
     as_of: AsOf = None,
 ) -> None:
     """Turn raw files of a venue, a broker or a vendor into a market folder with its book, units converted and named."""
+    from optihedge.market.folder import read_market
     from optihedge.market.importers.folder import joined, markets_of, past_of, write_market
     from optihedge.market.importers.from_fills import from_fills as summed
     from optihedge.market.importers.holdings import left_out
@@ -60,7 +61,6 @@ def import_(
     from optihedge.market.importers.mapped import read_map
     from optihedge.market.importers.sound import sound
     from optihedge.market.importers.sources import import_files, paths_of
-    from optihedge.market.snapshot import read_market
 
     until = None if as_of is None else instant(as_of, "--as-of")
     paths = paths_of(files)

@@ -28,7 +28,7 @@ def explain(
     """Hedge and say why: exposures, what each binding limit costs, baselines, the proof; or what must give way."""
     from optihedge.batch.books import read_books, refuse_unread
     from optihedge.hedge.explain import explain as sentences
-    from optihedge.market.snapshot import read_market
+    from optihedge.market.folder import read_market
     from optihedge.trades.tradelist import trade_list
 
     loaded = load_models([model], allow, change)
@@ -71,7 +71,7 @@ def evaluate(
     bias 1 is right, above 1 risk was understated; qlike and variances are against the first estimator, lower is better.
     """
     from optihedge.backtest.evaluate import evaluate_risk, usual_estimators
-    from optihedge.market.snapshot import read_market
+    from optihedge.market.folder import read_market
 
     if plot is not None and not (plot.suffix in (".png", ".svg", ".pdf") and plot.parent.is_dir()):
         raise typer.BadParameter(f"{plot}: give a .png, .svg or .pdf in a folder that is there", param_hint="--plot")

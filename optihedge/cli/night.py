@@ -113,7 +113,7 @@ def run_books(
     from optihedge.batch.refusals import refuse_future, refuse_stale
     from optihedge.batch.run import result_folder, run_batch
     from optihedge.desk.doctor import doctor
-    from optihedge.market.snapshot import read_market
+    from optihedge.market.folder import read_market
     from optihedge.risk.suspects import suspects
 
     def read() -> tuple[Market, dict[str, pd.Series], dict[str, str], pd.DataFrame]:

@@ -87,7 +87,7 @@ def backtest(
 def _of_folder(data: Path | None, books: list[Path], out: Path, rows: int, every: int) -> Any:
     from optihedge.batch.books import read_books, refuse_unread
     from optihedge.desk.past import past_store
-    from optihedge.market.snapshot import read_market
+    from optihedge.market.folder import read_market
 
     assert data is not None
     market = read_market(data)

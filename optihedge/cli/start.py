@@ -64,7 +64,7 @@ def check(models: Models, data: Data, book: Books = None, as_of: AsOf = None, al
     from optihedge.batch.books import read_books, refuse_unread
     from optihedge.batch.refusals import refuse_stale
     from optihedge.hedge.costs import uncharged
-    from optihedge.market.snapshot import read_market
+    from optihedge.market.folder import read_market
 
     loaded = load_models(models, allow)
     market = read_market(data, as_of=as_of)

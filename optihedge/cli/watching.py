@@ -67,7 +67,7 @@ def _of_folder(data: Path | None, book: Path | None, model: str | None, as_of: s
     """The book of a market folder, as after its list."""
     from optihedge.desk.watching import Stand, hedged_state
     from optihedge.market.book import read_book
-    from optihedge.market.snapshot import read_market
+    from optihedge.market.folder import read_market
     from optihedge.step.policies.bands import CostBenefit
 
     if data is None or model is None:

@@ -204,7 +204,7 @@ def _past(out: Path | None, desk: Path | None, who: str | None) -> Callable[[], 
 
 def _read(data: Path, book: list[Path] | None, as_of: str | None) -> tuple[Market, dict[str, pd.Series]]:
     from optihedge.batch.books import read_books
-    from optihedge.market.snapshot import read_market
+    from optihedge.market.folder import read_market
 
     market = read_market(data, as_of=as_of)
     books, failed = read_books(book_paths(data, book), market)

@@ -18,7 +18,8 @@ from optihedge.desk.checkup.yesterday import acted_on, check_against, check_book
 from optihedge.errors import OptihedgeError
 from optihedge.frames import counted, read_raw
 from optihedge.market.book import read_book
-from optihedge.market.snapshot import Market, read_market
+from optihedge.market.folder import read_market
+from optihedge.market.snapshot import Market
 from optihedge.market.store.store import Store, open_store
 from optihedge.risk.contradictions import contradictions
 

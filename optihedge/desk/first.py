@@ -9,7 +9,7 @@ from optihedge.batch.books import read_books
 from optihedge.errors import DataError, SpecError
 from optihedge.files import write_text
 from optihedge.hedge.modelfile import load_model
-from optihedge.market.snapshot import read_market
+from optihedge.market.folder import read_market
 
 FILE = "desk.toml"
 _TEXT = """\

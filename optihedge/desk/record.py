@@ -10,7 +10,8 @@ import pandas as pd
 from optihedge.frames import find_table, read_raw
 from optihedge.market.derived import driver_rows, funding_rows, with_history
 from optihedge.market.events import Event, check_events, events_of, known_events
-from optihedge.market.snapshot import Market, read_market
+from optihedge.market.folder import read_market
+from optihedge.market.snapshot import Market
 from optihedge.market.store.store import Store, When
 from optihedge.risk.smile_table import smile_rows
 

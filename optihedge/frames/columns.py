@@ -6,11 +6,11 @@ instant carries its time zone. Rows are counted as a spreadsheet shows them: the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,8 @@ import pandas as pd
 from optihedge.errors import DataError
 from optihedge.frames.known import meant
 from optihedge.frames.reading import read_raw
-from optihedge.frames.times import parse_times
-from optihedge.frames.words import nearest, refuse, refuse_doubled
+from optihedge.frames.times import time_index
+from optihedge.frames.words import array_of, nearest, refuse, refuse_doubled, words
 
 Kind = Literal["text", "number", "time", "flag"]
 
@@ -42,6 +42,7 @@ class Column:
 
 
 Schema = Mapping[str, Column]
+Values: TypeAlias = Any  # an array of one dimension: of NumPy, or of pandas where it holds instants or its own texts
 
 
 def read_frame(path: Path | str, schema: Schema, *, others: Kind | None = "text") -> pd.DataFrame:
@@ -61,29 +62,50 @@ def check_frame(frame: pd.DataFrame, schema: Schema, source: str, *, others: Kin
     source   what messages call the table, for instance "quotes.csv" or "quotes"
     others   kind of the columns that the schema does not name: "number", "text" (left as given), or None to refuse them
     """
+    return table_of(check_columns(frame, schema, source, others=others), frame.index, source, frame.columns)
+
+
+def check_columns(
+    frame: pd.DataFrame, schema: Schema, source: str, *, others: Kind | None = "text", labels: str = ""
+) -> dict[str, Values]:
+    """What `check_frame` checks and converts, by name; an array may be the frame's own: it is not written into.
+
+    labels   a column that is not looked at: `label_index` reads it
+    """
     header = pd.Index(frame.columns)
     refuse_doubled(header, source)
     missing = [name for name, column in schema.items() if column.required and name not in header]
     if missing:
         raise _without(missing, header, source)
-    unknown = [name for name in header if name not in schema]
+    unknown = [name for name in header if name not in schema and name != labels]
     if unknown and others is None:
         near = nearest(unknown[0], [name for name in schema if name not in header])
         raise DataError(f"{source}: column {unknown[0]} is not known{near}; rename or remove it")
-    converted: dict[object, object] = {}
+    converted: dict[str, Values] = {}
     faults: list[DataError] = []
-    for name in header:
+    for name, values in zip(header, frame._iter_column_arrays(), strict=True):
+        if name == labels:
+            continue
         column = schema.get(name) or Column("number" if others == "number" else "text")
         try:
             told = name in schema or others == "number"
-            converted[name] = _convert(frame[name], column, str(name), source) if told else _plain(frame[name])
+            converted[name] = _CONVERT[column.kind](values, column, str(name), source) if told else _plain(values)
         except DataError as fault:
             faults.append(fault)
     if faults:
         raise _together(faults)
-    result = pd.DataFrame(converted, index=frame.index, columns=header)
-    result.attrs["source"] = source
-    return result
+    return converted
+
+
+def table_of(
+    columns: Mapping[str, Values], index: pd.Index, source: str, header: pd.Index | None = None
+) -> pd.DataFrame:
+    """Checked columns as a table, each of the kind that it is: nothing is guessed or looked at again."""
+    header = pd.Index(list(columns)) if header is None else header
+    arrays = [getattr(values, "array", values) for values in columns.values()]
+    table = pd.DataFrame._from_arrays(arrays, columns=header, index=index, verify_integrity=False)
+    table.attrs["source"] = source
+    return table
 
 
 def _without(missing: Sequence[str], header: pd.Index, source: str) -> DataError:
@@ -103,13 +125,17 @@ def _together(faults: Sequence[DataError]) -> DataError:
 
 def completed(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """The checked table with every column of the schema: those left out at their default, else empty."""
-    absent = {name: _filled(column, len(table)) for name, column in schema.items() if name not in table.columns}
-    return table.assign(**absent)
+    return table.assign(**absent_columns(table.columns, schema, len(table)))
 
 
-def _filled(column: Column, rows: int) -> object:
+def absent_columns(header: Container[str], schema: Schema, rows: int) -> dict[str, Values]:
+    """The columns of the schema that a table lacks, at their default, else empty."""
+    return {name: _filled(column, rows) for name, column in schema.items() if name not in header}
+
+
+def _filled(column: Column, rows: int) -> Values:
     if column.kind == "time":
-        return pd.DatetimeIndex([pd.NaT] * rows).tz_localize("UTC").as_unit("ns")
+        return pd.DatetimeIndex(np.full(rows, np.datetime64("NaT", "ns"))).tz_localize("UTC")
     empty = {"number": np.nan, "flag": False, "text": ""}[column.kind]
     dtype = {"number": float, "flag": bool, "text": object}[column.kind]
     return np.full(rows, empty if column.default is None else column.default, dtype=dtype)
@@ -117,18 +143,20 @@ def _filled(column: Column, rows: int) -> object:
 
 def unique_labels(frame: pd.DataFrame, column: str, source: str) -> pd.DataFrame:
     """The frame indexed by a column of unique labels; a frame already indexed by it is taken as it is."""
+    labels = label_index(frame, column, source)
+    return frame.drop(columns=column, errors="ignore").set_axis(labels)
+
+
+def label_index(frame: pd.DataFrame, column: str, source: str) -> pd.Index:
+    """The unique labels of a table's rows: its column of that name, else its index. Raises DataError."""
     refuse_doubled(frame.columns, source)
-    if column not in frame.columns:
-        if isinstance(frame.index, pd.RangeIndex):
-            raise _without([column], frame.columns, source)
-        frame = frame.rename_axis(column).reset_index()
-    labels = frame[column].astype(str).str.strip()
-    refuse((frame[column].isna() | (labels == "")).to_numpy(), source, f"{column} is empty", labels, "name it")
-    duplicated = labels.duplicated().to_numpy()
-    refuse(duplicated, source, f"{column} {{value}} appears twice", labels, "keep one of its rows")
-    indexed = frame.drop(columns=column)
-    indexed.index = pd.Index(labels.to_numpy(dtype=object).astype(str), name=column, dtype=object)
-    return indexed
+    if column not in frame.columns and isinstance(frame.index, pd.RangeIndex):
+        raise _without([column], frame.columns, source)
+    labels = words(array_of(frame[column] if column in frame.columns else frame.index))
+    refuse(labels == "", source, f"{column} is empty", labels, "name it")
+    index = pd.Index(labels, name=column, dtype=object)
+    refuse(index.duplicated(), source, f"{column} {{value}} appears twice", labels, "keep one of its rows")
+    return index
 
 
 def same_labels(what: str, axis: int = 0, **values: object) -> None:
@@ -152,10 +180,11 @@ def number_block(frame: pd.DataFrame, source: str) -> np.ndarray:
     header = pd.Index(frame.columns)
     refuse_doubled(header, source)
     raw = frame.to_numpy()
-    cells = pd.Series(raw.ravel() if raw.dtype != bool else raw.astype(object).ravel())
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float, copy=True)
+    cells = (raw if raw.dtype != bool else raw.astype(object)).ravel()
+    written = cells.dtype == object or not pd.api.types.is_numeric_dtype(cells.dtype)
+    numbers = _parsed(cells) if written else cells.astype(float)
     bad = _absurd(numbers)
-    if cells.dtype == object or not pd.api.types.is_numeric_dtype(cells):
+    if written:
         bad |= _said(cells, np.isnan(numbers))
     if bad.any():
         column = int(np.argmax(bad)) % len(header)
@@ -169,77 +198,81 @@ def _absurd(numbers: np.ndarray) -> np.ndarray:
     return (size > _HUGE) | ((size < 1 / _HUGE) & (size > 0))
 
 
-def _said(values: pd.Series, unread: np.ndarray) -> np.ndarray:
+def _said(values: Values, unread: np.ndarray) -> np.ndarray:
     """Which of the unread fields hold anything at all."""
     said = np.zeros(len(values), dtype=bool)
-    at = np.flatnonzero(unread)
-    fields = values.iloc[at]
-    said[at] = (fields.notna() & (fields.astype(str).str.strip() != "")).to_numpy()
+    said[unread] = words(values[unread]) != ""
     return said
 
 
-def _plain(values: pd.Series) -> pd.Series:
-    if pd.api.types.is_numeric_dtype(values) or isinstance(values.dtype, pd.DatetimeTZDtype):
+def _plain(values: Values) -> Values:
+    if pd.api.types.is_numeric_dtype(values.dtype) or isinstance(values.dtype, pd.DatetimeTZDtype):
         return values
-    return values.where(values.notna(), "").map(lambda v: v.strip() if isinstance(v, str) else v)
+    given = pd.Series(values, dtype=values.dtype)
+    return given.where(given.notna(), "").map(lambda v: v.strip() if isinstance(v, str) else v).array
 
 
-def _convert(values: pd.Series, column: Column, name: str, source: str) -> pd.Series:
-    convert = {"number": _numbers, "text": _texts, "flag": _flags, "time": _times}[column.kind]
-    return convert(values, column, name, source)
-
-
-def _texts(values: pd.Series, column: Column, name: str, source: str) -> pd.Series:
-    default = column.default if isinstance(column.default, str) else ""
-    texts = values.where(values.notna(), "").astype(str).str.strip()
-    empty = (texts == "").to_numpy()
+def _texts(values: Values, column: Column, name: str, source: str) -> Values:
+    texts = words(values)
+    empty = texts == ""
     if column.required and not column.empty:
         refuse(empty, source, f"{name} is empty", texts, "fill it")
-    texts = texts.where(~empty, default)
+    if isinstance(column.default, str):
+        texts[empty] = column.default
     if column.choices:
-        bad = ~texts.isin(column.choices).to_numpy()
+        bad = np.array([text not in column.choices for text in texts], dtype=bool)
         refuse(bad, source, name, texts, f"write one of {', '.join(c or 'nothing' for c in column.choices)}")
-    return texts.astype(object)
+    return texts
 
 
-def _flags(values: pd.Series, column: Column, name: str, source: str) -> pd.Series:
+def _flags(values: Values, column: Column, name: str, source: str) -> Values:
     if values.dtype == bool:
-        return values.copy()
-    words = values.where(values.notna(), "").astype(str).str.strip().str.lower()
-    words = words.where(words != "", "true" if column.default else "false")
-    bad = ~words.isin(_TRUE + _FALSE).to_numpy()
+        return np.array(values, dtype=bool)
+    said = [word.lower() or ("true" if column.default else "false") for word in words(values)]
+    bad = np.array([word not in _TRUE + _FALSE for word in said], dtype=bool)
     refuse(bad, source, name, values, "write true or false")
-    return words.isin(_TRUE)
+    return np.array([word in _TRUE for word in said], dtype=bool)
 
 
-def _numbers(values: pd.Series, column: Column, name: str, source: str) -> pd.Series:
-    if pd.api.types.is_numeric_dtype(values) and values.dtype != bool:
-        numbers = values.astype(float)
-        infinite = _absurd(numbers.to_numpy())
+def _numbers(values: Values, column: Column, name: str, source: str) -> Values:
+    if pd.api.types.is_numeric_dtype(values.dtype) and values.dtype != bool:
+        numbers = np.asarray(values.astype(float), dtype=float)
     else:
-        numbers = pd.to_numeric(values, errors="coerce").astype(float)
-        parsed = numbers.to_numpy()
-        wordy = _said(values, np.isnan(parsed))
-        refuse(wordy, source, name, values.astype(str).str.strip() if wordy.any() else values, _NUMBER)
-        infinite = _absurd(parsed)
-    refuse(infinite, source, name, numbers, "write a finite number between 1e-100 and 1e100, or leave it empty")
-    absent = np.isnan(numbers.to_numpy())
+        numbers = _parsed(values)
+        wordy = _said(values, np.isnan(numbers))
+        refuse(wordy, source, name, words(values) if wordy.any() else values, _NUMBER)
+    refuse(
+        _absurd(numbers), source, name, numbers,
+        "write a finite number between 1e-100 and 1e100, or leave it empty",
+    )  # fmt: skip
+    absent = np.isnan(numbers)
     if column.required and not column.empty:
         refuse(absent, source, f"{name} is empty", numbers, "give a number")
     elif isinstance(column.default, (int, float)):
-        numbers = numbers.fillna(float(column.default))
+        numbers = np.where(absent, float(column.default), numbers)
     if column.above is not None:
-        refuse((numbers <= column.above).to_numpy(), source, name, numbers, f"give a number above {column.above:g}")
+        refuse(numbers <= column.above, source, name, numbers, f"give a number above {column.above:g}")
     if column.least is not None:
-        refuse((numbers < column.least).to_numpy(), source, name, numbers, f"give at least {column.least:g}")
+        refuse(numbers < column.least, source, name, numbers, f"give at least {column.least:g}")
     return numbers
 
 
-def _times(values: pd.Series, column: Column, name: str, source: str) -> pd.Series:
-    times, is_date = parse_times(values, name, source)
+def _parsed(values: Values) -> np.ndarray:
+    """Written numbers, NaN where one is not read."""
+    fields = np.asarray(values, dtype=object)
+    if all(isinstance(field, str) and not field for field in fields):
+        return np.full(len(fields), np.nan)
+    return np.asarray(pd.to_numeric(fields, errors="coerce"), dtype=float)
+
+
+def _times(values: Values, column: Column, name: str, source: str) -> Values:
+    times, is_date = time_index(values, name, source)
     if is_date:
         remedy = "write the instant with its time zone, such as 2026-03-27T08:00:00Z"
-        refuse(times.notna().to_numpy(), source, f"{name} {{value}} is a date without an hour", values, remedy)
+        refuse(times.notna(), source, f"{name} {{value}} is a date without an hour", values, remedy)
     if column.required:
-        refuse(times.isna().to_numpy(), source, f"{name} is empty", values, "write the instant with its time zone")
+        refuse(times.isna(), source, f"{name} is empty", values, "write the instant with its time zone")
     return times
+
+
+_CONVERT = {"number": _numbers, "text": _texts, "flag": _flags, "time": _times}

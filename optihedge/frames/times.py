@@ -4,60 +4,78 @@ from __future__ import annotations
 
 import re
 from datetime import UTC
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.frames.words import refuse
+from optihedge.frames.words import array_of, objects, refuse, words
 
 _DURATION = re.compile(r"[-+ \w.:]+")
 DAY_END = pd.Timedelta(hours=23, minutes=59, seconds=59)  # of a date without a time
-_DATE = r"\d{4}-\d{2}-\d{2}"
-_INSTANT = rf"{_DATE}[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?"
+_TIME = re.compile(
+    r"\d{4}-\d{2}-\d{2}(?P<hour>[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?P<offset>Z|[+-]\d{2}:?\d{2})?)?", re.ASCII
+)
 _EARLIEST, _LATEST = 1700, 2200  # years that an instant in nanoseconds holds with room to count
 
 
 def parse_times(values: pd.Series, name: str, source: str) -> tuple[pd.Series, bool]:
+    """UTC instants of a column, and whether all are dates without an hour, as `time_index` has them."""
+    times, dates = time_index(array_of(values), name, source)
+    return pd.Series(times, index=values.index, name=values.name), dates
+
+
+def time_index(values: Any, name: str, source: str) -> tuple[pd.DatetimeIndex, bool]:
     """UTC instants, and whether all are dates without an hour (then midnight UTC of that day). Raises DataError.
 
     Written times are either all dates or all instants with one offset: a mixture hides an error of hours.
     """
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        if isinstance(values.dtype, pd.DatetimeTZDtype):
-            return values.dt.tz_convert("UTC").dt.as_unit("ns"), False
-        naive = (values.notna() & (values != values.dt.normalize())).to_numpy()
-        refuse(naive, source, f"{name} {{value}} has no time zone", values, "use tz_localize('UTC')")
-        return values.dt.tz_localize("UTC").dt.as_unit("ns"), bool(values.notna().any())
-    if all(isinstance(v, pd.Timestamp) or pd.isna(v) for v in values):
-        zones = {str(v.tzinfo) for v in values if not pd.isna(v)}
+        times = pd.DatetimeIndex(values)
+        if times.tz is not None:
+            return times.tz_convert("UTC").as_unit("ns"), False
+        naive = times.notna() & (times != times.normalize())
+        refuse(naive, source, f"{name} {{value}} has no time zone", times, "use tz_localize('UTC')")
+        return times.tz_localize("UTC").as_unit("ns"), bool(times.notna().any())
+    given = values.tolist()
+    if all(isinstance(v, pd.Timestamp) or (not isinstance(v, str) and pd.isna(v)) for v in given):
+        zones = {str(v.tzinfo) for v in given if not pd.isna(v)}
         if len(zones) > 1:
             named = ", ".join(sorted(zones))
             raise DataError(f"{source}: column {name} mixes time zones ({named}); convert all to UTC")
-        return parse_times(pd.Series(pd.DatetimeIndex(values), index=values.index), name, source)
-    words = values.where(values.notna(), "").astype(str).str.strip()
-    empty = (words == "").to_numpy()
-    dates = words.str.fullmatch(_DATE).to_numpy(dtype=bool)
-    offsets = words.str.extract(rf"^{_INSTANT}(Z|[+-]\d{{2}}:?\d{{2}})$", expand=False)
-    naive = words.str.fullmatch(_INSTANT).to_numpy(dtype=bool)
-    zoned = offsets.notna().to_numpy()
-    first = str(words[naive].iloc[0]).replace(" ", "T") if naive.any() else ""
-    refuse(naive, source, f"{name} {{value}} has no time zone", words, f"write {first}Z where it is UTC")
-    known = empty | dates | zoned
-    refuse(~known, source, name, words, "write a date 2026-01-20 or an instant 2026-01-20T16:00:00Z")
-    if dates.any() and zoned.any():
-        refuse(dates, source, f"{name} {{value}} is a date among instants", words, "write instants everywhere")
-    offset = offsets.str.replace(":", "").replace({"Z": "+0000"})
-    if offset.dropna().nunique() > 1:
-        other = (zoned & (offset != offset[zoned].iloc[0])).to_numpy()
-        refuse(other, source, f"{name} {{value}} mixes time zones", words, "write all times in UTC, ending in Z")
-    times = pd.to_datetime(words.where(~empty, None), utc=True, format="ISO8601", errors="coerce")
-    far = ((times.dt.year < _EARLIEST) | (times.dt.year > _LATEST)).to_numpy()
-    refuse(far, source, f"{name} {{value}} is out of range", words, f"write a year between {_EARLIEST} and {_LATEST}")
-    times = times.dt.as_unit("ns")
-    refuse(known & ~empty & times.isna().to_numpy(), source, f"{name} {{value}} is no calendar time", words, "mend it")
-    return times, bool(dates.any())
+        return time_index(pd.DatetimeIndex(given), name, source)
+    return _read_times(words(values), name, source)
+
+
+def _read_times(written: np.ndarray, name: str, source: str) -> tuple[pd.DatetimeIndex, bool]:
+    """`time_index` of texts: each is looked at once, however often it stands there."""
+    codes, texts = pd.factorize(written)
+    found = [_TIME.fullmatch(text) for text in texts]
+    offsets = [((one["offset"] or "").replace(":", "") or None) if one else None for one in found]
+    hours = np.array([bool(one and one["hour"]) for one in found], dtype=bool)
+    zoned = np.array([offset is not None for offset in offsets], dtype=bool)
+    date = np.array([bool(one) for one in found], dtype=bool) & ~hours
+    empty, naive = texts == "", hours & ~zoned
+    first = str(texts[naive][0]).replace(" ", "T") if naive.any() else ""
+    refuse(naive[codes], source, f"{name} {{value}} has no time zone", written, f"write {first}Z where it is UTC")
+    known = empty | date | zoned
+    remedy = "write a date 2026-01-20 or an instant 2026-01-20T16:00:00Z"
+    refuse(~known[codes], source, name, written, remedy)
+    if date.any() and zoned.any():
+        refuse(date[codes], source, f"{name} {{value}} is a date among instants", written, "write instants everywhere")
+    said = ["+0000" if offset == "Z" else offset for offset in offsets]
+    if len({*said} - {None}) > 1:
+        other = zoned & (objects(said) != next(offset for offset in said if offset is not None))
+        remedy = "write all times in UTC, ending in Z"
+        refuse(other[codes], source, f"{name} {{value}} mixes time zones", written, remedy)
+    times = pd.DatetimeIndex(pd.to_datetime(np.where(empty, None, texts), utc=True, format="ISO8601", errors="coerce"))
+    far = (times.year < _EARLIEST) | (times.year > _LATEST)
+    remedy = f"write a year between {_EARLIEST} and {_LATEST}"
+    refuse(far[codes], source, f"{name} {{value}} is out of range", written, remedy)
+    times = times.as_unit("ns")
+    refuse((~empty & times.isna())[codes], source, f"{name} {{value}} is no calendar time", written, "mend it")
+    return times.take(codes), bool(date.any())
 
 
 def duration(value: object, name: str) -> pd.Timedelta:

@@ -6,6 +6,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,30 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff2
 """A spreadsheet would compute a text that begins so, full-width signs included."""
 _BRIEF = 60  # characters of a value in a message
 _STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, direction and joining marks, lone surrogates, separators
+
+
+def words(values: Any) -> np.ndarray:
+    """Fields of a column as texts without spaces around them, '' where nothing is: an array of objects of its own."""
+    if isinstance(values.dtype, pd.StringDtype) or values.dtype == object:
+        fields = values.tolist()
+        if all(isinstance(field, str) for field in fields):
+            return objects(field.strip() for field in fields)
+    given = pd.Series(values, dtype=values.dtype)
+    return objects(given.where(given.notna(), "").astype(str).str.strip())
+
+
+def array_of(column: pd.Series | pd.Index) -> Any:
+    """The values of a column as they are: of NumPy, or of pandas where it holds instants or its own texts."""
+    array = column.array
+    return array.to_numpy() if isinstance(array, pd.arrays.NumpyExtensionArray) else array
+
+
+def objects(fields: Iterable[object]) -> np.ndarray:
+    """An array that holds these as they are."""
+    listed = list(fields)
+    made = np.empty(len(listed), dtype=object)
+    made[:] = listed
+    return made
 
 
 def nearest(word: object, among: Iterable[object]) -> str:
@@ -100,7 +125,7 @@ def refuse(
     bad: np.ndarray,
     source: str,
     problem: str,
-    values: pd.Series,
+    values: Any,
     remedy: str,
     labels: pd.Index | None = None,
     *,
@@ -109,13 +134,14 @@ def refuse(
 ) -> None:
     """Raise a DataError for the first row where `bad` holds; `problem` is the column's name, or words with {value}.
 
-    labels   of the instruments of the rows;  drivers  those at fault, where the table is of history
+    values   of the column, an array or a Series;  labels   of the instruments of the rows
+    drivers  those at fault, where the table is of history
     """
     wrong = np.flatnonzero(np.asarray(bad))
     if not wrong.size:
         return
     position = int(wrong[0])
-    value = values.iloc[position]
+    value = values.iloc[position] if isinstance(values, pd.Series) else values[position]
     value = value.item() if isinstance(value, np.generic) else value
     of = f" of {labels[position]}" if labels is not None else ""
     said = any(word in problem for word in ("{value}", " is "))

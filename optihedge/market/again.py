@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.market.drivers import known_history, read_history
+from optihedge.market.levels import known_history, read_history
 from optihedge.market.quotes import prices_of
 from optihedge.market.valuation import Paths, driver_levels, value_contracts
 
@@ -23,8 +23,9 @@ def valued_again(
 
     Raises DataError for a contract or an underlying without a price, and for a currency without a path to base.
     """
-    last = history.ffill().iloc[-1] if len(history) else pd.Series(np.nan, index=drivers.index)
-    price = prices_of(quotes, instruments, last.reindex(instruments.index), on_missing)
+    last = _last_known(history)
+    proxies = pd.Series(last, drivers.index).reindex(instruments.index).to_numpy() if on_missing == "freeze" else None
+    price = prices_of(quotes, instruments, proxies)
     levels = driver_levels(drivers, last, instruments, quotes, price)
     paths = Paths.of(instruments, drivers, levels, base_currency)
     contracts, quotes, vol_from = value_contracts(
@@ -34,6 +35,15 @@ def valued_again(
         "levels": pd.Series(levels, index=drivers.index, name="level"), "paths": paths, "contracts": contracts,
         "quotes": quotes, "vol_from": vol_from,
     }  # fmt: skip
+
+
+def _last_known(history: pd.DataFrame) -> np.ndarray:
+    """The last known level of each driver, D; NaN for one that has none."""
+    levels = history.to_numpy(dtype=float)
+    if not len(levels):
+        return np.full(levels.shape[1], np.nan)
+    back = (~np.isnan(levels[::-1])).argmax(axis=0)
+    return levels[len(levels) - 1 - back, np.arange(levels.shape[1])]
 
 
 def joined_quotes(known: pd.DataFrame, fresh: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.market.drivers import RETURNS, currency_paths
+from optihedge.market.currencies import currency_paths
+from optihedge.market.drivers import RETURNS
 from optihedge.market.events import Event
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market

@@ -11,13 +11,14 @@ from optihedge.errors import DataError, Expired
 from optihedge.frames import (
     Column,
     Schema,
-    check_frame,
-    completed,
+    absent_columns,
+    check_columns,
+    label_index,
     misspelt,
     nearest,
     refuse,
     same_labels,
-    unique_labels,
+    table_of,
 )
 from optihedge.market.families import STRUCK, TYPES, InstrumentType
 from optihedge.market.pricing import above_zero
@@ -25,6 +26,8 @@ from optihedge.readonly import kept, read_only
 
 HOURS_PER_YEAR = 365 * 24
 _IMPLIED = tuple(field.name for field in fields(InstrumentType))
+_PLACE = {name: place for place, name in enumerate(TYPES)}
+_TRUE_OF = np.array([[getattr(kind, name) for kind in TYPES.values()] for name in _IMPLIED], dtype=bool)
 
 
 INSTRUMENTS: Schema = {
@@ -83,68 +86,77 @@ def check_instruments(frame: pd.DataFrame, as_of: pd.Timestamp, base_currency: s
     """The instruments, complete and by label, in their given order. Raises DataError."""
     source = frame.attrs.get("source", "instruments")
     misspelt(frame.columns, INSTRUMENTS, source)
-    table = unique_labels(check_frame(frame, INSTRUMENTS, source), "instrument", source)
-    table.attrs = {"source": source}
-    if "hedge" not in table.columns:
-        table["hedge"] = True
-    table = completed(table, INSTRUMENTS)
-    labels = table.index
-    kind = types_of(table)
-    given = table["currency"] != ""
-    table["currency"] = table["currency"].where(given, np.where(kind["inverse"], table["underlying"], base_currency))
-    own_name = table["type"].isin(("equity", "spot", "index", "future")).to_numpy()
-    cash = (table["type"] == "cash").to_numpy()
-    empty = (table["underlying"] == "").to_numpy()
+    said = check_columns(frame, INSTRUMENTS, source, labels="instrument")
+    labels = label_index(frame, "instrument", source)
+    every = {"hedge": np.ones(len(labels), dtype=bool), **said}
+    every |= absent_columns(every, INSTRUMENTS, len(labels))
+    types, names, asset = every["type"], labels.to_numpy(), every["underlying"]
+    kind, cash = implied(types), types == "cash"
+    default = np.where(kind["inverse"], asset, base_currency)
+    currency = np.where(every["currency"] != "", every["currency"], default)
+    own_name = np.isin(types, ("equity", "spot", "index", "future"))
+    empty = asset == ""
     refuse(
-        empty & ~own_name & ~cash, source, "underlying{of} is empty", table["type"],
-        "name the underlying asset", labels,
+        empty & ~own_name & ~cash, source, "underlying{of} is empty", types, "name the underlying asset", labels
     )  # fmt: skip
-    table["underlying"] = table["underlying"].where(~empty, np.where(cash, table["currency"], labels))
-    refuse_priced_in_itself(table)
-    dated, struck = kind["dated"], table["type"].isin(STRUCK).to_numpy()
-    expiry = table["expiry"]
+    asset = np.where(empty, np.where(cash, currency, names), asset)
+    _refuse_priced_in_itself(types, asset, currency, labels, source)
+    dated, struck, expiry = kind["dated"], np.isin(types, STRUCK), every["expiry"]
     refuse(dated & expiry.isna(), source, "expiry{of} is empty", expiry, "give its instant, time zone included", labels)
     refuse(
         dated & (expiry <= as_of), source, f"{{value}}, the expiry{{of}}, is not after as_of {as_of}", expiry,
         "drop the expired contract, or set as_of to the time of the quotes", labels, error=Expired,
     )  # fmt: skip
-    asked = source.endswith((".csv", ".parquet"))
+    multiplier, strike, right = every["multiplier"], every["strike"], every["right"]
     refuse(
-        dated & table["multiplier"].isna() & asked, source, "multiplier{of} is empty", table["multiplier"],
+        dated & np.isnan(multiplier) & source.endswith((".csv", ".parquet")), source, "multiplier{of} is empty",
+        multiplier,
         "say how many units a contract stands for: 100 for an option on US stock, 50 for the E-mini, 1 for one coin",
         labels,
     )  # fmt: skip
-    table["multiplier"] = table["multiplier"].fillna(1.0)
-    refuse(struck & table["strike"].isna(), source, "strike{of} is empty", table["strike"], "give the strike", labels)
-    refuse(struck & (table["right"] == ""), source, "right{of} is empty", table["right"], "write C or P", labels)
-    stray = ~struck & ((table["right"] != "") | table["strike"].notna())
+    refuse(struck & np.isnan(strike), source, "strike{of} is empty", strike, "give the strike", labels)
+    refuse(struck & (right == ""), source, "right{of} is empty", right, "write C or P", labels)
+    stray = ~struck & ((right != "") | ~np.isnan(strike))
     odd = "type{of} is {value}, yet it has a strike or right"
-    refuse(stray, source, odd, table["type"], "make it an option, or empty both fields", labels)
-    known = table["forward"].isin(("", *labels)).to_numpy()
-    refuse(~known, source, "forward{of} is {value}, no instrument here", table["forward"], "add that future", labels)
-    table["hedge"] = table["hedge"].to_numpy(dtype=bool) & kind["tradable"]
-    extra = [c for c in table.columns if c not in INSTRUMENTS]
-    return table[[*INSTRUMENTS, *extra]]
+    refuse(stray, source, odd, types, "make it an option, or empty both fields", labels)
+    known = {"", *names}
+    lost = np.array([name not in known for name in every["forward"]], dtype=bool)
+    refuse(lost, source, "forward{of} is {value}, no instrument here", every["forward"], "add that future", labels)
+    every |= {
+        "underlying": asset, "currency": currency, "multiplier": np.where(np.isnan(multiplier), 1.0, multiplier),
+        "hedge": every["hedge"] & kind["tradable"],
+    }  # fmt: skip
+    order = [*INSTRUMENTS, *(name for name in every if name not in INSTRUMENTS)]
+    return table_of({name: every[name] for name in order}, labels, source)
 
 
 def refuse_priced_in_itself(instruments: pd.DataFrame) -> None:
     """Refuse a contract that is quoted in its own underlying; cash and coin-settled contracts are not."""
-    linear = (instruments["type"] != "cash") & ~types_of(instruments)["inverse"]
+    types, asset, currency = (instruments[name].to_numpy() for name in ("type", "underlying", "currency"))
+    source = instruments.attrs.get("source", "instruments")
+    _refuse_priced_in_itself(types, asset, currency, instruments.index, source)
+
+
+def _refuse_priced_in_itself(
+    types: np.ndarray, asset: np.ndarray, currency: np.ndarray, labels: pd.Index, source: str
+) -> None:
+    linear = (types != "cash") & ~implied(types)["inverse"]
     refuse(
-        linear & (instruments["underlying"] == instruments["currency"]), instruments.attrs.get("source", "instruments"),
-        "underlying{of} is {value}, and so is its currency (by default the base currency)", instruments["underlying"],
-        "say in column currency what it is quoted in", instruments.index,
+        linear & (asset == currency), source,
+        "underlying{of} is {value}, and so is its currency (by default the base currency)", asset,
+        "say in column currency what it is quoted in", labels,
     )  # fmt: skip
 
 
 def types_of(instruments: pd.DataFrame) -> dict[str, np.ndarray]:
     """What each contract's type implies: one boolean array per field of InstrumentType."""
+    return kept(instruments, "types", lambda: implied(instruments["type"].to_numpy()))
 
-    def found() -> dict[str, np.ndarray]:
-        codes, labels = pd.factorize(instruments["type"])
-        return {n: read_only(np.array([getattr(TYPES[t], n) for t in labels], dtype=bool)[codes]) for n in _IMPLIED}
 
-    return kept(instruments, "types", found)
+def implied(types: np.ndarray) -> dict[str, np.ndarray]:
+    """`types_of` by the names of the types, N."""
+    places = np.fromiter(map(_PLACE.__getitem__, types.tolist()), int, len(types))
+    return {name: read_only(values) for name, values in zip(_IMPLIED, _TRUE_OF[:, places], strict=True)}
 
 
 def group_codes(instruments: pd.DataFrame, by: str) -> tuple[np.ndarray, tuple[str, ...]]:

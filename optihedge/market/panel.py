@@ -12,7 +12,7 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.market.again import all_plain
-from optihedge.market.drivers import close_times, periods_of, share_moves
+from optihedge.market.levels import close_times, periods_of, share_moves
 from optihedge.market.plain import PlainShares
 from optihedge.market.snapshot import Market
 from optihedge.market.stocks import by_name

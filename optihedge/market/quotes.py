@@ -6,9 +6,21 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.frames import Column, Schema, check_frame, completed, nearest, refuse, row_of, unique_labels
-from optihedge.market.drivers import close_times
+from optihedge.frames import (
+    Column,
+    Schema,
+    absent_columns,
+    check_columns,
+    check_frame,
+    completed,
+    label_index,
+    nearest,
+    refuse,
+    row_of,
+    table_of,
+)
 from optihedge.market.instruments import types_of
+from optihedge.market.levels import close_times
 
 QUOTES: Schema = {
     "bid": Column("number", required=True, empty=True),
@@ -48,15 +60,15 @@ DEPTH: Schema = {
 }
 
 
-def _refuse_inverted(bid: pd.Series, ask: pd.Series, most: float, source: str) -> None:
+def _refuse_inverted(bid: np.ndarray, ask: np.ndarray, most: float, labels: pd.Index, source: str) -> None:
     """Raise DataError for the first bid further above its ask than a share `most` of it."""
-    crossed = (bid > ask + most * np.abs(ask)).to_numpy()
+    crossed = bid > ask + most * np.abs(ask)
     if crossed.any():
         row = int(np.argmax(crossed))
         raise DataError(
-            f"{row_of(source, row)}: ask of {bid.index[row]} is {ask.iloc[row]:g}, below its bid {bid.iloc[row]:g}; "
+            f"{row_of(source, row)}: ask of {labels[row]} is {ask[row]:g}, below its bid {bid[row]:g}; "
             "drop the row or set max_crossed",
-            instruments=tuple(map(str, bid.index[crossed])),
+            instruments=tuple(map(str, labels[crossed])),
         )
 
 
@@ -76,52 +88,71 @@ def check_quotes(
     refused, or loses both sides under on_missing "freeze".
     """
     source = frame.attrs.get("source", "quotes")
-    quotes = check_frame(unique_labels(frame, "instrument", source), QUOTES, source, others=None)
-    position = instruments.index.get_indexer(quotes.index)
+    labels = label_index(frame, "instrument", source)
+    said = check_columns(frame, QUOTES, source, others=None, labels="instrument")
+    position = instruments.index.get_indexer(labels)
     if (position < 0).any():
         row = int(np.argmax(position < 0))
-        name = quotes.index[row]
-        close = nearest(name, instruments.index)
-        raise DataError(f"{row_of(source, row)}: {name} is no known instrument{close}; add it to instruments")
-    quotes = completed(quotes, QUOTES)
+        close = nearest(labels[row], instruments.index)
+        raise DataError(f"{row_of(source, row)}: {labels[row]} is no known instrument{close}; add it to instruments")
+    every = said | absent_columns(said, QUOTES, len(labels))
     kinds = {name: values[position] for name, values in types_of(instruments).items()}
-    labels = quotes.index
     for name in ("bid", "ask", "mark"):
-        refuse((quotes[name] < 0) & ~kinds["signed"], source, f"{name}{{of}} is {{value}}, below zero",
-               quotes[name], "mend it; only futures may have negative prices", labels)  # fmt: skip
-        if name != "mark":
-            quotes[name] = quotes[name].where(kinds["signed"] | (quotes[name] != 0))
-    refuse(quotes["vol"] >= _PERCENT, source, "vol{of} is {value}, in percent", quotes["vol"],
+        refuse((every[name] < 0) & ~kinds["signed"], source, f"{name}{{of}} is {{value}}, below zero",
+               every[name], "mend it; only futures may have negative prices", labels)  # fmt: skip
+    bid, ask = (np.where(kinds["signed"] | (every[side] != 0), every[side], np.nan) for side in ("bid", "ask"))
+    refuse(every["vol"] >= _PERCENT, source, "vol{of} is {value}, in percent", every["vol"],
            "write decimals such as 0.2", labels)  # fmt: skip
-    quotes["funding_hours"] = quotes["funding_hours"].mask(quotes["funding_rate"].eq(0), 1.0)  # none, however often
-    unclear = (quotes["funding_rate"].notna() & quotes["funding_hours"].isna()).to_numpy()
-    refuse(unclear, source, "funding_hours{of} is empty, yet its funding_rate is {value}", quotes["funding_rate"],
-           "give the hours that the rate is paid for, such as 8", labels)  # fmt: skip
-    late = (quotes["time"] > as_of).to_numpy()
-    refuse(late, source, f"time{{of}} {{value}} is after as_of {as_of}", quotes["time"], "set as_of no earlier", labels)
-    bid, ask = quotes["bid"], quotes["ask"]
-    _refuse_inverted(bid, ask, max_crossed, source)
-    refuse(_astray(quotes["mark"], bid, ask), source, "mark{of} is {value}, far outside its own bid and ask",
-           quotes["mark"], "mend the mark, or leave it empty for the mid", labels)  # fmt: skip
-    one_side = bid.fillna(ask.where(~kinds["option"]))  # an option without a bid is not worth its ask
-    quotes["mark"] = quotes["mark"].fillna(((bid + ask) / 2).fillna(one_side))
+    funding, time = every["funding_rate"], every["time"]
+    hours = np.where(funding == 0, 1.0, every["funding_hours"])  # no rate, however often
+    refuse(~np.isnan(funding) & np.isnan(hours), source, "funding_hours{of} is empty, yet its funding_rate is {value}",
+           funding, "give the hours that the rate is paid for, such as 8", labels)  # fmt: skip
+    refuse(time > as_of, source, f"time{{of}} {{value}} is after as_of {as_of}", time, "set as_of no earlier", labels)
+    _refuse_inverted(bid, ask, max_crossed, labels, source)
+    refuse(_astray(every["mark"], bid, ask), source, "mark{of} is {value}, far outside its own bid and ask",
+           every["mark"], "mend the mark, or leave it empty for the mid", labels)  # fmt: skip
+    mark = _first_known(every["mark"], (bid + ask) / 2, bid, np.where(kinds["option"], np.nan, ask))
     if max_age is not None:
-        old = (as_of - quotes["time"] > max_age).to_numpy()
+        old = as_of - time > max_age
         if on_missing == "error":
             refuse(old, source, f"time{{of}} {{value}} is older than max_age {max_age} at as_of {as_of}",
-                   quotes["time"], "renew the quote, raise max_age or set on_missing = 'freeze'", labels)  # fmt: skip
-        quotes.loc[old, ["bid", "ask"]] = np.nan
-    ordered = quotes[list(QUOTES)].reindex(instruments.index)
-    ordered["time"] = ordered["time"].fillna(as_of).dt.as_unit("ns")
-    return ordered
+                   time, "renew the quote, raise max_age or set on_missing = 'freeze'", labels)  # fmt: skip
+        bid, ask = (np.where(old, np.nan, side) for side in (bid, ask))
+    every |= {"bid": bid, "ask": ask, "mark": mark, "funding_hours": hours}
+    return _ordered({name: every[name] for name in QUOTES}, position, instruments.index, as_of, source)
 
 
-def _astray(mark: pd.Series, bid: pd.Series, ask: pd.Series) -> np.ndarray:
+def _first_known(*prices: np.ndarray) -> np.ndarray:
+    """The first of these that is there; an option without a bid is not worth its ask."""
+    found = prices[0]
+    for price in prices[1:]:
+        found = np.where(np.isnan(found), price, found)
+    return found
+
+
+def _ordered(
+    quotes: dict[str, np.ndarray], position: np.ndarray, names: pd.Index, as_of: pd.Timestamp, source: str
+) -> pd.DataFrame:
+    """Quotes at these positions among the names, NaN for others; a quote without a time is of as_of."""
+    every = {}
+    for name, values in quotes.items():
+        if name == "time":
+            seen = np.full(len(names), as_of.as_unit("ns").asm8)
+            told = pd.DatetimeIndex(values)
+            seen[position[told.notna()]] = told[told.notna()].tz_localize(None).asi8.view("M8[ns]")
+            every[name] = pd.DatetimeIndex(seen).tz_localize("UTC")
+        else:
+            every[name] = np.full(len(names), np.nan)
+            every[name][position] = values
+    return table_of(every, names, source)
+
+
+def _astray(mark: np.ndarray, bid: np.ndarray, ask: np.ndarray) -> np.ndarray:
     """Marks that lie beyond their bid and ask by more than _MARK_SPREADS spreads and _MARK_SHARE of the price."""
     low, high = np.minimum(bid, ask), np.maximum(bid, ask)
     beyond = np.maximum(low - mark, mark - high)
     allowed = np.maximum(_MARK_SPREADS * (high - low), _MARK_SHARE * np.maximum(np.abs(low), np.abs(high)))
-    return (beyond > allowed).to_numpy()
+    return beyond > allowed
 
 
 def latest_time(quotes: pd.DataFrame, history: pd.DataFrame | None, dates: bool) -> pd.Timestamp:
@@ -131,18 +162,18 @@ def latest_time(quotes: pd.DataFrame, history: pd.DataFrame | None, dates: bool)
         seen.append(close_times(history.index[-1:], "")[0] if dates else history.index[-1])
     if "time" in quotes.columns and quotes["time"].notna().any():
         source = quotes.attrs.get("source", "quotes")
-        seen.append(check_frame(quotes[["time"]], {"time": QUOTES["time"]}, source)["time"].max())
+        seen.append(check_columns(quotes[["time"]], {"time": QUOTES["time"]}, source)["time"].max())
     if not seen:
         raise DataError("as_of is not given and no quote has a time; say when this market was seen")
     return max(seen)
 
 
-def prices_of(quotes: pd.DataFrame, instruments: pd.DataFrame, proxies: pd.Series, on_missing: str) -> np.ndarray:
+def prices_of(quotes: pd.DataFrame, instruments: pd.DataFrame, proxies: np.ndarray | None) -> np.ndarray:
     """Reference prices: the mark, else the mid, else the one side; cash is 1; NaN for an option without (one with an
     ask alone is): its vol will say. Raises DataError for another without, and for cash at another price.
 
-    proxies   last known level of each instrument's own price driver (NaN without): under on_missing "freeze" it stands
-              in for a missing price, and the contract cannot be traded
+    proxies   under on_missing "freeze" the last known level of each instrument's own price driver, NaN without: it
+              stands in for a missing price, and the contract cannot be traded
     """
     price = quotes["mark"].to_numpy(dtype=float, copy=True)
     kinds = types_of(instruments)
@@ -157,13 +188,13 @@ def prices_of(quotes: pd.DataFrame, instruments: pd.DataFrame, proxies: pd.Serie
             instruments=(str(name),),
         )
     absent = np.isnan(price)
-    if on_missing == "freeze":
-        price = np.where(absent, proxies.to_numpy(), price)
+    if proxies is not None:
+        price = np.where(absent, proxies, price)
         absent = np.isnan(price)
     labels = instruments.index
     lost = absent & ~kinds["option"]
     if lost.any():
-        proxy = "" if on_missing == "freeze" else ", or set on_missing = 'freeze' to hold it at its last known level"
+        proxy = "" if proxies is not None else ", or set on_missing = 'freeze' to hold it at its last known level"
         raise DataError(f"quotes: {labels[lost][0]} has neither bid, ask nor mark; give its mark{proxy}",
                         instruments=tuple(map(str, labels[lost])))  # fmt: skip
     nothing = (price == 0) & ~kinds["signed"] & ~kinds["option"]

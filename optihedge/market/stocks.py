@@ -9,7 +9,7 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.frames import instant, nearest
-from optihedge.market.drivers import known_history, read_history
+from optihedge.market.levels import known_history, read_history
 
 
 def stock_frames(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from optihedge.frames import refuse
+from optihedge.frames import objects, refuse
 from optihedge.market.instruments import types_of
 
 AMERICAN, EUROPEAN = "american", "european"
@@ -41,28 +41,24 @@ def exercise_styles(instruments: pd.DataFrame) -> np.ndarray:
     futures venues, and known futures where one is in this market, American; anything else at a US options exchange,
     American, unless its underlying is an index here. Raises DataError for an American option settled in coin.
     """
-    kinds = types_of(instruments)
-    style, source = instruments["exercise"], instruments.attrs.get("source", "instruments")
+    kinds, source = types_of(instruments), instruments.attrs.get("source", "instruments")
+    types, style, asset, venues = (instruments[name].to_numpy() for name in ("type", "exercise", "underlying", "venue"))
     odd = "exercise{of} is {value}, yet it is settled in coin"
     refuse(kinds["inverse"] & (style == AMERICAN), source, odd, style, "write european", instruments.index)
-    venue = instruments["venue"].str.lower()
-    asset = instruments["underlying"].str.upper()
-    index, future = (
-        instruments["underlying"].isin(instruments["underlying"][instruments["type"] == kind].unique())
-        for kind in ("index", "future")
-    )
-    exchange = venue.isin(STOCK_VENUES)
-    rules = (
-        (style != "", style),
-        (kinds["inverse"] | venue.isin(CRYPTO_VENUES), EUROPEAN),
-        (asset.isin(INDICES), EUROPEAN),
-        (asset.isin(AMERICAN_INDICES), AMERICAN),
-        (asset.isin(FUTURES) & future | venue.isin(FUTURES_VENUES), AMERICAN),
-        (exchange & ~index, AMERICAN),
-        (exchange, EUROPEAN),
-    )
-    found = np.select([rule for rule, _ in rules], [said for _, said in rules], default="").astype(object)
-    return np.where(kinds["option"], found, "")
+    found = objects("" for _ in types)
+    with_index, with_future = ({*asset[types == kind]} for kind in ("index", "future"))
+    for row in np.flatnonzero(kinds["option"]):
+        name, known, venue = asset[row], asset[row].upper(), venues[row].lower()
+        on_future = (known in FUTURES and name in with_future) or venue in FUTURES_VENUES
+        if style[row]:
+            found[row] = style[row]
+        elif kinds["inverse"][row] or venue in CRYPTO_VENUES or known in INDICES:
+            found[row] = EUROPEAN
+        elif known in AMERICAN_INDICES or on_future:
+            found[row] = AMERICAN
+        elif venue in STOCK_VENUES:
+            found[row] = EUROPEAN if name in with_index else AMERICAN
+    return found
 
 
 def unsaid_styles(instruments: pd.DataFrame) -> pd.Index:

@@ -12,11 +12,12 @@ import scipy.sparse as sp
 from optihedge.errors import DataError
 from optihedge.frames import DAY_END, nearest, row_of
 from optihedge.market.contracts import Contracts
+from optihedge.market.currencies import currency_paths
 from optihedge.market.dividends import dividend_forwards, dividend_schedule, implied_carry
-from optihedge.market.drivers import RETURNS, currency_paths, tenor_years
+from optihedge.market.drivers import RETURNS, tenor_years
 from optihedge.market.exposures import by_family, tenor_weights
 from optihedge.market.families import FAMILY_OF
-from optihedge.market.instruments import types_of
+from optihedge.market.instruments import implied, types_of
 from optihedge.market.option_vols import with_vols
 from optihedge.market.parity import with_parity
 from optihedge.market.pricing import SECONDS_PER_YEAR, settlement_weight
@@ -52,27 +53,28 @@ class Paths:
     @classmethod
     def of(cls, instruments: pd.DataFrame, drivers: pd.DataFrame, levels: np.ndarray, base_currency: str) -> Paths:
         """Raises DataError for an underlying without a driver and for a currency without a path."""
-        cash = (instruments["type"] == "cash").to_numpy()
+        types, named, own = _texts(instruments, "type", "underlying", "currency")
+        kind, assets, quoted = _texts(drivers, "kind", "underlying", "currency")
         driver = underlying_drivers(instruments, drivers).copy()
-        quoted = drivers["currency"].to_numpy(dtype=object)
-        own = instruments["currency"].to_numpy(dtype=object)
-        quote = np.where(driver >= 0, quoted[driver] if len(quoted) else own, own)
-        currency = np.where(types_of(instruments)["inverse"], quote, own)
-        fx = (drivers["kind"] == "fx").to_numpy()
-        pair = (driver >= 0) & (fx[driver] if len(fx) else False)
-        asset = np.where(pair, instruments["underlying"], quote)
-        monies = pd.Index(np.concatenate([currency, quote, asset])).unique()
-        rate, signs = currency_paths(monies, drivers, levels, base_currency)
+        moved, fx = driver >= 0, kind == "fx"
+        quote, pair = own.copy(), moved.copy()
+        quote[moved], pair[moved] = quoted[driver[moved]], fx[driver[moved]]
+        currency = np.where(implied(types)["inverse"], quote, own)
+        asset = np.where(pair, named, quote)
+        place = {money: code for code, money in enumerate(dict.fromkeys([*currency, *quote, *asset]))}
+        rate, signs = currency_paths(list(place), drivers, levels, base_currency)
         foreign = abs(signs) @ fx.astype(float) > 0
-        codes, quote_codes = monies.get_indexer(currency), monies.get_indexer(quote)
+        codes, quote_codes, asset_codes = (
+            np.fromiter(map(place.__getitem__, monies), int, len(own)) for monies in (currency, quote, asset)
+        )
         signs_of, quote_signs = signs[codes], signs[quote_codes]
-        for row in np.flatnonzero(cash):
+        for row in np.flatnonzero(types == "cash"):
             on_path = signs_of.indices[signs_of.indptr[row] : signs_of.indptr[row + 1]]
-            coins = [d for d in on_path if drivers["kind"].iat[d] == "price"]
-            near = [d for d in coins if own[row] in (drivers["underlying"].iat[d], quoted[d])]
+            coins = [d for d in on_path if kind[d] == "price"]
+            near = [d for d in coins if own[row] in (assets[d], quoted[d])]
             driver[row] = (near or coins or [-1])[0]
         return cls(
-            driver, pair, foreign[codes], foreign[monies.get_indexer(asset)], rate[codes], rate[quote_codes],
+            driver, pair, foreign[codes], foreign[asset_codes], rate[codes], rate[quote_codes],
             signs_of, quote_signs,
         )  # fmt: skip
 
@@ -99,14 +101,14 @@ def underlying_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.n
 
 
 def _underlying_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.ndarray:
-    moving = drivers[drivers["kind"].isin(RETURNS)]
-    position = pd.Series(drivers.index.get_indexer(moving.index), index=moving["underlying"])
-    first = position[~position.index.duplicated()]
-    driver = first.reindex(instruments["underlying"]).fillna(-1).to_numpy().astype(int)
-    if position.index.has_duplicates:
-        pair = position.set_axis(pd.MultiIndex.from_arrays([moving["underlying"], moving["currency"]]))
-        wanted = pd.MultiIndex.from_frame(instruments[["underlying", "currency"]])
-        driver = pair.reindex(wanted).fillna(pd.Series(driver, index=wanted)).to_numpy().astype(int)
+    first: dict[str, int] = {}
+    pair: dict[tuple[str, str], int] = {}
+    for place, (kind, asset, quote) in enumerate(zip(*_texts(drivers, "kind", "underlying", "currency"), strict=True)):
+        if kind in RETURNS:
+            first.setdefault(asset, place)
+            pair.setdefault((asset, quote), place)
+    wanted = zip(*_texts(instruments, "underlying", "currency"), strict=True)
+    driver = np.array([pair.get(one, first.get(one[0], -1)) for one in wanted], dtype=int)
     cash = (instruments["type"] == "cash").to_numpy()
     unknown = (driver < 0) & ~cash
     if unknown.any():
@@ -114,42 +116,41 @@ def _underlying_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.
         name = instruments["underlying"].iat[row]
         raise DataError(
             f"{row_of(instruments.attrs.get('source', 'instruments'), row)}: underlying {name} of "
-            f"{instruments.index[row]} has no price driver{nearest(name, moving['underlying'])}; "
+            f"{instruments.index[row]} has no price driver{nearest(name, first)}; "
             "add its column to history, or a driver with that underlying",
             instruments=tuple(map(str, instruments.index[unknown])),
         )
     return np.where(cash, -1, driver)
 
 
+def _texts(table: pd.DataFrame, *names: str) -> list[np.ndarray]:
+    return [table[name].to_numpy(dtype=object) for name in names]
+
+
 def driver_levels(
-    drivers: pd.DataFrame, last: pd.Series, instruments: pd.DataFrame, quotes: pd.DataFrame, price: np.ndarray
+    drivers: pd.DataFrame, last: np.ndarray, instruments: pd.DataFrame, quotes: pd.DataFrame, price: np.ndarray
 ) -> np.ndarray:
     """The level of every driver now, D: a price from its index, spot or own quote, else the index that a future quotes,
     else the last of its history; other kinds from history. Raises DataError for an underlying without a price.
     """
-    kinds = types_of(instruments)
-    underlying, names = instruments["underlying"], instruments.index
-    rank = np.select(
-        [instruments["type"] == "index", names == underlying, instruments["type"] == "spot", kinds["margined"]],
-        [0, 1, 2, 3], default=9,
-    )  # fmt: skip
+    kinds, names = types_of(instruments), instruments.index
+    types, asset, money = _texts(instruments, "type", "underlying", "currency")
+    rank = np.select([types == "index", names.to_numpy() == asset, types == "spot", kinds["margined"]], [0, 1, 2, 3], 9)
     value = np.where(rank == 3, quotes["underlying_price"].to_numpy(), price)
-    seen = pd.DataFrame({"underlying": underlying, "currency": instruments["currency"], "rank": rank, "value": value})
-    seen.loc[kinds["inverse"], "currency"] = ""
-    seen = seen[(seen["rank"] < 9) & seen["value"].notna() & (instruments["type"] != "cash")].sort_values("rank")
-    quoted = seen.drop_duplicates(["underlying", "currency"]).set_index(["underlying", "currency"])["value"]
-    levels = last.to_numpy(dtype=float, copy=True)
-    moving = np.flatnonzero(drivers["kind"].isin(RETURNS))
-    pairs = drivers.iloc[moving]
-    for currency in (pd.Series("", index=pairs.index), pairs["currency"]):
-        now = quoted.reindex(pd.MultiIndex.from_arrays([pairs["underlying"], currency])).to_numpy()
-        levels[moving] = np.where(np.isnan(now), levels[moving], now)
+    seen = np.flatnonzero((rank < 9) & ~np.isnan(value) & (types != "cash"))
+    quoted: dict[tuple[str, str], float] = {}
+    for row in seen[np.argsort(rank[seen], kind="stable")]:
+        quoted.setdefault((asset[row], "" if kinds["inverse"][row] else money[row]), value[row])
+    levels = np.array(last, dtype=float)
+    for place, (kind, of, quote) in enumerate(zip(*_texts(drivers, "kind", "underlying", "currency"), strict=True)):
+        if kind in RETURNS:
+            levels[place] = quoted.get((of, quote), quoted.get((of, ""), levels[place]))
     used = underlying_drivers(instruments, drivers)
     lost = (used >= 0) & ~np.isfinite(levels[used] if len(levels) else np.zeros(len(used)))
     if lost.any():
         row = int(np.argmax(lost))
-        name, quote = underlying.iat[row], drivers["currency"].iat[used[row]]
-        others = ", ".join(sorted({*seen.loc[seen["underlying"] == name, "currency"]} - {"", quote}))
+        name, quote = asset[row], drivers["currency"].iat[used[row]]
+        others = ", ".join(sorted({given for of, given in quoted if of == name} - {"", quote}))
         seen_in = f" (only in {others})" if others else ""
         raise DataError(
             f"underlying {name} has no price in {quote}{seen_in}; quote it (type index, spot or equity, currency "
@@ -180,15 +181,15 @@ def value_contracts(
     price is worth what its vol says, at most its ask. Raises DataError for an option for which nobody has a vol; under
     on_missing "freeze" one with a price keeps its intrinsic Greeks.
     """
-    kinds = types_of(instruments)
-    option, inverse = kinds["option"], kinds["inverse"]
-    cash = (instruments["type"] == "cash").to_numpy()
+    types, kinds = instruments["type"].to_numpy(), types_of(instruments)
+    option, inverse, cash = kinds["option"], kinds["inverse"], types == "cash"
     level = levels[paths.driver] if len(levels) else np.ones(len(price))
     spot = np.where(cash, 1.0, level * paths.quote_fx / paths.fx)
-    years = (instruments["expiry"] - quotes["time"]).dt.total_seconds().to_numpy() / SECONDS_PER_YEAR
+    left = instruments["expiry"].array - quotes["time"].array
+    years = left.total_seconds() / SECONDS_PER_YEAR
     quotes = quotes.copy()
     at = np.flatnonzero(option)
-    american = option & (instruments["exercise"] == AMERICAN).to_numpy()
+    american = option & (instruments["exercise"].to_numpy() == AMERICAN)
     ex, paid = dividend_schedule(dividends, instruments, option & ~inverse, quotes["time"])
     rate, forward, unsaid = np.zeros(len(price)), price.copy(), np.zeros(len(price), dtype=bool)
     if at.size:
@@ -198,17 +199,18 @@ def value_contracts(
         carried = rate[at] - borrow_rates(instruments, quotes)[at] * ~inverse[at]
         grown = dividend_forwards(spot[at], carried, years[at], ex[at], paid[at])
         forward[at], unsaid[at] = _forwards(instruments, quotes, price, at, grown)
-    on_future = american & _delivers_future(instruments)
+    on_future = american & (_delivers_future(instruments) if american.any() else False)
     carry, grows = np.zeros(len(price)), american & ~on_future
     carry[grows] = implied_carry(forward[grows], spot[grows], years[grows], ex[grows], paid[grows])
     paid[on_future] = 0.0
     contracts = Contracts(
-        family=instruments["type"].map(FAMILY_OF).to_numpy(dtype=int), option=option, inverse=inverse,
+        family=np.fromiter(map(FAMILY_OF.__getitem__, types), int, len(types)), option=option, inverse=inverse,
         margined=kinds["margined"], future=kinds["future"], constant=cash,
         multiplier=instruments["multiplier"].to_numpy(dtype=float), spot=spot, price=price, forward=forward,
         fx=paths.fx, power=paths.power(),
         unsettled=_unsettled(instruments["settlement_window"].to_numpy(dtype=float), years),
-        strike=instruments["strike"].to_numpy(dtype=float), right=np.where(instruments["right"] == "P", -1.0, 1.0),
+        strike=instruments["strike"].to_numpy(dtype=float),
+        right=np.where(instruments["right"].to_numpy() == "P", -1.0, 1.0),
         years=years, vol=np.zeros(len(price)), discount=np.exp(-rate * np.where(option, years, 0.0)),
         american=american, on_future=on_future, carry=carry, span=np.full(len(price), np.nan), ex=ex, cash=paid,
     )  # fmt: skip

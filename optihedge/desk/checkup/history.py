@@ -8,7 +8,7 @@ import pandas as pd
 from optihedge.desk.checkup.findings import Findings, texts, times
 from optihedge.desk.checkup.today import Night
 from optihedge.market.actions import ON_UNITS
-from optihedge.market.drivers import read_history
+from optihedge.market.levels import read_history
 from optihedge.market.missing_actions import CAN_SPLIT, missing_actions
 from optihedge.market.snapshot import Market
 

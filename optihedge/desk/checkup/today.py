@@ -12,12 +12,12 @@ from optihedge.errors import OptihedgeError
 from optihedge.frames import instant
 from optihedge.market.book import read_book
 from optihedge.market.chain_arbitrage import Chain, strike_arbitrage
-from optihedge.market.drivers import read_history
 from optihedge.market.events import check_events
+from optihedge.market.folder import FILES
 from optihedge.market.instruments import TYPES, check_instruments
+from optihedge.market.levels import read_history
 from optihedge.market.quotes import check_depth, check_quotes
 from optihedge.market.settings import read_settings
-from optihedge.market.snapshot import FILES
 from optihedge.market.units import unit_faults
 from optihedge.risk.contradictions import MOST_DAYS, MOST_FUNDING
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from optihedge.desk.checkup.findings import Findings, numbers, texts
 from optihedge.desk.checkup.today import Night
-from optihedge.market.drivers import read_history
+from optihedge.market.levels import read_history
 from optihedge.market.snapshot import Market
 
 _FEW = 5  # quotes from which a column is judged

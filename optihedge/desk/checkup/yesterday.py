@@ -8,9 +8,9 @@ import pandas as pd
 from optihedge.desk.checkup.findings import Findings, numbers, texts, times
 from optihedge.desk.checkup.today import Night
 from optihedge.desk.checkup.whole import check_whole
-from optihedge.market.drivers import read_history
 from optihedge.market.families import TERMS
 from optihedge.market.instruments import INSTRUMENTS
+from optihedge.market.levels import read_history
 from optihedge.market.missing_actions import CAN_SPLIT
 from optihedge.market.snapshot import Market
 

@@ -10,10 +10,10 @@ import pandas as pd
 
 from optihedge.errors import DataError
 from optihedge.frames import find_table, plain_text, read_raw
-from optihedge.market.drivers import read_history
 from optihedge.market.importers.imported import FRAMES, HISTORY, Imported
 from optihedge.market.importers.instant import MarketFrames
 from optihedge.market.importers.intake import Intake
+from optihedge.market.levels import read_history
 
 _TOGETHER = pd.Timedelta("1h")  # quotes of two imports that are of one market
 UNITS = {

@@ -21,8 +21,8 @@ from optihedge.errors import DataError
 from optihedge.files import write_bytes
 from optihedge.frames import duration, instant, nearest
 from optihedge.lock import locked
-from optihedge.market.drivers import by_month
 from optihedge.market.events import EVENTS, check_events, known_events
+from optihedge.market.levels import by_month
 from optihedge.market.snapshot import Market
 from optihedge.market.store import files
 from optihedge.market.store.venues import compare_venues, venue_prices
