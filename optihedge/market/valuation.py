@@ -185,8 +185,7 @@ def value_contracts(
     option, inverse, cash = kinds["option"], kinds["inverse"], types == "cash"
     level = levels[paths.driver] if len(levels) else np.ones(len(price))
     spot = np.where(cash, 1.0, level * paths.quote_fx / paths.fx)
-    left = instruments["expiry"].array - quotes["time"].array
-    years = left.total_seconds() / SECONDS_PER_YEAR
+    years = (instruments["expiry"].array - quotes["time"].array).total_seconds() / SECONDS_PER_YEAR
     quotes = quotes.copy()
     at = np.flatnonzero(option)
     american = option & (instruments["exercise"].to_numpy() == AMERICAN)

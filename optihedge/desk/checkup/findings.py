@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from optihedge.errors import OptihedgeError
 from optihedge.frames import find_table, place_of, read_raw
+
+Checked = TypeVar("Checked")
 
 COLUMNS = ("file", "row", "subject", "problem", "remedy")
 _MOST = 200  # faults of one table that are told
@@ -80,27 +83,31 @@ def raw_table(folder: Path, name: str, found: Findings) -> pd.DataFrame | None:
     return frame
 
 
-def every_fault(frame: pd.DataFrame, check: Callable[[pd.DataFrame], object], found: Findings) -> pd.DataFrame:
-    """What a door accepts of a table, once every row that it refuses is told and left out; its `row` is kept."""
+def every_fault(
+    frame: pd.DataFrame, check: Callable[[pd.DataFrame], Checked], found: Findings
+) -> tuple[pd.DataFrame, Checked | None]:
+    """What a door accepts of a table, once every row that it refuses is told and left out, and what it makes of that.
+
+    The table keeps its `row`; it is empty, and nothing is made of it, where no row is at fault but the whole.
+    """
     kept = frame
     for _ in range(_MOST):
         given = kept.drop(columns="row")
         given.attrs = dict(frame.attrs)
         try:
-            check(given)
-            return kept
+            return kept, check(given)
         except OptihedgeError as error:
             _, row, said = place_of(str(error))
             if not row or row - 2 >= len(kept):
                 found.error(error, str(frame.attrs.get("source", "")))
-                return kept.iloc[:0]
+                return kept.iloc[:0], None
             problem, _, remedy = said.partition("; ")
             at = kept.iloc[row - 2]
             subject = str(at.get("instrument", at.get("driver", at.get("event_id", ""))))
             more = problem.split(" (and ")[0]
             found.add(str(frame.attrs["source"]), int(at["row"]), subject, more, remedy)
             kept = kept.drop(index=kept.index[row - 2])
-    return kept
+    return kept, None
 
 
 def numbers(table: pd.DataFrame, name: str) -> pd.Series:

@@ -8,7 +8,6 @@ import pandas as pd
 from optihedge.desk.checkup.findings import Findings, texts, times
 from optihedge.desk.checkup.today import Night
 from optihedge.market.actions import ON_UNITS
-from optihedge.market.levels import read_history
 from optihedge.market.missing_actions import CAN_SPLIT, missing_actions
 from optihedge.market.snapshot import Market
 
@@ -18,15 +17,13 @@ _DAY = 86_399 * 10**9  # nanoseconds of a bare date
 
 def check_history(before: Market | None, night: Night, found: Findings) -> None:
     """The history by itself; moves that may be actions nobody told only where the night before did not have them."""
-    if night.history.empty or "time" not in night.history.columns:
+    levels = night.levels
+    if levels is None or levels.empty:
         return
-    given = night.history.drop(columns="row")
-    given.attrs = dict(night.history.attrs)
-    levels, dates = read_history(given)
     rows = night.history["row"].to_numpy()
     spacing = np.diff(levels.index.as_unit("ns").asi8)
     if len(spacing) > 3 and night.as_of is not None:
-        _ends(levels.index, rows, float(np.median(spacing)), night.as_of, dates, found)
+        _ends(levels.index, rows, float(np.median(spacing)), night.as_of, levels.attrs["dates"], found)
     for name in levels.columns:
         values = levels[name].to_numpy()
         last = values[-6:]

@@ -30,7 +30,8 @@ _WIDE = 0.5  # of the mid: no spread of a stock, future or coin
 class Night:
     """The tables of a folder as far as they can be read, labelled, each with its spreadsheet's `row`.
 
-    terms   the instruments as the door makes them, what is empty filled in
+    terms    the instruments as the door makes them, what is empty filled in
+    levels   the history as the door makes it, a row each of `history`; None where it has none
     """
 
     settings: dict
@@ -40,6 +41,7 @@ class Night:
     quotes: pd.DataFrame
     depth: pd.DataFrame
     history: pd.DataFrame
+    levels: pd.DataFrame | None
     events: pd.DataFrame
     books: dict[str, pd.DataFrame]
 
@@ -52,8 +54,8 @@ def read_night(folder: Path, books: list[Path], found: Findings) -> Night:
     except OptihedgeError as error:
         found.error(error, "market.toml")
     base = str(settings.get("base_currency", "USD"))
-    as_of = _as_of(settings, folder, found)
     tables = {name: raw_table(folder, name, found) for name in FILES}
+    as_of = _as_of(settings, tables["quotes"], found)
     for name in ("instruments", "quotes"):
         missing = not (folder / f"{name}.csv").exists() and not (folder / f"{name}.parquet").exists()
         if missing:
@@ -61,25 +63,24 @@ def read_night(folder: Path, books: list[Path], found: Findings) -> Night:
     instruments, quotes = tables["instruments"], tables["quotes"]
     at = as_of if as_of is not None else pd.Timestamp("2100-01-01", tz="UTC")
     early = as_of if as_of is not None else pd.Timestamp("1900-01-01", tz="UTC")
+    checked, levels = None, None
     if instruments is not None:
-        instruments = every_fault(instruments, lambda frame: check_instruments(frame, early, base), found)
-    checked = pd.DataFrame()
-    if instruments is not None and len(instruments):
-        checked = check_instruments(instruments.drop(columns="row"), early, base)
+        instruments, checked = every_fault(instruments, lambda frame: check_instruments(frame, early, base), found)
+    checked = pd.DataFrame() if checked is None else checked
     if quotes is not None and len(checked):
         crossed = float(settings.get("max_crossed", 0.0))
 
         def door(frame: pd.DataFrame) -> object:
             return check_quotes(frame, checked, at, on_missing="error", max_crossed=crossed, max_age=None)
 
-        quotes = every_fault(_listed(quotes, found), door, found)
+        quotes, _ = every_fault(_listed(quotes, found), door, found)
     if tables["events"] is not None:
-        tables["events"] = every_fault(tables["events"], check_events, found)
+        tables["events"], _ = every_fault(tables["events"], check_events, found)
     names = pd.Index([]) if instruments is None else _labelled(instruments).index
     if tables["depth"] is not None:
-        tables["depth"] = every_fault(tables["depth"], lambda frame: check_depth(frame, names), found)
+        tables["depth"], _ = every_fault(tables["depth"], lambda frame: check_depth(frame, names), found)
     if tables["history"] is not None:
-        tables["history"] = every_fault(tables["history"], read_history, found)
+        tables["history"], levels = every_fault(tables["history"], lambda frame: read_history(frame)[0], found)
     return Night(
         settings,
         as_of,
@@ -88,6 +89,7 @@ def read_night(folder: Path, books: list[Path], found: Findings) -> Night:
         _labelled(quotes),
         pd.DataFrame() if tables["depth"] is None else tables["depth"],
         pd.DataFrame() if tables["history"] is None else tables["history"],
+        levels,
         pd.DataFrame(columns=["row"]) if tables["events"] is None else tables["events"],
         {path.name: _book(path, names, found) for path in books},
     )
@@ -100,7 +102,7 @@ def _listed(quotes: pd.DataFrame, found: Findings) -> pd.DataFrame:
     return kept
 
 
-def _as_of(settings: dict, folder: Path, found: Findings) -> pd.Timestamp | None:
+def _as_of(settings: dict, quotes: pd.DataFrame | None, found: Findings) -> pd.Timestamp | None:
     """What market.toml says, else the newest time of a quote."""
     try:
         if "as_of" in settings:
@@ -108,7 +110,6 @@ def _as_of(settings: dict, folder: Path, found: Findings) -> pd.Timestamp | None
     except OptihedgeError as error:
         found.error(error, "market.toml")
         return None
-    quotes = raw_table(folder, "quotes", Findings())
     newest = pd.NaT if quotes is None else times(quotes, "time").max()
     return None if newest is pd.NaT else newest.as_unit("ns")
 
@@ -125,7 +126,7 @@ def _book(path: Path, names: pd.Index, found: Findings) -> pd.DataFrame:
         if not path.exists():
             found.add(path.name, 0, "", f"{path.name} is not there", "bring the book, or take it off the list")
         return pd.DataFrame({"row": []}, index=pd.Index([], name="instrument"))
-    table = _labelled(every_fault(raw, read_book, found))
+    table = _labelled(every_fault(raw, read_book, found)[0])
     if len(names):
         found.where(
             ~table.index.isin(names),

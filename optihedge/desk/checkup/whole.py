@@ -7,7 +7,6 @@ import pandas as pd
 
 from optihedge.desk.checkup.findings import Findings, numbers, texts
 from optihedge.desk.checkup.today import Night
-from optihedge.market.levels import read_history
 from optihedge.market.snapshot import Market
 
 _FEW = 5  # quotes from which a column is judged
@@ -73,13 +72,11 @@ def _clock(before: Market, night: Night, found: Findings) -> None:
     """A history whose times are not those of the night before, or that is gone."""
     if "time" not in night.history.columns or before.history.empty:
         return
-    if night.history.empty:
+    if night.levels is None or night.history.empty:
         what = f"it has no row, the night before it had {len(before.history)}"
         found.add("history.csv", 0, "", what, "bring the levels back")
         return
-    given = night.history.drop(columns="row")
-    given.attrs = dict(night.history.attrs)
-    index = read_history(given)[0].index
+    index = night.levels.index
     known = before.history.index
     known = known[(known >= index[0] - pd.Timedelta("1D")) & (known <= index[-1])]
     gone = ~known.isin(index)

@@ -10,7 +10,6 @@ from optihedge.desk.checkup.today import Night
 from optihedge.desk.checkup.whole import check_whole
 from optihedge.market.families import TERMS
 from optihedge.market.instruments import INSTRUMENTS
-from optihedge.market.levels import read_history
 from optihedge.market.missing_actions import CAN_SPLIT
 from optihedge.market.snapshot import Market
 
@@ -224,11 +223,9 @@ def _others(before: Market, night: Night, found: Findings) -> None:
 
 
 def _history(before: Market, night: Night, acted: set[str], found: Findings) -> None:
-    if night.history.empty or "time" not in night.history.columns or before.history.empty:
+    levels = night.levels
+    if levels is None or levels.empty or before.history.empty:
         return
-    given = night.history.drop(columns="row")
-    given.attrs = dict(night.history.attrs)
-    levels, _ = read_history(given)
     rows = pd.Series(night.history["row"].to_numpy(), levels.index)
     absent = before.history.columns[before.history.notna().any()].difference(levels.columns, sort=False)
     for name in absent:
