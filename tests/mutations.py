@@ -14,6 +14,24 @@ class Mutation(NamedTuple):
 
 MUTATIONS = (
     Mutation(
+        "program/duality.py",
+        "return pull if length <= v.price else pull * (v.price / length)",
+        "return 1.0 * pull",
+        "test_volatility_price.py::test_no_pull_proves_more_than_the_optimum",
+    ),
+    Mutation(
+        "program/volatility_price.py",
+        "if judge(program, whole, tolerance).status is Status.OPTIMAL:",
+        "if False:",
+        "test_volatility_price.py::test_a_hedge_that_leaves_no_volatility_is_proved",
+    ),
+    Mutation(
+        "program/lots/rounding.py",
+        "return max(v.volatility(h), _SHARE_LEFT * fractions)",
+        "return v.volatility(h)",
+        "test_volatility_price.py::test_whole_lots_of_a_whole_hedge_are_no_worse_than_the_nearest_ones_or_none",
+    ),
+    Mutation(
         "hedge/builder.py",
         "self.tradable & np.isneginf(lower), self.tradable & np.isposinf(upper)",
         "self.tradable & ~np.isneginf(lower), self.tradable & ~np.isposinf(upper)",

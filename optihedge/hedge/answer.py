@@ -36,7 +36,8 @@ class Answer:
 
     asked                  the Problem as the terms said it
     problem                as it was answered: limits that gave way moved, auxiliaries with a limit of their own at it
-    h, multipliers         n quantities by column, m multipliers by row; `limit_multiplier` of the volatility limit
+    h, multipliers         n quantities by column, m multipliers by row; `limit_multiplier` of the volatility limit,
+                           `pull` of the price of volatility (see `Candidate`)
     certificate            its status: OPTIMAL, UNBOUNDED (it rests on a box that no one set), ROUNDED, FAILED
     relaxation             limits that gave way, or None: have (the limit), need (the limit used instead), change
     """
@@ -48,6 +49,7 @@ class Answer:
     limit_multiplier: float
     certificate: Certificate
     relaxation: pd.DataFrame | None = None
+    pull: np.ndarray | None = None
 
     @property
     def status(self) -> Status:
@@ -115,7 +117,7 @@ def answer(
     return Answer(
         asked=asked, problem=problem, h=read_only(h), multipliers=read_only(solution.multipliers),
         limit_multiplier=solution.limit_multiplier, certificate=certificate,
-        relaxation=read_only(pd.concat(gave_way)) if gave_way else None,
+        relaxation=read_only(pd.concat(gave_way)) if gave_way else None, pull=solution.pull,
     )  # fmt: skip
 
 

@@ -146,7 +146,7 @@ def _limit_sentence(row: Any, price: float, currency: str) -> str:
 def bound_sentences(hedge: Hedge) -> list[str]:
     """What one contract more would save where a position or trade limit binds, dearest limit first."""
     p, problem, currency = hedge.program, hedge.problem, hedge.market.base_currency
-    price = bound_prices(p, hedge.h, hedge.multipliers, hedge.limit_multiplier)
+    price = bound_prices(p, hedge.h, hedge.multipliers, hedge.limit_multiplier, hedge.answer.pull)
     price = np.where((price < 0) & problem.default_upper | (price > 0) & problem.default_lower, 0.0, price)
     price[problem.columns.traded :] = 0.0  # auxiliaries are nobody's limit
     weight = np.abs(price) * (p.upper - p.lower)

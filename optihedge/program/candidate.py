@@ -16,8 +16,10 @@ from optihedge.program.status import Status
 class Candidate:
     """What a solver proposes: quantities h (n), row multipliers (m, > 0 pushes on hi, < 0 on lo), its own word and why.
 
-    `limit_multiplier` >= 0 is the weight on 1/2 (volatility^2 - limit^2). Nothing here is trusted before `certify`: a
-    word that is no Status counts as ROUGH, and stands in `why`.
+    `limit_multiplier` >= 0 is the weight on 1/2 (volatility^2 - limit^2). `pull`: what the price of volatility pulls
+    with, over the parts of its volatility (see `Volatility.parts`), no longer than the price; None: as it does at h,
+    which says nothing where nothing is left of it. Nothing here is trusted before `certify`: a word that is no Status
+    counts as ROUGH, and stands in `why`.
     """
 
     h: Array
@@ -25,6 +27,7 @@ class Candidate:
     status: Status
     limit_multiplier: float = 0.0
     why: str = ""
+    pull: Array | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.status, Status):

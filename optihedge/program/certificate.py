@@ -173,7 +173,7 @@ def _judged(p: Program, candidate: Candidate, tolerance: float) -> tuple[Verdict
         if p.cvxpy_terms:
             gap, extra = (np.inf, 0.0) if proof is None else proof.gap(p, at.h)
         else:
-            parts = dual_gap(p, at.h, m, mu, at)
+            parts = dual_gap(p, at.h, m, mu, at, candidate.pull)
             gap = parts.total
         verdict = _verdict(p, at, Status.OPTIMAL, gap, tolerance, extra)
         if verdict.status is Status.OPTIMAL or verdict.note or not np.isfinite(gap):
@@ -223,7 +223,7 @@ def proved_as_it_stands(p: Program, candidate: Candidate, tolerance: float) -> P
     verdict = judge(p, candidate, tolerance)
     if verdict.status is not Status.OPTIMAL:
         return None
-    return Proved(candidate.h, candidate.multipliers, candidate.status, verdict=verdict,
+    return Proved(candidate.h, candidate.multipliers, candidate.status, pull=candidate.pull, verdict=verdict,
                   of=(p, candidate.h, candidate.multipliers))  # fmt: skip
 
 
@@ -274,7 +274,7 @@ def snap(p: Program, candidate: Candidate, gap: DualGap | None = None) -> Candid
     gap  its own, where that is known
     """
     h, m = np.clip(candidate.h, p.lower, p.upper), clip_multipliers(p, candidate.multipliers)
-    gap = gap or dual_gap(p, h, m, max(candidate.limit_multiplier, 0.0))
+    gap = gap or dual_gap(p, h, m, max(candidate.limit_multiplier, 0.0), pull=candidate.pull)
     below, above = column_slopes(p, gap, p.start)
     still = (above > 0) & (below < 0) & (p.start >= p.lower) & (p.start <= p.upper)
     return replace(candidate, h=np.where(still, p.start, h), multipliers=m)

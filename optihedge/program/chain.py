@@ -39,17 +39,21 @@ _EASED = "limits contradict each other by less than their tolerances, within whi
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Quantities h (n), row multipliers (m; shadow price = minus the multiplier) and what is proved of them."""
+    """Quantities h (n), row multipliers (m; shadow price = minus the multiplier) and what is proved of them.
+
+    pull  of the price of volatility, where it is not as at h (see `Candidate`)
+    """
 
     h: Array
     multipliers: Array
     limit_multiplier: float
     certificate: Certificate
+    pull: Array | None = None
 
     @property
     def candidate(self) -> Candidate:
         """For a warm start of the next solve."""
-        return Candidate(self.h, self.multipliers, self.certificate.status, self.limit_multiplier)
+        return Candidate(self.h, self.multipliers, self.certificate.status, self.limit_multiplier, pull=self.pull)
 
 
 @one_thread()
@@ -210,7 +214,8 @@ class _Walk:
         """The best so far, with the chain walked."""
         h = np.clip(self.candidate.h, self.program.lower, self.program.upper)
         certificate = self.verdict.certificate(self.program, tuple(self.chain), time.perf_counter() - self.began)
-        return Solution(h, np.asarray(self.candidate.multipliers), float(self.candidate.limit_multiplier), certificate)
+        m, mu = np.asarray(self.candidate.multipliers), float(self.candidate.limit_multiplier)
+        return Solution(h, m, mu, certificate, self.candidate.pull)
 
 
 def _polished(walk: _Walk, name: str, candidate: Candidate) -> bool:

@@ -18,11 +18,12 @@ from optihedge.program.row_table import transposed
 
 @dataclass(frozen=True, eq=False)
 class DualGap:
-    """Parts of primal - dual: per column, per row, of the volatility limit; and what each column's slopes are."""
+    """Parts of primal - dual: per column, per row, of volatility's limit and price; and each column's slopes."""
 
     columns: Array
     rows: Array
     limit: float
+    price: float
     slope: Array  # n, of the smooth linear part
     curvature: Array  # n
     costs: Costs  # the Program's, with the weights that the rows' multipliers put on |trade| and |quantity|
@@ -31,7 +32,7 @@ class DualGap:
     @property
     def total(self) -> float:
         """primal - dual, base currency."""
-        return float(self.columns.sum() + self.rows.sum() + self.limit)
+        return float(self.columns.sum() + self.rows.sum() + self.limit + self.price)
 
 
 def clip_multipliers(p: Program, multipliers: Array) -> Array:
@@ -60,18 +61,22 @@ def measured(p: Program, h: Array) -> Measured:
     return Measured(h, trade, *risk_parts(p, h), values, beyond_limits(p, values))
 
 
-def dual_gap(p: Program, h: Array, m: Array, mu: float = 0.0, at: Measured | None = None) -> DualGap:
-    """How far h (in the box) is from the bound that multipliers m (clipped) and mu >= 0 of the limit prove.
+def dual_gap(
+    p: Program, h: Array, m: Array, mu: float = 0.0, at: Measured | None = None, pull: Array | None = None
+) -> DualGap:
+    """How far h (in the box) is from the bound that multipliers m (clipped), mu >= 0 of the limit and a pull prove.
 
-    at  what is known of the Program at h
+    at  what is known of the Program at h;  pull  of the price of volatility, see `Candidate`
     """
     at = at or measured(p, h)
     slope = p.linear + at.dense @ p.factors + p.row_table.slopes(m)
     if len(at.sparse):
         slope += transposed(p.specifics, at.sparse)
-    curvature, limit = p.diagonal, 0.0
-    if p.volatility_price is not None:  # convex: nowhere below its tangent at h
-        slope = slope + p.volatility_price.gradient(h)
+    curvature, limit, price = p.diagonal, 0.0, 0.0
+    if p.volatility_price is not None:  # convex: nowhere below any of its tangents
+        priced, pull = p.volatility_price, _within_price(p, pull)
+        slope = slope + (priced.gradient(h) if pull is None else priced.slopes(pull))
+        price = 0.0 if pull is None else max(priced.price * priced.volatility(h) - float(pull @ priced.parts(h)), 0.0)
     if mu > 0 and p.volatility_limit is not None:
         v = p.volatility_limit
         slope = slope + mu * ((v.factors @ h + v.factor_offset) @ v.factors)
@@ -89,7 +94,19 @@ def dual_gap(p: Program, h: Array, m: Array, mu: float = 0.0, at: Measured | Non
     soft = np.isfinite(p.row_penalty)
     if soft.any():
         rows[soft] += p.row_penalty[soft] * at.violations[soft]
-    return DualGap(np.maximum(columns, 0), rows, limit, slope, curvature, costs, best)
+    return DualGap(np.maximum(columns, 0), rows, limit, price, slope, curvature, costs, best)
+
+
+def _within_price(p: Program, pull: Array | None) -> Array | None:
+    """A pull that is no longer than the price of volatility; None for one that is not of its parts."""
+    v = p.volatility_price
+    right = (
+        v is not None and pull is not None and len(pull) == len(v.factor_offset) + len(v.specific_offset) + len(p.start)
+    )
+    if v is None or pull is None or not right or not np.isfinite(pull).all():
+        return None
+    length = float(np.linalg.norm(pull))
+    return pull if length <= v.price else pull * (v.price / length)
 
 
 def worth(p: Program, at: Measured) -> tuple[float, float]:
@@ -114,13 +131,15 @@ def column_slopes(p: Program, gap: DualGap, at: Array) -> tuple[Array, Array]:
     return smooth + below, smooth + above
 
 
-def bound_prices(p: Program, h: Array, multipliers: Array, limit_multiplier: float = 0.0) -> Array:
+def bound_prices(
+    p: Program, h: Array, multipliers: Array, limit_multiplier: float = 0.0, pull: Array | None = None
+) -> Array:
     """What one contract more of room changes, by column that rests on a bound; else 0 (n, base currency per contract).
 
     At an upper bound it is never positive: minus what each contract more saves. At a lower one it is never negative:
     what each contract less saves. So where costs have a kink at the bound, it is the slope beyond the bound.
     """
-    gap = dual_gap(p, h, clip_multipliers(p, multipliers), limit_multiplier)
+    gap = dual_gap(p, h, clip_multipliers(p, multipliers), limit_multiplier, pull=pull)
     below, above = column_slopes(p, gap, h)
     top, bottom = (h >= p.upper) & (p.lower < p.upper), (h <= p.lower) & (p.lower < p.upper)
     return np.where(top, np.minimum(above, 0), np.where(bottom, np.maximum(below, 0), 0))

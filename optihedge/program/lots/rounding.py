@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.program.arrays import Array
-from optihedge.program.aversion import at_answer, equivalent_aversion, with_aversion
+from optihedge.program.aversion import at_answer, with_aversion
 from optihedge.program.defined import with_defined
 from optihedge.program.duality import scale_of
 from optihedge.program.lots.cone_limits import meet_own, other_limits
@@ -30,6 +30,7 @@ _LADDER = 4  # finest traded legs of each row that may mend what the local searc
 _REACH = 50  # lots
 _FINE = 1e-9  # of the objective's scale: lots that cost no more are as good as none
 _ROUGH, _ROUGH_MANY = 10.0, 1e4  # times that: what the nearest lots of few, of many legs may cost before improved
+_SHARE_LEFT, _WHOLE = 0.1, 1e-9  # of what a lot of each split column leaves together; of a lot: less is whole
 _TOUCHES, _APART = 5, 1e-3  # quadratic Programs for a price of volatility, where lots move it by more than this
 _DEAR = 1e-3  # of the objective's scale: where lots of many legs cost less, they are looked for near the optimum alone
 _DESCENTS = 20
@@ -95,21 +96,22 @@ def round_program(
                         columns, smallest)  # fmt: skip
     if program.volatility_price is None:
         return _round(program, h, solve, multipliers, smallest)
-    price, first = program.volatility_price, equivalent_aversion(program, h)
-    if not first > 0:
+    price, exact = program.volatility_price, _volatility_left(program, h)
+    if not exact > 0:
         return _round(at_answer(program, h), h, solve, multipliers, smallest)
 
     def rounded(aversion: float) -> Rounding:
         found = _round(with_aversion(program, aversion), h, solve, multipliers, smallest)
         return replace(found, objective=objective(program, found.h), bound=objective(program, h))
 
-    best = rounded(first)
-    exact, whole, before = (price.volatility(at) for at in (h, best.h, program.start))
+    best = rounded(price.price / exact)
+    whole, before = price.volatility(best.h), price.volatility(program.start)
     few = Grid.of(program, smallest).lumpy.sum() <= MOST_LEGS
     if abs(whole - exact) > _APART * exact:
-        sigmas = [whole] if whole < exact else []
+        sigmas = [whole] if 0 < whole < exact else []
         if few or best.gap > _DEAR * scale_of(program, h):
-            sigmas = np.setdiff1d(np.geomspace(min(exact, whole), max(whole, before), _TOUCHES), exact).tolist()
+            low, high = min(exact, whole or exact), max(whole, before, exact)
+            sigmas = np.setdiff1d(np.geomspace(low, high, _TOUCHES), exact).tolist()
         answers = [best, *(rounded(price.price / sigma) for sigma in sigmas)]
         best = min(answers, key=lambda one: (round(_beyond(one), 9), one.objective))
     return best if few else _descended(program, best, smallest)
@@ -128,6 +130,16 @@ def _descended(program: Program, best: Rounding, smallest: Array | None) -> Roun
         rows = _rows(Neighbourhood(program, grid), h)
         best = replace(best, h=h, objective=value, rows=rows, moves=best.moves + moves)
     return best
+
+
+def _volatility_left(program: Program, h: Array) -> float:
+    """The volatility at h; of a hedge that leaves none or nearly so, part of what lots of its split columns have."""
+    v = program.volatility_price
+    assert v is not None
+    lots = (h - program.start) / np.where(program.lot > 0, program.lot, 1.0)
+    split = (program.lot > 0) & (np.abs(lots - np.round(lots)) > _WHOLE)
+    fractions = float(np.linalg.norm((v.each * program.lot)[split]))
+    return max(v.volatility(h), _SHARE_LEFT * fractions)
 
 
 def _widened(program: Program, h: Array, found: Rounding, columns: Array, smallest: Array | None) -> Rounding:

@@ -184,4 +184,4 @@ def _proved(program: Program, outer: Program, own: OwnTerms, answer: Candidate, 
     n, m = len(program.columns), len(program.row_names)
     status = answer.status if answer.status is Status.INFEASIBLE else Status.OPTIMAL
     proof = OuterProof(outer, own, answer.h, answer.multipliers, answer.limit_multiplier)
-    return ProvedCandidate(answer.h[:n], answer.multipliers[:m], status, answer.limit_multiplier, why, proof)
+    return ProvedCandidate(answer.h[:n], answer.multipliers[:m], status, answer.limit_multiplier, why, proof=proof)
