@@ -100,6 +100,7 @@ def test_whole_lots_of_a_whole_hedge_are_no_worse_than_the_nearest_ones_or_none(
     assert answer.pull is not None and not p.row_names
     whole = round_program(p, answer.h, solve, multipliers=answer.multipliers)
     nearest = p.start + p.lot * np.round((answer.h - p.start) / p.lot)
+    assert whole.objective == objective(p, whole.h)
     assert whole.objective <= min(objective(p, nearest), objective(p, p.start)) + 1e-9 * answer.certificate.scale
 
 

@@ -97,14 +97,14 @@ def round_program(
     if program.volatility_price is None:
         return _round(program, h, solve, multipliers, smallest)
     price, exact = program.volatility_price, _volatility_left(program, h)
-    if not exact > 0:
-        return _round(at_answer(program, h), h, solve, multipliers, smallest)
 
-    def rounded(aversion: float) -> Rounding:
-        found = _round(with_aversion(program, aversion), h, solve, multipliers, smallest)
+    def rounded(quadratic: Program) -> Rounding:
+        found = _round(quadratic, h, solve, multipliers, smallest)
         return replace(found, objective=objective(program, found.h), bound=objective(program, h))
 
-    best = rounded(price.price / exact)
+    if not exact > 0:
+        return rounded(at_answer(program, h))
+    best = rounded(with_aversion(program, price.price / exact))
     whole, before = price.volatility(best.h), price.volatility(program.start)
     few = Grid.of(program, smallest).lumpy.sum() <= MOST_LEGS
     if abs(whole - exact) > _APART * exact:
@@ -112,7 +112,7 @@ def round_program(
         if few or best.gap > _DEAR * scale_of(program, h):
             low, high = min(exact, whole or exact), max(whole, before, exact)
             sigmas = np.setdiff1d(np.geomspace(low, high, _TOUCHES), exact).tolist()
-        answers = [best, *(rounded(price.price / sigma) for sigma in sigmas)]
+        answers = [best, *(rounded(with_aversion(program, price.price / sigma)) for sigma in sigmas)]
         best = min(answers, key=lambda one: (round(_beyond(one), 9), one.objective))
     return best if few else _descended(program, best, smallest)
 
