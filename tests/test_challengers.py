@@ -7,7 +7,8 @@ from test_desk_nights import BOOK, MODEL
 
 from optihedge.cli import main
 from optihedge.desk.challengers import beside_challengers
-from optihedge.desk.looking import nights_table
+from optihedge.desk.looking import nights_table, runs_table
+from optihedge.desk.replay import replay
 from optihedge.step.broker import AtQuote
 
 OTHER = MODEL.replace("band = 2000.0", "band = 20000.0").replace('["PERP", "LIN"]', '["LIN"]')
@@ -48,6 +49,15 @@ def test_the_gain_over_the_champion_is_that_of_a_desk_of_its_own(tmp_path, capsy
     assert abs(row.gain - apart) < 1e-3 * abs(row.gain)
     assert main(["report", "--desk", str(champion.path)]) == 0
     assert "challengers" in capsys.readouterr().out
+
+
+def test_the_run_of_a_challenger_replays_to_the_byte_as_the_champions_does(tmp_path):
+    markets = coin_markets(path(2))
+    desk = desk_of(tmp_path / "one", markets, "model.toml", TEXT)
+    equities(desk, markets)
+    runs = runs_table(desk)
+    assert runs["role"].value_counts().to_dict() == {"send": 2, "challenger": 2}
+    assert [replay(desk, run).differences for run in runs["run"]] == [()] * 4
 
 
 def test_a_night_that_no_other_followed_says_nothing_yet(tmp_path):

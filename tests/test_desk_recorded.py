@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from desk_nights import desk_in, last_run, one_night
+from desk_nights import DESK, desk_in, last_run, one_night, write_book
 from recorded_markets import sp500_market
 from recorded_nights import coin_days, coin_market, stock_events, stock_market
 
 from optihedge.backtest.simulate import run_backtest
+from optihedge.desk.deskfile import read_desk
+from optihedge.desk.looking import difference, runs_table
 from optihedge.desk.night import run_night
 from optihedge.desk.replay import replay, verify
 from optihedge.step.broker import AtQuote, Delayed, Partial, Reject
@@ -72,3 +74,27 @@ def test_nights_are_the_backtest_byte_for_byte(case, broker, skipped, recorded, 
     assert sum(lines > 0 for lines in walk.steps["lines"]) >= 2
     assert verify(desk).empty and not replay(desk, "one@").differences
     assert not run_night(desk, as_of=markets[-1].as_of).results[0].new
+
+
+def test_every_run_of_a_ledger_of_many_nights_replays_to_the_byte(recorded, tmp_path):
+    """Two books and a challenger over sixteen nights of coin options, through expiries, fills partial, late or none."""
+    folder = recorded("deribit_btc_eth_2026")
+    markets = [coin_market(folder, day, reach=0.1) for day in coin_days(folder)[40:56]]
+    names, ends = markets[0].names, markets[0].instruments["expiry"]
+    soon, later = (names[mine][mine.sum() // 2] for mine in (ends <= markets[4].as_of, ends > markets[-1].as_of))
+    text = DESK.replace("[policy]", 'trial = "beta_hedge"\n[policy]') + (
+        'challengers = ["trial"]\n[books.two]\nmodel = "neutral"\npositions = "two.csv"\nholds = "opening"\n'
+    )
+    desk = desk_in(tmp_path, markets, {str(soon): -5.0, str(later): -8.0, "BTC": 3.0}, text=text)
+    write_book(tmp_path / "two.csv", {"ETH": 40.0, str(later): 4.0})
+    desk, before = read_desk(desk.path), None
+    for market in markets:
+        one_night(desk, market, MIXED, before)
+        before = market
+    table = runs_table(desk)
+    assert len(table) == 3 * len(markets) and (table["lines"] > 0).sum() > len(markets)
+    assert verify(desk).empty
+    for run in table["run"]:
+        assert not replay(desk, run).differences, run
+    told = difference(desk, "two@2026-01-20", "two@2026-01-21")
+    assert any(line.startswith("snapshot") for line in told.lines) and set(told.tables) == {"positions", "lists"}

@@ -151,9 +151,9 @@ def _breaks(state: State, statement: pd.Series, market: Market) -> str:
 def _made(task: Task, done: _Stepped) -> Made:
     one, role = done.step, task.inputs["role"]
     trades = one.trades
-    left = trades is not None and not trades.held and len(trades.table) > 0
+    left = role == SEND and trades is not None and not trades.held and len(trades.table) > 0
     unsent = None
-    if left and role == SEND:
+    if left:
         kept = {} if one.decision is None else {**done.state.memory, **one.decision.memory}
         unsent = replace(one.state, orders=(), traded=done.state.traded, memory=kept)
     return Made(
