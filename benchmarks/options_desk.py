@@ -44,7 +44,7 @@ from option_venues import (
 from recorded_markets import deribit_market, deribit_snapshots, spx_days, spx_market
 
 import optihedge as oh
-from optihedge.market.pnl import contract_pnl
+from optihedge.market.earned import contract_pnl
 
 FALL = ("2026-01-29", "2026-02-08")
 

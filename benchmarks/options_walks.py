@@ -24,7 +24,7 @@ from recorded_coins import coin_market, coin_times
 from recorded_markets import spx_days, spx_market
 
 import optihedge as oh
-from optihedge.market.pnl import contract_pnl
+from optihedge.market.earned import contract_pnl
 
 COIN_SHAPES = ("random", "ladder", "risk reversals", "strangle")
 

@@ -33,7 +33,7 @@ from recorded_markets import spx_days, spx_market  # noqa: E402
 
 import optihedge as oh  # noqa: E402
 from optihedge.hedge.builder import ProgramBuilder  # noqa: E402
-from optihedge.market.pnl import contract_pnl  # noqa: E402
+from optihedge.market.earned import contract_pnl  # noqa: E402
 from optihedge.market.scenarios import scenario_pnl  # noqa: E402
 from optihedge.risk.smile import draw_shocks, smile_history, smile_noise  # noqa: E402
 

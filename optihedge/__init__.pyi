@@ -88,6 +88,7 @@ from optihedge.market.dynamics import fit_minimum_variance_delta as fit_minimum_
 from optihedge.market.dynamics import hedging_gain as hedging_gain
 from optihedge.market.dynamics import moved_vol as moved_vol
 from optihedge.market.dynamics import smile_delta as smile_delta
+from optihedge.market.earned import contract_pnl as contract_pnl
 from optihedge.market.events import Event as Event
 from optihedge.market.folder import read_market as read_market
 from optihedge.market.forwards import futures_forwards as futures_forwards
@@ -103,7 +104,6 @@ from optihedge.market.margin_scan import liquidation_moves as liquidation_moves
 from optihedge.market.margin_scan import standing as standing
 from optihedge.market.moved import moved as moved
 from optihedge.market.panel import Panel as Panel
-from optihedge.market.pnl import contract_pnl as contract_pnl
 from optihedge.market.pnl import explain_hedge as explain_hedge
 from optihedge.market.pnl import explain_pnl as explain_pnl
 from optihedge.market.pricing import Greeks as Greeks

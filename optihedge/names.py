@@ -72,8 +72,8 @@ HOMES: dict[str, dict[str, tuple[str, ...]]] = {
             "annual_funding",
             "inverse_profit",
         ),
+        "optihedge.market.earned": ("contract_pnl",),
         "optihedge.market.pnl": (
-            "contract_pnl",
             "explain_hedge",
             "explain_pnl",
         ),

@@ -122,7 +122,7 @@ MUTATIONS = (
         "test_small_factors.py::test_while_the_settlement_average_runs_second_derivatives_shrink_by_its_square",
     ),
     Mutation(
-        "market/pnl.py",
+        "market/earned.py",
         "fx = c.fx * ratio**c.power",
         "fx = c.fx * 1.0",
         "test_small_factors.py::test_a_dollar_payoff_is_paid_in_dollars_at_the_settlement_level_of_a_coin_book",

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from optihedge.market.pnl import contract_pnl
+from optihedge.market.earned import contract_pnl
 from optihedge.market.snapshot import Market
 
 CENT = 1e-9  # base currency, on amounts of some thousands

@@ -9,7 +9,7 @@ import pytest
 from recorded_markets import spx_days, spx_market
 
 import optihedge as oh
-from optihedge.market.pnl import contract_pnl
+from optihedge.market.earned import contract_pnl
 
 
 def desk(folder, day: pd.Timestamp, seed: int):

@@ -14,12 +14,13 @@ from optihedge.accounts.valuation import opening, valued
 from optihedge.errors import DataError
 from optihedge.market import exposures
 from optihedge.market.derived import driver_rows
+from optihedge.market.earned import contract_pnl
 from optihedge.market.events import Event
 from optihedge.market.families import FAMILIES, FAMILY_OF, STRUCK, TERMS, TYPES
 from optihedge.market.families.base import Family
 from optihedge.market.instruments import contracts_of, venue_amounts
 from optihedge.market.moved import moved
-from optihedge.market.pnl import PARTS, contract_pnl, explain_pnl
+from optihedge.market.pnl import PARTS, explain_pnl
 from optihedge.market.pricing import black, years_between
 from optihedge.market.scenarios import scenario_pnl
 from optihedge.market.snapshot import Market

@@ -14,7 +14,7 @@ import optihedge as oh
 from optihedge.errors import DataError
 from optihedge.market.fate import Fate
 from optihedge.market.folder import read_market
-from optihedge.market.pnl import greek_parts
+from optihedge.market.greek_pnl import greek_parts
 from optihedge.market.snapshot import Market
 from optihedge.readonly import numbers
 

@@ -10,7 +10,8 @@ from test_exposures import BASIS, EXPIRY, PERP_BASIS, QUANTITY, SPOT, STRIKES, V
 
 from optihedge.backtest.simulate import run_backtest
 from optihedge.errors import DataError
-from optihedge.market.pnl import PARTS, contract_pnl, explain_hedge, explain_pnl
+from optihedge.market.earned import contract_pnl
+from optihedge.market.pnl import PARTS, explain_hedge, explain_pnl
 from optihedge.market.pricing import black, years_between
 from optihedge.market.snapshot import Market
 

@@ -26,7 +26,7 @@ def test_a_few_books_run_through_the_whole_comparison(recorded):
     from recorded_markets import spx_days, spx_market
     from spx_hedging import PEERS, draw_book, greek_hedges, spread_paid
 
-    from optihedge.market.pnl import contract_pnl
+    from optihedge.market.earned import contract_pnl
 
     folder = recorded("spx_options_2019")
     day, after = spx_days(folder)[-2:]

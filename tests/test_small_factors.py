@@ -12,8 +12,8 @@ from optihedge.hedge.baselines import nearest_trade, regression_trades
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.terms.costs import SpreadCost
 from optihedge.hedge.terms.objective import Variance
+from optihedge.market.earned import contract_pnl
 from optihedge.market.exposures import price_unit
-from optihedge.market.pnl import contract_pnl
 from optihedge.market.scenarios import scenario_pnl
 from optihedge.market.snapshot import Market
 from optihedge.program.lots.local_search import Volatility

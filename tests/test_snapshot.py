@@ -8,8 +8,8 @@ import pytest
 from desks import walk
 
 from optihedge.errors import DataError
+from optihedge.market.earned import contract_pnl
 from optihedge.market.folder import read_market
-from optihedge.market.pnl import contract_pnl
 from optihedge.market.snapshot import Market
 
 INSTRUMENTS = """instrument,type,underlying,currency,multiplier,expiry,strike,right,sector,fee

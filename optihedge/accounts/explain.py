@@ -18,18 +18,17 @@ from optihedge.accounts.valuation import balances_by_account
 from optihedge.errors import DataError
 from optihedge.frames import some
 from optihedge.market.currencies import currency_paths
-from optihedge.market.pnl import greek_parts
+from optihedge.market.greek_pnl import GREEKS, greek_parts
 from optihedge.market.snapshot import Market
 
 if TYPE_CHECKING:
     from optihedge.accounts.timeline import Timeline
 
-GREEKS = ("delta", "gamma", "vega", "theta", "vanna", "volga", "charm", "carry", "currency")
 FLOWS = ("fill", "funding", "dividend", "borrow", "interest", "settlement", "late", "transfer")
 PARTS = (*GREEKS, *FLOWS, "unexplained")
 """Parts of a change of equity, base currency.
 
-delta to currency   of what is held after the period's fills, see `market.pnl.PARTS`, and of cash that has paid for them
+delta to currency   of what the fills leave, see `market.greek_pnl.GREEKS`, and of cash that has paid for them
 fill                what fills paid against the mark at the start: half spread, delay, fees
 funding, dividend, borrow, interest   money at its instant, valued at the end's rates of currencies
 settlement          of contracts that ended: what their Greeks do not explain

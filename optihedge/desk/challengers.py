@@ -16,7 +16,7 @@ from optihedge.desk.ledger.reading import files_of, runs_of
 from optihedge.desk.ledger.runs import CHALLENGER
 from optihedge.desk.task import ALTERNATIVE, PROPOSED
 from optihedge.errors import DataError
-from optihedge.market.pnl import contract_pnl
+from optihedge.market.earned import contract_pnl
 from optihedge.market.snapshot import Market
 from optihedge.market.store.store import Store, open_store
 
