@@ -187,9 +187,9 @@ class Store:
         """What stands: as_of, market (hash), known_at, findings; a row per instant, in order."""
         entries = [e for e in _known_by(files.read_log(self.path), known_at) if e["market"]]
         frame = pd.DataFrame({
-            "as_of": pd.to_datetime([e["as_of"] for e in entries], utc=True).as_unit("ns"),
+            "as_of": pd.to_datetime([e["as_of"] for e in entries], utc=True, format="ISO8601").as_unit("ns"),
             "market": [e["market"] for e in entries],
-            "known_at": pd.to_datetime([e["known_at"] for e in entries], utc=True).as_unit("ns"),
+            "known_at": pd.to_datetime([e["known_at"] for e in entries], utc=True, format="ISO8601").as_unit("ns"),
             "findings": [tuple(e.get("findings", ())) for e in entries],
         })  # fmt: skip
         frame = frame.drop_duplicates("as_of", keep="last").sort_values("as_of")
