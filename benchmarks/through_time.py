@@ -4,7 +4,7 @@
 
 Every walk is `run_backtest`: the step of every night, nothing from the future, fills at the far side of the quote with
 fees, fundings and dividends at their instants, coin settled in coin. Figures after costs, base currency; brackets are
-95 % block-bootstrap intervals of the variance removed.
+95 % block-bootstrap intervals of the variance removed. Beside each desk's policy stands a clock of twice the rhythm.
   carry    long BTC and ETH spot against perpetuals, Binance, every third day for 200 days, every funding paid (USDT)
   venues   the same of OKX's and Bybit's perpetuals, spot at OKX, at their own closes (04, 12, 20 UTC; Binance's bars
            close at other instants and are never hedged across), the fundings of both venues (USDT)
@@ -152,6 +152,8 @@ def report(name: str, case: Case) -> pd.DataFrame:
     """Walk everything, print the table, return it."""
     model, markets, book, events, policies = case
     started = time.process_time()
+    apart = pd.Series([market.as_of for market in markets]).diff().median()
+    policies = {"clock, every second market": oh.policy.Clock(f"{2 * apart / pd.Timedelta('1h'):g}h"), **policies}
     base = oh.run_backtest(model, markets, book, events=events, beside=True)
     walks = {"model, every market": base, **base.beside}
     for label, policy in policies.items():
