@@ -1,6 +1,6 @@
 """Walk-forward hedges of many books: realised variance, market beta and turnover against regression hedges.
 
-    OPTIHEDGE_DATA=... python benchmarks/hedges.py [stocks] [judged] [coins] [oracle] [books=200]
+    OPTIHEDGE_DATA=... python benchmarks/hedges.py [stocks] [judged] [coins] [oracle] [market] [books=200]
 
 Prints Markdown tables, one as it is done. Every ratio is made from earlier rows only; costs are paid; intervals are
 block-bootstrap. "shipped" is the `betas` of models/beta_hedge.toml fitted every day on the last 504 rows of each name
@@ -14,10 +14,14 @@ without clip and shrinkage, on the book's own returns. "no-trade region": by Bet
   oracle   what betas that know the future would leave of the part chosen on and of the other half: the best constant
            betas of the span, fitted on the very days they are judged by, and betas from the 504, 252 and 126 rows
            around each day without itself
+  market   betas on VTI (coins: BTC) alone, decided every five rows: what `market_neutral` holds to zero. Every book has
+           the regression's hedges and so much more of the market that its beta is zero by the betas told. Half-life
+           and anchor of `market_neutral` are chosen on the part chosen on, by the least variance; see `by_market`
 """
 
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +32,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from recorded import alt_weights, clean_stocks, equity_weights, hedge_returns, large_cap_returns  # noqa: E402
 from recorded import perpetual_closes as closes_of  # noqa: E402
+from shipped import beyond, slopes  # noqa: E402
 from sklearn.base import clone  # noqa: E402
 
 import optihedge as oh  # noqa: E402
@@ -46,6 +51,7 @@ TILTS = {
     "books of three sectors against three others, 30 long and 30 short stocks": float("inf"),
 }
 SPLIT = pd.Timestamp("2012-01-01")
+STEP = 5  # rows between the decisions of `markets`
 _KNOWN: dict[tuple[object, ...], Array] = {}
 
 
@@ -122,6 +128,74 @@ def judged(data: Path, count: int) -> dict[str, HedgeEvaluation]:
     }
 
 
+def by_market(
+    moves: pd.DataFrame, hedges: pd.DataFrame, weights: Array, betas: dict[str, oh.Beta], rows: int, window: int,
+    block: int,
+) -> pd.DataFrame:  # fmt: skip
+    """Of books whose beta on the first hedge is brought to zero by each of `betas`, over the regression's.
+
+    variance  pooled;  beta  mean |slope| of blocks, and floor, what noise alone would show of it;  beyond  root of the
+    mean square of slopes less that of their errors;  ahead  the same of hedges held still for a block after each fourth
+    decision, where no beta can follow what it is judged by;  turnover  of all hedges
+    """
+    both, market, times = hedges.join(moves), hedges.columns[0], range(rows, len(moves), STEP)
+    books, x = moves.to_numpy() @ weights, hedges.to_numpy()
+    regression = {t: ols_path(books[t - window : t + 1], x[t - window : t + 1], window)[-1] for t in times}
+    found = {"regression": _walked(regression, books, x, rows, block)}
+    for name, beta in betas.items():
+        path = {}
+        for t, hedge in regression.items():
+            told = clone(beta).set_params(market=market).fit(both.iloc[t - rows : t]).betas_[market]
+            path[t] = hedge.copy()
+            path[t][0] -= told[moves.columns].to_numpy() @ weights + told[hedges.columns].to_numpy() @ hedge
+        found[name] = _walked(path, books, x, rows, block)
+    table = pd.DataFrame(found).T
+    return table / table.loc["regression"].where(table.columns != "floor", table.at["regression", "beta"])
+
+
+def _walked(path: dict[int, Array], books: Array, x: Array, rows: int, block: int) -> dict[str, float]:
+    """What `by_market` tells of hedges by the row of their decision, as it stands."""
+    pnl, still = books.copy(), []
+    for k, (t, hedge) in enumerate(path.items()):
+        pnl[t : t + STEP] += x[t : t + STEP] @ hedge
+        if k % 4 == 0 and t + block <= len(x):
+            still.append(slopes(books[t : t + block] + x[t : t + block] @ hedge, x[t : t + block, 0], block))
+    slope, error = slopes(pnl[rows:], x[rows:, 0], block)
+    turned = sum(np.abs(after - before).sum() for before, after in pairwise(path.values()))
+    return {
+        "variance": float(pnl[rows:].var(axis=0).sum()), "beta": float(np.abs(slope).mean()),
+        "floor": float(np.sqrt(2 / np.pi) * error.mean()), "beyond": float(beyond(slope, error)),
+        "ahead": float(beyond(*map(np.concatenate, zip(*still, strict=True)))), "turnover": float(turned),
+    }  # fmt: skip
+
+
+def markets(data: Path, count: int) -> dict[str, pd.DataFrame]:
+    """Half-life and anchor of betas on one market: all of them on the part chosen on, shipped ones on the others."""
+    shipped, sectors = oh.load_model("market_neutral").betas, data / "sp500_daily_2012_2017"
+    tried = {f"{h}, {a}": clone(shipped).set_params(halflife=h, anchor=a) for h in (10, 15, 21, 30, 42, 63)
+             for a in (0.01, 0.25, 0.5, 1.0, 2.0)}  # fmt: skip
+    both = {"as on ten markets": oh.load_model("beta_hedge").betas, "shipped": shipped}
+    returns = stock_returns(data)[0]
+    first, cut = halves(returns.columns), returns.index.searchsorted(SPLIT)
+    closes = clean_stocks(sectors)[0]
+    later = closes.pct_change(fill_method=None).iloc[1:].loc[:, ~closes.columns.isin(returns.columns[first])]
+    coins = closes_of(data / "crypto_perp_daily").pct_change(fill_method=None).iloc[1:].dropna(axis=1)
+    majors, alts_only = coins[["BTCUSDT", "ETHUSDT"]], coins.drop(columns=["BTCUSDT", "ETHUSDT"])
+
+    def stocks(moves: pd.DataFrame, betas: dict[str, oh.Beta]) -> pd.DataFrame:
+        hedges = hedge_returns(data / "etf_daily_2006_2022", moves.index)
+        return by_market(moves, hedges, equity_weights(moves, sectors, 1.0, count) / 2, betas, 504, 252, 63)
+
+    mine, other = returns.loc[:, first], returns.loc[:, ~first]
+    return {
+        "chosen on: one half of the names, to 2011": stocks(mine.iloc[:cut], tried | both),
+        "the other half, to 2011": stocks(other.iloc[:cut], both),
+        "the other half, 2012-2016": stocks(other.iloc[cut - 504 :], both),
+        "sp500_daily_2012_2017 without the names chosen on": stocks(later, both),
+        "10 perpetuals, long": by_market(alts_only, majors, alt_weights(alts_only, False, count), both, 250, 60, 21),
+    }
+
+
 def oracle(data: Path, count: int) -> dict[str, HedgeEvaluation]:
     """What betas that know the future leave, 2008-2011."""
     sectors, (returns, etfs) = data / "sp500_daily_2012_2017", stock_returns(data)
@@ -187,6 +261,9 @@ if __name__ == "__main__":
         if part_of.__name__ in parts:
             for title, found in part_of(folder, books).items():
                 show(title, found)
+    if "market" in parts:
+        for title, table in markets(folder, books).items():
+            print(f"### {title}\n\n{table.to_string(float_format='{:.4f}'.format)}\n", flush=True)
     if "stocks" in parts:
         for title, tilt in TILTS.items():
             show(f"{books} {title}", equity(folder, tilt, books))

@@ -1,13 +1,15 @@
 """The shipped models of betas and neutrality on many recorded books, walked forward: variance, beta, cost, turnover.
 
-    OPTIHEDGE_DATA=... python benchmarks/shipped.py [stocks] [stocks2] [coins] [books=6] [step=5] [models=a,b,...]
+    OPTIHEDGE_DATA=... python benchmarks/shipped.py [stocks] [stocks2] [coins] [coins3] [books=6] [step=5] [names=120]
+                                               [models=a,b]
 
 Each model as `load_model` gives it: every `step` days fitted to the last 504 rows (coins: 250) and solved with its
 proof, held to the next time; P&L by the day. Books of constant gross; spread and fee paid (assumed, as named in
 tests/recorded_markets.py).
-  stocks    30 against 30 of 120 names, ten ETFs as hedges, 2009-2016 (sp500_returns_2007_2016, total returns)
+  stocks    30 against 30 of `names`, ten ETFs as hedges, 2009-2016 (sp500_returns_2007_2016, total returns)
   stocks2   the same of 2014-2017 (sp500_daily_2012_2017, no dividends in the stocks; volumes as recorded)
-  coins     10 perpetuals long, or 5 against 5 ("coins_ls"), BTC and ETH as hedges (no funding: not recorded)
+  coins     10 perpetuals long, or 5 against 5 ("coins_ls"), BTC and ETH as hedges (no funding: not recorded);
+            "coins3" offers SOL too: `neutral` holds delta and two betas, which takes three hedges
 Markets that betas are on: VTI, for `beta_hedge` also all ten ("on all hedges"); of coins both. Against regressions of
 the same rhythm: least squares of 252 rows (coins 60) on all hedges, and on the market alone.
 Columns, each against the regression on all hedges: variance (pooled; 95 % block-bootstrap interval), turnover (every
@@ -83,38 +85,40 @@ def drawn(names: pd.Index, long: int, short: int, books: int, seed: int = 0) -> 
     return pd.DataFrame(weights / (long + short), names)
 
 
-def _stock_desk(returns: pd.DataFrame, sector: pd.Series, volume: pd.Series, books: int) -> Desk:
-    names = sorted(np.random.default_rng(7).choice(returns.columns, 120, replace=False))
+def _stock_desk(returns: pd.DataFrame, sector: pd.Series, volume: pd.Series, books: int, names: int) -> Desk:
+    chosen = sorted(np.random.default_rng(7).choice(returns.columns, names, replace=False))
     etfs = pd.read_parquet(DATA / "etf_daily_2006_2022" / "etf_returns.parquet")[list(ETFS)].reindex(returns.index)
-    prices = 100 * (1 + returns[names].join(etfs).fillna(0.0)).cumprod()
+    prices = 100 * (1 + returns[chosen].join(etfs).fillna(0.0)).cumprod()
     told = volume.reindex(prices.columns).fillna(VOLUME), sector.reindex(prices.columns).fillna("none")
-    return Desk(prices, *told, ETFS, ("VTI",), drawn(pd.Index(names), 30, 30, books), 504, 252, 63,
+    return Desk(prices, *told, ETFS, ("VTI",), drawn(pd.Index(chosen), 30, 30, books), 504, 252, 63,
                 EQUITY_SPREAD, EQUITY_FEE)  # fmt: skip
 
 
-def stocks(books: int) -> Desk:
+def stocks(books: int, names: int = 120) -> Desk:
     sector = pd.read_csv(DATA / "sp500_daily_2012_2017" / "symbols_sectors.csv").set_index("symbol")["gics_sector"]
     returns = large_cap_returns(DATA / "sp500_returns_2007_2016")
-    return _stock_desk(returns, sector, pd.Series(dtype=float), books)
+    return _stock_desk(returns, sector, pd.Series(dtype=float), books, names)
 
 
-def stocks2(books: int) -> Desk:
+def stocks2(books: int, names: int = 120) -> Desk:
     closes, dollars, sector = clean_stocks(DATA / "sp500_daily_2012_2017")
     returns = closes.pct_change(fill_method=None).iloc[1:]
-    return _stock_desk(returns, sector, dollars.median() / 100, books)
+    return _stock_desk(returns, sector, dollars.median() / 100, books, names)
 
 
-def coins(books: int, short: int = 0) -> Desk:
+def coins(books: int, short: int = 0, third: tuple[str, ...] = ()) -> Desk:
     prices = perpetual_closes(DATA / "crypto_perp_daily").dropna(axis=1)
-    hedges = ("BTCUSDT", "ETHUSDT")
-    names = prices.columns.drop(list(hedges))
+    majors = ("BTCUSDT", "ETHUSDT")
+    names = prices.columns.drop([*majors, *third])
     blank = pd.Series(VOLUME, prices.columns), pd.Series("coin", prices.columns)
-    return Desk(prices, *blank, hedges, hedges, drawn(names, 10 - short, short, books, 1), 250, 60, 21,
+    return Desk(prices, *blank, (*majors, *third), majors, drawn(names, 10 - short, short, books, 1), 250, 60, 21,
                 PERP_SPREAD, PERP_FEE)  # fmt: skip
 
 
-DESKS: dict[str, Callable[[int], Desk]] = {"stocks": stocks, "stocks2": stocks2, "coins": coins,
-                                          "coins_ls": lambda books: coins(books, 5)}  # fmt: skip
+DESKS: dict[str, Callable[..., Desk]] = {
+    "stocks": stocks, "stocks2": stocks2, "coins": coins, "coins_ls": lambda books: coins(books, 5),
+    "coins3": lambda books: coins(books, third=("SOLUSDT",)),
+}  # fmt: skip
 
 
 def panel(desk: Desk, markets: tuple[str, ...]) -> oh.Panel:
@@ -192,7 +196,8 @@ def walked(desk: Desk, path: Array, step: int) -> tuple[Array, float]:
 
 
 def slopes(pnl: Array, market: Array, block: int) -> tuple[Array, Array]:
-    """Beta of each book in each block, and its standard error (blocks x B)."""
+    """Beta of each book in each block, and its standard error (blocks x B) where noise may grow with the market's moves
+    (HC2: MacKinnon and White 1985)."""
     count = len(market) // block
     x = market[: count * block].reshape(count, block)
     x = x - x.mean(axis=1, keepdims=True)
@@ -201,7 +206,8 @@ def slopes(pnl: Array, market: Array, block: int) -> tuple[Array, Array]:
     size = (x**2).sum(axis=1)[:, None]
     slope = np.einsum("qt,qtb->qb", x, y) / size
     rest = y - x[:, :, None] * slope[:, None]
-    return slope, np.sqrt((rest**2).sum(axis=1) / (block - 2) / size)
+    leverage = 1 / block + x**2 / size
+    return slope, np.sqrt(np.einsum("qt,qtb->qb", x**2 / (1 - leverage), rest**2)) / size
 
 
 def beyond(slope: Array, error: Array) -> Array:
@@ -250,6 +256,7 @@ def report(name: str, desk: Desk, models: tuple[str, ...], step: int) -> None:
 if __name__ == "__main__":
     words = dict(word.split("=") for word in sys.argv[1:] if "=" in word)
     step, books = int(words.get("step", 5)), int(words.get("books", 6))
+    sized = {"names": int(words["names"])} if "names" in words else {}
     models = tuple(words["models"].split(",")) if "models" in words else MODELS
     for chosen in [word for word in sys.argv[1:] if "=" not in word] or list(DESKS):
-        report(chosen, DESKS[chosen](books), models, step)
+        report(chosen, DESKS[chosen](books, **sized), models, step)
