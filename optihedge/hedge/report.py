@@ -94,9 +94,10 @@ def headline(hedge: Told) -> list[str]:
             reason = why_no_trade(market, problem, hedge.baselines, 0.0 if priced else aversion, price)
             lines += [reason] if reason else []
         if priced is not None:
+            asks = f"it asks what an aversion of {aversion:.4g} asks" if aversion > 0 else "no volatility is left"
             lines.append(
-                f"price of volatility {price:.4g}: cost per unit of volatility over the horizon; it asks what an "
-                f"aversion of {aversion:.4g} asks; objective = price x volatility + charges"
+                f"price of volatility {price:.4g}: cost per unit of volatility over the horizon; {asks}; "
+                "objective = price x volatility + charges"
             )
         else:
             horizon = float(np.sqrt(hedge.risk.loc["variance", "after"]))
