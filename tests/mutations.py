@@ -199,4 +199,28 @@ MUTATIONS = (
         "if self.least is None or self.total >= self.least * (1 + _SAME):",
         "test_infeasible.py::test_what_is_called_the_smallest_change_is_the_least_total_or_says_by_how_much_it_is_not",
     ),
+    Mutation(
+        "program/softened.py",
+        "upper[self.row] += self.weight * least",
+        "upper[self.row] += 0 * least",
+        "test_curved_tails.py::test_without_scenarios_own_columns_the_objective_is_the_same_with_these_at_their_best",
+    ),
+    Mutation(
+        "program/softened.py",
+        "if _touches(found.h, near, soft):",
+        "if False:",
+        "test_curved_tails.py::test_a_quantile_outside_its_nearer_box_is_found_in_its_own",
+    ),
+    Mutation(
+        "program/tail_limit.py",
+        "share = low.excess / (low.excess - high.excess)",
+        "share = high.excess / (high.excess - low.excess)",
+        "test_curved_tails.py::test_a_limit_where_a_weighted_tail_ends_has_the_weighted_tails_optimum",
+    ),
+    Mutation(
+        "program/structured/primal_system.py",
+        "ahead = ahead - self._half @ dV[self._stays]",
+        "ahead = ahead + self._half @ dV[self._stays]",
+        "test_newton_system.py::test_by_the_columns_side_a_step_is_the_same",
+    ),
 )
