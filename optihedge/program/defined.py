@@ -19,15 +19,20 @@ def with_defined(p: Program, h: Array) -> Array:
     values = row_values(p, h)[defines]
     missing = np.where(values > p.row_upper[defines], p.row_upper[defines] - values,
                        np.where(values < p.row_lower[defines], p.row_lower[defines] - values, 0.0))  # fmt: skip
+    broken = np.flatnonzero(missing)
+    if not len(broken):
+        return h
+    part = p.rows[defines[broken]]
+    row, column = np.repeat(broken, np.diff(part.indptr)), part.indices
+    own = (p.lot[column] == 0) & (p.lower[column] < p.upper[column]) & (part.data != 0)
+    row, column, entry = row[own], column[own], part.data[own]
     stands = np.bincount(p.rows.indices, minlength=len(h))
-    moves = np.zeros(len(h))
-    for row, amount in zip(defines[missing != 0], missing[missing != 0], strict=True):
-        span = slice(p.rows.indptr[row], p.rows.indptr[row + 1])
-        columns, entries = p.rows.indices[span], p.rows.data[span]
-        own = np.flatnonzero((p.lot[columns] == 0) & (p.lower[columns] < p.upper[columns]) & (entries != 0))
-        if own.size:
-            at = own[np.argmin(stands[columns[own]])]
-            move = amount / entries[at]
-            if abs(move) > abs(moves[columns[at]]):
-                moves[columns[at]] = move
-    return np.clip(h + moves, p.lower, p.upper) if moves.any() else h
+    # the rarest of each row's, then the largest move of each column
+    order = np.lexsort((stands[column], row))
+    rarest = order[np.unique(row[order], return_index=True)[1]]
+    column, move = column[rarest], missing[row[rarest]] / entry[rarest]
+    order = np.lexsort((-np.abs(move), column))
+    largest = order[np.unique(column[order], return_index=True)[1]]
+    moved = h.copy()
+    moved[column[largest]] += move[largest]
+    return np.clip(moved, p.lower, p.upper) if len(largest) else h
