@@ -11,7 +11,6 @@ import pandas as pd
 from optihedge.content import canonical_text
 from optihedge.desk.checkup.findings import Findings, times
 from optihedge.desk.checkup.history import check_history
-from optihedge.desk.checkup.machine import check_desk
 from optihedge.desk.checkup.today import Night, check_tonight, read_night
 from optihedge.desk.checkup.whole import check_across
 from optihedge.desk.checkup.yesterday import acted_on, check_against, check_books
@@ -99,6 +98,8 @@ def doctor(
     for model in models:
         _model(model, found)
     if desk is not None:
+        from optihedge.desk.checkup.machine import check_desk
+
         check_desk(Path(desk), found)
     if not found.rows:
         try:
