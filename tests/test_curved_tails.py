@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from optihedge.program import solvers
+from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import GAP_TOLERANCE, certify
 from optihedge.program.chain import Solution, solve
 from optihedge.program.duality import scale_of
 from optihedge.program.lots.rounding import round_program
 from optihedge.program.program import Program, objective, row_violations
 from optihedge.program.softened import own_columns
+from optihedge.program.status import Status
 from optihedge.program.volatility import VolatilityLimit, VolatilityPrice
 
 EXACT = 1e-9  # of the scale
@@ -229,3 +232,16 @@ def test_a_quantile_outside_its_nearer_box_is_found_in_its_own() -> None:
     found = proved(program)
     np.testing.assert_allclose(found.h[:n], 100.0, rtol=1e-9)  # 0.1 h = 11 - 1, for each of the three
     assert certify(program, found.candidate).optimal
+
+
+@pytest.mark.parametrize("count", [150, 450])
+def test_where_the_own_way_of_tails_fails_a_general_solver_answers(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(program: Program, deadline: float | None, warm: Candidate | None) -> Candidate:
+        return Candidate.none(program, Status.FAILED, "out of order")
+
+    program = curved_tail(0, count=count)
+    own = proved(program).certificate
+    monkeypatch.setattr(solvers, "_by_rows", fails)
+    other = solve(program).certificate
+    assert other.optimal and any("out of order" in step for step in other.chain)
+    assert other.primal == pytest.approx(own.primal, abs=2 * GAP_TOLERANCE * own.scale)
