@@ -140,7 +140,7 @@ MUTATIONS = (
         "test_small_factors.py::test_the_simple_hedges_are_sold_against_a_long_book",
     ),
     Mutation(
-        "program/lots/local_search.py",
+        "program/lots/neighbourhood.py",
         "variance = variance + 2 * step_i * step_j *",
         "variance = variance + step_i * step_j *",
         "test_small_factors.py::test_the_volatility_after_a_pair_of_lots_holds_their_cross_term",
@@ -152,9 +152,9 @@ MUTATIONS = (
         "test_costs.py::test_funding_is_paid_by_longs_and_borrow_by_shorts",
     ),
     Mutation(
-        "program/lots/local_search.py",
-        "change += steps[0][1] * steps[1][1] *",
-        "change += 0 * steps[0][1] * steps[1][1] *",
+        "program/lots/neighbourhood.py",
+        "change += steps[0][2] * steps[1][2] *",
+        "change += 0 * steps[0][2] * steps[1][2] *",
         "test_lots.py::test_predicted_changes_of_moves_equal_recomputation",
     ),
     Mutation(

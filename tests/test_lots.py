@@ -19,7 +19,8 @@ from optihedge.program.candidate import Candidate
 from optihedge.program.chain import solve as certified
 from optihedge.program.duality import scale_of
 from optihedge.program.lots.grid import Grid
-from optihedge.program.lots.local_search import Moves, Neighbourhood, first_moves, improve
+from optihedge.program.lots.local_search import GAIN, first_moves, improve
+from optihedge.program.lots.neighbourhood import Moves, Neighbourhood
 from optihedge.program.lots.rounding import round_program
 from optihedge.program.program import Program, objective, row_violations
 
@@ -270,25 +271,35 @@ def share_program(seed: int, n: int = 60) -> Program:
 
 
 @pytest.mark.parametrize("lot", [1e-6, 1e-3, 1.0])
-def test_lots_that_no_move_can_better_are_those_that_a_search_finds(lot: float) -> None:
-    """Multipliers bound what a move may gain: where that is nothing the nearest lots stand, and a search agrees."""
+def test_lots_that_no_move_can_better_are_bettered_by_no_search(lot: float) -> None:
+    """Multipliers bound what a move may gain: where that is nothing the nearest lots stand, and no search gains."""
+    stood = 0
     for seed in range(8):
         p = replace(share_program(seed), lot=np.full(60, lot))
         p = replace(p, start=np.round(solve(p).h + 10 * np.random.default_rng(seed).normal(size=60)))
         best = solve(p)
         at_once, searched = (round_program(p, best.h, solve, multipliers=m) for m in (best.multipliers, None))
-        np.testing.assert_array_equal(at_once.h, searched.h)
+        if (at_once.h == p.start + p.lot * np.round((best.h - p.start) / p.lot)).all():
+            assert at_once.broken.empty
+            assert at_once.objective - searched.objective <= GAIN * abs(searched.objective)
+            stood += 1
+    assert stood or lot > 1e-6
 
 
 @pytest.mark.parametrize("lot", [1e-5, 1e-3])
 def test_the_nearest_lots_of_few_shares_stand_only_where_the_room_around_a_limit_is_worth_nothing(lot: float) -> None:
     """Lots so fine that rounding costs nothing may still be bettered: half a lot beyond a limit is worth its price."""
+    stood = 0
     for seed in range(30):
         p, target = share_program(seed, 9), [1e6 * (seed % 3 - 1)]
         p = replace(p, lot=np.full(9, lot), row_lower=target, row_upper=target)
         best = solve(p)
         at_once, searched = (round_program(p, best.h, solve, multipliers=m) for m in (best.multipliers, None))
-        np.testing.assert_array_equal(at_once.h, searched.h)
+        if (at_once.h == p.start + p.lot * np.round((best.h - p.start) / p.lot)).all():
+            assert at_once.broken.empty
+            assert at_once.objective - searched.objective <= GAIN * abs(searched.objective)
+            stood += 1
+    assert stood or lot > 1e-5
 
 
 def test_a_whole_answer_stays_as_it_is_and_needs_no_solve() -> None:
@@ -309,8 +320,8 @@ def test_predicted_changes_of_moves_equal_recomputation(seed: int) -> None:
     around = Neighbourhood(p, grid)
     h = p.start + p.lot * rng.integers(-3, 4, 12)
     legs = np.arange(11)
-    moves = Moves(legs, np.round(grid.lots(h))[legs] + 1, 11, rng.integers(-5, 5, 11).astype(float))
-    _, change = around.moves(h, moves, np.zeros(3))
+    moves = Moves(legs, np.round(grid.lots(h))[legs] + 1, np.full(11, 11), rng.integers(-5, 5, 11).astype(float))
+    change, beyond = around.change(h, moves), around.excess_after(h, moves, np.zeros(3))
     for k in legs:
         after = h.copy()
         after[k] = p.start[k] + p.lot[k] * moves.to_i[k]
@@ -318,6 +329,7 @@ def test_predicted_changes_of_moves_equal_recomputation(seed: int) -> None:
         assert change[k] == pytest.approx(objective(p, after) - objective(p, h), rel=1e-9, abs=1e-9)
         excess, value = around.points(after[None], np.zeros(3))
         assert value[0] == pytest.approx(objective(p, after))
+        assert beyond[k] == pytest.approx(excess[0], abs=1e-8)
         assert (excess[0] > 0) == (row_violations(p, after).max() > 1e-9)
 
 

@@ -16,7 +16,7 @@ from optihedge.market.earned import contract_pnl
 from optihedge.market.exposures import price_unit
 from optihedge.market.scenarios import scenario_pnl
 from optihedge.market.snapshot import Market
-from optihedge.program.lots.local_search import Volatility
+from optihedge.program.lots.neighbourhood import Volatility
 
 START = pd.Timestamp("2026-01-20T12:00:00Z")
 

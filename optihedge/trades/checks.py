@@ -19,7 +19,7 @@ from optihedge.market.book import gross_notional
 from optihedge.program.arrays import Array
 from optihedge.program.lots.cone_limits import other_limits
 from optihedge.program.lots.grid import Grid
-from optihedge.program.lots.local_search import Neighbourhood
+from optihedge.program.lots.neighbourhood import Neighbourhood
 from optihedge.program.own.terms import OwnTerms
 from optihedge.program.program import RESIDUAL_TOLERANCE, Program, objective, row_violations
 from optihedge.program.tolerances import row_tolerances

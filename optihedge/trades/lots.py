@@ -15,10 +15,11 @@ from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import Limits
 from optihedge.program.chain import solve
 from optihedge.program.duality import scale_of
+from optihedge.program.general.small import rough
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.rounding import Rounding, over, round_program
 from optihedge.program.program import Program, row_violations
-from optihedge.program.solvers import propose
+from optihedge.program.solvers import propose, quick_to_try
 from optihedge.program.status import Status
 from optihedge.program.volatility import VOLATILITY_UNIT
 from optihedge.readonly import numbers
@@ -43,7 +44,7 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
     smallest = smallest_trades(hedge)
     if hedge.status is Status.ROUNDED and _is_whole(hedge, smallest):
         return hedge
-    last = hedge.program, Candidate(hedge.h, hedge.multipliers, Status.ROUGH, hedge.limit_multiplier)
+    first = last = hedge.program, Candidate(hedge.h, hedge.multipliers, Status.ROUGH, hedge.limit_multiplier)
     ends = None if deadline is None else time.perf_counter() + deadline
 
     def again(program: Program) -> Candidate:
@@ -52,7 +53,10 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
         left = None if ends is None else ends - time.perf_counter()
         if left is not None and left <= 0:
             raise SolverError(f"whole lots were not found within {deadline:g} s; give more time")
-        warm = last[1] if program.columns == last[0].columns else last[1].over(last[0], program)
+        near = rough(program) if hedge.model.solver == "auto" and quick_to_try(program) else None
+        if near is not None:
+            return near
+        warm = last[1] if program.columns == last[0].columns else first[1].over(first[0], program)
         if program.cvxpy_terms:
             return solve(program, solver=hedge.model.solver, warm=warm, deadline=left).candidate
         found = propose(program, solver=hedge.model.solver, warm=warm, deadline=left)

@@ -62,6 +62,24 @@ class Small:
         return proved or Candidate.none(program, Status.FAILED, "other pieces")
 
 
+def rough(program: Program) -> Candidate | None:
+    """PIQP's answer as it is, for a solve on the way to another; None where it is declined or claims none.
+
+    Long order books are declined too: each of their levels is a variable.
+    """
+    if _declined(program) or len(program.depth.column) > len(program.columns):
+        return None
+    part, columns = narrowed(program)
+    with np.errstate(all="ignore"):
+        form = _form(part)
+        found = _rough(form)
+    if found is None:
+        return None
+    h = program.lower.copy()
+    h[columns] = np.minimum(np.maximum(found.h * form.unit, part.lower), part.upper)
+    return Candidate(h, np.where(found.side != 0, found.V, 0.0) * form.money / form.row_unit, Status.ROUGH)
+
+
 def _declined(p: Program) -> str:
     if p.cvxpy_terms or p.has_cones or p.powered:
         return "a cone, or 3/2 powers"
@@ -146,8 +164,9 @@ def _units(p: Program, factors: Array, offset: Array) -> tuple[Array, float]:
 
 
 class _Rough(NamedTuple):
-    """PIQP's answer: multipliers, and which pieces it lies on, told by the larger of slack and multiplier."""
+    """PIQP's answer, and which pieces it lies on, told by the larger of slack and multiplier."""
 
+    h: Array  # n
     V: Array  # m
     at_lower: Array  # n booleans
     at_upper: Array
@@ -208,7 +227,7 @@ def _rough(f: _Form) -> _Rough | None:
     opened = hinges > low[v:y]
     slack = hinges - f.sign * (h[f.column] - f.at)
     turning = ~opened & (found.z_l[len(band) :] > slack)
-    return _Rough(V, low[:n] > h - f.lower, up[:n] > f.upper - h, opened, turning, side, missed)
+    return _Rough(h, V, low[:n] > h - f.lower, up[:n] > f.upper - h, opened, turning, side, missed)
 
 
 def _exact(f: _Form, rough: _Rough) -> tuple[Array, Array] | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.program.arrays import Array
-from optihedge.program.lots.local_search import Neighbourhood
+from optihedge.program.lots.neighbourhood import Neighbourhood
 from optihedge.program.own.terms import OwnTerms
 from optihedge.program.program import RESIDUAL_TOLERANCE, Program, objective
 from optihedge.program.tolerances import limit_tolerance

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from optihedge.program.arrays import Array
-from optihedge.program.general.scaling import column_risk
 from optihedge.program.lots.grid import Grid
+from optihedge.program.lots.neighbourhood import Neighbourhood
 from optihedge.program.program import Program, risk_value
 from optihedge.program.status import Status
 
@@ -27,16 +26,20 @@ class Answer(Protocol):
         """Quantities, n contracts."""
 
     @property
+    def multipliers(self) -> Array:
+        """Of its rows, m."""
+
+    @property
     def status(self) -> Status:
         """What is proved of them, or claimed."""
 
 
 def dive(
-    program: Program, h: Array, solve: Callable[[Program], Answer], grid: Grid, multipliers: Array | None
+    around: Neighbourhood, h: Array, solve: Callable[[Program], Answer], multipliers: Array | None
 ) -> tuple[Array, int]:
     """Fix the coarsest legs at their nearest permitted lots, solve the rest again, until all are whole."""
-    soft = replace(program, row_penalty=_penalties(program, h, grid, multipliers))
-    coarse = _coarseness(program, grid)
+    program, grid, coarse = around.program, around.grid, around.coarseness
+    soft = bent(around, h, multipliers)
     lower, upper = program.lower.copy(), program.upper.copy()
     free = grid.lumpy.copy()
     stuck = (grid.lot > 0) & (grid.low == grid.high)
@@ -80,22 +83,14 @@ def settle(
     return (np.clip(answer, lower, upper) if np.isfinite(answer).all() else h), solves + 1
 
 
-def _penalties(program: Program, h: Array, grid: Grid, multipliers: Array | None) -> Array:
+def bent(around: Neighbourhood, h: Array, multipliers: Array | None) -> Program:
     """Every hard row made soft: 1e3 x its multiplier, at least the whole objective for one coarsest lot beyond it."""
-    weights = np.abs(program.rows.toarray()) + program.rows_on_holdings.toarray() + program.rows_on_trades.toarray()
-    coarsest = (weights * grid.lot).max(axis=1, initial=0.0)
-    scale = risk_value(program, program.start) + risk_value(program, h)
-    scale += np.abs(program.trading(h - program.start)).sum() + np.abs(program.holding(h)).sum()
+    p = around.program
+    coarsest = ((np.abs(around.rows) + around.on_holdings + around.on_trades) * around.grid.lot).max(
+        axis=1, initial=0.0
+    )
+    scale = risk_value(p, p.start) + risk_value(p, h)
+    scale += np.abs(p.trading(h - p.start)).sum() + np.abs(p.holding(h)).sum()
     floor = max(scale, 1e-6) / np.where(coarsest > 0, coarsest, 1.0)
     held = np.abs(multipliers) * _PENALTY if multipliers is not None else 0.0
-    return np.where(np.isfinite(program.row_penalty), program.row_penalty, np.maximum(held, floor))
-
-
-def _coarseness(program: Program, grid: Grid) -> Array:
-    """Size of each leg's lot against the coarsest on any row or in risk, between 0 and 1."""
-    lots = np.vstack([
-        np.abs(program.rows.toarray()) * grid.lot,
-        column_risk(program) * grid.lot,
-    ])  # fmt: skip
-    largest = lots.max(axis=1, initial=0.0, keepdims=True)
-    return (lots / np.where(largest > 0, largest, 1.0)).max(axis=0)
+    return p.derived(row_penalty=np.where(around.hard, np.maximum(held, floor), p.row_penalty))

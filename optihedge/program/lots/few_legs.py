@@ -13,8 +13,8 @@ import numpy as np
 
 from optihedge.program.arrays import Array
 from optihedge.program.duality import scale_of
-from optihedge.program.lots.local_search import Neighbourhood
 from optihedge.program.lots.lot_program import MOST_NODES, LotProgram
+from optihedge.program.lots.neighbourhood import Neighbourhood
 from optihedge.program.program import objective, row_violations
 
 MOST_LEGS = 8

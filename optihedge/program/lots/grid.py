@@ -53,6 +53,11 @@ class Grid:
             )
         return grid
 
+    def over(self, program: Program, columns: Array) -> Grid:
+        """The same over those columns (integers), which are the Program's."""
+        parts = (part[columns] for part in (self.start, self.lot, self.least, self.low, self.high))
+        return Grid(program.columns, *parts)
+
     def _has_choice(self) -> Array:
         inside = (self.low <= 0) & (self.high >= 0)
         bought = self.high >= np.maximum(self.least, self.low)
@@ -77,6 +82,8 @@ class Grid:
     def nearest(self, lots: Array, columns: Array | slice = slice(None)) -> Array:
         """The permitted trade nearest to each given one, in lots, for those columns."""
         low, high, least = self.low[columns], self.high[columns], self.least[columns]
+        if (least <= 1).all():
+            return np.maximum(np.minimum(np.round(lots), high), low)
         choices = np.stack([
             np.clip(np.round(lots), np.maximum(low, least), high),
             np.clip(np.round(lots), low, np.minimum(high, -least)),

@@ -8,12 +8,16 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.program.arrays import Array, fewest_rows
-from optihedge.program.lots.local_search import Neighbourhood
+from optihedge.program.lots.neighbourhood import Neighbourhood
 from optihedge.program.program import row_values
 from optihedge.program.quiet import quiet_output
 
 MOST_NODES = 5_000  # of an integer program's tree, over all its rounds
 _FARTHEST = 1e5  # lots from the point wanted: with more, a program's tolerance would be whole lots
+_LADDER, _REACH = (
+    4,
+    50,
+)  # finest traded legs of each row that may mend what a local search could not, and by how many lots
 _SPREAD = np.array([-30.0, -12.0, -5.0, -2.0, -1.0, 0.0, 1.0, 2.0, 5.0, 12.0, 30.0])  # lots: where curves start exact
 
 
@@ -194,3 +198,14 @@ def nearest_within(around: Neighbourhood, h: Array, legs: Array, reach: float, r
         around, h, legs, reach=reach, room=room, curve=lambda leg, lots: weight[leg] * np.abs(lots - wanted[leg])
     )
     return program.least(MOST_NODES, 1.0)[0]
+
+
+def mended(around: Neighbourhood, h: Array) -> Array | None:
+    """The point nearest h within its allowance, moving only the finest traded legs of each row; None: none found."""
+    lots = np.round(around.grid.lots(h))
+    legs: set[int] = set()
+    for row in np.flatnonzero(around.hard):
+        exposure = np.where(around.grid.lumpy & (lots != 0) & (around.exposure[row] > 0), around.exposure[row], np.inf)
+        finest = np.argsort(exposure, kind="stable")[:_LADDER]
+        legs.update(finest[np.isfinite(exposure[finest])].tolist())
+    return nearest_within(around, h, np.array(sorted(legs)), _REACH, around.allowance(lots)) if legs else None

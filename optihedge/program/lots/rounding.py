@@ -1,7 +1,8 @@
 """Whole lots: from a continuous answer to quantities that a venue accepts, limits kept.
 
-Fix the coarsest legs, solve the rest again, repeat until every leg is whole; then search locally, and with few legs by
-an integer program. The continuous optimum bounds what any lot choice could reach, so the price of whole lots is known.
+One leg after another is rounded and the rest makes up for it; then a local search, where lots are dear the rest solved
+again, and with few legs an integer program. The continuous optimum bounds what any lot choice could reach, so the price
+of whole lots is known.
 """
 
 from __future__ import annotations
@@ -20,16 +21,13 @@ from optihedge.program.lots.cone_limits import meet_own, other_limits
 from optihedge.program.lots.dive import Answer, dive, settle
 from optihedge.program.lots.few_legs import MOST_LEGS, best_lots
 from optihedge.program.lots.grid import Grid
-from optihedge.program.lots.local_search import GAIN, Neighbourhood, improve
-from optihedge.program.lots.lot_program import nearest_within
+from optihedge.program.lots.local_search import GAIN, improve
+from optihedge.program.lots.neighbourhood import Neighbourhood
+from optihedge.program.lots.refined import idle, refined, rows_met
 from optihedge.program.narrow import narrowed
 from optihedge.program.own.terms import OwnTerms
 from optihedge.program.program import RESIDUAL_TOLERANCE, Program, objective, row_values, row_violations
 
-_LADDER = 4  # finest traded legs of each row that may mend what the local search could not
-_REACH = 50  # lots
-_FINE = 1e-9  # of the objective's scale: lots that cost no more are as good as none
-_ROUGH, _ROUGH_MANY = 10.0, 1e4  # times that: what the nearest lots of few, of many legs may cost before improved
 _SHARE_LEFT, _WHOLE = 0.1, 1e-9  # of what a lot of each split column leaves together; of a lot: less is whole
 _TOUCHES, _APART = 5, 1e-3  # quadratic Programs for a price of volatility, where lots move it by more than this
 _DEAR = 1e-3  # of the objective's scale: where lots of many legs cost less, they are looked for near the optimum alone
@@ -112,9 +110,29 @@ def round_program(
         if few or best.gap > _DEAR * scale_of(program, h):
             low, high = min(exact, whole or exact), max(whole, before, exact)
             sigmas = np.setdiff1d(np.geomspace(low, high, _TOUCHES), exact).tolist()
-        answers = [best, *(rounded(with_aversion(program, price.price / sigma)) for sigma in sigmas)]
-        best = min(answers, key=lambda one: (round(_beyond(one), 9), one.objective))
+        best = _touched(program, h, best, [price.price / sigma for sigma in sigmas], solve, multipliers, smallest)
     return best if few else _descended(program, best, smallest)
+
+
+def _touched(
+    program: Program, h: Array, best: Rounding, aversions: list[float], solve: Callable[[Program], Answer],
+    multipliers: Array | None, smallest: Array | None,
+) -> Rounding:  # fmt: skip
+    """The best of a rounding and those under other aversions, of the columns it trades or that trade most cheaply."""
+    if not aversions:
+        return best
+    around = Neighbourhood(at_answer(program, h), Grid.of(program, smallest))
+    still = idle(around, np.clip(h, program.lower, program.upper), best.h, multipliers)
+    lower, upper = np.where(still, best.h, program.lower), np.where(still, best.h, program.upper)
+    inner, columns = narrowed(program.boxed(lower, upper))
+    least, answers = None if smallest is None else smallest[columns], [best]
+    for aversion in aversions:
+        found = _round(with_aversion(inner, aversion), h[columns], solve, multipliers, least, optimal=False)
+        whole = best.h.copy()
+        whole[columns] = found.h
+        rows = _rows(around, whole)
+        answers.append(replace(found, h=whole, objective=objective(program, whole), bound=best.bound, rows=rows))
+    return min(answers, key=lambda one: (round(_beyond(one), 9), one.objective))
 
 
 def _descended(program: Program, best: Rounding, smallest: Array | None) -> Rounding:
@@ -162,72 +180,45 @@ def _round(
     solve: Callable[[Program], Answer],
     multipliers: Array | None,
     smallest: Array | None,
+    optimal: bool = True,
 ) -> Rounding:
-    grid = Grid.of(program, smallest)
-    around = Neighbourhood(program, grid)
-    fine = None if program.cvxpy_terms else _fine(around, h, multipliers)
-    if fine is not None:
-        return Rounding(fine[0], objective(program, fine[0]), objective(program, h), _rows(around, fine[0]), 0, fine[1])
-    dived, solves = dive(program, h, solve, grid, multipliers)
+    """As `round_program`, without prices of volatility; whether h is this Program's optimum."""
+    around = Neighbourhood(program, Grid.of(program, smallest))
+    grid, inside, solves, moves = around.grid, np.clip(h, program.lower, program.upper), 0, 0
     if program.cvxpy_terms:  # only CVXPY can value these: the dive's answer stands unless it breaks one
+        dived, solves = dive(around, h, solve, multipliers)
         own = OwnTerms(program)
         met, moves = meet_own(around, own, dived)
         value, bound = (objective(program, q) + own.at(q)[0] for q in (met, h))
         return Rounding(met, value, bound, _rows(around, met, own), solves, moves)
-    found, moves = improve(around, dived)
-    answers = [found]
-    if _rank(around, found)[0] > 0:
-        answers += [improve(around, mended)[0] for mended in _mended(around, found)]
-    centre = np.where(grid.lumpy, np.clip(h, program.lower, program.upper), dived)
-    best = best_lots(around, centre, answers)
-    answer = best if best is not None else min(answers, key=lambda q: _rank(around, q))
+    answer = _nearest(around, inside, multipliers) if optimal else None
+    if answer is not None:
+        return Rounding(answer, objective(program, answer), objective(program, h), _rows(around, answer), 0, 0)
+    continuous = (grid.lot == 0) & (program.lower < program.upper)
+    if program.has_cones or continuous.any() or not optimal:
+        start, solves = dive(around, h, solve, multipliers)
+        found, moves = improve(around, start)
+        found = rows_met(around, found)
+    else:
+        found, solves, moves = refined(around, inside, solve, multipliers)
+    best = best_lots(around, np.where(grid.lumpy, inside, found), [found])
+    answer = found if best is None else best
     if (grid.lot == 0).any() and solves:
         answer, solves = settle(program, answer, solve, grid, solves)
         answer = with_defined(program, answer)
     return Rounding(answer, objective(program, answer), objective(program, h), _rows(around, answer), solves, moves)
 
 
-def _fine(around: Neighbourhood, h: Array, multipliers: Array | None) -> tuple[Array, int] | None:
-    """The nearest lots of every leg at once, improved, where they cost next to nothing; and moves made. None elsewhere.
-
-    No list in whole lots is better by more than these are above the continuous optimum.
-    """
+def _nearest(around: Neighbourhood, h: Array, multipliers: Array | None) -> Array | None:
+    """The nearest lots of every leg at once where multipliers prove that no others gain. None elsewhere."""
     p, grid = around.program, around.grid
-    if (grid.lot == 0).any():
+    if multipliers is None or (grid.lot == 0).any():
         return None
-    h = np.clip(h, p.lower, p.upper)
-    least, most = objective(p, h), _FINE * scale_of(p, h)
-    whole = grid.start + grid.lot * grid.nearest(grid.lots(h))
-    above = objective(p, whole) - least
-    if above > (_ROUGH if grid.lumpy.sum() <= MOST_LEGS else _ROUGH_MANY) * most:
-        return None
-    if multipliers is not None and _rank(around, whole)[0] == 0:
-        room = around.exposure.max(axis=1, initial=0.0) / 2  # the most by which lots may leave a band
-        if above + float(np.abs(multipliers) @ room) <= GAIN * abs(least):
-            return whole, 0  # by its multipliers the optimum of wider bands is no lower: no move gains
-    whole, moves = improve(around, whole)
-    excess, value = _rank(around, whole)
-    return (whole, moves) if excess == 0 and value - least <= most else None
-
-
-def _rank(around: Neighbourhood, h: Array) -> tuple[float, float]:
-    """Order of answers with many legs: excess beyond half a lot, then the objective."""
-    excess = around.excess_at(h, around.allowance(np.round(around.grid.lots(h))))
-    return round(excess, 9), objective(around.program, h)
-
-
-def _mended(around: Neighbourhood, h: Array) -> list[Array]:
-    """The point nearest h within its allowance, moving only the finest traded legs of each row; none or one."""
-    lots = np.round(around.grid.lots(h))
-    legs: set[int] = set()
-    for row in np.flatnonzero(around.hard):
-        exposure = np.where(around.grid.lumpy & (lots != 0) & (around.exposure[row] > 0), around.exposure[row], np.inf)
-        finest = np.argsort(exposure, kind="stable")[:_LADDER]
-        legs.update(finest[np.isfinite(exposure[finest])].tolist())
-    if not legs:
-        return []
-    mended = nearest_within(around, h, np.array(sorted(legs)), _REACH, around.allowance(lots))
-    return [mended] if mended is not None else []
+    whole, least = grid.start + grid.lot * grid.nearest(grid.lots(h)), objective(p, h)
+    room = around.exposure.max(axis=1, initial=0.0) / 2  # the most by which lots may leave a band
+    above = objective(p, whole) - least + float(np.abs(multipliers) @ room)
+    # the optimum of wider bands is lower by no more than room at the multipliers' price
+    return whole if above <= GAIN * abs(least) and around.rank(whole)[0] == 0 else None
 
 
 def over(rows: pd.DataFrame, allowed: Array | float = 0.0) -> Array:

@@ -1,0 +1,99 @@
+"""Whole lots of a quadratic Program: rounded leg by leg and improved; where that is dear, in part solved again.
+
+The coarsest legs of the best list so far stay, the rest is solved with them fixed, rounded and improved. Where lots are
+dearer still, the dive is another start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from optihedge.program.arrays import Array
+from optihedge.program.duality import clip_multipliers, column_slopes, dual_gap, scale_of
+from optihedge.program.lots.dive import Answer, bent, dive
+from optihedge.program.lots.few_legs import MOST_LEGS
+from optihedge.program.lots.local_search import GAIN, improve
+from optihedge.program.lots.lot_program import mended
+from optihedge.program.lots.neighbourhood import Neighbourhood
+from optihedge.program.lots.successive import successive
+from optihedge.program.narrow import narrowed
+from optihedge.program.program import Program, objective
+
+_DEAR, _DEAREST = 1e-4, 2e-3  # of the objective's scale: what lots cost above which more is tried, and the dive too
+_KEPT = (0.25, 0.5)  # of the legs traded, the coarsest first
+_COLUMNS = 80  # solved again: those traded, and those whose trading costs least
+
+Solve = Callable[[Program], Answer]
+
+
+def refined(around: Neighbourhood, h: Array, solve: Solve, multipliers: Array | None) -> tuple[Array, int, int]:
+    """The best list found near the continuous optimum h (n, in its box); solves and moves made."""
+    p, least = around.program, objective(around.program, h)
+    scale, few = scale_of(p, h), around.grid.lumpy.sum() <= MOST_LEGS
+    nearest = around.grid.start + around.grid.lot * around.grid.nearest(around.grid.lots(h))
+    free = around.rank(nearest) <= (0.0, least + GAIN * abs(least))  # then there is nothing to make up for
+    found, moves = improve(around, nearest if free else successive(around, h, multipliers))
+    found, solves = rows_met(around, found), 0
+
+    def dear(share: float) -> bool:
+        excess, value = around.rank(found)
+        return not few and (excess > 0 or value - least > share * scale)
+
+    for kept in _KEPT:
+        if dear(_DEAR):
+            other, more = improve(around, _solved_again(around, h, found, solve, multipliers, kept))
+            found, moves, solves = min(found, other, key=around.rank), moves + more, solves + 1
+    if dear(_DEAREST):
+        start, some = _dived(around, h, found, solve, multipliers)
+        other, more = improve(around, start)
+        found, moves, solves = min(found, rows_met(around, other), key=around.rank), moves + more, solves + some
+    return found, solves, moves
+
+
+def rows_met(around: Neighbourhood, h: Array) -> Array:
+    """The list h; where it breaks a row, the better of it and the nearest list that breaks none, improved."""
+    near = mended(around, h) if around.rank(h)[0] > 0 else None
+    return h if near is None else min(h, improve(around, near)[0], key=around.rank)
+
+
+def _solved_again(
+    around: Neighbourhood, h: Array, found: Array, solve: Solve, multipliers: Array | None, kept: float
+) -> Array:
+    """The list after all but the coarsest legs of `found` are solved and rounded again."""
+    p, fixed = around.program, idle(around, h, found, multipliers)
+    traded = np.flatnonzero(~fixed & (found != p.start))
+    traded = traded[np.argsort(-around.coarseness[traded], kind="stable")]
+    fixed[traded[: int(np.ceil(kept * len(traded)))]] = True
+    if fixed.all():
+        return found
+    soft = bent(around, h, multipliers)
+    inner, columns = narrowed(soft.boxed(np.where(fixed, found, p.lower), np.where(fixed, found, p.upper)))
+    answer, whole = solve(inner), found.copy()
+    if not np.isfinite(answer.h).all():
+        return found
+    whole[columns] = np.clip(answer.h, inner.lower, inner.upper)
+    return successive(around, whole, answer.multipliers, fixed)
+
+
+def _dived(around: Neighbourhood, h: Array, found: Array, solve: Solve, multipliers: Array | None) -> tuple[Array, int]:
+    """The dive's list, over the columns that are solved again; and its solves."""
+    p, fixed = around.program, idle(around, h, found, multipliers)
+    inner, columns = narrowed(p.boxed(np.where(fixed, found, p.lower), np.where(fixed, found, p.upper)))
+    near, whole = Neighbourhood(inner, around.grid.over(inner, columns)), found.copy()
+    whole[columns], solves = dive(near, h[columns], solve, multipliers)
+    return whole, solves
+
+
+def idle(around: Neighbourhood, h: Array, found: Array, multipliers: Array | None) -> Array:
+    """Columns (a mask) that are not solved again: without a choice, or beyond the most and dearest to trade by their
+    reduced costs.
+    """
+    p, still = around.program, ~around.grid.lumpy
+    if multipliers is not None and len(h) > _COLUMNS:
+        below, above = column_slopes(p, dual_gap(p, h, clip_multipliers(p, multipliers)), h)
+        dear = np.maximum(np.minimum(above, -below), 0.0) / np.sqrt(np.maximum(around.curvature, 1e-300))
+        dear[found != p.start] = -1.0
+        still[np.argsort(dear, kind="stable")[_COLUMNS:]] = True
+    return still

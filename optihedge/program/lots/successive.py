@@ -1,0 +1,89 @@
+"""Successive rounding: leg after leg takes its nearest lot, and those to come make up for what that leaves.
+
+Around the continuous optimum the objective of n trades in lots is half of e'(D + U'U)e, e what each is away from it: D
+curvature of each leg alone, U rows of risk, and rows that bind as stiff ones. When the coarsest legs have been rounded,
+the least over the rest is linear in s, the sum of U_i e_i so far: the next leg belongs at its own optimum minus g_i's.
+
+    g_i = M_i U_i / (D_i + U_i' M_i U_i),   M_i^-1 = 1 + sum over the legs after i of U_j U_j' / D_j
+
+M is built from the last leg to the first, a rank at a time. Known of lattices as Babai's nearest plane (1986).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optihedge.program.arrays import Array, fewest_rows
+from optihedge.program.lots.neighbourhood import Neighbourhood
+from optihedge.program.program import Program
+
+_STIFF = 100.0  # of a median leg's curvature: how hard a row that binds is held, for its finest leg's lot
+_NEAR = 1e-2  # of a lot: how far from a bound or kink a rough answer may be that rests there
+_LEAST = 1e-14  # of the largest curvature: what a leg without any has
+
+
+def successive(around: Neighbourhood, h: Array, multipliers: Array | None, fixed: Array | None = None) -> Array:
+    """Permitted quantities near the continuous optimum h (n), the coarsest legs first.
+
+    multipliers  m, of that optimum: rows where these are not zero are held
+    fixed        n booleans: legs that are whole already
+    """
+    p, grid = around.program, around.grid
+    wanted = grid.lots(h)
+    legs = np.flatnonzero(grid.lumpy & ~_kinked(around, h) & (True if fixed is None else ~fixed))
+    legs = legs[np.argsort(-around.coarseness[legs], kind="stable")]
+    lots = np.where(grid.lot > 0, grid.nearest(wanted), wanted)
+    lots[legs] = wanted[legs]
+    # in units of lots: what each leg does to risk and to the rows that bind, and what the others have done already
+    rows = np.vstack([around.root, _held(around, h, multipliers, legs)]) * grid.lot
+    own = _curvature(p, h)[legs] * grid.lot[legs] ** 2
+    rows, done = fewest_rows(rows[:, legs], rows @ (lots - wanted))
+    largest = max(own.max(initial=0.0), (rows**2).sum(axis=0).max(initial=0.0))
+    own = np.maximum(own, _LEAST * largest if largest > 0 else 1.0)
+    for leg, pull, row in zip(legs.tolist(), _pulls(own, rows), rows.T, strict=True):
+        at = wanted[leg] - pull @ done
+        lots[leg] = grid.nearest(np.array([at]), np.array([leg]))[0] if grid.least[leg] > 1 else np.round(at)
+        lots[leg] = min(max(lots[leg], grid.low[leg]), grid.high[leg])
+        done += (lots[leg] - wanted[leg]) * row
+    return np.where(grid.lot > 0, grid.start + grid.lot * lots, h)
+
+
+def _pulls(own: Array, rows: Array) -> Array:
+    """g_i of each leg (count x rows)."""
+    columns, matrix = np.ascontiguousarray(rows.T), np.eye(len(rows))
+    pulls = np.empty_like(columns)
+    for leg in range(len(own) - 1, -1, -1):
+        moved = matrix @ columns[leg]
+        pulls[leg] = moved / (own[leg] + columns[leg] @ moved)
+        matrix -= moved[:, None] * pulls[leg]
+    return pulls
+
+
+def _kinked(around: Neighbourhood, h: Array) -> Array:
+    """Columns (a mask) that rest at a bound or where their cost's slope jumps: a little more or less does not pay."""
+    p, near = around.program, _NEAR * around.grid.lot
+    x, d = h - p.start, p.depth
+    found = (h <= p.lower + near) | (h >= p.upper - near)
+    found |= (np.abs(x) <= near) & (p.buy + p.sell > 0) | (np.abs(h) <= near) & (p.long + p.short > 0)
+    at = np.abs(d.side * x[d.column] - d.beyond) <= near[d.column]
+    found[d.column[at]] = True
+    return found
+
+
+def _curvature(p: Program, h: Array) -> Array:
+    """Second derivative of each column's own costs and risk (n)."""
+    x = np.abs(h - p.start)
+    powered = np.divide(0.75 * p.power, np.sqrt(x), out=np.zeros_like(x), where=x > 0)
+    return p.diagonal + 2 * p.quadratic + powered
+
+
+def _held(around: Neighbourhood, h: Array, multipliers: Array | None, legs: Array) -> Array:
+    """Rows that bind (some x n), so stiff that a lot of its finest leg beyond one costs what many lots of legs do."""
+    p, lot = around.program, around.grid.lot
+    binding = np.flatnonzero(multipliers) if multipliers is not None else np.zeros(0, dtype=int)
+    rows = around.rows[binding] + around.on_holdings[binding] * np.sign(h)
+    rows = rows + around.on_trades[binding] * np.sign(h - p.start)
+    each = np.abs(rows[:, legs]) * lot[legs]
+    finest = np.where(each > 0, each, np.inf).min(axis=1, initial=np.inf)
+    usual = np.median(around.curvature[legs] * lot[legs] ** 2) if len(legs) else 0.0
+    return rows * (np.sqrt(_STIFF * usual) / finest)[:, None]
