@@ -352,6 +352,16 @@ def test_a_finer_leg_that_leaves_its_row_less_room_ends_the_search_and_no_point_
     assert ranks == sorted(ranks, reverse=True)
 
 
+@pytest.mark.parametrize("lot", [1e-7, 1e-3, 1.0, 300.0])
+def test_a_search_never_ends_at_a_worse_list_however_fine_the_lots(lot: float) -> None:
+    for seed in range(4):
+        p = replace(share_program(seed, 30), lot=np.full(30, lot))
+        around = Neighbourhood(p, Grid.of(p))
+        start = p.start + lot * np.round((solve(p).h - p.start) / lot)
+        found, moves = improve(around, start)
+        assert around.rank(found) < around.rank(start) or moves == 0
+
+
 def test_leg_costs_agree_with_the_program_including_depth() -> None:
     from optihedge.program.program import Depth
 

@@ -25,15 +25,15 @@ def improve(around: Neighbourhood, h: Array, most: int = 2000) -> tuple[Array, i
     A move that helps twice is made again, twice as far each time, while that helps too.
     """
     gain = GAIN * max(abs(objective(around.program, h)), 1e-12)
-    made, last = 0, np.zeros_like(h)
+    made, last, rank = 0, np.zeros_like(h), around.rank(h)
     while made < most:
         moved = _Point.of(around, h, gain).next()
-        if moved is None:
-            break
+        if moved is None or (after := around.rank(moved)) >= rank:
+            break  # what is left to gain is rounding
         step = moved - h
         if (step == last).all():
-            moved = _further(around, moved, step)
-        h, last, made = moved, step, made + 1
+            moved, after = _further(around, moved, step, after)
+        h, last, rank, made = moved, step, after, made + 1
     return h, made
 
 
@@ -162,20 +162,17 @@ def first_moves(excess: Array, change: Array, better: Array) -> Array:
     return among[np.lexsort((change[among], excess[among]))][:_TRIES]
 
 
-def _further(around: Neighbourhood, h: Array, step: Array) -> Array:
-    """Quantities after the same step again, twice as far each time, while that helps."""
-
-    def rank(h: Array) -> tuple[float, float]:
-        lots = np.round(around.grid.lots(h))
-        return around.excess_at(h, around.allowance(lots)), objective(around.program, h)
-
-    grid, now = around.grid, rank(h)
+def _further(
+    around: Neighbourhood, h: Array, step: Array, rank: tuple[float, float]
+) -> tuple[Array, tuple[float, float]]:
+    """Quantities after the same step again, twice as far each time, while that helps; and their rank."""
+    grid = around.grid
     while True:
         step = 2 * step
         moved = h + step
-        if not (~grid.lumpy | grid.permitted(grid.lots(moved))).all() or (after := rank(moved)) >= now:
-            return h
-        h, now = moved, after
+        if not (~grid.lumpy | grid.permitted(grid.lots(moved))).all() or (after := around.rank(moved)) >= rank:
+            return h, rank
+        h, rank = moved, after
 
 
 def _ladder(around: Neighbourhood, lots: Array) -> Array:
