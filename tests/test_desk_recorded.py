@@ -96,5 +96,5 @@ def test_every_run_of_a_ledger_of_many_nights_replays_to_the_byte(recorded, tmp_
     assert verify(desk).empty
     for run in table["run"]:
         assert not replay(desk, run).differences, run
-    told = difference(desk, "two@2026-01-20", "two@2026-01-21")
+    told = difference(desk, "two@2026-02-10", "two@2026-02-11")
     assert any(line.startswith("snapshot") for line in told.lines) and set(told.tables) == {"positions", "lists"}
