@@ -170,14 +170,14 @@ def _units(market: Market) -> list[Finding]:
     table, quotes, size = market.instruments, market.quotes, market.notional.to_numpy(dtype=float)
     fixed = numbers(table, "fee_per_contract") * market.contracts.fx
     told = (
-        ("fee", table["fee"], _FEE, "of the notional"),
+        ("fee", numbers(table, "fee"), _FEE, "of the notional"),
         ("fee_per_contract", np.divide(fixed, size, out=np.zeros_like(fixed), where=size > 0), _FEE, "of the notional"),
-        ("funding_rate", quotes["funding_rate"], MOST_FUNDING, "for one interval"),
-        ("rate", quotes["rate"], _RATE, "a year"), ("borrow_rate", quotes["borrow_rate"], _BORROW, "a year"),
+        ("funding_rate", numbers(quotes, "funding_rate"), MOST_FUNDING, "for one interval"),
+        ("rate", numbers(quotes, "rate"), _RATE, "a year"),
+        ("borrow_rate", numbers(quotes, "borrow_rate"), _BORROW, "a year"),
     )  # fmt: skip
     found = []
-    for column, values, most, of in told:
-        figures = np.asarray(values, dtype=float)
+    for column, figures, most, of in told:
         for i in np.flatnonzero(np.abs(figures) > most):
             name, detail = str(market.names[i]), f"{column} is {figures[i]:.4g} {of}"
             found.append(Finding(SEVERE, "units", name, detail, "write a fraction: 0.0005 is 5 bp", (name,)))
@@ -189,7 +189,7 @@ def _units(market: Market) -> list[Finding]:
 
 def _through_zero(market: Market) -> list[Finding]:
     found, values = [], _price_levels(market)
-    if np.fmin.reduce(values, axis=None, initial=np.inf) > 0:
+    if not (values <= 0).any():
         return []
     lowest = np.fmin.reduce(values, axis=0, initial=np.inf)
     for at in np.flatnonzero(lowest <= 0):

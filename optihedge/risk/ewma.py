@@ -118,14 +118,12 @@ def decayed_totals(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The first two of `decayed_sums`, without the path; each driver's are the same beside any others, to the bit."""
     forget, weight = 0.5 ** (len(moves) / halflife), 0.5 ** (np.arange(len(moves))[::-1] / halflife)
-    by_driver = np.ascontiguousarray(moves.T)
+    by_driver = np.multiply(moves.T, np.sqrt(weight), order="C")
     seen = np.isfinite(by_driver)
     if seen.all():
-        return forget * squares + np.vecdot(weight * by_driver, by_driver), forget * weights + weight.sum()
+        return forget * squares + np.vecdot(by_driver, by_driver), forget * weights + weight.sum()
     by_driver = np.where(seen, by_driver, 0.0)
-    return forget * squares + np.vecdot(weight * by_driver, by_driver), forget * weights + np.vecdot(
-        weight * seen, 1.0 * seen
-    )
+    return forget * squares + np.vecdot(by_driver, by_driver), forget * weights + np.vecdot(weight * seen, 1.0 * seen)
 
 
 def decayed_sums(

@@ -62,7 +62,7 @@ def fitted_on(estimator: Any, moves: pd.DataFrame) -> Any:
     else:
         stepped = False
         fitted = clone(estimator).fit(moves)
-    own = moves.copy()
+    own = moves.copy(deep=False)  # who writes into the moves writes into a copy
     own.attrs = dict(moves.attrs)
     with _ALONE:
         _FITS.append(_Fit(said, own, fitted, stepped))

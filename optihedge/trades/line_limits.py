@@ -70,7 +70,7 @@ def line_limits(hedge: Hedge, checks: Checks) -> Lines:
 
 def _old(market: Market, age: str) -> Array:
     """Which contracts (N, in the market's order) have a quote of more than that age."""
-    older = lambda: np.asarray(market.as_of - market.quotes["time"].array > duration(age, "max_age"))  # noqa: E731
+    older = lambda: np.asarray(market.quotes["time"].array < market.as_of - duration(age, "max_age"))  # noqa: E731
     return kept(market.quotes, f"older than {age} at {market.as_of}", older)
 
 
