@@ -39,6 +39,13 @@ class Listed:
         }  # fmt: skip
         self.plain = table.index[told(table, "type", "equity") | told(table, "type", "spot")]
         self._labelled = b"", pd.Index([], dtype=object)
+        self._said: dict[int, dict[str, Any]] = {}
+
+    def said(self, at: int) -> dict[str, Any]:
+        """What its columns say of the contract at a place, by name."""
+        if at not in self._said:
+            self._said[at] = {name: _plain(values[at]) for name, values in self.columns.items()}
+        return self._said[at]
 
     def labels(self, at: Array) -> pd.Index:
         """The labels at these places; of the same places as last time the same object."""
@@ -77,9 +84,10 @@ class Quoted:
         """Of a listed contract. Raises DataError for another."""
         if name not in self._terms:
             at = self._at(name)
-            fields = {field: _plain(values[at]) for field, values in self._columns.items()}
             right = float(self._contracts.right[at])
-            self._terms[name] = Terms(name=name, contracts=self._contracts, place=at, right=right, **fields)
+            self._terms[name] = Terms(
+                name=name, contracts=self._contracts, place=at, right=right, **self.listed.said(at)
+            )
         return self._terms[name]
 
     def money(self, name: str) -> str:

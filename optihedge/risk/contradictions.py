@@ -116,8 +116,10 @@ def _against_spot(market: Market) -> list[Finding]:
         apart = np.abs(np.log(c.price[at] / c.spot[at]))
     years = np.where(np.isfinite(c.years[at]), np.maximum(c.years[at], 1 / 12), np.nan)
     allowed = np.where(np.isnan(years), _PERPETUAL, np.maximum(_PERPETUAL, _YEARLY * years))
-    far, assets = apart > allowed, market.instruments["underlying"].to_numpy()[at]
-    found = []
+    far = apart > allowed
+    if not far.any():
+        return []
+    assets, found = market.instruments["underlying"].to_numpy()[at], []
     for asset in dict.fromkeys(assets[far]):
         own = assets == asset
         names, prices = [str(name) for name in market.names[at[own & far]]], c.price[at[own]]
@@ -217,12 +219,10 @@ def _ends(market: Market) -> list[Finding]:
 def _midnight(market: Market) -> list[Finding]:
     """Daily rows stamped midnight UTC, though the drivers say that a day's level is known at its close."""
     index = market.history.index
-    if market.history.attrs.get("dates"):
+    if market.history.attrs.get("dates") or len(index) < 5 or index[0] != index[0].normalize():
         return []
     said = market.drivers.index[(market.drivers["known_at"] != "").to_numpy()]
-    if len(index) < 5 or not len(said) or index[0] != index[0].normalize():  # the first tells most histories
-        return []
-    if not (index == index.normalize()).all():
+    if not len(said) or not (index == index.normalize()).all():
         return []
     detail = f"rows are stamped 00:00 UTC, and {said[0]} is known at {market.drivers.at[said[0], 'known_at']}"
     remedy = "write bare dates (2026-01-20), which known_at makes instants, or the instant of each close"
