@@ -262,7 +262,7 @@ class ProgramBuilder(BuilderData):
         shift = np.broadcast_to(np.asarray(offset, dtype=float), rows.shape[0])
         self.risk_terms_.add(self._term)
         if sp.issparse(rows):
-            few = sp.csr_array(rows)
+            few = rows if isinstance(rows, sp.csr_array) else sp.csr_array(rows)
             self._refuse_huge("a row of risk", few.data)
             self.risk_sparse_.append((few, shift))
         else:

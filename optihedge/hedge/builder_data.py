@@ -215,7 +215,7 @@ class BuilderData:
 
     def _refuse_huge(self, what: str, values: Array) -> None:
         """Raise SpecError for a figure that no desk has, whose square is no number any more."""
-        if np.abs(values).max(initial=0.0) <= HUGE:
+        if values.min(initial=0.0) >= -HUGE and values.max(initial=0.0) <= HUGE:
             return
         huge = np.isfinite(values) & (np.abs(values) > HUGE)
         if huge.any():

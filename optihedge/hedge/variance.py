@@ -141,7 +141,13 @@ def _columns(matrix: sp.csr_array, positions: Array) -> sp.csr_array:
 
 def _rows(matrix: sp.csr_array, chosen: Array) -> sp.csr_array:
     """These rows, which are in order."""
+    if not len(chosen):
+        return _no_rows(matrix.shape[1])
     return matrix if len(chosen) == matrix.shape[0] else matrix[chosen]
+
+
+def _no_rows(columns: int) -> sp.csr_array:
+    return compressed(np.zeros(0), np.zeros(0), np.zeros(1), (0, columns))
 
 
 def _scaled(matrix: sp.csr_array, factor: Array) -> sp.csr_array:
@@ -174,7 +180,7 @@ def _gamma_rows(market: Market, positions: Array, risk: Risk, periods: float) ->
     convexity = _columns(market.convexity, positions) if market.convexity.nnz else market.convexity
     active = np.flatnonzero(np.diff(convexity.indptr))
     if not len(active):
-        return none, sp.csr_array(none.shape)
+        return none, _no_rows(len(positions))
     drivers = market.price_drivers[active]
     known = risk.drivers.get_indexer(drivers)
     if (known < 0).any():
