@@ -333,7 +333,8 @@ def look_alikes(residuals: np.ndarray, weights: np.ndarray, threshold: float) ->
     threshold = max(threshold, 2 * np.sqrt(np.log(dimension) * (weights**2).sum()))
     if threshold >= 1:
         return np.arange(dimension)
-    weighted = (np.sqrt(weights)[:, None] * _filled(residuals)).astype(np.float32)
+    weighted = np.empty(residuals.shape, dtype=np.float32)
+    np.multiply(np.sqrt(weights)[:, None], _filled(residuals), out=weighted, casting="same_kind")
     pairs = [np.zeros((2, 0), dtype=int)]
     for start in range(0, dimension, _BLOCK):
         own = weighted[:, start : start + _BLOCK]
@@ -370,7 +371,8 @@ def _cluster_roots(
 
 
 def _weighted_squares(moves: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return weights @ _filled(moves) ** 2
+    filled = _filled(moves)
+    return np.einsum("t,td,td->d", weights, filled, filled)
 
 
 def _mass(seen: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -78,4 +78,6 @@ def short_histories(moves: pd.DataFrame, drivers: pd.Index) -> tuple[str, ...]:
 
 def observed(moves: pd.DataFrame) -> np.ndarray:
     """Moves observed of each driver, D."""
-    return len(moves) - np.count_nonzero(np.isnan(moves.to_numpy(dtype=float)), axis=0)
+    missing = np.isnan(moves.to_numpy(dtype=float))
+    every = np.full(missing.shape[1], len(moves))
+    return every - np.count_nonzero(missing, axis=0) if missing.any() else every
