@@ -55,8 +55,12 @@ def coin_options(find: Find, days: int) -> Days:
 
 
 def spx(find: Find, days: int) -> Days:
+    """Options that are liquid at each of the closes: whatever is bought is there at the next."""
     folder = find("spx_options_2019")
-    markets = [spx_market(folder, day, max_days=60) for day in spx_days(folder)[10 : 10 + days]]
+    closes = spx_days(folder)[10 : 10 + days]
+    whole = [spx_market(folder, day, max_days=60).names for day in closes]
+    names = [name for name in whole[0] if all(name in listed for listed in whole)]
+    markets = [spx_market(folder, day, max_days=60, names=names) for day in closes]
     return Days(markets, markets, options_book(markets[0], markets[-1]))
 
 
