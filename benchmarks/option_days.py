@@ -1,6 +1,6 @@
 """A day of an options desk under `run_backtest`: recorded Deribit days and SPX closes; CPU milliseconds and solves.
 
-    python benchmarks/option_days.py [data folder] [days]
+    python benchmarks/option_days.py [--data FOLDER] [--days 6]
 
 Eight options are held, all that is listed is a market; the markets are made before. `given`: variance under a given
 risk of spot and vol, spreads and fees, delta and vega in bands, few hedges tradable; `shipped`: `optimal_hedge` with
@@ -9,6 +9,7 @@ its whole chain tradable. A solve is the certified one of the day's Program; par
 
 from __future__ import annotations
 
+import argparse
 import cProfile
 import os
 import pstats
@@ -103,7 +104,8 @@ def main(data: Path, days: int) -> None:
 
 
 if __name__ == "__main__":
-    main(
-        Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT.parent / "shared" / "data",
-        int(sys.argv[2]) if len(sys.argv) > 2 else 6,
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of recorded markets")
+    parser.add_argument("--days", type=int, default=6, help="walked, at most")
+    asked = parser.parse_args()
+    main(asked.data, asked.days)

@@ -30,7 +30,7 @@ from optihedge.program.program import RESIDUAL_TOLERANCE, Program, objective, ro
 
 _SHARE_LEFT, _WHOLE = 0.1, 1e-9  # of what a lot of each split column leaves together; of a lot: less is whole
 _TOUCHES, _APART = 5, 1e-3  # quadratic Programs for a price of volatility, where lots move it by more than this
-_DEAR = 1e-3  # of the objective's scale: where lots of many legs cost less, they are looked for near the optimum alone
+_DEAR, _NEAREST = 1e-3, 2  # of the objective's scale: where lots of many legs cost less, the nearest of these do
 _DESCENTS = 20
 
 
@@ -83,9 +83,9 @@ def round_program(
 
     Raises InfeasibleError where a box holds no whole lot.
 
-    A price of volatility is rounded by quadratic Programs that touch it from above: at h, where whole lots leave less
-    volatility at that, and where lots are dear or legs few at some up to no trade's. Many legs are then improved at the
-    lots' own, until none moves.
+    A price of volatility is rounded by quadratic Programs that touch it from above: at h, and where whole lots leave
+    another volatility, at some between that and no trade's; where many legs' lots cost little, the nearest of these do.
+    Many legs are then improved at the lots' own volatility, until none moves.
     """
     inner, columns = narrowed(program)
     if len(columns) < len(program.columns):
@@ -106,11 +106,10 @@ def round_program(
     whole, before = price.volatility(best.h), price.volatility(program.start)
     few = Grid.of(program, smallest).lumpy.sum() <= MOST_LEGS
     if abs(whole - exact) > _APART * exact:
-        sigmas = [whole] if 0 < whole < exact else []
-        if few or best.gap > _DEAR * scale_of(program, h):
-            low, high = min(exact, whole or exact), max(whole, before, exact)
-            sigmas = np.setdiff1d(np.geomspace(low, high, _TOUCHES), exact).tolist()
-        best = _touched(program, h, best, [price.price / sigma for sigma in sigmas], solve, multipliers, smallest)
+        low, high = min(exact, whole or exact), max(whole, before, exact)
+        dear = few or best.gap > _DEAR * scale_of(program, h)
+        sigmas = np.setdiff1d(np.geomspace(low, high, _TOUCHES)[: _TOUCHES if dear else _NEAREST], exact)
+        best = _touched(program, h, best, (price.price / sigmas).tolist(), solve, multipliers, smallest)
     return best if few else _descended(program, best, smallest)
 
 
