@@ -19,7 +19,7 @@ from slow_path import slow_list, slow_walk, written
 import optihedge as oh
 from optihedge.batch.record import figures
 from optihedge.batch.run import run_batch
-from optihedge.errors import InfeasibleError, NotApplicable, OptihedgeError, SolverError
+from optihedge.errors import NotApplicable, OptihedgeError
 from optihedge.hedge.modelfile import model_names
 from optihedge.step.step import Step
 
@@ -132,9 +132,8 @@ def walk_is_night_by_night(days: Days, model: str, folder: Path) -> int:
     folders = [written(market, folder / str(i)) for i, market in enumerate(days.alone)]
     try:
         slow = slow_walk(folders, model, days.book, days.events)
-    except OptihedgeError as error:
-        assert not isinstance(error, (InfeasibleError, SolverError))
-        with pytest.raises(type(error)) as raised:
+    except NotApplicable as error:  # whatever else stops a walk compares nothing
+        with pytest.raises(NotApplicable) as raised:
             oh.run_backtest(oh.load_model(model), days.markets, days.book, events=days.events)
         assert untimed(str(raised.value)) == untimed(str(error))
         return 0
