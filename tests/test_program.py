@@ -5,11 +5,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from programs import random_program
 
 from optihedge.errors import SpecError
 from optihedge.program.arrays import compressed, one_row, times
 from optihedge.program.costs import Depth
-from optihedge.program.program import Program, objective, row_violations
+from optihedge.program.program import Program, objective, risk_value, row_violations
 from optihedge.program.volatility import VolatilityLimit
 
 BASE = {"columns": ("a", "b"), "start": [1.0, 0.0], "lower": [-5.0, -5.0], "upper": [5.0, 5.0]}
@@ -109,3 +110,29 @@ def test_compressed_matrices_and_whole_programs_are_what_the_door_makes_of_the_s
                         ({"columns": ("a", "a", "b")}, "share a name")):  # fmt: skip
         with pytest.raises(SpecError, match=said):
             Program.whole(**given | wrong)
+
+
+def test_bands_beside_a_limit_on_trades_are_whole_and_a_limit_on_trades_with_a_lower_end_is_refused() -> None:
+    asked = Program(
+        columns=("a", "b"), start=np.zeros(2), lower=-np.ones(2), upper=np.ones(2), row_names=("band", "turnover"),
+        rows=[[1.0, 2.0], [0.0, 0.0]], rows_on_trades=[[0.0, 0.0], [1.0, 1.0]], row_lower=[-0.5, -np.inf],
+        row_upper=[0.5, 1.0],
+    )  # fmt: skip
+    given = {field.name: getattr(asked, field.name) for field in fields(Program)}
+    assert Program.whole(**given).rows is asked.rows
+    with pytest.raises(SpecError, match=r"turnover: a limit on .* cannot have a lower end"):
+        Program.whole(**given | {"row_lower": np.array([-0.5, 0.0])})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_program_of_scaled_risk_is_the_one_that_is_made_anew(seed: int) -> None:
+    p = random_program(np.random.default_rng(seed))
+    root, factor = np.sqrt(7.0), 7.0
+    told = {name: root * getattr(p, name) for name in ("factors", "factor_offset", "specifics", "specific_offset")}
+    anew, made = replace(p, **told, diagonal=factor * p.diagonal, constant=3.0), p.risk_scaled(factor, 3.0)
+    for h in (p.start, p.lower, 0.3 * p.lower + 0.7 * p.upper):
+        assert objective(made, h) == objective(anew, h)
+        assert risk_value(made, h) == pytest.approx(factor * risk_value(p, h), rel=1e-12)
+        np.testing.assert_array_equal(row_violations(made, h), row_violations(anew, h))
+    with pytest.raises(SpecError, match=r"diagonal.* is NaN"):
+        p.risk_scaled(np.nan, 0.0)

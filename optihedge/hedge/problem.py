@@ -80,12 +80,7 @@ class Problem:
 
     def with_risk_scaled(self, factor: float) -> Problem:
         """The same with its terms of risk multiplied: another aversion where `Variance` is the only one."""
-        p, root = self.program, np.sqrt(factor)
-        program = replace(
-            p, factors=root * p.factors, factor_offset=root * p.factor_offset, specifics=root * p.specifics,
-            specific_offset=root * p.specific_offset, diagonal=factor * p.diagonal,
-            constant=p.constant + (factor - 1) * self.risk_constant,
-        )  # fmt: skip
+        program = self.program.risk_scaled(factor, self.program.constant + (factor - 1) * self.risk_constant)
         return replace(self, program=program, risk_constant=factor * self.risk_constant)
 
     def with_price_scaled(self, factor: float) -> Problem:

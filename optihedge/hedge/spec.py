@@ -87,10 +87,10 @@ class HedgeSpec:
                 raise SpecError(
                     f"{kind}: {told} is no name; put the numbers into a column of exposures and give its name"
                 )
-        labels = pd.Index([term.label for term in self.terms])
-        if labels.has_duplicates:
-            twice = labels[labels.duplicated()][0]
-            raise SpecError(f"two terms are called {twice!r}; give one of them a name of its own")
+        labels = [term.label for term in self.terms]
+        twice = [label for i, label in enumerate(labels) if label in labels[:i]]
+        if twice:
+            raise SpecError(f"two terms are called {twice[0]!r}; give one of them a name of its own")
         check_number("HedgeModel", "capital", self.capital, 0.0)
         if self.on_infeasible not in _POLICIES:
             raise SpecError(f"on_infeasible is {self.on_infeasible!r}; write 'error' or 'relax'")

@@ -26,7 +26,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from optihedge.errors import SpecError
-from optihedge.program.arrays import Array, dense, frozen, sparse, vector
+from optihedge.program.arrays import Array, dense, frozen, sparse, times, vector
 from optihedge.program.costs import PIECES, Costs, Depth
 from optihedge.program.row_table import RowTable
 from optihedge.program.volatility import VolatilityLimit, VolatilityPrice
@@ -130,6 +130,17 @@ class Program(Costs):
         made.__dict__["row_table"] = self.row_table
         return made
 
+    def risk_scaled(self, factor: float, constant: float) -> Program:
+        """The same with its quadratic risk times `factor` and another constant. Raises SpecError where it overflows."""
+        root, kept = np.sqrt(factor), {name: self.__dict__[name] for name in _FIELDS}
+        made = Program.whole(**kept | {
+            "factors": root * self.factors, "factor_offset": root * self.factor_offset,
+            "specifics": times(root, self.specifics), "specific_offset": root * self.specific_offset,
+            "diagonal": factor * self.diagonal, "constant": constant,
+        })  # fmt: skip
+        made.__dict__["row_table"] = self.row_table
+        return made
+
     def derived(self, **changes: Any) -> Program:
         """The same with other fields, each whole and right: for what the kernel makes itself; nothing is looked at."""
         made = object.__new__(type(self))
@@ -197,7 +208,8 @@ def _sound(given: Mapping[str, Any]) -> bool:
     finite = all(np.isfinite(part).all() for part in (columns, g.factor_offset, g.specific_offset, *rest))
     least = (g.upper - g.lower, g.diagonal, g.buy + g.sell, g.long + g.short, g.quadratic, g.power, *rest[3:])
     bounds = (g.row_lower <= g.row_upper) & (g.row_lower < np.inf) & (g.row_upper > -np.inf) & (g.row_penalty >= 0)
-    one_sided = not (len(rest[3]) or len(rest[4])) or bool(np.isneginf(g.row_lower).all())
+    sized = np.diff(g.rows_on_holdings.indptr) + np.diff(g.rows_on_trades.indptr) > 0
+    one_sided = bool(np.isneginf(g.row_lower[sized]).all())
     named = all(len(set(names)) == len(names) for names in (g.columns, g.row_names))
     convex = all(part.min(initial=0.0) >= 0 for part in least) and bool(bounds.all()) and one_sided
     priced = g.volatility_price is None or 0 < g.volatility_price.price < np.inf

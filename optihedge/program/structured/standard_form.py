@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from optihedge.program.arrays import fewest_rows
+from optihedge.program.arrays import compressed, fewest_rows
 from optihedge.program.program import Program
 from optihedge.program.structured.presolve import FEW, Folded, Hinges, dense, fold, largest, scaled
 
@@ -193,7 +193,7 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
         row_scale = _power_of_two(np.where(size > 0, size, 1.0))
 
     # which coordinates are local: row numbers of [specifics; rows] in the order of the blocks
-    chosen, local = np.zeros(0, int), sp.csr_array((0, n))
+    chosen, local = np.zeros(0, int), compressed(np.zeros(0), np.zeros(0), np.zeros(1), (0, n))
     blocks: tuple[tuple[int, int], ...] = ()
     if s + m > FEW and not rows_prevail(n, m):
         both = sp.csr_array(sp.vstack([scaled(f.specifics, 1 / root, scale), scaled(f.rows, 1 / row_scale, scale)]))
