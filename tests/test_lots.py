@@ -362,6 +362,19 @@ def test_a_search_never_ends_at_a_worse_list_however_fine_the_lots(lot: float) -
         assert around.rank(found) < around.rank(start) or moves == 0
 
 
+@pytest.mark.parametrize("lots", [100, 10_000, 1_000_000])
+def test_lots_of_two_legs_that_only_pay_together_go_a_long_way_in_few_moves(lots: int) -> None:
+    """Along a ridge each leg moves by turns: what they do together is made again, however many lots that is."""
+    ridge = np.array([[30.0, -30.0], [0.1, 0.1]])
+    p = Program(
+        columns=("A", "B"), start=np.zeros(2), lower=np.full(2, -1e7), upper=np.full(2, 1e7), lot=np.ones(2),
+        factors=ridge, factor_offset=-ridge @ np.full(2, float(lots)),
+    )  # fmt: skip
+    found, moves = improve(Neighbourhood(p, Grid.of(p)), np.zeros(2))
+    assert found == pytest.approx(np.full(2, lots), abs=2)
+    assert moves < 500
+
+
 def test_leg_costs_agree_with_the_program_including_depth() -> None:
     from optihedge.program.program import Depth
 

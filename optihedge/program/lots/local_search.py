@@ -13,6 +13,7 @@ from optihedge.program.program import objective
 
 GAIN = 1e-10  # of the objective's scale: a smaller saving is rounding
 _TRIES = 20  # of the best moves: one that trades a finer leg has less room afterwards, and may be none
+_TOGETHER = 16  # moves whose sum is tried again
 _PARTNERS = 64  # single moves that every other is tried with
 
 
@@ -22,11 +23,15 @@ def improve(around: Neighbourhood, h: Array, most: int = 2000) -> tuple[Array, i
     Starts from permitted lots (auxiliaries stay). What is gained counts by the room that is left after the move, so
     that no point comes twice. A pair is a lot of any leg with the multiple of a row's finest traded leg that brings the
     row back into its band: it crosses the ridges where a single lot breaks neutrality. Or it is any two single moves.
-    A move that helps twice is made again, twice as far each time, while that helps too.
+    A move that helps twice is made again, twice as far each time, while that helps too; so is what every sixteen moves
+    did together, where small lots of several legs go a long way by turns.
     """
     gain = GAIN * max(abs(objective(around.program, h)), 1e-12)
-    made, last, rank = 0, np.zeros_like(h), around.rank(h)
+    made, last, rank, before = 0, np.zeros_like(h), around.rank(h), h
     while made < most:
+        if made and made % _TOGETHER == 0:
+            h, rank = _further(around, h, h - before, rank)
+            before = h
         moved = _Point.of(around, h, gain).next()
         if moved is None or (after := around.rank(moved)) >= rank:
             break  # what is left to gain is rounding
