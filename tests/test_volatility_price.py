@@ -17,6 +17,7 @@ from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import judge
 from optihedge.program.chain import solve
 from optihedge.program.duality import dual_gap
+from optihedge.program.lots import rounding
 from optihedge.program.lots.rounding import round_program
 from optihedge.program.program import Program, objective
 from optihedge.program.status import Status
@@ -272,3 +273,20 @@ def test_a_saved_program_keeps_its_price(tmp_path):
 def test_a_price_that_is_none_is_refused(price):
     with pytest.raises(SpecError, match="volatility_price"):
         priced(0, price=price)
+
+
+def test_lots_of_few_legs_that_cost_nothing_are_looked_for_once(monkeypatch):
+    """The nearest lots of a nearly perfect hedge change its volatility many times over, and cost no more than it."""
+    held = np.array([70_000.3, -40_000.7])
+    volatility = VolatilityPrice(
+        name="v", price=0.6, factors=np.eye(2), factor_offset=held + np.array([3e-7, -2e-7]),
+        specifics=sp.csr_array((0, 2)), specific_offset=np.zeros(0), diagonal=np.zeros(2),
+    )  # fmt: skip
+    p = Program(columns=("A", "B"), start=np.zeros(2), lower=[-1e6, -1e6], upper=[1e6, 1e6], buy=np.full(2, 0.1),
+                sell=np.full(2, 0.1), lot=np.full(2, 0.1), volatility_price=volatility)  # fmt: skip
+    answer, looked = solve(p).candidate, []
+    best_lots = rounding.best_lots
+    monkeypatch.setattr(rounding, "best_lots", lambda *args: looked.append(args) or best_lots(*args))
+    found = round_program(p, answer.h, lambda inner: solve(inner).candidate, multipliers=answer.multipliers)
+    assert found.h == pytest.approx(-held) and found.gap == pytest.approx(0.0, abs=1e-6)
+    assert len(looked) <= 1

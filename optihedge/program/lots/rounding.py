@@ -103,6 +103,8 @@ def round_program(
     if not exact > 0:
         return rounded(at_answer(program, h))
     best = rounded(with_aversion(program, price.price / exact))
+    if best.gap <= GAIN * scale_of(program, h) and not over(best.rows).any():
+        return best  # no other lots can gain
     whole, before = price.volatility(best.h), price.volatility(program.start)
     few = Grid.of(program, smallest).lumpy.sum() <= MOST_LEGS
     if abs(whole - exact) > _APART * exact:
