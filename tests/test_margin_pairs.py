@@ -153,9 +153,9 @@ def test_a_limit_of_paired_margin_is_kept_and_told(name: str) -> None:
     bound = oh.HedgeModel(risk=model.risk, objective=model.objective, constraints=(*model.constraints, limit))
     found = bound.hedge(market, book)
     assert found.status == "optimal"
-    kept = initial_margin(market, found.after, rules)
-    assert kept <= 0.7 * needs * (1 + 1e-6)
-    assert found.limits.loc["margin", "after"] == pytest.approx(kept, rel=1e-6)
+    in_parts = initial_margin(market, found.after + 1e-9, rules)  # whole contracts are covered by whole ones alone
+    assert in_parts <= 0.7 * needs * (1 + 1e-6)
+    assert found.limits.loc["margin", "after"] == pytest.approx(initial_margin(market, found.after, rules), rel=1e-6)
     dearer = found.certificate.primal - free.certificate.primal
     assert 0 < dearer <= -found.limits.loc["margin", "shadow_price"] * 0.3 * needs * (1 + 1e-6)
 

@@ -190,18 +190,20 @@ class Watched:
 
 
 def test_a_deadline_reaches_hedge_rounding_and_what_is_answered_again(market: oh.Market, book: pd.Series) -> None:
-    watched = Watched()
-    model = replace(PLAIN, solver=watched, checks={"volume": 1e-5})
-    hedge = model.hedge(market, book, deadline=600.0)
+    watched, table = Watched(), market.instruments
+    coarse = replace(market, instruments=table.assign(lot=table["lot"].where(table["type"] != "equity", 50.0)))
+    bands = (oh.Neutral("vega", band=50.0), oh.Neutral("delta", band=1_000.0))
+    model = replace(PLAIN, solver=watched, checks={"volume": 1e-3}, constraints=bands)
+    hedge = model.hedge(coarse, book, deadline=600.0)
     first, watched.given = watched.given, []
     listed = oh.trade_list(hedge, deadline=500.0)
     assert any("limited to" in note for note in listed.notes), "lines are limited, so it is answered again"
     assert len(watched.given) > len(first) > 0
     assert all(left is not None and left <= 600.0 for left in first)
     assert all(left is not None and left <= 500.0 for left in watched.given)
-    watched.given = []
     with pytest.raises(oh.SolverError, match="within 0 s; give more time"):
-        oh.round_to_lots(hedge, deadline=0.0)
+        oh.round_to_lots(replace(PLAIN, solver=watched).hedge(market, book), deadline=0.0)
+    watched.given = []
     assert oh.trade_list(hedge, deadline=0.0).held and watched.given == []
 
 
