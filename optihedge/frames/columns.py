@@ -83,9 +83,10 @@ def check_columns(
         raise DataError(f"{source}: column {unknown[0]} is not known{near}; rename or remove it")
     converted: dict[str, Values] = {}
     faults: list[DataError] = []
-    for name, values in zip(header, frame._iter_column_arrays(), strict=True):
+    for name, given in frame.items():
         if name == labels:
             continue
+        values = array_of(given)
         column = schema.get(name) or Column("number" if others == "number" else "text")
         try:
             told = name in schema or others == "number"
@@ -103,7 +104,7 @@ def table_of(
     """Checked columns as a table, each of the kind that it is: nothing is guessed or looked at again."""
     header = pd.Index(list(columns)) if header is None else header
     arrays = [getattr(values, "array", values) for values in columns.values()]
-    table = pd.DataFrame._from_arrays(arrays, columns=header, index=index, verify_integrity=False)
+    table = pd.DataFrame(dict(enumerate(arrays)), index=index, copy=False).set_axis(header, axis=1)
     table.attrs["source"] = source
     return table
 

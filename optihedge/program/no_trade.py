@@ -51,7 +51,7 @@ class NoTradeRegion:
         """
         p = at_answer(self.program, h)
         marginal = self.marginal(h)
-        curvature = (p.factors**2).sum(axis=0) + np.asarray((p.specifics**2).sum(axis=0)).ravel() + p.diagonal
+        curvature = p.curvature
         with np.errstate(divide="ignore", invalid="ignore"):
             lower = np.where(curvature > 0, h + (-p.buy - marginal) / curvature, -np.inf)
             upper = np.where(curvature > 0, h + (p.sell - marginal) / curvature, np.inf)

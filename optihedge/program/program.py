@@ -156,6 +156,12 @@ class Program(Costs):
         return RowTable.of(self.rows, self.rows_on_holdings, self.rows_on_trades, self.lot)
 
     @cached_property
+    def curvature(self) -> Array:
+        """The second derivative of each column's quadratic risk, n, base currency per contract squared."""
+        curvature = np.einsum("kn,kn->n", self.factors, self.factors) + self.diagonal
+        return curvature + (self.specifics**2).sum(axis=0) if self.specifics.nnz else curvature
+
+    @cached_property
     def least_scale(self) -> float:
         """What a gap is measured against at least, base currency: risk at the start, and the cheapest lot's cost."""
         tradable, cheapest = (self.lot > 0) & (self.lower < self.upper), 0.0

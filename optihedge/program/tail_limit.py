@@ -18,10 +18,8 @@ from optihedge.program.program import Program, row_values
 from optihedge.program.status import Status
 
 _GUESS, _FAR = 1.0, 1e9  # the first price, and one that no limit has
-_STEP, _NEARER = (
-    30.0,
-    1.3,
-)  # the next one's ratio to it where the root lies beyond; where the first is an earlier answer's
+_STEP = 30.0  # the next one's ratio to it where the root lies beyond
+_NEARER = 1.3  # the same where the first is an earlier answer's
 _MOST = 60  # prices tried
 
 

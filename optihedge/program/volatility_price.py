@@ -80,7 +80,7 @@ def _first_guess(program: Program, warm: Candidate | None) -> float:
     volatility = v.volatility(np.clip(start, program.lower, program.upper))
     volatility = max(volatility, _LEAST * v.volatility(np.clip(program.start, program.lower, program.upper)))
     if not volatility > 0:  # nothing held: the volatility of a lot of everything
-        volatility = float(np.sqrt(((v.factors**2).sum(axis=0) + v.diagonal) @ np.maximum(program.lot, _TINY) ** 2))
+        volatility = float(np.linalg.norm(v.each * np.maximum(program.lot, _TINY)))
     return float(np.log(factor * v.price / max(volatility, _TINY)))
 
 

@@ -46,19 +46,12 @@ class Scaling:
         )  # fmt: skip
 
 
-def column_risk(p: Program) -> Array:
-    """Square root of the objective's second derivative in each column: risk per contract."""
-    dense = np.einsum("ij,ij->j", p.factors, p.factors)
-    sparse = np.asarray(p.specifics.multiply(p.specifics).sum(axis=0)).ravel()
-    return np.sqrt(dense + sparse + p.diagonal)
-
-
 def column_scale(p: Program, by: str = "risk") -> Array:
     """Contracts that count as one: what brings as much risk as the book has, at most the box. by: 'risk' or 'box'."""
     box = np.where(p.widest > 0, p.widest, 1.0)
     if by == "box":
         return box
-    risk = column_risk(p)
+    risk = np.sqrt(p.curvature)
     start = np.clip(p.start, p.lower, p.upper)
     dense, sparse = p.factors @ start + p.factor_offset, p.specifics @ start + p.specific_offset
     book = np.sqrt(dense @ dense + sparse @ sparse + p.diagonal @ start**2) or (risk * box).max(initial=0.0)
@@ -113,7 +106,7 @@ def normalise(p: Program, by: str = "risk") -> tuple[Program, Scaling]:
     pull = np.abs(p.linear + quadratic.factor_offset @ quadratic.factors
                   + quadratic.specifics.T @ quadratic.specific_offset)  # fmt: skip
     cost = np.maximum.reduce([np.abs(p.buy), np.abs(p.sell), np.abs(p.long), np.abs(p.short)])
-    curved = np.maximum(column_risk(quadratic) ** 2 + p.quadratic, p.power / np.sqrt(column)) * column**2
+    curved = np.maximum(quadratic.curvature + p.quadratic, p.power / np.sqrt(column)) * column**2
     money = max(curved.max(initial=0.0), ((pull + cost) * column).max(initial=0.0)) or 1.0
 
     to_money, root = column / money, column / np.sqrt(money)

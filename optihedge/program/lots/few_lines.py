@@ -17,7 +17,7 @@ from optihedge.program.arrays import Array
 from optihedge.program.aversion import at_answer
 from optihedge.program.candidate import Candidate
 from optihedge.program.duality import bound_prices, clip_multipliers, column_slopes, dual_gap
-from optihedge.program.general.scaling import column_risk, column_scale
+from optihedge.program.general.scaling import column_scale
 from optihedge.program.narrow import narrowed
 from optihedge.program.program import Program, objective, row_violations
 from optihedge.program.tolerances import row_tolerances
@@ -217,7 +217,7 @@ def gains(program: Program, answer: Candidate) -> Array:
     gap = dual_gap(p, answer.h, clip_multipliers(p, answer.multipliers), max(answer.limit_multiplier, 0.0))
     below, above = column_slopes(p, gap, p.start)
     slope = np.maximum(np.maximum(-above, below), 0.0)
-    curvature = column_risk(p) ** 2 + 2 * p.quadratic
+    curvature = p.curvature + 2 * p.quadratic
     reach = np.maximum(p.upper - p.start, p.start - p.lower)
     step = np.minimum(np.divide(slope, curvature, out=reach.copy(), where=curvature > 0), reach)
     return slope * step - 0.5 * curvature * step**2

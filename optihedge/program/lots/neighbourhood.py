@@ -17,9 +17,8 @@ _NOISE = 1e-9  # of the largest exposure on a row: a smaller one is rounding
 _FLAT = 1e-9  # of a lot's exposure: a smaller excess is rounding
 _ROUNDING = 1e-14  # of the largest value a row can reach
 
-Steps = list[
-    tuple[Array, Array, Array]
-]  # of each leg of M moves: its column, its trade after, what is added (contracts)
+Steps = list[tuple[Array, Array, Array]]
+"""Of each leg of M moves: its column, its trade after, what is added (contracts)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +133,7 @@ class Neighbourhood:
     @cached_property
     def curvature(self) -> Array:
         """n: the second derivative of each column's risk."""
-        p = self.program
-        own = np.einsum("kn,kn->n", p.factors, p.factors) + p.diagonal
-        return own + np.asarray(p.specifics.power(2).sum(axis=0)).ravel() if len(p.specific_offset) else own
+        return self.program.curvature
 
     @cached_property
     def coarseness(self) -> Array:

@@ -85,12 +85,9 @@ def near(program: Program, *, tolerance: float, deadline: float | None = None) -
     """Where the interior point stands at a tolerance, ROUGH; DECLINED or FAILED as the solver is."""
     stop = np.inf if deadline is None else time.perf_counter() + deadline
     with np.errstate(all="ignore"):
-        why = _declined(program)
-        if why:
-            return Candidate.none(program, Status.DECLINED, why)
-        form = standard_form(program)
-        if len(form.folded.broken) or not len(form.lower):
-            return _without_columns(form)
+        form = _formed(program)
+        if isinstance(form, Candidate):
+            return form
         inner = InteriorPoint(form, newton_system(form))
         word = inner.advance(tolerance, stop, _ITERATIONS)
         status = Status.ROUGH if word == "close" else Status.FAILED
@@ -98,12 +95,9 @@ def near(program: Program, *, tolerance: float, deadline: float | None = None) -
 
 
 def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
-    why = _declined(program)
-    if why:
-        return Candidate.none(program, Status.DECLINED, why)
-    form = standard_form(program)
-    if len(form.folded.broken) or not len(form.lower):
-        return _without_columns(form)
+    form = _formed(program)
+    if isinstance(form, Candidate):
+        return form
     if form.work > _LARGEST_WORK:
         return Candidate.none(program, Status.DECLINED, f"{form.work:.0e} products a step")
     search = _Search(form, stop)
@@ -133,6 +127,15 @@ def _solve(program: Program, stop: float, warm: Candidate | None) -> Candidate:
     finer = standard_form(program, _FINER)
     again, _ = _Search(finer, stop).cold()
     return _answer(finer, again) if again.proof.passes(_ENOUGH) else answer
+
+
+def _formed(program: Program) -> StandardForm | Candidate:
+    """The standard form; or the answer where it is declined, or decided before any column moves."""
+    why = _declined(program)
+    if why:
+        return Candidate.none(program, Status.DECLINED, why)
+    form = standard_form(program)
+    return _without_columns(form) if len(form.folded.broken) or not len(form.lower) else form
 
 
 def _usable(program: Program, candidate: Candidate) -> bool:
