@@ -1,13 +1,17 @@
 """Inside the no-trade region doing nothing is optimal; from outside the optimum lies on its edge."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optihedge.program.chain import solve
 from optihedge.program.no_trade import NoTradeRegion
 from optihedge.program.program import Program
+from optihedge.program.volatility import VolatilityPrice
 
 
 def some_program(seed: int, cost: float, n: int = 5) -> Program:
@@ -28,6 +32,22 @@ def test_nothing_is_traded_exactly_where_the_start_lies_inside(seed, cost):
     assert region.contains(program.start) == (np.abs(h - program.start).max() < 1e-7)
     marginal, slack = region.marginal(h), 1e-4 * cost
     assert (marginal >= -program.buy - slack).all() and (marginal <= program.sell + slack).all()
+
+
+@pytest.mark.parametrize(("cost", "trades"), [(2.9, True), (3.1, False)])
+def test_where_no_volatility_is_left_a_contract_trades_if_that_costs_less_than_to_hold_it(cost, trades):
+    volatility = VolatilityPrice(
+        name="v", price=0.3, factors=np.array([[10.0]]), factor_offset=np.zeros(1), specifics=sp.csr_array((0, 1)),
+        specific_offset=np.zeros(0), diagonal=np.zeros(1),
+    )  # fmt: skip
+    program = Program(columns=("a",), start=[0.0], lower=[-50.0], upper=[50.0], buy=[cost], sell=[cost], lot=[1e-3],
+                      volatility_price=volatility)  # fmt: skip
+    edges = NoTradeRegion(program).edges(np.zeros(1)).iloc[0]
+    assert edges[["lower", "upper"]].tolist() == ([0.0, 0.0] if trades else [-np.inf, np.inf])
+    for start in (-2.0, 2.0):
+        answer = solve(replace(program, start=np.array([start])))
+        assert answer.certificate.optimal
+        assert answer.h[0] == pytest.approx(0.0 if trades else start, abs=1e-9)
 
 
 def test_the_edges_of_one_contract_are_where_its_trade_begins():

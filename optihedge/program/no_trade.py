@@ -47,13 +47,17 @@ class NoTradeRegion:
         """Per column: marginal risk, buy and sell cost, and the quantities (lower, upper) it could have untraded.
 
         The last two hold all other columns at h; infinite for a contract without risk. Under a price of volatility
-        they are those of the equivalent aversion at h.
+        they are those of the equivalent aversion at h; where no volatility is left, h itself of what costs less to
+        trade back than to hold.
         """
         p = at_answer(self.program, h)
         marginal = self.marginal(h)
-        curvature = p.curvature
         with np.errstate(divide="ignore", invalid="ignore"):
-            lower = np.where(curvature > 0, h + (-p.buy - marginal) / curvature, -np.inf)
-            upper = np.where(curvature > 0, h + (p.sell - marginal) / curvature, np.inf)
+            lower = np.where(p.curvature > 0, h + (-p.buy - marginal) / p.curvature, -np.inf)
+            upper = np.where(p.curvature > 0, h + (p.sell - marginal) / p.curvature, np.inf)
+        v = self.program.volatility_price
+        if v is not None and not v.volatility(h) > 0:
+            held = v.price * v.each
+            lower, upper = np.where(held > p.buy, h, lower), np.where(held > p.sell, h, upper)
         columns = {"marginal": marginal, "buy": p.buy, "sell": p.sell, "lower": lower, "upper": upper}
         return pd.DataFrame(columns, index=pd.Index(p.columns, name="contract"))
