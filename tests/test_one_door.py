@@ -202,6 +202,8 @@ def test_a_deadline_reaches_hedge_rounding_and_what_is_answered_again(market: oh
     assert all(left is not None and left <= 600.0 for left in first)
     assert all(left is not None and left <= 500.0 for left in watched.given)
     watched.given = []
+    with pytest.raises(oh.SolverError, match="within 0 s; give more time"):
+        oh.round_to_lots(hedge, deadline=0.0)
     assert oh.trade_list(hedge, deadline=0.0).held and watched.given == []
 
 
