@@ -26,6 +26,16 @@ from optihedge.readonly import numbers
 from optihedge.trades.tickets import Tickets
 
 
+def _left(ends: float | None, deadline: float | None) -> float | None:
+    """Seconds that are left of a deadline, None without one. Raises SolverError where it is over."""
+    if ends is None:
+        return None
+    left = ends - time.perf_counter()
+    if left <= 0:
+        raise SolverError(f"whole lots were not found within {deadline:g} s; give more time")
+    return left
+
+
 def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
     """The hedge in whole venue lots, minimum quantities and notionals met; everything recomputed.
 
@@ -47,16 +57,10 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
     first = last = hedge.program, Candidate(hedge.h, hedge.multipliers, Status.ROUGH, hedge.limit_multiplier)
     ends = None if deadline is None else time.perf_counter() + deadline
 
-    def in_time() -> float | None:
-        left = None if ends is None else ends - time.perf_counter()
-        if left is not None and left <= 0:
-            raise SolverError(f"whole lots were not found within {deadline:g} s; give more time")
-        return left
-
     def again(program: Program) -> Candidate:
         """Of a Program on the way to whole lots, which needs no proof: the lots are judged as they are."""
         nonlocal last
-        left = in_time()
+        left = _left(ends, deadline)
         near = rough(program) if hedge.model.solver == "auto" and quick_to_try(program) else None
         if near is not None:
             return near
@@ -70,7 +74,7 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
 
     allowed = _may_close(hedge)
     program, smallest = _within_position(hedge.program, _closes(hedge, smallest) & allowed, smallest, allowed)
-    _ = in_time()
+    _left(ends, deadline)  # a rounding that needs no solve keeps it too
     rounding = round_program(program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest)
     turned = _turned(hedge, rounding.h, smallest)
     if turned.any():
