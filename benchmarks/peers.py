@@ -23,9 +23,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
-import numpy as np  # noqa: E402
 from measure import machine  # noqa: E402
-from speed import WINDOW, markets, model, shares, timed  # noqa: E402
+from speed import markets, model, shares, timed, written  # noqa: E402
 
 import optihedge as oh  # noqa: E402
 
@@ -44,15 +43,6 @@ def ours(days: int) -> dict[str, float]:
         _, spent = timed(lambda m=more: oh.run_backtest(model(given), panel, book, **m).pnl)
         told[name] = (spent + made) / (days + 1)
     return told
-
-
-def written(path: str, days: int) -> None:
-    """The arrays that peers read."""
-    prices, book, given = shares(500, days)
-    np.savez(
-        path, prices=prices.to_numpy(), times=prices.index.tz_localize(None).to_numpy(), first=WINDOW - 1,
-        book=book.to_numpy(), root=given.root, specific=given.specific, volume=5e6, cost=2.5e-4, relative=300.0,
-    )  # fmt: skip
 
 
 def theirs(name: str, python: str, path: str, days: int, solvers: list[str]) -> tuple[str, float] | None:
