@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import traceback
 from typing import Annotated
 
@@ -28,7 +27,6 @@ from optihedge.cli.screen import console_of, save_trace, say
 from optihedge.errors import OptihedgeError
 from optihedge.frames import visible
 
-_SELDOM = (50_000, 20, 100)  # modules and tables stay: a tenth of a short run would go into looking for cycles in them
 _STOPPED = "stopped; what was finished is whole, run again for the rest"
 
 app = typer.Typer(
@@ -100,7 +98,6 @@ def _all(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
-    gc.set_threshold(*_SELDOM)
     errors = console_of(stderr=True)
     try:
         code = int(app(args=arguments, prog_name="optihedge", standalone_mode=False) or 0)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct, idct
 
 from optihedge.market.american_terms import Terms
 from optihedge.market.normal import normal_cdf
@@ -97,6 +96,8 @@ class Induction:
 
     def earlier(self, i: int) -> Floats:
         """The values a step back, to the start of step i."""
+        from scipy.fft import dct, idct  # no run without an American option pays its import
+
         new = np.flatnonzero(self.step[:, i] != self.damped)
         if new.size:
             length = self.step[new, i]

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.optimize import linprog
 
 from optihedge.errors import SolverError
 from optihedge.market.margin_needs import Needs, Pairable
@@ -43,6 +42,8 @@ class Least:
 
     def at(self, held: Array) -> float:
         """The margin of N contracts. Raises SolverError."""
+        from scipy.optimize import linprog  # a tenth of a short run to import, and few models read a margin
+
         if not len(self.cost):
             return float(self.linear @ held)
         room = self.most - self.on_h @ held - self.on_abs @ np.abs(held)

@@ -10,7 +10,7 @@ from optihedge.market.chain_arbitrage import chain_table
 from optihedge.market.pricing import black, implied_vol
 from optihedge.market.snapshot import Market
 from optihedge.market.surface import Slice
-from optihedge.market.surface_fit import fit_surface
+from optihedge.market.surface_fit import checked_quotes, fit_checked
 
 COLUMNS = ("underlying", "expiry", "strike", "right", "bid_vol", "ask_vol", "vol", "half_spreads", "vega_money")
 LEAST = 6  # strikes of an expiry below which a smile says nothing
@@ -71,10 +71,12 @@ def _fitted(rows: pd.DataFrame | None) -> tuple[pd.DataFrame, Slice] | None:
     x = np.log(rows["strike"] / rows["forward"]).to_numpy()
     smile = np.full(len(rows), np.nan)
     try:
-        (whole,) = fit_surface(rows).slices
+        quotes = checked_quotes(rows)
+        fitted = fit_checked(quotes)
+        (whole,) = fitted.slices
         for fold in range(_FOLDS):
             out = rank % _FOLDS == fold
-            (others,) = fit_surface(rows[~out]).slices
+            (others,) = fit_checked(quotes[~out], near=fitted).slices
             smile[out] = others.vol(x[out])
     except DataError:
         return None

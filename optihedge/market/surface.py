@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import BSpline
 from scipy.special import erf, ndtr
 
 from optihedge.errors import DataError
 from optihedge.market.pricing import black, implied_vol
+from optihedge.market.splines import cubic_splines
 from optihedge.market.svi import SviSlice, butterfly, check_slices
 
 if TYPE_CHECKING:
@@ -41,13 +41,9 @@ class Spline:
     def derivatives(self, x: ArrayLike) -> tuple[Floats, Floats, Floats]:
         """u, u', u'' at x; zero outside the knots."""
         x = np.asarray(x, dtype=float)
-        first, last = self.knots[0], self.knots[-1]
-        ends = np.zeros(3)
-        spline = BSpline(
-            np.concatenate([ends + first, self.knots, ends + last]), np.concatenate([ends, self.weights, ends]), 3
-        )
-        inside, at = (x > first) & (x < last), np.clip(x, first, last)
-        value, slope, bend = (np.where(inside, spline(at, nu), 0.0) for nu in range(3))
+        which, parts = cubic_splines(self.knots, x.ravel())
+        padded = np.concatenate([np.zeros(3), self.weights, np.zeros(3)])
+        value, slope, bend = (parts * padded[which + 3]).sum(axis=2).reshape(3, *x.shape)
         return value, slope, bend
 
 

@@ -17,11 +17,11 @@ import pandas as pd
 import piqp
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.interpolate import BSpline
 
 from optihedge.errors import DataError, SolverError
 from optihedge.frames import Column, check_frame, refuse, refuse_doubled
 from optihedge.market.pricing import implied_vol
+from optihedge.market.splines import cubic_splines
 from optihedge.market.surface import Slice, Spline, Surface, base_terms
 from optihedge.market.svi import SviSlice, fit_svi
 
@@ -107,10 +107,19 @@ def fit_surface(quotes: pd.DataFrame) -> Surface:
     >>> float(surface.vol(0.0, 0.5).round(2))
     0.2
     """
+    return fit_checked(checked_quotes(quotes))
+
+
+def fit_checked(rows: pd.DataFrame, near: Surface | None = None) -> Surface:
+    """The surface through rows of `checked_quotes`. Raises DataError.
+
+    near   a surface of nearly the same quotes of the same expiries, from which the search starts
+    """
     sheets: list[_Sheet] = []
-    groups = _checked(quotes).groupby("expiry", observed=True)
-    for expiry, rows in sorted(groups, key=lambda group: float(group[1]["years"].median())):
-        sheets.append(_sheet(str(expiry), rows, sheets[-1].base if sheets else None))
+    groups = rows.groupby("expiry", observed=True)
+    starts = iter([one.base for one in near.slices] if near is not None else [])
+    for expiry, quoted in sorted(groups, key=lambda group: float(group[1]["years"].median())):
+        sheets.append(_sheet(str(expiry), quoted, sheets[-1].base if sheets else None, next(starts, None)))
     for finer in 2 ** np.arange(ATTEMPTS):
         splines = _solve(sheets, int(finer))
         where = _arbitrage(sheets, splines)
@@ -145,8 +154,8 @@ def _between(knots: Floats, parts: int) -> Floats:
     return np.interp(np.arange((knots.size - 1) * parts + 1) / parts, np.arange(knots.size), knots)
 
 
-def _checked(quotes: pd.DataFrame) -> pd.DataFrame:
-    """The columns that a fit reads, `right` as a sign."""
+def checked_quotes(quotes: pd.DataFrame) -> pd.DataFrame:
+    """The columns that a fit reads, `right` as a sign. Raises DataError."""
     refuse_doubled(quotes.columns, "quotes")
     absent = [name for name in ("expiry", "right", *_SCHEMA) if name not in quotes.columns]
     if absent:
@@ -181,7 +190,7 @@ def _slice(sheet: _Sheet, spline: Spline) -> Slice:
 # ---- one slice -----------------------------------------------------------------------------------------------------
 
 
-def _sheet(expiry: str, rows: pd.DataFrame, before: SviSlice | None) -> _Sheet:
+def _sheet(expiry: str, rows: pd.DataFrame, before: SviSlice | None, near: SviSlice | None) -> _Sheet:
     years = float(rows["years"].median())
     forward, discount, strike = (rows[c].to_numpy(dtype=float) for c in ("forward", "discount", "strike"))
     bid, ask = (rows[side].to_numpy(dtype=float) / (discount * forward) for side in ("bid", "ask"))
@@ -197,7 +206,7 @@ def _sheet(expiry: str, rows: pd.DataFrame, before: SviSlice | None) -> _Sheet:
     if not good.any():
         raise DataError(f"the expiry {expiry} has no quote with an implied vol; leave its quotes out")
     spread = np.maximum((high - np.nan_to_num(low))[good], 1e-3)
-    base = fit_svi(x[good], vol[good] ** 2 * years, 1 / (spread * vol[good]), before)
+    base = fit_svi(x[good], vol[good] ** 2 * years, 1 / (spread * vol[good]), before, near)
     width = float(np.sqrt(base.variance(0.0)))
     centre = [float(np.median(a)) for a in (forward, discount)]
     return _Sheet(years, centre[0], centre[1], x, bid, ask, base, _knots(x, base, width), width)
@@ -219,19 +228,12 @@ def _knots(x: Floats, base: SviSlice, width: float) -> Floats:
 
 def _splines(knots: Floats, points: Floats) -> tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array]:
     """The cubic B-splines that vanish at both ends, and two derivatives, at points (m,): each m x (knots - 4)."""
-    inside = ((points >= knots[0]) & (points <= knots[-1])).astype(float)
-    at = np.clip(points, knots[0], knots[-1])
-    found = []
-    change = sparse.eye_array(knots.size - 4, format="csr")
-    for degree in (3, 2, 1):
-        padded = np.concatenate([np.repeat(knots[0], degree), knots, np.repeat(knots[-1], degree)])
-        values = sparse.csr_array(BSpline.design_matrix(at, padded, degree))[:, degree : knots.size - 1]
-        found.append(sparse.csr_array(sparse.diags_array(inside) @ values @ change))
-        span = degree / (knots[degree:] - knots[:-degree])
-        count = knots.size - degree - 1
-        slope = sparse.diags_array([span[:-1], -span[1:]], offsets=[0, -1], shape=(count + 1, count))
-        change = sparse.csr_array(slope @ change)
-    return found[0], found[1], found[2]
+    which, parts = cubic_splines(knots, points)
+    there = (which >= 0) & (which < knots.size - 4)
+    starts = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    shape = (points.size, knots.size - 4)
+    value, slope, bend = (sparse.csr_array((part[there], which[there], starts), shape=shape) for part in parts)
+    return value, slope, bend
 
 
 def _density_points(sheet: _Sheet, finer: int) -> Floats:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
 
 from optihedge.errors import DataError
+from optihedge.market.least_squares import box_least_squares
 
 Floats = NDArray[np.float64]
 
@@ -53,7 +53,9 @@ class SviSlice:
         return raw_svi(np.asarray(x, dtype=float), self.a, self.b, self.rho, self.m, self.sigma)
 
 
-def raw_svi(x: Floats, a: float, b: float, rho: float, m: float, sigma: float) -> tuple[Floats, Floats, Floats]:
+def raw_svi(
+    x: Floats, a: float | Floats, b: float | Floats, rho: float | Floats, m: float | Floats, sigma: float | Floats
+) -> tuple[Floats, Floats, Floats]:
     """w, w', w'' of these parameters, checked or not, at log-moneyness x."""
     y = x - m
     root = np.sqrt(y * y + sigma**2)
@@ -129,12 +131,15 @@ def _common_points(*slices: SviSlice) -> Floats:
     return np.unique(points[np.abs(points) <= WIDE[-1]])
 
 
-def fit_svi(x: ArrayLike, w: ArrayLike, weight: ArrayLike, before: SviSlice | None = None) -> SviSlice:
+def fit_svi(
+    x: ArrayLike, w: ArrayLike, weight: ArrayLike, before: SviSlice | None = None, near: SviSlice | None = None
+) -> SviSlice:
     """Least squares of SVI to total variances w (n,) with `weight` (n,), free of butterfly and calendar arbitrage.
 
     `before` is the previous expiry's slice, below which this one does not fall; it must be free of arbitrage itself.
-    What few quotes leave open is taken from its shape (a flat, slightly skewed smile where there is none). A fit
-    with arbitrage is moved towards `before` (towards a flat smile) as far as it takes.
+    What few quotes leave open is taken from its shape (a flat, slightly skewed smile where there is none). The search
+    starts from that shape, or from `near`, the fit of nearly the same quotes. A fit with arbitrage is moved towards
+    `before` (towards a flat smile) as far as it takes.
     """
     x, w, weight = (np.asarray(a, dtype=float) for a in (x, w, weight))
     level = float(np.interp(0.0, x, w))
@@ -143,32 +148,31 @@ def fit_svi(x: ArrayLike, w: ArrayLike, weight: ArrayLike, before: SviSlice | No
     grid = np.concatenate([width * np.linspace(-8, 8, 41), WIDE[::6]])
     bend = np.concatenate([-np.geomspace(30, 0.1, 15), np.geomspace(0.1, 30, 15)])
     floor = None if before is None else before.variance(grid)
-    start = np.array([0.5, 0.5, -0.3, 0.0, 1.0])  # a/level, b/width, rho, m/width, sigma/width
-    if before is not None:
-        v = float(before.variance(0.0))
-        start = np.array(
-            [before.a / v, before.b / np.sqrt(v), before.rho, before.m / np.sqrt(v), before.sigma / np.sqrt(v)]
-        )
-    low = np.array([-2.0, 1e-4, -0.999, -3.0, 0.02])
+    low = np.array([-2.0, 1e-4, -0.999, -3.0, 0.02])  # a/level, b/width, rho, m/width, sigma/width
     high = np.array([4.0, 0.98 / width, 0.999, 3.0, 8.0])
-    start = np.clip(start, low, high)
-
-    def unpack(p: Floats) -> tuple[float, float, float, float, float]:
-        return p[0] * level, p[1] * width, p[2], p[3] * width, p[4] * width
+    shape = np.array([0.5, 0.5, -0.3, 0.0, 1.0]) if before is None else _in_widths(before, float(before.variance(0.0)))
+    shape = np.clip(shape, low, high)
+    start = shape if near is None else np.clip(_in_widths(near, level), low, high)
+    units = np.array([level, width, 1.0, width, width])
 
     def residuals(p: Floats) -> Floats:
-        a, b, rho, m, sigma = unpack(p)
+        a, b, rho, m, sigma = (p * units).T[:, :, None]
         fit = weight * (raw_svi(x, a, b, rho, m, sigma)[0] - w) / level
-        points = np.concatenate([grid, m + sigma * bend])
+        points = np.concatenate([np.broadcast_to(grid, (len(p), grid.size)), m + sigma * bend], axis=1)
         value, first, second = raw_svi(points, a, b, rho, m, sigma)
         safe = np.maximum(value, 1e-3 * level)
         arbitrage = np.minimum(butterfly(points, safe, first, second) - 2 * _SAFE_G, 0)
         negative = np.minimum(value / level - 1e-3, 0)
-        crossing = np.zeros(0) if floor is None else 10 * np.minimum(value[: grid.size] / floor - 1.0005, 0)
-        return np.concatenate([fit, arbitrage, negative, crossing, 1e-3 * (p - start)])
+        crossing = [] if floor is None else [10 * np.minimum(value[:, : grid.size] / floor - 1.0005, 0)]
+        return np.concatenate([fit, arbitrage, negative, *crossing, 1e-3 * (p - shape)], axis=1)
 
-    found = least_squares(residuals, start, bounds=(low, high), method="trf", x_scale=1.0, max_nfev=60)
-    return _mended(np.array(unpack(found.x)), level, before)
+    return _mended(box_least_squares(residuals, start, low, high) * units, level, before)
+
+
+def _in_widths(slice_: SviSlice, level: float) -> Floats:
+    """a, b, rho, m and sigma in units of a variance at the money and of its root."""
+    width = np.sqrt(level)
+    return np.array([slice_.a / level, slice_.b / width, slice_.rho, slice_.m / width, slice_.sigma / width])
 
 
 def _mended(fitted: Floats, level: float, before: SviSlice | None) -> SviSlice:
