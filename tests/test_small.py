@@ -13,6 +13,7 @@ from optihedge.program.certificate import Proved, judge, judge_clean
 from optihedge.program.chain import solve
 from optihedge.program.costs import Depth
 from optihedge.program.general import small
+from optihedge.program.general.pieces import form_of
 from optihedge.program.general.small import Small
 from optihedge.program.program import Program, objective
 from optihedge.program.solvers import default_chain
@@ -104,6 +105,17 @@ def test_a_trade_ends_where_the_next_level_of_depth_is_too_dear():
     assert (found.h == p.start + 0.25).sum() > 6
 
 
+@pytest.mark.parametrize("counted", [False, True])
+def test_selling_and_going_short_from_nothing_are_one_kink(counted):
+    sizes = {"rows_on_trades": np.eye(2, 12), "rows_on_holdings": np.eye(2, 12, 1), "row_lower": [-np.inf, -np.inf]}
+    p = book(start=np.zeros(12), short=np.full(12, 0.1), factor_offset=[1.0], **(sizes if counted else {}))
+    assert len(form_of(p).column) == 12
+    assert len(form_of(replace(p, start=np.full(12, 0.1))).column) == 24
+    found, other = Small().solve(p), solve(p, solver="structured")
+    assert found.status == "optimal" and 0 < (found.h == 0.0).sum() < 12
+    np.testing.assert_allclose(found.h, other.h, atol=1e-9)
+
+
 def test_columns_that_cannot_move_stay_and_count():
     p = book()
     fixed = np.arange(12) % 3 == 0
@@ -120,15 +132,35 @@ def test_what_it_does_not_state_is_declined():
     assert Small().solve(p.boxed(p.start, p.start)).status == "declined"
 
 
-def test_wrong_pieces_are_no_answer_and_the_chain_goes_on(monkeypatch):
-    p, rough = book(), small._rough
-    assert solve(p).certificate.chain[0].startswith("small: optimal")
+def with_wrong_pieces(monkeypatch):
+    """From now on no column rests at a kink: what does is told as sold, or short."""
+    rough = small._rough
 
     def spoilt(form):
         found = rough(form)
-        return found._replace(turning=np.zeros_like(found.turning), opened=~found.opened)
+        on = found.pieces
+        return found._replace(pieces=on._replace(turning=np.zeros_like(on.turning), opened=on.opened | on.turning))
 
     monkeypatch.setattr(small, "_rough", spoilt)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_pieces_told_wrong_are_read_again_from_their_own_answer(monkeypatch, seed):
+    p = book(seed)
+    right = Small().solve(p)
+    with_wrong_pieces(monkeypatch)
+    found = Small().solve(p)
+    assert right.status == found.status == "optimal"
+    np.testing.assert_allclose(found.h, right.h, atol=1e-12)
+    monkeypatch.setattr(small, "_TURNS", 1)
+    assert Small().solve(p).status == "failed"
+
+
+def test_wrong_pieces_are_no_answer_and_the_chain_goes_on(monkeypatch):
+    p = book()
+    assert solve(p).certificate.chain[0].startswith("small: optimal")
+    with_wrong_pieces(monkeypatch)
+    monkeypatch.setattr(small, "_TURNS", 1)
     assert Small().solve(p).status == "failed"
     found = solve(p)
     assert found.certificate.optimal

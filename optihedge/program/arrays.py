@@ -45,6 +45,7 @@ def sparse(name: str, value: sp.sparray | Array | None, m: int | None, n: int) -
 
 
 _NOTHING = sp.csr_array((0, 0))
+_NO_COLUMNS = sp.csc_matrix((0, 0))
 
 
 def compressed(data: Array, indices: Array, indptr: Array, shape: tuple[int, int]) -> sp.csr_array:
@@ -53,6 +54,14 @@ def compressed(data: Array, indices: Array, indptr: Array, shape: tuple[int, int
     parts = {"data": frozen(data), "indices": frozen(indices.astype(np.int32, copy=False)),
              "indptr": frozen(indptr.astype(np.int32, copy=False))}  # fmt: skip
     made.__dict__.update(_NOTHING.__dict__, _shape=shape, **parts)
+    return made
+
+
+def by_column(data: Array, indices: Array, indptr: Array, height: int) -> sp.csc_matrix:
+    """The matrix of its compressed columns, as solvers read it: nothing is looked at or copied."""
+    made = object.__new__(sp.csc_matrix)
+    parts = {"data": data, "indices": indices.astype(np.int32, copy=False), "indptr": indptr}
+    made.__dict__.update(_NO_COLUMNS.__dict__, _shape=(height, len(indptr) - 1), **parts)
     return made
 
 

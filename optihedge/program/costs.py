@@ -100,7 +100,7 @@ class Costs:
         """Cost of trades x (contracts): of all columns in order, or of `column` (integers of x's shape)."""
         pieces = (self.buy, self.sell, self.quadratic, self.power)
         buy, sell, quadratic, power = (_of(piece, column) for piece in pieces)
-        cost = buy * np.maximum(x, 0) + sell * np.maximum(-x, 0) + quadratic * (x * x)
+        cost = buy * np.maximum(x, 0.0) + sell * np.maximum(-x, 0.0) + quadratic * (x * x)
         if self.powered:
             cost = cost + power * np.abs(x) ** 1.5
         return cost + self._walked(x, column) if len(self.depth.column) else cost
@@ -108,7 +108,7 @@ class Costs:
     def holding(self, h: Array, column: Array | None = None) -> Array:
         """Cost of holding quantities h over the horizon: of all columns in order, or of `column`."""
         long, short = _of(self.long, column), _of(self.short, column)
-        return long * np.maximum(h, 0) + short * np.maximum(-h, 0)
+        return long * np.maximum(h, 0.0) + short * np.maximum(-h, 0.0)
 
     def by_contract(self, before: Array, after: Array) -> Array:
         """Cost of going from quantities before to after (n) and holding them, linear part included."""
@@ -167,11 +167,13 @@ class Costs:
 
     def with_sizes(self, on_trades: Array, on_holdings: Array) -> Costs:
         """These costs with weights of |trade| and |quantity|, as rows add them; without the linear part."""
-        return Costs(
+        made = Costs(
             buy=self.buy + on_trades, sell=self.sell + on_trades, quadratic=self.quadratic, power=self.power,
             depth=self.depth, long=self.long + on_holdings, short=self.short + on_holdings,
-            linear=np.zeros_like(self.linear),
+            linear=np.zeros(self.linear.shape),
         )  # fmt: skip
+        made.__dict__["powered"] = self.powered
+        return made
 
     @cached_property
     def powered(self) -> bool:

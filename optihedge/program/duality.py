@@ -37,8 +37,7 @@ class DualGap:
 
 def clip_multipliers(p: Program, multipliers: Array) -> Array:
     """The nearest multipliers that give a finite bound: zero where there is no limit, no larger than the penalty."""
-    most = np.where(np.isinf(p.row_upper), 0.0, p.row_penalty)
-    least = np.where(np.isinf(p.row_lower), 0.0, -p.row_penalty)
+    least, most = p.multiplier_bounds
     return np.minimum(np.maximum(multipliers, least), most)
 
 
@@ -48,6 +47,7 @@ class Measured:
 
     h: Array
     trade: Array  # n
+    cost: Array  # n, of that trade and of holding h, the linear part left out
     dense: Array  # F h + f
     sparse: Array  # S h + s
     values: Array  # m
@@ -58,7 +58,7 @@ def measured(p: Program, h: Array) -> Measured:
     """Of quantities h (n)."""
     trade = h - p.start
     values = p.row_table.values(h, trade)
-    return Measured(h, trade, *risk_parts(p, h), values, beyond_limits(p, values))
+    return Measured(h, trade, p.trading(trade) + p.holding(h), *risk_parts(p, h), values, beyond_limits(p, values))
 
 
 def dual_gap(
@@ -83,18 +83,16 @@ def dual_gap(
         slope = slope + mu * (v.specifics.T @ (v.specifics @ h + v.specific_offset))
         curvature = curvature + mu * v.diagonal
         limit = 0.5 * mu * (v.limit**2 - v.volatility(h) ** 2)
-    costs = p.with_sizes(*p.row_table.size_slopes(m))
+    on_trades, on_holdings = p.row_table.size_slopes(m)
+    costs = p.with_sizes(on_trades, on_holdings)
     best = costs.minimiser(p.start, slope, curvature, p.lower, p.upper)
-    columns = (
-        (slope + 0.5 * curvature * (h + best)) * (h - best)
-        + (costs.trading(at.trade) - costs.trading(best - p.start))
-        + (costs.holding(h) - costs.holding(best))
-    )
-    rows = m * (np.where(m > 0, p.row_upper, np.where(m < 0, p.row_lower, at.values)) - at.values)
-    soft = np.isfinite(p.row_penalty)
-    if soft.any():
-        rows[soft] += p.row_penalty[soft] * at.violations[soft]
-    return DualGap(np.maximum(columns, 0), rows, limit, price, slope, curvature, costs, best)
+    other = best - p.start
+    columns = (slope + 0.5 * curvature * (h + best)) * (h - best) + (at.cost - (p.trading(other) + p.holding(best)))
+    columns += on_trades * (np.abs(at.trade) - np.abs(other)) + on_holdings * (np.abs(h) - np.abs(best))
+    rows = m * (np.where(m > 0.0, p.row_upper, np.where(m < 0.0, p.row_lower, at.values)) - at.values)
+    if len(p.soft):
+        rows[p.soft] += p.row_penalty[p.soft] * at.violations[p.soft]
+    return DualGap(np.maximum(columns, 0.0), rows, limit, price, slope, curvature, costs, best)
 
 
 def _within_price(p: Program, pull: Array | None) -> Array | None:
@@ -111,9 +109,9 @@ def _within_price(p: Program, pull: Array | None) -> Array | None:
 
 def worth(p: Program, at: Measured) -> tuple[float, float]:
     """The objective at these quantities, and what a gap is measured against, base currency."""
-    v, soft = p.volatility_price, np.isfinite(p.row_penalty)
-    penalty = float(p.row_penalty[soft] @ at.violations[soft]) if soft.any() else 0.0
-    cost = float((p.trading(at.trade) + p.holding(at.h) + p.linear * at.h).sum())
+    v, soft = p.volatility_price, p.soft
+    penalty = float(p.row_penalty[soft] @ at.violations[soft]) if len(soft) else 0.0
+    cost = float(at.cost.sum() + p.linear @ at.h)
     risk = 0.5 * float(at.dense @ at.dense + at.sparse @ at.sparse + p.diagonal @ (at.h * at.h))
     risk += 0.0 if v is None else v.price * v.volatility(at.h)
     return float(p.constant + risk + cost + penalty), p.least_scale + risk + abs(cost) + penalty

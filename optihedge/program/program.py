@@ -156,6 +156,17 @@ class Program(Costs):
         return RowTable.of(self.rows, self.rows_on_holdings, self.rows_on_trades, self.lot)
 
     @cached_property
+    def soft(self) -> Array:
+        """The rows that may be missed at a penalty, integers."""
+        return np.isfinite(self.row_penalty).nonzero()[0]
+
+    @cached_property
+    def multiplier_bounds(self) -> tuple[Array, Array]:
+        """Least and largest multiplier of each row: a row pushes on the sides it has, a soft one up to its penalty."""
+        least = np.where(np.isinf(self.row_lower), 0.0, -self.row_penalty)
+        return least, np.where(np.isinf(self.row_upper), 0.0, self.row_penalty)
+
+    @cached_property
     def curvature(self) -> Array:
         """The second derivative of each column's quadratic risk, n, base currency per contract squared."""
         curvature = np.einsum("kn,kn->n", self.factors, self.factors) + self.diagonal
@@ -180,7 +191,7 @@ class Program(Costs):
         """The largest |quantity| of each column inside its box, n contracts."""
         return np.maximum(np.abs(self.lower), np.abs(self.upper))
 
-    @property
+    @cached_property
     def curved(self) -> bool:
         """Whether anything in the objective is not piecewise linear."""
         parts = (self.factors, self.specifics.data, self.diagonal, self.quadratic, self.power)

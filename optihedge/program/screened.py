@@ -33,12 +33,12 @@ Solve = Callable[[Program, float | None, Candidate | None], Candidate]
 
 def worth_screening(p: Program) -> bool:
     """Whether rows of scenarios prevail."""
-    return not p.cvxpy_terms and int(_droppable(p).sum()) >= _LEAST
+    return len(p.row_names) >= _LEAST and not p.cvxpy_terms and int(_droppable(p).sum()) >= _LEAST
 
 
 def has_scenarios(p: Program) -> bool:
     """Whether there are some such rows."""
-    return not p.cvxpy_terms and int(_droppable(p).sum()) >= _FEW
+    return len(p.row_names) >= _FEW and not p.cvxpy_terms and int(_droppable(p).sum()) >= _FEW
 
 
 @dataclass(frozen=True)

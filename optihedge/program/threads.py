@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 
 from threadpoolctl import ThreadpoolController
@@ -16,7 +16,9 @@ def one_thread() -> Iterator[None]:
     if getattr(_LIMITED, "here", False):
         yield
         return
-    with _controller().limit(limits=1, user_api="blas"):
+    blas = _controller()
+    one = all(library.num_threads == 1 for library in blas.lib_controllers)  # as workers are started
+    with nullcontext() if one else blas.limit(limits=1):
         _LIMITED.here = True
         try:
             yield
@@ -32,4 +34,4 @@ def _controller() -> ThreadpoolController:
     """The libraries loaded by now: looking for them takes milliseconds, so it is done once."""
     import scipy.linalg  # noqa: F401  brings a BLAS of its own
 
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas")

@@ -35,8 +35,8 @@ def tolerances_of(p: Program, size: Array) -> Array:
 
 def _ceiling(size: Array, limit: Array) -> Array:
     """The most that a tolerance may be of a limit's own size; none where the limit is zero."""
-    most = np.clip(ROUNDING * size, OWN_TOLERANCE * limit, MOST_TOLERANCE * limit)
-    return np.where(limit > 0, most, np.inf)
+    most = np.minimum(np.maximum(ROUNDING * size, OWN_TOLERANCE * limit), MOST_TOLERANCE * limit)
+    return np.where(limit > 0.0, most, np.inf)
 
 
 def limit_tolerance(p: Program, h: Array) -> float:

@@ -1,14 +1,7 @@
 """Small Programs: PIQP on matrices that are written at once, then the exact answer of the pieces where it ends.
 
-Up to about a hundred columns a compiled general solver is quicker than steps that are a hundred calls of NumPy each. In
-units of order one (columns h, hinges v, factors y, how far soft rows are exceeded and missed s, r):
-
-    minimise    1/2 h'curvature h + slope'h + price'v + 1/2 y'y + penalty'(s + r)
-    subject to  factors h - y = -offset,  low <= rows h + weights v - s + r <= high
-                v >= sign (h - at),  v, s, r >= 0,  lower <= h <= upper
-
-Which bounds, kinks and rows hold is read from its multipliers. With these everything is linear: one solve of the
-optimality conditions over the columns that are free gives the answer to the last digit, with kinks met exactly.
+Up to about a hundred columns a compiled general solver is quicker than steps that are a hundred calls of NumPy each.
+Which bounds, kinks and rows hold is read from its multipliers; on these the answer is exact, see `pieces`.
 
 Schwan, Jiang, Kuhn and Jones (2023), PIQP: a proximal interior-point quadratic programming solver.
 """
@@ -21,11 +14,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg.lapack import dgetrf, dgetrs
 
-from optihedge.program.arrays import Array, fewest_rows
+from optihedge.program.arrays import Array, by_column
 from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import proved_as_it_stands
+from optihedge.program.general.pieces import Form, Pieces, exact, form_of, next_pieces
 from optihedge.program.narrow import narrowed
 from optihedge.program.program import Program
 from optihedge.program.status import Status
@@ -33,15 +26,14 @@ from optihedge.program.status import Status
 _Entries = tuple[Array, Array, Array]  # rows, variables (integers), what stands there
 
 _TOLERANCE = 1e-8  # of PIQP: near enough to tell which limits hold
+_TO_BOUNDARY = 0.999  # likewise: how far a step goes
 _EXACT = 1e-11  # of the scale: the gap that is asked of the answer
-_LEAST = 1e-4  # of a column's box: the smallest quantity that counts as one
-_DAMPING, _REFINEMENTS = 1e-11, 2  # of the rows' multipliers where rows depend on each other
-_TINY = 1e-300
+_TURNS = 6  # answers of pieces, each read from the last
 
 
 @dataclass(frozen=True)
 class Small:
-    """Declines cones, powers and a warm start; fails where the pieces are not the optimum's, and says no more."""
+    """Declines cones, powers and a warm start; fails where no pieces are the optimum's, and says no more."""
 
     name: ClassVar[str] = "small"
 
@@ -51,14 +43,17 @@ class Small:
             return Candidate.none(program, Status.DECLINED, _declined(program) or "a warm start")
         part, columns = narrowed(program)
         with np.errstate(all="ignore"):
-            form = _form(part)
-            rough = _rough(form)
-            found = None if rough is None else _exact(form, rough)
-        if found is None:
-            return Candidate.none(program, Status.FAILED, "no answer of pieces")
-        h = program.lower.copy()
-        h[columns] = found[0]
-        proved = proved_as_it_stands(program, Candidate(h, found[1], Status.OPTIMAL), _EXACT)
+            form = form_of(part)
+            found = _rough(form)
+            if found is None:
+                return Candidate.none(program, Status.FAILED, "PIQP claims no optimum")
+            pieces = found.pieces
+            for _ in range(_TURNS):
+                h, V = exact(form, pieces)
+                proved = proved_as_it_stands(program, _candidate(program, form, columns, h, V), _EXACT)
+                if proved or not np.isfinite(h).all():
+                    break
+                pieces = next_pieces(form, h, V, pieces)
         return proved or Candidate.none(program, Status.FAILED, "other pieces")
 
 
@@ -71,13 +66,21 @@ def rough(program: Program) -> Candidate | None:
         return None
     part, columns = narrowed(program)
     with np.errstate(all="ignore"):
-        form = _form(part)
+        form = form_of(part)
         found = _rough(form)
     if found is None:
         return None
+    V = np.where(found.pieces.side != 0, found.pieces.V, 0.0)
+    return _candidate(program, form, columns, found.h * form.unit, V, Status.ROUGH)
+
+
+def _candidate(
+    program: Program, form: Form, columns: Array, moved: Array, V: Array, status: Status = Status.OPTIMAL
+) -> Candidate:  # fmt: skip
+    """Of quantities of the columns that can move."""
     h = program.lower.copy()
-    h[columns] = np.minimum(np.maximum(found.h * form.unit, part.lower), part.upper)
-    return Candidate(h, np.where(found.side != 0, found.V, 0.0) * form.money / form.row_unit, Status.ROUGH)
+    h[columns] = np.minimum(np.maximum(moved + 0.0, form.program.lower), form.program.upper)  # no minus zero
+    return Candidate(h, form.multipliers(V), status)
 
 
 def _declined(p: Program) -> str:
@@ -86,207 +89,112 @@ def _declined(p: Program) -> str:
     return "" if (p.lower < p.upper).any() else "nothing can move"
 
 
-class _Form(NamedTuple):
-    """The module's problem: n columns, k factors, m rows, H hinges; and its units."""
-
-    lower: Array
-    upper: Array
-    curvature: Array
-    slope: Array
-    factors: Array
-    offset: Array
-    rows: Array
-    low: Array
-    high: Array
-    penalty: Array
-    column: Array  # of each hinge
-    sign: Array
-    at: Array
-    price: Array
-    kink: Array  # where it turns, in contracts
-    sized: Array  # rows that count hinges
-    weights: Array  # len(sized) x H
-    unit: Array  # contracts, n
-    row_unit: Array
-    money: float
-    program: Program
-
-
-def _form(p: Program) -> _Form:
-    factors, offset = p.factors, p.factor_offset
-    if len(p.specific_offset):
-        factors, offset = np.vstack([factors, p.specifics.toarray()]), np.concatenate([offset, p.specific_offset])
-    factors, offset = fewest_rows(factors, offset)
-    unit, money = _units(p, factors, offset)
-    sized, held, traded = p.row_table.counted
-    rows = np.asarray(p.row_table.plain)
-    shift = np.zeros(len(rows))
-    if len(sized):
-        rows = rows.copy()
-        rows[sized] += held + traded
-        shift[sized] = traded @ p.start
-    rows = rows * unit
-    row_unit = np.abs(rows).max(axis=1, initial=0.0)
-    row_unit[row_unit == 0] = 1.0
-
-    sell, short = p.buy + p.sell, p.long + p.short
-    sold = np.flatnonzero(((sell > 0) | traded.any(axis=0)) & (p.lower < p.start))
-    shorted = np.flatnonzero(((short > 0) | held.any(axis=0)) & (p.lower < 0))
-    d = p.depth
-    column = np.concatenate([sold, shorted, d.column])
-    sign = np.concatenate([np.full(len(sold) + len(shorted), -1.0), d.side])
-    kink = np.concatenate([p.start[sold], np.zeros(len(shorted)), p.start[d.column] + d.side * d.beyond])
-    price = np.concatenate([sell[sold], short[shorted], d.slope])
-    of_hinge = unit[column]
-    weights = np.concatenate([2 * traded[:, sold], 2 * held[:, shorted], np.zeros((len(sized), len(d.column)))], axis=1)
-    root = np.sqrt(money)
-    return _Form(
-        lower=p.lower / unit, upper=p.upper / unit, curvature=(p.diagonal + 2 * p.quadratic) * (unit * unit / money),
-        slope=(p.linear + p.buy + p.long - 2 * p.quadratic * p.start) * (unit / money),
-        factors=factors * (unit / root), offset=offset / root, rows=rows / row_unit[:, None],
-        low=(p.row_lower + shift) / row_unit, high=(p.row_upper + shift) / row_unit,
-        penalty=p.row_penalty * row_unit / money, column=column, sign=sign, at=kink / of_hinge,
-        price=price * of_hinge / money, kink=kink, sized=sized, weights=weights * of_hinge / row_unit[sized, None],
-        unit=unit, row_unit=row_unit, money=money, program=p,
-    )  # fmt: skip
-
-
-def _units(p: Program, factors: Array, offset: Array) -> tuple[Array, float]:
-    """What counts as one: of each column, what brings as much risk as the book has, at most the box; and in money."""
-    start, width = np.minimum(np.maximum(p.start, p.lower), p.upper), p.upper - p.lower
-    dense = factors @ start + offset
-    norms = np.einsum("ij,ij->j", factors, factors) + p.diagonal + 2 * p.quadratic
-    risk = np.sqrt(dense @ dense / len(start) / np.maximum(norms, _TINY))
-    unit = np.minimum(np.maximum(np.maximum(np.abs(start), risk), _LEAST * width), width)
-    pull = np.abs(dense @ factors + p.diagonal * start + p.linear) + np.abs(p.buy + p.sell) + np.abs(p.long + p.short)
-    money = float(max((pull @ unit), norms @ (unit * unit))) / len(start)
-    return unit, money if np.isfinite(money) and money > 0 else 1.0
-
-
 class _Rough(NamedTuple):
-    """PIQP's answer, and which pieces it lies on, told by the larger of slack and multiplier."""
+    """PIQP's answer (n), and which pieces it lies on."""
 
-    h: Array  # n
-    V: Array  # m
-    at_lower: Array  # n booleans
-    at_upper: Array
-    opened: Array  # H booleans
-    turning: Array  # at its kink
-    side: Array  # m: +1 where a row is held at its upper limit, -1 at its lower, 0 at none
-    missed: Array  # m: +1 where a soft row is above its limits, -1 below
+    h: Array
+    pieces: Pieces
 
 
-def _rough(f: _Form) -> _Rough | None:
+def _rough(f: Form) -> _Rough | None:
     """PIQP's answer, None where it claims none."""
-    n, m, count, k = len(f.lower), len(f.low), len(f.column), len(f.factors)
-    reached = f.rows.any(axis=1)
-    equal = reached & (f.low == f.high)
-    exact, band = np.flatnonzero(equal), np.flatnonzero(reached & ~equal & (np.isfinite(f.low) | np.isfinite(f.high)))
-    soft = np.flatnonzero(np.isfinite(f.penalty) & reached)
+    n, count, k = len(f.lower), len(f.column), len(f.factors)
+    equal = f.reached & (f.low == f.high)
+    exact = equal.nonzero()[0]
+    band = (f.reached & ~equal & (np.isfinite(f.low) | np.isfinite(f.high))).nonzero()[0]
+    soft = f.program.soft[f.reached[f.program.soft]]
     over, under = soft[np.isfinite(f.high[soft])], soft[np.isfinite(f.low[soft])]
     v, y, s, r = n, n + count, n + count + k, n + count + k + len(over)
-    size, each = r + len(under), np.arange(count)
+    size = r + len(under)
 
-    matrix = np.zeros((m, size))
-    matrix[:, :n] = f.rows
-    matrix[f.sized, v:y] = f.weights
-    if len(soft):
-        matrix[over, np.arange(s, r)], matrix[under, np.arange(r, size)] = -1.0, 1.0
-    equations = np.zeros((k + len(exact), size))
-    equations[:k, :n], equations[k:] = f.factors, matrix[exact]
-    equations[np.arange(k), np.arange(y, s)] = -1.0
-    turns = len(band) + each
     linear, curved = np.zeros(size), np.zeros(size)
     linear[:n], linear[v:y], linear[s:r], linear[r:] = f.slope, f.price, f.penalty[over], f.penalty[under]
     curved[:n], curved[y:s] = f.curvature, 1.0
     least, most = np.zeros(size), np.full(size, np.inf)
     least[:n], most[:n], least[y:s] = f.lower, f.upper, -np.inf
-
+    slack = np.concatenate([over, under]), np.repeat([-1.0, 1.0], [len(over), len(under)])
+    equations, limits = _equations(f, exact, slack), _limits(f, band, slack)
     solver, solved = _solver()
     variables = np.arange(size + 1, dtype=np.int32)
     solver.setup(
-        sp.csc_matrix((curved, variables[:-1], variables), shape=(size, size)), linear,
-        _by_column(equations.shape, _entries(equations)), np.concatenate([-f.offset, f.low[exact]]),
-        _by_column((len(band) + count, size), _entries(matrix[band]), (turns, f.column, -f.sign),
-                   (turns, v + each, np.ones(count))),
-        np.concatenate([f.low[band], -f.sign * f.at]), np.concatenate([f.high[band], np.full(count, np.inf)]),
-        least, most,
+        by_column(curved, variables[:-1], variables, size), linear,
+        equations, np.concatenate([-f.offset, f.low[exact]]),
+        limits, np.concatenate([f.low[band], -f.sign * f.at]), np.concatenate([f.high[band], most[v:y]]), least, most,
     )  # fmt: skip
     if solver.solve() != solved:
         return None
     found = solver.result
-    x, low, up = found.x, found.z_bl, found.z_bu
-    h, hinges = x[:n], x[v:y]
+    return _read(f, exact, band, (over, under), (found.x, found.y, found.z_l, found.z_u, found.z_bl, found.z_bu))
+
+
+def _read(f: Form, exact: Array, band: Array, soft: tuple[Array, Array], found: tuple[Array, ...]) -> _Rough:
+    """Which pieces PIQP's answer lies on: told by the larger of slack and multiplier."""
+    x, y, z_l, z_u, low, up = found
+    (n, m, count, k), (over, under) = (len(f.lower), len(f.low), len(f.column), len(f.factors)), soft
+    h, hinges, s, r = x[:n], x[n : n + count], n + count + k, n + count + k + len(over)
     V, side, missed = np.zeros(m), np.zeros(m), np.zeros(m)
-    side[exact], V[exact], V[band] = 1.0, found.y[k:], (found.z_u - found.z_l)[: len(band)]
-    value = matrix[band] @ x
-    side[band] = (found.z_u[: len(band)] > f.high[band] - value) * 1.0
-    side[band] -= found.z_l[: len(band)] > value - f.low[band]
-    missed[over] = x[s:r] > low[s:r]
-    missed[under] -= x[r:] > low[r:]
-    opened = hinges > low[v:y]
-    slack = hinges - f.sign * (h[f.column] - f.at)
-    turning = ~opened & (found.z_l[len(band) :] > slack)
-    return _Rough(h, V, low[:n] > h - f.lower, up[:n] > f.upper - h, opened, turning, side, missed)
+    below, above, values = z_l[: len(band)], z_u[: len(band)], f.rows @ h
+    values[f.sized] += f.weights @ hinges
+    if len(f.program.soft):
+        values[over] -= x[s:r]
+        values[under] += x[r:]
+        missed[over] = x[s:r] > low[s:r]
+        missed[under] -= x[r:] > low[r:]
+    side[exact], V[exact], V[band] = 1.0, y[k:], above - below
+    side[band] = (above > f.high[band] - values[band]) * 1.0 - (below > values[band] - f.low[band])
+    past = f.sign * (h[f.column] - f.at)
+    away, reached = hinges > low[n : n + count], z_l[len(band) :] > hinges - past
+    opened = away & (reached | (past > 0.0))  # neither multiplier is large where a hinge costs next to nothing
+    turning = reached & ~away
+    return _Rough(h, Pieces(V, low[:n] > h - f.lower, up[:n] > f.upper - h, opened, turning, side, missed))
 
 
-def _exact(f: _Form, rough: _Rough) -> tuple[Array, Array] | None:
-    """Quantities (n) and row multipliers (m) in the Program's units, solved where the rough answer's pieces hold."""
-    p, n = f.program, len(f.lower)
-    kept = np.full(n, np.nan)
-    kept[f.column[rough.turning]] = f.kink[rough.turning]
-    kept = np.where(rough.at_lower, p.lower, np.where(rough.at_upper, p.upper, kept))
-    free = np.isnan(kept)
-    still = np.where(free, 0.0, kept / f.unit)
-
-    # with each hinge open or shut, costs and rows are linear
-    column, signed = f.column[rough.opened], f.sign[rough.opened]
-    slope = f.slope + np.bincount(column, signed * f.price[rough.opened], n)
-    rows, shift = f.rows, np.zeros(len(f.low))
-    if len(f.sized):
-        counted = f.weights[:, rough.opened] * signed
-        rows = rows.copy()
-        for row, weights in zip(f.sized, counted, strict=True):
-            rows[row] += np.bincount(column, weights, n)
-        shift[f.sized] = counted @ f.at[rough.opened]
-    V = np.where(rough.side != 0, rough.V, 0.0)
-    soft = np.flatnonzero(rough.missed)
-    V[soft] = rough.missed[soft] * f.penalty[soft]
-    held = np.flatnonzero((rough.side != 0) & (rough.missed == 0))
-    limit = np.where(rough.side > 0, f.high, f.low)[held] + shift[held]
-
-    some = np.flatnonzero(free)
-    count, size = len(some), len(some) + len(held)
-    factors, kkt = f.factors[:, some], np.zeros((size, size))
-    kkt[:count, :count] = factors.T @ factors
-    kkt[np.arange(count), np.arange(count)] += f.curvature[some]
-    kkt[count:, :count] = between = rows[held][:, some]
-    kkt[:count, count:] = between.T
-    right = np.empty(size)
-    right[:count] = -(slope[some] + (f.factors @ still + f.offset) @ factors + V @ rows[:, some])
-    right[count:] = limit - rows[held] @ still
-    solution = _solved(kkt, right, count)
-    kept[some] = solution[:count] * f.unit[some]
-    V[held] += solution[count:]  # of many that prove the same, those nearest to PIQP's
-    if not (np.isfinite(kept).all() and np.isfinite(V).all()):
-        return None
-    return np.minimum(np.maximum(kept + 0.0, p.lower), p.upper), V * f.money / f.row_unit
+_Slack = tuple[Array, Array]  # of each soft side its row (integer), and its sign there
 
 
-def _solved(kkt: Array, right: Array, count: int) -> Array:
-    """The solution of the optimality conditions of `count` quantities and the rows' multipliers, where rows may say the
-    same twice: multipliers are damped by next to nothing, which refinement takes out again.
-    """
-    if not len(right):
-        return right
-    damped = kkt.copy()
-    rows = np.arange(count, len(kkt))
-    damped[rows, rows] = -_DAMPING
-    factors, pivots, _ = dgetrf(damped, overwrite_a=1)
-    solution: Array = dgetrs(factors, pivots, right)[0]
-    for _ in range(_REFINEMENTS):
-        solution += dgetrs(factors, pivots, right - kkt @ solution)[0]
-    return solution
+def _equations(f: Form, exact: Array, slack: _Slack) -> sp.csc_matrix:
+    """What defines the factors, then rows that are equalities."""
+    k, column, row, value = len(f.factors), *_entries(np.concatenate([f.factors, f.rows[exact]]))
+    hinges, each = np.zeros(len(f.column), dtype=int), np.arange(k)
+    ends = [np.bincount(column, minlength=len(f.lower)), hinges, np.ones(k, dtype=int)]
+    rows, values = [row, each], [value, np.full(k, -1.0)]
+    if len(slack[0]):
+        _with_slack(slack, exact, len(f.low), k, ends, rows, values)
+    return _matrix(k + len(exact), ends, rows, values)
+
+
+def _limits(f: Form, band: Array, slack: _Slack) -> sp.csc_matrix:
+    """Rows between limits, then what opens the hinges."""
+    count, hinges = len(f.column), len(band) + np.arange(len(f.column))
+    column, row, value = _entries(f.rows[band])
+    column = np.concatenate([column, f.column])
+    order = column.argsort(kind="stable")
+    row, value = np.concatenate([row, hinges])[order], np.concatenate([value, -f.sign])[order]
+    place = np.full(len(f.low), -1)
+    place[band] = np.arange(len(band))
+    counts = place[f.sized] >= 0
+    hinge, which, weight = _entries(np.concatenate([f.weights[counts], np.ones((1, count))]))
+    of = np.append(place[f.sized[counts]], 0)[which]
+    of = np.where(which == len(f.sized[counts]), hinges[hinge], of)
+    ends = [np.bincount(column, minlength=len(f.lower)), np.bincount(hinge, minlength=count),
+            np.zeros(len(f.factors), dtype=int)]  # fmt: skip
+    rows, values = [row, of], [value, weight]
+    if len(slack[0]):
+        _with_slack(slack, band, len(f.low), 0, ends, rows, values)
+    return _matrix(len(band) + count, ends, rows, values)
+
+
+def _with_slack(
+    slack: _Slack, among: Array, m: int, first: int, ends: list[Array], rows: list[Array], values: list[Array]
+) -> None:  # fmt: skip
+    """A column more for each soft side: its sign in its row, where that is among these."""
+    place = np.full(m, -1)
+    place[among] = first + np.arange(len(among))
+    own = place[slack[0]]
+    here = own >= 0
+    ends.append(here.astype(int))
+    rows.append(own[here])
+    values.append(slack[1][here])
 
 
 def _solver() -> tuple[Any, Any]:
@@ -296,21 +204,20 @@ def _solver() -> tuple[Any, Any]:
     settings = solver.settings
     settings.eps_abs = settings.eps_rel = settings.eps_duality_gap_abs = settings.eps_duality_gap_rel = _TOLERANCE
     settings.check_duality_gap, settings.num_threads, settings.preconditioner_iter = True, 1, 0
+    settings.tau = _TO_BOUNDARY
     return solver, piqp.PIQP_SOLVED
 
 
 def _entries(matrix: Array) -> _Entries:
-    """Row, column and value of what is not zero."""
-    flat = np.ravel(matrix)
-    at = np.flatnonzero(flat)
-    row, column = np.divmod(at, max(matrix.shape[1], 1))
-    return row, column, flat[at]
+    """Column, row and value of what is not zero, column by column."""
+    across = np.ascontiguousarray(matrix.T)
+    column, row = across.nonzero()
+    return column, row, across[column, row]
 
 
-def _by_column(shape: tuple[int, int], *parts: _Entries) -> sp.csc_matrix:
-    """The matrix of these entries, whose rows ascend."""
-    row, column, value = (np.concatenate(part) for part in zip(*parts, strict=True)) if len(parts) > 1 else parts[0]
-    order = np.argsort(column, kind="stable")
-    ends = np.zeros(shape[1] + 1, dtype=np.int32)
-    np.cumsum(np.bincount(column, minlength=shape[1]), out=ends[1:])
-    return sp.csc_matrix((value[order], row[order].astype(np.int32), ends), shape=shape)
+def _matrix(height: int, counts: list[Array], rows: list[Array], values: list[Array]) -> sp.csc_matrix:
+    """The matrix of so many entries in each column, in order."""
+    count = np.concatenate(counts)
+    ends = np.zeros(len(count) + 1, dtype=np.int32)
+    np.cumsum(count, out=ends[1:])
+    return by_column(np.concatenate(values), np.concatenate(rows), ends, height)
