@@ -9,6 +9,7 @@ import pandas as pd
 
 from optihedge.errors import SpecError
 from optihedge.readonly import read_only
+from optihedge.risk.completed import completed
 from optihedge.risk.estimator import Moves, OnlineRiskEstimator, periods_per_year, require_history
 from optihedge.risk.root import Risk
 
@@ -27,7 +28,9 @@ class EwmaRisk(OnlineRiskEstimator):
     plain:      C = sum_t w_t x_t x_t' / sum_t w_t,  w_t = 2^(-age / halflife)
     iterated:   C = V R V,  R the EWMA of z_t z_t' scaled to a unit diagonal,  z_t = x_t / v_t,  v_t known at t
 
-    NaN is a move not observed: weights are counted per driver and per pair, decay over calendar rows (as pandas'
+    NaN is a move not observed. What lies before a driver's first move is told by the drivers listed earlier (Stambaugh
+    1997; `risk/completed.py`), so that histories of unequal length make one sample; an iterated EWMA keeps the driver's
+    own volatility. Gaps: weights are counted per driver and per pair, decay over calendar rows (as pandas'
     `ewm(ignore_na=False)`), and the pairwise correlations are repaired to be positive semidefinite.
     `partial_fit` on new rows equals `fit` on all of them. Learns `risk_` and `volatility_` (D).
 
@@ -67,6 +70,7 @@ class EwmaRisk(OnlineRiskEstimator):
             self._rows, self._total = np.zeros((0, dimension)), 0.0
             self._products: np.ndarray | None = None
             self._pairs: np.ndarray | None = None
+            self._late: np.ndarray | None = None if np.isfinite(values[0]).all() else np.zeros((0, dimension))
             self._observed = np.zeros(dimension, dtype=int)
         squares, weights = self._squares, self._weights
         observed = self._observed + np.isfinite(values).sum(axis=0)
@@ -79,9 +83,14 @@ class EwmaRisk(OnlineRiskEstimator):
             with np.errstate(invalid="ignore", divide="ignore"):
                 standardised = np.clip(np.where(path > 0, values / path, 0.0 * values), -self.clip, self.clip)
         self._squares, self._weights, self._observed = squares, weights, observed
+        size, periods = np.sqrt(squares / weights), periods_per_year(moves)
+        if self._late is not None:
+            self._late = np.vstack([self._late, standardised])
+            self.risk_ = self._of_late(self._late, size, drivers, periods)
+            self.volatility_ = self.risk_.volatility()
+            return self
         self._add(standardised)
-        self.volatility_ = pd.Series(np.sqrt(squares / weights), index=drivers, name="volatility")
-        size, periods = self.volatility_.to_numpy(), periods_per_year(moves)
+        self.volatility_ = pd.Series(size, index=drivers, name="volatility")
         if self._products is None or self._pairs is None:  # rows are the root
             if self.correlation_halflife is not None:  # plain, they weigh what their squares weigh
                 squares = decayed_totals(self._rows, np.inf, *np.zeros((2, dimension)))[0]
@@ -89,16 +98,46 @@ class EwmaRisk(OnlineRiskEstimator):
             root = self._rows * (size / np.where(length > 0, length, 1.0))
             self.risk_ = Risk(read_only(root), np.zeros(dimension), drivers, periods)
             return self
-        covariance = _from_correlation(_correlation(self._products, self._pairs), size)
+        pairs = self._pairs
+        covariance = np.divide(self._products, pairs, out=np.zeros_like(pairs), where=pairs > 0)
+        covariance = _from_correlation(_correlation(covariance, pairs), size)
         self.risk_ = Risk.from_covariance(pd.DataFrame(covariance, index=drivers, columns=drivers), periods)
         return self
+
+    @property
+    def _memory(self) -> float:
+        """Half-life of the products."""
+        return self.halflife if self.correlation_halflife is None else self.correlation_halflife
+
+    def _of_late(self, moves: np.ndarray, size: np.ndarray, drivers: pd.Index, periods: float) -> Risk:
+        """Of all rows (T x D, standardised ones of an iterated EWMA) where some driver is listed late.
+
+        size  D, deviations of the drivers' own moves; a plain EWMA takes late ones' from their completed rows.
+        """
+        plain = self.correlation_halflife is None
+        weights = 0.5 ** (np.arange(len(moves))[::-1] / self._memory)
+        filled, left = completed(moves, weights)
+        seen, total = np.isfinite(filled), weights.sum()
+        rows = np.sqrt(weights)[:, None] * np.where(seen, filled, 0.0)
+        pairs = seen.T @ (weights[:, None] * seen)
+        covariance = np.divide(rows.T @ rows, pairs, out=np.zeros_like(left), where=pairs > 0) + left / total
+        length, late = np.sqrt(np.diag(covariance)), ~np.isfinite(moves[0])
+        size = np.where(late, length, size) if plain else size
+        if not seen.all() or len(moves) + late.sum() >= _TALL * len(drivers):
+            told = _from_correlation(_correlation(covariance, pairs), size)
+            return Risk.from_covariance(pd.DataFrame(told, index=drivers, columns=drivers), periods)
+        # rows are the root, and what was left open has one of its own
+        values, axes = np.linalg.eigh(left[np.ix_(late, late)])
+        open_ = np.zeros((len(values), len(drivers)))
+        open_[:, late] = np.sqrt(np.clip(values, 0.0, None))[:, None] * axes.T
+        root = np.vstack([rows, open_]) * (size / np.sqrt(total) / np.where(length > 0, length, 1.0))
+        return Risk(read_only(root), np.zeros(len(drivers)), drivers, periods)
 
     def _add(self, moves: np.ndarray) -> None:
         """Keep the weighted rows while they are fewer than _TALL times the drivers and none is missing; then their
         products, which take an eigenvalue decomposition."""
-        halflife = self.halflife if self.correlation_halflife is None else self.correlation_halflife
         age = np.arange(len(moves))[::-1, None]
-        weight, forget = 0.5 ** (age / halflife), 0.5 ** (len(moves) / halflife)
+        weight, forget = 0.5 ** (age / self._memory), 0.5 ** (len(moves) / self._memory)
         if self._products is None or self._pairs is None:
             if np.isfinite(moves).all() and len(self._rows) + len(moves) < _TALL * moves.shape[1]:
                 new = np.sqrt(weight) * moves
@@ -146,10 +185,8 @@ def decayed(values: np.ndarray, decay: float, start: np.ndarray) -> np.ndarray:
     return path
 
 
-def _correlation(products: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Correlations from decayed sums of products and of pair weights (D x D); repaired where pairs differ."""
-    overlap = pairs > 0
-    covariance = np.divide(products, pairs, out=np.zeros_like(products), where=overlap)
+def _correlation(covariance: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Correlations from covariances (D x D) of decayed pair weights; repaired where these differ."""
     variance = np.diag(covariance)
     scale = np.sqrt(np.where(variance > 0, variance, 1.0))  # a driver that never moved correlates with nothing
     correlation = covariance / np.outer(scale, scale)

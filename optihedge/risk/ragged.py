@@ -73,7 +73,8 @@ def short_histories(moves: pd.DataFrame, drivers: pd.Index) -> tuple[str, ...]:
     said = [f"{name} ({moves[name].first_valid_index():%Y-%m-%d} to {moves[name].last_valid_index():%Y-%m-%d}, "
             f"{number} moves)" if isinstance(moves.index, pd.DatetimeIndex) and number else f"{name} ({number} moves)"
             for name, number in zip(moves.columns[short], count[short].tolist(), strict=True)]  # fmt: skip
-    return (f"short history of {some(said, 5)}: its own moves say its risk, pair by pair; the longest has {longest}",)
+    note = f"short history of {some(said, 5)}: its own moves alone say how it moves; the longest has {longest}"
+    return (note,)
 
 
 def observed(moves: pd.DataFrame) -> np.ndarray:
