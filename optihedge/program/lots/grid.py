@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class Grid:
         bought = self.high >= np.maximum(self.least, self.low)
         return inside | bought | (-self.low >= np.maximum(self.least, -self.high))
 
-    @property
+    @cached_property
     def lumpy(self) -> Array:
         """Columns (a mask) that are traded in lots and have a choice."""
         return (self.lot > 0) & (self.low < self.high)
@@ -74,10 +75,11 @@ class Grid:
         whole = np.round(exact)
         return np.where(np.abs(exact - whole) <= _WHOLE * np.maximum(1.0, np.abs(whole)), whole, exact)
 
-    def permitted(self, lots: Array) -> Array:
-        """Mask of trades (lots, ... x n) that a venue would accept."""
-        inside = (lots == np.round(lots)) & (lots >= self.low) & (lots <= self.high)
-        return inside & ((lots == 0) | (np.abs(lots) >= self.least))
+    def permitted(self, lots: Array, columns: Array | slice = slice(None)) -> Array:
+        """Mask of trades (lots, ... x n) of those columns that a venue would accept."""
+        low, high, least = self.low[columns], self.high[columns], self.least[columns]
+        inside = (lots == np.round(lots)) & (lots >= low) & (lots <= high)
+        return inside & ((lots == 0) | (np.abs(lots) >= least))
 
     def nearest(self, lots: Array, columns: Array | slice = slice(None)) -> Array:
         """The permitted trade nearest to each given one, in lots, for those columns."""
@@ -93,12 +95,13 @@ class Grid:
         distance = np.where(allowed, np.abs(choices - lots), np.inf)
         return np.take_along_axis(choices, distance.argmin(axis=0)[None], axis=0)[0]
 
-    def neighbours(self, lots: Array) -> Array:
-        """The next permitted trade below and above each, 2 x n lots; the trade itself where there is none."""
-        below, above = lots - 1, lots + 1
-        below = np.where((below > 0) & (below < self.least), 0.0, below)
-        below = np.where((below < 0) & (below > -self.least), -self.least, below)
-        above = np.where((above < 0) & (above > -self.least), 0.0, above)
-        above = np.where((above > 0) & (above < self.least), self.least, above)
+    def neighbours(self, lots: Array, columns: Array | slice = slice(None)) -> Array:
+        """The next permitted trade below and above each of those columns', 2 x n lots; the trade itself where there is
+        none."""
+        below, above, least = lots - 1, lots + 1, self.least[columns]
+        below = np.where((below > 0) & (below < least), 0.0, below)
+        below = np.where((below < 0) & (below > -least), -least, below)
+        above = np.where((above < 0) & (above > -least), 0.0, above)
+        above = np.where((above > 0) & (above < least), least, above)
         steps = np.stack([below, above])
-        return np.where(self.permitted(steps) & self.lumpy, steps, lots)
+        return np.where(self.permitted(steps, columns) & self.lumpy[columns], steps, lots)

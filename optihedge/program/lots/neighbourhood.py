@@ -92,9 +92,11 @@ class Volatility:
 
 @dataclass(frozen=True, eq=False)
 class _Here:
-    """What is worked out once of quantities h: slope of risk and of what is linear, costs by column, values of rows."""
+    """What is worked out once of quantities h: slope of risk and of what is linear, costs by column, values of rows;
+    risk (base currency)."""
 
     h: Array
+    risk: float
     gradient: Array
     costs: Array
     values: Array
@@ -111,6 +113,7 @@ class Neighbourhood:
         self.hard = ~np.isfinite(program.row_penalty)
         self._hard = slice(None) if self.hard.all() else np.flatnonzero(self.hard)
         self._soft = np.flatnonzero(~self.hard)
+        self.has_soft = bool(len(self._soft))
         self.exposure = np.abs(self.rows) * grid.lot  # m x n, desk unit per lot
         self.exposure[self.exposure < _NOISE * self.exposure.max(axis=1, initial=0.0, keepdims=True)] = 0.0
         sizes = self.on_holdings + self.on_trades
@@ -136,11 +139,26 @@ class Neighbourhood:
         return self.program.curvature
 
     @cached_property
+    def length(self) -> Array:
+        """n: of each column of `root`."""
+        return np.sqrt(np.einsum("kn,kn->n", self.root, self.root))
+
+    @cached_property
     def coarseness(self) -> Array:
         """n: size of each leg's lot against the coarsest on any row or in risk, between 0 and 1."""
         lots = np.abs(np.vstack([self.rows, np.sqrt(self.curvature)])) * self.grid.lot
         largest = lots.max(axis=1, initial=0.0, keepdims=True)
         return (lots / np.where(largest > 0, largest, 1.0)).max(axis=0)
+
+    @cached_property
+    def _lumpy_exposure(self) -> Array:
+        """m x n: what a lot of each leg with a choice does to each row, infinite where it does nothing."""
+        return np.where((self.exposure > 0) & self.grid.lumpy, self.exposure, np.inf)
+
+    @cached_property
+    def _width(self) -> Array:
+        """m: of each band."""
+        return self.program.row_upper - self.program.row_lower
 
     @cached_property
     def ladder(self) -> tuple[Array, Array]:
@@ -152,9 +170,10 @@ class Neighbourhood:
         """Of quantities h; of the last ones that were asked it is kept."""
         if self._here is None or self._here.h is not h:
             p = self.program
-            risk = (self.root @ h + self.offset) @ self.root
+            moved, own = self.root @ h + self.offset, p.diagonal * h
             costs = p.trading(h - p.start) + p.holding(h)
-            self._here = _Here(h, risk + p.diagonal * h + p.linear, costs, row_values(p, h))
+            risk = 0.5 * float(moved @ moved + own @ h)
+            self._here = _Here(h, risk, moved @ self.root + own + p.linear, costs, row_values(p, h))
         return self._here
 
     def allowance(self, lots: Array) -> Array:
@@ -165,13 +184,12 @@ class Neighbourhood:
         A band as wide as that lot can be met, so the allowance shrinks with the band: max(0, lot - width) / 2.
         Rows that limit |quantity| or |trade|, and rows without a traded leg, have none.
         """
-        points = np.atleast_2d(lots)
-        traded = (self.exposure > 0)[:, None] & ((points != 0) & self.grid.lumpy)[None]
-        finest = np.where(traded, self.exposure[:, None], np.inf).min(axis=2, initial=np.inf)
-        width = (self.program.row_upper - self.program.row_lower)[:, None]
-        room = np.where(np.isfinite(finest) & np.isfinite(width), (np.minimum(finest, 1e300) - width) / 2, 0.0)
-        room = np.where((self.hard & ~self.sized)[:, None], np.maximum(room, 0.0), 0.0)
-        return room[:, 0] if lots.ndim == 1 else room
+        if lots.ndim == 1:
+            finest = self._lumpy_exposure[:, lots != 0].min(axis=1, initial=np.inf)
+        else:
+            finest = np.where(lots != 0, self._lumpy_exposure[:, None], np.inf).min(axis=2, initial=np.inf).T
+        room = np.where(np.isfinite(finest), np.minimum(finest, 1e300) - self._width, 0.0) / 2
+        return np.where(self.hard & ~self.sized, np.maximum(room, 0.0), 0.0).T
 
     def leg_cost(self, i: Array, x: Array) -> Array:
         """Cost of trading x of column i and of holding what results, base currency."""
@@ -208,6 +226,15 @@ class Neighbourhood:
         excess = self.excess_at(h, self.allowance(np.round(self.grid.lots(h))))
         return round(excess, 9), objective(self.program, h)
 
+    def value(self, h: Array) -> float:
+        """The objective at quantities h, base currency."""
+        here, p = self.here(h), self.program
+        return p.constant + here.risk + float(here.costs.sum() + p.linear @ h) + self.missed(h)
+
+    def missed(self, h: Array) -> float:
+        """What soft rows cost at quantities h, base currency."""
+        return float(self.penalty(self.here(h).values[self._soft, None])[0]) if self.has_soft else 0.0
+
     def points(self, h: Array, room: Array) -> tuple[Array, Array]:
         """Excess and objective of M points (M x n contracts)."""
         p = self.program
@@ -231,10 +258,14 @@ class Neighbourhood:
         # and what two legs do to the variance together
         if len(steps) == 2:
             change += steps[0][2] * steps[1][2] * self._joint(steps[0][0], steps[1][0])
-        if not len(self._soft):
-            return change
-        before = here.values[self._soft, None]
-        return change + self.penalty(self._values(h, steps, self._soft)) - self.penalty(before)
+        return change + self.missed_more(h, moves)
+
+    def missed_more(self, h: Array, moves: Moves) -> Array | float:
+        """What soft rows cost more after each of M moves from quantities h, base currency."""
+        if not self.has_soft:
+            return 0.0
+        after = self.penalty(self._values(h, self._steps(h, moves), self._soft))
+        return after - self.penalty(self.here(h).values[self._soft, None])
 
     def excess_after(self, h: Array, moves: Moves, room: Array) -> Array:
         """Excess after each of M moves from quantities h, with room m (desk unit) around the bands."""

@@ -33,8 +33,9 @@ def refined(around: Neighbourhood, h: Array, solve: Solve, multipliers: Array | 
     p, least = around.program, objective(around.program, h)
     scale, few = scale_of(p, h), around.grid.lumpy.sum() <= MOST_LEGS
     nearest = around.grid.start + around.grid.lot * around.grid.nearest(around.grid.lots(h))
+    been: set[bytes] = set()  # lists that were improved
     free = around.rank(nearest) <= (0.0, least + GAIN * abs(least))  # then there is nothing to make up for
-    found, moves = improve(around, nearest if free else successive(around, h, multipliers))
+    found, moves = improve(around, nearest if free else successive(around, h, multipliers), been=been)
     found, solves = rows_met(around, found), 0
 
     def dear(share: float) -> bool:
@@ -43,11 +44,11 @@ def refined(around: Neighbourhood, h: Array, solve: Solve, multipliers: Array | 
 
     for kept in _KEPT:
         if dear(_DEAR):
-            other, more = improve(around, _solved_again(around, h, found, solve, multipliers, kept))
+            other, more = improve(around, _solved_again(around, h, found, solve, multipliers, kept), been=been)
             found, moves, solves = min(found, other, key=around.rank), moves + more, solves + 1
     if dear(_DEAREST):
         start, some = _dived(around, h, found, solve, multipliers)
-        other, more = improve(around, start)
+        other, more = improve(around, start, been=been)
         found, moves, solves = min(found, rows_met(around, other), key=around.rank), moves + more, solves + some
     return found, solves, moves
 

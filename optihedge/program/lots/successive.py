@@ -40,11 +40,12 @@ def successive(around: Neighbourhood, h: Array, multipliers: Array | None, fixed
     rows, done = fewest_rows(rows[:, legs], rows @ (lots - wanted))
     largest = max(own.max(initial=0.0), (rows**2).sum(axis=0).max(initial=0.0))
     own = np.maximum(own, _LEAST * largest if largest > 0 else 1.0)
-    for leg, pull, row in zip(legs.tolist(), _pulls(own, rows), rows.T, strict=True):
-        at = wanted[leg] - pull @ done
-        lots[leg] = grid.nearest(np.array([at]), np.array([leg]))[0] if grid.least[leg] > 1 else np.round(at)
-        lots[leg] = min(max(lots[leg], grid.low[leg]), grid.high[leg])
-        done += (lots[leg] - wanted[leg]) * row
+    low, high, least, aim = (part[legs].tolist() for part in (grid.low, grid.high, grid.least, wanted))
+    for k, (leg, pull, row) in enumerate(zip(legs.tolist(), _pulls(own, rows), rows.T, strict=True)):
+        at = aim[k] - float(pull @ done)
+        whole = float(round(at)) if least[k] <= 1 else float(grid.nearest(np.array([at]), np.array([leg]))[0])
+        lots[leg] = whole = min(max(whole, low[k]), high[k])
+        done += (whole - aim[k]) * row
     return np.where(grid.lot > 0, grid.start + grid.lot * lots, h)
 
 
