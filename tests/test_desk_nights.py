@@ -229,6 +229,32 @@ def test_fills_of_a_file_are_imported_whole_or_not_at_all(tmp_path):
     assert import_told(desk, tmp_path / "fills.csv", book="one").known == 2
 
 
+def test_fills_that_cannot_be_of_their_order_are_not_imported(tmp_path):
+    """What was kept would stand for ever, and no night could go on: it is refused at the door, in whole."""
+    desk, markets, _ = coin_desk(tmp_path, 2)
+    one_night(desk, markets[0])
+    line = pd.read_csv(next((tmp_path / "outbox").glob("*/*.csv"))).iloc[0]
+    order, name, wanted = line["order_id"], line["instrument"], float(line["quantity"])
+    sound = Fill("f1", order, name, wanted / 2, 90_000.0, markets[0].as_of + pd.Timedelta(minutes=1))
+    wrong = {
+        "mend its side": replace(sound, quantity=-sound.quantity),
+        "mend its side, instrument": replace(sound, instrument="LIN" if name != "LIN" else "PERP"),
+        "is it in UTC": replace(sound, time=markets[0].as_of - pd.Timedelta(hours=5)),
+        "would be filled of": replace(sound, quantity=1.5 * wanted),
+    }
+    for message, one in wrong.items():
+        fills_frame([one]).to_csv(tmp_path / "fills.csv", index=False)
+        with pytest.raises(DataError, match=message):
+            import_told(desk, tmp_path / "fills.csv")
+    fills_frame([sound]).to_csv(tmp_path / "fills.csv", index=False)
+    assert import_told(desk, tmp_path / "fills.csv").fills == 1
+    fills_frame([replace(sound, fill_id="f2")]).to_csv(tmp_path / "fills.csv", index=False)
+    assert import_told(desk, tmp_path / "fills.csv").fills == 1
+    fills_frame([replace(sound, fill_id="again")]).to_csv(tmp_path / "fills.csv", index=False)
+    with pytest.raises(DataError, match=f"with again .* would be filled of {wanted:g}; leave out what was imported"):
+        import_told(desk, tmp_path / "fills.csv")
+
+
 def test_a_night_without_an_instant_is_of_the_latest_market(tmp_path):
     desk, markets, _ = coin_desk(tmp_path, 2)
     assert run_night(desk, books=()).as_of == markets[-1].as_of and last_run(desk)["outcome"] == "first"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +14,7 @@ from optihedge.accounts.carried import rows_of, with_rows
 from optihedge.accounts.explain import PARTS, Explained, Rows, explained_period
 from optihedge.accounts.holdings import Closed, Holdings
 from optihedge.accounts.quoted import quoted
-from optihedge.accounts.state import DUST, Fill, Order, Report, State, by_time
+from optihedge.accounts.state import Fill, Report, State, by_time
 from optihedge.accounts.timeline import Timeline
 from optihedge.accounts.valuation import worth_of
 from optihedge.accounts.verify import verify
@@ -120,12 +119,13 @@ def advance(
         verify(state.book, _listed(state, before, new), before, market, fate)
     line.follow(due, new)
     parts, notes = explained_period(line)
+    notes += line.notes
     carried = {name: row for name, row in carried.items() if any(name in lots for lots in line.holdings.lots.values())}
     if carried:
         notes.append(f"{some(carried, 3)} not listed: carried at the last mark, not traded")
-    orders = _orders(state.orders, new, reports)
+    orders = line.orders.left(reports)
     forgotten = market.as_of - REMEMBERED
-    kept = _remembered(state.applied, new, forgotten)
+    kept = _remembered(state.applied, sorted([*new, *line.busts], key=by_time) if line.busts else new, forgotten)
     moved = state.becoming(
         as_of=market.as_of, snapshot=snapshot, orders=orders, applied=kept, carried=carried, **line.after
     )
@@ -218,25 +218,6 @@ def _remembered(known: tuple[Fill, ...], new: list[Fill], forgotten: pd.Timestam
     every = known[bisect_right(known, forgotten, key=lambda fill: fill.time) :]
     late = bool(every and new) and by_time(new[0]) < by_time(every[-1])
     return tuple(sorted((*every, *new), key=by_time)) if late else (*every, *new)
-
-
-def _orders(orders: tuple[Order, ...], fills: list[Fill], reports: Iterable[Report]) -> tuple[Order, ...]:
-    """Open orders after fills and final words. Raises DataError for fills beyond their order."""
-    done = {report.order_id for report in reports}
-    filled: dict[str, float] = defaultdict(float)
-    for fill in fills:
-        filled[fill.order_id] += fill.quantity
-    left = []
-    for order in orders:
-        rest = order.left - filled[order.order_id]
-        if rest * order.quantity < -DUST * order.quantity**2:
-            raise DataError(
-                f"order {order.order_id}: {order.left - rest:g} {order.instrument} were filled of {order.left:g} that "
-                "were left; check the fills"
-            )
-        if abs(rest) > DUST * abs(order.quantity) and order.order_id not in done:
-            left.append(replace(order, left=rest))
-    return tuple(left)
 
 
 def _transferred(state: State, market: Market, client: pd.Series) -> tuple[State, Rows]:

@@ -134,12 +134,13 @@ def _earned(line: Timeline, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     names = quoted(start).listed.names
     _refuse_lost(line, [names[i] for i in at[(place < 0) & ~fate.ended[at]]])
     then, now_at, assumed = quoted(start), quoted(end), set(fate.assumed)
-    price = np.where(place >= 0, end.contracts.price[place] * fate.scale[at] + fate.received[at], fate.paid[at])
+    price = np.where(place >= 0, end.contracts.price[place] * fate.scale[at], fate.paid[at]) + fate.received[at]
     price = np.nan_to_num(price)  # of what was delivered whole
     level = fate.level[at]
     for i in np.flatnonzero(np.isfinite(level)):
         one = then.terms(names[at[i]])
-        price[i] = one.ends_at(float(level[i])) if one.name in assumed else one.settled_at(float(level[i]))
+        ended = one.ends_at(float(level[i])) if one.name in assumed else one.settled_at(float(level[i]))
+        price[i] = ended + fate.received[at[i]]
     listed, was = then.listed, then.marks[at]
     multiplier, margined = listed.multiplier[at], listed.margined[at]
     after, before = now_at.rates_at(at, listed), np.ones(len(at))

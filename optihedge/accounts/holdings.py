@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,6 +61,30 @@ class Holdings:
     ) -> None:
         """Buy (sell) at a price: close lots of the other sign oldest first, open the rest, move the money."""
         self.cash[account][terms.money] -= terms.worth(quantity, price)
+        lots, left = self._against(account, terms, quantity, price, time)
+        if left:
+            last = lots[-1] if lots else None
+            if last and (last.price, last.time, last.order_id) == (price, time, order_id):
+                lots[-1] = replace(last, quantity=last.quantity + left)
+            else:
+                lots.append(Lot(left, price, time, order_id))
+        self._hold(account, terms.name, lots)
+
+    def receive(self, account: str, terms: Terms, received: Iterable[Lot], time: pd.Timestamp) -> None:
+        """Put lots, for which nothing is paid, beside those held: against those of the other sign, at their price."""
+        new = []
+        for one in received:
+            lots, left = self._against(account, terms, one.quantity, one.price, time)
+            self._hold(account, terms.name, lots)
+            new += [one if left == one.quantity else replace(one, quantity=left)] if left else []
+        if new:
+            joined = [*self.lots[account].get(terms.name, ()), *new]
+            self._hold(account, terms.name, sorted(joined, key=lambda lot: lot.time))
+
+    def _against(
+        self, account: str, terms: Terms, quantity: float, price: float, time: pd.Timestamp
+    ) -> tuple[list[Lot], float]:
+        """Close lots of the other sign oldest first; the lots that stay, and what is left of the quantity."""
         lots = list(self.lots[account].get(terms.name, ()))
         left, size = quantity, abs(quantity)
         while lots and left * lots[0].quantity < 0:
@@ -74,16 +98,13 @@ class Holdings:
             left -= part
             if abs(left) <= DUST * size:
                 left = 0.0
-        if left:
-            last = lots[-1] if lots else None
-            if last and (last.price, last.time, last.order_id) == (price, time, order_id):
-                lots[-1] = replace(last, quantity=last.quantity + left)
-            else:
-                lots.append(Lot(left, price, time, order_id))
+        return lots, left
+
+    def _hold(self, account: str, name: str, lots: list[Lot]) -> None:
         if lots:
-            self.lots[account][terms.name] = tuple(lots)
+            self.lots[account][name] = tuple(lots)
         else:
-            self.lots[account].pop(terms.name, None)
+            self.lots[account].pop(name, None)
 
     def _close(self, account: str, terms: Terms, lot: Lot, quantity: float, price: float, time: pd.Timestamp) -> None:
         gain = terms.gain(quantity, lot.price, price)
@@ -93,15 +114,13 @@ class Holdings:
             Closed(account, terms.name, quantity, lot.price, price, lot.time, time, lot.order_id, terms.money, gain)
         )
 
-    def convert(self, old: Terms, new: Terms, units: float) -> None:
+    def convert(self, old: Terms, new: Terms, units: float, time: pd.Timestamp) -> None:
         """Every lot of one contract becomes `units` of another: what was paid for it stays."""
         scale = old.multiplier / (units * new.multiplier)
         for account in ACCOUNTS:
             lots = self.lots[account].pop(old.name, ())
-            if lots:
-                turned = [replace(lot, quantity=lot.quantity * units, price=lot.price * scale) for lot in lots]
-                joined = [*self.lots[account].get(new.name, ()), *turned]
-                self.lots[account][new.name] = tuple(sorted(joined, key=lambda lot: lot.time))
+            turned = [replace(lot, quantity=lot.quantity * units, price=lot.price * scale) for lot in lots]
+            self.receive(account, new, turned, time)
 
     def accrue(self, time: pd.Timestamp) -> dict[tuple[str, str], float]:
         """Interest on every balance up to `time`, simple; by account and currency what has accrued."""

@@ -11,8 +11,8 @@ import pandas as pd
 from optihedge.accounts.settle import Terms
 from optihedge.errors import DataError
 from optihedge.frames import nearest
-from optihedge.market.fate import rate_to_base, settle_currencies
 from optihedge.market.instruments import types_of
+from optihedge.market.moneys import rate_to_base, settle_currencies
 from optihedge.market.snapshot import Market
 from optihedge.readonly import kept, numbers, told
 

@@ -15,13 +15,16 @@ import numpy as np
 import pandas as pd
 
 from optihedge.accounts.holdings import Holdings
+from optihedge.accounts.labels import Labels
+from optihedge.accounts.orders import OpenOrders
 from optihedge.accounts.quoted import quoted
 from optihedge.accounts.settle import Terms
-from optihedge.accounts.state import ACCOUNTS, Fill, State
+from optihedge.accounts.state import ACCOUNTS, DUST, Fill, State
 from optihedge.errors import DataError
-from optihedge.frames import nearest
+from optihedge.market.ends import Ends
 from optihedge.market.events import Event
-from optihedge.market.fate import ORDER, Fate
+from optihedge.market.fate import ORDER, Fate, ends_of, followed, in_order
+from optihedge.market.moneys import in_money
 from optihedge.market.snapshot import Market
 from optihedge.readonly import numbers
 
@@ -56,6 +59,7 @@ class Timeline:
     carried   account -> label at the start -> contracts, in the start's units, that were held through the period,
               those bought in it included: the P&L explained is theirs
     bought    account, money -> what those bought were worth at the start's mark
+    orders    open orders by id, after their fills and what became of their contracts;  busts  fills taken back
     after     positions, cash, accrued and rates at the end, as a State holds them, once the period was followed
     """
 
@@ -68,47 +72,51 @@ class Timeline:
         self.deliveries: list[Delivery] = []
         self.carried = {account: dict(state.held.get(account, {})) for account in ACCOUNTS}
         self.bought: dict[tuple[str, str], float] = defaultdict(float)
-        self.terms: dict[str, Terms] = {}
-        self.origin: dict[str, tuple[str, float]] = {}  # label now -> label at the start, units now for one then
+        self.labels = Labels(state.book, self.then, self.now)
+        self.orders = OpenOrders(state.orders)
+        self.parted: set[str] = set()  # labels at the start of what has spun something off
+        self.ends: Ends = ends_of(before, market, ())
+        self.passed = 0  # events followed
+        self.fills: dict[str, Fill] = {}
+        self.busts: list[Fill] = []
+        self.notes: list[str] = []
 
     def follow(self, events: Iterable[Event], fills: Iterable[Fill]) -> None:
         """Apply what happened, then settle what has expired and pay borrow to the end."""
-        due: list[tuple[pd.Timestamp, int, str, Event | Fill]] = [
-            (e.time, ORDER.index(e.kind), e.event_id, e) for e in events
+        events, fills = self._undone([*events], [*fills])
+        happened = followed(events)
+        self.ends = ends_of(self.before, self.market, happened)
+        due: list[tuple[pd.Timestamp, int, int, Event | Fill]] = [
+            (*in_order(e)[:2], i, e) for i, e in enumerate(happened)
         ]
-        due += [(f.time, ORDER.index("fill"), f.fill_id, f) for f in fills]
+        due += [(f.time, ORDER.index("fill"), i, f) for i, f in enumerate(fills)]
         for time, _, _, one in sorted(due, key=lambda entry: entry[:3]):
             self._accrue(min(time, self.market.as_of))
             if isinstance(one, Fill):
                 self._fill(one)
+                self.orders.filled(one)
             else:
+                self.passed += 1
                 getattr(self, "_" + one.kind)(one)
         self._expire()
         self._borrow()
         self._accrue(self.market.as_of)
         self.after = self.holdings.frozen()
 
-    # ---- what is known of a contract ---------------------------------------------------------------------------------
+    def _undone(self, events: list[Event], fills: list[Fill]) -> tuple[list[Event], list[Fill]]:
+        """Both without the fills that are taken back whole in the same period: these never were."""
+        busts = {event.other: event for event in events if event.kind == "bust"}
+        gone = {f.fill_id: f for f in fills if f.fill_id in busts and abs(busts[f.fill_id].value) == abs(f.quantity)}
+        self.busts += [_back(fill, busts[name], 1.0) for name, fill in gone.items()]
+        taken = [busts[name].event_id for name in gone]
+        return [e for e in events if e.event_id not in taken], [f for f in fills if f.fill_id not in gone]
 
-    def known(self, name: str) -> Terms:
-        """The terms of a contract as they are now in the timeline. Raises DataError for an unknown one."""
-        if name not in self.terms:
-            found = next((facts for facts in (self.then, self.now) if name in facts), None)
-            if found is None:
-                raise DataError(
-                    f"{self.state.book}: {name} is in neither market of the period"
-                    f"{nearest(name, self.market.names)}; add it to instruments, or mend the label"
-                )
-            self.terms[name] = found.terms(name)
-        return self.terms[name]
-
-    def at_start(self, name: str) -> tuple[str, float]:
-        """The label at the start of what is `name` now, and units now for one then."""
-        return self.origin.get(name, (name, 1.0))
+    def _held(self, name: str) -> list[tuple[str, float]]:
+        return list(self.holdings.holders(name))
 
     def _flow(self, account: str, name: str, part: str, money: str, amount: float) -> None:
         self.holdings.cash[account][money] += amount
-        self.flows.append(Flow(account, self.at_start(name)[0], part, money, amount))
+        self.flows.append(Flow(account, self.labels.at_start(name)[0], part, money, amount))
 
     def _accrue(self, time: pd.Timestamp) -> None:
         for (account, money), amount in self.holdings.accrue(time).items():
@@ -117,35 +125,42 @@ class Timeline:
     # ---- fills -------------------------------------------------------------------------------------------------------
 
     def _fill(self, fill: Fill, part: str = "") -> None:
-        terms = self.known(fill.instrument)
+        terms = self.labels.terms(fill.instrument)
         if terms.cash:
             raise DataError(f"fill {fill.fill_id}: {terms.name} is cash; trade the pair (an instrument of type spot)")
-        name, units = self.at_start(terms.name)
+        name, units = self.labels.at_start(terms.name)
         part = part or ("late" if fill.time <= self.state.as_of else "fill")
         self.holdings.trade("hedge", terms, fill.quantity, fill.price, fill.time, fill.order_id)
-        if name in self.then:
-            scale = self.known(name).multiplier / (units * terms.multiplier)
+        self.fills[fill.fill_id] = fill
+        if self.labels.of_start(terms.name) and name not in self.parted:
+            scale = self.then.terms(name).multiplier / (units * terms.multiplier)
             mark = self.then.price(name) * scale
             self.carried["hedge"][name] = self.carried["hedge"].get(name, 0.0) + fill.quantity / units
             self.bought["hedge", terms.money] += terms.worth(fill.quantity, mark)
-        else:  # received or listed in the period: no mark at the start
+        elif terms.margined:  # listed in the period: no mark at the start
             mark = self.now.price(terms.name)
+        else:  # received, listed or parted from
+            mark = self.ends.of(terms.name, self.passed) / (self.now.rate(terms.money) * terms.multiplier)
         self.flows.append(Flow("hedge", name, part, terms.money, terms.gain(fill.quantity, fill.price, mark)))
         if fill.fee:
             self._flow("hedge", terms.name, part, fill.money, -fill.fee)
 
     def _bust(self, event: Event) -> None:
-        found = [fill for fill in self.state.applied if fill.fill_id == event.other]
-        if not found:
+        """A fill taken back, whole or in part, in the units and under the label that its contract has now."""
+        known = {fill.fill_id: fill for fill in (*self.state.applied, *self.busts)} | self.fills
+        if event.other not in known:
             raise DataError(f"event {event.event_id}: fill {event.other} is not among those applied in the last month")
-        share = abs(event.value / found[0].quantity)
-        if share > 1 + 1e-9:
-            raise DataError(f"event {event.event_id}: takes back more than fill {event.other} traded")
-        back = replace(
-            found[0], fill_id=event.event_id, quantity=-share * found[0].quantity, fee=-share * found[0].fee,
-            time=event.time,
-        )  # fmt: skip
-        self._fill(back, "late")
+        fill = known[event.other]
+        share = abs(event.value / fill.quantity)
+        undone = _back(fill, event, share)
+        before = sum(abs(one.quantity) for one in known.values() if one.source == undone.source)
+        if abs(undone.quantity) + before > abs(fill.quantity) * (1 + DUST):
+            raise DataError(
+                f"event {event.event_id}: takes back more than fill {event.other} traded ({before:g} of "
+                f"{abs(fill.quantity):g} were taken back before)"
+            )
+        self._fill(self.labels.as_now(replace(undone, time=fill.time), event.time), "late")
+        self.busts.append(undone)
 
     # ---- money for what is held --------------------------------------------------------------------------------------
 
@@ -156,16 +171,33 @@ class Timeline:
         self._pay(event, "dividend", 1.0)
 
     def _pay(self, event: Event, part: str, sign: float) -> None:
-        """Money per unit of multiplier on what is held now; of a late one on the lots that were held then."""
-        for account, quantity in list(self.holdings.holders(event.instrument)):
-            if event.time <= self.state.as_of:
-                lots = self.holdings.lots[account][event.instrument]
-                quantity, part = sum(lot.quantity for lot in lots if lot.time < event.time), "late"
-            amount = sign * quantity * self.known(event.instrument).multiplier * event.value
+        """Money per unit of multiplier on what is held now; of a late one on what was held then."""
+        late = event.time <= self.state.as_of
+        for account, quantity in self._held_then(event) if late else self._held(event.instrument):
+            amount = sign * quantity * self.labels.terms(event.instrument).multiplier * event.value
             if amount:
-                self._flow(account, event.instrument, part, event.money, amount)
+                self._flow(account, event.instrument, "late" if late else part, event.money, amount)
+
+    def _held_then(self, event: Event) -> Iterable[tuple[str, float]]:
+        """Contracts held at a late event's instant: lots from before it, and what fills since have closed of these."""
+        since = [self.labels.as_now(fill, fill.time) for fill in self.state.applied if fill.time >= event.time]
+        since = [fill for fill in since if fill.instrument == event.instrument]
+        times = {fill.time for fill in since}
+        for account in ACCOUNTS:
+            lots = self.holdings.lots[account].get(event.instrument, ())
+            held = sum(lot.quantity for lot in lots if lot.time < event.time)
+            if account == "hedge" and since:
+                left = sum(lot.quantity for lot in lots if lot.time in times)
+                held += left - sum(fill.quantity for fill in since)
+            yield account, held
 
     def _interest(self, event: Event) -> None:
+        was = self.holdings.rates.get(event.money, 0.0)
+        if event.time < self.state.as_of and event.value != was and self.state.seq:
+            self.notes.append(
+                f"interest {event.event_id} on {event.money} was known after {self.state.as_of}: until then its "
+                f"balances have earned {was:g} a year; enter the difference as a margin event"
+            )
         self.holdings.pay_interest(event.money, event.value)
 
     def _margin(self, event: Event) -> None:
@@ -178,6 +210,8 @@ class Timeline:
 
     def _split(self, event: Event) -> None:
         self._become(event, event.instrument)
+        if event.instrument in self.then and pd.isna(self.then.terms(event.instrument).expiry):
+            self.labels.split(event.instrument, event.value)
 
     def _rename(self, event: Event) -> None:
         self._become(event, event.other)
@@ -189,27 +223,25 @@ class Timeline:
             self._delisting(event)
 
     def _become(self, event: Event, label: str) -> None:
-        if not any(True for _ in self.holdings.holders(event.instrument)) and event.instrument not in self.then:
+        if not self._held(event.instrument) and not self.labels.of_start(event.instrument):
             return
-        old = self.known(event.instrument)
-        name, units = self.at_start(old.name)
-        later = self.now.terms(label) if label in self.now else replace(old, name=label)
-        self.terms[label] = later
-        self.holdings.convert(old, later, event.value)
-        if label not in self.then or label == name:
-            self.origin[label] = (name, units * event.value)
+        old, later = self.labels.become(event.instrument, label, event.value, event.time)
+        self.holdings.convert(old, later, event.value, event.time)
         for one in self.deliveries:
             if one.instrument == old.name:
                 one.instrument, one.quantity = label, one.quantity * event.value
+        self.orders.became(old, later, event.value)
 
     def _spin_off(self, event: Event) -> None:
         """Shares received keep a part of the parent's cost, as their prices stand in the market after."""
-        holders = list(self.holdings.holders(event.instrument))
+        holders = self._held(event.instrument)
+        self.parted.add(self.labels.at_start(event.instrument)[0])
         if not holders:
             return
-        parent, child = self.known(event.instrument), self.known(event.other)
-        after = [self.now.price(one.name) * one.multiplier if one.name in self.now else 0.0 for one in (parent, child)]
-        part = event.value * after[1] / (after[0] + event.value * after[1])
+        parent, child = self.labels.terms(event.instrument), self.labels.terms(event.other)
+        after = [self.ends.of(one.name, self.passed) / self.now.rate(parent.money) for one in (parent, child)]
+        whole = after[0] + event.value * after[1]
+        part = event.value * after[1] / whole if whole else 0.0
         for account, _ in holders:
             lots = self.holdings.lots[account][parent.name]
             received = [
@@ -217,9 +249,8 @@ class Timeline:
                         price=lot.price * part * parent.multiplier / (event.value * child.multiplier))
                 for lot in lots
             ]  # fmt: skip
-            mine = self.holdings.lots[account]
-            mine[parent.name] = tuple(replace(lot, price=lot.price * (1 - part)) for lot in lots)
-            mine[child.name] = (*mine.get(child.name, ()), *received)
+            self.holdings.lots[account][parent.name] = tuple(replace(lot, price=lot.price * (1 - part)) for lot in lots)
+            self.holdings.receive(account, child, received, event.time)
 
     # ---- contracts that end ------------------------------------------------------------------------------------------
 
@@ -231,7 +262,7 @@ class Timeline:
 
     def _deliver_some(self, event: Event, side: float) -> None:
         """`value` contracts of long (exercise) or short (assignment) options become their underlying at the strike."""
-        able = [(a, q) for a, q in self.holdings.holders(event.instrument) if q * side > 0]
+        able = [(a, q) for a, q in self._held(event.instrument) if q * side > 0]
         able = [(a, q) for a, q in able if event.other in ("", a)]
         if len(able) != 1 or event.value > abs(able[0][1]) * (1 + 1e-9):
             have = ", ".join(f"{q:g} in {a}" for a, q in able) or "none"
@@ -239,46 +270,61 @@ class Timeline:
                 f"event {event.event_id}: {event.kind} of {event.value:g} {event.instrument}, but there are {have}; "
                 "name the account in `other`, or mend the number"
             )
-        terms = self.known(event.instrument)
+        terms = self.labels.terms(event.instrument)
         if not terms.option:
             raise DataError(f"event {event.event_id}: {event.instrument} is no option")
-        self._deliver(able[0][0], terms, side * event.value, terms.strike, event.time)
+        self._deliver(able[0][0], terms, side * event.value, np.nan, event.time)
 
     def _deliver(self, account: str, terms: Terms, quantity: float, price: float, time: pd.Timestamp) -> None:
-        """Contracts end against their underlying, bought (a put: sold) at `price`."""
-        stock = self.known(self.now.deliverable(terms))
-        name, units = self.at_start(terms.name)
-        self.holdings.trade(account, terms, -quantity, 0.0 if terms.option else price, time)
-        size = quantity * terms.multiplier * (terms.right if terms.option else 1.0) / stock.multiplier
+        """Contracts end against their underlying, bought (a put: sold) at `price`, of an option at its strike."""
+        stock = self.labels.terms(self.labels.deliverable(terms))
+        name, units = self.labels.at_start(terms.name)
+        _, ratio, scale = self.labels.adjusted(terms.name)
+        price = terms.strike / ratio if terms.option else price
+        self.holdings.trade(account, terms, -quantity, 0.0 if terms.option else price * scale, time)
+        size = quantity * terms.multiplier * scale * (terms.right if terms.option else 1.0) / stock.multiplier
         self.holdings.trade(account, stock, size, price, time, terms.name)
         paid = stock.worth(size, price)
         self.deliveries.append(Delivery(account, name, stock.name, quantity / units, size, paid, stock.money))
 
     def _settlement(self, event: Event) -> None:
-        for account, quantity in list(self.holdings.holders(event.instrument)):
-            terms = self.known(event.instrument)
-            price = terms.settled_at(event.value)
+        for account, quantity in self._held(event.instrument):
+            terms, ratio, scale = self.labels.adjusted(event.instrument)
+            price = terms.settled_at(event.value * ratio) / ratio
             if event.other == "physical" and terms.margined and not terms.contract.future[0]:
                 raise DataError(f"event {event.event_id}: {terms.name} delivers nothing; write cash in `other`")
             if event.other == "physical" and (not terms.option or price > 0):
-                self._deliver(account, terms, quantity, terms.strike if terms.option else price, event.time)
+                self._deliver(account, terms, quantity, price, event.time)
             else:
-                self.holdings.trade(account, terms, -quantity, price, event.time)
+                self.holdings.trade(account, terms, -quantity, price * scale, event.time)
+        self.labels.end(event.instrument, f"settled on {event.time:%Y-%m-%d}")
 
     def _delisting(self, event: Event) -> None:
-        for account, quantity in list(self.holdings.holders(event.instrument)):
-            self.holdings.trade(account, self.known(event.instrument), -quantity, event.value, event.time)
+        """Contracts end at their last value, paid in the event's money."""
+        for account, quantity in self._held(event.instrument):
+            terms = self.labels.terms(event.instrument)
+            price = event.value if terms.margined else in_money(self.market, event.value, event.money, terms.money)
+            self.holdings.trade(account, terms, -quantity, price, event.time)
+            if event.money and not terms.margined:
+                paid = terms.worth(quantity, 1.0)
+                self.holdings.cash[account][terms.money] -= paid * price
+                self.holdings.cash[account][event.money] += paid * event.value
+        self.labels.end(event.instrument, f"ended on {event.time:%Y-%m-%d}")
 
     def _expire(self) -> None:
         """What expired and was not settled by an event settles at the next level of its underlying."""
         assumed = set(self.fate.assumed)
         if not assumed:
             return
-        for name in sorted({n for held in self.holdings.lots.values() for n in held} & assumed):
-            level = float(self.fate.level[self.before.names.get_loc(name)])
-            terms = self.known(name)
-            for account, quantity in list(self.holdings.holders(name)):
-                self.holdings.trade(account, terms, -quantity, terms.ends_at(level), terms.expiry)
+        for name in sorted({n for held in self.holdings.lots.values() for n in held}):
+            start, units = self.labels.at_start(name)
+            if start not in assumed:
+                continue
+            terms, was = self.labels.terms(name), self.then.terms(start)
+            level = float(self.fate.level[self.before.names.get_loc(start)])
+            price = was.ends_at(level) * was.multiplier / (units * terms.multiplier)
+            for account, quantity in self._held(name):
+                self.holdings.trade(account, terms, -quantity, price, was.expiry)
 
     def _borrow(self) -> None:
         """Simple interest on the value of shorts at the start's rates and marks, paid at the end."""
@@ -291,7 +337,15 @@ class Timeline:
         held = [(account, *one) for account, carried in self.carried.items() for one in carried.items()]
         for account, name, quantity in held:
             if quantity < 0 and name in rates:
-                terms = self.known(name)
+                terms = self.then.terms(name)
                 owed = terms.worth(-quantity, self.then.price(name)) * rates[name] * years
                 if owed:
                     self._flow(account, name, "borrow", terms.money, -owed)
+
+
+def _back(fill: Fill, event: Event, share: float) -> Fill:
+    """A share of a fill taken back by an event, as a fill."""
+    return replace(
+        fill, fill_id=f"bust {event.event_id}", quantity=-share * fill.quantity, fee=-share * fill.fee,
+        time=event.time, source=f"bust of {event.other}",
+    )  # fmt: skip

@@ -44,7 +44,7 @@ def _same_past(book: str, drivers: np.ndarray, before: Market, market: Market, f
         return
     last = _last_common(before.history.index, market.history.index)
     chosen = np.unique(drivers[drivers >= 0])
-    chosen = chosen[moving_drivers(before.drivers)[chosen]]
+    chosen = chosen[moving_drivers(before.drivers)[chosen] & ~np.isin(chosen, [*fate.renamed])]
     names = before.drivers.index[chosen]
     if before.drivers is not market.drivers:
         known = names.isin(market.history.columns)

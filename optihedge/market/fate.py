@@ -6,18 +6,19 @@ its own. `Fate` says it per contract of the first market, so that a P&L can comp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from optihedge.errors import DataError
-from optihedge.market.currencies import currency_paths
 from optihedge.market.drivers import RETURNS
+from optihedge.market.ends import Ends
 from optihedge.market.events import Event
 from optihedge.market.instruments import types_of
+from optihedge.market.moneys import in_money, money_rate, settle_currencies
 from optihedge.market.snapshot import Market
 from optihedge.market.valuation import underlying_drivers
 from optihedge.readonly import kept, read_only
@@ -34,6 +35,36 @@ ORDER = (
 def in_order(event: Event) -> tuple[pd.Timestamp, int, str]:
     """The order in which events are followed: time, ORDER of its kind, id."""
     return event.time, ORDER.index(event.kind), event.event_id
+
+
+def followed(events: Iterable[Event]) -> list[Event]:
+    """Events in the order in which they are followed: labels that are exchanged at one instant are so at once."""
+    ordered = sorted(events, key=in_order)
+    leaving = {event.instrument for event in ordered if event.kind == "rename"}
+    if not any(event.kind == "rename" and event.other in leaving for event in ordered):
+        return ordered
+    found: list[Event] = []
+    for _, group in itertools.groupby(ordered, key=lambda event: in_order(event)[:2]):
+        found += _exchanged(list(group))
+    return found
+
+
+def _exchanged(together: list[Event]) -> list[Event]:
+    """Renames of one instant, none onto a label that is still to leave; in a circle one waits under a label between."""
+    if together[0].kind != "rename":
+        return together
+    found, waiting = [], together
+    while waiting:
+        leaving = {event.instrument for event in waiting}
+        free = next((event for event in waiting if event.other not in leaving), None)
+        one = waiting[0] if free is None else free
+        waiting = [event for event in waiting if event is not one]
+        if free is None:
+            between = f"{one.other} of {one.event_id}"
+            waiting.append(replace(one, instrument=between, value=1.0))
+            one = replace(one, event_id=f"{one.event_id}/between", other=between)
+        found.append(one)
+    return found
 
 
 def with_option_splits(start: Market, end: Market, events: Iterable[Event]) -> list[Event]:
@@ -99,6 +130,7 @@ class Fate:
     driver_units: Array
     touched: Array
     assumed: tuple[str, ...] = ()
+    renamed: Mapping[int, str] = field(default_factory=dict)
     unchanged: bool = False  # one table of instruments and no event: every contract carries on as it was
 
     @property
@@ -109,13 +141,13 @@ class Fate:
     @classmethod
     def of(cls, start: Market, end: Market, events: Iterable[Event] = ()) -> Fate:
         """The fates by the events of the period. Raises DataError for a contract received that is nowhere quoted."""
-        events = sorted(events, key=in_order)
+        events = followed(events)
         if not events and start.instruments is end.instruments and start.drivers is end.drivers:
             return _carries_on(start, end)
         trail = _Trail(start, end)
-        for event in events:
-            trail.follow(event)
-        return trail.fate()
+        for place, event in enumerate(events):
+            trail.follow(event, place)
+        return trail.fate(ends_of(start, end, events))
 
 
 def _carries_on(start: Market, end: Market) -> Fate:
@@ -147,12 +179,13 @@ class _Trail:
         self.touched = np.zeros(size, dtype=bool)
         self.driver_units = np.ones(len(start.drivers))
         self.moved: dict[int, str] = {}  # drivers that go under another label at the end
-        self.spun: list[tuple[Array, str, Array]] = []  # rows, label received, units for one of the start's
+        self.spun: list[tuple[Array, str, Array, int]] = []  # rows, label received, units for one, events until then
+        self.moneys = settle_currencies(start.instruments)
         self.driver = underlying_drivers(start.instruments, start.drivers)
         self.own_price = ~types_of(start.instruments)["option"] & ~types_of(start.instruments)["margined"]
 
-    def follow(self, event: Event) -> None:
-        rows = np.flatnonzero(self.became == event.instrument)
+    def follow(self, event: Event, place: int) -> None:
+        rows = np.flatnonzero((self.became == event.instrument) & ~np.isfinite(self.paid) & ~np.isfinite(self.level))
         self.touched[rows] |= event.kind in ("split", "rename", "merger")
         if event.kind == "split":
             self._split(rows, event)
@@ -160,21 +193,26 @@ class _Trail:
             self.units[rows] *= event.value
             self.became[rows] = event.other
             self._move_driver(rows, event.value, event.other)
-            self.spun = [(r, event.other if name == event.instrument else name,
-                          units * event.value if name == event.instrument else units)
-                         for r, name, units in self.spun]  # fmt: skip
         elif event.kind == "spin_off":
-            self.spun.append((rows, event.other, self.units[rows] * event.value))
+            self.spun.append((rows, event.other, self.units[rows] * event.value, place + 1))
         elif event.kind in ("delisting", "merger"):
-            self.paid[rows] = event.value * self.units[rows]
+            self.paid[rows] = [self._in_own(event, row) * self.units[row] for row in rows]
         elif event.kind == "settlement":
-            self.level[rows] = event.value
+            self.level[rows] = event.value * self._shares(rows)
+
+    def _in_own(self, event: Event, row: Any) -> float:
+        """What was paid for a contract, in its currency at the end's rates."""
+        own = self.moneys[row] if self.own_price[row] else event.money
+        return in_money(self.end, event.value, event.money, own)
+
+    def _shares(self, rows: Array) -> Array:
+        """Units of each contract's underlying now for one at the start."""
+        at = self.driver[rows]
+        return np.where(at >= 0, self.driver_units[at], 1.0) if len(self.driver_units) else np.ones(len(rows))
 
     def _split(self, rows: Array, event: Event) -> None:
         self.units[rows] *= event.value
         self._move_driver(rows, event.value, "")
-        self.spun = [(r, name, units * event.value if name == event.instrument else units)
-                     for r, name, units in self.spun]  # fmt: skip
 
     def _move_driver(self, rows: Array, ratio: float, renamed: str) -> None:
         """A plain instrument that splits or merges takes the driver that is its own price with it."""
@@ -184,16 +222,17 @@ class _Trail:
                 ends = underlying_drivers(self.end.instruments.loc[[renamed]], self.end.drivers)
                 self.moved[self.driver[row]] = self.end.drivers.index[ends[0]]
 
-    def fate(self) -> Fate:
+    def fate(self, ends: Ends) -> Fate:
         place = _places(self.start.names, self.end.names)
         if self.touched.any():
             place = self.end.names.get_indexer(pd.Index(self.became))
         here = place >= 0
         after = np.where(here, self.end.contracts.multiplier[place], self.start.contracts.multiplier)
         scale = self.units * after / self.start.contracts.multiplier
-        for rows, name, units in self.spun:
-            if rows.size:
-                self.received[rows] += units * _worth(self.end, name) / self.start.contracts.multiplier[rows]
+        for rows, name, units, after_event in self.spun:
+            for row, many in zip(rows, units, strict=True):
+                worth = many * ends.of(name, after_event) / money_rate(self.end, self.moneys[row])
+                self.received[row] += worth / self.start.contracts.multiplier[row]
         later = self._levels()
         levels = later * self.driver_units
         for i, label in self.moved.items():
@@ -205,6 +244,7 @@ class _Trail:
             names=self.start.names, became=np.where(gone, "", self.became), units=self.units,
             place=np.where(gone, -1, place), scale=scale, received=self.received, level=level, paid=self.paid,
             levels=levels, driver_units=self.driver_units, touched=self.touched, assumed=assumed,
+            renamed=self.moved,
         )  # fmt: skip
 
     def _levels(self) -> Array:
@@ -219,7 +259,8 @@ class _Trail:
         silent = due & ~np.isfinite(self.level) & ~np.isfinite(self.paid)
         known = np.where(self.driver >= 0, levels[self.driver], np.nan) if len(levels) else np.full(len(due), np.nan)
         was = np.where(self.driver >= 0, self.start.levels.to_numpy()[self.driver], np.nan) if len(levels) else known
-        spot = self.start.contracts.spot * known / was
+        with np.errstate(divide="ignore", invalid="ignore"):
+            spot = np.where(was == 0, known, self.start.contracts.spot * known / was)
         return np.where(silent, spot, self.level), tuple(self.start.names[silent])
 
 
@@ -241,28 +282,6 @@ def expired_by(instruments: pd.DataFrame, time: pd.Timestamp) -> Array:
     return ends <= np.datetime64(time.as_unit("ns").value, "ns")  # NaT is never over
 
 
-def _worth(market: Market, name: str) -> float:
-    """Price times multiplier of one contract that was received, in its currency."""
-    at = market.names.get_indexer(pd.Index([name]))[0]
-    if at < 0:
-        raise DataError(f"events: {name} was received but is not in the market of {market.as_of}; quote it there")
-    return float(market.contracts.price[at] * market.contracts.multiplier[at])
-
-
-def money_rate(market: Market, currency: str) -> float:
-    """Base currency for one unit of a currency or coin. Raises DataError for one without a quoted path to base."""
-    return rate_to_base(currency, market.drivers, market.levels, market.base_currency)
-
-
-def rate_to_base(currency: str, drivers: pd.DataFrame, levels: pd.Series, base_currency: str) -> float:
-    """Base currency for one unit of a currency or coin, by the drivers' levels. Raises DataError as `money_rate`."""
-    if currency == base_currency:
-        return 1.0
-    rate, _ = currency_paths(pd.Index([currency]), drivers, levels.to_numpy(), base_currency)
-    return float(rate[0])
-
-
-def settle_currencies(instruments: pd.DataFrame) -> Array:
-    """N currencies in which contracts pay: the coin of an inverse contract, else the contract's own."""
-    inverse = types_of(instruments)["inverse"]
-    return np.where(inverse, instruments["underlying"], instruments["currency"]).astype(object)
+def ends_of(start: Market, end: Market, events: Sequence[Event]) -> Ends:
+    """What contracts of either market become worth by the end."""
+    return Ends(end, events, dict(zip(start.names, settle_currencies(start.instruments), strict=True)))

@@ -25,7 +25,7 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
     """Greek by Greek (GREEKS), base currency per contract of `start`, of which `fate` says what
     became; what ended is followed to the level or price at which it did, an expired option without a change of vol.
     """
-    if fate.unchanged and plain_as(start, end):
+    if fate.unchanged and plain_as(start, end) and start.contracts.price.all():
         move = end.contracts.price / start.contracts.price - 1
         still = np.zeros(len(move))
         return dict.fromkeys(GREEKS, still) | {"delta": start.sensitivities.delta * move}
@@ -39,7 +39,7 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
     with np.errstate(invalid="ignore", divide="ignore"):
         change = fate.levels / start.levels.to_numpy(dtype=float) - 1
     moving, driver = moving_drivers(start.drivers), start.paths.driver
-    change = np.where(moving & ~np.isnan(change), change, 0.0)
+    change = np.where(moving & np.isfinite(change), change, 0.0)
     of_spot = np.where(driver >= 0, change[driver] if len(change) else 0.0, 0.0)
     at_level = np.isfinite(fate.level) & (c.option | c.future)  # another's settlement is a price of its own kind
     of_spot = np.where(at_level, fate.level / c.spot - 1, of_spot)
@@ -49,7 +49,7 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
     followed = linear & (c.power == 0)  # on its forward: the spot's print may lag the quotes
     itself = ~kinds["option"] & ~kinds["margined"] & ~c.constant
     price = later(end.contracts.price, (spot - fate.received) / fate.scale) * fate.scale + fate.received
-    price = np.where(np.isfinite(fate.paid), fate.paid, price)
+    price = np.where(np.isfinite(fate.paid), fate.paid + fate.received, price)
     own = np.where(itself, price / np.where(c.price == 0, 1.0, c.price) - 1, of_spot)
     with np.errstate(invalid="ignore", divide="ignore"):
         move = np.where(followed, forward / c.forward - 1, own)
@@ -65,8 +65,10 @@ def greek_parts(start: Market, end: Market, fate: Fate) -> dict[str, np.ndarray]
     left = np.maximum(np.nan_to_num(c.years) - years, 0.0)
     discounting = np.where(linear, -left * s.value * (new_rate - rate), 0.0)
     carry = s.basis * (np.where(followed, 0.0, lean) + growth * years) + discounting  # theta has paid the growth
+    nothing = (c.price == 0) & (c.future | itself) & ~kinds["inverse"]  # at a price of zero no return tells its gain
+    gain = c.multiplier * c.fx * (np.where(at_level, fate.level, price) - c.price)
     return {
-        "delta": s.delta * move,
+        "delta": np.where(nothing, gain, s.delta * move),
         "gamma": 0.5 * s.gamma * move**2,
         "vega": s.vega * vol,
         "theta": s.theta * years,

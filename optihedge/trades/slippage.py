@@ -13,7 +13,7 @@ from optihedge.hedge.result import Hedge
 from optihedge.market.costs import trading_costs
 from optihedge.market.depth import displayed
 from optihedge.market.exposures import price_unit
-from optihedge.market.fate import money_rate
+from optihedge.market.moneys import money_rate
 from optihedge.market.snapshot import Market
 
 COLUMNS = (

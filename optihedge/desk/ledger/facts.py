@@ -8,16 +8,33 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from optihedge.accounts.state import Fill, Report, State
+from optihedge.accounts.state import Fill, Order, Report, State
 from optihedge.content import canonical_text
-from optihedge.desk.ledger.database import note
-from optihedge.desk.ledger.schema import APPLIED, FILLS, NIGHTS, ORDERS, REPORTS
+from optihedge.desk.ledger.database import get_text, note
+from optihedge.desk.ledger.runs import LEFT
+from optihedge.desk.ledger.schema import APPLIED, FILLS, LISTS, NIGHTS, ORDERS, REPORTS, RUNS
 from optihedge.errors import DataError
 
 
 def book_of(connection: Connection, order_id: str) -> str | None:
     """The book whose list had the order; None for an unknown one."""
     return connection.execute(sa.select(ORDERS.c.book).where(ORDERS.c.order_id == order_id)).scalar()
+
+
+def order_of(connection: Connection, order_id: str) -> Order | None:
+    """An order as its list had it, by the run that stands or left; None for an unknown one."""
+    asked = sa.select(RUNS.c.after, LISTS.c.status).join(ORDERS, ORDERS.c.run == RUNS.c.id)
+    asked = asked.join(LISTS, LISTS.c.run == RUNS.c.id).where(ORDERS.c.order_id == order_id)
+    rows = sorted(connection.execute(asked).all(), key=lambda row: row.status in LEFT, reverse=True)
+    state = State.from_text(get_text(connection, rows[0].after)) if rows else None
+    return None if state is None else next((order for order in state.orders if order.order_id == order_id), None)
+
+
+def fills_of(connection: Connection, order: Order) -> list[Fill]:
+    """The fills of an order that are kept."""
+    asked = sa.select(FILLS.c.body).where(FILLS.c.time >= _text(order.made))
+    fills = [Fill(**json.loads(body)) for (body,) in connection.execute(asked)]
+    return [fill for fill in fills if fill.order_id == order.order_id]
 
 
 def import_fills(connection: Connection, fills: Iterable[Fill], book: str = "") -> tuple[int, int]:

@@ -1,0 +1,60 @@
+"""Open orders while a period is worked through: what fills leave of them, what becomes of their contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from optihedge.accounts.settle import Terms
+from optihedge.accounts.state import DUST, Fill, Order, Report
+from optihedge.errors import DataError
+
+
+class OpenOrders:
+    """The open orders of a book by id."""
+
+    def __init__(self, orders: Iterable[Order]) -> None:
+        self._by_id = {order.order_id: order for order in orders}
+
+    def filled(self, fill: Fill) -> None:
+        """Take a fill off its order. Raises DataError for one that is not of it, by side, contract or time."""
+        order = self._by_id.get(fill.order_id)
+        if order is None:
+            return
+        check_fill(fill, order)
+        self._by_id[order.order_id] = replace(order, left=order.left - fill.quantity)
+
+    def became(self, old: Terms, new: Terms, units: float) -> None:
+        """Orders for one contract are for `units` of another from now on."""
+        for order in [order for order in self._by_id.values() if order.instrument == old.name]:
+            self._by_id[order.order_id] = replace(
+                order, instrument=new.name, quantity=order.quantity * units, left=order.left * units,
+                limit=order.limit * old.multiplier / (units * new.multiplier),
+            )  # fmt: skip
+
+    def left(self, reports: Iterable[Report]) -> tuple[Order, ...]:
+        """Those still open after final words. Raises DataError for fills beyond their order."""
+        done = {report.order_id for report in reports}
+        for order in self._by_id.values():
+            if order.left * order.quantity < -DUST * order.quantity**2:
+                raise DataError(
+                    f"order {order.order_id}: {order.quantity - order.left:g} {order.instrument} were filled of "
+                    f"{order.quantity:g}; check the fills, and take back by a bust event what is too much"
+                )
+        orders = self._by_id.values()
+        return tuple(one for one in orders if abs(one.left) > DUST * abs(one.quantity) and one.order_id not in done)
+
+
+def check_fill(fill: Fill, order: Order) -> None:
+    """Raise a DataError for a fill that cannot be of its order: another contract, the other side, or before it."""
+    what, of = f"fill {fill.fill_id}", f"order {order.order_id}, which is"
+    if fill.instrument != order.instrument or fill.quantity * order.quantity < 0:
+        raise DataError(
+            f"{what}: {fill.quantity:g} {fill.instrument} of {of} for {order.quantity:g} {order.instrument}; mend its "
+            "side, instrument or order_id, or take it back by a bust event"
+        )
+    if fill.time < order.made:
+        raise DataError(
+            f"{what}: {fill.time} is before {of} of {order.made}; mend its time (is it in UTC?), or take it back by a "
+            "bust event"
+        )

@@ -1,0 +1,316 @@
+"""Contracts that turn into others or end while they are traded: cases worked by hand, and random weeks kept twice."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_accounts import at, closes, event, fill, market
+
+from optihedge.accounts.advance import advance
+from optihedge.accounts.state import Fill, Order, State
+from optihedge.accounts.valuation import opening
+from optihedge.errors import DataError
+from optihedge.market.events import Event
+from optihedge.market.snapshot import Market
+
+
+def orders(*given: Order) -> State:
+    return State(book="b", seq=1, as_of=at(0), orders=given)
+
+
+# ---- labels ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_merger_into_shares_that_are_held_short_closes_these():
+    start, end = market(0, {"A": 20.0, "B": 50.0}), market(2, {"B": 52.0})
+    swap = [event("merger", "A", 0.4, 1, other="B")]
+    even = advance(opening("b", start, {"A": 100.0, "B": -40.0}), start, end, events=swap)
+    assert even.state.positions == {} and even.state.cash == {}
+    assert even.closed["gain"].tolist() == [pytest.approx(0.0)]  # sold at 50, and 20 / 0.4 was paid
+    closes(even)
+    some = advance(opening("b", start, {"A": 100.0, "B": -30.0}), start, end, events=swap)
+    assert some.state.quantities().to_dict() == {"B": 10.0}
+    assert some.change == pytest.approx(100 * (0.4 * 52 - 20) - 30 * 2)
+    closes(some)
+
+
+def test_what_is_spun_off_is_set_against_a_short_position_in_it():
+    start, end = market(0, {"N": 32.0, "F": 10.0}), market(2, {"N": 22.0, "F": 10.5})
+    parted = [event("spin_off", "N", 0.25, 1, other="F")]
+    moved = advance(opening("b", start, {"N": 100.0, "F": -15.0}), start, end, events=parted)
+    assert moved.state.quantities().to_dict() == {"F": 10.0, "N": 100.0}
+    assert moved.change == pytest.approx(100 * (22 + 0.25 * 10.5 - 32) - 15 * 0.5)
+    closes(moved)
+
+
+def test_a_parent_sold_after_its_spin_off_has_left_the_child_behind():
+    start, end = market(0, {"N": 32.0, "F": 10.0}), market(2, {"N": 22.0, "F": 10.5})
+    trades = [fill(7.0, 31.0, 0.5, "N"), fill(-40.0, 22.5, 1.5, "N"), fill(-5.0, 10.2, 1.6, "F")]
+    moved = advance(
+        opening("b", start, hedge={"N": 100.0}), start, end, trades, events=[event("spin_off", "N", 0.25, 1, other="F")]
+    )
+    assert moved.state.quantities().to_dict() == {"F": 107 * 0.25 - 5, "N": 67.0}
+    cash = -7 * 31.0 + 40 * 22.5 + 5 * 10.2
+    assert moved.change == pytest.approx(67 * 22 + (107 * 0.25 - 5) * 10.5 + cash - 3_200)
+    closes(moved)
+
+
+@pytest.mark.parametrize(
+    ("renames", "held"),
+    [
+        ((("A", "B"), ("B", "A")), {"A": 7.0, "B": 100.0}),  # exchanged
+        ((("B", "C"), ("A", "B")), {"B": 100.0, "C": 7.0}),  # one moves up as the other leaves
+        ((("A", "B"), ("B", "C"), ("C", "A")), {"A": 3.0, "B": 100.0, "C": 7.0}),  # in a circle
+    ],
+)
+def test_labels_that_change_hands_at_one_instant_keep_their_holders(renames, held):
+    names = {name for pair in renames for name in pair}
+    before = {name: 20.0 + 10 * i for i, name in enumerate(sorted({old for old, _ in renames}))}
+    book = {name: q for name, q in {"A": 100.0, "B": 7.0, "C": 3.0}.items() if name in before}
+    start, end = market(0, before), market(2, {name: 30.0 + 5 * i for i, name in enumerate(sorted(names & {*held}))})
+    events = [event("rename", old, 1.0, 1, other=new) for old, new in renames]
+    moved = advance(opening("b", start, book), start, end, events=events)
+    assert moved.state.quantities().to_dict() == held
+    worth = sum(q * end.price[name] for name, q in held.items()) - sum(q * before[name] for name, q in book.items())
+    assert moved.change == pytest.approx(worth)
+    closes(moved)
+
+
+def test_a_label_given_up_and_taken_by_another_share_is_traded_as_that_one():
+    start, end = market(0, {"GOOG": 1_130.0}), market(2, {"GOOG": 570.0, "GOOGL": 569.0})
+    happened = [event("rename", "GOOG", 1, 0.9, other="GOOGL"), event("spin_off", "GOOGL", 1.0, 1, other="GOOG")]
+    trades = [fill(3.0, 1_131.0, 0.5, "GOOG"), fill(-2.0, 571.0, 1.5, "GOOG"), fill(-1.0, 572.0, 1.6, "GOOGL")]
+    moved = advance(opening("b", start, {"GOOG": 10.0}), start, end, trades, events=happened)
+    assert moved.state.quantities("hedge").to_dict() == {"GOOG": 1.0, "GOOGL": 2.0}
+    hedge = 570.0 + 2 * 569.0 - 3 * 1_131.0 + 2 * 571.0 + 572.0
+    assert moved.change == pytest.approx(10 * (570.0 + 569.0 - 1_130.0) + hedge)
+    closes(moved)
+    with pytest.raises(DataError, match=r"A became B on 2026-01-21, and is spoken of later"):
+        there = market(0, {"A": 20.0})
+        advance(opening("b", there, {"A": 1.0}), there, market(2, {"B": 21.0}), [fill(5.0, 20.0, 1.5, "A")],
+                events=[event("rename", "A", 1, 1, other="B")])  # fmt: skip
+
+
+def test_an_option_that_the_splits_of_its_stock_have_adjusted_ends_as_adjusted():
+    start, end = market(0, {"X": 100.0}, {"C": ("X", "C", 90.0, 1.5, 10.4)}), market(2, {"X": 50.0})
+    state, split = opening("b", start, {"C": 3.0}), event("split", "X", 2.0, 0.5)
+    named = event("rename", "C", 2.0, 0.5, other="C45")
+    for more, label in (([], "C"), ([named], "C45")):
+        cash = advance(state, start, end, events=[split, *more, event("settlement", label, 51.0, 1.5, other="cash")])
+        assert cash.state.cash["book"]["USD"] == pytest.approx(3 * 100 * (2 * 51.0 - 90.0))
+        assumed = advance(state, start, end, events=[split, *more])
+        assert assumed.state.cash["book"]["USD"] == pytest.approx(3 * 100 * 10.0) and assumed.notes
+        shares = advance(
+            state, start, end, events=[split, *more, event("settlement", label, 51.0, 1.5, other="physical")]
+        )
+        assert shares.state.quantities().to_dict() == {"X": 600.0}
+        assert shares.state.cash["book"]["USD"] == pytest.approx(-600 * 45.0)
+        early = advance(state, start, end, events=[split, *more, event("exercise", label, 3.0 * len(more) or 3.0, 1.0)])
+        for moved in (cash, assumed, shares, early):
+            closes(moved)
+
+
+def test_a_fill_after_an_adjustment_is_of_the_adjusted_contract():
+    start = market(0, {"X": 60.0}, {"O": ("X", "C", 45.0, 60, 16.0)})
+    end = market(2, {"X": 40.0}, {"O": ("X", "C", 30.0, 60, 10.6, 150.0)})
+    state, split = opening("b", start, {"O": 2.0}), [event("split", "X", 1.5, 1)]
+    after = advance(state, start, end, [fill(1.0, 10.5, 1.5, "O")], events=split)
+    assert after.change == pytest.approx(2 * (150 * 10.6 - 1_600) + 150 * (10.6 - 10.5))
+    before = advance(state, start, end, [fill(1.0, 15.9, 0.5, "O")], events=split)
+    assert before.change == pytest.approx(2 * (150 * 10.6 - 1_600) + 150 * 10.6 - 1_590)
+    closes(after)
+    closes(before)
+
+
+# ---- ends ------------------------------------------------------------------------------------------------------------
+
+
+def euro_and_dollar(day: float, pair: float, listed: bool) -> Market:
+    table = pd.DataFrame({"instrument": ["X", "EURUSD", "EUR"], "type": ["equity", "spot", "cash"],
+                          "underlying": ["X", "EUR", "EUR"], "currency": ["USD", "USD", "EUR"]})  # fmt: skip
+    quotes = pd.DataFrame({"instrument": ["X", "EURUSD"], "mark": [3.0, pair]})
+    quotes = quotes.assign(bid=quotes["mark"], ask=quotes["mark"])
+    kept = slice(None) if listed else slice(1, None)
+    return Market(table[kept], quotes[kept], "USD", as_of=at(day))
+
+
+@pytest.mark.parametrize("kind", ["delisting", "merger"])
+def test_what_is_paid_out_in_another_money_is_paid_in_it(kind):
+    start, end = euro_and_dollar(0, 1.10, True), euro_and_dollar(2, 1.20, False)
+    moved = advance(opening("b", start, {"X": 50.0}), start, end, events=[event(kind, "X", 4.0, 1, "EUR")])
+    assert moved.state.cash == {"book": {"EUR": pytest.approx(200.0)}}
+    assert moved.change == pytest.approx(200 * 1.2 - 150)
+    closes(moved)
+
+
+def test_a_contract_ends_once_and_what_has_its_label_later_is_another():
+    start, gone, listed = market(0, {"X": 3.0, "Y": 1.0}), market(2, {"Y": 1.0}), market(2, {"X": 3.0, "Y": 1.0})
+    state, end = opening("b", start, {"X": 50.0}), event("delisting", "X", 0.4, 1, "USD")
+    twice = advance(state, start, gone, events=[end, event("delisting", "X", 0.2, 1.2, "USD")])
+    assert twice.state.cash["book"]["USD"] == pytest.approx(20.0)
+    closes(twice)
+    again = advance(state, start, listed, [fill(5.0, 2.5, 1.5)], events=[end])
+    assert again.change == pytest.approx(20 - 150 + 5 * 0.5)
+    closes(again)
+
+
+@pytest.mark.parametrize(("was", "now"), [(0.0, 5.0), (5.0, 0.0), (0.0, -3.0), (-37.63, 10.01)])
+def test_a_price_of_zero_or_below_is_a_price(was, now):
+    def day(number: float, price: float, ends: float = 30) -> Market:
+        table = {"instrument": ["CL"], "type": "future", "multiplier": 1_000.0, "expiry": [at(ends)]}
+        quotes = {"instrument": ["CL"], "bid": [price - 0.01], "ask": [price + 0.01], "mark": [price]}
+        return Market(pd.DataFrame(table), pd.DataFrame(quotes), "USD", as_of=at(number))
+
+    start, end = day(0, was), day(1, now)
+    trade = Fill("f", "", "CL", -4.0, (was + now) / 2, at(0.5), money="USD")
+    moved = advance(opening("b", start, {"CL": 10.0}), start, end, [trade])
+    assert moved.change == pytest.approx(1_000 * (now - was) * (10 - 4 / 2))
+    assert moved.explained.loc[("book", "CL"), "delta"] == pytest.approx(10_000 * (now - was))
+    closes(moved)
+
+
+# ---- orders and fills ------------------------------------------------------------------------------------------------
+
+
+def test_a_fill_that_cannot_be_of_its_order_is_refused_until_it_is_taken_back():
+    start, end = market(0, {"X": 50.0, "Y": 20.0}), market(1, {"X": 52.0, "Y": 21.0})
+    state = orders(Order("a", "X", -10.0, -10.0, 49.0, at(0)))
+    wrong = {
+        r"10 X of order a, which is for -10 X": fill(10.0, 50.0, 0.1, order_id="a"),
+        r"-10 Y of order a, which is for -10 X": fill(-10.0, 20.0, 0.1, "Y", order_id="a"),
+        r"is before order a": fill(-10.0, 50.0, -0.1, order_id="a"),
+    }
+    for message, one in wrong.items():
+        with pytest.raises(DataError, match=message):
+            advance(state, start, end, [one])
+        back = event("bust", "X", 10.0, 0.3, other=one.fill_id)
+        mended = advance(state, start, end, [one], events=[back])
+        assert mended.state.orders == state.orders and mended.change == 0.0 and not mended.state.positions
+
+
+def test_open_orders_follow_their_contract():
+    start, state = market(0, {"A": 20.0}), orders(Order("a", "A", -10.0, -10.0, 19.0, at(0)))
+    turned = advance(state, start, market(2, {"B": 21.0}), events=[event("rename", "A", 1, 1, other="B")])
+    assert turned.state.orders[0].instrument == "B"
+    end, split = market(2, {"A": 10.0}), [event("split", "A", 2.0, 1)]
+    trades = [fill(-4.0, 20.1, 0.5, "A", order_id="a"), fill(-12.0, 10.1, 1.5, "A", order_id="a")]
+    done = advance(state, start, end, trades, events=split)
+    assert done.state.orders == () and done.state.quantities().to_dict() == {"A": -20.0}
+    left = advance(state, start, end, trades[:1], events=split).state.orders[0]
+    assert (left.quantity, left.left, left.limit) == (-20.0, -12.0, 9.5)
+
+
+def test_a_fill_is_taken_back_once_whenever_and_in_the_units_of_now():
+    days = [market(day, {"X": price}) for day, price in enumerate((60.0, 60.0, 31.0, 32.0))]
+    state = advance(opening("b", days[0], {"X": 10.0}), days[0], days[1], [fill(4.0, 60.0, 0.3)]).state
+    split, bust = event("split", "X", 2.0, 1.5), event("bust", "X", 4.0, 1.7, other="f0.3")
+    moved = advance(state, days[1], days[2], events=[split, bust])
+    assert moved.state.quantities().to_dict() == {"X": 20.0} and moved.equity == pytest.approx(620.0)
+    closes(moved)
+    again = event("bust", "X", 1.0, 2.5, other="f0.3", event_id="again")
+    with pytest.raises(DataError, match=r"takes back more than fill f0.3 traded \(4 of 4"):
+        advance(moved.state, days[2], days[3], events=[again])
+    part = advance(opening("b", days[0]), days[0], days[1], [fill(10.0, 60.0, 0.2, fee=2.0)],
+                   events=[event("bust", "X", 4.0, 0.4, other="f0.2")])  # fmt: skip
+    assert part.state.quantities().to_dict() == {"X": 6.0}
+    assert part.state.cash["hedge"]["USD"] == pytest.approx(-360.0 - 1.2)
+    closes(part)
+
+
+@pytest.mark.parametrize("sold", [-10.0, -4.0, -13.0])
+def test_late_money_is_on_what_was_held_then_sold_since_or_not(sold):
+    days = [market(day, {"X": 50.0}) for day in range(4)]
+    state = advance(opening("b", days[0], hedge={"X": 10.0}), days[0], days[1]).state
+    state = advance(state, days[1], days[2], [fill(3.0, 50.0, 1.1), fill(sold, 50.0, 1.5)]).state
+    late = event("dividend", "X", 1.0, 1.3, "USD", known_at=at(2.5))
+    moved = advance(state, days[2], days[3], events=[late])
+    assert moved.explained["late"].sum() == pytest.approx(13.0) == moved.change
+    closes(moved)
+
+
+def test_a_rate_known_after_its_instant_is_said_to_have_earned_nothing_until_then():
+    days = [market(day, {"X": 50.0}) for day in (0, 73, 146)]
+    state = State(book="b", seq=1, as_of=at(0), cash={"hedge": {"USD": 1_000.0}})
+    state = advance(state, days[0], days[1]).state
+    late = Event(at(36.5), "r", at(100), "interest", "", 0.05, "USD")
+    moved = advance(state, days[1], days[2], events=[late])
+    assert moved.change == pytest.approx(10.0) and "until then its balances have earned 0 a year" in moved.notes[0]
+
+
+# ---- random weeks, kept twice ----------------------------------------------------------------------------------------
+
+
+def kept_by_hand(held: dict, cash: float, happened: list) -> tuple[dict, float]:
+    """Shares and cash after events and fills in their order, without lots, parts or labels of before."""
+    for one in happened:
+        if isinstance(one, Fill):
+            held[one.instrument] = held.get(one.instrument, 0.0) + one.quantity
+            cash -= one.quantity * one.price + one.fee
+        elif one.kind == "dividend":
+            cash += held.get(one.instrument, 0.0) * one.value
+        elif one.kind == "split":
+            held[one.instrument] = held.get(one.instrument, 0.0) * one.value
+        elif one.kind == "spin_off":
+            held[one.other] = held.get(one.other, 0.0) + held.get(one.instrument, 0.0) * one.value
+        elif one.kind in ("rename", "merger") and one.other:
+            held[one.other] = held.get(one.other, 0.0) + held.pop(one.instrument, 0.0) * one.value
+        else:
+            cash += held.pop(one.instrument, 0.0) * one.value
+    return held, cash
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_weeks_of_actions_and_fills_are_what_plain_bookkeeping_says(seed):
+    """Through a market in the middle or not, given in any order."""
+    rng = np.random.default_rng(seed)
+    names, listed = [f"S{i}" for i in range(6)], [[f"S{i}" for i in range(6)]]
+    book = {name: float(rng.integers(-50, 50)) for name in names}
+    happened: list = []
+    for day in (0, 1):
+        alive, ended, touched = list(listed[-1]), set(), set()
+        for i, hour in enumerate(np.sort(rng.uniform(0.02, 0.98, 9))):
+            kind = str(
+                rng.choice(["fill", "fill", "fill", "dividend", "split", "spin_off", "rename", "merger", "gone"])
+            )
+            one, other = rng.choice(alive, 2, replace=False)
+            when, tag = day + float(hour), f"{day}-{i}"
+            if kind == "fill":
+                happened.append(Fill(tag, "", str(one), float(rng.integers(1, 30) * rng.choice([-1, 1])),
+                                     float(rng.uniform(5, 50)), at(when), 0.25, "USD"))  # fmt: skip
+            elif kind == "rename":
+                happened.append(event(kind, str(one), 1.0, when, other=f"R{tag}", event_id=tag))
+                alive = [f"R{tag}" if name == one else name for name in alive]
+            elif kind in ("merger", "gone") and len(alive) > 3 and one not in touched:
+                if kind == "merger":
+                    happened.append(event(kind, str(one), 0.5, when, other=str(other), event_id=tag))
+                else:
+                    happened.append(event("delisting", str(one), 7.0, when, "USD", event_id=tag))
+                alive.remove(one)
+                ended.add(one)
+            elif kind == "split":
+                happened.append(event(kind, str(one), float(rng.choice([2.0, 0.25])), when, event_id=tag))
+            elif kind == "spin_off":
+                happened.append(event(kind, str(one), 0.5, when, other=str(other), event_id=tag))
+                touched |= {one, other}
+            elif kind == "dividend":
+                happened.append(event(kind, str(one), 0.5, when, "USD", event_id=tag))
+        listed.append(alive)
+    prices = [{name: float(rng.uniform(5, 50)) for name in day} for day in listed]
+    days = [market(i, {**day}) for i, day in enumerate(prices)]
+    fills, events = ([x for x in happened if isinstance(x, kind)] for kind in (Fill, Event))
+    state = opening("b", days[0], {k: v for k, v in book.items() if v}, hedge={"S0": 5.0})
+    worth = sum(q * prices[0][name] for name, q in book.items()) + 5.0 * prices[0]["S0"]
+    for day, kept in ((1, [x for x in happened if x.time < at(1)]), (2, happened)):
+        held, cash = kept_by_hand({name: q + 5.0 * (name == "S0") for name, q in book.items()}, 0.0, kept)
+        value = cash + sum(q * prices[day][name] for name, q in held.items() if q)
+        shuffled = [fills[i] for i in rng.permutation(len(fills))], [events[i] for i in rng.permutation(len(events))]
+        whole = advance(state, days[0], days[day], [f for f in shuffled[0] if f.time <= at(day)], events=shuffled[1],
+                        compare=False)  # fmt: skip
+        assert whole.equity == pytest.approx(value, rel=1e-9, abs=1e-7)
+        assert whole.change == pytest.approx(value - worth, rel=1e-9, abs=1e-7)
+        closes(whole)
+    first = advance(state, days[0], days[1], [f for f in fills if f.time <= at(1)], events=events, compare=False)
+    second = advance(first.state, days[1], days[2], fills, events=events, compare=False)
+    assert second.equity == pytest.approx(value, rel=1e-9, abs=1e-7)
+    quantities = {name: q for name, q in held.items() if abs(q) > 1e-9}
+    assert second.state.quantities().to_dict() == pytest.approx(quantities) == whole.state.quantities().to_dict()
+    closes(second)
