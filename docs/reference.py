@@ -193,9 +193,9 @@ def command_page() -> str:
     """Every verb of the command line: what it does, its arguments and options, its examples."""
     from typer.main import get_command
 
-    from optihedge.cli import app
+    from optihedge.cli.main import app_of
 
-    top: Any = get_command(app)
+    top: Any = get_command(app_of())
     parts = ["# Commands", "`optihedge VERB --help` says the same.", plain_words(top.help or "")]
     for name in sorted(top.commands):
         verb = top.commands[name]

@@ -8,7 +8,7 @@ import pytest
 from typer.main import get_command
 
 import optihedge as oh
-from optihedge.cli import app
+from optihedge.cli.main import app_of
 from optihedge.errors import SpecError
 from optihedge.hedge import modelfile
 from optihedge.step.policies.policyfile import POLICIES, policy_of
@@ -19,7 +19,7 @@ ROWS = {
     int(row[1]): [cell.strip() for cell in row[2].split("|")]
     for row in re.finditer(r"^\| (\d+) \|(.*)\|$", TEXT, flags=re.MULTILINE)
 }
-VERBS = get_command(app).commands  # type: ignore[attr-defined]
+VERBS = get_command(app_of()).commands  # type: ignore[attr-defined]
 TYPES = {kind: table for table, kinds in modelfile._TYPES.items() for kind in kinds}
 KEYS = {key for kind in TYPES for key in modelfile._parameters(getattr(oh, kind))[0]}
 KEYS |= {key for table in modelfile._SETTINGS.values() for key in table} | set(modelfile._TABLES)

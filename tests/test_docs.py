@@ -12,7 +12,7 @@ from browser import browsing
 from typer.main import get_command
 
 import optihedge as oh
-from optihedge.cli import app
+from optihedge.cli.main import app_of
 from optihedge.hedge import modelfile
 from optihedge.market import settings
 from optihedge.market.folder import FILES
@@ -98,7 +98,7 @@ def test_every_key_that_a_model_file_accepts_is_in_the_reference(reference: Modu
 def test_every_verb_and_option_of_the_command_line_is_in_the_reference(reference: ModuleType) -> None:
     page = reference.command_page()
     part = dict(re.findall(r"^## optihedge (\S+)\n(.*?)(?=^## |\Z)", page, flags=re.DOTALL | re.MULTILINE))
-    commands = get_command(app).commands  # type: ignore[attr-defined]
+    commands = get_command(app_of()).commands  # type: ignore[attr-defined]
     assert set(part) == set(commands) and len(part) > 20
     for name, verb in commands.items():
         for one in verb.params:
@@ -108,7 +108,7 @@ def test_every_verb_and_option_of_the_command_line_is_in_the_reference(reference
 
 def test_every_verb_is_shown_at_work_in_a_page_that_somebody_wrote() -> None:
     written = "\n".join(page.read_text(encoding="utf-8") for page in (*PAGES, ROOT / "README.md"))
-    known = {command.name or command.callback.__name__ for command in app.registered_commands}  # type: ignore[union-attr]
+    known = {command.name or command.callback.__name__ for command in app_of().registered_commands}  # type: ignore[union-attr]
     assert not {verb for verb in known if not re.search(rf"optihedge {verb}\b", written)}
 
 
@@ -127,7 +127,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_names_and_commands_of_the_pages_exist() -> None:
-    known = {command.name or command.callback.__name__ for command in app.registered_commands}  # type: ignore[union-attr]
+    known = {command.name or command.callback.__name__ for command in app_of().registered_commands}  # type: ignore[union-attr]
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for path in re.findall(r"\boh\.((?:\w+\.)?\w+)", text):

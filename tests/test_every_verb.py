@@ -6,7 +6,7 @@ import shutil
 import pytest
 from typer.main import get_command
 
-from optihedge.cli.main import app, main
+from optihedge.cli.main import app_of, main
 from optihedge.hedge.modelfile import model_text
 
 WIDTHS = (60, 80, 120, 200)
@@ -63,7 +63,7 @@ QUICK = {"approve", "check", "desk", "fills", "init", "models", "report", "runs"
 
 
 def test_every_verb_has_a_case() -> None:
-    assert set(CASES) == set(get_command(app).commands)
+    assert set(CASES) == set(get_command(app_of()).commands)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,9 @@ def test_a_verb_splits_no_number_and_loses_none(verb, request, tmp_path, monkeyp
 
 @pytest.mark.parametrize("verb", CASES)
 def test_the_help_of_a_verb_names_every_option_whole_at_every_width(verb, monkeypatch, capsys):
-    options = {name for one in get_command(app).commands[verb].params for name in one.opts if name.startswith("--")}
+    options = {
+        name for one in get_command(app_of()).commands[verb].params for name in one.opts if name.startswith("--")
+    }
     for width in WIDTHS:
         monkeypatch.setenv("COLUMNS", str(width))
         assert main([verb, "--help"]) == 0

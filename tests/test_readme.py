@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from optihedge.cli import app, main
+from optihedge.cli.main import app_of, main
 from optihedge.frames import read_frame
 from optihedge.hedge.modelfile import parse_model
 from optihedge.market.drivers import DRIVERS
@@ -70,7 +70,7 @@ def test_exactly_two_commands_set_up_and_the_second_is_ci() -> None:
 
 
 def test_the_commands_of_the_readme_exist_with_their_options() -> None:
-    known = {command.name or command.callback.__name__ for command in app.registered_commands}  # type: ignore[union-attr]
+    known = {command.name or command.callback.__name__ for command in app_of().registered_commands}  # type: ignore[union-attr]
     commands = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
     lines = [line for line in commands if line.startswith("optihedge ")]
     assert lines

@@ -60,10 +60,10 @@ def test_no_word_of_a_help_is_lost_to_marks_of_style(monkeypatch, capsys):
     """What stands in brackets is text, but for the marks that we use ourselves."""
     from typer.main import get_command
 
-    from optihedge.cli.main import app
+    from optihedge.cli.main import app_of
 
     monkeypatch.setenv("COLUMNS", "400")
-    for name, verb in get_command(app).commands.items():
+    for name, verb in get_command(app_of()).commands.items():
         main([name, "--help"])
         page = "".join(capsys.readouterr().out.split())
         texts = [verb.epilog or "", *(getattr(one, "help", None) or "" for one in verb.params)]

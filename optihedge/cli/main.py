@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
+from collections.abc import Iterable
+from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated
 
 import typer
 
 from optihedge.batch.stop import Stopped
-from optihedge.cli import (
-    dealing,
-    desk,
-    doctoring,
-    importing,
-    look,
-    night,
-    past,
-    recording,
-    sending,
-    start,
-    watching,
-    whatif,
-)
 from optihedge.cli.codes import INTERNAL, code_of
 from optihedge.cli.screen import console_of, save_trace, say
 from optihedge.errors import OptihedgeError
@@ -29,54 +19,40 @@ from optihedge.frames import visible
 
 _STOPPED = "stopped; what was finished is whole, run again for the rest"
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="rich",
-    help=(
-        "Hedge a book: read a market, solve, prove the answer, and write a trade list that can be executed.\n\n"
-        "A market is a folder of CSV files (market.toml, instruments.csv, quotes.csv, and optionally drivers.csv, "
-        "history.csv, ...), a book is a CSV with the columns instrument and quantity, a hedging model is a TOML file "
-        "or the name of a shipped one. Try [bold]optihedge demo[/bold] first: it writes and hedges all of these.\n\n"
-        "Exit codes: 0 every promised list stands (each book's single or sent model; without one, all is done); 1 one "
-        "does not; 2 wrong usage; 3 nothing usable (data or model files); 4 the desk is halted; 5 a file, folder "
-        "or database that cannot be read or written; 6 internal error (its trace is saved); "
-        "75 another run writes there; 130, 143 interrupted, terminated."
-    ),
+VERBS = {  # in the order of --help: the file where each stands, with its epilog in capitals
+    "run": "night", "orders": "sending", "schedule": "dealing", "liquidity": "dealing", "quote": "dealing",
+    "import": "importing", "doctor": "doctoring", "record": "recording", "backtest": "past", "monitor": "watching",
+    "runs": "desk", "show": "desk", "diff": "desk", "approve": "desk", "hold": "desk", "send": "desk", "fills": "desk",
+    "replay": "desk", "verify": "desk", "report": "desk", "slippage": "desk", "desk": "start", "check": "start",
+    "explain": "look", "evaluate": "look", "compare": "whatif", "frontier": "whatif", "scenario": "whatif",
+    "serve": "whatif", "models": "whatif", "init": "whatif", "demo": "start",
+}  # fmt: skip
+_HELP = (
+    "Hedge a book: read a market, solve, prove the answer, and write a trade list that can be executed.\n\n"
+    "A market is a folder of CSV files (market.toml, instruments.csv, quotes.csv, and optionally drivers.csv, "
+    "history.csv, ...), a book is a CSV with the columns instrument and quantity, a hedging model is a TOML file "
+    "or the name of a shipped one. Try [bold]optihedge demo[/bold] first: it writes and hedges all of these.\n\n"
+    "Exit codes: 0 every promised list stands (each book's single or sent model; without one, all is done); 1 one "
+    "does not; 2 wrong usage; 3 nothing usable (data or model files); 4 the desk is halted; 5 a file, folder "
+    "or database that cannot be read or written; 6 internal error (its trace is saved); "
+    "75 another run writes there; 130, 143 interrupted, terminated."
 )
-app.command(epilog=night.RUN)(night.run)
-app.command(epilog=sending.ORDERS)(sending.orders)
-app.command(epilog=dealing.SCHEDULE)(dealing.schedule)
-app.command(epilog=dealing.LIQUIDITY)(dealing.liquidity)
-app.command(epilog=dealing.QUOTE)(dealing.quote)
-app.command(name="import", epilog=importing.IMPORT)(importing.import_)
-app.command(epilog=doctoring.DOCTOR)(doctoring.doctor)
-app.command(epilog=recording.RECORD)(recording.record)
-app.command(epilog=past.BACKTEST)(past.backtest)
-app.command(epilog=watching.MONITOR)(watching.monitor)
-app.command(epilog=desk.RUNS)(desk.runs)
-app.command(epilog=desk.SHOW)(desk.show)
-app.command()(desk.diff)
-app.command(epilog=desk.APPROVE)(desk.approve)
-app.command(epilog=desk.HOLD)(desk.hold)
-app.command(epilog=desk.SEND)(desk.send)
-app.command(epilog=desk.FILLS)(desk.fills)
-app.command(epilog=desk.REPLAY)(desk.replay)
-app.command()(desk.verify)
-app.command()(desk.report)
-app.command(epilog=desk.SLIPPAGE)(desk.slippage)
-app.command(epilog=start.DESK)(start.desk)
-app.command(epilog=start.CHECK)(start.check)
-app.command(epilog=look.EXPLAIN)(look.explain)
-app.command(epilog=look.EVALUATE)(look.evaluate)
-app.command(epilog=whatif.COMPARE)(whatif.compare)
-app.command(epilog=whatif.FRONTIER)(whatif.frontier)
-app.command(epilog=whatif.SCENARIO)(whatif.scenario)
-app.command(epilog=whatif.SERVE)(whatif.serve)
-app.command(epilog=whatif.MODELS)(whatif.models)
-app.command(epilog=whatif.INIT)(whatif.init)
-app.command(epilog=start.DEMO)(start.demo)
+
+
+def app_of(verbs: Iterable[str] = VERBS) -> typer.Typer:
+    """The command line with these verbs alone: reading the signatures of all of them takes as long as a small hedge."""
+    made = typer.Typer(
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        rich_markup_mode="rich",
+        help=_HELP,
+    )
+    made.callback()(_all)
+    for verb in verbs:
+        home = import_module(f"optihedge.cli.{VERBS[verb]}")
+        made.command(name=verb, epilog=getattr(home, verb.upper(), None))(getattr(home, verb + "_" * iskeyword(verb)))
+    return made
 
 
 def _version(wanted: bool) -> None:
@@ -87,7 +63,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _all(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
@@ -98,9 +73,10 @@ def _all(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
-    errors = console_of(stderr=True)
+    errors, given = console_of(stderr=True), sys.argv[1:] if arguments is None else arguments
     try:
-        code = int(app(args=arguments, prog_name="optihedge", standalone_mode=False) or 0)
+        app = app_of([verb for verb in given[:1] if verb in VERBS] or VERBS)
+        code = int(app(args=given, prog_name="optihedge", standalone_mode=False) or 0)
         if code == 130:
             say(errors, _STOPPED)
         return code

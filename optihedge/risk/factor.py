@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import eigh
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from optihedge.errors import SpecError
 from optihedge.risk.estimator import Moves, RiskEstimator, periods_per_year, require_history
@@ -346,6 +345,8 @@ def look_alikes(residuals: np.ndarray, weights: np.ndarray, threshold: float) ->
     row, column = row[row != column], column[row != column]
     if not len(row):
         return np.arange(dimension)
+    from scipy.sparse.csgraph import connected_components  # brings all of scipy.sparse.linalg
+
     graph = coo_array((np.ones(len(row), dtype=bool), (row, column)), shape=(dimension, dimension))
     return connected_components(graph, directed=False)[1]
 

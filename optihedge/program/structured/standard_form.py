@@ -18,7 +18,6 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
 
 from optihedge.program.arrays import compressed, fewest_rows
 from optihedge.program.program import Program
@@ -253,6 +252,8 @@ def _scaled_hinges(hinges: Hinges, scale: Array, value: float) -> Hinges:
 
 def split_blocks(matrix: sp.csr_array, eligible: Array) -> tuple[Array, tuple[tuple[int, int], ...]]:
     """Rows of the matrix that fall into small independent blocks, ordered by block, and (how many, rows in each)."""
+    from scipy.sparse.csgraph import connected_components  # brings all of scipy.sparse.linalg
+
     none = np.zeros(0, int), ()
     rows = np.flatnonzero(eligible & (np.diff(matrix.indptr) <= max(matrix.shape[1] // 8, 2)))
     for _ in range(_PASSES if len(rows) else 0):
