@@ -150,3 +150,20 @@ drifting.steps["why"].tail(8)
 pool, at = PoolPosition(1000.0, 1600.0, 2500.0), np.array([1500.0, 1800.0, 2000.0, 2200.0, 2600.0])
 figures = {"value": pool.value(at), "delta": pool.delta(at), "gamma": pool.gamma(at)}
 pd.DataFrame(figures | {"divergence loss": pool.divergence_loss(2000.0, at)}, index=at).round(4)
+
+# %% [markdown]
+# In a market it is an instrument of type `pool`, held as so many units of liquidity: a perpetual takes its delta away,
+# and what a scenario costs after that is the divergence.
+
+# %%
+rows = pd.DataFrame({"instrument": ["ETH", "ETH-PERP"], "type": ["spot", "perpetual"], "underlying": "ETH",
+                     "currency": "USD", "hedge": [False, True], "lot": 1e-3})  # fmt: skip
+held = pool.tables("LP 1600-2500", "ETH", "USD")
+quoted = pd.DataFrame({"instrument": ["ETH", "ETH-PERP"], "bid": [1999.9, 1999.6], "ask": [2000.1, 2000.0]})
+coins = oh.Market(pd.concat([rows, held["instruments"]]), quoted, "USD", as_of="2026-02-05T08:00Z")
+flat = oh.HedgeModel(objective=(oh.SpreadCost(),), constraints=(oh.Neutral("delta"),))
+hedged = flat.hedge(coins, held["book"].set_index("instrument")["quantity"])
+print(hedged.trades[hedged.trades != 0].round(3).to_dict())
+moves = pd.DataFrame({"spot:ETH": at / 2000.0 - 1}, index=at)
+pnl = oh.scenario_pnl(coins, moves, hedged.after[hedged.after != 0].index) * hedged.after[hedged.after != 0]
+pnl.assign(together=pnl.sum(axis=1)).round(1)

@@ -11,6 +11,7 @@ import optihedge as oh
 from optihedge.cli.main import app_of
 from optihedge.errors import SpecError
 from optihedge.hedge import modelfile
+from optihedge.market import families
 from optihedge.step.policies.policyfile import POLICIES, policy_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,7 +94,7 @@ def test_the_commands_models_and_types_of_a_row_work(number: int) -> None:
             assert set(options) <= known, word
         else:
             loads = word in modelfile.model_names() and oh.load_model(word).terms
-            assert loads or accepted(word) or word.strip("[]") in KEYS or word in FILES, word
+            assert loads or accepted(word) or word.strip("[]") in KEYS or word in (*FILES, *families.TYPES), word
 
 
 @pytest.mark.parametrize("verb", sorted({w.split()[1] for w in words(TEXT) if w.startswith("optihedge ")}))

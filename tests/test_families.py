@@ -50,6 +50,8 @@ def market(base: str = "USD", as_of: pd.Timestamp = AS_OF, spot: float = SPOT, v
     table["strike"] = [105.0 if kind in STRUCK else np.nan for kind in TYPES]
     table["right"] = ["C" if kind in STRUCK else "" for kind in TYPES]
     table["accrual_start"] = [BEGUN if kind == "variance_swap" else pd.NaT for kind in TYPES]
+    pool = table["type"] == "pool"
+    table["range_lower"], table["range_upper"] = (np.where(pool, end, np.nan) for end in (70.0, 150.0))
     span = float(years_between(BEGUN, expiry))
     marks = {"equity": 50.0 * spot / SPOT, "index": spot, "spot": spot, "future": forward, "inverse_future": forward,
              "perpetual": spot * 1.001, "inverse_perpetual": spot * 1.001, "option": call,
@@ -204,7 +206,13 @@ def test_contracts_whose_price_is_no_forward_say_nothing_of_the_basis(kind: str)
     assert level["basis"] == pytest.approx(0.01, rel=1e-12)
 
 
-OTHER = {"strike": 110.0, "right": "P", "accrual_start": BEGUN + pd.Timedelta(days=7)}
+OTHER = {
+    "strike": 110.0,
+    "right": "P",
+    "range_lower": 60.0,
+    "range_upper": 160.0,
+    "accrual_start": BEGUN + pd.Timedelta(days=7),
+}
 
 
 class Read:

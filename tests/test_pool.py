@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from optihedge.errors import DataError
 from optihedge.market.pool import PARTS, PoolPosition, PowerPerpetual, explain_pool
 from optihedge.market.pool_state import PoolState, amounts_of, liquidity_in_range, sqrt_price_at
+from optihedge.market.scenarios import scenario_pnl
 from optihedge.market.snapshot import Market
 
 mpmath.mp.dps = 60
 RANGE = PoolPosition(1000.0, 1600.0, 2500.0, 0.3, 120.0)
 EVERYWHERE = PoolPosition(1000.0)
+LP = PoolPosition(2000.0, 1650.0, 2000.0)
 
 
 def exact_value(p, price):
@@ -202,42 +204,43 @@ def test_a_hedged_week_is_explained_with_divergence_and_fees(recorded):
     assert table["fees"].sum() > 0
 
 
-def pool_market(price=1850.0, lower=1650.0):
-    position = PoolPosition(2000.0, lower, 2000.0)
-    squeeth = PowerPerpetual(0.2896)
-    rows = [
-        {
-            "instruments": pd.DataFrame({
-                "instrument": ["WETH-PERP", "WETH-X"], "type": ["perpetual", "index"], "underlying": "WETH",
-                "currency": "USD",
-            }),
-            "quotes": pd.DataFrame({"instrument": ["WETH-PERP", "WETH-X"], "bid": price, "ask": price}),
-        },
-        position.tables("LP", "WETH", "USD", price),
-        squeeth.tables("oSQTH", "WETH", "USD", price, daily_decay=0.001),
-    ]  # fmt: skip
-    joined = {k: pd.concat([t[k] for t in rows if k in t], ignore_index=True) for k in rows[1]}
-    market = Market(
-        joined["instruments"].assign(hedge=[True, False, False, False]), joined["quotes"], "USD",
-        own_exposures=joined["exposures"], own_loadings=joined["loadings"], as_of="2023-08-14",
+def pool_market(price=1850.0, position=LP, **more):
+    """A perpetual that may be traded, a position in a pool and a power perpetual, all on one coin."""
+    squeeth = PowerPerpetual(0.2896).tables("oSQTH", "WETH", "USD", price, daily_decay=0.001)
+    perpetual = pd.DataFrame({
+        "instrument": ["WETH-PERP", "WETH-X"], "type": ["perpetual", "index"], "underlying": "WETH", "currency": "USD",
+        "hedge": [True, False],
+    })  # fmt: skip
+    tables = [perpetual, position.tables("LP", "WETH", "USD")["instruments"], squeeth["instruments"]]
+    quotes = pd.DataFrame({"instrument": ["WETH-PERP", "WETH-X"], "bid": price, "ask": price})
+    return Market(
+        pd.concat(tables, ignore_index=True), pd.concat([quotes, squeeth["quotes"]], ignore_index=True), "USD",
+        own_exposures=squeeth["exposures"], own_loadings=squeeth["loadings"],
+        **{"as_of": "2023-08-14"} | more,
     )  # fmt: skip
-    return market, position, squeeth
 
 
 def test_a_pool_position_is_a_line_of_a_market_like_any_other():
-    market, position, squeeth = pool_market()
-    exposures = market.exposures
-    assert exposures.at["LP", "value"] == pytest.approx(float(position.value(1850.0)))
-    assert exposures.at["LP", "delta"] == pytest.approx(float(position.delta(1850.0)) * 1850)
-    up, down = (float(position.value(1850.0 * (1 + s))) for s in (1e-4, -1e-4))
-    assert exposures.at["LP", "delta"] == pytest.approx((up - down) / 2e-4, rel=1e-6)
-    twice = (up + down - 2 * float(position.value(1850.0))) / 1e-8
-    assert exposures.at["LP", "gamma"] == pytest.approx(twice / 100, rel=1e-4)
-    assert exposures.at["oSQTH", "delta"] == pytest.approx(2 * float(squeeth.value(1850.0)))
-    assert exposures.at["oSQTH", "theta"] == pytest.approx(-0.001 * float(squeeth.value(1850.0)))
+    market, position = pool_market(), LP
+    squeeth, exposures = PowerPerpetual(0.2896), 2000.0 * market.exposures.loc["LP"]
+    assert exposures["value"] == pytest.approx(float(position.value(1850.0)))
+    assert exposures["delta"] == pytest.approx(float(position.delta(1850.0)) * 1850)
+    assert exposures["gamma"] == pytest.approx(float(position.gamma(1850.0)) * 1850**2 / 100)
+    assert market.exposures.at["oSQTH", "delta"] == pytest.approx(2 * float(squeeth.value(1850.0)))
+    assert market.exposures.at["oSQTH", "theta"] == pytest.approx(-0.001 * float(squeeth.value(1850.0)))
     loadings = pd.DataFrame(market.loadings.matrix.toarray(), market.drivers.index, market.names)
-    assert loadings.loc["WETH"].to_dict() == pytest.approx(exposures["delta"].to_dict())
+    assert loadings.loc["WETH"].to_dict() == pytest.approx(market.exposures["delta"].to_dict())
     assert market.levels["WETH"] == 1850.0
+
+
+@pytest.mark.parametrize("shock", [-0.3, -0.108, -0.05, 0.02, 0.0811, 0.4])
+def test_a_scenario_of_a_pool_position_is_its_value_there_inside_and_outside_its_range(shock):
+    position = LP
+    gain = 2000.0 * scenario_pnl(pool_market(), pd.DataFrame({"spot:WETH": [shock]}), ["LP"])["LP"].iloc[0]
+    there = 1850.0 * (1 + shock)
+    assert gain == pytest.approx(float(position.value(there) - position.value(1850.0)), rel=1e-9)
+    held = float(position.delta(1850.0)) * 1850.0 * shock
+    assert gain - held == pytest.approx(float(position.divergence_loss(1850.0, there)), rel=1e-6, abs=1e-6)
 
 
 def test_a_pool_position_is_hedged_with_a_perpetual():
@@ -245,9 +248,44 @@ def test_a_pool_position_is_hedged_with_a_perpetual():
 
     from optihedge.hedge.terms.neutrality import Neutral
 
-    market, position, _ = pool_market()
-    hedge = simple(market, constraints=(Neutral("delta"),), universe=("WETH-PERP",)).hedge(market, {"LP": 1.0})
+    market, position = pool_market(), LP
+    hedge = simple(market, constraints=(Neutral("delta"),), universe=("WETH-PERP",)).hedge(market, {"LP": 2000.0})
     assert hedge.trades["WETH-PERP"] == pytest.approx(-float(position.delta(1850.0)), rel=1e-6)
+
+
+def test_a_recorded_fall_walked_with_a_pool_position_books_its_value_to_the_cent(recorded):
+    """Hourly through August 2023: the book's P&L is the change of what its amounts are worth, and half of its variance
+    or more is gone under the shipped model of neutrality.
+    """
+    import optihedge as oh
+
+    minutes = pd.read_parquet(recorded("amm_uniswap_v3") / "polygon_usdc_weth_005_minute.parquet")
+    hourly = minutes[minutes["time"] < "2023-08-18"].iloc[::60]
+    price, position = hourly["price_usdc_per_weth"].to_numpy(), LP
+    markets = [
+        pool_market(p, position, as_of=t) for p, t in zip(price, hourly["time"].dt.tz_localize("UTC"), strict=True)
+    ]
+    model = oh.HedgeModel(objective=(oh.SpreadCost(),), constraints=(oh.Neutral("delta"),))
+    walk = oh.run_backtest(model, markets, {"LP": 2000.0})
+    np.testing.assert_allclose(walk.pnl["book"].to_numpy(), np.diff(position.value(price)), atol=0.005)
+    assert walk.pnl["both"].var() < 0.2 * walk.pnl["book"].var()
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            {"type": "pool", "range_lower": 5.0, "range_upper": 5.0},
+            "range_lower of A is 5.0, not below its range_upper",
+        ),
+        ({"type": "equity", "range_lower": 5.0}, "range_lower of A is 5.0, yet its type is not pool"),
+        ({"type": "pool", "underlying": "", "range_lower": 5.0}, "underlying of A is empty"),
+    ],
+)
+def test_a_range_that_is_none_is_refused(row, message):
+    rows = {"instrument": ["A"], "underlying": "X", "currency": "USD"} | row
+    with pytest.raises(DataError, match=message):
+        Market(pd.DataFrame(rows), pd.DataFrame({"instrument": ["A"], "mark": [1.0]}), "USD", as_of="2023-08-14")
 
 
 # ---- power perpetuals ------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ ACME and its index are made up; put your own rows in their place. Then
 | market.toml | base_currency | money of every result |
 | | as_of | the instant of the quotes, time zone included |
 | instruments.csv | instrument | your label; quotes.csv and book.csv use the same |
-| | type | equity, spot, index, cash, future, perpetual, option, inverse_ of these three, variance_swap |
+| | type | equity, spot, index, cash, future, perpetual, option, inverse_ of these three, variance_swap, pool |
 | | underlying | what moves its price: a stock is its own |
 | | multiplier | units of the underlying per contract (an inverse contract: of the quote currency) |
 | | expiry, strike, right | of dated contracts and options (right C or P) |

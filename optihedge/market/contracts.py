@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+OF_ONE_FAMILY = ("lower", "upper", "span")
+"""Fields that a family brings for its contracts alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,7 @@ class Contracts:
     american    may be exercised before expiry
     on_future   exercise gives the future `forward`, not the underlying
     carry       growth of what exercise gives, per year between ex-dates, continuous (American options)
+    lower, upper   the range of prices that a pool's liquidity lies in; NaN elsewhere
     span        years over which a contract averages what it settles at (a variance swap); NaN elsewhere
     ex, cash    N x D: years to the ex-dates before expiry and dividends per unit, NaN and 0 beyond the last
     """
@@ -53,6 +56,8 @@ class Contracts:
     american: Flags
     on_future: Flags
     carry: Floats
+    lower: Floats
+    upper: Floats
     span: Floats
     ex: Floats
     cash: Floats

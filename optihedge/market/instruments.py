@@ -52,6 +52,8 @@ INSTRUMENTS: Schema = {
     "settlement_window": Column("number", default=0.0, least=0.0),
     "hedge": Column("flag", default=False),
     "accrual_start": Column("time"),
+    "range_lower": Column("number", least=0.0),
+    "range_upper": Column("number", above=0.0),
     "own_risk": Column("number", default=0.0, least=0.0),
 }
 """Fields of an instrument; any further column is the desk's own.
@@ -69,6 +71,8 @@ fee           one-way, fraction of notional (a maker's may be negative); fee_cap
 lot, min_quantity   contracts;  min_notional  base currency;  tick  price units
 settlement_window   minutes before expiry over which the settlement price is averaged
 accrual_start   of a variance swap: the instant from which it averages; empty: it starts now
+range_lower, range_upper   of a pool, between which prices its liquidity lies; empty: down to 0, up to infinity. One
+              contract is one unit of liquidity, sqrt(asset x money) in whole tokens
 hedge         may be traded; without the column every tradable contract may, an empty field of it means no
 own_risk      standard deviation of the contract's own noise per period, base currency per contract
 
@@ -119,6 +123,7 @@ def check_instruments(frame: pd.DataFrame, as_of: pd.Timestamp, base_currency: s
     stray = ~struck & ((right != "") | ~np.isnan(strike))
     odd = "type{of} is {value}, yet it has a strike or right"
     refuse(stray, source, odd, types, "make it an option, or empty both fields", labels)
+    _refuse_ranges(types == "pool", every["range_lower"], every["range_upper"], source, labels)
     known = {"", *names}
     lost = np.array([name not in known for name in every["forward"]], dtype=bool)
     refuse(lost, source, "forward{of} is {value}, no instrument here", every["forward"], "add that future", labels)
@@ -128,6 +133,14 @@ def check_instruments(frame: pd.DataFrame, as_of: pd.Timestamp, base_currency: s
     }  # fmt: skip
     order = [*INSTRUMENTS, *(name for name in every if name not in INSTRUMENTS)]
     return table_of({name: every[name] for name in order}, labels, source)
+
+
+def _refuse_ranges(pool: np.ndarray, lower: np.ndarray, upper: np.ndarray, source: str, labels: pd.Index) -> None:
+    refuse(pool & (lower >= upper), source, "range_lower{of} is {value}, not below its range_upper", lower,
+           "give the lower price first", labels)  # fmt: skip
+    for name, ends in (("range_lower", lower), ("range_upper", upper)):
+        refuse(~pool & ~np.isnan(ends), source, f"{name}{{of}} is {{value}}, yet its type is not pool", ends,
+               "make it a pool, or empty the field", labels)  # fmt: skip
 
 
 def refuse_priced_in_itself(instruments: pd.DataFrame) -> None:

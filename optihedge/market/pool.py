@@ -1,11 +1,8 @@
 """Liquidity pool positions and power perpetuals: value, Greeks, fees and divergence loss, and their rows of a market.
 
-A position holds x(S) of an asset and y(S) of a money while the pool trades at S, money per asset:
-
-    x = L (1 / sqrt(S) - 1 / sqrt(upper)),   y = L (sqrt(S) - sqrt(lower)),   S held inside [lower, upper]
-
-so it sells what rises: its value is concave, its gamma below zero, and fees are what it is paid for that. A constant
-product pool is the range from 0 to infinity. Source: the published Uniswap v3 core white paper, equations 2.1 and 2.2.
+A position sells what rises: its value is concave, its gamma below zero, and fees are what it is paid for that. What it
+holds at a price is the formula of its contract (`families/pool.py`): in a market it is so many units of liquidity of
+an instrument of type pool. A constant product pool is the range from 0 to infinity.
 """
 
 from __future__ import annotations
@@ -19,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from optihedge.errors import DataError
+from optihedge.market.families.pool import amounts, bend
 from optihedge.market.pool_state import PoolState, sqrt_price_at
 
 Floats = NDArray[np.float64]
@@ -81,9 +79,8 @@ class PoolPosition:
 
     def amounts(self, price: float | Floats) -> tuple[Floats, Floats]:
         """Asset and money in the range at these prices, whole tokens, fees left out."""
-        root = np.sqrt(np.clip(_prices(price), self.lower, self.upper))
-        asset = self.liquidity * (1 / root - 1 / np.sqrt(self.upper))
-        return asset, self.liquidity * (root - np.sqrt(self.lower))
+        asset, money = amounts(_prices(price), self.lower, self.upper)
+        return self.liquidity * asset, self.liquidity * money
 
     def value(self, price: float | Floats) -> Floats:
         """What the position and its fees are worth, money."""
@@ -96,9 +93,7 @@ class PoolPosition:
 
     def gamma(self, price: float | Floats) -> Floats:
         """d2V/dS2, below zero inside the range and zero outside."""
-        at = _prices(price)
-        inside = (at > self.lower) & (at < self.upper)
-        return np.where(inside, -0.5 * self.liquidity / at**1.5, 0.0)
+        return self.liquidity * bend(_prices(price), self.lower, self.upper)
 
     def divergence_loss(self, entry: float, price: float | Floats) -> Floats:
         """What the range is worth less what its amounts at entry would be, money: never above zero."""
@@ -127,14 +122,18 @@ class PoolPosition:
 
     # ---- in a market -------------------------------------------------------------------------------------------------
 
-    def tables(self, name: str, asset: str, money: str, price: float, driver: str = "") -> dict[str, pd.DataFrame]:
-        """Its rows of instruments, quotes, exposures and loadings, to be joined to those of a market in this money.
+    def tables(self, name: str, asset: str, money: str) -> dict[str, pd.DataFrame]:
+        """Its row of instruments, to be joined to those of a market that knows the asset's price in this money, and of
+        the book: so many units of liquidity.
 
-        One contract is the whole position, held and not traded. Loadings are on the asset's price driver, by default
-        of the asset's name.
+        What it is owed stands in the book as what it is paid in: a line of the asset, one of cash.
         """
-        row = _OwnRow(name, float(self.value(price)), asset, money, driver or asset)
-        return row.tables(float(self.delta(price)) * price, float(self.gamma(price)) * price**2 / 100, 0.0)
+        ends = {"range_lower": [self.lower], "range_upper": [self.upper if np.isfinite(self.upper) else np.nan]}
+        named = {"instrument": [name], "type": "pool", "underlying": asset, "currency": money, "hedge": False}
+        return {
+            "instruments": pd.DataFrame(named | ends),
+            "book": pd.DataFrame({"instrument": [name], "quantity": [self.liquidity]}),
+        }
 
 
 def explain_pool(start: PoolPosition, end: PoolPosition, entry: float, leave: float) -> pd.Series:

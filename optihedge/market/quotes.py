@@ -170,7 +170,8 @@ def latest_time(quotes: pd.DataFrame, history: pd.DataFrame | None, dates: bool)
 
 def prices_of(quotes: pd.DataFrame, instruments: pd.DataFrame, proxies: np.ndarray | None) -> np.ndarray:
     """Reference prices: the mark, else the mid, else the one side; cash is 1; NaN for an option without (one with an
-    ask alone is): its vol will say. Raises DataError for another without, and for cash at another price.
+    ask alone is): its vol will say, and for a pool. Raises DataError for another without, and for cash at another
+    price.
 
     proxies   under on_missing "freeze" the last known level of each instrument's own price driver, NaN without: it
               stands in for a missing price, and the contract cannot be traded
@@ -192,7 +193,7 @@ def prices_of(quotes: pd.DataFrame, instruments: pd.DataFrame, proxies: np.ndarr
         price = np.where(absent, proxies, price)
         absent = np.isnan(price)
     labels = instruments.index
-    lost = absent & ~kinds["option"]
+    lost = absent & ~kinds["option"] & ~kinds["modelled"]
     if lost.any():
         proxy = "" if proxies is not None else ", or set on_missing = 'freeze' to hold it at its last known level"
         raise DataError(f"quotes: {labels[lost][0]} has neither bid, ask nor mark; give its mark{proxy}",

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from optihedge.errors import DataError
 from optihedge.frames import DAY_END, nearest, row_of
-from optihedge.market.contracts import Contracts
+from optihedge.market.contracts import OF_ONE_FAMILY, Contracts
 from optihedge.market.currencies import currency_paths
 from optihedge.market.dividends import dividend_forwards, dividend_schedule, implied_carry
 from optihedge.market.drivers import RETURNS, tenor_years
@@ -182,7 +182,7 @@ def value_contracts(
     on_missing "freeze" one with a price keeps its intrinsic Greeks.
     """
     types, kinds = instruments["type"].to_numpy(), types_of(instruments)
-    option, inverse, cash = kinds["option"], kinds["inverse"], types == "cash"
+    option, inverse, cash, nan = kinds["option"], kinds["inverse"], types == "cash", np.full(len(price), np.nan)
     level = levels[paths.driver] if len(levels) else np.ones(len(price))
     spot = np.where(cash, 1.0, level * paths.quote_fx / paths.fx)
     years = (instruments["expiry"].array - quotes["time"].array).total_seconds() / SECONDS_PER_YEAR
@@ -211,7 +211,7 @@ def value_contracts(
         strike=instruments["strike"].to_numpy(dtype=float),
         right=np.where(instruments["right"].to_numpy() == "P", -1.0, 1.0),
         years=years, vol=np.zeros(len(price)), discount=np.exp(-rate * np.where(option, years, 0.0)),
-        american=american, on_future=on_future, carry=carry, span=np.full(len(price), np.nan), ex=ex, cash=paid,
+        american=american, on_future=on_future, carry=carry, ex=ex, cash=paid, **dict.fromkeys(OF_ONE_FAMILY, nan),
     )  # fmt: skip
     contracts = _told(contracts, instruments, quotes)
     if not at.size:

@@ -23,6 +23,7 @@ from optihedge.risk.contradictions import MOST_DAYS, MOST_FUNDING
 
 _MOST = 200  # figures in another unit that are told
 _OLD = pd.Timedelta("1D")  # behind the newest quote
+_WITHOUT = ("cash", *(name for name, kind in TYPES.items() if kind.modelled))  # types that need no quote
 _WIDE = 0.5  # of the mid: no spread of a stock, future or coin
 
 
@@ -163,22 +164,18 @@ def _units(night: Night, found: Findings) -> None:
 def _quotes(night: Night, found: Findings) -> None:
     listed, quoted = night.instruments, night.quotes
     kind = texts(listed, "type").replace("", "equity")
-    silent = ~listed.index.isin([*quoted.index, *found.told("quotes.csv")]) & (kind != "cash")
-    if silent.sum() == (kind != "cash").sum() > 0:
+    asked = ~kind.isin(_WITHOUT)
+    silent = ~listed.index.isin([*quoted.index, *found.told("quotes.csv")]) & asked
+    if silent.sum() == asked.sum() > 0:
         if not found.unread("quotes.csv"):
             found.add("quotes.csv", 0, "", f"it quotes none of {len(listed)} instruments", "bring the night's file")
         return
     found.where(silent, "instruments.csv", listed, "{label} has no row in quotes.csv", "bring its quote, or its mark")
     bid, ask, mark = (numbers(quoted, name) for name in ("bid", "ask", "mark"))
     kind = kind.reindex(quoted.index).fillna("equity")
-    bare = bid.isna() & ask.isna() & mark.isna() & (kind != "cash")
-    found.where(
-        bare,
-        "quotes.csv",
-        quoted,
-        "{label} has neither bid, ask nor mark",
-        "give its mark, or drop it where nobody holds it",
-    )
+    bare = bid.isna() & ask.isna() & mark.isna() & ~kind.isin(_WITHOUT)
+    remedy = "give its mark, or drop it where nobody holds it"
+    found.where(bare, "quotes.csv", quoted, "{label} has neither bid, ask nor mark", remedy)
     option = kind.map(lambda name: TYPES[name].option if name in TYPES else False).astype(bool)
     wide = (ask - bid > _WIDE * (ask + bid) / 2) & ~option
     found.where(

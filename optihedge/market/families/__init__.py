@@ -9,6 +9,7 @@ from optihedge.market.families.inverse_future import INVERSE_FUTURE
 from optihedge.market.families.inverse_option import INVERSE_OPTION
 from optihedge.market.families.option import OPTION
 from optihedge.market.families.perpetual import INVERSE_PERPETUAL, PERPETUAL
+from optihedge.market.families.pool import POOL
 from optihedge.market.families.share import SHARE
 from optihedge.market.families.variance_swap import VARIANCE_SWAP
 
@@ -22,6 +23,7 @@ FAMILIES: tuple[Family, ...] = (
     OPTION,
     INVERSE_OPTION,
     VARIANCE_SWAP,
+    POOL,
 )
 
 TYPES: dict[str, InstrumentType] = {name: kind for family in FAMILIES for name, kind in family.types.items()}

@@ -27,6 +27,7 @@ class InstrumentType:
     future          its price is a forward of its underlying's: a future, a perpetual
     signed          its price may be zero or negative
     volatile        moves with its underlying's vol
+    modelled        without a mark it is worth what its terms say at its underlying's price
     """
 
     tradable: bool = True
@@ -37,6 +38,7 @@ class InstrumentType:
     future: bool = False
     signed: bool = False
     volatile: bool = False
+    modelled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
