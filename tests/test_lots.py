@@ -21,6 +21,7 @@ from optihedge.program.duality import scale_of
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.local_search import GAIN, first_moves, improve
 from optihedge.program.lots.neighbourhood import Moves, Neighbourhood
+from optihedge.program.lots.refined import tradable
 from optihedge.program.lots.rounding import round_program
 from optihedge.program.program import Program, objective, row_violations
 
@@ -300,6 +301,24 @@ def test_the_nearest_lots_of_few_shares_stand_only_where_the_room_around_a_limit
             assert at_once.objective - searched.objective <= GAIN * abs(searched.objective)
             stood += 1
     assert stood or lot > 1e-5
+
+
+@pytest.mark.parametrize("lot", [1.0, 30.0])
+def test_a_list_that_is_better_trades_no_column_that_multipliers_leave_out(lot: float) -> None:
+    left_out, bettered = 0, 0
+    for seed in range(20):
+        p = share_program(seed, 5)
+        start = np.round(solve(p).h + 1.5 * lot * np.random.default_rng(seed).normal(size=5))
+        p = replace(p, start=start, lower=start - 3 * lot, upper=start + 3 * lot, lot=np.full(5, lot))
+        around, best, (points, _) = Neighbourhood(p, Grid.of(p)), solve(p), every_choice(p)
+        excess, value = around.points(points, around.allowance(np.round(around.grid.lots(points))))
+        lists = points[excess <= 1e-9][np.argsort(value[excess <= 1e-9])]
+        for place in range(min(len(lists), 10)):
+            kept = tradable(around, best.h, lists[place], best.multipliers)
+            better = [one for one in lists[: place + 1] if around.rank(one) < around.rank(lists[place])]
+            assert not any((one != p.start)[~kept].any() for one in better)
+            left_out, bettered = left_out + (~kept).sum(), bettered + len(better)
+    assert left_out > 5 and bettered > 100
 
 
 def test_a_whole_answer_stays_as_it_is_and_needs_no_solve() -> None:

@@ -34,6 +34,13 @@ class DualGap:
         """primal - dual, base currency."""
         return float(self.columns.sum() + self.rows.sum() + self.limit + self.price)
 
+    def parts(self, start: Array, h: Array) -> Array:
+        """What each column's part of the Lagrangian is more at h (n, in the box) than at its best."""
+        costs, best = self.costs, self.best
+        traded = costs.trading(h - start) - costs.trading(best - start)
+        smooth = (self.slope + 0.5 * self.curvature * (h + best)) * (h - best)
+        return smooth + traded + (costs.holding(h) - costs.holding(best))
+
 
 def clip_multipliers(p: Program, multipliers: Array) -> Array:
     """The nearest multipliers that give a finite bound: zero where there is no limit, no larger than the penalty."""

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 from optihedge.program.arrays import Array
 from optihedge.program.lots.grid import Grid
+from optihedge.program.narrow import narrowed
 from optihedge.program.program import Program, objective, row_values
 from optihedge.program.volatility import VolatilityLimit
 
@@ -126,6 +127,15 @@ class Neighbourhood:
         limit = program.volatility_limit
         self.volatility = None if limit is None else Volatility.of(limit)
         self._here: _Here | None = None
+
+    def over(self, columns: Array, h: Array) -> Neighbourhood:
+        """The same over those columns (integers) where the others stay at h (n), excess in the same units."""
+        lower, upper = h.copy(), h.copy()
+        lower[columns], upper[columns] = self.program.lower[columns], self.program.upper[columns]
+        program = narrowed(self.program.boxed(lower, upper))[0]
+        inner = Neighbourhood(program, self.grid.over(program, columns))
+        inner.units, inner.flat, inner.exposure = self.units, self.flat, self.exposure[:, columns]
+        return inner
 
     @cached_property
     def root(self) -> Array:

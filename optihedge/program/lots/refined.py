@@ -24,6 +24,7 @@ from optihedge.program.program import Program, objective
 _DEAR, _DEAREST = 1e-4, 2e-3  # of the objective's scale: what lots cost above which more is tried, and the dive too
 _KEPT = (0.25, 0.5)  # of the legs traded, the coarsest first
 _COLUMNS = 80  # solved again: those traded, and those whose trading costs least
+_LARGE, _WORTH = 50_000, 0.7  # entries of a root, and share of its columns, to which fewer are looked for
 
 Solve = Callable[[Program], Answer]
 
@@ -35,7 +36,8 @@ def refined(around: Neighbourhood, h: Array, solve: Solve, multipliers: Array | 
     nearest = around.grid.start + around.grid.lot * around.grid.nearest(around.grid.lots(h))
     been: set[bytes] = set()  # lists that were improved
     free = around.rank(nearest) <= (0.0, least + GAIN * abs(least))  # then there is nothing to make up for
-    found, moves = improve(around, nearest if free else successive(around, h, multipliers), been=been)
+    found = nearest if free else successive(around, h, multipliers)
+    found, moves = _improved(around, h, found, multipliers, been)
     found, solves = rows_met(around, found), 0
 
     def dear(share: float) -> bool:
@@ -51,6 +53,46 @@ def refined(around: Neighbourhood, h: Array, solve: Solve, multipliers: Array | 
         other, more = improve(around, start, been=been)
         found, moves, solves = min(found, rows_met(around, other), key=around.rank), moves + more, solves + some
     return found, solves, moves
+
+
+def _improved(
+    around: Neighbourhood, h: Array, found: Array, multipliers: Array | None, been: set[bytes]
+) -> tuple[Array, int]:  # fmt: skip
+    """The list `found` after the local search, of a large root over the columns that a better one may trade; and moves
+    made.
+    """
+    if around.root.size < _LARGE:
+        return improve(around, found, been=been)
+    columns = np.flatnonzero(tradable(around, h, found, multipliers))
+    if not 0 < len(columns) <= _WORTH * len(h):
+        return improve(around, found, been=been)
+    inner, moves = improve(around.over(columns, found), found[columns])
+    whole = found.copy()
+    whole[columns] = inner
+    return whole, moves
+
+
+def tradable(around: Neighbourhood, h: Array, found: Array, multipliers: Array | None) -> Array:
+    """Columns (a mask) that may be traded by a list that is better than `found`, which breaks no row.
+
+    By multipliers no list is worth less than the bound of h (n), more what each column's quantity costs beside its best
+    (its part of the duality gap), less the room that the list's finest leg gives the rows, at their prices. A better
+    list trades each leg whose rest alone would cost too much, so that its room is no more than any of theirs.
+    """
+    p, grid = around.program, around.grid
+    excess, value = around.rank(found)
+    if multipliers is None or excess > 0:
+        return grid.lumpy
+    m = clip_multipliers(p, multipliers)
+    gap, least = dual_gap(p, h, m), objective(p, h)
+    above = value - least + gap.total + GAIN * abs(least) + float(np.abs(m) @ (around.flat * around.units))
+    still, lot = np.clip(p.start, p.lower, p.upper), grid.least * grid.lot
+    room = around.exposure.max(axis=1, initial=0.0) / 2
+    traded = gap.parts(p.start, still) > above + float(np.abs(m) @ room)
+    finest = np.where(traded & (around.exposure > 0), around.exposure, np.inf).min(axis=1, initial=np.inf)
+    above += float(np.abs(m) @ np.minimum(room, finest / 2))
+    apart = [gap.parts(p.start, np.clip(p.start + lots, p.lower, p.upper)) for lots in (lot, -lot)]
+    return grid.lumpy & ((found != p.start) | (np.minimum(*apart) <= above))
 
 
 def rows_met(around: Neighbourhood, h: Array) -> Array:
