@@ -81,19 +81,19 @@ class NewtonSystem:
         self._factor, failed = dpotrf(work, lower=1, clean=0, overwrite_a=1)
         return not failed
 
-    def solve(self, right: Array) -> Array:
-        """The solution for one right-hand side, q, refined once in the corner."""
+    def solve(self, right: Array, refined: bool = True) -> Array:
+        """The solution for one right-hand side, q, refined once in the corner unless that is not asked."""
         s = self.locals
         if not s:
-            return self._solve_corner(right)
+            return self._solve_corner(right, refined)
         inner = self._apply(right[:s])
-        common = self._solve_corner(right[s:] - inner @ self._half)
+        common = self._solve_corner(right[s:] - inner @ self._half, refined)
         return np.concatenate([self._apply(inner - self._half @ common, transposed=True), common])
 
-    def step(self, right: Array, missed: Array) -> tuple[Array, Array]:
+    def step(self, right: Array, missed: Array, refined: bool = True) -> tuple[Array, Array]:
         """Steps of columns (n) and coordinates (q) for what is missed in each one's own condition."""
         free = self._response * right
-        dV = self.solve(self.values(free) + missed)
+        dV = self.solve(self.values(free) + missed, refined)
         return free - self._response * self.adjoint(dV), dV
 
     def _weighted_square(self, response: Array) -> Array:
@@ -117,9 +117,10 @@ class NewtonSystem:
             square = dsyrk(1.0, work.T, beta=1.0, c=square, lower=1, overwrite_c=1)
         return square
 
-    def _solve_corner(self, right: Array) -> Array:
+    def _solve_corner(self, right: Array, refined: bool) -> Array:
         x: Array = dpotrs(self._factor, right, lower=1)[0]
-        x += dpotrs(self._factor, right - dsymv(1.0, self._corner, x, lower=1), lower=1)[0]
+        if refined:
+            x += dpotrs(self._factor, right - dsymv(1.0, self._corner, x, lower=1), lower=1)[0]
         return x
 
     def _eliminate(self, response: Array, compliance: Array, regular: float) -> Array | None:

@@ -84,11 +84,11 @@ class PrimalSystem(NewtonSystem):
         self._held, failed = dpotrf(self._corner + regular * np.eye(len(corner)), lower=1)
         return not failed
 
-    def solve(self, right: Array) -> Array:
+    def solve(self, right: Array, refined: bool = True) -> Array:
         """The solution for one right-hand side, q."""
         return self.step(np.zeros(len(self.matrix)), right)[1]
 
-    def step(self, right: Array, missed: Array) -> tuple[Array, Array]:
+    def step(self, right: Array, missed: Array, refined: bool = True) -> tuple[Array, Array]:
         """Steps of columns (n) and coordinates (q) for what is missed in each one's own condition."""
         missed = np.where(self._within, missed, 0.0)
         dV, dh = missed * self._give, np.zeros(len(right))
@@ -97,7 +97,8 @@ class PrimalSystem(NewtonSystem):
         if len(self._stays):
             wanted = self._scale * (missed[self._stays] + ahead @ self._half)
             found = dpotrs(self._held, wanted, lower=1)[0]
-            found += dpotrs(self._held, wanted - self._corner @ found, lower=1)[0]
+            if refined:
+                found += dpotrs(self._held, wanted - self._corner @ found, lower=1)[0]
             dV[self._stays] = self._scale * found
             ahead = ahead - self._half @ dV[self._stays]
         dh[self._moving] = self._root * dtrsm(1.0, self._factor, ahead[:, None], lower=1, trans_a=1)[:, 0]
