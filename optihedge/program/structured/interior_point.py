@@ -38,7 +38,7 @@ class InteriorPoint:
         equal = (form.low == form.high) & (~row | np.isinf(form.penalty))
         up = np.flatnonzero(~equal & np.isfinite(form.high))
         down = np.flatnonzero(~equal & np.isfinite(form.low))
-        self.side_row = np.concatenate([up, down])
+        self.side_row: Array = np.concatenate([up, down])
         self.side = np.concatenate([np.ones(len(up)), -np.ones(len(down))])
         self.limit = self.side * np.concatenate([form.high[up], form.low[down]])
         penalty = form.penalty[self.side_row]
@@ -76,7 +76,7 @@ class InteriorPoint:
         pull[self.soft] = np.minimum(pull[self.soft], 0.5 * penalty)
         price[:] = penalty - pull[self.soft]
         excess[:] = centre / price
-        self.V = np.bincount(self.side_row, self.side * pull, len(form.low))
+        self.V: Array = np.bincount(self.side_row, self.side * pull, len(form.low))
 
     def advance(self, tolerance: float, stop: float, limit: int) -> str:
         """Step until gap and residuals are below tolerance ('close'), or V proves a 'contradiction'; else why not."""
@@ -131,7 +131,7 @@ class InteriorPoint:
         t, z = self.pair
         if not self._factored():
             return False
-        dh, dV, step = self._direction(z, t[self.rest], refined=False)  # towards products of zero
+        _, _, step = self._direction(z, t[self.rest], refined=False)  # towards products of zero
         length, bent = _length(self.pair, step), step[0] * step[1]
         ahead = (1.0 - length) * self.complementarity + length * length * float(bent.sum())
         mu = self.complementarity / len(t)
