@@ -129,6 +129,42 @@ margined = oh.HedgeModel(
 margined.limits[["before", "after", "upper", "shadow_price"]]
 
 # %% [markdown]
+# Vega across assets (stated quotes, vols drawn to move together by 0.8): a short straddle on one coin whose options are
+# dear, hedged with the other's. How far one vol speaks for the other is in the covariance of the vol drivers.
+
+# %%
+rng, as_of = np.random.default_rng(5), pd.Timestamp("2026-02-05T08:00Z")
+spots, expiry = {"BTC": 95_000.0, "ETH": 3_000.0}, pd.Timestamp("2026-03-27T08:00Z")
+common = rng.normal(size=(250, 1))
+moves = 0.03 * (0.8 * common + 0.6 * rng.normal(size=(250, 2)))
+levels = np.array(list(spots.values())) * np.exp(np.cumsum(moves, axis=0) - moves.sum(axis=0))
+vol_moves = 0.015 * (np.sqrt(0.8) * rng.normal(size=(250, 1)) + np.sqrt(0.2) * rng.normal(size=(250, 2)))
+vols = 0.55 + np.cumsum(vol_moves, axis=0) - vol_moves.sum(axis=0)
+days = pd.date_range(end=as_of, periods=250, freq="D")
+past = pd.DataFrame(np.c_[levels, vols], index=days, columns=["BTC", "ETH", "BTC-VOL", "ETH-VOL"])
+drivers = pd.DataFrame({"driver": past.columns, "kind": ["price", "price", "vol", "vol"],
+                        "underlying": ["BTC", "ETH", "BTC", "ETH"], "currency": ["USD", "USD", "", ""]})  # fmt: skip
+contracts, quotes = [], []
+for coin, spot in spots.items():
+    contracts.append({"instrument": f"{coin}-PERP", "type": "perpetual", "underlying": coin, "hedge": True})
+    quotes.append({"instrument": f"{coin}-PERP", "bid": spot * 0.9999, "ask": spot * 1.0001})
+    for right in "CP":
+        price = oh.options.black(spot, spot, (expiry - as_of) / pd.Timedelta("365D"), 0.55, right)
+        wide = {"BTC": 0.01, "ETH": 0.15}[coin]
+        contracts.append({"instrument": f"{coin}-{right}", "type": "option", "underlying": coin, "strike": spot,
+                          "right": right, "expiry": expiry, "hedge": True})  # fmt: skip
+        quotes.append(
+            {"instrument": f"{coin}-{right}", "bid": price * (1 - wide), "ask": price * (1 + wide), "vol": 0.55}
+        )
+desk = oh.Market(pd.DataFrame(contracts).assign(currency="USD", lot=1e-4), pd.DataFrame(quotes), "USD", drivers=drivers,
+                 history=past, as_of=as_of)  # fmt: skip
+crossed = oh.HedgeModel(
+    risk=oh.EwmaRisk(120), objective=(oh.Variance(relative=300), oh.SpreadCost()), constraints=(oh.Neutral("delta"),)
+).hedge(desk, {"ETH-C": -1000.0, "ETH-P": -1000.0})
+print(crossed.trades.round(2).to_dict(), crossed.risk.loc["volatility"].round().to_dict())
+crossed.exposures.loc[["delta", "gamma", "vega"], ["before", "after"]].round()
+
+# %% [markdown]
 # Liquidity: days to close each line at a tenth of its volume, the cost of closing, and what may be lost till then.
 
 # %%
