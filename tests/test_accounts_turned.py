@@ -151,6 +151,8 @@ def test_a_contract_ends_once_and_what_has_its_label_later_is_another():
     again = advance(state, start, listed, [fill(5.0, 2.5, 1.5)], events=[end])
     assert again.change == pytest.approx(20 - 150 + 5 * 0.5)
     closes(again)
+    with pytest.raises(DataError, match="X ended on 2026-01-21, and is spoken of later"):
+        advance(state, start, gone, [fill(5.0, 2.5, 1.5)], events=[end])
 
 
 @pytest.mark.parametrize(("was", "now"), [(0.0, 5.0), (5.0, 0.0), (0.0, -3.0), (-37.63, 10.01)])
@@ -222,7 +224,8 @@ def test_late_money_is_on_what_was_held_then_sold_since_or_not(sold):
     state = advance(opening("b", days[0], hedge={"X": 10.0}), days[0], days[1]).state
     state = advance(state, days[1], days[2], [fill(3.0, 50.0, 1.1), fill(sold, 50.0, 1.5)]).state
     late = event("dividend", "X", 1.0, 1.3, "USD", known_at=at(2.5))
-    moved = advance(state, days[2], days[3], events=[late])
+    unheld = event("dividend", "GONE", 1.0, 1.3, "USD", known_at=at(2.5))  # of a share that nobody lists any more
+    moved = advance(state, days[2], days[3], events=[late, unheld])
     assert moved.explained["late"].sum() == pytest.approx(13.0) == moved.change
     closes(moved)
 

@@ -92,10 +92,9 @@ class Labels:
 
     def end(self, name: str, how: str) -> None:
         """A contract has ended: whatever has its label from now on is another one."""
-        if name in self.now and name in self.then:
-            self._gone[name] = how
-            self._origin.pop(name, None)
-            self._terms.pop(name, None)
+        self._gone[name] = how
+        self._origin.pop(name, None)
+        self._terms.pop(name, None)
 
     def deliverable(self, terms: Terms) -> str:
         """What an option or future delivers, by its label now. Raises DataError where neither market lists it."""

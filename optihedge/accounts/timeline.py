@@ -174,8 +174,8 @@ class Timeline:
         """Money per unit of multiplier on what is held now; of a late one on what was held then."""
         late = event.time <= self.state.as_of
         for account, quantity in self._held_then(event) if late else self._held(event.instrument):
-            amount = sign * quantity * self.labels.terms(event.instrument).multiplier * event.value
-            if amount:
+            if quantity:
+                amount = sign * quantity * self.labels.terms(event.instrument).multiplier * event.value
                 self._flow(account, event.instrument, "late" if late else part, event.money, amount)
 
     def _held_then(self, event: Event) -> Iterable[tuple[str, float]]:
