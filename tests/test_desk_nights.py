@@ -9,8 +9,8 @@ import pytest
 from desk_nights import DESK, desk_in, last_run, one_night, told, write_book
 from nights import coin_markets, fundings, path
 
-from optihedge.accounts.fills import fills_frame
-from optihedge.accounts.state import Fill
+from optihedge.accounts.fills import fills_frame, reports_frame
+from optihedge.accounts.state import Fill, Report
 from optihedge.backtest.simulate import run_backtest
 from optihedge.batch.job import Job, hedge_one
 from optihedge.batch.output import result_folder
@@ -253,6 +253,17 @@ def test_fills_that_cannot_be_of_their_order_are_not_imported(tmp_path):
     fills_frame([replace(sound, fill_id="again")]).to_csv(tmp_path / "fills.csv", index=False)
     with pytest.raises(DataError, match=f"with again .* would be filled of {wanted:g}; leave out what was imported"):
         import_told(desk, tmp_path / "fills.csv")
+
+
+def test_final_words_come_without_fills_too(tmp_path, capsys):
+    desk, markets, _ = coin_desk(tmp_path, 1)
+    one_night(desk, markets[0])
+    order = pd.read_csv(next((tmp_path / "outbox").glob("*/*.csv")))["order_id"][0]
+    reports_frame([Report(order, markets[0].as_of, "cancelled")]).to_csv(tmp_path / "reports.csv", index=False)
+    given = ["--desk", str(tmp_path / "desk.toml")]
+    assert main(["fills", "--reports", str(tmp_path / "reports.csv"), *given]) == 0
+    assert "1 final words new" in capsys.readouterr().out
+    assert main(["fills", *given]) == 3 and "nothing to import" in capsys.readouterr().err
 
 
 def test_a_night_without_an_instant_is_of_the_latest_market(tmp_path):

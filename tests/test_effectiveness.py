@@ -84,6 +84,25 @@ def test_what_says_nothing_is_refused():
         Effectiveness.of(pnl([1.0, np.nan] * 6, [0.0] * 12))
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-14])
+def test_what_moves_by_its_rounding_alone_does_not_move(noise):
+    """A hedge that earned the same each period has no slope; a book that did is nothing to hedge."""
+    rng = np.random.default_rng(2)
+    same, moves = 100.0 * (1 + noise * rng.standard_normal(20)), rng.normal(0, 50.0, 20)
+    found = Effectiveness.of(pnl(moves, same))
+    assert np.isnan(found["slope"]) and np.isnan(found["slope_error"]) and found["R2"] == 0.0
+    assert found["variance removed"] == pytest.approx(0.0, abs=1e-12)
+    with pytest.raises(DataError, match="does not move"):
+        Effectiveness.of(pnl(same, moves))
+    tiny = Effectiveness.of(pnl(moves * 1e-150, -0.5 * moves * 1e-150))
+    assert tiny["slope"] == pytest.approx(-2.0) and tiny["slope_error"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_tail_of_gains_has_nothing_to_remove():
+    gains = 200.0 + np.arange(20.0)
+    assert np.isnan(Effectiveness.of(pnl(gains, gains))["tail removed"])
+
+
 @pytest.fixture(scope="module")
 def walk():
     spots = path(13, seed=2)

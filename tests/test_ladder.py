@@ -6,7 +6,7 @@ import pytest
 from nights import DeltaRule, coin_markets, path
 
 from optihedge.accounts.valuation import equity, opening
-from optihedge.errors import DataError
+from optihedge.errors import DataError, SpecError
 from optihedge.market.moved import moved
 from optihedge.market.scenarios import scenario_pnl
 from optihedge.step.ladder import ladder, monitor
@@ -91,3 +91,12 @@ def test_a_monitor_leaves_the_state_as_it_was_and_says_what_the_night_would():
     night = step(state, markets[0], markets[1], DeltaRule(), Band("delta", 1_000.0))
     assert {one.state.hash for one in seen} == {night.state.hash}
     assert {one.trades.sha256 for one in seen} == {night.trades.sha256}
+
+
+def test_a_rung_at_today_is_today_and_no_rung_at_all_is_refused():
+    markets = coin_markets(path(2))
+    state = opening("b", markets[0], BOOK)
+    rungs = ladder(state, markets[0], DeltaRule(), Band("delta", 1_000.0), spots=[0.0], vols=[], days=[0.0])
+    assert rungs["status"].nunique() == 1 and rungs["trades"][0] == rungs["trades"][1] != {}
+    with pytest.raises(SpecError, match="no rung; give spots"):
+        ladder(state, markets[0], DeltaRule(), Band("delta", 1_000.0), spots=[], vols=[], days=[])

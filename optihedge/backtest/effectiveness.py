@@ -10,6 +10,7 @@ import pandas as pd
 
 from optihedge.backtest.hedge_evaluation import block_rows
 from optihedge.errors import DataError
+from optihedge.hedge.terms.base import check_number
 from optihedge.risk.hedge_ratio import dollar_offset
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 ACCOUNTING_BAND = (0.8, 1.25)
 _TAIL = 0.95
+_STILL = 1e-12  # of a series' size: what rounding moves it by
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,7 @@ class Effectiveness:
     table      figure x (value, low, high): 95 % intervals by circular block bootstrap; NaN where there is none
       variance removed      1 - Var(both) / Var(book)
       R2, slope             of the book's P&L on the hedge's; slope_error: Newey and West's (1987); a full hedge: -1
-      tail removed          1 - expected shortfall (95 %) of both / of the book
+      tail removed          1 - expected shortfall (95 %) of both / of the book, NaN where the book's is a gain
       drawdown removed      1 - worst drawdown of both / of the book
       offset                -hedge P&L / book P&L over all periods together
       offset in band        share of periods whose own offset lies within 80 to 125 %, an IAS 39 and ASC 815 practice
@@ -59,15 +61,22 @@ class Effectiveness:
 
         dead_zone  base currency: a period in which the book moved less says nothing about an offset
         block      periods drawn together;  draws, seed  of the bootstrap
-        Raises DataError for fewer than 10 periods, gaps, and a book that does not move.
+        Raises DataError for fewer than 10 periods, gaps, and a book that does not move; SpecError for other settings.
         """
+        for name, value, least in (("dead_zone", dead_zone, 0.0), ("block", block, 1), ("draws", draws, 1)):
+            check_number("effectiveness", name, value, least=least)
+        missing = [name for name in ("book", "hedge", "cost") if name not in pnl]
+        if missing:
+            raise DataError(
+                f"effectiveness: there is no column {missing[0]}; give book, hedge and cost, one row a period"
+            )
         book, hedge = (pnl[name].to_numpy(dtype=float) for name in ("book", "hedge"))
         size = len(book)
         if size < 10:
             raise DataError(f"effectiveness: {size} periods say nothing; give 10 or more")
-        if not (np.isfinite(book).all() and np.isfinite(hedge).all()):
-            raise DataError("effectiveness: a P&L is missing; leave that period out of both")
-        if np.ptp(book) == 0:
+        if not np.isfinite(pnl[["book", "hedge", "cost"]].to_numpy(dtype=float)).all():
+            raise DataError("effectiveness: a P&L or cost is missing; leave that period out of all")
+        if _still(book):
             raise DataError("effectiveness: the book does not move, so there is nothing to hedge")
         block = int(min(max(block, 1), size))
         rows = block_rows(size, block, draws, seed)
@@ -78,7 +87,7 @@ class Effectiveness:
         offsets = pd.DataFrame(
             {"period": dollar_offset(book, hedge), "cumulative": dollar_offset(book, hedge, cumulative=True)}, pnl.index
         )
-        told = np.abs(book) >= max(dead_zone, 0.0)
+        told = np.abs(book) >= dead_zone
         inside = offsets["period"][told & (book != 0)].between(*ACCOUNTING_BAND)
         cost = float(pnl["cost"].sum())
         removed = float(np.var(book, ddof=1) - np.var(book + hedge, ddof=1))
@@ -132,12 +141,14 @@ def _figures(book: Array, hedge: Array) -> dict[str, Array]:
     centred, other = book - book.mean(-1, keepdims=True), hedge - hedge.mean(-1, keepdims=True)
     cross, own = (centred * other).sum(-1), (other**2).sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
+        own = np.where(own > (_STILL * np.abs(hedge).max(-1)) ** 2, own, 0.0)
         slope = np.where(own > 0, cross / own, np.nan)
+        tail = shortfall(book)
         figures = {
             "variance removed": 1 - both.var(-1, ddof=1) / book.var(-1, ddof=1),
             "R2": np.where(own > 0, cross**2 / (own * (centred**2).sum(-1)), 0.0),
             "slope": slope,
-            "tail removed": 1 - shortfall(both) / shortfall(book),
+            "tail removed": np.where(tail > 0, 1 - shortfall(both) / tail, np.nan),
             "drawdown removed": 1 - worst_drawdown(both) / worst_drawdown(book),
             "offset": -hedge.sum(-1) / book.sum(-1),
         }
@@ -173,11 +184,11 @@ def newey_west(values: Array, on: Array, lags: int | None = None) -> Line:
     """Least squares of values on one other series (T each), errors robust to heteroskedasticity and to
     autocorrelation over `lags` periods (default 4 (T/100)^(2/9), whole). Newey and West, Econometrica 1987.
     """
-    size = len(values)
-    design = np.column_stack([np.ones(size), on])
-    gram = design.T @ design
-    if np.ptp(on) == 0:
+    size, unit = len(values), float(np.abs(on).max())
+    if _still(on):
         return Line(np.nan, np.nan, float(np.mean(values)), np.nan)
+    design = np.column_stack([np.ones(size), on / unit])
+    gram = design.T @ design
     coefficients = np.linalg.solve(gram, design.T @ values)
     scores = design * (values - design @ coefficients)[:, None]
     meat = scores.T @ scores
@@ -187,4 +198,10 @@ def newey_west(values: Array, on: Array, lags: int | None = None) -> Line:
         meat += (1 - lag / (reach + 1)) * (cross + cross.T)
     inverse = np.linalg.inv(gram)
     errors = np.sqrt(np.diag(inverse @ meat @ inverse))
-    return Line(float(coefficients[1]), float(errors[1]), float(coefficients[0]), float(errors[0]))
+    slope, slope_error = float(coefficients[1] / unit), float(errors[1] / unit)
+    return Line(slope, slope_error, float(coefficients[0]), float(errors[0]))
+
+
+def _still(values: Array) -> bool:
+    """Whether a series moves by no more than its rounding."""
+    return bool(np.ptp(values) <= _STILL * np.abs(values).max())

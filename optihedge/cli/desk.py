@@ -11,6 +11,7 @@ import pandas as pd
 import typer
 
 from optihedge.cli.screen import console_of, print_frame, say
+from optihedge.errors import SpecError
 
 DeskFile = Annotated[Path, typer.Option("--desk", help="Desk file.")]
 Run = Annotated[str, typer.Argument(help="A run: six digits of its id or more, or BOOK@DATE.")]
@@ -119,7 +120,9 @@ def send(run: Run, desk: DeskFile = _DESK) -> None:
 
 
 def fills(
-    file: Annotated[Path, typer.Argument(help="Fills: .csv or .parquet.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="Fills: .csv or .parquet; none where there are only words.")
+    ] = None,
     reports: Annotated[Path | None, typer.Option("--reports", help="Final words on orders: .csv or .parquet.")] = None,
     book: Annotated[str, typer.Option("--book", help="Book of fills that belong to no order of ours.")] = "",
     desk: DeskFile = _DESK,
@@ -127,6 +130,8 @@ def fills(
     """Import what was traded, and final words on orders; all of it or nothing."""
     from optihedge.desk.importing import import_told
 
+    if file is None and reports is None:
+        raise SpecError("fills: nothing to import; give a file of fills, --reports, or both")
     done = import_told(_read(desk), file, reports, book=book)
     say(console_of(), f"{done.fills} fills new, {done.known} known already, {done.reports} final words new")
 

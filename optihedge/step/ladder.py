@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from optihedge.accounts.state import State
-from optihedge.errors import OptihedgeError
+from optihedge.errors import OptihedgeError, SpecError
 from optihedge.market.moved import moved
 from optihedge.market.snapshot import Market
 from optihedge.step.orderlist import Hedger
@@ -42,12 +42,15 @@ def ladder(
     state       as of `market`, its orders done (open orders are counted as cancelled)
     spots, vols returns, and decimal changes of vol;  days   calendar days that pass with nothing else moving
     underlying  whose spot and vol move; '' all of them
-    attrs["nearest"]: by axis the nearest rung below and above today at which a list would leave.
+    attrs["nearest"]: by axis the nearest rung below and above today at which a list would leave. A rung that cannot be
+    is of status failed and says why. Raises SpecError without rungs.
     """
     scope = f":{underlying}" if underlying else ""
     rungs = [("spot", x, {f"spot{scope}": x, "days": _SOON}) for x in spots]
     rungs += [("vol", x, {f"vol{scope}": x, "days": _SOON}) for x in vols]
-    rungs += [("days", x, {"days": x}) for x in days]
+    rungs += [("days", x, {"days": max(x, _SOON) if x >= 0 else x}) for x in days]
+    if not rungs:
+        raise SpecError("ladder: no rung; give spots, vols or days")
     rows = [
         {"axis": axis, "shock": x, **_rung(state, market, model, policy, shock, checks)} for axis, x, shock in rungs
     ]
