@@ -86,10 +86,12 @@ def answer(
     on_infeasible: str = "error",
     warm: Answer | None = None,
     deadline: float | None = None,
+    ahead: Solver | None = None,
 ) -> Answer:
     """The certified optimum of a Problem, or of the least relaxed one; `UNBOUNDED` where only a default box stops it.
 
     deadline   seconds for all of it
+    ahead      what is asked before the solver, see `program.chain.solve`
 
     Raises InfeasibleError with a proof in hand, SolverError where nothing could be proved, and SpecError where that is
     so because of a user's CVXPY term, or where a book of nothing needs capital.
@@ -104,7 +106,7 @@ def answer(
         if not problem.program.columns:
             problem = replace(problem, program=give_way(problem.program, problem.program.start))
     start = None if warm is None else _warm(warm, problem.program)
-    solution = solve(problem.program, solver=solver, deadline=left(), warm=start)
+    solution = solve(problem.program, solver=solver, deadline=left(), warm=start, ahead=ahead)
     _refuse_without_capital(problem, solution)
     if solution.certificate.status is Status.FAILED:
         raise _without_proof(problem, solution, solver, left())

@@ -28,6 +28,8 @@ from optihedge.hedge.terms.objective import Variance, Volatility
 from optihedge.hedge.universe import Universe
 from optihedge.market.book import Book, book_quantities
 from optihedge.market.snapshot import Market
+from optihedge.program.candidate import Solver
+from optihedge.program.critical_line import CriticalLine
 from optihedge.risk.contract_risk import ContractRisk
 from optihedge.risk.prior import fitted_betas, fitted_risk
 from optihedge.risk.reverting import with_own_horizon
@@ -89,17 +91,20 @@ class HedgeModel(HedgeSpec):
         (varying,) = mine
         market, risk, problem = self._state(market, book)
         hedges: list[Hedge] = []
+        line = CriticalLine(problem.program) if self.solver == "auto" else None
         for value in values:
             varied = _varied(varying, value)
             model = replace(self, objective=tuple(varied if term is varying else term for term in self.objective))
             known = varying.at(problem.size) if isinstance(varying, Variance) else varying.asked
+            ahead = None
             if isinstance(varying, Volatility) and known > 0 and value > 0:
                 priced = problem.with_price_scaled(value / known)
             elif isinstance(varying, Variance) and problem.risk_terms == {varying.label} and known > 0:
                 priced = problem.with_risk_scaled(value / known)
+                ahead = line.at(priced.program, value / known) if line and hedges and value > 0 else None
             else:
                 priced = replace(model, risk=risk, betas=None)._state(market, book)[2]
-            found = model._answer(priced, hedges[-1].answer if hedges else None, None)
+            found = model._answer(priced, hedges[-1].answer if hedges else None, None, ahead)
             hedges.append(Hedge(model=model, market=market, risk_model=risk, answer=found))
         return Frontier(hedges, values, _varied_word(varying))
 
@@ -117,8 +122,12 @@ class HedgeModel(HedgeSpec):
             _contribute(term, builder)
         return market, risk, assemble(builder)
 
-    def _answer(self, problem: Problem, warm: Answer | None, deadline: float | None) -> Answer:
-        return answer(problem, solver=self.solver, on_infeasible=self.on_infeasible, warm=warm, deadline=deadline)
+    def _answer(
+        self, problem: Problem, warm: Answer | None, deadline: float | None, ahead: Solver | None = None
+    ) -> Answer:
+        return answer(
+            problem, solver=self.solver, on_infeasible=self.on_infeasible, warm=warm, deadline=deadline, ahead=ahead
+        )
 
     def _builder(
         self, market: Market, own: InPlay, risk: Risk | ContractRisk | None, horizon: Horizon

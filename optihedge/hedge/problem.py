@@ -81,7 +81,9 @@ class Problem:
     def with_risk_scaled(self, factor: float) -> Problem:
         """The same with its terms of risk multiplied: another aversion where `Variance` is the only one."""
         program = self.program.risk_scaled(factor, self.program.constant + (factor - 1) * self.risk_constant)
-        return replace(self, program=program, risk_constant=factor * self.risk_constant)
+        made = object.__new__(Problem)  # nothing else is new, or looked at again
+        made.__dict__.update(self.__dict__, program=program, risk_constant=factor * self.risk_constant)
+        return made
 
     def with_price_scaled(self, factor: float) -> Problem:
         """The same with its price of volatility multiplied."""

@@ -132,13 +132,18 @@ class Program(Costs):
 
     def risk_scaled(self, factor: float, constant: float) -> Program:
         """The same with its quadratic risk times `factor` and another constant. Raises SpecError where it overflows."""
-        root, kept = np.sqrt(factor), {name: self.__dict__[name] for name in _FIELDS}
-        made = Program.whole(**kept | {
+        root = np.sqrt(factor)
+        scaled = {
             "factors": root * self.factors, "factor_offset": root * self.factor_offset,
-            "specifics": times(root, self.specifics), "specific_offset": root * self.specific_offset,
-            "diagonal": factor * self.diagonal, "constant": constant,
-        })  # fmt: skip
-        made.__dict__["row_table"] = self.row_table
+            "specifics": times(root, self.specifics) if self.specifics.nnz else self.specifics,
+            "specific_offset": root * self.specific_offset, "diagonal": factor * self.diagonal, "constant": constant,
+        }  # fmt: skip
+        parts = (value.data if sp.issparse(value) else value for value in scaled.values())
+        if not (factor >= 0 and all(np.isfinite(part).all() for part in parts)):
+            return Program.whole(**{name: self.__dict__[name] for name in _FIELDS} | scaled)  # which says what it is
+        frozen(scaled["specifics"].data)
+        made = self.derived(**scaled)
+        made.__dict__.update(row_table=self.row_table, powered=self.powered, cheapest_lot=self.cheapest_lot)
         return made
 
     def derived(self, **changes: Any) -> Program:
@@ -172,14 +177,19 @@ class Program(Costs):
         curvature = np.einsum("kn,kn->n", self.factors, self.factors) + self.diagonal
         return curvature + (self.specifics**2).sum(axis=0) if self.specifics.nnz else curvature
 
-    @cached_property
+    @property
     def least_scale(self) -> float:
         """What a gap is measured against at least, base currency: risk at the start, and the cheapest lot's cost."""
-        tradable, cheapest = (self.lot > 0) & (self.lower < self.upper), 0.0
-        if tradable.any():
-            lots = np.minimum(np.abs(self.trading(self.lot)), np.abs(self.trading(-self.lot)))
-            cheapest = float((lots + np.abs(self.linear) * self.lot)[tradable].min())
-        return self.start_risk + cheapest
+        return self.start_risk + self.cheapest_lot
+
+    @cached_property
+    def cheapest_lot(self) -> float:
+        """What the cheapest lot of any column costs, either way, base currency; 0 where none can be traded."""
+        tradable = (self.lot > 0) & (self.lower < self.upper)
+        if not tradable.any():
+            return 0.0
+        lots = np.minimum(np.abs(self.trading(self.lot)), np.abs(self.trading(-self.lot)))
+        return float((lots + np.abs(self.linear) * self.lot)[tradable].min())
 
     @cached_property
     def start_risk(self) -> float:
