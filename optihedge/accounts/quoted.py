@@ -33,10 +33,11 @@ class Listed:
         self.margined: Array = kinds["margined"]
         self.reciprocal: Array = kinds["inverse"] & kinds["margined"]
         self.cash: Array = told(table, "type", "cash")
-        self.columns = {
+        columns: dict[str, Any] = {
             "money": self.money, "cash": self.cash, **{name: kinds[name] for name in ("option", "inverse", "margined")},
             **{name: table[name].array for name in ("underlying", "multiplier", "strike", "expiry")},
         }  # fmt: skip
+        self.columns: dict[str, list[Any]] = {name: values.tolist() for name, values in columns.items()}
         self.plain = table.index[told(table, "type", "equity") | told(table, "type", "spot")]
         self._labelled = b"", pd.Index([], dtype=object)
         self._said: dict[int, dict[str, Any]] = {}
@@ -44,7 +45,7 @@ class Listed:
     def said(self, at: int) -> dict[str, Any]:
         """What its columns say of the contract at a place, by name."""
         if at not in self._said:
-            self._said[at] = {name: _plain(values[at]) for name, values in self.columns.items()}
+            self._said[at] = {name: values[at] for name, values in self.columns.items()}
         return self._said[at]
 
     def labels(self, at: Array) -> pd.Index:
@@ -143,11 +144,6 @@ class Quoted:
         if name not in self._place:
             raise DataError(f"{name} is not in the market of {self.as_of}{nearest(name, self._names)}; quote it there")
         return self._place[name]
-
-
-def _plain(value: Any) -> Any:
-    """A number of NumPy's as Python's."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def quoted(market: Market) -> Quoted:

@@ -40,18 +40,16 @@ def opening(book: str, market: Market, client: Book | None = None, *, hedge: Boo
     positions: dict[str, Account] = {}
     cash: dict[str, dict[str, float]] = {}
     facts = quoted(market)
+    names, cashlike, moneys = facts.listed.names, facts.listed.cash, facts.listed.money
     for account, given in (("book", client), ("hedge", hedge)):
         quantities = book_quantities({} if given is None else given, market)
-        places = np.flatnonzero(quantities)
-        held = dict(zip(map(str, market.names[places]), quantities[places].tolist(), strict=True))
-        terms = {name: facts.terms(name) for name in held}
-        lots: dict[str, tuple[Lot, ...]] = {
-            n: (Lot(q, facts.price(n), market.as_of),) for n, q in held.items() if not terms[n].cash
-        }
+        lots: dict[str, tuple[Lot, ...]] = {}
         money: dict[str, float] = {}
-        for n, q in held.items():
-            if terms[n].cash:
-                money[terms[n].money] = money.get(terms[n].money, 0.0) + q
+        for at in np.flatnonzero(quantities).tolist():
+            if cashlike[at]:
+                money[moneys[at]] = money.get(moneys[at], 0.0) + float(quantities[at])
+            else:
+                lots[names[at]] = (Lot(float(quantities[at]), float(facts.marks[at]), market.as_of),)
         positions |= {account: Account(lots)} if lots else {}
         cash |= {account: money} if money else {}
     return State(book=book, seq=0, as_of=market.as_of, snapshot=market, positions=positions, cash=cash)
