@@ -10,8 +10,9 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import HuberRegressor, Lasso, LinearRegression, Ridge
 
 from optihedge.errors import DataError, SpecError
-from optihedge.risk.factor import FactorRisk, StackedRisk, look_alikes, principal_components, shrunk_shares
+from optihedge.risk.factor import FactorRisk, StackedRisk, principal_components
 from optihedge.risk.observed import FundamentalRisk, ObservedFactorRisk
+from optihedge.risk.residual import look_alikes, shrunk_shares
 
 SAME = 1e-10  # relative, between two forms of one number
 
@@ -226,6 +227,20 @@ def test_only_drivers_whose_residuals_move_together_share_a_cluster():
     labels = look_alikes(residuals, np.full(500, 1 / 500), 0.5)
     assert labels[4] == labels[17]
     assert len(set(labels)) == 29
+
+
+def test_what_factors_leave_is_the_same_by_the_products_of_moves_as_by_residuals(monkeypatch):
+    moves = planted(rows=700, drivers=600)  # more drivers than are looked at together
+    moves["D550"] = moves["D3"] + 0.002 * np.random.default_rng(9).normal(size=700)
+    by_products = FactorRisk(3).fit(moves)
+    monkeypatch.setattr("optihedge.risk.factor._TOLD", np.inf)
+    by_residuals = FactorRisk(3).fit(moves)
+    assert by_products.clusters_["D3"] == by_products.clusters_["D550"]
+    assert by_products.clusters_.nunique() == 599
+    pd.testing.assert_series_equal(by_products.clusters_, by_residuals.clusters_)
+    np.testing.assert_allclose(by_products.specific_, by_residuals.specific_, rtol=SAME)
+    np.testing.assert_allclose(by_products.risk_.root, by_residuals.risk_.root, rtol=0, atol=SAME * 0.01)
+    assert not np.array_equal(by_products.specific_, by_residuals.specific_), "two ways"
 
 
 @pytest.mark.parametrize(

@@ -176,11 +176,13 @@ class AdaptiveRisk(OnlineRiskEstimator):
     def _fit_base(self, until: int, drivers: pd.Index) -> None:
         """Fit the base to the window before row `until`, on the drivers that were known long enough by then."""
         rows = self._rows_until(until)
-        history, index = self._history[rows], self._index[rows]
+        history, index = (self._history, self._index) if rows.all() else (self._history[rows], self._index[rows])
         known = np.isfinite(history).sum(axis=0) >= self.min_periods
         known = known | (until == self._count)
+        if not known.all():
+            history, drivers = history[:, known], drivers[known]
         base = clone(FactorRisk() if self.base is None else self.base)
-        self.base_ = base.learn(history[:, known], drivers[known], index, self._periods)
+        self.base_ = base.learn(history, drivers, index, self._periods)
         self._shape, self._fitted_at = self.base_.risk_, until
         if self.volatility_halflife is not None:  # the running volatility alone says how large a driver's moves are
             volatility = self._shape.volatility().to_numpy()

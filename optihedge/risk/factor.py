@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
 import numpy as np
 import pandas as pd
 from scipy.linalg import eigh
-from scipy.sparse import coo_array
+from scipy.linalg.blas import dsyrk
 
 from optihedge.errors import SpecError
 from optihedge.risk.estimator import Moves, RiskEstimator, periods_per_year, require_history
 from optihedge.risk.manners import clone
+from optihedge.risk.residual import Left, Residuals, observed_mass, ratio, shrunk_shares, weighted_squares
 from optihedge.risk.root import Risk
 
-_BLOCK = 256  # columns of the residual correlation held at once
-_FEW = 20  # drivers that always keep all of their residual correlations
 _COVERAGE = 0.8  # share of the rows a driver needs to shape the components
 _FILLING_PASSES = 5
-_EXPLAINED = 1e-10  # unexplained shares below this are a factor itself
+_TOLD = 1e-3  # unexplained shares below this are not told by the difference of two variances
 _INSPECTED = ("factor_returns_", "loadings_", "t_statistics_", "r2_", "specific_", "clusters_")
 
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """Factor returns (T x k, any unit), the loadings on them (k x D), and the factors' names."""
+    """Factor returns (T x k, any unit), the loadings on them (k x D), the factors' names; what is left where told."""
 
     returns: np.ndarray
     loadings: np.ndarray
     names: tuple[str, ...]
+    left: Left | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,22 +88,20 @@ class FactorModel(RiskEstimator):
         weights /= weights.sum()
         found = self.extract(values, drivers, rows, weights)
 
-        residuals = found.returns @ found.loadings
-        np.subtract(values, residuals, out=residuals)
-        mass = _mass(seen, weights)
-        total = _weighted_squares(values, weights) / mass
-        unexplained = _weighted_squares(residuals, weights) / mass
-        effective = mass**2 / _mass(seen, weights**2)
+        mass = observed_mass(seen, weights)
+        total = weighted_squares(values, weights) / mass
+        residuals = Residuals(values, found.returns, found.loadings, weights, mass, total, found.left)
+        effective = mass**2 / observed_mass(seen, weights**2)
         freedom = np.maximum(effective - len(found.names), 1.0)
-        specific = total * shrunk_shares(_ratio(unexplained * effective / freedom, total), effective)
+        specific = total * shrunk_shares(ratio(residuals.variance * effective / freedom, total), effective)
         triangle = np.linalg.qr(np.sqrt(weights)[:, None] * found.returns, mode="r")
         root = triangle @ found.loadings
-        residuals /= np.sqrt(np.where(unexplained > 0, unexplained, 1.0))
-        labels = look_alikes(residuals, weights, self.clusters)
-        together, alone = _cluster_roots(residuals, weights, labels, effective)
+        labels = residuals.look_alikes(self.clusters)
+        together, alone = residuals.cluster_roots(labels, effective)
 
         for name in _INSPECTED:
             self.__dict__.pop(name, None)
+        unexplained, found = residuals.variance, replace(found, left=None)
         self._fit = _Fit(found, rows, drivers, weights, effective, total, unexplained, specific, labels)
         self.n_factors_ = len(found.names)
         groups = ["market"] * min(1, len(root)) + ["factors"] * (len(root) - 1) + ["specific"] * len(together)
@@ -124,12 +122,12 @@ class FactorModel(RiskEstimator):
         f, found = self._fit, self._fit.found
         covariance = found.returns.T @ (f.weights[:, None] * found.returns)
         error = np.sqrt(np.outer(np.diag(np.linalg.pinv(covariance)), f.specific / f.effective))
-        return pd.DataFrame(_ratio(found.loadings, error), index=list(found.names), columns=f.drivers)
+        return pd.DataFrame(ratio(found.loadings, error), index=list(found.names), columns=f.drivers)
 
     @cached_property
     def r2_(self) -> pd.Series:
         f = self._fit
-        return pd.Series(1 - _ratio(f.unexplained, f.total), index=f.drivers, name="r2")
+        return pd.Series(1 - ratio(f.unexplained, f.total), index=f.drivers, name="r2")
 
     @cached_property
     def specific_(self) -> pd.Series:
@@ -181,8 +179,8 @@ class FactorRisk(FactorModel):
 
     def extract(self, moves: np.ndarray, drivers: pd.Index, rows: pd.Index, weights: np.ndarray) -> Factors:
         seen = np.isfinite(moves)
-        scale = np.sqrt(_weighted_squares(moves, weights) / _mass(seen, weights))
-        standard = moves / np.where(scale > 0, scale, 1.0)
+        scale = np.sqrt(weighted_squares(moves, weights) / observed_mass(seen, weights))
+        whole = bool(seen.all())
         core = seen.mean(axis=0) >= _COVERAGE
         core = core if core.any() else np.ones_like(core)
         most = min(int(core.sum()) - 1, len(moves) - 1)
@@ -194,20 +192,28 @@ class FactorRisk(FactorModel):
                 f"FactorRisk: {self.factors} factors from {len(moves)} moves of {core.sum()} drivers; "
                 f"give at most {most}"
             )
-        whole = bool(seen.all())
-        filled = standard if whole else np.where(seen, standard, 0.0)[:, core]
-        for _ in range(1 if whole or seen[:, core].all() else _FILLING_PASSES):
-            values, axes = principal_components(np.sqrt(weights)[:, None] * filled, min(wanted, most) + 1)
+        wanted, root, unit = min(wanted, most), np.sqrt(weights)[:, None], np.where(scale > 0, scale, 1.0)
+        if whole:
+            standard = moves / unit
+            standard *= root
+            values, axes, products = _components(standard, wanted + 1)
+            count = self._count(values, moves.shape, weights) if isinstance(self.factors, str) else self.factors
+            loadings = np.sqrt(values[:count, None]) * axes[:count]
+            returns = moves @ (axes[:count] / unit).T / np.sqrt(values[:count])
+            left = None if products is None else _left(products, loadings)
+            return Factors(returns, loadings * scale, _names(count), left)
+        standard = moves / unit
+        filled = np.where(seen, standard, 0.0)[:, core]
+        for _ in range(1 if seen[:, core].all() else _FILLING_PASSES):
+            values, axes = principal_components(root * filled, wanted + 1)
             count = self._count(values, filled.shape, weights) if isinstance(self.factors, str) else self.factors
             returns = filled @ axes[:count].T / np.sqrt(values[:count])
             loadings = np.sqrt(values[:count, None]) * axes[:count]
-            filled = filled if whole else np.where(seen[:, core], filled, returns @ loadings)
-        if whole:
-            return Factors(returns, loadings * scale, tuple(f"PC{i + 1}" for i in range(count)))
+            filled = np.where(seen[:, core], filled, returns @ loadings)
         every = np.empty((count, moves.shape[1]))
         every[:, core] = loadings
         every[:, ~core] = late_loadings(returns, standard[:, ~core], weights, loadings)
-        return Factors(returns, every * scale, tuple(f"PC{i + 1}" for i in range(count)))
+        return Factors(returns, every * scale, _names(count))
 
     def _count(self, values: np.ndarray, shape: tuple[int, int], weights: np.ndarray) -> int:
         """Number of factors by the named criterion from the largest eigenvalues, in falling order."""
@@ -275,6 +281,11 @@ def principal_components(moves: np.ndarray, count: int) -> tuple[np.ndarray, np.
 
     From the Gram matrix of the shorter side; squares the condition number, harmless for the leading components.
     """
+    return _components(moves, count)[:2]
+
+
+def _components(moves: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The same, and moves' moves below its diagonal where it was formed."""
     wide = moves.shape[0] < moves.shape[1]
     gram = moves @ moves.T if wide else moves.T @ moves
     size = len(gram)
@@ -283,7 +294,20 @@ def principal_components(moves: np.ndarray, count: int) -> tuple[np.ndarray, np.
     values, axes = np.maximum(values[::-1], 1e-300), vectors[:, ::-1].T
     if wide:
         axes = (axes @ moves) / np.sqrt(values)[:, None]
-    return values, axes * np.where(axes.sum(axis=1, keepdims=True) < 0, -1.0, 1.0)
+    axes = axes * np.where(axes.sum(axis=1, keepdims=True) < 0, -1.0, 1.0)
+    return values, axes, None if wide else gram  # of which the rest was LAPACK's to work in
+
+
+def _left(products: np.ndarray, loadings: np.ndarray) -> Left | None:
+    """What loadings (k x D) leave of standardised moves whose products are told below the diagonal (overwritten)."""
+    shares = 1 - np.einsum("kd,kd->d", loadings, loadings)
+    if not shares.min() >= _TOLD:
+        return None
+    return Left(shares, dsyrk(-1.0, loadings.T, beta=1.0, c=products.T, lower=0, overwrite_c=1))
+
+
+def _names(count: int) -> tuple[str, ...]:
+    return tuple(f"PC{i + 1}" for i in range(count))
 
 
 def late_loadings(factors: np.ndarray, moves: np.ndarray, weights: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -304,88 +328,3 @@ def late_loadings(factors: np.ndarray, moves: np.ndarray, weights: np.ndarray, k
             gram + np.diag(noise / scatter), factors[rows].T @ (own * surprise)
         )
     return loadings
-
-
-def shrunk_shares(shares: np.ndarray, observations: np.ndarray) -> np.ndarray:
-    """Unexplained shares of variance (D), shrunk in logarithms towards their mean by empirical Bayes.
-
-    The logarithm of a variance of n normal observations has variance 2 / n (to first order).
-    """
-    usable = shares > _EXPLAINED
-    if usable.sum() < 3:
-        return shares
-    logs, noise = np.log(shares[usable]), 2 / observations[usable]
-    signal = max(logs.var(ddof=1) - noise.mean(), 0.0)
-    shrunk = shares.copy()
-    shrunk[usable] = np.exp(logs + noise / (noise + signal) * (logs.mean() - logs))
-    return shrunk
-
-
-def look_alikes(residuals: np.ndarray, weights: np.ndarray, threshold: float) -> np.ndarray:
-    """Cluster label of each driver: connected where standardised residuals (T x D) correlate above the threshold.
-
-    Above 2 sqrt(log D / observations) too, which the largest of D^2 correlations of pure noise hardly reaches.
-    """
-    dimension = residuals.shape[1]
-    if dimension <= _FEW:
-        return np.zeros(dimension, dtype=int)
-    threshold = max(threshold, 2 * np.sqrt(np.log(dimension) * (weights**2).sum()))
-    if threshold >= 1:
-        return np.arange(dimension)
-    weighted = np.empty(residuals.shape, dtype=np.float32)
-    np.multiply(np.sqrt(weights)[:, None], _filled(residuals), out=weighted, casting="same_kind")
-    pairs = [np.zeros((2, 0), dtype=int)]
-    for start in range(0, dimension, _BLOCK):
-        own = weighted[:, start : start + _BLOCK]
-        for first, others in ((start, own), (start + _BLOCK, weighted[:, start + _BLOCK :])):
-            close = own.T @ others
-            row, column = np.divmod(np.flatnonzero(np.abs(close, out=close) > threshold), close.shape[1] or 1)
-            pairs.append(np.array([row + start, column + first]))
-    row, column = np.hstack(pairs)
-    row, column = row[row != column], column[row != column]
-    if not len(row):
-        return np.arange(dimension)
-    from scipy.sparse.csgraph import connected_components  # brings all of scipy.sparse.linalg
-
-    graph = coo_array((np.ones(len(row), dtype=bool), (row, column)), shape=(dimension, dimension))
-    return connected_components(graph, directed=False)[1]
-
-
-def _cluster_roots(
-    residuals: np.ndarray, weights: np.ndarray, labels: np.ndarray, observations: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Root (rows x D) and remaining specific volatility (D) of unit residual variances, cluster by cluster."""
-    alone, rows = np.ones(len(labels)), []
-    for label in np.flatnonzero(np.bincount(labels) > 1):
-        members = np.flatnonzero(labels == label)
-        own = np.sqrt(weights)[:, None] * _filled(residuals[:, members])
-        size = np.sqrt((own**2).sum(axis=0))
-        own = own / np.where(size > 0, size, 1.0)
-        shrinkage = len(members) ** 2 / (len(members) ** 2 + observations[members].min() ** 2)
-        values, vectors = np.linalg.eigh(own.T @ own)
-        keep = values > 1e-12 * values[-1]
-        part = np.zeros((int(keep.sum()), len(labels)))
-        part[:, members] = (vectors[:, keep] * np.sqrt((1 - shrinkage) * values[keep])).T
-        rows.append(part)
-        alone[members] = np.sqrt(shrinkage)
-    return np.vstack(rows) if rows else np.zeros((0, len(labels))), alone
-
-
-def _weighted_squares(moves: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    filled = _filled(moves)
-    return np.einsum("t,td,td->d", weights, filled, filled)
-
-
-def _mass(seen: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Sum of the weights of the rows that each driver is seen in, D."""
-    return np.full(seen.shape[1], weights.sum()) if seen.all() else weights @ seen
-
-
-def _filled(moves: np.ndarray) -> np.ndarray:
-    """Zero where nothing was observed; moves without a gap as they are."""
-    missing = np.isnan(moves)
-    return np.where(missing, 0.0, moves) if missing.any() else moves
-
-
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
