@@ -138,6 +138,29 @@ def test_the_future_of_the_history_changes_nothing_and_an_unheld_gap_neither():
     assert spread_state(again, LEGS).z == spread_state(market, LEGS).z
 
 
+def test_a_spread_whose_leg_has_not_moved_for_long_stands_nowhere():
+    market = pair(deviations(400, 5.0, seed=7))
+
+    def holed(rows: int) -> Market:
+        history = market.history.copy()
+        history.loc[history.index[-rows:], "B"] = np.nan
+        return Market(instruments=market.instruments, quotes=market.quotes, base_currency="USD", history=history,
+                      drivers=market.drivers.reset_index(), as_of=market.as_of, on_missing="freeze")  # fmt: skip
+
+    assert spread_state(holed(2), LEGS).level.index[-1] == market.history.index[-3]
+    with pytest.raises(DataError, match="not all of them have moved since .* 40 rows ago"):
+        spread_state(holed(40), LEGS)
+    with pytest.raises(SpecError, match="rows is 0; give 30 or more"):
+        spread_state(market, LEGS, rows=0)
+
+
+@pytest.mark.parametrize("held", [{"A": 5.0}, {"A": 5.0, "B": 4.0}, {"B": -4.0}])
+def test_a_leg_that_is_missing_or_on_the_wrong_side_is_a_reason_to_act(held):
+    market = pair(deviations(400, 5.0, seed=6, last=1.0))
+    decision = ZScore(LEGS).decide(view(market, **held), {})
+    assert decision.act and "legs do not match" in decision.why
+
+
 def test_a_file_says_the_same():
     model = parse_model(
         'description = "A pair."\nobjective = [{ type = "Variance", aversion = 1e-5 }]\n'

@@ -13,6 +13,7 @@ from optihedge.frames import nearest
 from optihedge.market.snapshot import Market
 
 LEAST_ROWS = 30  # fewer say nothing about a mean and a speed
+_STALE_ROWS = 5
 _MACKINNON = -2.86154, -2.8903, -4.234, -40.04  # of 1, 1/T, 1/T^2, 1/T^3: 5 % with a constant (MacKinnon 2010)
 
 
@@ -53,7 +54,8 @@ def spread_state(market: Market, legs: Mapping[str, float], rows: int = 250) -> 
     rows    last rows of the history in which all legs moved
 
     A leg's return is first order: moves of drivers (T x D) times its loadings per unit of notional. Raises SpecError
-    for legs that are no spread or not in the market, DataError for fewer than 30 rows.
+    for legs that are no spread or not in the market and fewer rows than 30, DataError where the history has fewer, and
+    where one of them has not moved over its last five rows.
 
     >>> import optihedge as oh
     >>> market = oh.read_market(oh.write_example("out/example"))
@@ -70,11 +72,20 @@ def spread_state(market: Market, legs: Mapping[str, float], rows: int = 250) -> 
     used = np.flatnonzero(np.abs(per_unit).max(axis=1) > 0)
     if not used.size:
         raise DataError(f"spread of {', '.join(weights.index)}: no driver moves them; give history for one")
-    moves = market.moves(drivers=market.drivers.index[used]).dropna().iloc[-rows:]
+    if rows < LEAST_ROWS:
+        raise SpecError(f"spread: rows is {rows}; give {LEAST_ROWS} or more")
+    every = market.moves(drivers=market.drivers.index[used])
+    moves = every.dropna().iloc[-rows:]
     if len(moves) < LEAST_ROWS:
         raise DataError(
             f"spread of {', '.join(weights.index)}: {len(moves)} rows of history in which all moved; "
             f"it takes {LEAST_ROWS}"
+        )
+    since = len(every) - 1 - every.index.get_loc(moves.index[-1])
+    if since > _STALE_ROWS:
+        raise DataError(
+            f"spread of {', '.join(weights.index)}: not all of them have moved since {moves.index[-1]}, {since} rows ago; "
+            "where it stands today is not known: give what is missing of their history"
         )
     returns = np.maximum(moves.to_numpy() @ per_unit[used], -0.99)
     level = pd.Series(np.cumsum(np.log1p(returns) @ weights.to_numpy()), index=moves.index, name="spread")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from optihedge.errors import SpecError
 from optihedge.risk.spread import LEAST_ROWS, legs_of, spread_state
 from optihedge.step.policies.base import Decision, Memory, View, number
@@ -12,7 +14,8 @@ from optihedge.step.policies.base import Decision, Memory, View, number
 
 @dataclass(frozen=True)
 class ZScore:
-    """Act where the spread is entered or left: |z| at `entry` or more with none held, at `exit` or less with some.
+    """Act where the spread is entered or left: |z| at `entry` or more with none held, at `exit` or less with some; and
+    where a leg is missing or on the wrong side, which leaves the others open.
 
     legs      contract -> weight, as in the model's `Spread`;  rows  of history for mean, deviation, half-life
     stop      also act where one is held and |z| is at `stop` or more; nothing is entered there
@@ -43,6 +46,10 @@ class ZScore:
         away, told = abs(state.z), f"spread {state.z:+.2f} deviations away, half-life {state.half_life:.3g} rows"
         held = view.book.reindex(list(self.legs)).fillna(0.0)
         if (held != 0).any():
+            sides = {float(side) for side in np.sign(held.to_numpy() * [*self.legs.values()])}
+            if len(sides) > 1:
+                open_legs = ", ".join(f"{name} {held[name]:g}" for name in self.legs)
+                return Decision(True, f"{told}: legs do not match ({open_legs})")
             due = away <= self.exit or away >= self.stop
             return Decision(due, f"{told}: {'leave' if due else 'held'}")
         due = self.entry <= away < self.stop and state.half_life <= self.max_half_life
