@@ -148,7 +148,7 @@ def test_a_spread_whose_leg_has_not_moved_for_long_stands_nowhere():
                       drivers=market.drivers.reset_index(), as_of=market.as_of, on_missing="freeze")  # fmt: skip
 
     assert spread_state(holed(2), LEGS).level.index[-1] == market.history.index[-3]
-    with pytest.raises(DataError, match="not all of them have moved since .* 40 rows ago"):
+    with pytest.raises(DataError, match=r"not all of them have moved since .* 40 rows ago"):
         spread_state(holed(40), LEGS)
     with pytest.raises(SpecError, match="rows is 0; give 30 or more"):
         spread_state(market, LEGS, rows=0)

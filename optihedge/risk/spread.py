@@ -84,8 +84,8 @@ def spread_state(market: Market, legs: Mapping[str, float], rows: int = 250) -> 
     since = len(every) - 1 - every.index.get_loc(moves.index[-1])
     if since > _STALE_ROWS:
         raise DataError(
-            f"spread of {', '.join(weights.index)}: not all of them have moved since {moves.index[-1]}, {since} rows ago; "
-            "where it stands today is not known: give what is missing of their history"
+            f"spread of {', '.join(weights.index)}: not all of them have moved since {moves.index[-1]}, {since} rows "
+            "ago; where it stands today is not known: give what is missing of their history"
         )
     returns = np.maximum(moves.to_numpy() @ per_unit[used], -0.99)
     level = pd.Series(np.cumsum(np.log1p(returns) @ weights.to_numpy()), index=moves.index, name="spread")
