@@ -1,5 +1,8 @@
 """desk.toml: what a desk is, paths relative to it, every mistake named at once; checks that only tighten."""
 
+import copy
+import json
+import tomllib
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -80,6 +83,42 @@ def test_every_mistake_is_named_at_once(tmp_path):
     ):  # fmt: skip
         assert part in told, f"{part}\n{told}"
     assert all(line.startswith("desk.toml: ") for line in told.splitlines())
+
+
+WRONG = ["", " ", "a\x00b", 0, -1, 1.5, float("nan"), float("inf"), True, [], [1], {}, {"a": 1}, 10**20, "-5m", [[]]]
+
+
+def written(value: object) -> str:
+    """A value as TOML."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {written(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(written, value)) + "]"
+    return repr(value) if isinstance(value, float) else json.dumps(value)
+
+
+def test_whatever_stands_for_a_value_is_read_or_named_and_nothing_is_left_empty(tmp_path):
+    """Every key of a whole desk file with every wrong value, and without it: a desk that says all, or a SpecError."""
+    whole = tomllib.loads(WHOLE)
+    keys = [(table, key) for table, held in whole.items() if isinstance(held, dict) for key in held]
+    keys += [(name,) for name in whole] + [("books", "carry", key) for key in whole["books"]["carry"]]
+    keys += [("policy", "of"), ("books", "slow", "policy", "type")]
+    for *outer, key in keys:
+        for value in (*WRONG, None):
+            desk = copy.deepcopy(whole)
+            table = desk
+            for name in outer:
+                table = table[name]
+            table[key] = value
+            if value is None:
+                del table[key]
+            try:
+                read_it = read(tmp_path, "\n".join(f"{name} = {written(held)}" for name, held in desk.items()))
+            except SpecError as error:
+                assert all(line.startswith("desk.toml: ") for line in str(error).splitlines())
+                continue
+            paths = (read_it.store, read_it.out, read_it.halt, read_it.outbox)
+            assert read_it.books and read_it.base_currency.strip() and tmp_path not in paths, (outer, key, value)
 
 
 def test_a_desk_file_that_cannot_be_read_is_named(tmp_path):

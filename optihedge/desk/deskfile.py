@@ -18,6 +18,7 @@ from optihedge.step.policies.policyfile import policy_of
 from optihedge.trades.checks import Checks
 
 _Money = Annotated[float, Field(gt=0)]
+_Text = Annotated[str, Field(pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
 
 
 class _Table(BaseModel):
@@ -25,28 +26,28 @@ class _Table(BaseModel):
 
 
 class _Store(_Table):
-    path: str = "store"
-    folder: str | None = None
+    path: _Text = "store"
+    folder: _Text | None = None
 
 
 class _Ledger(_Table):
-    url: str = "sqlite:///ledger.db"
+    url: _Text = "sqlite:///ledger.db"
     on_open_orders: Literal["block", "cancel"] = "block"
 
 
 class _Run(_Table):
-    out: str = "out"
-    workers: Annotated[int, Field(ge=1)] = 1
+    out: _Text = "out"
+    workers: Annotated[int, Field(ge=1, le=1024)] = 1
     cluster: Annotated[str, Field(pattern=r"^[a-z]+://\S+$")] | None = None
     deadline: str | None = None
-    halt: str = "HALT"
-    metrics: str | None = None
+    halt: _Text = "HALT"
+    metrics: _Text | None = None
 
 
 class _Send(_Table):
-    outbox: str = "outbox"
+    outbox: _Text = "outbox"
     approval: Literal["another", "anyone", "none"] = "another"
-    approvers: list[str] = []
+    approvers: list[_Text] = []
 
 
 class _Checks(_Table):
@@ -77,14 +78,14 @@ class _Venue(_Table):
 
 class _Book(_Table):
     model: str
-    positions: str
+    positions: _Text
     holds: Literal["client", "account", "opening"] = "client"
     challengers: list[str] = []
     policy: dict[str, Any] | None = None
 
 
 class _Desk(_Table):
-    base_currency: str
+    base_currency: _Text
     store: _Store = _Store()
     ledger: _Ledger = _Ledger()
     run: _Run = _Run()
@@ -124,7 +125,7 @@ class Desk:
     """A desk file as values: paths absolute, models and policies read. See `read_desk`."""
 
     path: Path
-    base_currency: str
+    base_currency: _Text
     store: Path
     folder: Path | None
     ledger: str
@@ -166,6 +167,7 @@ def read_desk(path: Path | str = "desk.toml", *, allow: tuple[str, ...] = ()) ->
     for name, book in (books or {}).items():
         _book(name, book, content.get("models"), mistakes)
     if table is not None:
+        mistakes += [] if table.books else ["[books] there is none; write [books.NAME] with its model and positions"]
         mistakes += _span(table.run.deadline, "[run] deadline") + _desk_checks(table.checks)
     if mistakes or table is None:
         raise SpecError("\n".join(f"{path.name}: {mistake}" for mistake in mistakes))
@@ -209,6 +211,8 @@ def _checked(content: dict[str, Any], mistakes: list[str]) -> _Desk | None:
                 told = f"there is no {key}{nearest(key, known)}; known are {', '.join(known)}"
             elif one["type"] == "missing":
                 told = f"{key} is missing"
+            elif one["type"] == "string_pattern_mismatch" and key != "cluster":
+                told = f"{key} is {one['input']!r}; write what it is"
             else:
                 told = f"{key} is {one['input']!r}: {one['msg'][0].lower()}{one['msg'][1:]}"
             text = f"{where}{told}"
@@ -262,6 +266,7 @@ def _book(name: str, given: Any, models: Any, mistakes: list[str]) -> None:
         return
     known = list(models) if isinstance(models, dict) else []
     challengers = given.get("challengers", [])
+    challengers = challengers if isinstance(challengers, list) else []  # said already
     for role, model in (("model", given.get("model")), *(("challengers", one) for one in challengers)):
         if isinstance(model, str) and model not in known:
             mistakes.append(

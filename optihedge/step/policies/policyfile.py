@@ -51,8 +51,8 @@ def _read(table: Anything, where: str, mistakes: list[str]) -> Policy | None:
         mistakes.append(f'{where}: {table!r} is no policy; write a table such as {{type = "Clock", every = "1d"}}')
         return None
     name = table["type"]
-    if name not in POLICIES:
-        mistakes.append(f"{where}: there is no {name}{nearest(name, POLICIES)}; there are {', '.join(POLICIES)}")
+    if not isinstance(name, str) or name not in POLICIES:
+        mistakes.append(f"{where}: there is no {name}{nearest(str(name), POLICIES)}; there are {', '.join(POLICIES)}")
         return None
     kind, given = POLICIES[name], {key: value for key, value in table.items() if key != "type"}
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
