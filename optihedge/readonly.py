@@ -162,16 +162,21 @@ def keep(table: pd.DataFrame, what: str, value: object, *of: object) -> None:
     known[what] = of, value
 
 
+def column_of(table: pd.DataFrame, column: str) -> Any:
+    """The values of a column as the table holds them, without a Series around them."""
+    return table._mgr.iget_values(table.columns.get_loc(column))
+
+
 def numbers(table: pd.DataFrame, column: str) -> np.ndarray:
     """A column of numbers as a read-only array; of a read-only table the same one whenever it is asked."""
-    return kept(table, f"numbers {column}", lambda: read_only(np.array(table[column].to_numpy(dtype=float))))
+    return kept(table, f"numbers {column}", lambda: read_only(np.array(column_of(table, column), dtype=float)))
 
 
 def coded(table: pd.DataFrame, column: str) -> tuple[np.ndarray, tuple[object, ...]]:
     """Which of a column's different values each row has (-1: none), and these in order of appearance; `kept`."""
 
     def found() -> tuple[np.ndarray, tuple[object, ...]]:
-        codes, values = pd.factorize(table[column].array)
+        codes, values = pd.factorize(column_of(table, column))
         return read_only(codes), tuple(values)
 
     return kept(table, f"codes {column}", found)

@@ -14,7 +14,7 @@ from optihedge.errors import DataError
 from optihedge.frames import some
 from optihedge.market.book import Book, book_quantities
 from optihedge.market.snapshot import Market
-from optihedge.readonly import kept, read_only
+from optihedge.readonly import column_of, kept, read_only, told
 
 Array = np.ndarray
 _NOWHERE = np.zeros(0, dtype=int)
@@ -222,8 +222,8 @@ def balances_by_account(state: State, market: Market) -> dict[tuple[str, str], f
 
 def _cash_names(table: pd.DataFrame) -> dict[str, str]:
     """Currency -> the cash instrument of it."""
-    cash = table[table["type"] == "cash"]
-    return dict(zip(cash["currency"], cash.index, strict=True))
+    rows = np.flatnonzero(told(table, "type", "cash"))
+    return dict(zip(column_of(table, "currency")[rows], table.index[rows], strict=True))
 
 
 def balances(state: State, market: Market) -> dict[str, float]:

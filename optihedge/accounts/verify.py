@@ -10,6 +10,7 @@ from optihedge.market.families import TERMS
 from optihedge.market.fate import Fate, moving_drivers
 from optihedge.market.plain import plain_as
 from optihedge.market.snapshot import Market
+from optihedge.readonly import column_of
 
 _RESTATED = 1e-3  # of a level: more than a late correction of a close
 
@@ -28,10 +29,12 @@ def _same_terms(book: str, at: np.ndarray, before: Market, market: Market, fate:
     names, place = before.names[at], fate.place[at]
     kept = (place >= 0) & (fate.became[at] == names.to_numpy()) & ~fate.touched[at]
     for field in TERMS:
-        was, now = before.instruments[field].array[at[kept]], market.instruments[field].array[place[kept]]
-        differs = np.asarray(was != now) & ~np.asarray(pd.isna(was) & pd.isna(now))
-        if differs.any():
-            i = int(np.argmax(differs))
+        was = column_of(before.instruments, field)[at[kept]].tolist()
+        now = column_of(market.instruments, field)[place[kept]].tolist()
+        pairs = enumerate(zip(was, now, strict=True))
+        differs = [i for i, (a, b) in pairs if a != b and not (pd.isna(a) and pd.isna(b))]
+        if differs:
+            i = differs[0]
             raise DataError(
                 f"{book}: {field} of {names[kept][i]} is {was[i]} on {before.as_of} and {now[i]} on {market.as_of}, "
                 "which is not the same contract; give the event (split, rename, merger), or a new contract a new label"

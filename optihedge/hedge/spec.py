@@ -112,14 +112,17 @@ class HedgeSpec:
 
         Raises SpecError for an unnamed lambda: two of them could not be told apart in a log.
         """
-        known: str | None = self.__dict__.get("_fingerprint")
-        if known is None:
-            decides = [f.name for f in fields(HedgeSpec) if f.name not in _UNTOLD]
-            text = "\n".join(f"{name}={canonical(getattr(self, name))}" for name in decides)
-            known = hashlib.sha256(text.encode()).hexdigest()[:12]
-            if all(_unchanging(getattr(self, name)) for name in decides):
-                self.__dict__["_fingerprint"] = known
-        return known
+        told = dict(self.__dict__.setdefault("_told", {}))  # of fields that cannot change
+        for name in _DECIDING:
+            if name not in told:
+                value = getattr(self, name)
+                told[name] = f"{name}={canonical(value)}"
+                if _unchanging(value):
+                    self.__dict__["_told"][name] = told[name]
+        return hashlib.sha256("\n".join(told[name] for name in _DECIDING).encode()).hexdigest()[:12]
+
+
+_DECIDING = tuple(f.name for f in fields(HedgeSpec) if f.name not in _UNTOLD)
 
 
 def _unchanging(value: object) -> bool:

@@ -14,7 +14,7 @@ from optihedge.errors import DataError
 from optihedge.frames import Column, check_frame, misspelt, nearest, read_raw, refuse, refuse_sides
 from optihedge.market.instruments import contracts_of
 from optihedge.market.snapshot import Market
-from optihedge.readonly import kept
+from optihedge.readonly import kept, told
 
 _SAME = 1e-6  # of a quantity: what its venue amount may differ by in rounding
 
@@ -129,11 +129,8 @@ def gross_notional(market: Market, held: pd.Series) -> float:
 def gross_of(market: Market, positions: NDArray[np.intp], quantities: NDArray[np.float64]) -> float:
     """`gross_notional` of quantities (contracts) at positions of the market's names."""
 
-    def home() -> NDArray[np.bool_]:
-        table = market.instruments
-        return ((table["type"] == "cash") & (table["currency"] == market.base_currency)).to_numpy()
-
-    still = kept(market.instruments, f"cash in {market.base_currency}", home)
+    table = market.instruments
+    still = told(table, "type", "cash") & told(table, "currency", market.base_currency)
     counted = (quantities != 0) & ~still[positions]
     size = np.abs(market.notional.to_numpy(dtype=float)[positions[counted]])
     return float(np.abs(quantities[counted]) @ size)

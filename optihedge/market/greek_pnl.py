@@ -9,7 +9,7 @@ from optihedge.market.fate import Fate, moving_drivers
 from optihedge.market.instruments import HOURS_PER_YEAR, types_of
 from optihedge.market.plain import plain_as
 from optihedge.market.snapshot import Market
-from optihedge.readonly import numbers
+from optihedge.readonly import instants, numbers
 
 GREEKS = ("delta", "gamma", "vega", "theta", "vanna", "volga", "charm", "carry", "currency")
 """Parts of a P&L that the start's exposures tell.
@@ -98,8 +98,8 @@ def _by_currency(start: Market, change: np.ndarray, of_spot: np.ndarray) -> np.n
 
 def _years_passed(start: Market, end: Market, place: np.ndarray) -> np.ndarray:
     """Per contract of `start`, years from its quote to that of the end, else to its expiry or the end."""
-    quoted, later = (one.quotes["time"].to_numpy(dtype="datetime64[ns]") for one in (start, end))
-    expiry = start.instruments["expiry"].to_numpy(dtype="datetime64[ns]")
+    quoted, later = (instants(one.quotes, "time") for one in (start, end))
+    expiry = instants(start.instruments, "expiry")
     stop = np.fmin(expiry, np.datetime64(end.as_of.tz_convert(None).as_unit("ns").asm8))
     there = later[place]
     stop = np.where((place >= 0) & ~np.isnat(there), there, stop)

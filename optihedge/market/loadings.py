@@ -53,7 +53,7 @@ def contract_loadings(
         pairs = sp.coo_array(carried)
         foreign = pairs.col != paths.driver[pairs.row]
         currency = sp.coo_array((pairs.data[foreign], (pairs.col[foreign], pairs.row[foreign])), shape=shape)
-    itself = kept(instruments, "itself", lambda: read_only((instruments["underlying"] == instruments.index).to_numpy()))
+    itself = kept(instruments, "itself", lambda: read_only(_itself(instruments)))
     basis = np.where(itself, 0.0, s.basis)
     amounts = ((shares.vol, s.vega), (shares.rate, s.rho), (shares.basis, basis))
     parts = [part for part in (price, currency) if part.nnz]
@@ -66,6 +66,16 @@ def contract_loadings(
         for name, unit, (share, amount) in zip(("vega", "rho", "basis"), (0.01, 1e-4, 1e-4), amounts, strict=True)
     }
     return matrix, left
+
+
+def _itself(instruments: pd.DataFrame) -> np.ndarray:
+    """Contracts that are their own underlying, N booleans."""
+    codes, underlyings = coded(instruments, "underlying")
+    place = instruments.index.get_indexer(list(underlyings))
+    listed = np.flatnonzero(place >= 0)
+    found = np.zeros(len(instruments), dtype=bool)
+    found[place[listed]] = codes[place[listed]] == listed
+    return found
 
 
 def _by_column(matrix: sp.csr_array, amount: np.ndarray) -> sp.csr_array:
@@ -195,8 +205,7 @@ def convexity_rows(
 
     A value whose currency lies behind a pair quoted the other way round goes as 1/S of that pair: gamma 2 V.
     """
-    priced = kept(drivers, "priced", lambda: read_only((drivers["kind"] == "price").to_numpy()))
-    stood = priced & (np.diff(matrix.indptr) > 0)
+    stood = told(drivers, "kind", "price") & (np.diff(matrix.indptr) > 0)
     stood[paths.driver[paths.driver >= 0]] = True
     rows = np.flatnonzero(stood)
     own = np.flatnonzero((paths.driver >= 0) & (s.gamma != 0))

@@ -8,6 +8,7 @@ import pandas as pd
 from optihedge.market.currencies import currency_paths
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
+from optihedge.readonly import kept, read_only
 
 Array = np.ndarray
 
@@ -32,5 +33,9 @@ def rate_to_base(currency: str, drivers: pd.DataFrame, levels: pd.Series, base_c
 
 def settle_currencies(instruments: pd.DataFrame) -> Array:
     """N currencies in which contracts pay: the coin of an inverse contract, else the contract's own."""
-    inverse = types_of(instruments)["inverse"]
-    return np.where(inverse, instruments["underlying"], instruments["currency"]).astype(object)
+
+    def found() -> Array:
+        inverse = types_of(instruments)["inverse"]
+        return read_only(np.where(inverse, instruments["underlying"], instruments["currency"]).astype(object))
+
+    return kept(instruments, "settle currencies", found)

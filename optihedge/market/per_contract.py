@@ -50,6 +50,8 @@ class PerContract(Known):
     @read_only_property
     def maker_fees(self) -> pd.Series:
         """The same of an order that waits in the book: `maker_fee` of the instruments, else their fee."""
+        if "maker_fee" not in self.instruments.columns:
+            return self.fees
         maker, fee = number_column(self.instruments, "maker_fee", -1.0, "a share"), numbers(self.instruments, "fee")
         return self._fees(np.where(np.isnan(maker), fee, maker))
 

@@ -31,10 +31,9 @@ class PerDriver(PerContract):
     @read_only_property
     def loadings(self) -> Loadings:
         """D x N, base currency per contract per unit move of each driver."""
-        own, underlying = self.own_loadings, self.instruments["underlying"]
-        matrix = self._loadings[0]
+        own, matrix = self.own_loadings, self._loadings[0]
         skew = skew_loadings(
-            self.sensitivities, self.contracts, underlying, self.drivers, self.paths, self.shares.vol
+            self.sensitivities, self.contracts, self.instruments, self.drivers, self.paths, self.shares.vol
         )  # fmt: skip
         if own is not None:
             column = self.names.get_indexer(own["instrument"])

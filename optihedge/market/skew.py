@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from optihedge.market.contracts import Contracts
 from optihedge.market.exposures import Sensitivities
 from optihedge.market.valuation import Paths
+from optihedge.readonly import coded, told
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
@@ -84,7 +85,7 @@ def expiry_smiles(c: Contracts, at: Positions) -> tuple[Floats, Floats, Floats]:
     return (lives, *at_the_money(z[near], vol[near], group))
 
 
-def smile_slopes(c: Contracts, underlying: pd.Series) -> Floats:
+def smile_slopes(c: Contracts, instruments: pd.DataFrame) -> Floats:
     """d sigma / d ln(K/F) at the money of each option's expiry, N: s / sqrt(T), 0 for the rest.
 
     s is that of `expiry_smiles`, linear between expiries that have enough strikes and flat beyond; 0 where an
@@ -92,9 +93,9 @@ def smile_slopes(c: Contracts, underlying: pd.Series) -> Floats:
     """
     usable = c.option & (c.vol > 0) & (c.years > 0)
     slopes = np.zeros(len(c.years))
-    names = underlying.to_numpy()
-    for name in pd.unique(names[usable]):
-        at = np.flatnonzero(usable & (names == name))
+    underlying, _ = coded(instruments, "underlying")
+    for one in np.unique(underlying[usable]):
+        at = np.flatnonzero(usable & (underlying == one))
         years = c.years[at]
         lives, _, found = expiry_smiles(c, at)
         known = np.isfinite(found)
@@ -104,7 +105,7 @@ def smile_slopes(c: Contracts, underlying: pd.Series) -> Floats:
 
 
 def skew_loadings(
-    s: Sensitivities, c: Contracts, underlying: pd.Series, drivers: pd.DataFrame, paths: Paths, shares: sp.csr_array
+    s: Sensitivities, c: Contracts, instruments: pd.DataFrame, drivers: pd.DataFrame, paths: Paths, shares: sp.csr_array
 ) -> sp.csr_array:
     """D x N: what vol drivers at the forward add to the spot loadings, base currency per unit return.
 
@@ -113,10 +114,10 @@ def skew_loadings(
     shape = (len(drivers), len(s.vega))
     if not shares.nnz:
         return sp.csr_array(shape)
-    forward = ((drivers["kind"] == "vol") & (drivers["at"] != "strike")).to_numpy()
+    forward = told(drivers, "kind", "vol") & ~told(drivers, "at", "strike")
     reached = forward.astype(float) @ shares * (paths.driver >= 0)
     at = np.flatnonzero(reached * s.vega)
     if not at.size:
         return sp.csr_array(shape)
-    amount = -(reached * s.vega)[at] * smile_slopes(c, underlying)[at]
+    amount = -(reached * s.vega)[at] * smile_slopes(c, instruments)[at]
     return sp.csr_array(sp.coo_array((amount, (paths.driver[at], at)), shape=shape))

@@ -107,9 +107,11 @@ def _underlying_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.
         if kind in RETURNS:
             first.setdefault(asset, place)
             pair.setdefault((asset, quote), place)
-    wanted = zip(*_texts(instruments, "underlying", "currency"), strict=True)
-    driver = np.array([pair.get(one, first.get(one[0], -1)) for one in wanted], dtype=int)
-    cash = (instruments["type"] == "cash").to_numpy()
+    (of, assets), (paid, moneys) = (coded(instruments, name) for name in ("underlying", "currency"))
+    both, which = np.unique(of * len(moneys) + paid, return_inverse=True)
+    wanted = [(assets[one // len(moneys)], moneys[one % len(moneys)]) for one in both.tolist()]
+    driver = np.array([pair.get(one, first.get(one[0], -1)) for one in wanted], dtype=int)[which]
+    cash = told(instruments, "type", "cash")
     unknown = (driver < 0) & ~cash
     if unknown.any():
         row = int(np.argmax(unknown))
