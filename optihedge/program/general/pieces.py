@@ -13,6 +13,7 @@ turn, which is Newton's method on the optimality conditions (Hintermueller, Ito 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -76,52 +77,54 @@ def form_of(p: Program) -> Form:
     if len(p.specific_offset):
         factors, offset = np.vstack([factors, p.specifics.toarray()]), np.concatenate([offset, p.specific_offset])
     factors, offset = fewest_rows(factors, offset)
-    sell, short, curvature = p.buy + p.sell, p.long + p.short, p.diagonal + 2.0 * p.quadratic
-    unit, money = _units(p, factors, offset, curvature, np.abs(sell) + np.abs(short))
+    twice = 2.0 * p.quadratic
+    kinks, curvature = np.array([p.buy + p.sell, p.long + p.short]), p.diagonal + twice
+    unit, money = _units(p, factors, offset, curvature, np.abs(kinks))
     sized, held, traded = p.row_table.counted
-    rows, low, high = np.asarray(p.row_table.plain) * unit, p.row_lower, p.row_upper
+    rows, high = np.asarray(p.row_table.plain) * unit, p.row_upper
     if len(sized):
         rows[sized] += (held + traded) * unit
-        shift = traded @ p.start
         high = high.copy()  # what counts sizes has no lower limit
-        high[sized] += shift
+        high[sized] += traded @ p.start
     row_unit = np.abs(rows).max(axis=1, initial=0.0)
     reached = row_unit > 0.0
     row_unit[~reached] = 1.0
     rows /= row_unit[:, None]
 
-    column, sign, kink, price, weights = _hinges(p, sell, short, held, traded)
-    of_hinge, to_money, root = unit[column], unit / money, np.sqrt(money)
+    column, sign, kink, price, weights = _hinges(p, kinks, np.array([traded, held]))
+    of_hinge, to_money, root = unit[column], unit / money, math.sqrt(money)
     return Form(
         lower=p.lower / unit, upper=p.upper / unit, curvature=curvature * (unit * to_money),
-        slope=(p.linear + p.buy + p.long - 2.0 * p.quadratic * p.start) * to_money,
-        factors=factors * (unit / root), offset=offset / root, rows=rows, low=low / row_unit, high=high / row_unit,
+        slope=(p.linear + p.buy + p.long - twice * p.start) * to_money, factors=factors * (unit / root),
+        offset=offset / root, rows=rows, low=p.row_lower / row_unit, high=high / row_unit,
         penalty=p.row_penalty * (row_unit / money), reached=reached, column=column, sign=sign, at=kink / of_hinge,
-        price=price * (of_hinge / money), kink=kink, sized=sized, weights=weights * of_hinge / row_unit[sized, None],
+        price=price * of_hinge / money, kink=kink, sized=sized, weights=weights * of_hinge / row_unit[sized, None],
         unit=unit, row_unit=row_unit, money=money, program=p,
     )  # fmt: skip
 
 
-def _hinges(p: Program, sell: Array, short: Array, held: Array, traded: Array) -> tuple[Array, ...]:
+def _hinges(p: Program, prices: Array, counts: Array) -> tuple[Array, Array, Array, Array, Array]:
     """Of amounts sold and short, one where these turn at the same place, and of depth: column, sign, kink, price, and
-    what rows count of each (len(sized) x H)."""
-    sells, shorts = (sell > 0.0) | traded.any(axis=0), (short > 0.0) | held.any(axis=0)
-    sells &= p.lower < p.start
-    shorts &= p.lower < 0.0
-    together = sells & shorts & (p.start == 0.0)
-    sold, shorted = sells.nonzero()[0], (shorts & ~together).nonzero()[0]
-    price, weights = sell[sold], 2.0 * traded[:, sold]
-    if together.any():
-        price += np.where(together, short, 0.0)[sold]
-        weights += np.where(together, 2.0 * held, 0.0)[:, sold]
-    parts = [(sold, p.start[sold], price, weights),
-             (shorted, np.zeros(len(shorted)), short[shorted], 2.0 * held[:, shorted])]  # fmt: skip
-    d, sign = p.depth, np.full(len(sold) + len(shorted), -1.0)
+    what rows count of each (len(sized) x H). prices and counts: of selling and of going short.
+    """
+    bent = prices > 0.0
+    if counts.size:
+        bent |= counts.any(axis=1)
+    bent[0] &= p.lower < p.start
+    bent[1] &= p.lower < 0.0
+    if not p.start.all():
+        same = bent[0] & bent[1] & (p.start == 0.0)
+        bent[1] &= ~same
+        prices[0] += same * prices[1]
+        counts[0] += same * counts[1]
+    kind, column = bent.nonzero()
+    kink, price, weights = (kind == 0) * p.start[column], prices[kind, column], 2.0 * counts[kind, :, column].T
+    d, sign = p.depth, np.full(len(column), -1.0)
     if len(d.column):
-        turns = p.start[d.column] + d.side * d.beyond
-        parts.append((d.column, turns, d.slope, np.zeros((len(held), len(d.column)))))
-        sign = np.concatenate([sign, d.side])
-    column, kink, price, weights = (np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
+        column, sign = np.concatenate([column, d.column]), np.concatenate([sign, d.side])
+        kink = np.concatenate([kink, p.start[d.column] + d.side * d.beyond])
+        price = np.concatenate([price, d.slope])
+        weights = np.concatenate([weights, np.zeros((len(weights), len(d.column)))], axis=1)
     return column, sign, kink, price, weights
 
 
@@ -130,9 +133,11 @@ def _units(p: Program, factors: Array, offset: Array, curvature: Array, kinks: A
     start, width = np.minimum(np.maximum(p.start, p.lower), p.upper), p.upper - p.lower
     dense = factors @ start + offset
     norms = np.einsum("ij,ij->j", factors, factors) + curvature
-    risk = np.sqrt((dense @ dense / len(start)) / np.maximum(norms, _TINY))
+    risk = np.sqrt(float(dense @ dense) / len(start) / np.maximum(norms, _TINY))
     unit = np.minimum(np.maximum(_ROOM * np.maximum(np.abs(start), risk), _LEAST * width), width)
-    pull = np.abs(dense @ factors + p.diagonal * start + p.linear) + kinks
+    pull = np.abs(dense @ factors + p.diagonal * start + p.linear)
+    pull += kinks[0]
+    pull += kinks[1]
     money = max(float(pull @ unit), float(norms @ (unit * unit))) / len(start)
     return unit, money if 0.0 < money < np.inf else 1.0
 
@@ -140,26 +145,26 @@ def _units(p: Program, factors: Array, offset: Array, curvature: Array, kinks: A
 def exact(f: Form, on: Pieces) -> tuple[Array, Array]:
     """Quantities (n, contracts) and rows' multipliers (m) where these pieces hold; not finite where there are none."""
     p, n = f.program, len(f.lower)
-    h, kept = np.where(on.at_upper, p.upper, p.lower), on.at_lower | on.at_upper
-    turned = f.column[on.turning]
-    inner = turned[~kept[turned]]
-    h[inner], kept[inner] = f.kink[on.turning][~kept[turned]], True
-    some = (~kept).nonzero()[0]
-    still = h / f.unit
-    still[some] = 0.0
+    turning, kept = on.turning.nonzero()[0], np.zeros(n, dtype=bool)
+    h = np.zeros(n)
+    h[f.column[turning]], kept[f.column[turning]] = f.kink[turning], True
+    h = np.where(on.at_lower, p.lower, np.where(on.at_upper, p.upper, h))
+    some = (~(kept | on.at_lower | on.at_upper)).nonzero()[0]
+    still = h / f.unit  # 0 where it is free
 
     # with each hinge open or shut, costs and rows are linear
-    column, signed = f.column[on.opened], f.sign[on.opened]
-    slope = f.slope + np.bincount(column, signed * f.price[on.opened], n)
-    active = ((on.side != 0) | (on.missed != 0)).nonzero()[0]
-    rows, limit = f.rows[active], np.where(on.side > 0, f.high, f.low)[active]
-    for place, row in enumerate(f.sized):
-        at = int(np.searchsorted(active, row))
-        if at < len(active) and active[at] == row:
-            counted = f.weights[place, on.opened] * signed
-            rows[at] += np.bincount(column, counted, n)
-            limit[at] += counted @ f.at[on.opened]
-    V, held = np.zeros(len(f.low)), on.missed[active] == 0
+    opened = on.opened.nonzero()[0]
+    column, signed = f.column[opened], f.sign[opened]
+    slope = f.slope + np.bincount(column, signed * f.price[opened], n)
+    active = ((on.side != 0.0) | (on.missed != 0.0)).nonzero()[0]
+    rows, limit = f.rows[active], np.where(on.side > 0.0, f.high, f.low)[active]
+    if len(f.sized):
+        counted = f.weights[:, opened] * signed
+        shift = counted @ f.at[opened]
+        for place, at in zip(*(f.sized[:, None] == active).nonzero(), strict=True):
+            rows[at] += np.bincount(column, counted[place], n)
+            limit[at] += shift[place]
+    V, held = np.zeros(len(f.low)), on.missed[active] == 0.0
     V[active] = np.where(held, on.V[active], on.missed[active] * f.penalty[active])
 
     count, between = len(some), rows[held][:, some]

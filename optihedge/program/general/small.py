@@ -113,7 +113,7 @@ def _rough(f: Form) -> _Rough | None:
     least, most = np.zeros(size), np.full(size, np.inf)
     least[:n], most[:n], least[y:s] = f.lower, f.upper, -np.inf
     slack = np.concatenate([over, under]), np.repeat([-1.0, 1.0], [len(over), len(under)])
-    equations, limits = _equations(f, exact, slack), _limits(f, band, slack)
+    equations, limits = _matrices(f, exact, band, slack)
     solver, solved = _solver()
     variables = np.arange(size + 1, dtype=np.int32)
     solver.setup(
@@ -152,36 +152,34 @@ def _read(f: Form, exact: Array, band: Array, soft: tuple[Array, Array], found: 
 _Slack = tuple[Array, Array]  # of each soft side its row (integer), and its sign there
 
 
-def _equations(f: Form, exact: Array, slack: _Slack) -> sp.csc_matrix:
-    """What defines the factors, then rows that are equalities."""
-    k, column, row, value = len(f.factors), *_entries(np.concatenate([f.factors, f.rows[exact]]))
-    hinges, each = np.zeros(len(f.column), dtype=int), np.arange(k)
-    ends = [np.bincount(column, minlength=len(f.lower)), hinges, np.ones(k, dtype=int)]
-    rows, values = [row, each], [value, np.full(k, -1.0)]
-    if len(slack[0]):
-        _with_slack(slack, exact, len(f.low), k, ends, rows, values)
-    return _matrix(k + len(exact), ends, rows, values)
+def _matrices(f: Form, exact: Array, band: Array, slack: _Slack) -> tuple[sp.csc_matrix, sp.csc_matrix]:
+    """What defines the factors, then rows that are equalities; and rows between limits, then what opens the hinges."""
+    n, k, count, lines = len(f.lower), len(f.factors), len(f.column), len(band)
+    first, each = k + len(exact), np.arange(count)
+    column, row, value = _entries(np.concatenate([f.factors, f.rows[exact], f.rows[band]]))
+    above, none = row < first, np.zeros(count, dtype=int)
+    equal = [np.bincount(column[above], minlength=n), none, np.ones(k, dtype=int)]
+    equal_rows, equal_values = [row[above], np.arange(k)], [value[above], np.full(k, -1.0)]
 
-
-def _limits(f: Form, band: Array, slack: _Slack) -> sp.csc_matrix:
-    """Rows between limits, then what opens the hinges."""
-    count, hinges = len(f.column), len(band) + np.arange(len(f.column))
-    column, row, value = _entries(f.rows[band])
-    column = np.concatenate([column, f.column])
+    below = ~above
+    column = np.concatenate([column[below], f.column])
     order = column.argsort(kind="stable")
-    row, value = np.concatenate([row, hinges])[order], np.concatenate([value, -f.sign])[order]
-    place = np.full(len(f.low), -1)
-    place[band] = np.arange(len(band))
-    counts = place[f.sized] >= 0
-    hinge, which, weight = _entries(np.concatenate([f.weights[counts], np.ones((1, count))]))
-    of = np.append(place[f.sized[counts]], 0)[which]
-    of = np.where(which == len(f.sized[counts]), hinges[hinge], of)
-    ends = [np.bincount(column, minlength=len(f.lower)), np.bincount(hinge, minlength=count),
-            np.zeros(len(f.factors), dtype=int)]  # fmt: skip
-    rows, values = [row, of], [value, weight]
+    row, value = (
+        np.concatenate([row[below] - first, lines + each])[order],
+        np.concatenate([value[below], -f.sign])[order],
+    )
+    counts = np.searchsorted(band, f.sized)
+    counted = (counts < lines).nonzero()[0]
+    counted = counted[band[counts[counted]] == f.sized[counted]]
+    hinge, which, weight = _entries(np.concatenate([f.weights[counted], np.ones((1, count))]))
+    own = np.append(counts[counted], lines)[which]
+    own[which == len(counted)] += each
+    limit = [np.bincount(column, minlength=n), np.bincount(hinge, minlength=count), np.zeros(k, dtype=int)]
+    limit_rows, limit_values = [row, own], [value, weight]
     if len(slack[0]):
-        _with_slack(slack, band, len(f.low), 0, ends, rows, values)
-    return _matrix(len(band) + count, ends, rows, values)
+        _with_slack(slack, exact, len(f.low), k, equal, equal_rows, equal_values)
+        _with_slack(slack, band, len(f.low), 0, limit, limit_rows, limit_values)
+    return _matrix(first, equal, equal_rows, equal_values), _matrix(lines + count, limit, limit_rows, limit_values)
 
 
 def _with_slack(
@@ -210,9 +208,10 @@ def _solver() -> tuple[Any, Any]:
 
 def _entries(matrix: Array) -> _Entries:
     """Column, row and value of what is not zero, column by column."""
-    across = np.ascontiguousarray(matrix.T)
-    column, row = across.nonzero()
-    return column, row, across[column, row]
+    across = matrix.T.ravel()
+    at = across.nonzero()[0]
+    column = at // max(len(matrix), 1)
+    return column, at - column * len(matrix), across[at]
 
 
 def _matrix(height: int, counts: list[Array], rows: list[Array], values: list[Array]) -> sp.csc_matrix:
