@@ -86,8 +86,10 @@ def row_scale(p: Program) -> Array:
 
 def unreachable_row(p: Program) -> Array | None:
     """Multipliers that prove one hard row unreachable inside the box, if there is such a row."""
-    low, high = row_reach(p)
     hard = np.isinf(p.row_penalty)
+    if not row_violations(p, np.clip(p.start, p.lower, p.upper))[hard].any():
+        return None
+    low, high = row_reach(p)
     if not (hard & ((low > p.row_upper) | (high < p.row_lower))).any():
         return None
     allowed = np.where(hard, row_tolerances(p, p.widest), np.inf)

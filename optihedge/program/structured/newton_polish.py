@@ -254,7 +254,8 @@ def _slope(dual: _Dual, trial: _Trial, change: Array) -> float:
 
 def _reach(form: StandardForm, response: Array) -> Array:
     """How far each row's value moves per unit of its multiplier were all columns to respond, q (1 for factors)."""
-    reach = response @ form.row_squares
-    if form.local.shape[0]:
-        reach = np.concatenate([form.local.power(2) @ response, reach])
-    return np.maximum(np.where(form.is_factor, 1.0, reach), 1e-300)
+    s, reach = form.local.shape[0], np.ones(len(form.low))
+    reach[len(reach) - form.row_absolutes.shape[1] :] = response @ form.row_squares
+    if s:
+        reach[:s] = np.where(form.is_factor[:s], 1.0, form.local.power(2) @ response)
+    return np.maximum(reach, 1e-300)

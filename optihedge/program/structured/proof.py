@@ -81,8 +81,8 @@ def row_sizes(form: StandardForm, h: Array) -> Array:
     s, size = form.local.shape[0], np.abs(h)
     sizes = size @ form.row_absolutes
     if s:
-        sizes = np.concatenate([abs(form.local) @ size, sizes])
-    return (sizes + form.row_size)[form.rows]
+        sizes = np.concatenate([(abs(form.local) @ size)[form.rows[form.rows < s]], sizes])
+    return sizes + form.row_size[form.rows]
 
 
 def _size(form: StandardForm, h: Array) -> float:

@@ -81,14 +81,14 @@ class StandardForm:
         return self.rows, self.low[self.rows], self.high[self.rows], penalty, np.flatnonzero(np.isfinite(penalty))
 
     @cached_property
-    def row_squares(self) -> Array:
-        """The squared entries of the common coordinates that are rows, 0 for factors, n x (q - s)."""
-        return np.where(self.is_factor[self.local.shape[0] :], 0.0, self.common) ** 2
+    def row_absolutes(self) -> Array:
+        """The |entries| of the common coordinates that are rows, which follow the factors: n x how many these are."""
+        return np.abs(self.common[:, int(self.is_factor[self.local.shape[0] :].sum()) :])
 
     @cached_property
-    def row_absolutes(self) -> Array:
-        """Their absolute values."""
-        return np.sqrt(self.row_squares)
+    def row_squares(self) -> Array:
+        """Their squares."""
+        return self.row_absolutes**2
 
     @cached_property
     def lengths(self) -> Array:
@@ -200,8 +200,9 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
         eligible[s + f.sized] = False
         chosen, blocks = split_blocks(both, eligible)
         local = both[chosen] if len(chosen) else local
-    common_rows = np.delete(np.arange(s + m), chosen)
-    left, rest = common_rows[common_rows < s], common_rows[common_rows >= s] - s
+    left, rest = np.arange(s), np.arange(m)
+    if len(chosen):
+        left, rest = np.delete(left, chosen[chosen < s]), np.delete(rest, chosen[chosen >= s] - s)
     if len(left):
         factors = np.vstack([factors, dense(f.specifics[left])])
         factor_offset = np.concatenate([factor_offset, f.specific_offset[left]])
