@@ -89,7 +89,7 @@ def solve(
         _ = _with_own_terms(walk, solver, solvers, warm)
     else:
         quick = [] if warm is not None else [one for one in solvers if one.name == "small"]
-        rest = [one for one in solvers if one not in quick]
+        rest = [one for one in solvers if not quick or one.name != "small"]
         _ = (
             _starts_optimal(walk) or _by_solvers(walk, quick, None) or _out_of_reach(walk)
             or _by_solvers(walk, rest, warm) or _by_relaxation(walk, rest)
@@ -169,7 +169,7 @@ class _Walk:
         self.program, self.tolerance, self.deadline = program, tolerance, deadline
         self.began = time.perf_counter()
         self.chain: list[str] = []
-        start = np.clip(program.start, program.lower, program.upper)
+        start = np.minimum(np.maximum(program.start, program.lower), program.upper)
         nothing = np.zeros(len(program.row_names))
         self.candidate = Candidate(start, nothing, Status.OPTIMAL)  # no trade is often the answer
         self._verdict: Verdict | None = None
@@ -235,7 +235,7 @@ class _Walk:
 
     def solution(self) -> Solution:
         """The best so far, with the chain walked."""
-        h = np.clip(self.candidate.h, self.program.lower, self.program.upper)
+        h = np.minimum(np.maximum(self.candidate.h, self.program.lower), self.program.upper)
         certificate = self.verdict.certificate(self.program, tuple(self.chain), time.perf_counter() - self.began)
         m, mu = np.asarray(self.candidate.multipliers), float(self.candidate.limit_multiplier)
         return Solution(h, m, mu, certificate, self.candidate.pull)

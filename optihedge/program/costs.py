@@ -98,11 +98,10 @@ class Costs:
 
     def trading(self, x: Array, column: Array | None = None) -> Array:
         """Cost of trades x (contracts): of all columns in order, or of `column` (integers of x's shape)."""
-        pieces = (self.buy, self.sell, self.quadratic, self.power)
-        buy, sell, quadratic, power = (_of(piece, column) for piece in pieces)
+        buy, sell, quadratic = _of(self.buy, column), _of(self.sell, column), _of(self.quadratic, column)
         cost = buy * np.maximum(x, 0.0) + sell * np.maximum(-x, 0.0) + quadratic * (x * x)
         if self.powered:
-            cost = cost + power * np.abs(x) ** 1.5
+            cost = cost + _of(self.power, column) * np.abs(x) ** 1.5
         return cost + self._walked(x, column) if len(self.depth.column) else cost
 
     def holding(self, h: Array, column: Array | None = None) -> Array:

@@ -161,6 +161,11 @@ class Program(Costs):
         return RowTable.of(self.rows, self.rows_on_holdings, self.rows_on_trades, self.lot)
 
     @cached_property
+    def moves(self) -> bool:
+        """Whether any column has room to move."""
+        return bool((self.lower < self.upper).any())
+
+    @cached_property
     def soft(self) -> Array:
         """The rows that may be missed at a penalty, integers."""
         return np.isfinite(self.row_penalty).nonzero()[0]

@@ -86,7 +86,7 @@ def _candidate(
 def _declined(p: Program) -> str:
     if p.cvxpy_terms or p.has_cones or p.powered:
         return "a cone, or 3/2 powers"
-    return "" if (p.lower < p.upper).any() else "nothing can move"
+    return "" if p.moves else "nothing can move"
 
 
 class _Rough(NamedTuple):
