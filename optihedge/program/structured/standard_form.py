@@ -214,7 +214,6 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
     np.multiply(factors.T, scale[:, None] / root, out=common[:, :k])
     np.multiply(dense(f.rows if len(rest) == m else f.rows[rest]).T, scale[:, None], out=common[:, k:])
     common[:, k:] /= row_scale[rest]
-    factor_offset = factor_offset / root
     sized = k + np.searchsorted(rest, f.sized)
     weights = f.weights * hinge_scale / row_scale[f.sized, None]
 
@@ -223,7 +222,7 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
             return np.concatenate([of_factors, of_rows if len(rest) == m else of_rows[rest]])
         return np.concatenate([np.concatenate([of_specifics, of_rows])[chosen], of_factors, of_rows[rest]])
 
-    shared = -f.specific_offset / root
+    shared, exact = -f.specific_offset / root, -factor_offset / root
     hinges = _scaled_hinges(f.hinges, hinge_scale, value)
     table, table_at, table_above = _table(hinges, f.upper / scale)
     return StandardForm(
@@ -231,7 +230,7 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
         slope=f.slope * scale / value, power=f.power * scale**1.5 / value, powered=bool(f.power.any()),
         hinges=hinges, sized=sized, weights=weights, table=table, table_at=table_at, table_above=table_above,
         local=local, blocks=blocks, common=common,
-        low=gather(shared, -factor_offset, f.low / row_scale), high=gather(shared, -factor_offset, f.high / row_scale),
+        low=gather(shared, exact, f.low / row_scale), high=gather(shared, exact, f.high / row_scale),
         compliance=gather(np.ones(s), np.ones(k), np.zeros(m)),
         penalty=gather(np.full(s, np.inf), np.full(k, np.inf), f.penalty * row_scale / value),
         row_size=gather(np.zeros(s), np.zeros(k), f.row_size / row_scale),
