@@ -182,6 +182,12 @@ def coded(table: pd.DataFrame, column: str) -> tuple[np.ndarray, tuple[object, .
     return kept(table, f"codes {column}", found)
 
 
+def texts(table: pd.DataFrame, column: str) -> np.ndarray:
+    """A column of texts as Python's strings, by its codes; empty where there is none."""
+    codes, values = coded(table, column)
+    return np.array([*values, ""], dtype=object)[codes]
+
+
 def told(table: pd.DataFrame, column: str, value: object) -> np.ndarray:
     """Rows whose column says this value, booleans."""
     codes, values = coded(table, column)

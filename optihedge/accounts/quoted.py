@@ -14,7 +14,7 @@ from optihedge.frames import nearest
 from optihedge.market.instruments import types_of
 from optihedge.market.moneys import rate_to_base, settle_currencies
 from optihedge.market.snapshot import Market
-from optihedge.readonly import kept, numbers, told
+from optihedge.readonly import column_of, kept, numbers, told
 
 Array = np.ndarray
 
@@ -23,7 +23,7 @@ class Listed:
     """What the instruments alone say, by label and in their order; markets that share them share it."""
 
     def __init__(self, table: pd.DataFrame) -> None:
-        kinds, names = types_of(table), list(map(str, table.index))
+        kinds, names = types_of(table), table.index.astype(str).tolist()
         self.names, self.place = names, {name: i for i, name in enumerate(names)}
         self.by_name: Array = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=int)
         self.money: Array = settle_currencies(table)
@@ -35,7 +35,7 @@ class Listed:
         self.cash: Array = told(table, "type", "cash")
         columns: dict[str, Any] = {
             "money": self.money, "cash": self.cash, **{name: kinds[name] for name in ("option", "inverse", "margined")},
-            **{name: table[name].array for name in ("underlying", "multiplier", "strike", "expiry")},
+            **{name: column_of(table, name) for name in ("underlying", "multiplier", "strike", "expiry")},
         }  # fmt: skip
         self.columns: dict[str, list[Any]] = {name: values.tolist() for name, values in columns.items()}
         self.plain = table.index[told(table, "type", "equity") | told(table, "type", "spot")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -173,6 +174,7 @@ def pair_assets(instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.ndarray:
     return objects(short.get(name, name) for name in instruments["underlying"])
 
 
+@lru_cache(maxsize=10_000)
 def tenor_years(tenor: str, source: str = "drivers") -> float | pd.Timestamp:
     """Years of a duration such as '30d', '3m' or '1y'; the date of an expiry. Raises DataError."""
     duration = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([hdwmy])", tenor.lower())

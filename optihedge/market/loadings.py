@@ -13,7 +13,7 @@ from optihedge.market.exposures import Sensitivities, tenor_weights
 from optihedge.market.instruments import types_of
 from optihedge.market.pricing import SECONDS_PER_YEAR
 from optihedge.market.valuation import Paths, tenor_ladders
-from optihedge.readonly import coded, instants, kept, read_only, told
+from optihedge.readonly import coded, instants, kept, read_only, texts, told
 
 UNSPOKEN = {
     "vega": "base currency per vol point",
@@ -46,23 +46,22 @@ def contract_loadings(
     """
     shape = (len(drivers), len(instruments))
     own = np.flatnonzero(paths.driver >= 0)
-    price = sp.coo_array((s.delta[own], (paths.driver[own], own)), shape=shape)
-    currency = sp.coo_array(shape)
-    if paths.signs.nnz or paths.quote_signs.nnz:
-        carried = sp.diags_array(s.value - s.outright) @ paths.signs + sp.diags_array(s.outright) @ paths.quote_signs
-        pairs = sp.coo_array(carried)
-        foreign = pairs.col != paths.driver[pairs.row]
-        currency = sp.coo_array((pairs.data[foreign], (pairs.col[foreign], pairs.row[foreign])), shape=shape)
+    triplets: Triplets = [(paths.driver[own], own, s.delta[own])]
+    for signs, amount in ((paths.signs, s.value - s.outright), (paths.quote_signs, s.outright)):
+        contract = np.repeat(np.arange(shape[1]), np.diff(signs.indptr))
+        foreign = signs.indices != paths.driver[contract]
+        pair, contract, sign = signs.indices[foreign], contract[foreign], signs.data[foreign]
+        triplets.append((pair, contract, sign * amount[contract]))
     itself = kept(instruments, "itself", lambda: read_only(_itself(instruments)))
     basis = np.where(itself, 0.0, s.basis)
     amounts = ((shares.vol, s.vega), (shares.rate, s.rho), (shares.basis, basis))
-    parts = [part for part in (price, currency) if part.nnz]
-    parts += [_by_column(share, amount) for share, amount in amounts if share.nnz]
-    matrix = sp.csr_array(sum(parts[1:], parts[0])) if parts else sp.csr_array(shape)
+    for share, amount in amounts:  # each column times its amount
+        row = np.repeat(np.arange(shape[0]), np.diff(share.indptr))
+        triplets.append((row, share.indices, share.data * amount[share.indices]))
+    matrix = _sparse(triplets, shape)
     matrix.eliminate_zeros()
-    matrix.sort_indices()
     left = {
-        name: np.where(share.sum(axis=0) > 0, 0.0, amount * unit) if share.nnz else amount * unit
+        name: np.where(np.bincount(share.indices, share.data, shape[1]) > 0, 0.0, amount * unit)
         for name, unit, (share, amount) in zip(("vega", "rho", "basis"), (0.01, 1e-4, 1e-4), amounts, strict=True)
     }
     return matrix, left
@@ -76,11 +75,6 @@ def _itself(instruments: pd.DataFrame) -> np.ndarray:
     found = np.zeros(len(instruments), dtype=bool)
     found[place[listed]] = codes[place[listed]] == listed
     return found
-
-
-def _by_column(matrix: sp.csr_array, amount: np.ndarray) -> sp.csr_array:
-    """The matrix, each column times its amount."""
-    return sp.csr_array((matrix.data * amount[matrix.indices], matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +159,7 @@ def _basis_shares(
     triplets: Triplets = []
     spoken = np.zeros(len(instruments), dtype=bool)
     floating: dict[object, list[tuple[float, int]]] = {}
-    columns = [drivers[name].tolist() for name in ("instrument", "venue", "underlying", "tenor")]
+    columns = [texts(drivers, name).tolist() for name in ("instrument", "venue", "underlying", "tenor")]
     speaking = [(at, *(column[at] for column in columns)) for at in np.flatnonzero(told(drivers, "kind", "basis"))]
     speaking.sort(key=lambda one: (one[1] == "", one[2] == ""))  # a contract's own, then its venue's speak first
     for position, contract, venue, name, tenor in speaking:

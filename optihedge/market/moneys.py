@@ -8,7 +8,7 @@ import pandas as pd
 from optihedge.market.currencies import currency_paths
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
-from optihedge.readonly import kept, read_only
+from optihedge.readonly import kept, read_only, texts
 
 Array = np.ndarray
 
@@ -35,7 +35,7 @@ def settle_currencies(instruments: pd.DataFrame) -> Array:
     """N currencies in which contracts pay: the coin of an inverse contract, else the contract's own."""
 
     def found() -> Array:
-        inverse = types_of(instruments)["inverse"]
-        return read_only(np.where(inverse, instruments["underlying"], instruments["currency"]).astype(object))
+        coins, moneys = (texts(instruments, name) for name in ("underlying", "currency"))
+        return read_only(np.where(types_of(instruments)["inverse"], coins, moneys))
 
     return kept(instruments, "settle currencies", found)

@@ -22,7 +22,7 @@ from optihedge.market.option_vols import with_vols
 from optihedge.market.parity import with_parity
 from optihedge.market.pricing import SECONDS_PER_YEAR, settlement_weight
 from optihedge.market.styles import AMERICAN
-from optihedge.readonly import coded, kept, read_only, told
+from optihedge.readonly import coded, kept, read_only, texts, told
 
 _FORWARD_GAP = 0.02  # an option's forward further than this from its future's price was taken from the index
 
@@ -311,7 +311,7 @@ def tenor_ladders(
     codes, names = coded(drivers, "underlying")
     for code in dict.fromkeys(codes[speaking].tolist()):
         rows = speaking[codes[speaking] == code]
-        tenors = np.array([years(tenor, names[code]) for tenor in drivers["tenor"].iloc[rows]])
+        tenors = np.array([years(tenor, names[code]) for tenor in texts(drivers, "tenor")[rows]])
         order = np.argsort(tenors, kind="stable")[: np.count_nonzero(~np.isnan(tenors))]
         if order.size:
             ladders.append((names[code], rows[order], tenors[order]))

@@ -17,7 +17,7 @@ from optihedge.market.depth import displayed, usable_volume
 from optihedge.market.instruments import number_column
 from optihedge.market.snapshot import Market
 from optihedge.program.arrays import Array
-from optihedge.readonly import kept, numbers
+from optihedge.readonly import instants, kept, numbers
 from optihedge.trades.checks import HOLD, PARK, Checks
 
 BORROW = "borrow_available"  # a column of the instruments: contracts located, which may be sold short; empty: any
@@ -70,7 +70,8 @@ def line_limits(hedge: Hedge, checks: Checks) -> Lines:
 
 def _old(market: Market, age: str) -> Array:
     """Which contracts (N, in the market's order) have a quote of more than that age."""
-    older = lambda: np.asarray(market.quotes["time"].array < market.as_of - duration(age, "max_age"))  # noqa: E731
+    oldest = (market.as_of - duration(age, "max_age")).tz_convert(None).as_unit("ns").asm8
+    older = lambda: instants(market.quotes, "time") < oldest  # noqa: E731
     return kept(market.quotes, f"older than {age} at {market.as_of}", older)
 
 
