@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from nights import EXPIRIES, coin_markets, path
 from test_accounts import at, closes, event, fill, market
 
 from optihedge.accounts.advance import advance
@@ -168,6 +169,58 @@ def test_a_price_of_zero_or_below_is_a_price(was, now):
     assert moved.change == pytest.approx(1_000 * (now - was) * (10 - 4 / 2))
     assert moved.explained.loc[("book", "CL"), "delta"] == pytest.approx(10_000 * (now - was))
     closes(moved)
+
+
+def test_how_a_contract_ended_is_applied_when_it_becomes_known():
+    """Assumed at the next level until the settlement, the exercise or the assignment is told, days later."""
+    chain = {"C": ("X", "C", 100.0, 1, 6.0), "P": ("X", "P", 110.0, 1, 7.0)}
+    days = [market(0, {"X": 105.0}, chain), *(market(day, {"X": price}) for day, price in ((2, 112.0), (3, 113.0)))]
+    first = advance(opening("b", days[0], {"C": 2.0, "P": -3.0}, hedge={"C": -1.0}), days[0], days[1])
+    state = State.from_text(first.state.text)  # what is remembered survives the night
+    assert state.hash == first.state.hash and set(state.assumed) == {"C", "P"}
+
+    def told(*events: Event):
+        moved = advance(state, days[1], days[2], events=events)
+        closes(moved)
+        return moved
+
+    def known(kind: str, name: str, value: float, other: str = "") -> Event:
+        return event(kind, name, value, 1, other=other, known_at=at(2.5))
+
+    cash = told(known("settlement", "C", 107.0, "cash"), known("settlement", "P", 107.0, "cash"))
+    assert cash.state.cash == {"book": {"USD": 2 * 700.0 - 3 * 300.0}, "hedge": {"USD": -700.0}}
+    assert cash.explained["late"].sum() == pytest.approx(cash.change) == pytest.approx(-500.0 - 900.0)
+    shares = told(known("settlement", "C", 107.0, "physical"), known("settlement", "P", 107.0, "physical"))
+    assert shares.state.quantities("book").to_dict() == {"X": 200.0 + 300.0}
+    assert shares.state.cash["book"]["USD"] == pytest.approx(-200 * 100.0 - 300 * 110.0)
+    assert shares.state.quantities("hedge").to_dict() == {"X": -100.0}
+    assert shares.equity == pytest.approx(100 * (113.0 - 100.0) + 300 * (113.0 - 110.0))
+    assigned = told(known("assignment", "C", 1.0), known("exercise", "C", 1.5), known("assignment", "P", 3.0))
+    assert assigned.state.quantities("book").to_dict() == {"X": 150.0 + 300.0}
+    assert assigned.state.cash["book"]["USD"] == pytest.approx(0.5 * 1_200.0 - 150 * 100.0 - 300 * 110.0)
+    assert set(assigned.state.assumed) == {"C"} and assigned.state.assumed["C"]["held"] == {"book": 0.5}
+    with pytest.raises(DataError, match="exercise of 3 C, but there are 2 in book"):
+        told(known("exercise", "C", 3.0))
+    later = advance(cash.state, days[2], market(40, {"X": 113.0}), events=[known("settlement", "C", 90.0, "cash")])
+    assert later.change == 0.0 and later.state.assumed == {}
+
+
+@pytest.mark.parametrize("name", ["C0", "P0", "FUT0"])
+def test_a_coin_contract_assumed_to_end_is_settled_when_told(name):
+    """Told in time or a day late, the coin is the same."""
+    markets = coin_markets(path(9, seed=4))
+    state = opening("b", markets[4], {name: -20.0})
+    when, level = EXPIRIES[0], 88_000.0
+
+    def settled(known: pd.Timestamp) -> Event:
+        return Event(when, "s", known, "settlement", name, level, "", "cash")
+
+    soon = advance(state, markets[4], markets[6], events=[settled(when)]).state
+    late = advance(state, markets[4], markets[6]).state
+    late = advance(late, markets[6], markets[7], events=[settled(markets[6].as_of + pd.Timedelta(hours=2))])
+    closes(late)
+    assert late.state.cash.get("book", {}).get("BTC", 0.0) == pytest.approx(soon.cash.get("book", {}).get("BTC", 0.0))
+    assert late.state.assumed == soon.assumed == {}
 
 
 # ---- orders and fills ------------------------------------------------------------------------------------------------

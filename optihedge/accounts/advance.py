@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from optihedge.accounts.assumed import remembered
 from optihedge.accounts.carried import rows_of, with_rows
 from optihedge.accounts.explain import PARTS, Explained, Rows, explained_period
 from optihedge.accounts.holdings import Closed, Holdings
@@ -127,7 +128,13 @@ def advance(
     forgotten = market.as_of - REMEMBERED
     kept = _remembered(state.applied, sorted([*new, *line.busts], key=by_time) if line.busts else new, forgotten)
     moved = state.becoming(
-        as_of=market.as_of, snapshot=snapshot, orders=orders, applied=kept, carried=carried, **line.after
+        as_of=market.as_of,
+        snapshot=snapshot,
+        orders=orders,
+        applied=kept,
+        carried=carried,
+        assumed=remembered(line.assumed, forgotten),
+        **line.after,
     )
     if client is not None:
         moved, transfer = _transferred(moved, market, client)

@@ -169,6 +169,7 @@ class State:
     decided, traded   when a policy last decided, and when a list last left
     applied     fills applied, of the last 31 days: one that comes again is known, and a bust finds its fill
     carried     held contracts that the market no longer lists: label -> their terms and last mark
+    assumed     contracts that ended in the last 31 days without a settlement event: label -> what was assumed
 
     >>> import optihedge as oh
     >>> import pandas as pd
@@ -197,6 +198,7 @@ class State:
     traded: pd.Timestamp | None = None
     applied: tuple[Fill, ...] = ()
     carried: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    assumed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "as_of", instant(self.as_of, "state: as_of"))
@@ -207,6 +209,8 @@ class State:
     def text(self) -> str:
         """The state as JSON: sorted keys, exact floats."""
         told = {item.name: getattr(self, item.name) for item in fields(self)}
+        if not self.assumed:  # newer than the texts of states that stand in ledgers
+            del told["assumed"]
         parts = {name: canonical_text(value) for name, value in told.items() if name not in _WRITTEN_ONCE}
         parts |= {name: _listed(told[name]) for name in ("orders", "applied")}
         held = {account: lots.text for account, lots in self.positions.items()}
@@ -287,6 +291,7 @@ class State:
             orders=tuple(replace(order, instrument=new(order.instrument)) for order in self.orders),
             applied=tuple(replace(fill, instrument=new(fill.instrument)) for fill in self.applied),
             carried={new(n): terms for n, terms in self.carried.items()},
+            assumed={new(n): row for n, row in self.assumed.items()},
         )
 
 

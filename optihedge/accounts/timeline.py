@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from optihedge.accounts.assumed import Assumed
+from optihedge.accounts.busts import taken_back, without_undone
+from optihedge.accounts.flows import Delivery, Flow
 from optihedge.accounts.holdings import Holdings
 from optihedge.accounts.labels import Labels
 from optihedge.accounts.orders import OpenOrders
 from optihedge.accounts.quoted import quoted
 from optihedge.accounts.settle import Terms
-from optihedge.accounts.state import ACCOUNTS, DUST, Fill, State
+from optihedge.accounts.state import ACCOUNTS, Fill, State
 from optihedge.errors import DataError
 from optihedge.market.ends import Ends
 from optihedge.market.events import Event
@@ -29,36 +32,13 @@ from optihedge.market.snapshot import Market
 from optihedge.readonly import numbers
 
 
-@dataclass(frozen=True)
-class Flow:
-    """Money that moved in an account, and the part of the P&L it is."""
-
-    account: str
-    instrument: str
-    part: str
-    money: str
-    amount: float
-
-
-@dataclass
-class Delivery:
-    """A contract that was turned into its underlying: what was received and what was paid for it."""
-
-    account: str
-    origin: str
-    instrument: str
-    contracts: float  # in units of the start's contract
-    quantity: float
-    paid: float
-    money: str
-
-
 class Timeline:
     """A book worked through one period.
 
     carried   account -> label at the start -> contracts, in the start's units, that were held through the period,
               those bought in it included: the P&L explained is theirs
     bought    account, money -> what those bought were worth at the start's mark
+    assumed   what ended without a settlement event, in this period or before
     orders    open orders by id, after their fills and what became of their contracts;  busts  fills taken back
     after     positions, cash, accrued and rates at the end, as a State holds them, once the period was followed
     """
@@ -79,11 +59,12 @@ class Timeline:
         self.passed = 0  # events followed
         self.fills: dict[str, Fill] = {}
         self.busts: list[Fill] = []
+        self.assumed = {name: Assumed.of(name, row) for name, row in state.assumed.items()}
         self.notes: list[str] = []
 
     def follow(self, events: Iterable[Event], fills: Iterable[Fill]) -> None:
         """Apply what happened, then settle what has expired and pay borrow to the end."""
-        events, fills = self._undone([*events], [*fills])
+        events, fills, self.busts = without_undone([*events], [*fills])
         happened = followed(events)
         self.ends = ends_of(self.before, self.market, happened)
         due: list[tuple[pd.Timestamp, int, int, Event | Fill]] = [
@@ -103,14 +84,6 @@ class Timeline:
         self._accrue(self.market.as_of)
         self.after = self.holdings.frozen()
 
-    def _undone(self, events: list[Event], fills: list[Fill]) -> tuple[list[Event], list[Fill]]:
-        """Both without the fills that are taken back whole in the same period: these never were."""
-        busts = {event.other: event for event in events if event.kind == "bust"}
-        gone = {f.fill_id: f for f in fills if f.fill_id in busts and abs(busts[f.fill_id].value) == abs(f.quantity)}
-        self.busts += [_back(fill, busts[name], 1.0) for name, fill in gone.items()]
-        taken = [busts[name].event_id for name in gone]
-        return [e for e in events if e.event_id not in taken], [f for f in fills if f.fill_id not in gone]
-
     def _held(self, name: str) -> list[tuple[str, float]]:
         return list(self.holdings.holders(name))
 
@@ -128,38 +101,34 @@ class Timeline:
         terms = self.labels.terms(fill.instrument)
         if terms.cash:
             raise DataError(f"fill {fill.fill_id}: {terms.name} is cash; trade the pair (an instrument of type spot)")
-        name, units = self.labels.at_start(terms.name)
         part = part or ("late" if fill.time <= self.state.as_of else "fill")
-        self.holdings.trade("hedge", terms, fill.quantity, fill.price, fill.time, fill.order_id)
         self.fills[fill.fill_id] = fill
+        self._trade("hedge", terms, fill.quantity, fill.price, fill.time, fill.order_id, part)
+        if fill.fee:
+            self._flow("hedge", terms.name, part, fill.money, -fill.fee)
+
+    def _trade(
+        self, account: str, terms: Terms, quantity: float, price: float, time: pd.Timestamp, order_id: str, part: str
+    ) -> None:
+        """Contracts traded, carried from here on as if from the start, whose mark the price is set against."""
+        name, units = self.labels.at_start(terms.name)
+        self.holdings.trade(account, terms, quantity, price, time, order_id)
         if self.labels.of_start(terms.name) and name not in self.parted:
             scale = self.then.terms(name).multiplier / (units * terms.multiplier)
             mark = self.then.price(name) * scale
-            self.carried["hedge"][name] = self.carried["hedge"].get(name, 0.0) + fill.quantity / units
-            self.bought["hedge", terms.money] += terms.worth(fill.quantity, mark)
+            self.carried[account][name] = self.carried[account].get(name, 0.0) + quantity / units
+            self.bought[account, terms.money] += terms.worth(quantity, mark)
         elif terms.margined:  # listed in the period: no mark at the start
             mark = self.now.price(terms.name)
         else:  # received, listed or parted from
             mark = self.ends.of(terms.name, self.passed) / (self.now.rate(terms.money) * terms.multiplier)
-        self.flows.append(Flow("hedge", name, part, terms.money, terms.gain(fill.quantity, fill.price, mark)))
-        if fill.fee:
-            self._flow("hedge", terms.name, part, fill.money, -fill.fee)
+        self.flows.append(Flow(account, name, part, terms.money, terms.gain(quantity, price, mark)))
 
     def _bust(self, event: Event) -> None:
         """A fill taken back, whole or in part, in the units and under the label that its contract has now."""
         known = {fill.fill_id: fill for fill in (*self.state.applied, *self.busts)} | self.fills
-        if event.other not in known:
-            raise DataError(f"event {event.event_id}: fill {event.other} is not among those applied in the last month")
-        fill = known[event.other]
-        share = abs(event.value / fill.quantity)
-        undone = _back(fill, event, share)
-        before = sum(abs(one.quantity) for one in known.values() if one.source == undone.source)
-        if abs(undone.quantity) + before > abs(fill.quantity) * (1 + DUST):
-            raise DataError(
-                f"event {event.event_id}: takes back more than fill {event.other} traded ({before:g} of "
-                f"{abs(fill.quantity):g} were taken back before)"
-            )
-        self._fill(self.labels.as_now(replace(undone, time=fill.time), event.time), "late")
+        undone = taken_back(event, known)
+        self._fill(self.labels.as_now(replace(undone, time=known[event.other].time), event.time), "late")
         self.busts.append(undone)
 
     # ---- money for what is held --------------------------------------------------------------------------------------
@@ -262,17 +231,22 @@ class Timeline:
 
     def _deliver_some(self, event: Event, side: float) -> None:
         """`value` contracts of long (exercise) or short (assignment) options become their underlying at the strike."""
-        able = [(a, q) for a, q in self._held(event.instrument) if q * side > 0]
-        able = [(a, q) for a, q in able if event.other in ("", a)]
+        held = self._held(event.instrument)
+        assumed = None if held else self.assumed.get(event.instrument)
+        held = held if assumed is None else list(assumed.held.items())
+        able = [(a, q) for a, q in held if q * side > 0 and event.other in ("", a)]
         if len(able) != 1 or event.value > abs(able[0][1]) * (1 + 1e-9):
             have = ", ".join(f"{q:g} in {a}" for a, q in able) or "none"
             raise DataError(
                 f"event {event.event_id}: {event.kind} of {event.value:g} {event.instrument}, but there are {have}; "
                 "name the account in `other`, or mend the number"
             )
-        terms = self.labels.terms(event.instrument)
+        terms = self.labels.terms(event.instrument) if assumed is None else assumed.terms
         if not terms.option:
             raise DataError(f"event {event.event_id}: {event.instrument} is no option")
+        if assumed is not None:
+            self._instead(event, able[0][0], side * event.value, terms.strike)
+            return
         self._deliver(able[0][0], terms, side * event.value, np.nan, event.time)
 
     def _deliver(self, account: str, terms: Terms, quantity: float, price: float, time: pd.Timestamp) -> None:
@@ -287,7 +261,32 @@ class Timeline:
         paid = stock.worth(size, price)
         self.deliveries.append(Delivery(account, name, stock.name, quantity / units, size, paid, stock.money))
 
+    def _instead(self, event: Event, account: str, quantity: float, price: float) -> None:
+        """Of what was assumed to be paid in money contracts became their underlying, at `price`; told late."""
+        one = self.assumed[event.instrument]
+        self.assumed[event.instrument] = one.less(account, quantity)
+        self._flow(account, event.instrument, "late", one.terms.money, -one.terms.worth(quantity, one.paid))
+        stock = self.labels.terms(self.labels.deliverable(one.terms))
+        size = quantity * one.terms.multiplier * (one.terms.right if one.terms.option else 1.0) / stock.multiplier
+        self._trade(account, stock, size, price, event.time, event.instrument, "late")
+
+    def _settled_late(self, event: Event) -> None:
+        """The settlement of what was assumed to end at another level: the difference, or the delivery."""
+        one = self.assumed[event.instrument]
+        price = one.terms.settled_at(event.value)
+        for account, quantity in one.held.items():
+            gain = one.terms.gain(quantity, one.paid, price)
+            self._flow(account, event.instrument, "late", one.terms.money, gain)
+        self.assumed[event.instrument] = replace(one, paid=price)
+        if event.other == "physical" and (price > 0 or not one.terms.option):
+            for account, quantity in one.held.items():
+                self._instead(event, account, quantity, one.terms.strike if one.terms.option else price)
+        self.assumed[event.instrument] = replace(one, held={})
+
     def _settlement(self, event: Event) -> None:
+        if event.instrument in self.assumed and not self._held(event.instrument):
+            self._settled_late(event)
+            return
         for account, quantity in self._held(event.instrument):
             terms, ratio, scale = self.labels.adjusted(event.instrument)
             price = terms.settled_at(event.value * ratio) / ratio
@@ -323,7 +322,10 @@ class Timeline:
             terms, was = self.labels.terms(name), self.then.terms(start)
             level = float(self.fate.level[self.before.names.get_loc(start)])
             price = was.ends_at(level) * was.multiplier / (units * terms.multiplier)
-            for account, quantity in self._held(name):
+            held = self._held(name)
+            if name in self.then and price == was.ends_at(level):  # in terms that are its own
+                self.assumed[name] = Assumed(was, price, dict(held))
+            for account, quantity in held:
                 self.holdings.trade(account, terms, -quantity, price, was.expiry)
 
     def _borrow(self) -> None:
@@ -341,11 +343,3 @@ class Timeline:
                 owed = terms.worth(-quantity, self.then.price(name)) * rates[name] * years
                 if owed:
                     self._flow(account, name, "borrow", terms.money, -owed)
-
-
-def _back(fill: Fill, event: Event, share: float) -> Fill:
-    """A share of a fill taken back by an event, as a fill."""
-    return replace(
-        fill, fill_id=f"bust {event.event_id}", quantity=-share * fill.quantity, fee=-share * fill.fee,
-        time=event.time, source=f"bust of {event.other}",
-    )  # fmt: skip
