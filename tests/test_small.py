@@ -128,8 +128,20 @@ def test_columns_that_cannot_move_stay_and_count():
 def test_what_it_does_not_state_is_declined():
     p = book()
     assert Small().solve(replace(p, power=np.ones(12))).status == "declined"
-    assert Small().solve(p, warm=Candidate(p.start, np.zeros(2), "optimal")).status == "declined"
     assert Small().solve(p.boxed(p.start, p.start)).status == "declined"
+
+
+def test_a_warm_start_is_declined_only_where_it_saves_more():
+    for n, word in ((12, "optimal"), (90, "declined")):
+        p = book(n=n)
+        again = Small().solve(p, warm=Small().solve(p))
+        assert again.status == word
+        if word == "optimal":
+            np.testing.assert_array_equal(again.h, Small().solve(p).h)
+        found = solve(p, warm=solve(p).candidate)
+        assert found.certificate.optimal and found.certificate.chain[-1].startswith(
+            "small" if n == 12 else "structured"
+        )
 
 
 def with_wrong_pieces(monkeypatch):

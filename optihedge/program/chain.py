@@ -88,10 +88,9 @@ def solve(
     if program.cvxpy_terms:
         _ = _with_own_terms(walk, solver, solvers, warm)
     else:
-        quick = [] if warm is not None else [one for one in solvers if one.name == "small"]
-        rest = [one for one in solvers if not quick or one.name != "small"]
+        quick, rest = ([one for one in solvers if (one.name == "small") is first] for first in (True, False))
         _ = (
-            _starts_optimal(walk) or _by_solvers(walk, quick, None) or _out_of_reach(walk)
+            _starts_optimal(walk) or _by_solvers(walk, quick, warm) or _out_of_reach(walk)
             or _by_solvers(walk, rest, warm) or _by_relaxation(walk, rest)
         )  # fmt: skip
     return walk.solution()
