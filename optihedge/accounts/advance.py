@@ -124,18 +124,12 @@ def advance(
     carried = {name: row for name, row in carried.items() if any(name in lots for lots in line.holdings.lots.values())}
     if carried:
         notes.append(f"{some(carried, 3)} not listed: carried at the last mark, not traded")
-    orders = line.orders.left(reports)
-    forgotten = market.as_of - REMEMBERED
-    kept = _remembered(state.applied, sorted([*new, *line.busts], key=by_time) if line.busts else new, forgotten)
+    orders, since = line.orders.left(reports), market.as_of - REMEMBERED
     moved = state.becoming(
-        as_of=market.as_of,
-        snapshot=snapshot,
-        orders=orders,
-        applied=kept,
-        carried=carried,
-        assumed=remembered(line.assumed, forgotten),
+        as_of=market.as_of, snapshot=snapshot, orders=orders, carried=carried,
+        applied=_remembered(state.applied, new, line.busts, since), assumed=remembered(line.assumed, since),
         **line.after,
-    )
+    )  # fmt: skip
     if client is not None:
         moved, transfer = _transferred(moved, market, client)
         parts = Explained.of(parts.keys, parts.values, transfer)
@@ -220,8 +214,11 @@ def _new_fills(state: State, market: Market, fills: Iterable[Fill]) -> list[Fill
     return sorted(new.values(), key=by_time)
 
 
-def _remembered(known: tuple[Fill, ...], new: list[Fill], forgotten: pd.Timestamp) -> tuple[Fill, ...]:
-    """Fills applied since an instant, in order of time; the new ones are in order."""
+def _remembered(
+    known: tuple[Fill, ...], new: list[Fill], busts: list[Fill], forgotten: pd.Timestamp
+) -> tuple[Fill, ...]:
+    """Fills applied, and taken back, since an instant, in order of time; the new ones are in order."""
+    new = sorted([*new, *busts], key=by_time) if busts else new
     every = known[bisect_right(known, forgotten, key=lambda fill: fill.time) :]
     late = bool(every and new) and by_time(new[0]) < by_time(every[-1])
     return tuple(sorted((*every, *new), key=by_time)) if late else (*every, *new)
