@@ -203,8 +203,11 @@ def _sparse(row: Array, column: Array, value: Array, shape: tuple[int, int]) -> 
 
 def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> dict:
     """F, f, S, s, d, constant: sparse rows of one contract become its diagonal, tall dense ones their triangle."""
-    f, parts = _joined(shift for _, shift in b.risk_dense_), [rows for rows, _ in b.risk_dense_]
-    dense = np.array(parts[0], order="C") if len(parts) == 1 else np.vstack([np.zeros((0, len(b.names))), *parts])
+    f, parts = _joined(shift for _, shift, _ in b.risk_dense_), b.risk_dense_
+    if len(parts) == 1:
+        dense = np.multiply(parts[0][0], parts[0][2], order="C")
+    else:
+        dense = np.vstack([np.zeros((0, len(b.names))), *(times * rows for rows, _, times in parts)])
     if len(fixed):
         dense, f = dense[:, free], f + dense[:, fixed] @ held
     dense, f = fewest_rows(dense, f)

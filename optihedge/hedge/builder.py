@@ -82,7 +82,7 @@ class ProgramBuilder(BuilderData):
         self.rows_: list[RowBlock] = []
         self.auxiliaries_: list[Auxiliary] = []
         self.costs_: dict[str, Costs] = {}
-        self.risk_dense_: list[tuple[Array, Array]] = []
+        self.risk_dense_: list[tuple[Array, Array, float]] = []
         self.risk_sparse_: list[tuple[sp.csr_array, Array]] = []
         self.diagonal_ = np.zeros(len(self.names))
         self.risk_terms_: set[str] = set()
@@ -254,8 +254,8 @@ class ProgramBuilder(BuilderData):
         """Depth: slope x max(side x trade - beyond, 0) for each hinge; column counts contracts in play."""
         self._charge(Costs.of(len(self.names), depth=Depth(column=column, side=side, beyond=beyond, slope=slope)))
 
-    def risk_rows(self, rows: Array | sp.sparray, offset: Values = 0.0) -> None:
-        """Add 1/2 |rows q + offset|^2 to the objective: rows r x N, dense or sparse."""
+    def risk_rows(self, rows: Array | sp.sparray, offset: Values = 0.0, *, times: float = 1.0) -> None:
+        """Add 1/2 |times rows q + offset|^2 to the objective: rows r x N, dense or sparse."""
         if np.ndim(rows) != 2 or rows.shape[1] != len(self.names):
             raise SpecError(f"{self._term}: rows of risk are {rows.shape}; give r x {len(self.names)}, a column "
                             "each of the contracts in play")  # fmt: skip
@@ -263,11 +263,13 @@ class ProgramBuilder(BuilderData):
         self.risk_terms_.add(self._term)
         if sp.issparse(rows):
             few = rows if isinstance(rows, sp.csr_array) else sp.csr_array(rows)
+            few = few if times == 1.0 else few * times
             self._refuse_huge("a row of risk", few.data)
             self.risk_sparse_.append((few, shift))
         else:
-            self._refuse_huge("a row of risk", np.asarray(rows))
-            self.risk_dense_.append((np.asarray(rows, dtype=float), shift))
+            dense = np.asarray(rows, dtype=float)
+            self._refuse_huge("a row of risk", times * np.array([dense.min(initial=0.0), dense.max(initial=0.0)]))
+            self.risk_dense_.append((dense, shift, times))
 
     def diagonal(self, values: Values) -> None:
         """Add 1/2 sum values q^2 to the objective: base currency per contract squared."""

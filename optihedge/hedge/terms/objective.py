@@ -13,7 +13,6 @@ from optihedge.errors import SpecError
 from optihedge.hedge.builder import ProgramBuilder
 from optihedge.hedge.horizon import parse_horizon
 from optihedge.hedge.terms.base import Term, check_number
-from optihedge.program.arrays import times
 
 Array = np.ndarray
 
@@ -58,12 +57,12 @@ class Variance(Term):
     def contribute(self, p: ProgramBuilder) -> None:
         aversion = self.at(p.size)
         form, root = p.variance(), np.sqrt(aversion)
-        p.risk_rows(root * form.factors)
-        p.risk_rows(times(root, form.specifics))
+        p.risk_rows(form.factors, times=root)
+        p.risk_rows(form.specifics, times=root)
         p.diagonal(aversion * form.own)
         if p.options_tradable if self.second_order is None else self.second_order:
-            p.risk_rows(root * form.gamma)
-            p.risk_rows(root * form.gamma_specifics)
+            p.risk_rows(form.gamma, times=root)
+            p.risk_rows(form.gamma_specifics, times=root)
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,10 @@ def successive(around: Neighbourhood, h: Array, multipliers: Array | None, fixed
     lots = np.where(grid.lot > 0, grid.nearest(wanted), wanted)
     lots[legs] = wanted[legs]
     # in units of lots: what each leg does to risk and to the rows that bind, and what the others have done already
-    rows = np.vstack([around.root, _held(around, h, multipliers, legs)]) * grid.lot
+    parts, others = (around.root, _held(around, h, multipliers, legs)), (lots - wanted) * grid.lot
+    rows = np.vstack([part[:, legs] for part in parts]) * grid.lot[legs]
+    rows, done = fewest_rows(rows, np.concatenate([part @ others for part in parts]))
     own = _curvature(p, h)[legs] * grid.lot[legs] ** 2
-    rows, done = fewest_rows(rows[:, legs], rows @ (lots - wanted))
     largest = max(own.max(initial=0.0), (rows**2).sum(axis=0).max(initial=0.0))
     own = np.maximum(own, _LEAST * largest if largest > 0 else 1.0)
     low, high, least, aim = (part[legs].tolist() for part in (grid.low, grid.high, grid.least, wanted))

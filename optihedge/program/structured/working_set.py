@@ -13,7 +13,7 @@ import numpy as np
 
 from optihedge.program.arrays import Array
 from optihedge.program.candidate import Candidate
-from optihedge.program.duality import clip_multipliers, dual_gap, scale_of
+from optihedge.program.duality import clip_multipliers, column_slopes, dual_gap, scale_of
 from optihedge.program.program import Program
 from optihedge.program.status import Status
 from optihedge.program.structured.own_variance import with_own_variance
@@ -23,6 +23,7 @@ _MANY, _ENOUGH = 0.25, 250  # factors a column from which it is worth it, and fa
 _MOST = 0.6  # of the columns: with more, the whole Program is no dearer
 _ROUNDS = 12
 _FEW = 40  # columns that a round may always add
+_NEARLY = 0.05  # of the way between a column's slopes on its two sides: a column so near to gaining joins those that do
 _RANK = 20
 _LEAST_OWN = 1e-6  # of a column's variance, in the surrogate
 _EXACT = 1e-11  # of the scale: what no column gains
@@ -47,7 +48,7 @@ def by_working_set(program: Program, solve: Solve, warm: Candidate | None) -> Ca
     if not (np.isfinite(first.h).all() and np.isfinite(first.multipliers).all()):
         return None
     chosen = moving & (np.clip(first.h, program.lower, program.upper) != rest)
-    chosen |= _gaining(program, first, moving & ~chosen, int(chosen.sum()))
+    chosen |= _joining(program, first, moving & ~chosen, int(chosen.sum()), rough=True)
     last = warm
     for _ in range(_ROUNDS):
         if chosen.sum() > _MOST * moving.sum():
@@ -56,25 +57,30 @@ def by_working_set(program: Program, solve: Solve, warm: Candidate | None) -> Ca
         found = solve(with_own_variance(program.boxed(lower, upper)), last)
         if found.status is not Status.OPTIMAL:
             return None
-        more = _gaining(program, found, moving & ~chosen, int(chosen.sum()))
+        more = _joining(program, found, moving & ~chosen, int(chosen.sum()))
         if not more.any():
             return found
         chosen, last = chosen | more, found
     return None
 
 
-def _gaining(program: Program, candidate: Candidate, among: Array, known: int) -> Array:
-    """The columns that would gain by moving, by the multipliers of an answer over others; of many the ones that gain
-    most, as many as are `known`: where few move, multipliers say little of the rest.
+def _joining(program: Program, candidate: Candidate, among: Array, known: int, rough: bool = False) -> Array:
+    """The columns that would gain by moving, by the multipliers of an answer over others, and where some do or the
+    answer is rough, those that nearly would; of many that gain the ones that gain most, as many as are `known`: where
+    few move, multipliers say little of the rest.
     """
     h = np.clip(candidate.h, program.lower, program.upper)
     gap = dual_gap(program, h, clip_multipliers(program, candidate.multipliers))
     gain = np.where(among, gap.columns, 0.0)
     gaining = gain > _EXACT * scale_of(program, h) / len(h)
+    if not (rough or gaining.any()):
+        return gaining
     most = max(known, _FEW)
     if gaining.sum() > most:
         gaining &= gain >= np.partition(gain, -most)[-most]
-    return gaining
+    below, above = column_slopes(program, gap, h)
+    near = (below < 0) & (above > 0) & (np.minimum(above, -below) < _NEARLY * (above - below))
+    return gaining | (near & among)
 
 
 def _surrogate(p: Program) -> Program:
