@@ -88,22 +88,27 @@ class PerDriver(PerContract):
         """U x N: cash delta by price driver, vols held, base currency."""
         return sp.csr_array(self.loadings.matrix - self.loadings.skew)[self._convexity[0]]
 
-    def moves(self, rows: int | None = None, *, drivers: pd.Index | None = None, ragged: bool = True) -> pd.DataFrame:
+    def moves(
+        self, rows: int | None = None, *, drivers: pd.Index | None = None, ragged: bool = True, copy: bool = True
+    ) -> pd.DataFrame:
         """The last `rows` moves of the drivers (all, or these), T x D, all by default. Raises DataError if too few.
 
         Every driver has its own history: a move next to a missing level is NaN, so that a late listing, a gap or a dead
         feed cuts nobody else's; a driver closed at weekends moves from Friday to Monday. ragged=False: the complete
-        rows alone, as many as the shortest driver has.
+        rows alone, as many as the shortest driver has. copy=False: read-only where one is spared.
         attrs: periods_per_year, kinds (driver -> kind), and markets (the drivers marked market).
         """
         chosen = self.drivers if drivers is None else self.drivers.loc[drivers]
         count = len(self.history) - 1
         if ragged and 0 < count >= (count if rows is None else rows):
             last = slice(0 if rows is None else count - rows, None)
-            own = every_move(self.history, self.drivers)[last]
-            own = own.copy() if drivers is None else own.take(self.drivers.index.get_indexer(drivers), axis=1)
+            values = every_move(self.history, self.drivers)[last]
+            if drivers is not None:
+                values = values.take(self.drivers.index.get_indexer(drivers), axis=1)
+            elif copy:
+                values = values.copy()
             names = self.history.columns if drivers is None else chosen.index
-            moves = pd.DataFrame(own, self.history.index[1:][last], names, copy=False)
+            moves = pd.DataFrame(values, self.history.index[1:][last], names, copy=False)
         else:
             moves = moves_of(self.history[chosen.index], chosen, rows, ragged=ragged)
         kinds, markets = kept(chosen, "kinds", lambda: kinds_and_markets(chosen))

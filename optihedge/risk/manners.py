@@ -7,6 +7,7 @@ what one of ours is, and where moves are not plain floats, to say what is wrong 
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import lru_cache
 from inspect import signature
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
@@ -42,7 +43,7 @@ class Estimator:
     @classmethod
     def _parameters(cls) -> dict[str, Any]:
         """Default by name of each, in rising order of name."""
-        return {name: one.default for name, one in sorted(signature(cls).parameters.items())}
+        return _defaults(cls)  # type: ignore[arg-type]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; deep: those of an estimator among them too, as `name__theirs`."""
@@ -80,6 +81,11 @@ class Estimator:
         from sklearn.utils import Tags, TargetTags
 
         return Tags(estimator_type=None, target_tags=TargetTags(required=False))
+
+
+@lru_cache
+def _defaults(kind: type) -> dict[str, Any]:
+    return {name: one.default for name, one in sorted(signature(kind).parameters.items())}
 
 
 def clone(estimator: T) -> T:

@@ -50,7 +50,7 @@ def fitted_risk(estimator: Any, market: Market, needed: pd.Index | None = None) 
     An estimator that needs whole rows gets those of the drivers observed on nearly all; the rest is theirs by prior and
     what moves they have. Raises SpecError where the estimator refuses what it is given.
     """
-    asked, moves = _asked(market, needed)
+    asked, moves = _asked(market, needed, copy=not type(estimator).__module__.startswith("optihedge."))
     if getattr(estimator, "_exact_in_steps", False):
         moves = from_whole_period(moves)
     count = observed(moves)
@@ -263,14 +263,16 @@ def _at_the_money(market: Market) -> dict[str, float]:
     return dict((sums["v"] / sums["w"]).items())  # type: ignore[arg-type]
 
 
-def _asked(market: Market, needed: pd.Index | None) -> tuple[pd.Index, pd.DataFrame]:
-    """The drivers needed and those of the others whose history has no gap, in the market's order, and their moves."""
+def _asked(market: Market, needed: pd.Index | None, copy: bool = True) -> tuple[pd.Index, pd.DataFrame]:
+    """The drivers needed and those of the others whose history has no gap, in the market's order, and their moves;
+    copy: to write into.
+    """
     names = market.drivers.index
     if len(market.history) < 2:
         none = pd.DataFrame(columns=names, dtype=float)
         none.attrs = {"periods_per_year": market.periods_per_year}
         return names, none
-    moves = market.moves()
+    moves = market.moves(copy=copy)
     if needed is None or len(needed) == len(names):
         return names, moves
     whole = names[names.isin(needed) | moves.notna().all().to_numpy()]
