@@ -57,6 +57,14 @@ def compressed(data: Array, indices: Array, indptr: Array, shape: tuple[int, int
     return made
 
 
+def over_columns(matrix: sp.csr_array, to: Array) -> sp.csr_array:
+    """A compressed matrix over some of its columns, in their order: `to` is the place of each, -1 for one left out."""
+    at = to[matrix.indices]
+    kept = at >= 0
+    indptr = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+    return compressed(matrix.data[kept], at[kept], indptr, (matrix.shape[0], int(to.max(initial=-1)) + 1))
+
+
 def by_column(data: Array, indices: Array, indptr: Array, height: int) -> sp.csc_matrix:
     """The matrix of its compressed columns, as solvers read it: nothing is looked at or copied."""
     made = object.__new__(sp.csc_matrix)

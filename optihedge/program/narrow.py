@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.program.arrays import Array
+from optihedge.program.arrays import Array, over_columns
 from optihedge.program.costs import PIECES
 from optihedge.program.program import Program
 from optihedge.program.volatility import Volatility
@@ -36,10 +36,10 @@ def narrowed(p: Program) -> tuple[Program, Array]:
     return p.derived(
         columns=tuple(p.columns[i] for i in columns), **{
             name: getattr(p, name)[columns] for name in ("start", "lower", "upper", "lot", "diagonal", *PIECES)
-        }, depth=p.depth.renumbered(to), factors=p.factors[:, columns], specifics=p.specifics[:, columns],
+        }, depth=p.depth.renumbered(to), factors=p.factors[:, columns], specifics=over_columns(p.specifics, to),
         factor_offset=p.factor_offset + p.factors @ rest, specific_offset=p.specific_offset + p.specifics @ rest,
-        constant=p.constant + float(constant), rows=p.rows[:, columns],
-        rows_on_holdings=p.rows_on_holdings[:, columns], rows_on_trades=p.rows_on_trades[:, columns],
+        constant=p.constant + float(constant), rows=over_columns(p.rows, to),
+        rows_on_holdings=over_columns(p.rows_on_holdings, to), rows_on_trades=over_columns(p.rows_on_trades, to),
         row_lower=p.row_lower - held, row_upper=p.row_upper - held, row_fixed=p.row_fixed + size,
         volatility_limit=_narrowed(p.volatility_limit, columns, rest),
         volatility_price=_narrowed(p.volatility_price, columns, rest),

@@ -17,7 +17,7 @@ from optihedge.program.chain import solve
 from optihedge.program.duality import scale_of
 from optihedge.program.general.small import rough
 from optihedge.program.lots.grid import Grid
-from optihedge.program.lots.rounding import Rounding, over, round_program
+from optihedge.program.lots.rounding import Rounding, round_program
 from optihedge.program.program import Program, row_violations
 from optihedge.program.solvers import propose, quick_to_try
 from optihedge.program.status import Status
@@ -80,14 +80,14 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
     if turned.any():
         program, smallest = _within_position(program, turned, smallest, allowed)
         rounding = round_program(program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest)
-    proved, rows = hedge.certificate, rounding.rows
+    proved, told = hedge.certificate, rounding.ends
     certificate = replace(
         proved,
         status=Status.ROUNDED if proved.optimal else proved.status,
         primal=rounding.objective,
         gap=rounding.objective - proved.dual,
         scale=scale_of(hedge.program, rounding.h),
-        limits=Limits(tuple(rows.index), rows["hard"].to_numpy(bool), rows["violation"].to_numpy(float)),
+        limits=Limits(told.names, told.hard, told.violation),
         note="; ".join([*([proved.note] if proved.note else []), *_broken_text(hedge, rounding)]),
     )
     return hedge.with_quantities(rounding.h, certificate)
@@ -151,8 +151,8 @@ def _least(hedge: Hedge, min_notional: float) -> Array:
 
 
 def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:
-    rows = rounding.rows
-    beyond_band = np.flatnonzero(over(rows))
+    ends = rounding.ends
+    beyond_band = np.flatnonzero(ends.over())
     if not len(beyond_band):
         return []
     units = dict(zip(hedge.program.row_names, hedge.problem.row_units, strict=True))
@@ -160,13 +160,12 @@ def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:
         units[hedge.program.volatility_limit.name] = VOLATILITY_UNIT
     before = row_violations(hedge.program, hedge.problem.columns.to_columns(hedge.problem.start))
     outside = dict(zip(hedge.program.row_names, before, strict=True))
-    broken, texts = over(rows, rows["allowed"].to_numpy(float)), []
-    violation, finest = rows["violation"].to_numpy(float), rows["finest"].to_numpy()
+    broken, texts = ends.over(ends.allowed), []
     for at in beyond_band:
-        name = rows.index[at]
-        beyond = f"{name} ends {violation[at]:.6g} {units.get(name, '')} beyond its limit".replace("  ", " ")
+        name = ends.names[at]
+        beyond = f"{name} ends {ends.violation[at]:.6g} {units.get(name, '')} beyond its limit".replace("  ", " ")
         if not broken[at]:
-            texts.append(f"{beyond}, within half a lot of {finest[at]}")
+            texts.append(f"{beyond}, within half a lot of {ends.finest[at]}")
         elif name in outside:
             texts.append(f"LIMIT NOT MET: {beyond} ({outside[name]:.6g} before), more than half a lot explains: "
                          "lots, minimum sizes and trade limits left nothing nearer")  # fmt: skip

@@ -79,7 +79,7 @@ class Grid:
         """Mask of trades (lots, ... x n) of those columns that a venue would accept."""
         low, high, least = self.low[columns], self.high[columns], self.least[columns]
         inside = (lots == np.round(lots)) & (lots >= low) & (lots <= high)
-        return inside & ((lots == 0) | (np.abs(lots) >= least))
+        return inside & ((lots == 0) | (np.abs(lots) >= least)) if (least > 1).any() else inside
 
     def nearest(self, lots: Array, columns: Array | slice = slice(None)) -> Array:
         """The permitted trade nearest to each given one, in lots, for those columns."""
@@ -99,9 +99,10 @@ class Grid:
         """The next permitted trade below and above each of those columns', 2 x n lots; the trade itself where there is
         none."""
         below, above, least = lots - 1, lots + 1, self.least[columns]
-        below = np.where((below > 0) & (below < least), 0.0, below)
-        below = np.where((below < 0) & (below > -least), -least, below)
-        above = np.where((above < 0) & (above > -least), 0.0, above)
-        above = np.where((above > 0) & (above < least), least, above)
+        if (least > 1).any():
+            below = np.where((below > 0) & (below < least), 0.0, below)
+            below = np.where((below < 0) & (below > -least), -least, below)
+            above = np.where((above < 0) & (above > -least), 0.0, above)
+            above = np.where((above > 0) & (above < least), least, above)
         steps = np.stack([below, above])
         return np.where(self.permitted(steps, columns) & self.lumpy[columns], steps, lots)

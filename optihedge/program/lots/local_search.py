@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -91,12 +92,15 @@ class _Singles(NamedTuple):
         """Of some columns (integers)."""
         grid, here = around.grid, around.here(h)
         lots, lot = lots[columns], grid.lot[columns]
-        none = np.where((grid.low[columns] <= 0) & (grid.high[columns] >= 0), 0.0, lots)
-        to = np.vstack([grid.neighbours(lots, columns), none])
-        own = around.leg_cost(np.broadcast_to(columns, to.shape), lot * to) - here.costs[columns]
-        step = lot * to - (h - grid.start)[columns]
+        to = np.empty((3, len(columns)))
+        to[:2], to[2] = grid.neighbours(lots, columns), 0.0
+        x, before = lot * to, h[columns] - grid.start[columns]
+        step = x - before
+        own = around.leg_cost(np.broadcast_to(columns, to.shape), x) - here.costs[columns]
         own += 0.5 * around.curvature[columns] * step**2
-        return cls(to, step, np.where((to != lots) & grid.lumpy[columns], own, np.inf))
+        own[(to == lots) | ~grid.lumpy[columns]] = np.inf
+        own[2, (grid.low[columns] > 0) | (grid.high[columns] < 0)] = np.inf
+        return cls(to, step, own)
 
     def after(self, around: Neighbourhood, h: Array, lots: Array, columns: Array) -> _Singles:
         """The same where those columns have changed."""
@@ -180,10 +184,11 @@ class _Point:
         """After the best of them that helps by the room it leaves; None where none does."""
         if not len(seen.change):
             return None
-        grid, gains = self.around.grid, seen.change < -self.gain
-        for first in first_moves(np.round(seen.excess, 9), seen.change, _better(seen.excess, self.excess, gains)):
-            h = seen.moves.made(grid, self.h, first)
-            lots = np.round(grid.lots(h)) + 0.0
+        gains = seen.change < -self.gain
+        for first in _in_turn(np.round(seen.excess, 9), seen.change, _better(seen.excess, self.excess, gains)):
+            h, lots = seen.moves.made(self.around.grid, self.h, first), self.lots.copy()
+            for column, to in seen.moves.legs:
+                lots[column[first]] = to[first] + 0.0
             room = self.around.allowance(lots)
             excess = self.around.excess_at(h, room)
             if _better(excess, self.excess, gains[first]):
@@ -284,10 +289,10 @@ class _Point:
         """Excess after pairs of moves, and which pairs (integers) those are: the others have more than there is now."""
         around, kept, excess = self.around, np.arange(len(one)), np.zeros(len(one))
         rows, (least, most) = np.flatnonzero(around.hard), self._left
-        for k in self._furthest:
+        lowest, highest = 2 * added[rows].min(axis=1), 2 * added[rows].max(axis=1)
+        safe = (lowest >= least) & (highest <= most)  # no two moves break these
+        for k in self._furthest[~safe[self._furthest]]:
             row, of = rows[k], added[rows[k]]
-            if 2 * of.min() >= least[k] and 2 * of.max() <= most[k]:
-                continue  # no two moves break it
             sums = of[one[kept]] + of[other[kept]]
             beyond = np.maximum(least[k] - sums, sums - most[k]) / around.units[row]
             excess += np.where(beyond > around.flat[row], beyond, 0.0)
@@ -299,6 +304,15 @@ class _Point:
 def _better(excess: Any, now: float, gains: Any) -> Any:
     """Whether moves bring rows nearer to their bands, or are no further from them and gain."""
     return (excess < now - 1e-8) | ((excess <= now + _SLACK) & gains)
+
+
+def _in_turn(excess: Array, change: Array, better: Array) -> Iterator[int]:
+    """As `first_moves`, the first of which mostly ends the search."""
+    least = np.flatnonzero(excess == excess.min())
+    first = int(least[change[least].argmin()])
+    if better[first]:
+        yield first
+        yield from first_moves(excess, change, better)[1:].tolist()
 
 
 def first_moves(excess: Array, change: Array, better: Array) -> Array:
@@ -314,27 +328,25 @@ def first_moves(excess: Array, change: Array, better: Array) -> Array:
 
 def _further(point: _Point, step: Array) -> _Point:
     """After the same step again, twice as far each time, while that helps."""
-    grid = point.around.grid
+    around, grid = point.around, point.around.grid
     while True:
         step = 2 * step
         h = point.h + step
-        if not (~grid.lumpy | grid.permitted(grid.lots(h))).all():
+        if not (~grid.lumpy | grid.permitted(grid.lots(h))).all() or around.rank(h) >= point.rank:
             return point
         lots = np.round(grid.lots(h)) + 0.0
-        room = point.around.allowance(lots)
-        after = point.moved(h, lots, room, point.around.excess_at(h, room))
-        if after.rank >= point.rank:
-            return point
-        point = after
+        room = around.allowance(lots)
+        point = point.moved(h, lots, room, around.excess_at(h, room))
 
 
 def _ladder(around: Neighbourhood, lots: Array) -> Array:
     """Rows and legs (2 columns): for each hard row, the finest traded one, and the finest of all."""
     rows, exposure = around.ladder
-    found, floor = [], 1e-6 * exposure.max(axis=1, initial=0.0, keepdims=True)
-    for some in (lots != 0, True):
-        among = np.where(some, exposure, 0.0)
-        finest = np.where(among > floor, among, np.inf)
-        each = zip(rows, finest.argmin(axis=1), finest.min(axis=1), strict=True)
-        found += [(row, leg) for row, leg, least in each if least < np.inf]
+    found = []
+    for columns in (np.flatnonzero(lots), np.arange(len(lots))):
+        if len(columns):
+            some = exposure[:, columns]
+            finest = some.argmin(axis=1)
+            which = np.flatnonzero(some[np.arange(len(rows)), finest] < np.inf)
+            found += list(zip(rows[which].tolist(), columns[finest[which]].tolist(), strict=True))
     return np.array(list(dict.fromkeys(found)), dtype=int).reshape(-1, 2)

@@ -172,9 +172,11 @@ class Neighbourhood:
 
     @cached_property
     def ladder(self) -> tuple[Array, Array]:
-        """Hard rows (integers), and what a lot of each leg with a choice does to them (some x n, desk unit)."""
+        """Hard rows (integers), and what a lot of each leg with a choice does to them (some x n, desk unit), infinite
+        where that is a millionth of what the coarsest does, or less."""
         rows = np.flatnonzero(self.hard)
-        return rows, np.where(self.grid.lumpy, np.abs(self.rows) * self.grid.lot, 0.0)[rows]
+        exposure = np.where(self.grid.lumpy, np.abs(self.rows) * self.grid.lot, 0.0)[rows]
+        return rows, np.where(exposure > 1e-6 * exposure.max(axis=1, initial=0.0, keepdims=True), exposure, np.inf)
 
     def here(self, h: Array) -> _Here:
         """Of quantities h; of the last ones that were asked it is kept."""
@@ -299,14 +301,15 @@ class Neighbourhood:
 
     def _values(self, h: Array, steps: Steps, which: Array | slice) -> Array:
         """Values of those rows after each of M moves."""
-        p = self.program
+        p, sized = self.program, np.flatnonzero(self.sized[which])
+        on_holdings, on_trades = self.on_holdings[which][sized], self.on_trades[which][sized]
         values: Array = self.here(h).values[which, None]
         for column, x, step in steps:
             values = values + self.rows[which][:, column] * step
-            if self.sized.any():
+            if len(sized):
                 now, after = h[column], p.start[column] + x
-                values += self.on_holdings[which][:, column] * (np.abs(after) - np.abs(now))
-                values += self.on_trades[which][:, column] * (np.abs(x) - np.abs(now - p.start[column]))
+                more = on_holdings[:, column] * (np.abs(after) - np.abs(now))
+                values[sized] += more + on_trades[:, column] * (np.abs(x) - np.abs(now - p.start[column]))
         return values
 
     def _joint(self, i: Array, j: Array) -> Array:

@@ -39,20 +39,29 @@ def refined(around: Neighbourhood, h: Array, solve: Solve, multipliers: Array | 
     found = nearest if free else successive(around, h, multipliers)
     found, moves = _improved(around, h, found, multipliers, been)
     found, solves = rows_met(around, found), 0
+    rank = around.rank(found)
 
     def dear(share: float) -> bool:
-        excess, value = around.rank(found)
-        return not few and (excess > 0 or value - least > share * scale)
+        return not few and (rank[0] > 0 or rank[1] - least > share * scale)
 
     for kept in _KEPT:
         if dear(_DEAR):
             other, more = improve(around, _solved_again(around, h, found, solve, multipliers, kept), been=been)
-            found, moves, solves = min(found, other, key=around.rank), moves + more, solves + 1
+            (rank, found), moves, solves = _better(around, rank, found, other), moves + more, solves + 1
     if dear(_DEAREST):
         start, some = _dived(around, h, found, solve, multipliers)
         other, more = improve(around, start, been=been)
-        found, moves, solves = min(found, rows_met(around, other), key=around.rank), moves + more, solves + some
+        other = rows_met(around, other)
+        (rank, found), moves, solves = _better(around, rank, found, other), moves + more, solves + some
     return found, solves, moves
+
+
+def _better(
+    around: Neighbourhood, rank: tuple[float, float], found: Array, other: Array
+) -> tuple[tuple[float, float], Array]:
+    """The better of a list whose rank is known and another, and its rank."""
+    after = around.rank(other)
+    return (after, other) if after < rank else (rank, found)
 
 
 def _improved(

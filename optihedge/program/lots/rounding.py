@@ -17,16 +17,17 @@ from optihedge.program.arrays import Array
 from optihedge.program.aversion import at_answer, with_aversion
 from optihedge.program.defined import with_defined
 from optihedge.program.duality import scale_of
-from optihedge.program.lots.cone_limits import meet_own, other_limits
+from optihedge.program.lots.cone_limits import meet_own
 from optihedge.program.lots.dive import Answer, dive, settle
 from optihedge.program.lots.few_legs import MOST_LEGS, best_lots
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.local_search import GAIN, improve
 from optihedge.program.lots.neighbourhood import Neighbourhood
 from optihedge.program.lots.refined import idle, refined, rows_met
+from optihedge.program.lots.row_ends import RowEnds
 from optihedge.program.narrow import narrowed
 from optihedge.program.own.terms import OwnTerms
-from optihedge.program.program import RESIDUAL_TOLERANCE, Program, objective, row_values, row_violations
+from optihedge.program.program import Program, objective
 
 _SHARE_LEFT, _WHOLE = 0.1, 1e-9  # of what a lot of each split column leaves together; of a lot: less is whole
 _TOUCHES, _APART = 5, 1e-3  # quadratic Programs for a price of volatility, where lots move it by more than this
@@ -40,16 +41,20 @@ class Rounding:
 
     h          n, contracts; auxiliary columns continuous
     objective  base currency, at h; `bound` the continuous optimum's, below which no lot choice can fall
-    rows       by row name: value, lower, upper, violation and allowed violation, desk unit; `finest` leg traded on it;
-               then a volatility limit and the user's own constraints, where nothing is allowed
+    ends       where rows end, then a volatility limit and the user's own constraints, where nothing is allowed
     """
 
     h: Array
     objective: float
     bound: float
-    rows: pd.DataFrame
+    ends: RowEnds
     solves: int
     moves: int
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """By row name: value, lower, upper, violation and allowed violation, desk unit; `finest` leg traded on it."""
+        return self.ends.table
 
     @property
     def gap(self) -> float:
@@ -59,7 +64,7 @@ class Rounding:
     @property
     def broken(self) -> pd.DataFrame:
         """Hard rows that end further outside their band than half the finest traded lot explains."""
-        return self.rows[over(self.rows, self.rows["allowed"].to_numpy(float))]
+        return self.rows[self.ends.over(self.ends.allowed)]
 
 
 def round_program(
@@ -103,7 +108,7 @@ def round_program(
     if not exact > 0:
         return rounded(at_answer(program, h))
     best = rounded(with_aversion(program, price.price / exact))
-    if best.gap <= GAIN * scale_of(program, h) and not over(best.rows).any():
+    if best.gap <= GAIN * scale_of(program, h) and not best.ends.over().any():
         return best  # no other lots can gain
     whole, before = price.volatility(best.h), price.volatility(program.start)
     few = Grid.of(program, smallest).lumpy.sum() <= MOST_LEGS
@@ -131,9 +136,9 @@ def _touched(
         found = _round(with_aversion(inner, aversion), h[columns], solve, multipliers, least, optimal=False)
         whole = best.h.copy()
         whole[columns] = found.h
-        rows = _rows(around, whole)
-        answers.append(replace(found, h=whole, objective=objective(program, whole), bound=best.bound, rows=rows))
-    return min(answers, key=lambda one: (round(_beyond(one), 9), one.objective))
+        ends = RowEnds.of(around, whole)
+        answers.append(replace(found, h=whole, objective=objective(program, whole), bound=best.bound, ends=ends))
+    return min(answers, key=lambda one: (round(one.ends.beyond, 9), one.objective))
 
 
 def _descended(program: Program, best: Rounding, smallest: Array | None) -> Rounding:
@@ -146,8 +151,8 @@ def _descended(program: Program, best: Rounding, smallest: Array | None) -> Roun
         value = objective(program, h)
         if not moves or value >= best.objective:
             break
-        rows = _rows(Neighbourhood(program, grid), h)
-        best = replace(best, h=h, objective=value, rows=rows, moves=best.moves + moves)
+        ends = RowEnds.of(Neighbourhood(program, grid), h)
+        best = replace(best, h=h, objective=value, ends=ends, moves=best.moves + moves)
     return best
 
 
@@ -165,14 +170,8 @@ def _widened(program: Program, h: Array, found: Rounding, columns: Array, smalle
     """What was found over the columns that can move, told of all."""
     whole = np.clip(h, program.lower, program.upper)
     whole[columns] = found.h
-    rows = _rows(Neighbourhood(program, Grid.of(program, smallest)), whole)
-    return replace(found, h=whole, objective=objective(program, whole), bound=objective(program, h), rows=rows)
-
-
-def _beyond(found: Rounding) -> float:
-    """How far hard rows end beyond what rounding explains, in sum."""
-    hard = found.rows[found.rows["hard"]]
-    return float(np.maximum(hard["violation"] - hard["allowed"], 0.0).sum())
+    ends = RowEnds.of(Neighbourhood(program, Grid.of(program, smallest)), whole)
+    return replace(found, h=whole, objective=objective(program, whole), bound=objective(program, h), ends=ends)
 
 
 def _round(
@@ -191,10 +190,10 @@ def _round(
         own = OwnTerms(program)
         met, moves = meet_own(around, own, dived)
         value, bound = (objective(program, q) + own.at(q)[0] for q in (met, h))
-        return Rounding(met, value, bound, _rows(around, met, own), solves, moves)
+        return Rounding(met, value, bound, RowEnds.of(around, met, own), solves, moves)
     answer = _nearest(around, inside, multipliers) if optimal else None
     if answer is not None:
-        return Rounding(answer, objective(program, answer), objective(program, h), _rows(around, answer), 0, 0)
+        return Rounding(answer, objective(program, answer), objective(program, h), RowEnds.of(around, answer), 0, 0)
     continuous = (grid.lot == 0) & (program.lower < program.upper)
     if program.has_cones or continuous.any() or not optimal:
         start, solves = dive(around, h, solve, multipliers)
@@ -207,7 +206,9 @@ def _round(
     if (grid.lot == 0).any() and solves:
         answer, solves = settle(program, answer, solve, grid, solves)
         answer = with_defined(program, answer)
-    return Rounding(answer, objective(program, answer), objective(program, h), _rows(around, answer), solves, moves)
+    return Rounding(
+        answer, objective(program, answer), objective(program, h), RowEnds.of(around, answer), solves, moves
+    )
 
 
 def _nearest(around: Neighbourhood, h: Array, multipliers: Array | None) -> Array | None:
@@ -220,35 +221,3 @@ def _nearest(around: Neighbourhood, h: Array, multipliers: Array | None) -> Arra
     above = objective(p, whole) - least + float(np.abs(multipliers) @ room)
     # the optimum of wider bands is lower by no more than room at the multipliers' price
     return whole if above <= GAIN * abs(least) and around.rank(whole)[0] == 0 else None
-
-
-def over(rows: pd.DataFrame, allowed: Array | float = 0.0) -> Array:
-    """Hard rows further outside their band than rounding explains (a mask)."""
-    violation, scale = (rows[name].to_numpy(float) for name in ("violation", "scale"))
-    return rows["hard"].to_numpy(bool) & (violation > allowed + RESIDUAL_TOLERANCE * scale)
-
-
-def _rows(around: Neighbourhood, h: Array, own: OwnTerms | None = None) -> pd.DataFrame:
-    p, lots = around.program, np.round(around.grid.lots(h))
-    traded = np.where((lots != 0) & around.grid.lumpy & (around.exposure > 0), around.exposure, np.inf)
-    finest = [p.columns[row.argmin()] if np.isfinite(row).any() else "" for row in traded]
-    rows = pd.DataFrame(
-        {
-            "value": row_values(p, h),
-            "lower": p.row_lower,
-            "upper": p.row_upper,
-            "violation": row_violations(p, h),
-            "allowed": around.allowance(lots),
-            "finest": finest,
-            "hard": around.hard,
-            "scale": (np.abs(around.rows) + around.on_holdings) @ np.abs(h) + p.row_fixed + around.units,
-        },
-        index=pd.Index(p.row_names, name="row", dtype=object),
-    )
-    if p.volatility_limit is None and own is None:
-        return rows
-    rest = other_limits(p, h, own)
-    if rest.empty:
-        return rows
-    rest = rest.drop(columns="unit").assign(lower=-np.inf, allowed=0.0, finest="", hard=True)[list(rows.columns)]
-    return pd.concat([rows, rest]) if len(rows) else rest
