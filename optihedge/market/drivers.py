@@ -20,7 +20,7 @@ from optihedge.frames import (
     refuse,
     table_of,
 )
-from optihedge.readonly import Shared
+from optihedge.readonly import Shared, texts
 
 KINDS = ("price", "fx", "vol", "rate", "basis")
 RETURNS = ("price", "fx")
@@ -135,7 +135,7 @@ def _named(
             )
     asset = np.where((kind == "price") & (asset == ""), names, asset)
     votes: dict[str, str] = {}
-    for on, money in zip(instruments["underlying"], instruments["currency"], strict=True):
+    for on, money in dict.fromkeys(zip(texts(instruments, "underlying"), texts(instruments, "currency"), strict=True)):
         if on != money:
             votes.setdefault(on, money)
     moving = np.isin(kind, RETURNS)
@@ -169,9 +169,10 @@ def pair_assets(instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.ndarray:
     told = list(zip(*(drivers[name] for name in ("kind", "underlying", "currency")), strict=True))
     pairs = {(asset, quote) for kind, asset, quote in told if kind == "fx"}
     known = {asset for kind, asset, _ in told if kind in RETURNS}
-    paired = {name: pair_of(name) for name in {*instruments["underlying"]} - known} if pairs else {}
+    named = texts(instruments, "underlying")
+    paired = {name: pair_of(name) for name in {*named} - known} if pairs else {}
     short = {name: pair[0] for name, pair in paired.items() if pair in pairs}
-    return objects(short.get(name, name) for name in instruments["underlying"])
+    return objects(short.get(name, name) for name in named) if short else named
 
 
 @lru_cache(maxsize=10_000)

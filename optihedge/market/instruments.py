@@ -22,7 +22,7 @@ from optihedge.frames import (
 )
 from optihedge.market.families import STRUCK, TYPES, InstrumentType
 from optihedge.market.pricing import above_zero
-from optihedge.readonly import kept, read_only
+from optihedge.readonly import kept, read_only, texts
 
 HOURS_PER_YEAR = 365 * 24
 _IMPLIED = tuple(field.name for field in fields(InstrumentType))
@@ -163,7 +163,7 @@ def _refuse_priced_in_itself(
 
 def types_of(instruments: pd.DataFrame) -> dict[str, np.ndarray]:
     """What each contract's type implies: one boolean array per field of InstrumentType."""
-    return kept(instruments, "types", lambda: implied(instruments["type"].to_numpy()))
+    return kept(instruments, "types", lambda: implied(texts(instruments, "type")))
 
 
 def implied(types: np.ndarray) -> dict[str, np.ndarray]:

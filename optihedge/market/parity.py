@@ -38,9 +38,8 @@ def parity_of_chain(c: Contracts, underlying: NDArray[np.object_], bid: Floats, 
 
     c   forwards those of the carried spot, discounts given; prices in the strike's money (no coin-settled options)
     """
-    pairs = _pairs(c, underlying, bid, ask, asked)
     found = np.full(len(c.price), np.nan)
-    if not len(pairs):
+    if not asked.any() or not len(pairs := _pairs(c, underlying, bid, ask, asked)):
         return found
     mid = (bid + ask) / 2
     difference = mid[pairs["call"]] - mid[pairs["put"]]

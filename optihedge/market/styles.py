@@ -7,6 +7,7 @@ import pandas as pd
 
 from optihedge.frames import objects, refuse
 from optihedge.market.instruments import types_of
+from optihedge.readonly import texts
 
 AMERICAN, EUROPEAN = "american", "european"
 CRYPTO_VENUES = frozenset({
@@ -42,7 +43,7 @@ def exercise_styles(instruments: pd.DataFrame) -> np.ndarray:
     American, unless its underlying is an index here. Raises DataError for an American option settled in coin.
     """
     kinds, source = types_of(instruments), instruments.attrs.get("source", "instruments")
-    types, style, asset, venues = (instruments[name].to_numpy() for name in ("type", "exercise", "underlying", "venue"))
+    types, style, asset, venues = (texts(instruments, name) for name in ("type", "exercise", "underlying", "venue"))
     odd = "exercise{of} is {value}, yet it is settled in coin"
     refuse(kinds["inverse"] & (style == AMERICAN), source, odd, style, "write european", instruments.index)
     found = objects("" for _ in types)

@@ -126,7 +126,7 @@ def _underlying_drivers(instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.
 
 
 def _texts(table: pd.DataFrame, *names: str) -> list[np.ndarray]:
-    return [table[name].to_numpy(dtype=object) for name in names]
+    return [texts(table, name) for name in names]
 
 
 def driver_levels(
