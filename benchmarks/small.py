@@ -41,7 +41,7 @@ from optihedge.program.status import Status  # noqa: E402
 from optihedge.program.structured.solver import Structured  # noqa: E402
 
 SIZES = ((20, 5), (50, 10), (100, 10), (200, 20))
-TIMES = 5  # calls, of which the quickest counts
+TIMES = 20  # calls, of which the quickest counts
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ _HOME = {
     "cvxpy": ("general.cvxpy_", "Modelled", {}),
     "modelled": ("general.cvxpy_", "Modelled", {}),  # its earlier name
 }
-_SMALL_COLUMNS, _SMALL_ROWS = 110, 60  # up to which a compiled solver's one call is quicker than NumPy's many
+_SMALL_COLUMNS = 160  # up to which a compiled solver's one call is quicker than NumPy's many
+_SMALL_WORK = 3e5  # likewise: products of a column's entries with each other, all columns
 _ROUGHLY = 1e-3  # how near an answer need be to name the worst scenarios
 _AUXILIARIES = 10  # columns without risk or lot from which general solvers go first
 
@@ -112,8 +113,8 @@ def default_chain(program: Program) -> tuple[str, ...]:
 
 def quick_to_try(program: Program) -> bool:
     """Whether `small` states the Program, and is quicker than what comes after it."""
-    n, *_, m = program.size
-    few = 0 < n <= _SMALL_COLUMNS and m <= _SMALL_ROWS and program.row_table.dense
+    n, *rows = program.size
+    few = 0 < n <= _SMALL_COLUMNS and n * sum(rows) ** 2 <= _SMALL_WORK and program.row_table.dense
     return few and not (program.has_cones or program.powered) and program.moves
 
 
