@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class Timeline:
         self.labels = Labels(state.book, self.then, self.now)
         self.orders = OpenOrders(state.orders)
         self.parted: set[str] = set()  # labels at the start of what has spun something off
-        self.ends: Ends = ends_of(before, market, ())
+        self.happened: list[Event] = []
         self.passed = 0  # events followed
         self.fills: dict[str, Fill] = {}
         self.busts: list[Fill] = []
@@ -65,8 +66,7 @@ class Timeline:
     def follow(self, events: Iterable[Event], fills: Iterable[Fill]) -> None:
         """Apply what happened, then settle what has expired and pay borrow to the end."""
         events, fills, self.busts = without_undone([*events], [*fills])
-        happened = followed(events)
-        self.ends = ends_of(self.before, self.market, happened)
+        self.happened = happened = followed(events)
         due: list[tuple[pd.Timestamp, int, int, Event | Fill]] = [
             (*in_order(e)[:2], i, e) for i, e in enumerate(happened)
         ]
@@ -83,6 +83,11 @@ class Timeline:
         self._borrow()
         self._accrue(self.market.as_of)
         self.after = self.holdings.frozen()
+
+    @cached_property
+    def ends(self) -> Ends:
+        """What contracts become worth by the end of the period."""
+        return ends_of(self.before, self.market, self.happened)
 
     def _held(self, name: str) -> list[tuple[str, float]]:
         return list(self.holdings.holders(name))
