@@ -19,6 +19,7 @@ from optihedge.desk.deskfile import read_desk
 from optihedge.desk.halt import Halted
 from optihedge.desk.importing import import_told
 from optihedge.desk.ledger.database import get_text, open_ledger
+from optihedge.desk.ledger.reading import runs_of
 from optihedge.desk.night import run_night
 from optihedge.desk.outbox import approve, hold, send
 from optihedge.desk.replay import replay, verify
@@ -264,6 +265,28 @@ def test_final_words_come_without_fills_too(tmp_path, capsys):
     assert main(["fills", "--reports", str(tmp_path / "reports.csv"), *given]) == 0
     assert "1 final words new" in capsys.readouterr().out
     assert main(["fills", *given]) == 3 and "nothing to import" in capsys.readouterr().err
+
+
+def test_a_night_is_of_the_books_that_are_asked_for_and_goes_by_its_file(tmp_path, capsys):
+    more = DESK + '[books.two]\nmodel = "neutral"\npositions = "one.csv"\nholds = "opening"\n'
+    desk, markets, _ = coin_desk(tmp_path, 1, more)
+    given = ["run", "--desk", str(desk.path), "--as-of", str(markets[0].as_of)]
+    for option in (["--out", "x"], ["--workers", "2"], ["--deadline", "1m"], ["--send", "neutral"], ["--json"]):
+        assert main([*given, *option]) == 2 and option[0] in capsys.readouterr().err
+    assert main([*given, "--book", "three"]) == 3 and "there is no book three" in capsys.readouterr().err
+    assert main([*given, "--book", "two", "--quiet"]) == 0 and capsys.readouterr().out == ""
+    with open_ledger(desk.ledger).read() as connection:
+        assert [row["book"] for row in runs_of(connection)] == ["two"]
+
+
+def test_a_book_that_was_renamed_is_said_to_be_begun_again(tmp_path, capsys):
+    desk, markets, _ = coin_desk(tmp_path, 2)
+    one_night(desk, markets[0])
+    desk.path.write_text(desk.path.read_text().replace("[books.one]", "[books.uno]"))
+    night = run_night(read_desk(desk.path), as_of=markets[1].as_of)
+    assert "names no book one" in night.strayed[0] and "begins uno from its positions" in night.strayed[0]
+    assert main(["run", "--desk", str(desk.path), "--as-of", str(markets[1].as_of)]) == 0
+    assert run_night(read_desk(desk.path), as_of=markets[1].as_of).strayed == ()
 
 
 def test_a_night_without_an_instant_is_of_the_latest_market(tmp_path):

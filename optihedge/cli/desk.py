@@ -209,8 +209,11 @@ def _read(path: Path):  # type: ignore[no-untyped-def]
     return read_desk(path)
 
 
-def run_desk(desk: Path, as_of: str | None, who: str | None, allow: list[str] | None, json_log: bool) -> int:
-    """Run a desk's night and print what became of each book; the exit code."""
+def run_desk(
+    desk: Path, as_of: str | None, who: str | None, allow: list[str] | None, *, json_log: bool, quiet: bool,
+    books: tuple[str, ...],
+) -> int:  # fmt: skip
+    """Run a desk's night, of all its books or of these, and print what became of each; the exit code."""
     from optihedge.batch.refusals import refuse_future, refuse_stale
     from optihedge.batch.stop import Stop
     from optihedge.desk.deskfile import read_desk
@@ -230,10 +233,12 @@ def run_desk(desk: Path, as_of: str | None, who: str | None, allow: list[str] | 
 
     with Stop() as stop:
         night = run_night(found, as_of=as_of, who=who_is(who), tell=journal.tell, check=check, stop=stop,
-                          look=lambda folder: doctor(folder, books=[]).findings)  # fmt: skip
+                          books=books, look=lambda folder: doctor(folder, books=[]).findings)  # fmt: skip
     if found.metrics is not None:
         write_metrics(found.metrics, night)
-    if not json_log:
+    for text in night.strayed:
+        say(console_of(stderr=True), text)
+    if not (json_log or quiet):
         for text in night.recovered:
             say(console_of(), f"recovered: {text}")
         rows = [vars(one) | {"run": one.run[:12], "new": "" if one.new else "known"} for one in night.results]

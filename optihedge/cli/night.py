@@ -17,7 +17,7 @@ from rich.console import Console
 
 from optihedge.cli.codes import code_of, status_of
 from optihedge.cli.desk import run_desk
-from optihedge.cli.options import Allow, AsOf, Books, Cluster, book_paths, load_models
+from optihedge.cli.options import Allow, AsOf, Cluster, book_paths, load_models
 from optihedge.cli.screen import console_of, grouped, print_contradictions, print_frame, save_trace, say
 from optihedge.errors import DataError
 from optihedge.frames import counted, duration
@@ -44,11 +44,19 @@ RUN = (
 )
 
 
+_DeskBooks = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--book", help="Book file (default DATA/book.csv), or with --desk the name of a book; repeat for more."
+    ),
+]
+
+
 def run(
     models: Annotated[list[str] | None, typer.Argument(help="Shipped hedging models, or paths of .toml files.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Folder of the market.")] = None,
     desk: Annotated[Path | None, typer.Option("--desk", help="Desk file: its books and models, with a ledger.")] = None,
-    book: Books = None,
+    book: _DeskBooks = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for results.")] = Path("out"),
     send: Annotated[str | None, typer.Option("--send", help="With several models: the one whose list is sent.")] = None,
     as_of: AsOf = None,
@@ -73,7 +81,11 @@ def run(
     if desk is not None:
         if models or data is not None:
             raise typer.BadParameter("the desk file names models and data; leave them out", param_hint="--desk")
-        raise typer.Exit(run_desk(desk, as_of, who, allow, json_log))
+        _refuse_said({"--out": out != Path("out"), "--send": send, "--workers": workers != 1, "--cluster": cluster,
+                      "--deadline": deadline, "--allow-empty": allow_empty, "--reports": reports,
+                      "--json": json})  # fmt: skip
+        names = tuple(map(str, book or ()))
+        raise typer.Exit(run_desk(desk, as_of, who, allow, json_log=json_log, quiet=quiet, books=names))
     if not models or data is None:
         raise typer.BadParameter("name a model and --data DIR, or give --desk FILE", param_hint="MODELS")
     probed(out)
@@ -97,6 +109,13 @@ def run(
             "reports": reports,
         }
         raise typer.Exit(run_books(loaded, data, paths, out, as_of=as_of, stop=stop, told=status, send=send, **options))
+
+
+def _refuse_said(given: Mapping[str, object]) -> None:
+    """Refuse options beside --desk: a desk's night goes by its file alone."""
+    unused = [name for name, value in given.items() if value]
+    if unused:
+        raise typer.BadParameter(f"the desk file says it; leave out {', '.join(unused)}", param_hint="--desk")
 
 
 def run_books(

@@ -58,7 +58,7 @@ def backtest(
 
     console = console_of()
     if desk is not None:
-        if models or store or data or book or policy or vary or change:
+        if models or store or data or book or policy or vary or change or every != 5 or rows != 252:
             raise typer.BadParameter("the desk file says what is walked; leave the rest out", param_hint="--desk")
         kept, walks = _of_desk(desk, since, until, broker, beside, allow)
     else:
@@ -110,6 +110,8 @@ def _of_desk(
     walks: list[Any] = []
     for book in found.books.values():
         held = _books([book.positions], kept, since, until)
+        if book.name not in held and len(held) > 1:
+            raise DataError(f"{book.positions}: there is no book {book.name} in it; its books are {', '.join(held)}")
         for name in (book.model, *book.challengers):
             model = found.models[name].model
             checks = Checks.of(model.checks).tightened(found.checks, found.venues)

@@ -24,13 +24,14 @@ from optihedge.desk.deskfile import Desk, DeskBook
 from optihedge.desk.halt import refuse_halted
 from optihedge.desk.ledger.database import Ledger, get_text, open_ledger, put_text
 from optihedge.desk.ledger.facts import due_fills, due_reports
-from optihedge.desk.ledger.reading import any_runs, inputs_of, made_of
+from optihedge.desk.ledger.reading import any_runs, books_of, inputs_of, made_of
 from optihedge.desk.ledger.runs import CHALLENGER, LEFT, SEND, Asked, Made, claim, finish, standing
 from optihedge.desk.nightpage import write_night
 from optihedge.desk.outbox import recover
 from optihedge.desk.record import record_folder
 from optihedge.desk.task import TRACE, Bench, Task, compute, statement_of
 from optihedge.errors import DataError, OptihedgeError, SpecError
+from optihedge.frames import some
 from optihedge.lock import locked
 from optihedge.market.book import read_book
 from optihedge.market.events import events_of
@@ -66,13 +67,17 @@ class Result:
 
 @dataclass(frozen=True)
 class Night:
-    """A desk's night that is over. code: 0 where every book's promised list (or its waiting) stands, 1 otherwise, 6 for
-    an internal error."""
+    """A desk's night that is over.
+
+    code      0 where every book's promised list (or its waiting) stands, 1 otherwise, 6 for an internal error
+    strayed   what the ledger holds of books that the desk no longer names, where others begin, in words
+    """
 
     as_of: pd.Timestamp
     snapshot: str
     results: tuple[Result, ...]
     recovered: tuple[str, ...]
+    strayed: tuple[str, ...] = ()
 
     @property
     def code(self) -> int:
@@ -102,6 +107,9 @@ def run_night(
     stop = stop or Stop()
     with locked(desk.out) as lock, open_ledger(desk.ledger).alone() as ledger:
         _refuse_lost(desk, ledger)
+        strayed = _strayed(desk, ledger)
+        for text in strayed:
+            tell("strayed", text=text)
         recovered = recover(desk, ledger)
         for text in recovered:
             tell("recovered", text=text)
@@ -128,7 +136,7 @@ def run_night(
         results.sort(key=lambda one: order[one.book, one.model])
         looked = None if look is None or desk.folder is None or as_of is not None else look(desk.folder)
         write_night(desk.out, market, results, looked)
-        return Night(market.as_of, market.hash, tuple(results), recovered)
+        return Night(market.as_of, market.hash, tuple(results), recovered, strayed)
 
 
 def _refuse_lost(desk: Desk, ledger: Ledger) -> None:
@@ -140,6 +148,19 @@ def _refuse_lost(desk: Desk, ledger: Ledger) -> None:
             f"ledger {ledger.where} is empty, but {desk.out} holds runs; restore the ledger, mend its url, or give "
             "another [run] out"
         )
+
+
+def _strayed(desk: Desk, ledger: Ledger) -> tuple[str, ...]:
+    """Books of the ledger that the desk does not name while it begins others: one may be the other renamed."""
+    with ledger.read() as connection:
+        known = books_of(connection)
+    new, gone = [name for name in desk.books if name not in known], [name for name in known if name not in desk.books]
+    if not (new and gone):
+        return ()
+    return (
+        f"{desk.path.name} names no book {some(gone)}, of which the ledger holds nights, and begins {some(new)} from "
+        "its positions: a book that was only renamed is hedged a second time; give it its name back",
+    )
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,11 @@ def any_runs(connection: Connection) -> bool:
     return connection.execute(sa.select(RUNS.c.id).limit(1)).first() is not None
 
 
+def books_of(connection: Connection) -> list[str]:
+    """The books that have nights."""
+    return sorted(connection.execute(sa.select(NIGHTS.c.book).distinct()).scalars().all())
+
+
 def run_of(connection: Connection, run: str) -> dict[str, Any]:
     """A run's row, its list's status (`list`), sha256 and lines, and whether it `stands`."""
     asked = (
