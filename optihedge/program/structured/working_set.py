@@ -20,7 +20,7 @@ from optihedge.program.structured.own_variance import with_own_variance
 
 _LEAST_COLUMNS, _LEAST_FACTORS = 150, 100
 _MANY, _ENOUGH = 0.25, 250  # factors a column from which it is worth it, and factors from which it is anyhow
-_MOST = 0.6  # of the columns: with more, the whole Program is no dearer
+_MOST = 0.8  # of the columns: with more, the whole Program is no dearer
 _ROUNDS = 12
 _FEW = 40  # columns that a round may always add
 _NEARLY = 0.05  # of the way between a column's slopes on its two sides: a column so near to gaining joins those that do
@@ -49,7 +49,7 @@ def by_working_set(program: Program, solve: Solve, warm: Candidate | None) -> Ca
         return None
     chosen = moving & (np.clip(first.h, program.lower, program.upper) != rest)
     chosen |= _joining(program, first, moving & ~chosen, int(chosen.sum()), rough=True)
-    last = warm
+    last = first
     for _ in range(_ROUNDS):
         if chosen.sum() > _MOST * moving.sum():
             return None
