@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 from recorded import alt_weights, clean_stocks, equity_weights, hedge_returns, large_cap_returns  # noqa: E402
 from recorded import perpetual_closes as closes_of  # noqa: E402
