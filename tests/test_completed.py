@@ -28,6 +28,15 @@ def covariance(moves: np.ndarray, halflife: float = 40.0) -> np.ndarray:
     return EwmaRisk(halflife).fit(moves).risk_.covariance().to_numpy()
 
 
+def products(moves: np.ndarray) -> np.ndarray:
+    """Weighted sums of products of completed moves, with what they leave open."""
+    filled, left, late = completed(moves, weights := decayed(len(moves), 40.0))
+    assert np.isfinite(filled).all()
+    told = filled.T @ (weights[:, None] * filled)
+    told[np.ix_(late, late)] += left
+    return told
+
+
 @pytest.mark.parametrize("halflife", [np.inf, 30.0])
 def test_of_two_drivers_it_is_stambaughs_closed_form(halflife):
     moves = staircase(120, [0, 70])
@@ -55,9 +64,9 @@ def test_slopes_on_two_longer_drivers_are_those_of_the_rows_that_all_have():
 
 def test_of_whole_histories_nothing_is_told_nor_left_open():
     moves = staircase(60, [0, 0, 0])
-    filled, left = completed(moves, decayed(60, 40.0))
+    filled, left, late = completed(moves, decayed(60, 40.0))
     np.testing.assert_array_equal(filled, moves)
-    assert not left.any()
+    assert not left.size and not late.size
 
 
 def test_drivers_listed_first_have_the_risk_that_they_have_alone():
@@ -81,12 +90,8 @@ def test_a_copy_of_a_longer_history_has_all_of_it():
 def test_it_is_positive_semidefinite_and_no_order_of_drivers_matters(listed, seed, common):
     moves = staircase(80, [0, *listed], seed, common)
     order = np.random.default_rng(seed).permutation(len(listed) + 1)
-    filled, left = completed(moves, weights := decayed(80, 40.0))
-    assert np.isfinite(filled).all()
-    told = filled.T @ (weights[:, None] * filled) + left
+    told, other = products(moves), products(moves[:, order])
     assert np.linalg.eigvalsh(told)[0] >= -1e-12 * np.trace(told)
-    filled, left = completed(moves[:, order], weights)
-    other = filled.T @ (weights[:, None] * filled) + left
     np.testing.assert_allclose(other, told[np.ix_(order, order)], rtol=1e-6, atol=1e-9 * np.trace(told))
 
 
@@ -106,7 +111,7 @@ def test_chunks_equal_the_whole(estimator, columns):
 def test_a_gap_after_the_listing_stays_a_gap():
     moves = staircase(100, [0, 0, 0, 40])
     moves[70, 1] = np.nan
-    filled, _ = completed(moves, decayed(100, 40.0))
+    filled, _, _ = completed(moves, decayed(100, 40.0))
     assert np.argwhere(np.isnan(filled)).tolist() == [[70, 1]]
     assert np.linalg.eigvalsh(covariance(moves))[0] >= -1e-15
 

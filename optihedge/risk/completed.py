@@ -13,24 +13,25 @@ _RIDGES = np.logspace(-6, 2, 81)  # tried, in units of the weight observed and t
 _RANK = 1e-7  # singular values up to this share of the largest are rounding
 
 
-def completed(moves: Array, weights: Array) -> tuple[Array, Array]:
-    """Moves (T x D), those before a driver's first told by the drivers listed earlier; and what is left open (D x D).
+def completed(moves: Array, weights: Array) -> tuple[Array, Array, Array]:
+    """Moves (T x D), those before a driver's first told by the drivers listed earlier; and what that leaves open.
 
     weights   T, of the rows; the newest is 1, and an observation counts as its weight
 
     In order of listing each driver is regressed on the earlier ones over the rows since its first move; its moves
-    before are the fitted ones. What is left open, to be added to the weighted sums of products, is the residual
-    variance of the fitted moves and the error of the slopes, carried on to drivers that are fitted on these. The sums
-    are then those of one positive semidefinite covariance; of two drivers it is Stambaugh's: Cov(long, short) =
-    slope x Var(long), Var(short) = slope^2 Var(long) + residual variance. Slopes on three regressors or more are held
-    by the ridge of most evidence. Gaps after the first move stay missing.
+    before are the fitted ones. What is left open (m x m, of the m late columns, the last result), to be added to the
+    weighted sums of products, is the residual variance of the fitted moves and the error of the slopes, carried on to
+    drivers that are fitted on these. The sums are then those of one positive semidefinite covariance; of two drivers it
+    is Stambaugh's: Cov(long, short) = slope x Var(long), Var(short) = slope^2 Var(long) + residual variance. Slopes on
+    three regressors or more are held by the ridge of most evidence. Gaps after the first move stay missing.
 
     Source: Stambaugh 1997, Journal of Financial Economics 45; MacKay 1992, Neural Computation 4, for the ridge.
     """
     seen = np.isfinite(moves)
     first = np.argmax(seen, axis=0)
-    filled, left = moves.copy(), np.zeros((moves.shape[1], moves.shape[1]))
     known, groups, basis = np.flatnonzero(first == first.min()), _groups(seen, first), None
+    whole, late = len(known), moves.shape[1] - len(known)
+    filled, left = moves.copy(), np.zeros((late, late))
     for start, members in groups:
         if len(known) > _MOST and basis is None:
             basis = _leading(filled, weights, known)
@@ -44,14 +45,16 @@ def completed(moves: Array, weights: Array) -> tuple[Array, Array]:
                 root[before] * scores[before],
             )  # fmt: skip
             filled[np.ix_(before, members)] = scores[before] @ slopes
-            # the residual of the moves that were fitted, and what earlier ones left open
+            # the residual of the moves that were fitted, and what earlier late ones left open
             size = residuals * np.sqrt((weights[before].sum() + error) / weights[rows].sum())
-            slopes = np.vstack([lift @ slopes, np.zeros((len(known) - len(lift), len(members)))])
-            left[np.ix_(known, members)] = left[np.ix_(known, known)] @ slopes
-            left[np.ix_(members, known)] = left[np.ix_(known, members)].T
-            left[np.ix_(members, members)] = slopes.T @ left[np.ix_(known, members)] + size.T @ size
+            count = len(known) - whole
+            told_by, own = np.zeros((count, len(members))), slice(count, count + len(members))
+            told_by[: max(len(lift) - whole, 0)] = lift[whole:] @ slopes
+            left[:count, own] = left[:count, :count] @ told_by
+            left[own, :count] = left[:count, own].T
+            left[own, own] = told_by.T @ left[:count, own] + size.T @ size
         known = np.concatenate([known, members])
-    return filled, left
+    return filled, left, known[whole:]
 
 
 def ridged(x: Array, y: Array, count: float, ahead: Array) -> tuple[Array, Array, Array]:

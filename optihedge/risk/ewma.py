@@ -116,22 +116,24 @@ class EwmaRisk(OnlineRiskEstimator):
         """
         plain = self.correlation_halflife is None
         weights = 0.5 ** (np.arange(len(moves))[::-1] / self._memory)
-        filled, left = completed(moves, weights)
+        filled, left, late = completed(moves, weights)
         seen, total = np.isfinite(filled), weights.sum()
-        rows = np.sqrt(weights)[:, None] * np.where(seen, filled, 0.0)
+        rows = np.sqrt(weights / total)[:, None] * np.where(seen, filled, 0.0)
+        if seen.all() and len(moves) + len(late) < _TALL * len(drivers):
+            # rows are the root, and what was left open has one of its own
+            values, axes = np.linalg.eigh(left / total)
+            root = np.vstack([rows, np.zeros((len(late), len(drivers)))])
+            root[len(rows) :, late] = np.sqrt(np.clip(values, 0.0, None))[:, None] * axes.T
+            length = np.sqrt(np.vecdot(root.T, root.T))
+            size[late] = length[late] if plain else size[late]
+            root *= size / np.where(length > 0, length, 1.0)
+            return Risk(read_only(root), np.zeros(len(drivers)), drivers, periods)
         pairs = seen.T @ (weights[:, None] * seen)
-        covariance = np.divide(rows.T @ rows, pairs, out=np.zeros_like(left), where=pairs > 0) + left / total
-        length, late = np.sqrt(np.diag(covariance)), ~np.isfinite(moves[0])
-        size = np.where(late, length, size) if plain else size
-        if not seen.all() or len(moves) + late.sum() >= _TALL * len(drivers):
-            told = _from_correlation(_correlation(covariance, pairs), size)
-            return Risk.from_covariance(pd.DataFrame(told, index=drivers, columns=drivers), periods)
-        # rows are the root, and what was left open has one of its own
-        values, axes = np.linalg.eigh(left[np.ix_(late, late)])
-        open_ = np.zeros((len(values), len(drivers)))
-        open_[:, late] = np.sqrt(np.clip(values, 0.0, None))[:, None] * axes.T
-        root = np.vstack([rows, open_]) * (size / np.sqrt(total) / np.where(length > 0, length, 1.0))
-        return Risk(read_only(root), np.zeros(len(drivers)), drivers, periods)
+        covariance = np.divide(total * (rows.T @ rows), pairs, out=np.zeros_like(pairs), where=pairs > 0)
+        covariance[np.ix_(late, late)] += left / total
+        size[late] = np.sqrt(np.diag(covariance))[late] if plain else size[late]
+        told = _from_correlation(_correlation(covariance, pairs), size)
+        return Risk.from_covariance(pd.DataFrame(told, index=drivers, columns=drivers), periods)
 
     def _add(self, moves: np.ndarray) -> None:
         """Keep the weighted rows while they are fewer than _TALL times the drivers and none is missing; then their
