@@ -188,8 +188,9 @@ def moves_of(levels: pd.DataFrame, drivers: pd.DataFrame, rows: int | None, *, r
 
 
 def every_move(levels: pd.DataFrame, drivers: pd.DataFrame) -> np.ndarray:
-    """The drivers' own moves, T x D, read-only: worked out once while a read-only table of levels lives."""
-    return kept(levels, "moves", lambda: read_only(moves_of(levels, drivers, None).to_numpy()), drivers)
+    """The drivers' own moves, T x D, read-only, row by row: worked out once while a read-only table of levels lives."""
+    made = lambda: read_only(np.ascontiguousarray(moves_of(levels, drivers, None).to_numpy()))  # noqa: E731
+    return kept(levels, "moves", made, drivers)
 
 
 def share_moves(whole: pd.DataFrame, drivers: pd.DataFrame, part: pd.DataFrame, first: int) -> None:

@@ -191,6 +191,8 @@ class AdaptiveRisk(OnlineRiskEstimator):
     def _rows_until(self, until: int) -> np.ndarray:
         """Flags of the rows kept that a fit before row `until` sees: its window and what short drivers need before."""
         window = (self._numbers >= until - self.window) & (self._numbers < until)
+        if window.all():
+            return window
         seen = np.isfinite(self._history) & (self._numbers < until)[:, None]
         seen = seen[:, seen[window].sum(axis=0) < self.min_periods]
         last = seen & (np.cumsum(seen[::-1], axis=0)[::-1] <= self.min_periods)

@@ -79,8 +79,14 @@ def _forget(known: _Fit) -> None:
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
-    """The same numbers, NaN where NaN is."""
+    """The same numbers, NaN where NaN is; of one place in memory that nobody writes into without a look."""
+    if _place(one) == _place(other) and not (one.flags.writeable or other.flags.writeable):
+        return True
     return np.array_equal(one, other) or np.array_equal(one, other, equal_nan=True)
+
+
+def _place(array: np.ndarray) -> tuple[Any, ...]:
+    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
 
 
 def parameters(estimator: Any) -> tuple[Any, ...] | None:

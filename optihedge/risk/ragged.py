@@ -50,7 +50,7 @@ def from_whole_period(moves: pd.DataFrame) -> pd.DataFrame:
     if not isinstance(moves.index, pd.DatetimeIndex) or not len(moves):
         return moves
     rows = moves.index[: int(max(part for _, part in _PERIODS) * len(moves)) + 2]  # what may be left out, and one more
-    first, months = rows[0], np.asarray(12 * rows.year + rows.month - 1)
+    first, months = rows[0], 12 * rows.year.to_numpy() + rows.month.to_numpy() - 1
     begun = first.day == 1 or (first.day <= _AFTER_WEEKEND and first.day_of_week == 0)
     for length, part in _PERIODS:
         period = months // length
