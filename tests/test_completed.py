@@ -116,6 +116,14 @@ def test_a_gap_after_the_listing_stays_a_gap():
     assert np.linalg.eigvalsh(covariance(moves))[0] >= -1e-15
 
 
+def test_a_history_that_begins_on_its_weekend_is_not_listed_late():
+    moves = staircase(140, [0, 2])
+    moves[np.arange(140) % 7 < 2, 1] = np.nan
+    np.testing.assert_array_equal(completed(moves, decayed(140, 40.0))[0], moves)
+    moves[:9, 1] = np.nan  # a week more
+    assert np.isfinite(completed(moves, decayed(140, 40.0))[0][:9, 1]).all()
+
+
 def hedged(told: np.ndarray, truth: np.ndarray, short: int) -> tuple[float, float]:
     """True variance of one of `short` hedged with the others by what is told, over the least; and over the forecast."""
     others = np.delete(np.arange(len(told)), short)

@@ -28,7 +28,7 @@ def completed(moves: Array, weights: Array) -> tuple[Array, Array, Array]:
     Source: Stambaugh 1997, Journal of Financial Economics 45; MacKay 1992, Neural Computation 4, for the ridge.
     """
     seen = np.isfinite(moves)
-    first = np.argmax(seen, axis=0)
+    first = _listed(seen)
     known, groups, basis = np.flatnonzero(first == first.min()), _groups(seen, first), None
     whole, late = len(known), moves.shape[1] - len(known)
     filled, left = moves.copy(), np.zeros((late, late))
@@ -86,6 +86,16 @@ def ridged(x: Array, y: Array, count: float, ahead: Array) -> tuple[Array, Array
     beyond = max(float((ahead**2).sum() - along.sum()), 0.0) if len(size) < x.shape[1] else 0.0
     prior = np.divide(beyond, ridge, out=np.zeros_like(ridge), where=ridge > 0)
     return slopes, residuals, along @ held + prior
+
+
+def _listed(seen: Array) -> Array:
+    """First row of each column; the first of all where it starts with no longer a gap than it has later (a weekend)."""
+    first = np.argmax(seen, axis=0)
+    for column in np.flatnonzero(first > first.min()):
+        longest = np.diff(np.flatnonzero(seen[:, column])).max(initial=1) - 1
+        if first[column] - first.min() <= longest:
+            first[column] = first.min()
+    return first
 
 
 def _groups(seen: Array, first: Array) -> list[tuple[int, Array]]:
