@@ -14,6 +14,18 @@ class Mutation(NamedTuple):
 
 MUTATIONS = (
     Mutation(
+        "program/general/pieces.py",
+        "(past > 0.0) != on.opened",
+        "np.zeros_like(on.opened)",
+        "test_small.py::test_pieces_told_wrong_are_read_again_from_their_own_answer",
+    ),
+    Mutation(
+        "program/general/pieces.py",
+        "bent[1] &= ~same",
+        "bent[1] |= same",
+        "test_small.py::test_selling_and_going_short_from_nothing_are_one_kink",
+    ),
+    Mutation(
         "program/duality.py",
         "return pull if length <= v.price else pull * (v.price / length)",
         "return 1.0 * pull",
