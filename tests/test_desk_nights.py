@@ -25,6 +25,7 @@ from optihedge.desk.outbox import approve, hold, send
 from optihedge.desk.replay import replay, verify
 from optihedge.errors import DataError, SpecError
 from optihedge.lock import Locked, locked
+from optihedge.market.snapshot import Market
 from optihedge.step.broker import AtQuote, Delayed, Partial, Reject
 
 BOOK = {"C0": -3.0, "P0": -2.0, "C1": 4.0, "COIN": 2.0}
@@ -287,6 +288,28 @@ def test_a_book_that_was_renamed_is_said_to_be_begun_again(tmp_path, capsys):
     assert "names no book one" in night.strayed[0] and "begins uno from its positions" in night.strayed[0]
     assert main(["run", "--desk", str(desk.path), "--as-of", str(markets[1].as_of)]) == 0
     assert run_night(read_desk(desk.path), as_of=markets[1].as_of).strayed == ()
+
+
+def test_nights_that_carry_what_is_not_listed_are_the_backtest_and_tell_its_last_mark(tmp_path):
+    """Two nights without a held option's row, and one on which it is back."""
+    spots = path(4)
+    markets, events = coin_markets(spots), fundings(spots)
+
+    def without(market: Market, name: str) -> Market:
+        return replace(market, instruments=market.instruments.drop(index=name), quotes=market.quotes.drop(index=name))
+
+    markets[1:3] = [without(market, "C1") for market in markets[1:3]]
+    (tmp_path / "model.toml").write_text(MODEL)
+    desk = desk_in(tmp_path, markets, BOOK, events, model="model.toml")
+    assert nights_of(desk, markets, AtQuote()) == backtest_of(desk, markets, events, AtQuote())
+    for market in markets:
+        folder = result_folder(desk.out, market.as_of, "one", "neutral")
+        held = pd.read_csv(folder / "positions.csv").set_index(["account", "instrument"]).loc[("book", "C1")]
+        last = markets[0] if market in markets[1:3] else market
+        assert held["price"] == pytest.approx(last.price["C1"]) and held["quantity"] == 4.0
+        lots = pd.read_csv(folder / "lots.csv").set_index("instrument")
+        assert lots.at["C1", "mark"] == pytest.approx(last.price["C1"])
+    assert verify(desk).empty and replay(desk, "one@2026-01-22").differences == ()
 
 
 def test_a_night_without_an_instant_is_of_the_latest_market(tmp_path):

@@ -185,9 +185,9 @@ def _files(task: Task, done: _Stepped) -> dict[str, str]:
             f"{asked['book']}: {model['name']}", subtitle, _VERDICTS[one.status], [f"{one.status}: {one.why}"],
             [*listed, *past], contradictions_table(done.market),
         )  # fmt: skip
-    quoted = not one.state.carried
-    written["positions.csv"] = csv_text(valued(one.state, done.market) if quoted else one.state.lots())
-    written["lots.csv"] = csv_text(valued_lots(one.state, done.market) if quoted else one.state.lots())
+    marked = one.moved.market  # with what is carried at its last mark
+    written["positions.csv"] = csv_text(valued(one.state, marked))
+    written["lots.csv"] = csv_text(valued_lots(one.state, marked))
     written["explained.csv"] = csv_text(one.explained.reset_index())
     if len(one.closed):
         written["closed.csv"] = csv_text(one.closed)
