@@ -1,5 +1,7 @@
 """Contracts that turn into others or end while they are traded: cases worked by hand, and random weeks kept twice."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -281,6 +283,22 @@ def test_late_money_is_on_what_was_held_then_sold_since_or_not(sold):
     moved = advance(state, days[2], days[3], events=[late, unheld])
     assert moved.explained["late"].sum() == pytest.approx(13.0) == moved.change
     closes(moved)
+
+
+def test_a_late_fill_is_of_what_its_contract_has_become_since():
+    days = [market(0, {"X": 60.0}), market(1, {"X": 30.0}), market(2, {"Z": 31.0}), market(3, {"Z": 32.0})]
+    events = [event("split", "X", 2.0, 0.5), event("rename", "X", 1.0, 1.5, other="Z")]
+    state, one = opening("b", days[0], {"X": 10.0}), fill(4.0, 59.0, 0.3)
+    soon = late = later = state
+    for place, (before, now) in enumerate(pairwise(days)):
+        soon = advance(soon, before, now, [one], events=events).state
+        late = advance(late, before, now, [one] if place > 0 else [], events=events).state
+        moved = advance(later, before, now, [one] if place > 1 else [], events=events)
+        closes(moved)
+        later = moved.state
+    assert soon.quantities("hedge").to_dict() == late.quantities("hedge").to_dict() == {"Z": 8.0}
+    assert later.quantities("hedge").to_dict() == {"Z": 8.0} and soon.cash == late.cash == later.cash
+    assert moved.explained["late"].sum() == pytest.approx(8 * 31.0 - 4 * 59.0)
 
 
 def test_a_rate_known_after_its_instant_is_said_to_have_earned_nothing_until_then():

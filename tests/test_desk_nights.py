@@ -10,7 +10,7 @@ from desk_nights import DESK, desk_in, last_run, one_night, told, write_book
 from nights import coin_markets, fundings, path
 
 from optihedge.accounts.fills import fills_frame, reports_frame
-from optihedge.accounts.state import Fill, Report
+from optihedge.accounts.state import Fill, Report, State
 from optihedge.backtest.simulate import run_backtest
 from optihedge.batch.job import Job, hedge_one
 from optihedge.batch.output import result_folder
@@ -25,6 +25,7 @@ from optihedge.desk.outbox import approve, hold, send
 from optihedge.desk.replay import replay, verify
 from optihedge.errors import DataError, SpecError
 from optihedge.lock import Locked, locked
+from optihedge.market.events import Event
 from optihedge.market.snapshot import Market
 from optihedge.step.broker import AtQuote, Delayed, Partial, Reject
 
@@ -310,6 +311,33 @@ def test_nights_that_carry_what_is_not_listed_are_the_backtest_and_tell_its_last
         lots = pd.read_csv(folder / "lots.csv").set_index("instrument")
         assert lots.at["C1", "mark"] == pytest.approx(last.price["C1"])
     assert verify(desk).empty and replay(desk, "one@2026-01-22").differences == ()
+
+
+def test_a_fill_told_after_the_night_of_a_split_is_of_new_shares(tmp_path):
+    """Bought before the split, imported when its night is over: twice as many, at half the price."""
+
+    def day(number: int, price: float) -> Market:
+        quotes = pd.DataFrame({"instrument": ["S", "F"], "bid": price - 0.01, "ask": price + 0.01})
+        table = pd.DataFrame({"instrument": ["S", "F"], "type": ["equity", "perpetual"], "underlying": "S",
+                              "hedge": [False, True]})  # fmt: skip
+        return Market(table, quotes, "USD", as_of=f"2026-01-{20 + number}T21:00Z")
+
+    markets, noon = [day(0, 60.0), day(1, 30.0), day(2, 31.0)], pd.Timestamp("2026-01-21T12:00Z")
+    split = Event(noon, "s", noon, "split", "S", 2.0)
+    desk = desk_in(tmp_path, markets, {"S": 10.0}, [split])
+    one_night(desk, markets[0])
+    told(desk, AtQuote(), markets[0], markets[1])
+    one_night(desk, markets[1])
+    told(desk, AtQuote(), markets[1], markets[2])
+    fill = Fill("late", "", "S", 4.0, 59.0, noon - pd.Timedelta(hours=1), money="USD")
+    fills_frame([fill]).to_csv(tmp_path / "fills.csv", index=False)
+    import_told(desk, tmp_path / "fills.csv", book="one")
+    one_night(desk, markets[2])
+    with open_ledger(desk.ledger).read() as connection:
+        state = State.from_text(get_text(connection, last_run(desk)["after"]))
+    assert state.quantities("hedge")["S"] == 8.0 and state.quantities("book")["S"] == 20.0
+    assert [(lot.quantity, lot.price) for lot in state.positions["hedge"]["S"]] == [(8.0, 29.5)]
+    assert replay(desk, "one@2026-01-22").differences == ()
 
 
 def test_a_night_without_an_instant_is_of_the_latest_market(tmp_path):

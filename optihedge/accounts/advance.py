@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,7 +22,7 @@ from optihedge.accounts.verify import verify
 from optihedge.errors import DataError
 from optihedge.frames import some
 from optihedge.market.events import Event
-from optihedge.market.fate import Fate, with_option_splits
+from optihedge.market.fate import Fate, followed, turns, with_option_splits
 from optihedge.market.snapshot import Market
 
 REMEMBERED = pd.Timedelta(days=31)
@@ -89,7 +89,7 @@ def advance(
 
     fills     applied once by fill_id; one from before the state is booked as `late`
     reports   the final words on orders
-    events    those that took effect, or became known, in (state.as_of, market.as_of]; others are left out
+    events    those that took effect, or became known, in (state.as_of, market.as_of]; earlier ones turn late fills
     client    what the client now holds (contracts by instrument): the difference is a transfer, no P&L; None: no change
     compare   whether terms and pasts must agree; False for a market that is supposed, such as a moved one
 
@@ -108,7 +108,7 @@ def advance(
     80.0
     """
     _check_order(state, before, market)
-    snapshot, before = market, with_rows(before, state.carried)
+    snapshot, before, events = market, with_rows(before, state.carried), list(events)
     due = with_option_splits(before, market, _due(state, market, events))
     fate = Fate.of(before, market, due)
     carried = rows_of(before, _gone(state, before, fate, due))
@@ -116,11 +116,11 @@ def advance(
         market = with_rows(market, carried)
         fate = Fate.of(before, market, due)
     line, new = Timeline(state, before, market, fate), _new_fills(state, market, fills)
+    turned = _turned(state, new, events)
     if compare:
-        verify(state.book, _listed(state, before, new), before, market, fate)
-    line.follow(due, new)
+        verify(state.book, _listed(state, before, turned), before, market, fate)
+    line.follow(due, turned)
     parts, notes = explained_period(line)
-    notes += line.notes
     carried = {name: row for name, row in carried.items() if any(name in lots for lots in line.holdings.lots.values())}
     if carried:
         notes.append(f"{some(carried, 3)} not listed: carried at the last mark, not traded")
@@ -212,6 +212,21 @@ def _new_fills(state: State, market: Market, fills: Iterable[Fill]) -> list[Fill
             )
         new[fill.fill_id] = fill
     return sorted(new.values(), key=by_time)
+
+
+def _turned(state: State, fills: list[Fill], events: Iterable[Event]) -> list[Fill]:
+    """The fills, late ones as what their contracts had become by the state: split, renamed, merged."""
+    if not (fills and fills[0].time <= state.as_of):
+        return fills
+    past = [one for one in events if turns(one) and max(one.time, one.known_at) <= state.as_of]
+    for event in followed(past):
+        fills = [
+            fill if fill.instrument != event.instrument or fill.time >= event.time
+            else replace(fill, instrument=event.other or fill.instrument, quantity=fill.quantity * event.value,
+                         price=fill.price / event.value)
+            for fill in fills
+        ]  # fmt: skip
+    return fills
 
 
 def _remembered(

@@ -77,7 +77,7 @@ def explained_period(line: Timeline) -> tuple[Explained, list[str]]:
         rows[flow.account, flow.instrument][_AT[flow.part]] += flow.amount * facts.rate(flow.money)
     keys, values, notes = _held(line, rows)
     _cash(line, rows)
-    return Explained.of(keys, values, rows), notes
+    return Explained.of(keys, values, rows), [*notes, *line.notes]
 
 
 def _held(line: Timeline, rows: Rows) -> tuple[list[tuple[str, str]], np.ndarray, list[str]]:

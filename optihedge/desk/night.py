@@ -15,7 +15,7 @@ import pandas as pd
 import scipy
 
 import optihedge
-from optihedge.accounts.state import State
+from optihedge.accounts.state import Fill, State
 from optihedge.batch.output import MANIFEST, is_whole, left_aside, remove, result_folder, write_whole
 from optihedge.batch.pool import results as pooled
 from optihedge.batch.stop import Stop
@@ -34,7 +34,8 @@ from optihedge.errors import DataError, OptihedgeError, SpecError
 from optihedge.frames import some
 from optihedge.lock import locked
 from optihedge.market.book import read_book
-from optihedge.market.events import events_of
+from optihedge.market.events import Event, events_of
+from optihedge.market.fate import turns
 from optihedge.market.snapshot import Market
 from optihedge.market.store.store import open_store
 
@@ -251,11 +252,11 @@ def prepare(
     if state is not None and parent is not None:
         texts[state] = get_text(connection, state)
         now = State.from_text(texts[state])
-        since = events[["time", "known_at"]].max(axis=1)
-        told = canonical_text(events_of(events[(since > now.as_of) & (since <= market.as_of)]))
+        fills = due_fills(connection, book.name, instant)
+        told = canonical_text(_told(events, now.as_of, market.as_of, fills))
         texts[text_hash(told)] = told
         happened = {
-            "fills": due_fills(connection, book.name, instant), "reports": due_reports(connection, now, instant),
+            "fills": fills, "reports": due_reports(connection, now, instant),
             "events": text_hash(told), "before": parent["snapshot"],
             "previous": {"model": inputs_of(connection, parent["id"])["model"], "list": parent["sha256"]},
         }  # fmt: skip
@@ -278,6 +279,18 @@ def prepare(
         left, who, versions(),
     )  # fmt: skip
     return task, asked
+
+
+def _told(events: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, fills: list[Fill]) -> list[Event]:
+    """The events of a night, and of those before it what has turned the contracts of late fills since these."""
+    since = events[["time", "known_at"]].max(axis=1)
+    found = events_of(events[(since > start) & (since <= end)])
+    late = [fill for fill in fills if fill.time <= start]
+    if late:
+        first = min(fill.time for fill in late)
+        past = events_of(events[(since <= start) & (events["time"] > first)])
+        found = [*(event for event in past if turns(event)), *found]
+    return found
 
 
 def _positions(book: DeskBook, market: Market, *, first: bool) -> dict[str, float] | None:

@@ -37,6 +37,11 @@ def in_order(event: Event) -> tuple[pd.Timestamp, int, str]:
     return event.time, ORDER.index(event.kind), event.event_id
 
 
+def turns(event: Event) -> bool:
+    """Whether an event makes of one contract another, or more or fewer of itself."""
+    return event.kind == "split" or (event.kind in ("rename", "merger") and bool(event.other))
+
+
 def followed(events: Iterable[Event]) -> list[Event]:
     """Events in the order in which they are followed: labels that are exchanged at one instant are so at once."""
     ordered = sorted(events, key=in_order)
