@@ -9,9 +9,10 @@ from lot_choices import by_enumeration
 
 from optihedge.program.candidate import Candidate
 from optihedge.program.chain import solve as certified
+from optihedge.program.lots import few_legs as few
 from optihedge.program.lots.few_legs import _window
 from optihedge.program.lots.rounding import round_program
-from optihedge.program.program import Program, row_violations
+from optihedge.program.program import Program, objective, row_violations
 from optihedge.program.status import Status
 
 
@@ -146,3 +147,40 @@ def test_three_legs_of_other_lots_end_at_the_enumerated_optimum_in_any_order(ord
     )  # fmt: skip
     found = round_program(p, certified(p).candidate.h, solve)
     assert found.objective == pytest.approx(2194.104, abs=1e-3)
+
+
+def test_near_a_perfect_hedge_of_a_large_risk_lists_are_told_apart() -> None:
+    """A hundred million of risk before: what is left of it is a ten-millionth, and less of it is better."""
+    p = Program(
+        columns=("coarse", "fine"), start=np.zeros(2), lower=np.array([0.0, -20.0]), upper=np.array([2e8, 20.0]),
+        lot=np.array([1e7, 1.0]), factors=np.ones((1, 2)), factor_offset=np.array([-1e8 + 7.0]),
+    )  # fmt: skip
+    value, best = by_enumeration(p)
+    assert value == 0.0 and best.tolist() == [1e8, -7.0]
+    assert round_program(p, np.array([1e8, 0.0]), solve).h.tolist() == best.tolist()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_where_the_optimum_proves_how_far_better_lists_may_be_these_are_tried_and_no_program_is_asked(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two legs in thousandths: their box holds a hundred million lists."""
+    rng = np.random.default_rng(seed)
+    exposure, spread = rng.normal(size=(1, 2)), rng.uniform(0, 0.1, 2)
+    p = Program(
+        columns=("A", "B"), start=np.zeros(2), lower=np.full(2, -5.0), upper=np.full(2, 5.0), lot=np.full(2, 1e-3),
+        factors=rng.normal(size=(2, 2)), factor_offset=rng.normal(size=2), diagonal=rng.uniform(0.1, 1.0, 2),
+        buy=spread, sell=spread, row_names=("delta",), rows=exposure, row_lower=exposure @ [0.3, -0.2] - 1e-5,
+        row_upper=exposure @ [0.3, -0.2] + 1e-5,
+    )  # fmt: skip
+    optimum = certified(p)
+    programs = round_program(p, optimum.h, solve)  # without multipliers nothing is known of how far they may be
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a program was asked")
+
+    monkeypatch.setattr(few, "LotProgram", never)
+    tried = round_program(p, optimum.h, solve, multipliers=optimum.multipliers)
+    assert tried.broken.empty
+    if (row_violations(p, tried.h) > 1e-12).any() == (row_violations(p, programs.h) > 1e-12).any():
+        assert objective(p, tried.h) <= objective(p, programs.h) + 1e-11

@@ -6,13 +6,13 @@ within half a lot of its bands: then that list is the answer. Where there is non
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from optihedge.program.arrays import Array
-from optihedge.program.duality import scale_of
+from optihedge.program.duality import clip_multipliers, dual_gap, scale_of
 from optihedge.program.lots.lot_program import MOST_NODES, LotProgram
 from optihedge.program.lots.neighbourhood import Neighbourhood
 from optihedge.program.program import objective, row_violations
@@ -27,8 +27,9 @@ _MOST_ROUNDS = 25  # each makes the program exact where its last answer was
 _MOST_BRANCHES = 100
 _CLOSE = 1e-3  # of the price of lots: a saving not looked for with many legs
 _EXACT = 1e-6  # and with few
-_TIE = 1e-11  # of the objective's scale: a smaller difference is rounding
+_TIE, _ROUNDING = 1e-11, 1e-15  # of what a list is worth, and of the risk it hedges: smaller differences are rounding
 _DEAR = 0.02  # of the objective: lots that cost more are looked for further away
+_SLACK = 1e-6  # of a distance in lots
 _WORTH = 1e-6  # of the objective's size before: nothing less is looked for
 
 Rank = tuple[float, ...]
@@ -40,9 +41,13 @@ class _Best:
     Equal ones by the objective, then the fewest lots, then the order of the legs' names.
     """
 
-    def __init__(self, around: Neighbourhood, legs: Array) -> None:
+    def __init__(self, around: Neighbourhood, legs: Array, like: Array) -> None:
         self._around, self._legs = around, legs
-        self._tick = max(_TIE * scale_of(around.program, around.program.start), 1e-300)
+        # what rounding leaves open: of what such a list is worth, and of a large risk before that it hedges
+        p = around.program
+        scale = scale_of(p, like)
+        own = max(scale - p.start_risk, 0.0)
+        self.tick = max(_TIE * own, _ROUNDING * np.sqrt(scale * own), _ROUNDING**2 * scale, 1e-300)
         self.nearest: tuple[Rank, Array | None] = ((np.inf,), None)
         self.within: tuple[Rank, Array | None] = ((np.inf,), None)
 
@@ -53,7 +58,7 @@ class _Best:
         for name, room in (("nearest", np.zeros(len(around.units))), ("within", around.allowance(lots))):
             excess, value = around.points(points, room)
             traded = lots[:, self._legs].T
-            keys = [np.round(excess, 9), np.round(value / self._tick), np.abs(traded).sum(axis=0), *traded]
+            keys = [np.round(excess, 9), np.round(value / self.tick), np.abs(traded).sum(axis=0), *traded]
             first = int(np.lexsort(keys[::-1])[0])
             rank = tuple(float(key[first]) for key in keys)
             if rank < getattr(self, name)[0] and (name == "nearest" or rank[0] == 0):
@@ -75,27 +80,31 @@ class _Best:
             return within
         dearer = objective(p, nearest) - objective(p, within)
         cost = float(p.trading(within - p.start).sum())
-        return within if dearer > cost + self._tick else nearest
+        return within if dearer > cost + self.tick else nearest
 
 
-def best_lots(around: Neighbourhood, centre: Array, begins: Iterable[Array]) -> Array | None:
+def best_lots(
+    around: Neighbourhood, centre: Array, begins: Sequence[Array], multipliers: Array | None = None, share: float = 1.0
+) -> Array | None:  # fmt: skip
     """The best permitted point of the box by the rule of this module; None where the legs are more than eight.
 
     centre   a continuous optimum (n contracts): columns without a choice of lots keep its quantities
     begins   permitted points to start from
+    multipliers  m, where centre is this Program's optimum: they bound how far away a better list may be
+    share    of the work that integer programs may cost
     """
     grid, p = around.grid, around.program
     legs = np.flatnonzero(grid.lumpy)
     if len(legs) > MOST_LEGS or ((grid.lot == 0) & (p.lower < p.upper)).any():
         return None
     legs = legs[np.argsort(np.array(p.columns)[legs], kind="stable")]  # the order of instruments decides nothing
-    best = _Best(around, legs)
+    best = _Best(around, legs, begins[0])
     for point in begins:
         best.see(point[None])
     if _look_nearby(around, centre, legs, best, _POINTS):
         return best.answer
     if len(legs) <= _SURE or _dear(around, centre, best.answer):
-        _look_far_away(around, centre, legs, best)
+        _look_far_away(around, centre, legs, best, multipliers, share)
     return best.answer
 
 
@@ -111,6 +120,13 @@ def _look_nearby(around: Neighbourhood, centre: Array, legs: Array, best: _Best,
     """Every choice in a window of lots around `centre`; whether that was all there is."""
     grid = around.grid
     low, high = _window(np.floor(grid.lots(centre)[legs]), grid.low[legs], grid.high[legs], most)
+    _look_between(around, centre, legs, best, low, high)
+    return bool((low <= grid.low[legs]).all() and (high >= grid.high[legs]).all())
+
+
+def _look_between(around: Neighbourhood, centre: Array, legs: Array, best: _Best, low: Array, high: Array) -> None:
+    """Every choice between so many lots of each leg."""
+    grid = around.grid
     choices = []  # quantities of each leg; below the minimum size a trade snaps to none or to the minimum
     for leg, first, last in zip(legs, low, high, strict=True):
         window = first + np.arange(last - first + 1)
@@ -123,7 +139,37 @@ def _look_nearby(around: Neighbourhood, centre: Array, legs: Array, best: _Best,
         for leg, quantities, at in zip(legs, choices, np.unravel_index(index, shape) if shape else (), strict=True):
             points[:, leg] = quantities[at]
         best.see(points)
-    return bool((low <= grid.low[legs]).all() and (high >= grid.high[legs]).all())
+
+
+def _reach(
+    around: Neighbourhood, centre: Array, legs: Array, best: _Best, multipliers: Array
+) -> tuple[Array, Array]:  # fmt: skip
+    """First and last lot of each leg of any list that could be the answer, where centre and multipliers prove it.
+
+    With Q the curvature of the legs, no list within its allowance is worth less than the bound of centre, less that
+    allowance at the multipliers' price, and 1/2 e'Q e more, e its distance from where the Lagrangian is least.
+    """
+    p, grid, within = around.program, around.grid, best.within[1]
+    assert within is not None
+    root, lot = around.root[:, legs] * grid.lot[legs], grid.lot[legs]
+    curved = root.T @ root + np.diag((p.diagonal + 2 * p.quadratic)[legs] * lot**2)
+    low, high = grid.low[legs], grid.high[legs]
+    try:
+        inverse = np.linalg.inv(np.linalg.cholesky(curved))
+    except np.linalg.LinAlgError:
+        return low, high
+    spread = (inverse**2).sum(axis=0)
+    m = clip_multipliers(p, multipliers)
+    gap, least = dual_gap(p, centre, m), objective(p, centre)
+    value, nearest = objective(p, within), best.nearest[1]
+    room = float(np.abs(m[around.hard]) @ around.exposure.max(axis=1, initial=0.0)[around.hard]) / 2
+    met = value + float(p.trading(within - p.start).sum())  # a list that meets its bands is no answer above this
+    if best.met and nearest is not None:
+        met = min(met, objective(p, nearest))
+    above = max(met, value + room) - least + gap.total + best.tick
+    far = (np.sqrt(2 * max(above, 0.0) * spread) + np.sqrt(2 * gap.columns.sum() * spread)) * (1 + _SLACK) + _SLACK
+    wanted = grid.lots(centre)[legs]
+    return np.maximum(low, np.ceil(wanted - far)), np.minimum(high, np.floor(wanted + far))
 
 
 def _window(below: Array, low: Array, high: Array, most: int) -> tuple[Array, Array]:
@@ -149,7 +195,13 @@ class _Search:
     centre: Array
     legs: Array
     best: _Best
-    nodes: int = MOST_NODES
+    share: float
+    nodes: int = 0
+
+    def afresh(self) -> _Search:
+        """The same with all nodes left."""
+        self.nodes = int(self.share * MOST_NODES)
+        return self
 
     def least_excess(self) -> None:
         """The point of the whole box that ends least beyond its bands, with the least objective nearby."""
@@ -177,7 +229,7 @@ class _Search:
             return centre if self.around.excess_at(centre, room) == 0 else None
         program = LotProgram(self.around, centre, self.legs[free], room=room, low=low[free], high=high[free])
         floor, value, answer = objective(p, centre), np.inf, None
-        scale = max(abs(bound - floor) if np.isfinite(bound) else abs(floor), _TIE * scale_of(p, p.start), 1e-300)
+        scale = max(abs(bound - floor) if np.isfinite(bound) else abs(floor), self.best.tick)
         for _ in range(_MOST_ROUNDS):
             found, said, used = program.least(self.nodes, scale, close)
             self.nodes -= used + 1
@@ -198,7 +250,7 @@ class _Search:
         """
         around, grid, legs = self.around, self.around.grid, self.legs
         parts = [(grid.low[legs], grid.high[legs])]
-        for _ in range(_MOST_BRANCHES):
+        for _ in range(int(np.ceil(self.share * _MOST_BRANCHES))):
             if not parts or self.nodes <= 0:
                 return
             low, high = parts.pop()
@@ -241,21 +293,26 @@ def _parts(low: Array, high: Array, leg: int, least: float) -> list[tuple[Array,
     return parts
 
 
-def _look_far_away(around: Neighbourhood, centre: Array, legs: Array, best: _Best) -> None:
+def _look_far_away(
+    around: Neighbourhood, centre: Array, legs: Array, best: _Best, multipliers: Array | None, share: float
+) -> None:  # fmt: skip
     """The whole box, tried whole or by integer programs: bands met, or within half a lot, or missed least."""
     low, high, zero = around.grid.low[legs], around.grid.high[legs], np.zeros(len(around.units))
     if np.prod(high - low + 1) <= _WHOLE:
         _look_nearby(around, centre, legs, best, _WHOLE)
         return
-    search = _Search(around, centre, legs, best)
+    if multipliers is not None and best.within[1] is not None:
+        low, high = _reach(around, centre, legs, best, multipliers)
+        if np.prod(high - low + 1) <= _POINTS:
+            _look_between(around, centre, legs, best, low, high)
+            return
+    search = _Search(around, centre, legs, best, share)
     nearest = best.nearest[1]
     bound = objective(around.program, nearest) if best.met and nearest is not None else np.inf
-    found = search.cheapest(zero, low, high, bound)
+    found = search.afresh().cheapest(zero, low, high, bound)
     if found is not None:
         best.see(found[None])
         _look_nearby(around, found, legs, best, _NEAR)
-    search.nodes = MOST_NODES
-    search.within_half_a_lot()
+    search.afresh().within_half_a_lot()
     if not best.met and best.within[1] is None:
-        search.nodes = MOST_NODES
-        search.least_excess()
+        search.afresh().least_excess()

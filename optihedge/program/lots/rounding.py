@@ -33,6 +33,7 @@ _SHARE_LEFT, _WHOLE = 0.1, 1e-9  # of what a lot of each split column leaves tog
 _TOUCHES, _APART = 5, 1e-3  # quadratic Programs for a price of volatility, where lots move it by more than this
 _DEAR, _NEAREST = 1e-3, 2  # of the objective's scale: where lots of many legs cost less, the nearest of these do
 _DESCENTS = 20
+_SHARE_OF_TOUCH = 0.04  # of the work for few legs' best list: under another aversion, where a good one is known
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +134,7 @@ def _touched(
     inner, columns = narrowed(program.boxed(lower, upper))
     least, answers = None if smallest is None else smallest[columns], [best]
     for aversion in aversions:
-        found = _round(with_aversion(inner, aversion), h[columns], solve, multipliers, least, optimal=False)
+        found = _round(with_aversion(inner, aversion), h[columns], solve, multipliers, least, near=best.h[columns])
         whole = best.h.copy()
         whole[columns] = found.h
         ends = RowEnds.of(around, whole)
@@ -180,9 +181,12 @@ def _round(
     solve: Callable[[Program], Answer],
     multipliers: Array | None,
     smallest: Array | None,
-    optimal: bool = True,
+    near: Array | None = None,
 ) -> Rounding:
-    """As `round_program`, without prices of volatility; whether h is this Program's optimum."""
+    """As `round_program`, without prices of volatility.
+
+    near   a list known to be good, where h is the optimum of another Program; None: of this one
+    """
     around = Neighbourhood(program, Grid.of(program, smallest))
     grid, inside, solves, moves = around.grid, np.clip(h, program.lower, program.upper), 0, 0
     if program.cvxpy_terms:  # only CVXPY can value these: the dive's answer stands unless it breaks one
@@ -191,17 +195,21 @@ def _round(
         met, moves = meet_own(around, own, dived)
         value, bound = (objective(program, q) + own.at(q)[0] for q in (met, h))
         return Rounding(met, value, bound, RowEnds.of(around, met, own), solves, moves)
-    answer = _nearest(around, inside, multipliers) if optimal else None
+    answer = _nearest(around, inside, multipliers) if near is None else None
     if answer is not None:
         return Rounding(answer, objective(program, answer), objective(program, h), RowEnds.of(around, answer), 0, 0)
     continuous = (grid.lot == 0) & (program.lower < program.upper)
-    if program.has_cones or continuous.any() or not optimal:
+    if program.has_cones or continuous.any() or near is not None:
         start, solves = dive(around, h, solve, multipliers)
         found, moves = improve(around, start)
         found = rows_met(around, found)
     else:
         found, solves, moves = refined(around, inside, solve, multipliers)
-    best = best_lots(around, np.where(grid.lumpy, inside, found), [found])
+    centre = np.where(grid.lumpy, inside, found)
+    if near is None:
+        best = best_lots(around, centre, [found], multipliers if (centre == inside).all() else None)
+    else:  # one of several Programs
+        best = best_lots(around, centre, [found, near], share=_SHARE_OF_TOUCH)
     answer = found if best is None else best
     if (grid.lot == 0).any() and solves:
         answer, solves = settle(program, answer, solve, grid, solves)
