@@ -207,8 +207,8 @@ def _ends(market: Market) -> list[Finding]:
     index = market.history.index
     if len(index) < 5:
         return []
-    usual = float(np.median(np.diff(index.as_unit("ns").asi8)))
-    late = ((market.as_of - index[-1]).value - (86_399e9 if market.history.attrs.get("dates") else 0.0)) / usual
+    gap = (market.as_of - index[-1]).value - (86_399e9 if market.history.attrs.get("dates") else 0.0)
+    late = gap / float(np.median(np.diff(index.as_unit("ns").asi8))) if gap > 0 else 0.0
     if late <= _LATE:
         return []
     detail = f"it ends {index[-1]:%Y-%m-%d %H:%M}, {late:.0f} usual rows before {market.as_of:%Y-%m-%d %H:%M}"
@@ -231,8 +231,7 @@ def _midnight(market: Market) -> list[Finding]:
 
 def _market_columns(market: Market) -> list[Finding]:
     """Market drivers a row apart from the rest, and jumps of theirs when nothing else moves."""
-    prices = _prices(market)
-    markets = {str(name) for name in market.drivers.index[market.drivers["market"].to_numpy(dtype=bool)]}
+    prices, markets = _prices(market), kept(market.drivers, "markets", lambda: _markets(market.drivers))
     if not markets:
         return []
     marked = [name for name in prices if name in markets]
@@ -261,6 +260,10 @@ def _market_columns(market: Market) -> list[Finding]:
             remedy = "a roll or another contract? chain the column, or mend the row"
             found.append(Finding(SEVERE, "market jump", name, detail, remedy, (name,)))
     return found
+
+
+def _markets(drivers: pd.DataFrame) -> frozenset[str]:
+    return frozenset(str(name) for name in drivers.index[drivers["market"].to_numpy(dtype=bool)])
 
 
 def _renamed(market: Market) -> list[Finding]:
