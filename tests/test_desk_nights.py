@@ -428,7 +428,7 @@ def test_workers_leave_the_same_bytes_and_one_that_dies_or_is_late_is_named(tmp_
     assert found[0] == found[1]
     (tmp_path / "late").mkdir()
     desk, markets, _ = coin_desk(tmp_path / "late", 1)
-    monkeypatch.setattr("optihedge.batch.pool._GRACE", (0.0, 0.0))
+    monkeypatch.setattr("optihedge.batch.work.GRACE", (0.0, 0.0))
     night = run_night(replace(desk, deadline=1e-6), as_of=markets[0].as_of)
     assert night.results[0].status == "failed" and "deadline" in night.results[0].why and night.code == 1
     monkeypatch.undo()
