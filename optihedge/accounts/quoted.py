@@ -14,7 +14,7 @@ from optihedge.frames import nearest
 from optihedge.market.instruments import types_of
 from optihedge.market.moneys import rate_to_base, settle_currencies
 from optihedge.market.snapshot import Market
-from optihedge.readonly import column_of, kept, numbers, told
+from optihedge.readonly import coded, kept, numbers, texts, told
 
 Array = np.ndarray
 
@@ -33,9 +33,11 @@ class Listed:
         self.margined: Array = kinds["margined"]
         self.reciprocal: Array = kinds["inverse"] & kinds["margined"]
         self.cash: Array = told(table, "type", "cash")
+        ends, expiries = coded(table, "expiry")
         columns: dict[str, Any] = {
             "money": self.money, "cash": self.cash, **{name: kinds[name] for name in ("option", "inverse", "margined")},
-            **{name: column_of(table, name) for name in ("underlying", "multiplier", "strike", "expiry")},
+            "underlying": texts(table, "underlying"), "multiplier": self.multiplier, "strike": numbers(table, "strike"),
+            "expiry": np.array([*expiries, pd.NaT], dtype=object)[ends],
         }  # fmt: skip
         self.columns: dict[str, list[Any]] = {name: values.tolist() for name, values in columns.items()}
         self.plain = table.index[told(table, "type", "equity") | told(table, "type", "spot")]

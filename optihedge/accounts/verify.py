@@ -10,7 +10,7 @@ from optihedge.market.families import TERMS
 from optihedge.market.fate import Fate, moving_drivers
 from optihedge.market.plain import plain_as
 from optihedge.market.snapshot import Market
-from optihedge.readonly import column_of, texts
+from optihedge.readonly import column_of
 
 _RESTATED = 1e-3  # of a level: more than a late correction of a close
 
@@ -29,7 +29,8 @@ def _same_terms(book: str, at: np.ndarray, before: Market, market: Market, fate:
     names, place = before.names[at], fate.place[at]
     kept = (place >= 0) & (fate.became[at] == names.to_numpy()) & ~fate.touched[at]
     for field in TERMS:
-        was, now = _said(before.instruments, field, at[kept]), _said(market.instruments, field, place[kept])
+        was = column_of(before.instruments, field)[at[kept]].tolist()
+        now = column_of(market.instruments, field)[place[kept]].tolist()
         pairs = enumerate(zip(was, now, strict=True))
         differs = [i for i, (a, b) in pairs if a != b and not (pd.isna(a) and pd.isna(b))]
         if differs:
@@ -38,12 +39,6 @@ def _same_terms(book: str, at: np.ndarray, before: Market, market: Market, fate:
                 f"{book}: {field} of {names[kept][i]} is {was[i]} on {before.as_of} and {now[i]} on {market.as_of}, "
                 "which is not the same contract; give the event (split, rename, merger), or a new contract a new label"
             )
-
-
-def _said(table: pd.DataFrame, field: str, at: np.ndarray) -> list[object]:
-    """What a column says in some rows; of texts by their codes, which a table works out once."""
-    column = column_of(table, field)
-    return (texts(table, field) if column.dtype == "str" else column)[at].tolist()  # type: ignore[no-any-return]
 
 
 def _same_past(book: str, drivers: np.ndarray, before: Market, market: Market, fate: Fate) -> None:

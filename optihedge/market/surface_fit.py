@@ -200,8 +200,8 @@ def _sheet(expiry: str, rows: pd.DataFrame, before: SviSlice | None, near: SviSl
     bid, ask = np.maximum(bid - parity, 0.0), ask - parity
     order = np.argsort(x, kind="stable")
     x, bid, ask = x[order], bid[order], ask[order]
-    terms = (1.0, np.exp(x), years, np.where(x >= 0, 1.0, -1.0))
-    vol, low, high = (implied_vol(price, *terms) for price in ((bid + ask) / 2, bid, ask))
+    prices = np.stack([(bid + ask) / 2, bid, ask])
+    vol, low, high = implied_vol(prices, 1.0, np.exp(x), years, np.where(x >= 0, 1.0, -1.0))
     good = np.isfinite(vol) & np.isfinite(high) & (vol > 0)
     if not good.any():
         raise DataError(f"the expiry {expiry} has no quote with an implied vol; leave its quotes out")
