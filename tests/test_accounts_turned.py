@@ -145,6 +145,36 @@ def test_what_is_paid_out_in_another_money_is_paid_in_it(kind):
     closes(moved)
 
 
+def abroad(day: float, pair: float, prices: dict[str, float]) -> Market:
+    """Shares in USD, those that begin with E in EUR, and the pair."""
+    moneys = {name: "EUR" if name.startswith("E") else "USD" for name in prices}
+    table = pd.DataFrame({"instrument": [*prices, "EURUSD", "EUR"], "underlying": [*prices, "EUR", "EUR"],
+                          "type": ["equity"] * len(prices) + ["spot", "cash"],
+                          "currency": [*moneys.values(), "USD", "EUR"]})  # fmt: skip
+    quotes = pd.DataFrame({"instrument": [*prices, "EURUSD"], "mark": [*prices.values(), pair]})
+    drivers = pd.DataFrame({"driver": [*prices, "EURUSD"], "kind": ["price"] * len(prices) + ["fx"],
+                            "underlying": [*prices, "EUR"], "currency": [*moneys.values(), "USD"]})  # fmt: skip
+    history = pd.DataFrame({**prices, "EURUSD": pair}, index=pd.DatetimeIndex([at(day)], name="time"))
+    return Market(table, quotes.assign(bid=quotes["mark"], ask=quotes["mark"]), "USD", drivers=drivers,
+                  history=history, as_of=at(day))  # fmt: skip
+
+
+def test_spin_offs_and_mergers_go_over_borders():
+    start, end = abroad(0, 1.1, {"P": 100.0, "EC": 20.0, "ET": 10.0}), abroad(2, 1.2, {"P": 80.0, "EC": 22.0})
+    events = [event("spin_off", "P", 0.5, 0.5, other="EC"), event("merger", "ET", 0.3, 1, other="P"),
+              event("dividend", "EC", 1.0, 1.5, "EUR")]  # fmt: skip
+    trades = [Fill("1", "", "P", -10.0, 81.0, at(0.7), 1.0, "EUR"), Fill("2", "", "EC", 4.0, 21.0, at(0.8), 1.0, "EUR"),
+              Fill("3", "", "ET", 5.0, 10.5, at(0.9))]  # fmt: skip
+    state = opening("b", start, {"P": 50.0, "EC": -7.0, "ET": 100.0}, hedge={"P": 20.0})
+    moved = advance(state, start, end, trades, events=events)
+    parents, children = 50 + 20 - 10 + 0.3 * 105, -7 + 0.5 * 70 + 4
+    euros = -1 - 4 * 21.0 - 1 - 5 * 10.5 + children
+    assert moved.equity == pytest.approx(parents * 80.0 + children * 22.0 * 1.2 + 810.0 + euros * 1.2)
+    closes(moved)
+    lots = moved.state.lots().set_index(["account", "instrument"])["price"]
+    assert 10.5 / 0.3 * 1.2 in lots["hedge", "P"].to_numpy()  # paid in EUR, told in USD
+
+
 def test_a_contract_ends_once_and_what_has_its_label_later_is_another():
     start, gone, listed = market(0, {"X": 3.0, "Y": 1.0}), market(2, {"Y": 1.0}), market(2, {"X": 3.0, "Y": 1.0})
     state, end = opening("b", start, {"X": 50.0}), event("delisting", "X", 0.4, 1, "USD")

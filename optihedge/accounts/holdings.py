@@ -114,9 +114,9 @@ class Holdings:
             Closed(account, terms.name, quantity, lot.price, price, lot.time, time, lot.order_id, terms.money, gain)
         )
 
-    def convert(self, old: Terms, new: Terms, units: float, time: pd.Timestamp) -> None:
-        """Every lot of one contract becomes `units` of another: what was paid for it stays."""
-        scale = old.multiplier / (units * new.multiplier)
+    def convert(self, old: Terms, new: Terms, units: float, time: pd.Timestamp, rate: float = 1.0) -> None:
+        """Every lot of one contract becomes `units` of another: what was paid for it stays, at `rate` in its money."""
+        scale = rate * old.multiplier / (units * new.multiplier)
         for account in ACCOUNTS:
             lots = self.lots[account].pop(old.name, ())
             turned = [replace(lot, quantity=lot.quantity * units, price=lot.price * scale) for lot in lots]

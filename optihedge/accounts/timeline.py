@@ -200,7 +200,8 @@ class Timeline:
         if not self._held(event.instrument) and not self.labels.of_start(event.instrument):
             return
         old, later = self.labels.become(event.instrument, label, event.value, event.time)
-        self.holdings.convert(old, later, event.value, event.time)
+        rate = 1.0 if old.money == later.money else self.now.rate(old.money) / self.now.rate(later.money)
+        self.holdings.convert(old, later, event.value, event.time, rate)
         for one in self.deliveries:
             if one.instrument == old.name:
                 one.instrument, one.quantity = label, one.quantity * event.value

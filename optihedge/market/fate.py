@@ -234,6 +234,8 @@ class _Trail:
         here = place >= 0
         after = np.where(here, self.end.contracts.multiplier[place], self.start.contracts.multiplier)
         scale = self.units * after / self.start.contracts.multiplier
+        if self.touched.any():
+            scale = scale * self._in_old_money(place)
         for rows, name, units, after_event in self.spun:
             for row, many in zip(rows, units, strict=True):
                 worth = many * ends.of(name, after_event) / money_rate(self.end, self.moneys[row])
@@ -251,6 +253,14 @@ class _Trail:
             levels=levels, driver_units=self.driver_units, touched=self.touched, assumed=assumed,
             renamed=self.moved,
         )  # fmt: skip
+
+    def _in_old_money(self, place: Array) -> Array:
+        """N: money of each contract at the start for one of what it became, at the end's rates (a merger abroad)."""
+        rate, later = np.ones(len(place)), settle_currencies(self.end.instruments)
+        for row in np.flatnonzero(self.touched & (place >= 0)):
+            was, now = self.moneys[row], later[place[row]]
+            rate[row] = 1.0 if was == now else money_rate(self.end, now) / money_rate(self.end, was)
+        return rate
 
     def _levels(self) -> Array:
         """D levels at the end of the drivers of the start, NaN where it does not know one."""
