@@ -4,9 +4,10 @@
                                 [--save]
 
   walk      `run_backtest` of a book of 500 shares with costs, accounts and a proof every day, P&L and positions read; a
-            given risk of 20 factors or one learnt daily (5 days, without their markets); whole shares, checks and
-            lists, or what the hedge says traded as it is ("lots off", as the peer: and what all its other tables and
-            hashes take; of a checkout that cannot, lots of a millionth of a share)
+            given risk of 20 factors or one learnt daily (20 days, without their markets), the book as it is or a fifth
+            of its names anew each day; whole shares, checks and lists, or what the hedge says traded as it is
+            ("lots off", as the peer: and what all its other tables and hashes take; of a checkout that cannot, lots of
+            a millionth of a share)
   batch     books of 50 positions in a market of 600 shares, lists and tables written
   hedge     5 000 shares under EwmaRisk, learnt, solved and proved
   tails     worst case and shortfall without curvature, 5 000 scenarios of 50 shares, proved on all of them
@@ -25,6 +26,7 @@ Prices are synthetic (20 factors, seed 0). Ratios within one run are what can be
 from __future__ import annotations
 
 import argparse
+import gc
 import inspect
 import json
 import os
@@ -49,6 +51,7 @@ import optihedge as oh  # noqa: E402
 WINDOW, TERMS = 505, {"base_currency": "USD", "spread": 4e-4, "fee": 5e-5}
 TABLES = ("steps", "explained", "positions", "cash", "trades", "closed", "notes", "levels", "pnl")
 WORSE = 1.5  # times an earlier ratio: a regression
+FLOW = 0.2  # of a client's names, each day
 CAPITAL = 4e8  # of the walk, more than its gross: one aversion all days
 
 
@@ -81,10 +84,20 @@ def markets(prices: pd.DataFrame, lot: float, days: int) -> object:
     return [oh.Market.from_prices(prices.iloc[i : WINDOW + i], **own) for i in range(days + 1)]
 
 
+def flowing(book: pd.Series, prices: pd.DataFrame) -> Callable[[oh.Market], pd.Series]:
+    """What a client holds at each market: the book, of which a fifth of the names is drawn anew each day."""
+    held, r = {prices.index[WINDOW - 1]: book}, np.random.default_rng(1)
+    for before, day in zip(prices.index[WINDOW - 1 :], prices.index[WINDOW:], strict=False):
+        anew = np.round(1e6 * r.normal(size=len(book)) / prices.loc[day])
+        held[day] = held[before].where(r.uniform(size=len(book)) > FLOW, anew)
+    return lambda market: held[market.as_of]
+
+
 def timed(act: Callable[[], object], times: int = 1) -> tuple[object, float]:
     """What it gives, and the least CPU milliseconds of it."""
     least, found = np.inf, None
     for _ in range(times):
+        gc.collect()
         began = time.process_time()
         found = act()
         least = min(least, 1e3 * (time.process_time() - began))
@@ -96,17 +109,21 @@ def walks(days: int) -> dict[str, float]:
     if not hasattr(oh, "run_backtest"):  # an earlier checkout
         return {}
     prices, book, given = shares(500, days)
-    few = min(days, 5)
+    few = min(days, 20)
     off = {"lots": False} if "lots" in inspect.signature(oh.run_backtest).parameters else {}
     cases = {"walk, lots off": (given, 1.0 if off else 1e-6, days), "walk": (given, 1.0, days)}
     learnt = (oh.EwmaRisk(), oh.FactorRisk(), oh.AdaptiveRisk())
     cases |= {f"walk {type(risk).__name__}": (risk, 1.0, few) for risk in learnt}
+    cases |= {
+        f"walk {type(risk).__name__}, {FLOW:.0%} of the names anew": (risk, 1.0, few) for risk in (given, *learnt)
+    }
     told = {}
     for name, (risk, lot, span) in cases.items():
         walk = partial(oh.run_backtest, **off) if name == "walk, lots off" else oh.run_backtest
         walk(model(risk), markets(prices, lot, 1), book)  # what is loaded once
         views, made = timed(lambda p=lot, d=span: markets(prices, p, d))
-        done, spent = timed(lambda w=walk, r=risk, v=views: _read(w(model(r), v, book), ("pnl", "positions")))
+        held = flowing(book, prices) if "anew" in name else book
+        done, spent = timed(lambda w=walk, r=risk, v=views, h=held: _read(w(model(r), v, h), ("pnl", "positions")))
         told[name] = (spent + (made if span == days else 0.0)) / (span + 1)  # of few days the markets would weigh most
         if name == "walk, lots off":
             _, more = timed(lambda run=done: _read(run, TABLES))

@@ -8,6 +8,7 @@ import pytest
 from test_lots_off import BOOK, NAMES, model, panel
 
 import optihedge as oh
+from optihedge.hedge.answer import _warm
 from optihedge.step.broker import AtQuote
 from optihedge.step.step import Step, step
 
@@ -56,3 +57,31 @@ def test_a_walk_lists_what_cold_nights_list(risk: str, monkeypatch: pytest.Monke
 )
 def test_where_optima_may_be_several_every_day_starts_cold(own: dict, monkeypatch: pytest.MonkeyPatch) -> None:
     assert started_from(model(**own), panel(days=2), monkeypatch)[1] == [None] * 3
+
+
+def flowing(market: oh.Market) -> pd.Series:
+    """Another third of the book is other each day."""
+    day = market.as_of.day_of_year
+    return (BOOK + 300.0 * np.sin(day + np.arange(len(BOOK))) * (np.arange(len(BOOK)) % 3 == day % 3)).round()
+
+
+@pytest.mark.parametrize("risk", RISKS)
+def test_a_walk_of_a_flowing_book_lists_what_cold_hedges_list(risk: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, markets = model(risk=RISKS[risk]), panel(days=8)
+    quick, hedge = oh.run_backtest(asked, markets, flowing), oh.HedgeModel.hedge
+    monkeypatch.setattr(oh.HedgeModel, "hedge", lambda *a, **k: hedge(*a, **k | {"warm": None}))
+    slow = oh.run_backtest(asked, markets, flowing)
+    assert quick.steps["sha256"].tolist() == slow.steps["sha256"].tolist()
+    assert quick.steps["lines"].iloc[1:].sum() > 8
+
+
+def test_where_a_book_flows_a_warm_start_is_what_is_held_now_and_elsewhere_the_answer_before() -> None:
+    """A column that the client changed rests where it is now: from where it was, all of them would seem to move."""
+    asked, (first, second) = model(), list(panel(days=2))[:2]
+    before = asked.hedge(first, BOOK)
+    held = before.after.round() + 50.0 * (np.arange(len(NAMES)) % 3 == 0)
+    program = asked.problem(second, held).program
+    start, changed = _warm(before.answer, program).h, np.array([NAMES.index(name) % 3 == 0 for name in program.columns])
+    assert 0 < changed.sum() < len(changed)
+    np.testing.assert_array_equal(start[changed], program.start[changed])
+    np.testing.assert_array_equal(start[~changed], before.answer.h[~changed])

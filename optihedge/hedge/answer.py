@@ -242,9 +242,13 @@ def _at_own_limits(problem: Problem, h: Array) -> tuple[Problem, Array]:
 
 
 def _warm(earlier: Answer, program: Program) -> Candidate:
-    """An earlier answer's quantities and multipliers under this Program's names; what is new starts at its own."""
+    """An earlier answer's quantities and multipliers under this Program's names; what is new, or holds another quantity
+    than the answer left, starts at its own.
+    """
     if earlier.problem.program.columns == program.columns and earlier.problem.program.row_names == program.row_names:
-        return Candidate(earlier.h, earlier.multipliers, Status.ROUGH, earlier.limit_multiplier)
+        flowed = (program.start != earlier.problem.program.start) & (abs(program.start - earlier.h) > program.lot)
+        h = np.where(flowed, program.start, earlier.h)
+        return Candidate(h, earlier.multipliers, Status.ROUGH, earlier.limit_multiplier)
     columns = pd.Series(earlier.h, index=pd.Index(earlier.problem.program.columns))
     rows = pd.Series(earlier.multipliers, index=pd.Index(earlier.problem.program.row_names), dtype=float)
     h = columns.reindex(list(program.columns)).fillna(pd.Series(program.start, index=list(program.columns)))
