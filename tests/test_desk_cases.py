@@ -9,7 +9,6 @@ import pytest
 from lot_choices import by_enumeration
 from scipy.optimize import brentq
 from scipy.stats import norm
-from sklearn.base import clone
 
 import optihedge as oh
 from optihedge.cli import main
@@ -47,19 +46,15 @@ def opened(name):
     return market, oh.read_book(folder / "book.csv", market)
 
 
-def listed(name, model="beta_hedge", alike=False, **checks):
-    """Market and list of a case; alike: by betas of rows that count alike, as the twins' answers are."""
+def listed(name, model="beta_hedge", **checks):
     market, book = opened(name)
-    chosen = oh.load_model(model)
-    if alike and chosen.betas is not None:
-        chosen = replace(chosen, betas=clone(chosen.betas).set_params(student=None))
-    return market, oh.trade_list(chosen.hedge(market, book), **checks)
+    return market, oh.trade_list(oh.load_model(model).hedge(market, book), **checks)
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_the_list_is_that_of_the_clean_twin(name):
     label, quantity, near, *model = ANSWERS[name]
-    market, found = listed(name, *model, alike=True)
+    market, found = listed(name, *model)
     assert not found.held
     assert found.hedge.trades[label] == pytest.approx(quantity, abs=near)
     if name in NAMED:
