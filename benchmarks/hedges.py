@@ -5,11 +5,11 @@
 Prints Markdown tables, one as it is done. Every ratio is made from earlier rows only; costs are paid; intervals are
 block-bootstrap. "shipped" is the `betas` of models/beta_hedge.toml fitted every day on the last 504 rows of each name
 (coins: all rows), the book's being theirs by weight: what `beta_hedge` holds to within its band; "anchored" is the same
-without clip, student and shrinkage, on the book's own returns. "no-trade region": by BetaRisk, Variance and SpreadCost.
+without clip and shrinkage, on the book's own returns. "no-trade region": by BetaRisk, Variance and SpreadCost.
   stocks   books of 30 against 30 stocks, VTI and nine sector ETFs at 2 bp, 2008-2016: random, tilted, sectors
-  judged   clip, student and shrinkage were chosen on random books of one half of these names, 2008-2011 (the
-           half-lives of "anchored" once on all of them): that part, the other half and the later years, and
-           sp500_daily_2012_2017 (no dividends in the stocks) with names of the first half left out
+  judged   clip and shrinkage were chosen on random books of one half of these names, 2008-2011 (the half-lives of
+           "anchored" once on all of them): that part, the other half and the later years, and sp500_daily_2012_2017
+           (no dividends in the stocks) with names of the first half left out
   coins    books of 10 perpetuals, BTC and ETH at 5 bp, 2024-03 to 2026-03; nothing was chosen on them but "anchored"
   oracle   what betas that know the future would leave of the part chosen on and of the other half: the best constant
            betas of the span, fitted on the very days they are judged by, and betas from the 504, 252 and 126 rows
@@ -174,8 +174,7 @@ def markets(data: Path, count: int) -> dict[str, pd.DataFrame]:
     shipped, sectors = oh.load_model("market_neutral").betas, data / "sp500_daily_2012_2017"
     tried = {f"{h}, {a}": clone(shipped).set_params(halflife=h, anchor=a) for h in (10, 15, 21, 30, 42, 63)
              for a in (0.01, 0.25, 0.5, 1.0, 2.0)}  # fmt: skip
-    ten = clone(oh.load_model("beta_hedge").betas).set_params(student=shipped.student)
-    both = {"as on ten markets": ten, "shipped": shipped}
+    both = {"as on ten markets": oh.load_model("beta_hedge").betas, "shipped": shipped}
     returns = stock_returns(data)[0]
     first, cut = halves(returns.columns), returns.index.searchsorted(SPLIT)
     closes = clean_stocks(sectors)[0]

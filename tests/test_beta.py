@@ -203,45 +203,6 @@ def test_a_clipped_beta_is_the_regression_of_moves_drawn_in() -> None:
     np.testing.assert_allclose(Beta(clip=1.5).fit(moves).betas_.loc["C"], expected, rtol=1e-9)
 
 
-def test_student_rows_are_weighted_least_squares_by_the_weights_of_a_student_law() -> None:
-    import statsmodels.api as sm
-
-    moves = panel(seed=3)
-    design = sm.add_constant(moves[["SPX", "XLF"]])
-    residuals = np.column_stack([sm.OLS(moves[name], design).fit().resid for name in "ABCDE"])
-    weights = (4 + 5) / (4 + (residuals**2 / (residuals**2).mean(axis=0)).sum(axis=1))
-    beta = Beta(student=4.0).fit(moves)
-    for name in "ABCDE":
-        oracle = sm.WLS(moves[name], design, weights=weights).fit()
-        np.testing.assert_allclose(beta.betas_.loc[name], oracle.params.iloc[1:], rtol=1e-8)
-        np.testing.assert_allclose(beta.standard_errors_.loc[name], oracle.bse.iloc[1:], rtol=1e-8)
-
-
-@pytest.mark.parametrize("method", [method for method in METHODS if method != "huber"])
-def test_of_a_student_law_without_tails_every_row_counts_alike(method: str) -> None:
-    moves = panel(missing=True)
-    fitted = [Beta(method=method, student=student, shrinkage="vasicek").fit(moves) for student in (None, 1e12)]
-    np.testing.assert_allclose(fitted[1].betas_, fitted[0].betas_, rtol=1e-8, atol=1e-10)
-
-
-@pytest.mark.parametrize(("storm", "most"), [(1.0, 1.10), (5.0, 0.75)])
-@pytest.mark.parametrize("method", ["ols", "ewma", "anchored"])
-def test_stormy_weeks_do_not_outvote_calm_ones(method: str, storm: float, most: float) -> None:
-    """Mean squared errors with and without: far less where noise is uneven; where it is even and normal at most the
-    tenth that theory says of eight residuals: E[w^2 d/8] / E[w + 2 w' d/8]^2 = 1.10, w = 12 / (4 + d), d chi^2_8."""
-    true, errors = np.linspace(0.5, 1.5, 8), np.zeros(2)
-    for seed in range(80):
-        rng = np.random.default_rng(seed)
-        size = np.where(np.arange(240) // 10 % 4 == 0, storm, 1.0)[:, None]
-        market = 0.01 * rng.standard_normal((240, 1))
-        stocks = market * true + 0.015 * size * rng.standard_normal((240, 8))
-        moves = pd.DataFrame(np.hstack([market, stocks]), columns=["M", *"ABCDEFGH"])
-        for column, student in enumerate((None, 4.0)):
-            told = Beta(method=method, market="M", student=student).fit(moves).betas_["M"].to_numpy()[1:]
-            errors[column] += ((told - true) ** 2).sum()
-    assert errors[1] < most * errors[0]
-
-
 def test_blume_is_a_third_of_one_and_two_thirds_of_the_estimate() -> None:
     moves = panel()
     plain, blume = (Beta(market=("SPX",), shrinkage=s).fit(moves) for s in (None, "blume"))
@@ -292,8 +253,6 @@ def test_wrong_requests_are_named() -> None:
         Beta(method="lasso").fit(panel())
     with pytest.raises(SpecError, match="halflife is 0"):
         Beta(halflife=0).fit(panel())
-    with pytest.raises(SpecError, match="student is 0"):
-        Beta(student=0).fit(panel())
     with pytest.raises(SpecError, match="clip is 0"):
         Beta(clip=0).fit(panel())
     with pytest.raises(SpecError, match="huber draws far moves in itself"):

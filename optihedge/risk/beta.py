@@ -10,7 +10,6 @@ from optihedge.risk.beta_regression import (
     anchored_regression,
     decay,
     drawn_in,
-    even_rows,
     huber_regression,
     kalman_regression,
     vasicek,
@@ -35,15 +34,13 @@ class Beta(MovesEstimator):
     anchor_halflife, anchor   periods of the slow fit, and the ridge in units of the mean market variance
     drift      standard deviation of a beta's change per period, for "kalman"
     clip       None; moves further than `clip` deviations from a first fit are read as that far ("huber" does its own)
-    student    None; degrees of freedom (4) of a Student law of a row's residuals together: a stormy row counts less
     shrinkage  None; "vasicek" (towards the cross-section's mean, by the precision of each estimate);
                "blume" (1/3 + 2/3 beta; one market only)
     minimum    a driver with fewer moves than this gets the cross-section's prior under "vasicek", else is a DataError
 
     Learned, D x m frames: `betas_` and `standard_errors_`. A market driver is 1 to itself and 0 to the others; drivers
     whose kind (moves.attrs["kinds"]) is not "price" are 0. Missing moves are left out driver by driver.
-    Sources: Dimson 1979; Huber 1981 ch. 7; Lange, Little and Taylor 1989 (student, by one step); Vasicek 1973 (its
-    prior variance here net of sampling noise); Blume 1975.
+    Sources: Dimson 1979; Huber 1981 ch. 7; Vasicek 1973 (its prior variance here net of sampling noise); Blume 1975.
 
     >>> import optihedge as oh
     >>> import numpy as np
@@ -71,7 +68,6 @@ class Beta(MovesEstimator):
         leads: int = 0,
         drift: float = 0.01,
         clip: float | None = None,
-        student: float | None = None,
         shrinkage: str | None = None,
         minimum: int = 20,
     ) -> None:
@@ -85,7 +81,6 @@ class Beta(MovesEstimator):
         self.leads = leads
         self.drift = drift
         self.clip = clip
-        self.student = student
         self.shrinkage = shrinkage
         self.minimum = minimum
 
@@ -123,7 +118,6 @@ class Beta(MovesEstimator):
                                    ("anchor", self.anchor, -1e-300), ("drift", self.drift, -1e-300),
                                    ("lags", self.lags, -1), ("leads", self.leads, -1), ("minimum", self.minimum, 2),
                                    ("clip", 1.0 if self.clip is None else self.clip, 0),
-                                   ("student", 1.0 if self.student is None else self.student, 0),
                                    ("window", 1 if self.window is None else self.window, 0)):  # fmt: skip
             if not (np.isfinite(value) and value > least):
                 raise SpecError(f"Beta: {name} is {value}; give a larger number")
@@ -186,8 +180,6 @@ class Beta(MovesEstimator):
         slow = weights * decay(len(y), self.anchor_halflife) if self.method == "anchored" else weights
         if self.clip is not None:
             y = drawn_in(y, design, slow, clip=self.clip)
-        if self.student is not None:
-            y, design = even_rows(y, design, slow, freedom=self.student)
         if self.method == "kalman":
             return kalman_regression(y, design, weights, drift=self.drift)
         if self.method == "anchored":

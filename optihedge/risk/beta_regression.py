@@ -160,26 +160,6 @@ def drawn_in(y: np.ndarray, design: np.ndarray, weights: np.ndarray, *, clip: fl
     return np.where(weights > 0, told + np.clip(residuals, -most, most), y)
 
 
-def even_rows(
-    y: np.ndarray, design: np.ndarray, weights: np.ndarray, *, freedom: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """y (T x D) and design (T x p), each row times the root of what it counts, so that errors are of one size.
-
-    A row of n residuals e of a first weighted fit, with deviations s, counts (freedom + n) / (freedom + sum e^2 / s^2),
-    the weight of a multivariate Student law (Lange, Little and Taylor 1989), over its weighted mean. All columns share
-    it, so that a week in which everything moved further than its betas say does not outvote the calm ones.
-    """
-    slopes, _ = weighted_regression(y, design, weights)
-    present = np.broadcast_to(weights > 0, y.shape)
-    squares = np.where(present, (y - design @ slopes.T) ** 2, 0.0)
-    variance = (weights * squares).sum(axis=0) / weights.sum(axis=0)
-    sizes = (squares / np.where(variance > 0, variance, np.inf)).sum(axis=1)
-    counts = (freedom + present.sum(axis=1)) / (freedom + sizes)
-    shared = weights.mean(axis=1)
-    root = np.sqrt(counts * shared.sum() / (shared @ counts))[:, None]
-    return root * y, root * design
-
-
 def vasicek(slopes: np.ndarray, covariance: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Posterior slopes (D x m) and covariances (D x m x m) under a normal prior learned from the cross-section.
 
