@@ -28,11 +28,11 @@ def levels(seed=0, rows=ROWS):
     return pd.DataFrame(100 * np.exp(np.cumsum(moves, axis=0)), DAYS[:rows], NAMES)
 
 
-def market_of(history, on_missing="error", names=NAMES, **columns):
+def market_of(history, on_missing="error", **columns):
     """Stocks A, B, C and a tradable on the market; history with further columns that no instrument stands on."""
-    last = history.ffill().iloc[-1][names].to_numpy()
-    table = pd.DataFrame({"instrument": names, "hedge": [name == "MKT" for name in names], "sector": "x"})
-    quotes = pd.DataFrame({"instrument": names, "bid": last * 0.9995, "ask": last * 1.0005, "volume": 1e7})
+    last = history.ffill().iloc[-1][NAMES].to_numpy()
+    table = pd.DataFrame({"instrument": NAMES, "hedge": [False, False, False, True], "sector": "x"})
+    quotes = pd.DataFrame({"instrument": NAMES, "bid": last * 0.9995, "ask": last * 1.0005, "volume": 1e7})
     whole = history.assign(**columns)
     drivers = pd.DataFrame({"driver": whole.columns, "market": whole.columns == "MKT"})
     return oh.Market(table, quotes, "USD", as_of="2026-02-28", drivers=drivers, history=whole, on_missing=on_missing)
@@ -158,9 +158,8 @@ def test_a_gap_of_what_is_held_is_still_refused_where_nothing_is_frozen():
     model = oh.load_model("beta_hedge")
     with pytest.raises(oh.DataError, match="A was left out of the market: history row 101: A is missing"):
         model.hedge(market, BOOK)
-    without = market_of(levels().drop(columns="A"), names=NAMES[1:])  # betas of one driver are told by the others too
-    hedged = model.hedge(without, {"B": 1000.0})
-    pd.testing.assert_series_equal(model.hedge(market, {"B": 1000.0}).trades, hedged.trades, rtol=1e-13)
+    whole = model.hedge(market_of(levels()), {"B": 1000.0})
+    pd.testing.assert_series_equal(model.hedge(market, {"B": 1000.0}).trades, whole.trades, rtol=1e-13)
     broken.loc[DAYS[100], "MKT"] = np.nan
     with pytest.raises(oh.DataError, match="row 101: MKT is missing between known rows"):
         market_of(broken.drop(columns="A").assign(A=levels()["A"]))
