@@ -171,7 +171,7 @@ MUTATIONS = (
     ),
     Mutation(
         "program/lots/few_legs.py",
-        "return within if dearer > cost + self._tick else nearest",
+        "return within if dearer > cost + self.tick else nearest",
         "return nearest if dearer < np.inf else within",
         "test_few_legs.py::test_random_hedges_of_up_to_four_legs_agree_with_enumeration",
     ),
