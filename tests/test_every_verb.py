@@ -6,6 +6,7 @@ import shutil
 import pytest
 from typer.main import get_command
 
+from optihedge import cli
 from optihedge.cli.main import app_of, main
 from optihedge.hedge.modelfile import model_text
 
@@ -63,7 +64,7 @@ QUICK = {"approve", "check", "desk", "fills", "init", "models", "report", "runs"
 
 
 def test_every_verb_has_a_case() -> None:
-    assert set(CASES) == set(get_command(app_of()).commands)
+    assert set(CASES) == set(get_command(app_of()).commands) == set(get_command(cli.app).commands)
 
 
 @pytest.fixture(scope="module")
