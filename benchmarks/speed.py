@@ -114,9 +114,7 @@ def walks(days: int) -> dict[str, float]:
     cases = {"walk, lots off": (given, 1.0 if off else 1e-6, days), "walk": (given, 1.0, days)}
     learnt = (oh.EwmaRisk(), oh.FactorRisk(), oh.AdaptiveRisk())
     cases |= {f"walk {type(risk).__name__}": (risk, 1.0, few) for risk in learnt}
-    cases |= {
-        f"walk {type(risk).__name__}, {FLOW:.0%} of the names anew": (risk, 1.0, few) for risk in (given, *learnt)
-    }
+    cases |= {f"walk {type(risk).__name__}, a fifth anew": (risk, 1.0, few) for risk in (given, *learnt)}
     told = {}
     for name, (risk, lot, span) in cases.items():
         walk = partial(oh.run_backtest, **off) if name == "walk, lots off" else oh.run_backtest

@@ -1,5 +1,6 @@
 """A walk of whole lots starts each hedge from the last where there is one optimum only: its lists are cold nights'."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -75,13 +76,17 @@ def test_a_walk_of_a_flowing_book_lists_what_cold_hedges_list(risk: str, monkeyp
     assert quick.steps["lines"].iloc[1:].sum() > 8
 
 
-def test_where_a_book_flows_a_warm_start_is_what_is_held_now_and_elsewhere_the_answer_before() -> None:
-    """A column that the client changed rests where it is now: from where it was, all of them would seem to move."""
+@pytest.mark.parametrize("listed", [NAMES, NAMES[:-3]])
+def test_where_a_book_flows_a_warm_start_is_what_is_held_now_and_elsewhere_the_answer_before(listed) -> None:
+    """A column that the client changed, or that was not there, rests where it is now: from where it was, all of them
+    would seem to move.
+    """
     asked, (first, second) = model(), list(panel(days=2))[:2]
-    before = asked.hedge(first, BOOK)
+    before = replace(asked, universe=tuple(listed)).hedge(first, BOOK)
     held = before.after.round() + 50.0 * (np.arange(len(NAMES)) % 3 == 0)
     program = asked.problem(second, held).program
     start, changed = _warm(before.answer, program).h, np.array([NAMES.index(name) % 3 == 0 for name in program.columns])
+    changed |= ~np.isin(program.columns, before.program.columns)
     assert 0 < changed.sum() < len(changed)
     np.testing.assert_array_equal(start[changed], program.start[changed])
-    np.testing.assert_array_equal(start[~changed], before.answer.h[~changed])
+    np.testing.assert_array_equal(start[~changed], before.after.reindex(program.columns)[~changed])

@@ -42,13 +42,10 @@ def section(
 def _environment() -> Environment:
     from jinja2 import DictLoader, Environment, StrictUndefined
 
-    from optihedge.display.compiled import Compiled
-
     folder = files("optihedge.display").joinpath("pages")
     pages = {page.name: page.read_text(encoding="utf-8") for page in folder.iterdir() if "." in page.name}
     environment = Environment(
         loader=DictLoader(pages), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        bytecode_cache=Compiled(),
     )  # fmt: skip
     environment.filters["number"] = _shown
     environment.filters["cells"] = cells

@@ -245,15 +245,15 @@ def _warm(earlier: Answer, program: Program) -> Candidate:
     """An earlier answer's quantities and multipliers under this Program's names; what is new, or holds another quantity
     than the answer left, starts at its own.
     """
-    if earlier.problem.program.columns == program.columns and earlier.problem.program.row_names == program.row_names:
-        flowed = (program.start != earlier.problem.program.start) & (abs(program.start - earlier.h) > program.lot)
-        h = np.where(flowed, program.start, earlier.h)
-        return Candidate(h, earlier.multipliers, Status.ROUGH, earlier.limit_multiplier)
-    columns = pd.Series(earlier.h, index=pd.Index(earlier.problem.program.columns))
-    rows = pd.Series(earlier.multipliers, index=pd.Index(earlier.problem.program.row_names), dtype=float)
-    h = columns.reindex(list(program.columns)).fillna(pd.Series(program.start, index=list(program.columns)))
-    m = rows.reindex(list(program.row_names)).fillna(0.0)
-    return Candidate(h.to_numpy(), m.to_numpy(dtype=float), Status.ROUGH, earlier.limit_multiplier)
+    before, h, multipliers = earlier.problem.program, earlier.h, earlier.multipliers
+    start = before.start
+    if before.columns != program.columns or before.row_names != program.row_names:
+        known = pd.DataFrame({"h": h, "start": start}, index=pd.Index(before.columns)).reindex(list(program.columns))
+        h, start = known["h"].to_numpy(), known["start"].to_numpy()
+        rows = pd.Series(multipliers, index=pd.Index(before.row_names), dtype=float)
+        multipliers = rows.reindex(list(program.row_names)).fillna(0.0).to_numpy(dtype=float)
+    flowed = (program.start != start) & ~(abs(program.start - h) <= program.lot)
+    return Candidate(np.where(flowed, program.start, h), multipliers, Status.ROUGH, earlier.limit_multiplier)
 
 
 def whole_book(problem: Problem, relaxation: Relaxation) -> pd.DataFrame:
