@@ -1,6 +1,6 @@
 """Brokers: where, how much and when simulated orders are filled, and their final words."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,10 @@ import pytest
 from nights import START, coin_markets, path
 
 from optihedge.accounts.state import Order
+from optihedge.backtest.simulate import walk
 from optihedge.errors import SpecError
+from optihedge.market.events import Event
+from optihedge.market.snapshot import Market
 from optihedge.step.broker import AtQuote, Delayed, Partial, Reject, WalkDepth
 
 
@@ -58,6 +61,38 @@ def test_a_delayed_order_pays_the_next_market(markets):
     assert fill.price == two.quotes.at["LIN", "ask"] and fill.time == two.as_of
     fills, reports = Delayed().execute([order("GONE", 3.0)], one, two)
     assert not fills and reports[0].verdict == "rejected"
+
+
+def shares(day: int, label: str, price: float) -> Market:
+    table = pd.DataFrame({"instrument": [label, "F"], "type": ["equity", "equity"], "underlying": [label, "F"]})
+    quotes = pd.DataFrame({"instrument": [label, "F"], "bid": [price - 0.01, 9.99], "ask": [price + 0.01, 10.01]})
+    return Market(table, quotes, "USD", as_of=START + day * pd.Timedelta("1D"))
+
+
+@dataclass(frozen=True)
+class Rule:
+    trades: pd.Series
+
+
+@dataclass(frozen=True)
+class Buys:
+    """A hand that buys a hundred of what it is shown first, at the first market."""
+
+    def hedge(self, market: Market, book: pd.Series) -> Rule:
+        bought = pd.Series({market.names[0]: 100.0 * (market.as_of == START)})
+        return Rule(bought)
+
+
+@pytest.mark.parametrize("broker", [Delayed(), Partial(1.0, Delayed()), Reject(0.0, Delayed())])
+@pytest.mark.parametrize(("kind", "other", "units"), [("split", "", 4.0), ("rename", "Z", 1.0), ("rename", "Z", 0.1)])
+def test_an_order_that_waits_is_filled_for_what_its_contract_has_become(broker, kind, other, units):
+    """Bought for as much money as on the day before, a fourth of the price and four times the shares."""
+    one, two = shares(0, "X", 100.0), shares(1, other or "X", 100.0 / units)
+    turned = Event(START + pd.Timedelta("12h"), "e", START, kind, "X", units, "", other)
+    *_, (_, last) = walk(Buys(), [one, two], {"X": 1.0}, broker=broker, events=[turned])
+    state = last.state
+    assert state.quantities("hedge").to_dict() == {other or "X": 100.0 * units}
+    assert state.cash["hedge"]["USD"] == pytest.approx(-100.0 * units * (100.0 / units + 0.01))
 
 
 def test_a_partial_fill_is_whole_lots_and_its_rest_is_cancelled(markets):

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from optihedge.accounts.quoted import quoted
 from optihedge.accounts.settle import Terms
 from optihedge.accounts.state import DUST, Fill, Order, Report
 from optihedge.errors import DataError
+from optihedge.market.events import Event
+from optihedge.market.fate import Fate, with_option_splits
+from optihedge.market.snapshot import Market
 
 
 class OpenOrders:
@@ -27,10 +31,7 @@ class OpenOrders:
     def became(self, old: Terms, new: Terms, units: float) -> None:
         """Orders for one contract are for `units` of another from now on."""
         for order in [order for order in self._by_id.values() if order.instrument == old.name]:
-            self._by_id[order.order_id] = replace(
-                order, instrument=new.name, quantity=order.quantity * units, left=order.left * units,
-                limit=order.limit * old.multiplier / (units * new.multiplier),
-            )  # fmt: skip
+            self._by_id[order.order_id] = became(order, old, new, units)
 
     def left(self, reports: Iterable[Report]) -> tuple[Order, ...]:
         """Those still open after final words. Raises DataError for fills beyond their order."""
@@ -43,6 +44,35 @@ class OpenOrders:
                 )
         orders = self._by_id.values()
         return tuple(one for one in orders if abs(one.left) > DUST * abs(one.quantity) and one.order_id not in done)
+
+
+def orders_at(orders: Iterable[Order], before: Market, market: Market, events: Iterable[Event]) -> tuple[Order, ...]:
+    """Orders made at the market before, as they are at the later one: for what their contracts became by events.
+
+    One whose contract has ended is for no instrument ('').
+    """
+    orders = tuple(orders)
+    if not orders:
+        return orders
+    fate = Fate.of(before, market, with_option_splits(before, market, events))
+    then, now, found = quoted(before), quoted(market), []
+    for order in orders:
+        at = then.listed.place.get(order.instrument, -1)
+        if at >= 0 and fate.ended[at]:
+            order = replace(order, instrument="")
+        elif at >= 0 and fate.touched[at] and fate.place[at] >= 0:
+            old, new = then.terms(order.instrument), now.terms(str(fate.became[at]))
+            order = became(order, old, new, float(fate.units[at]))
+        found.append(order)
+    return tuple(found)
+
+
+def became(order: Order, old: Terms, new: Terms, units: float) -> Order:
+    """An order for one contract as one for `units` of another."""
+    return replace(
+        order, instrument=new.name, quantity=order.quantity * units, left=order.left * units,
+        limit=order.limit * old.multiplier / (units * new.multiplier),
+    )  # fmt: skip
 
 
 def check_fill(fill: Fill, order: Order) -> None:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
+from optihedge.accounts.orders import orders_at
 from optihedge.accounts.valuation import opening
 from optihedge.backtest.beside import simple_hedges
 from optihedge.backtest.result import Backtest, Taken
@@ -16,7 +17,7 @@ from optihedge.hedge.result import Hedge
 from optihedge.market.book import Book, book_quantities
 from optihedge.market.events import Event
 from optihedge.market.snapshot import Market
-from optihedge.step.broker import AtQuote, Broker
+from optihedge.step.broker import AtQuote, Broker, waiting
 from optihedge.step.orderlist import HasTrades, Hedger
 from optihedge.step.policies.base import Policy
 from optihedge.step.step import Step, step
@@ -112,8 +113,9 @@ def walk(
         else:
             if market.as_of <= before.as_of:
                 raise DataError(f"run_backtest: market {market.as_of} is not after {before.as_of}; sort the markets")
-            fills, reports = broker.execute(state.orders, before, market)
             due = [e for e in known if before.as_of < max(e.time, e.known_at) <= market.as_of]
+            orders = orders_at(state.orders, before, market, due) if waiting(broker) else state.orders
+            fills, reports = broker.execute(orders, before, market)
             done = step(
                 state, before, market, model, policy,
                 fills=fills, reports=reports, events=due, client=client, checks=checks, lots=lots, warm=last,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,10 @@ LATENCY = pd.Timedelta(seconds=1)
 
 
 class Broker(Protocol):
-    """Turns the orders of the market `made` into fills and final words by the time of `later`."""
+    """Turns the orders of the market `made` into fills and final words by the time of `later`.
+
+    One that has a true `waits` gets the orders as they are at `later`: what their contracts have become by then.
+    """
 
     def execute(self, orders: Sequence[Order], made: Market, later: Market) -> Outcome: ...
 
@@ -89,10 +92,14 @@ class WalkDepth:
 class Delayed:
     """Orders are filled whole at the far side of the next market's quotes, just before it.
 
+    They are for what their contracts have become by then: after a split in new units at the new price.
+
     >>> import optihedge as oh
     >>> oh.policy.Delayed()
     Delayed()
     """
+
+    waits: ClassVar[bool] = True
 
     def execute(self, orders: Sequence[Order], made: Market, later: Market) -> Outcome:
         """Fills at the time of the next market; what it no longer quotes is rejected."""
@@ -122,11 +129,16 @@ class Partial:
     def __post_init__(self) -> None:
         _share(self, self.share)
 
+    @property
+    def waits(self) -> bool:
+        """As the inner broker does."""
+        return waiting(self.broker)
+
     def execute(self, orders: Sequence[Order], made: Market, later: Market) -> Outcome:
         """The inner broker's fills, cut to the share."""
         fills, reports = self.broker.execute(orders, made, later)
-        lot = made.instruments["lot"]
-        cut, left = [], {order.order_id: _whole(self.share * order.left, lot[order.instrument]) for order in orders}
+        lot = (later if self.waits else made).instruments["lot"]
+        cut, left = [], {o.order_id: _whole(self.share * o.left, float(lot.get(o.instrument, 1.0))) for o in orders}
         for fill in fills:
             taken = float(np.sign(fill.quantity) * min(abs(fill.quantity), abs(left[fill.order_id])))
             left[fill.order_id] = round(left[fill.order_id] - taken, 10)
@@ -156,12 +168,22 @@ class Reject:
     def __post_init__(self) -> None:
         _share(self, self.share)
 
+    @property
+    def waits(self) -> bool:
+        """As the inner broker does."""
+        return waiting(self.broker)
+
     def execute(self, orders: Sequence[Order], made: Market, later: Market) -> Outcome:
         """The same orders are rejected in every run."""
         refused = [order for order in orders if _draw(order.order_id) < self.share]
         fills, reports = self.broker.execute([order for order in orders if order not in refused], made, later)
         time = made.as_of + LATENCY
         return fills, reports + [Report(order.order_id, time, "rejected", "rejected") for order in refused]
+
+
+def waiting(broker: Broker) -> bool:
+    """Whether a broker's orders meet the later market."""
+    return bool(getattr(broker, "waits", False))
 
 
 def _share(broker: object, share: float) -> None:
