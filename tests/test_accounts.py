@@ -1,6 +1,7 @@
 """Accounts: what happened to a book between two markets, to the cent, by cases worked by hand."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -194,9 +195,79 @@ def test_a_held_option_that_is_not_listed_is_carried_frozen_and_comes_back():
     third = advance(second.state, days[2], days[3])
     assert third.change == pytest.approx(250.0) and third.state.carried == {} and not third.notes
     closes(third)
-    gone = market(3, {"Y": 63.0})
-    with pytest.raises(DataError, match=r"O held but not in the market .* what it stands on is not either"):
-        advance(second.state, days[2], gone)
+    gone = advance(second.state, days[2], market(3, {"Y": 63.0}))  # its share is not listed either
+    assert gone.change == 0.0 and gone.state.carried["O"]["last_time"] == days[0].as_of.isoformat()
+
+
+def halted(day: float, price: float, past: dict[float, float], listed: bool = True, **others: float) -> Market:
+    """A share with its past, listed or neither it nor its past, beside others."""
+    given = {name: other for name, other in {"X": price, "Y": 20.0, **others}.items() if listed or name != "X"}
+    told = market(day, given)
+    levels = pd.DataFrame({at(when): {"X": level, "Y": 20.0 + 0.1 * when} for when, level in past.items()}).T
+    both = pd.concat(
+        [levels[[name for name in levels if name in given]], told.history[lambda rows: rows.index > levels.index[-1]]]
+    )
+    return replace(told, history=both.rename_axis("time"), on_missing="freeze")  # a past with a gap is a past
+
+
+def test_a_share_that_is_nowhere_for_a_day_is_carried_at_its_last_price_and_comes_back():
+    """Neither its row nor its driver is there: the others are worth what they are, and nothing of it is traded."""
+    past = {-2: 48.0, -1: 49.0}
+    days = [halted(0, 50.0, past), *(halted(day, 0.0, past, listed=False) for day in (1, 2))]
+    days.append(halted(3, 55.0, {**past, 0: 50.0}))
+    state = opening("b", days[0], {"X": 10.0, "Y": -5.0})
+    first = advance(state, days[0], days[1])
+    assert first.change == 0.0 and "X not listed: carried at the last mark (of 2026-01-20)" in first.notes[0]
+    assert first.market.history["X"].dropna().tolist() == [48.0, 49.0]  # its risk is what it was
+    assert not first.market.instruments.loc["X", "hedge"] and not np.isfinite(first.market.trade_cost.loc["X"]).any()
+    paid = event("dividend", "X", 0.5, 1.5, "USD")
+    second = advance(State.from_text(first.state.text), days[1], days[2], events=[paid])
+    assert second.change == pytest.approx(5.0) and second.state.snapshot == days[2].hash
+    third = advance(second.state, days[2], days[3])
+    assert third.change == pytest.approx(50.0) and not third.state.carried and not third.notes
+    for moved in (first, second, third):
+        closes(moved)
+    whole = advance(state, days[0], days[3], events=[paid])
+    assert whole.state.cash == third.state.cash and whole.state.positions == third.state.positions
+
+
+@pytest.mark.parametrize(("kind", "label", "units"), [("split", "", 4.0), ("rename", "Z", 1.0), ("rename", "Z", 0.1)])
+def test_a_share_that_turns_while_it_is_halted_is_carried_at_as_much_money(kind, label, units):
+    past, back = {-2: 48.0, -1: 49.0}, label or "X"
+    days = [halted(0, 50.0, past), halted(1, 0.0, past, listed=False), halted(2, 0.0, past, listed=False)]
+    last = market(3, {back: 55.0 / units, "Y": 20.0})
+    first = advance(opening("b", days[0], {"X": 10.0}), days[0], days[1])
+    turned = advance(first.state, days[1], days[2], events=[event(kind, "X", units, 1.5, other=label)])
+    assert turned.change == pytest.approx(0.0, abs=1e-9) and turned.state.quantities().to_dict() == {back: 10.0 * units}
+    assert turned.market.levels[back] * units == pytest.approx(50.0)
+    assert (turned.market.history[back].dropna() * units).tolist() == pytest.approx([48.0, 49.0])
+    done = advance(State.from_text(turned.state.text), days[2], last)
+    assert done.change == pytest.approx(50.0) and not done.state.carried
+    for moved in (turned, done):
+        closes(moved)
+
+
+@pytest.mark.parametrize("row", [{}, {0.5: np.nan}])
+def test_a_split_that_nobody_told_is_found_after_a_halt_too(row):
+    past = {-2: 48.0, -1: 49.0, **row}
+    days = [halted(0, 50.0, past), halted(1, 0.0, past, listed=False), halted(2, 25.0, {-2: 24.0, -1: 24.5, **row})]
+    first = advance(opening("b", days[0], {"X": 10.0}), days[0], days[1])
+    with pytest.raises(DataError, match=r"the level of X at .* was 49 and is now 24\.5"):
+        advance(first.state, days[1], days[2])
+
+
+def test_a_share_that_stays_away_has_to_be_quoted_or_ended_and_can_be():
+    past = {-2: 48.0, -1: 49.0}
+    days = [halted(day, 50.0, past, listed=day == 0) for day in (0, 14, 15)]
+    state = advance(opening("b", days[0], {"X": 10.0}), days[0], days[1]).state
+    with pytest.raises(
+        DataError, match=r"X and the prices of X are missing since 2026-01-20.*for 14 days: add its rows"
+    ):
+        advance(state, days[1], days[2])
+    ended = advance(state, days[1], days[2], events=[event("delisting", "X", 3.0, 15, "USD")])
+    quoted = advance(state, days[1], halted(15, 3.0, past))
+    assert ended.change == quoted.change == pytest.approx(10 * (3.0 - 50.0))
+    assert ended.state.cash == {"book": {"USD": 30.0}} and not ended.state.carried
 
 
 def test_a_spin_off_is_worth_what_both_are():

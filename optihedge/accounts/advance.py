@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.accounts.assumed import remembered
-from optihedge.accounts.carried import rows_of, with_rows
+from optihedge.accounts.carried import note_of, rows_of, with_rows
 from optihedge.accounts.explain import PARTS, Explained, Rows, explained_period
 from optihedge.accounts.holdings import Closed, Holdings
 from optihedge.accounts.quoted import quoted
@@ -20,7 +20,6 @@ from optihedge.accounts.timeline import Timeline
 from optihedge.accounts.valuation import worth_of
 from optihedge.accounts.verify import verify
 from optihedge.errors import DataError
-from optihedge.frames import some
 from optihedge.market.events import Event
 from optihedge.market.fate import Fate, followed, turns, with_option_splits
 from optihedge.market.snapshot import Market
@@ -28,7 +27,7 @@ from optihedge.market.snapshot import Market
 REMEMBERED = pd.Timedelta(days=31)
 CLOSES = 1e-9  # of the money that moved
 _TRANSFER = np.array(PARTS) == "transfer"
-_NONE = pd.Index([], dtype=object)
+_NONE = np.zeros(0, dtype=int)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +110,7 @@ def advance(
     snapshot, before, events = market, with_rows(before, state.carried), list(events)
     due = with_option_splits(before, market, _due(state, market, events))
     fate = Fate.of(before, market, due)
-    carried = rows_of(before, _gone(state, before, fate, due))
+    carried = rows_of(before, _gone(state, before, fate, due), fate, state.carried)
     if carried:
         market = with_rows(market, carried)
         fate = Fate.of(before, market, due)
@@ -123,7 +122,7 @@ def advance(
     parts, notes = explained_period(line)
     carried = {name: row for name, row in carried.items() if any(name in lots for lots in line.holdings.lots.values())}
     if carried:
-        notes.append(f"{some(carried, 3)} not listed: carried at the last mark, not traded")
+        notes.append(note_of(carried))
     orders, since = line.orders.left(reports), market.as_of - REMEMBERED
     moved = state.becoming(
         as_of=market.as_of, snapshot=snapshot, orders=orders, carried=carried,
@@ -157,14 +156,13 @@ def _listed(state: State, before: Market, fills: Iterable[Fill] = ()) -> np.ndar
     return np.flatnonzero(held)
 
 
-def _gone(state: State, before: Market, fate: Fate, due: Iterable[Event]) -> pd.Index:
-    """Held contracts that neither are in the market under any label nor have ended, nor are delivered in the period."""
+def _gone(state: State, before: Market, fate: Fate, due: Iterable[Event]) -> np.ndarray:
+    """Places of held contracts that neither are in the market under any label nor have ended, nor are delivered."""
     if not ((fate.place < 0) & ~fate.ended).any():
         return _NONE
     at = _listed(state, before)
-    names = before.names[at]
     delivered = {event.instrument for event in due if event.kind in ("exercise", "assignment")}
-    return names[(fate.place[at] < 0) & ~fate.ended[at] & ~names.isin(list(delivered))]
+    return at[(fate.place[at] < 0) & ~fate.ended[at] & ~before.names[at].isin(list(delivered))]
 
 
 def _check_order(state: State, before: Market, market: Market) -> None:

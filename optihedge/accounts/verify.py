@@ -55,13 +55,19 @@ def _same_past(book: str, drivers: np.ndarray, before: Market, market: Market, f
     if last is None or not len(chosen):
         return
     was, now = (_levels_at(one, last, names) for one in (before, market))
+    times = [last] * len(names)
+    for i in np.flatnonzero(~np.isfinite(was) | ~np.isfinite(now)).tolist():  # halted then: where both last know it
+        both = [one.history[names[i]].dropna() for one in (before, market)]
+        common = _last_common(both[0].index, both[1].index)
+        if common is not None:
+            was[i], now[i], times[i] = both[0][common], both[1][common], common
     now = now * fate.driver_units[chosen]
     with np.errstate(divide="ignore", invalid="ignore"):
         moved = np.abs(now / was - 1) > _RESTATED
     if moved.any():
         i = int(np.argmax(moved))
         raise DataError(
-            f"{book}: the level of {names[i]} at {last} was {was[i]:.8g} and is now {now[i]:.8g}; a restated "
+            f"{book}: the level of {names[i]} at {times[i]} was {was[i]:.8g} and is now {now[i]:.8g}; a restated "
             "history needs its split event, or keep the levels as they were"
         )
 

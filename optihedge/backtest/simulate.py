@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import pandas as pd
@@ -106,7 +106,8 @@ def walk(
     stated = callable(book) or (isinstance(book, Mapping) and any(isinstance(key, pd.Timestamp) for key in book))
     state, before, last = None, None, None
     for market in markets:
-        client = _client(book, market) if stated else None
+        held = () if state is None else tuple(state.quantities().index)
+        client = _client(book, market, held) if stated else None
         if state is None or before is None:
             first = opening(name, market, client if stated else book)  # type: ignore[arg-type]
             done = step(first, None, market, model, policy, checks=checks, lots=lots)
@@ -131,11 +132,17 @@ def _found_again(answer: HasTrades) -> bool:
     return isinstance(answer, Hedge) and answer.answer.one_optimum
 
 
-def _client(book: Books, market: Market) -> pd.Series:
+def _client(book: Books, market: Market, held: Sequence[str]) -> pd.Series:
+    """What the client holds at a market, of which some may not be listed while it is `held`."""
     if callable(book):
         found = book(market)
     else:
         if market.as_of not in book:
             raise DataError(f"run_backtest: no book for {market.as_of}; give one per market")
         found = book[market.as_of]  # type: ignore[index]
-    return pd.Series(book_quantities(found, market), index=market.names)
+    away = {}
+    if isinstance(found, (pd.Series, Mapping)):
+        away = {name: float(found[name]) for name in held if name in found and name not in market.names}
+        found = {name: q for name, q in dict(found).items() if name not in away} if away else found
+    listed = pd.Series(book_quantities(found, market), index=market.names)
+    return pd.concat([listed, pd.Series(away)]) if away else listed

@@ -264,7 +264,7 @@ def prepare(
             texts |= {name: get_text(connection, name)} if name else {}
     held = desk.models[model]
     texts[text_hash(held.text)] = held.text
-    positions = _positions(book, market, first=state is None)
+    positions = _positions(book, market, None if state is None else now)
     inputs = {
         "book": book.name, "role": role, "snapshot": snapshot, "state": state, **happened,
         "model": {"name": model, "text": text_hash(held.text)}, "allow": list(desk.allow), "policy": book.policy,
@@ -293,15 +293,17 @@ def _told(events: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, fills: l
     return found
 
 
-def _positions(book: DeskBook, market: Market, *, first: bool) -> dict[str, float] | None:
-    if not first and book.holds == "opening":
+def _positions(book: DeskBook, market: Market, now: State | None) -> dict[str, float] | None:
+    """What the book's file says; what the state holds may be in it on a night on which nobody quotes it."""
+    if now is not None and book.holds == "opening":
         return None
-    found = read_book(book.positions, market)
+    held = () if now is None else tuple(now.quantities().index)
+    found = read_book(book.positions, market, held)
     if isinstance(found, dict):
         if book.name not in found:
             raise DataError(f"{book.positions}: there is no book {book.name} in it; its books are {', '.join(found)}")
         found = found[book.name]
-    return statement_of(found, market)
+    return statement_of(found, market, held)
 
 
 def known(ledger: Ledger, run: str) -> Made:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -205,9 +205,9 @@ def _files(task: Task, done: _Stepped) -> dict[str, str]:
     return {**written, "night.json": json.dumps(json.loads(canonical_text(night)), indent=1, sort_keys=True) + "\n"}
 
 
-def statement_of(book: pd.Series, market: Market) -> dict[str, float]:
-    """A book's quantities as plain values. Raises DataError for a contract that the market does not list."""
-    unknown = book.index[~book.index.isin(market.names)]
+def statement_of(book: pd.Series, market: Market, held: Sequence[str] = ()) -> dict[str, float]:
+    """A book's quantities as plain values. Raises DataError for a contract neither listed by the market nor held."""
+    unknown = book.index[~book.index.isin(market.names) & ~book.index.isin([*held])]
     if len(unknown):
         raise DataError(f"{unknown[0]} is not in the market of {market.as_of}")
     return {str(name): float(quantity) for name, quantity in book.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,13 +22,13 @@ Book: TypeAlias = pd.Series | Mapping[str, float] | pd.DataFrame  # quantities b
 
 
 def read_book(
-    source: Path | str | pd.Series | dict | pd.DataFrame, market: Market | None = None
+    source: Path | str | pd.Series | dict | pd.DataFrame, market: Market | None = None, held: Sequence[str] = ()
 ) -> pd.Series | dict[str, pd.Series]:
     """Quantities by instrument (contracts, signed); with a column `book`, a dict of books by name. Raises DataError.
 
     A file has columns instrument and quantity, or venue_amount (coin for an option, quote currency for an inverse
     future) in its place; where it has both, they must agree. Short is negative: a column `side` is refused. With a
-    market, every instrument must be in it.
+    market, every instrument must be in it, or among those `held` before.
 
     >>> import optihedge as oh
     >>> oh.read_book({"AAPL": 100, "MSFT": -50}).to_dict()
@@ -52,7 +52,8 @@ def read_book(
     table = check_frame(frame, schema, name)
     misspelt(frame.columns, (*schema, "quantity", "venue_amount"), name)
     if market is not None:
-        unknown = ~table["instrument"].isin(market.names).to_numpy()
+        carried = [] if "venue_amount" in amounts else [*held]  # contracts take no multiplier to read
+        unknown = ~(table["instrument"].isin(market.names) | table["instrument"].isin(carried)).to_numpy()
         for name_of in table["instrument"].to_numpy()[unknown]:
             if name_of in market.left_out:
                 raise DataError(f"{name}: instrument {name_of} was left out of the market: {market.left_out[name_of]}")
