@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +26,9 @@ from optihedge.program.volatility import VOLATILITY_UNIT
 from optihedge.readonly import numbers
 from optihedge.trades.tickets import Tickets
 
+_STOPPED = "the search for better lots was stopped by the deadline; none can save more than the gap"
+_LOOKING = 0.5  # of a deadline: how long better lists are looked for than the one at hand
+
 
 def _left(ends: float | None, deadline: float | None) -> float | None:
     """Seconds that are left of a deadline, None without one. Raises SolverError where it is over."""
@@ -42,7 +46,10 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
     Its certificate has status `rounded`: `gap` is what the lots cost against the proved bound of any hedge, base
     currency, and its note names each limit that ends beyond its band, and by how much. The setting
     `lots = {min_notional = 1000}` of the hedging model drops lines smaller than that (base currency).
-    Raises InfeasibleError where a contract's limits hold no whole lot, SolverError where `deadline` seconds are over.
+    In the first half of `deadline` seconds better lists are looked for; then the best at hand is the answer, and the
+    note says so: its gap is what any other could save at most.
+    Raises InfeasibleError where a contract's limits hold no whole lot, SolverError where `deadline` seconds are over
+    before there is a list.
 
     >>> import optihedge as oh
     >>> market = oh.read_market(oh.write_example("example"))
@@ -54,11 +61,41 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
     smallest = smallest_trades(hedge)
     if hedge.status is Status.ROUNDED and _is_whole(hedge, smallest):
         return hedge
+    began = time.perf_counter()
+    ends, looking = (None, None) if deadline is None else (began + deadline, began + _LOOKING * deadline)
+    again = _solver(hedge, ends, deadline)
+
+    def rounded() -> Rounding:
+        m = hedge.multipliers
+        return round_program(program, hedge.h, again, multipliers=m, smallest=smallest, until=looking)
+
+    allowed = _may_close(hedge)
+    program, smallest = _within_position(hedge.program, _closes(hedge, smallest) & allowed, smallest, allowed)
+    _left(ends, deadline)  # a rounding that needs no solve keeps it too
+    rounding = rounded()
+    turned = _turned(hedge, rounding.h, smallest)
+    if turned.any():
+        program, smallest = _within_position(program, turned, smallest, allowed)
+        rounding = rounded()
+    stopped = [_STOPPED] if looking is not None and time.perf_counter() > looking else []
+    proved, told = hedge.certificate, rounding.ends
+    certificate = replace(
+        proved,
+        status=Status.ROUNDED if proved.optimal else proved.status,
+        primal=rounding.objective,
+        gap=rounding.objective - proved.dual,
+        scale=scale_of(hedge.program, rounding.h),
+        limits=Limits(told.names, told.hard, told.violation),
+        note="; ".join([*([proved.note] if proved.note else []), *stopped, *_broken_text(hedge, rounding)]),
+    )
+    return hedge.with_quantities(rounding.h, certificate)
+
+
+def _solver(hedge: Hedge, ends: float | None, deadline: float | None) -> Callable[[Program], Candidate]:
+    """Answers of Programs on the way to whole lots, which need no proof: the lots are judged as they are."""
     first = last = hedge.program, Candidate(hedge.h, hedge.multipliers, Status.ROUGH, hedge.limit_multiplier)
-    ends = None if deadline is None else time.perf_counter() + deadline
 
     def again(program: Program) -> Candidate:
-        """Of a Program on the way to whole lots, which needs no proof: the lots are judged as they are."""
         nonlocal last
         left = _left(ends, deadline)
         near = rough(program) if hedge.model.solver == "auto" and quick_to_try(program) else None
@@ -72,25 +109,7 @@ def round_to_lots(hedge: Hedge, *, deadline: float | None = None) -> Hedge:
             last = program, replace(found, status=Status.ROUGH)
         return found
 
-    allowed = _may_close(hedge)
-    program, smallest = _within_position(hedge.program, _closes(hedge, smallest) & allowed, smallest, allowed)
-    _left(ends, deadline)  # a rounding that needs no solve keeps it too
-    rounding = round_program(program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest)
-    turned = _turned(hedge, rounding.h, smallest)
-    if turned.any():
-        program, smallest = _within_position(program, turned, smallest, allowed)
-        rounding = round_program(program, hedge.h, again, multipliers=hedge.multipliers, smallest=smallest)
-    proved, told = hedge.certificate, rounding.ends
-    certificate = replace(
-        proved,
-        status=Status.ROUNDED if proved.optimal else proved.status,
-        primal=rounding.objective,
-        gap=rounding.objective - proved.dual,
-        scale=scale_of(hedge.program, rounding.h),
-        limits=Limits(told.names, told.hard, told.violation),
-        note="; ".join([*([proved.note] if proved.note else []), *_broken_text(hedge, rounding)]),
-    )
-    return hedge.with_quantities(rounding.h, certificate)
+    return again
 
 
 def _is_whole(hedge: Hedge, smallest: Array) -> bool:

@@ -47,17 +47,18 @@ def dive(
     h[stuck] = _snap(grid, h, np.flatnonzero(stuck))
     lower[stuck] = upper[stuck] = h[stuck]
     batch, solves = 0, 0
+    more = lambda: solves < _ROUNDS and around.left > 0  # noqa: E731
     while True:
         open_legs = np.flatnonzero(free & ~grid.permitted(grid.lots(h)))
         if not len(open_legs):
             break
-        batch = max(batch, int(np.ceil(_SHARE * len(open_legs)))) if solves < _ROUNDS else len(open_legs)
+        batch = max(batch, int(np.ceil(_SHARE * len(open_legs)))) if more() else len(open_legs)
         fixed = open_legs[np.argsort(-coarse[open_legs], kind="stable")[:batch]]
         h = h.copy()
         h[fixed] = _snap(grid, h, fixed)
         lower[fixed] = upper[fixed] = h[fixed]
         free[fixed] = False
-        if solves < _ROUNDS and (free.any() or (grid.lot == 0).any()):
+        if more() and (free.any() or (grid.lot == 0).any()):
             answer = solve(soft.boxed(lower, upper))
             solves += 1
             told = np.isfinite(answer.h).all()

@@ -120,12 +120,12 @@ def _look_nearby(around: Neighbourhood, centre: Array, legs: Array, best: _Best,
     """Every choice in a window of lots around `centre`; whether that was all there is."""
     grid = around.grid
     low, high = _window(np.floor(grid.lots(centre)[legs]), grid.low[legs], grid.high[legs], most)
-    _look_between(around, centre, legs, best, low, high)
-    return bool((low <= grid.low[legs]).all() and (high >= grid.high[legs]).all())
+    seen = _look_between(around, centre, legs, best, low, high)
+    return seen and bool((low <= grid.low[legs]).all() and (high >= grid.high[legs]).all())
 
 
-def _look_between(around: Neighbourhood, centre: Array, legs: Array, best: _Best, low: Array, high: Array) -> None:
-    """Every choice between so many lots of each leg."""
+def _look_between(around: Neighbourhood, centre: Array, legs: Array, best: _Best, low: Array, high: Array) -> bool:
+    """Every choice between so many lots of each leg; whether there was time for all."""
     grid = around.grid
     choices = []  # quantities of each leg; below the minimum size a trade snaps to none or to the minimum
     for leg, first, last in zip(legs, low, high, strict=True):
@@ -134,11 +134,14 @@ def _look_between(around: Neighbourhood, centre: Array, legs: Array, best: _Best
     shape = tuple(len(quantities) for quantities in choices)
     count = int(np.prod(shape))
     for begin in range(0, count, _CHUNK):
+        if around.left <= 0:
+            return False
         index = np.arange(begin, min(begin + _CHUNK, count))
         points = np.repeat(centre[None], len(index), axis=0)
         for leg, quantities, at in zip(legs, choices, np.unravel_index(index, shape) if shape else (), strict=True):
             points[:, leg] = quantities[at]
         best.see(points)
+    return True
 
 
 def _reach(

@@ -37,7 +37,7 @@ def improve(
     """
     point = _Point.of(around, h, GAIN * max(abs(objective(around.program, h)), 1e-12))
     made, last, before, known = 0, np.zeros_like(h), h, frozenset(been or ())
-    while made < most and point.mark not in known:
+    while made < most and point.mark not in known and around.left > 0:
         if been is not None:
             been.add(point.mark)
         if made and made % _TOGETHER == 0:

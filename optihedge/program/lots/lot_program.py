@@ -152,6 +152,9 @@ class LotProgram:
         """
         from scipy.optimize import Bounds, LinearConstraint, milp
 
+        left = self._around.left
+        if left <= 0:
+            return None, np.inf, nodes
         p, at, used = self._around.program, self._at, self._limits if scale is None else self._limits + self._curves
         low, high, aim, whole = -np.full(self._count, np.inf), np.full(self._count, np.inf), *np.zeros((2, self._count))
         low[at["lots"]], high[at["lots"]] = self._low - self._zero, self._high - self._zero
@@ -174,7 +177,7 @@ class LotProgram:
         with quiet_output():  # HiGHS has a line that no option silences
             found = milp(
                 aim, constraints=LinearConstraint(sp.csr_array(rows), -np.inf, upper), bounds=Bounds(low, high),
-                integrality=whole, options={"node_limit": max(nodes, 1), "mip_rel_gap": close},
+                integrality=whole, options={"node_limit": max(nodes, 1), "mip_rel_gap": close, "time_limit": left},
             )  # fmt: skip
         if found.x is None:
             return None, np.inf, nodes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -104,10 +105,13 @@ class _Here:
 
 
 class Neighbourhood:
-    """Values of a Program around whole-lot points: excess over the hard rows, then objective."""
+    """Values of a Program around whole-lot points: excess over the hard rows, then objective.
 
-    def __init__(self, program: Program, grid: Grid) -> None:
-        self.program, self.grid = program, grid
+    until  instant (`time.perf_counter`, s) from which no better point is looked for; None: until none is found
+    """
+
+    def __init__(self, program: Program, grid: Grid, until: float | None = None) -> None:
+        self.program, self.grid, self.until = program, grid, until
         self.rows = _dense(program.rows)
         self.on_holdings = _dense(program.rows_on_holdings)
         self.on_trades = _dense(program.rows_on_trades)
@@ -133,9 +137,14 @@ class Neighbourhood:
         lower, upper = h.copy(), h.copy()
         lower[columns], upper[columns] = self.program.lower[columns], self.program.upper[columns]
         program = narrowed(self.program.boxed(lower, upper))[0]
-        inner = Neighbourhood(program, self.grid.over(program, columns))
+        inner = Neighbourhood(program, self.grid.over(program, columns), self.until)
         inner.units, inner.flat, inner.exposure = self.units, self.flat, self.exposure[:, columns]
         return inner
+
+    @property
+    def left(self) -> float:
+        """Seconds left to look for better points."""
+        return np.inf if self.until is None else max(self.until - time.perf_counter(), 0.0)
 
     @cached_property
     def root(self) -> Array:

@@ -42,7 +42,7 @@ def refined(around: Neighbourhood, h: Array, solve: Solve, multipliers: Array | 
     rank = around.rank(found)
 
     def dear(share: float) -> bool:
-        return not few and (rank[0] > 0 or rank[1] - least > share * scale)
+        return not few and around.left > 0 and (rank[0] > 0 or rank[1] - least > share * scale)
 
     for kept in _KEPT:
         if dear(_DEAR):

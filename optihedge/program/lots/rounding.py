@@ -75,12 +75,14 @@ def round_program(
     *,
     multipliers: Array | None = None,
     smallest: Array | None = None,
+    until: float | None = None,
 ) -> Rounding:
     """Whole lots near the continuous optimum h (n): every trade a multiple of its lot, every quantity in its box.
 
     solve        takes a Program and returns anything with `.h` and `.status`
     multipliers  m, of the continuous optimum; they set how hard the dive holds each row
     smallest     n, contracts: the least |trade| of each column (minimum quantity or notional)
+    until        instant (`time.perf_counter`, s) from which no better list is looked for than the one at hand
 
     With at most eight lumpy legs bands are met exactly, at the least objective; unless no lots do, or that raises the
     objective by more than it costs to trade the best list within half the finest traded lot of its bands: then that
@@ -96,14 +98,14 @@ def round_program(
     inner, columns = narrowed(program)
     if len(columns) < len(program.columns):
         least = None if smallest is None else smallest[columns]
-        return _widened(program, h, round_program(inner, h[columns], solve, multipliers=multipliers, smallest=least),
-                        columns, smallest)  # fmt: skip
+        found = round_program(inner, h[columns], solve, multipliers=multipliers, smallest=least, until=until)
+        return _widened(program, h, found, columns, smallest)
     if program.volatility_price is None:
-        return _round(program, h, solve, multipliers, smallest)
+        return _round(program, h, solve, multipliers, smallest, until)
     price, exact = program.volatility_price, _volatility_left(program, h)
 
     def rounded(quadratic: Program) -> Rounding:
-        found = _round(quadratic, h, solve, multipliers, smallest)
+        found = _round(quadratic, h, solve, multipliers, smallest, until)
         return replace(found, objective=objective(program, found.h), bound=objective(program, h))
 
     if not exact > 0:
@@ -117,24 +119,27 @@ def round_program(
         low, high = min(exact, whole or exact), max(whole, before, exact)
         dear = few or best.gap > _DEAR * scale_of(program, h)
         sigmas = np.setdiff1d(np.geomspace(low, high, _TOUCHES)[: _TOUCHES if dear else _NEAREST], exact)
-        best = _touched(program, h, best, (price.price / sigmas).tolist(), solve, multipliers, smallest)
-    return best if few else _descended(program, best, smallest)
+        best = _touched(program, h, best, (price.price / sigmas).tolist(), solve, multipliers, smallest, until)
+    return best if few else _descended(program, best, smallest, until)
 
 
 def _touched(
     program: Program, h: Array, best: Rounding, aversions: list[float], solve: Callable[[Program], Answer],
-    multipliers: Array | None, smallest: Array | None,
+    multipliers: Array | None, smallest: Array | None, until: float | None,
 ) -> Rounding:  # fmt: skip
     """The best of a rounding and those under other aversions, of the columns it trades or that trade most cheaply."""
     if not aversions:
         return best
-    around = Neighbourhood(at_answer(program, h), Grid.of(program, smallest))
+    around = Neighbourhood(at_answer(program, h), Grid.of(program, smallest), until)
     still = idle(around, np.clip(h, program.lower, program.upper), best.h, multipliers)
     lower, upper = np.where(still, best.h, program.lower), np.where(still, best.h, program.upper)
     inner, columns = narrowed(program.boxed(lower, upper))
     least, answers = None if smallest is None else smallest[columns], [best]
     for aversion in aversions:
-        found = _round(with_aversion(inner, aversion), h[columns], solve, multipliers, least, near=best.h[columns])
+        if around.left <= 0:
+            break
+        touch = with_aversion(inner, aversion)
+        found = _round(touch, h[columns], solve, multipliers, least, until, near=best.h[columns])
         whole = best.h.copy()
         whole[columns] = found.h
         ends = RowEnds.of(around, whole)
@@ -142,13 +147,13 @@ def _touched(
     return min(answers, key=lambda one: (round(one.ends.beyond, 9), one.objective))
 
 
-def _descended(program: Program, best: Rounding, smallest: Array | None) -> Rounding:
+def _descended(program: Program, best: Rounding, smallest: Array | None, until: float | None) -> Rounding:
     """Many legs under a price of volatility improved by touches at the lots themselves, until none moves."""
     grid = Grid.of(program, smallest)
     if program.cvxpy_terms or ((grid.lot == 0) & (program.lower < program.upper)).any():
         return best
     for _ in range(_DESCENTS):
-        h, moves = improve(Neighbourhood(at_answer(program, best.h), grid), best.h)
+        h, moves = improve(Neighbourhood(at_answer(program, best.h), grid, until), best.h)
         value = objective(program, h)
         if not moves or value >= best.objective:
             break
@@ -181,13 +186,14 @@ def _round(
     solve: Callable[[Program], Answer],
     multipliers: Array | None,
     smallest: Array | None,
+    until: float | None,
     near: Array | None = None,
 ) -> Rounding:
     """As `round_program`, without prices of volatility.
 
     near   a list known to be good, where h is the optimum of another Program; None: of this one
     """
-    around = Neighbourhood(program, Grid.of(program, smallest))
+    around = Neighbourhood(program, Grid.of(program, smallest), until)
     grid, inside, solves, moves = around.grid, np.clip(h, program.lower, program.upper), 0, 0
     if program.cvxpy_terms:  # only CVXPY can value these: the dive's answer stands unless it breaks one
         dived, solves = dive(around, h, solve, multipliers)
