@@ -15,6 +15,7 @@ from optihedge.errors import SolverError, SpecError
 from optihedge.program.aversion import at_answer
 from optihedge.program.candidate import Candidate, Solver
 from optihedge.program.certificate import GAP_TOLERANCE, judge
+from optihedge.program.few_columns import FewColumns, few_may_trade
 from optihedge.program.program import Program
 from optihedge.program.screened import Screened, has_scenarios, worth_screening
 from optihedge.program.softened import Softened
@@ -69,8 +70,13 @@ def solvers_of(program: Program, named: Named) -> list[Solver]:
     several = (named,) if isinstance(named, str) or not isinstance(named, Sequence) else named
     first: list[Solver] = []
     if several == ("auto",):
-        several, first = default_chain(program), _of_tails(program)
+        several, first = default_chain(program), _of_few(program) + _of_tails(program)
     return first + [solver_named(one) if isinstance(one, str) else one for one in several]
+
+
+def _of_few(program: Program) -> list[Solver]:
+    """What goes first where a price of volatility leaves most columns as they are."""
+    return [FewColumns()] if program.volatility_price is not None and few_may_trade(program) else []
 
 
 def _of_tails(program: Program) -> list[Solver]:
@@ -157,7 +163,7 @@ def attempt(
     A volatility limit is priced, and a price of volatility made an aversion, where the solver does not take them.
     Raises SpecError of a user's own CVXPY term.
     """
-    if not program.has_cones or _takes_cones(solver):
+    if not program.has_cones or _takes_cones(solver) or getattr(solver, "takes_price", False):
         return guarded(program, lambda: solver.solve(program, deadline=left(), warm=warm))
     inner = lambda p, last: _sharp(solver, p, left, last, tolerance)  # noqa: E731
     limited = lambda p, last: within_limit(p, inner, propose, left, last, tolerance)  # noqa: E731

@@ -50,7 +50,7 @@ def at_price(
     v = program.volatility_price
     if v is None:
         return inner(program, warm)
-    x = _first_guess(program, warm)
+    x = float(np.log(first_aversion(program, warm)))
     points: list[tuple[float, float]] = []
     untraded, candidate = v.volatility(np.clip(program.start, program.lower, program.upper)), warm
     while True:
@@ -72,8 +72,8 @@ def at_price(
         x += step
 
 
-def _first_guess(program: Program, warm: Candidate | None) -> float:
-    """log lambda: that of an earlier answer's volatility, else twice that of no trade's."""
+def first_aversion(program: Program, warm: Candidate | None = None) -> float:
+    """That of an earlier answer's volatility, else twice that of no trade's."""
     v = program.volatility_price
     assert v is not None
     start, factor = (program.start, _FIRST) if warm is None else (warm.h, 1.0)
@@ -81,7 +81,7 @@ def _first_guess(program: Program, warm: Candidate | None) -> float:
     volatility = max(volatility, _LEAST * v.volatility(np.clip(program.start, program.lower, program.upper)))
     if not volatility > 0:  # nothing held: the volatility of a lot of everything
         volatility = float(np.linalg.norm(v.each * np.maximum(program.lot, _TINY)))
-    return float(np.log(factor * v.price / max(volatility, _TINY)))
+    return factor * v.price / max(volatility, _TINY)
 
 
 def _next(points: list[tuple[float, float]]) -> float:

@@ -16,6 +16,7 @@ from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import Limits
 from optihedge.program.chain import solve
 from optihedge.program.duality import scale_of
+from optihedge.program.few_columns import FewColumns, few_may_trade
 from optihedge.program.general.small import rough
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.rounding import Rounding, round_program
@@ -98,9 +99,10 @@ def _solver(hedge: Hedge, ends: float | None, deadline: float | None) -> Callabl
     def again(program: Program) -> Candidate:
         nonlocal last
         left = _left(ends, deadline)
-        near = rough(program) if hedge.model.solver == "auto" and quick_to_try(program) else None
-        if near is not None:
-            return near
+        if hedge.model.solver == "auto":
+            near = _quickly(program, hedge.program.volatility_price is not None)
+            if near is not None:
+                return near
         warm = last[1] if program.columns == last[0].columns else first[1].over(first[0], program)
         if program.cvxpy_terms:
             return solve(program, solver=hedge.model.solver, warm=warm, deadline=left).candidate
@@ -110,6 +112,15 @@ def _solver(hedge: Hedge, ends: float | None, deadline: float | None) -> Callabl
         return found
 
     return again
+
+
+def _quickly(program: Program, few: bool) -> Candidate | None:
+    """An answer of a solver that takes next to no time, where there is one; `few`: whether few columns trade."""
+    if few and few_may_trade(program):
+        found = FewColumns().solve(program)
+        if found.status is Status.OPTIMAL:
+            return found
+    return rough(program) if quick_to_try(program) else None
 
 
 def _is_whole(hedge: Hedge, smallest: Array) -> bool:
