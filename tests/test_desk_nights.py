@@ -213,7 +213,7 @@ def test_a_challenger_is_kept_beside_the_list_that_is_sent_and_never_leaves(tmp_
     assert [(one.role, one.model) for one in night.results] == [("challenger", "other"), ("send", "neutral")]
     folder = tmp_path / "out" / "2026-01-20T120000Z" / "one"
     assert (folder / "other" / "ALTERNATIVE.csv").is_file() and not (folder / "other" / "proposed.csv").is_file()
-    with pytest.raises(DataError, match="no list"):
+    with pytest.raises(DataError, match="never leaves"):
         send(desk, night.results[0].run)
 
 

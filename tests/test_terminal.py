@@ -2,11 +2,14 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from optihedge.batch.tables import table_of
 from optihedge.cli.main import main
-from optihedge.cli.screen import console_of, grouped, print_table
+from optihedge.cli.screen import console_of, grouped, print_frame, print_table
+from optihedge.trades.export import csv_text
 
 FRAME = pd.DataFrame(
     {
@@ -71,3 +74,21 @@ def test_no_word_of_a_help_is_lost_to_marks_of_style(monkeypatch, capsys):
             word for text in texts for word in re.sub(r"\\\[|\[/?bold\]", lambda m: "[" * (m[0] == "\\["), text).split()
         }
         assert not {word for word in words if word not in page}, name
+
+
+NAMES = ["005930", "1e5", "NA", "325364974231", "nan", "-7", "AAPL"]  # of contracts, books, hashes
+
+
+def test_a_name_of_digits_is_the_same_name_on_the_page_and_read_back(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "120")
+    frame = pd.DataFrame({
+        "instrument": NAMES, "book": NAMES[::-1], "model_hash": NAMES,
+        "quantity": [1.5, -2.0, 3e10, 1e-7, 0.0, 5.0, 6.0], "limit_price": [np.nan, *map(float, range(6))],
+    })  # fmt: skip
+    back = table_of(csv_text(frame))
+    pd.testing.assert_frame_equal(back, frame, check_dtype=False)
+    assert {str(back.dtypes[name]) for name in ("quantity", "limit_price")} == {"float64"}
+    print_frame(console_of(), "lines", back.set_index("instrument"))
+    lines = capsys.readouterr().out.splitlines()[4:-1]
+    cells = [[cell.strip() for cell in line.split("│")[1:4]] for line in lines]
+    assert cells == [list(row) for row in zip(NAMES, NAMES[::-1], NAMES, strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,8 @@ import pandas as pd
 
 from optihedge.batch.orders import DONE, ORDERS, Order
 from optihedge.batch.output import sha256_of
+from optihedge.batch.tables import table_of
 from optihedge.errors import DataError
-
-_TEXT = ("as_of", "book", "order_id", "instrument", "venue", "side", "reason", "model", "model_hash")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,4 +59,4 @@ def _lines(folder: Path, order: Order) -> pd.DataFrame:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); run again") from None
     if sha256_of(content) != order.sha256:
         raise DataError(f"{path} is not the list that was promised (its sha256 differs); run again")
-    return pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(_TEXT, str), keep_default_na=False)
+    return table_of(content.decode("utf-8"))

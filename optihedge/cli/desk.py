@@ -5,13 +5,18 @@ from __future__ import annotations
 import getpass
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
 import typer
 
+from optihedge.cli.next_step import next_of_list, next_of_night
 from optihedge.cli.screen import console_of, print_frame, say
 from optihedge.errors import SpecError
+
+if TYPE_CHECKING:
+    from optihedge.desk.deskfile import Desk
+    from optihedge.desk.night import Night
 
 DeskFile = Annotated[Path, typer.Option("--desk", help="Desk file.")]
 Run = Annotated[str, typer.Argument(help="A run: six digits of its id or more, or BOOK@DATE.")]
@@ -61,12 +66,15 @@ def show(run: Run, desk: DeskFile = _DESK) -> None:
     """Show a run: what it was asked, why it did what it did, its list and the way the list went."""
     from optihedge.desk.looking import shown
 
-    console, seen = console_of(), shown(_read(desk), run)
+    console, read = console_of(), _read(desk)
+    seen = shown(read, run)
     for line in seen.lines:
         say(console, line)
     if len(seen.trades):
         print_frame(console, "list", seen.trades.set_index("instrument"))
     print_frame(console, "log", seen.log.set_index("at"))
+    if command := next_of_list(seen.row, read.approval, desk):
+        say(console, f"next: {command}")
 
 
 def diff(
@@ -174,7 +182,8 @@ def report(
     console, read = console_of(), _read(desk)
     found = nights_table(read, book, since)
     print_frame(console, f"nights of {desk}", found.nights.set_index("book"))
-    print_frame(console, "where the money came from, base currency", found.parts)
+    if found.parts.size:
+        print_frame(console, "where the money came from, base currency", found.parts)
     if len(found.drift):
         print_frame(console, "realised P&L over its forecast, root mean square", found.drift)
     beside = beside_challengers(read, book) if any(one.challengers for one in read.books.values()) else None
@@ -241,6 +250,19 @@ def run_desk(
     if not (json_log or quiet):
         for text in night.recovered:
             say(console_of(), f"recovered: {text}")
-        rows = [vars(one) | {"run": one.run[:12], "new": "" if one.new else "known"} for one in night.results]
-        print_frame(console_of(), f"{desk}: {night.as_of:%Y-%m-%d %H:%M} UTC", pd.DataFrame(rows).set_index("book"))
+        _print_night(desk, found, night)
     return night.code
+
+
+def _print_night(path: Path, desk: Desk, night: Night) -> None:
+    """What became of each book, and what comes next."""
+    from optihedge.desk.ledger.runs import SEND
+    from optihedge.desk.looking import rows_of
+
+    said = [{"run": one.run[:12], "new": "" if one.new or not one.run else "known"} for one in night.results]
+    rows = pd.DataFrame([vars(one) | more for one, more in zip(night.results, said, strict=True)])
+    title = f"{path}: {night.as_of:%Y-%m-%d %H:%M} UTC"
+    print_frame(console_of(), title, rows.drop(columns=[] if rows["bug"].any() else "bug").set_index("book"))
+    sent = [one for one in night.results if one.role == SEND]
+    for text in next_of_night(sent, rows_of(desk, [one.run for one in sent if one.lines]), desk.approval, path):
+        say(console_of(), f"next: {text}")

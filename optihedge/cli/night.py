@@ -251,10 +251,12 @@ def _progress(console: Console, count: int) -> Iterator[Callable[[], None]]:
 
 def _print_result(console: Console, folder: Path, warned: Sequence[str]) -> None:
     """The main tables of a result on disk, its proof, and its notes but for what was `warned` of before."""
+    from optihedge.batch.tables import table_of
+
     for name in ("trades", "ALTERNATIVE", "held", "exposures", "baselines"):
         path = folder / f"{name}.csv"
         if path.is_file():
-            table = pd.read_csv(path, keep_default_na=False)
+            table = table_of(path.read_text(encoding="utf-8"))
             table = _limited(table) if name == "exposures" else table
             table = table.drop(columns=[c for c in _UNSHOWN if c in table.columns])
             print_frame(console, f"{folder.name}: {name}", table.set_index(table.columns[0]), drop=_LESS)

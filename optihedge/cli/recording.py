@@ -9,6 +9,7 @@ import typer
 
 from optihedge.cli.options import AsOf
 from optihedge.cli.screen import console_of, say
+from optihedge.frames import counted
 
 RECORD = (
     "[bold]Examples[/bold]\n\n"
@@ -36,6 +37,8 @@ def record(
     for folder in folders:
         done = record_folder(kept, folder, as_of=as_of, known_at=known_at)
         rows = ", ".join(f"{count} {name}" for name, count in done.derived.items()) or "none"
+        if done.events:
+            rows += f"; {counted(done.events, 'new event')}"
         say(
             console,
             f"{folder}: {done.as_of:%Y-%m-%d %H:%M:%S} UTC is {done.market[:12]}; rows added to history: {rows}",

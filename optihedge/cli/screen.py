@@ -203,11 +203,18 @@ def save_trace(trace: str, folder: Path | None = None) -> None:
 
 
 def _as_number(value: object) -> object:
+    """A number as one; a text as it stands: a contract may be called 005930, a hash 325364974231."""
+    if isinstance(value, str):
+        return value.removeprefix("'")
     try:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        return str(value).removeprefix("'")
+        return str(value)
 
 
 def _looks_numeric(text: str) -> bool:
-    return text == "" or not isinstance(_as_number(text.replace(",", "")), str)
+    try:
+        float(text.replace(",", "") or 0)
+        return True
+    except ValueError:
+        return False

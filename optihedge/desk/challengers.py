@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Connection
 
+from optihedge.batch.tables import table_of
 from optihedge.desk.deskfile import Desk
 from optihedge.desk.ledger.database import open_ledger
 from optihedge.desk.ledger.reading import files_of, runs_of
@@ -64,7 +64,7 @@ def _told(files: dict[str, str], name: str) -> tuple[pd.Series, dict[str, Any]]:
     night = json.loads(files.get("night.json", '{"cost": 0.0}'))
     if name not in files:
         return pd.Series(dtype=float), {**night, "cost": 0.0}
-    table = pd.read_csv(io.StringIO(files[name]), keep_default_na=False)
+    table = table_of(files[name])
     return table.set_index("instrument")["quantity"].astype(float), night
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
-import sqlalchemy as sa
-from sqlalchemy import Connection
 
 from optihedge.accounts.state import DUST, Fill
+from optihedge.batch.tables import table_of
 from optihedge.desk.deskfile import Desk
 from optihedge.desk.ledger.database import get_text, open_ledger
-from optihedge.desk.ledger.reading import runs_of
+from optihedge.desk.ledger.reading import fills_of, runs_of
 from optihedge.desk.ledger.runs import LEFT
-from optihedge.desk.ledger.schema import FILLS
 from optihedge.desk.looking import since_of
 from optihedge.errors import DataError
 from optihedge.frames import nearest
@@ -69,9 +65,9 @@ def executed(desk: Desk, book: str | None = None, since: str | None = None) -> E
             if run["list"] not in LEFT or (start is not None and pd.Timestamp(run["as_of"]) < start):
                 continue
             later = next((name for of, at, name in nights if of == run["book"] and at > run["as_of"]), None)
-            lines = pd.read_csv(io.StringIO(get_text(connection, run["sha256"])), keep_default_na=False)
+            lines = table_of(get_text(connection, run["sha256"]))
             try:
-                fills = _standing(_fills(connection, run["book"], set(lines["order_id"])), busts)
+                fills = _standing(fills_of(connection, run["book"], set(lines["order_id"])), busts)
                 rows.append(_told(store, run, lines, fills, later))
             except DataError as error:
                 failed[run["id"]] = f"{run['book']} at {run['as_of'][:16]}: {error}"
@@ -96,12 +92,3 @@ def _standing(fills: Iterable[Fill], busts: pd.Series) -> Iterator[Fill]:
         part = 1 - float(busts.get(fill.fill_id, 0.0)) / abs(fill.quantity)
         if part > DUST:
             yield replace(fill, quantity=fill.quantity * part, fee=fill.fee * part)
-
-
-def _fills(connection: Connection, book: str, orders: set[str]) -> Iterator[Fill]:
-    """The fills of a book's orders, in order of time."""
-    asked = sa.select(FILLS.c.body).where(FILLS.c.book == book).order_by(FILLS.c.time, FILLS.c.fill_id)
-    for (body,) in connection.execute(asked):
-        fill = Fill(**json.loads(body))
-        if fill.order_id in orders:
-            yield fill

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,23 +11,31 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 from scipy.stats import chi2
+from sqlalchemy import Connection
 
-from optihedge.accounts.state import State
+from optihedge.accounts.state import DUST, State
+from optihedge.batch.tables import table_of
 from optihedge.desk.deskfile import Desk
 from optihedge.desk.ledger.database import get_text, open_ledger
-from optihedge.desk.ledger.reading import files_of, find_run, inputs_of, run_of, runs_of
+from optihedge.desk.ledger.reading import files_of, fills_of, find_run, inputs_of, run_of, runs_of
+from optihedge.desk.ledger.runs import LEFT
 from optihedge.desk.ledger.schema import LOG
+from optihedge.desk.task import ALTERNATIVE
 from optihedge.errors import DataError
-from optihedge.frames import instant, nearest
+from optihedge.frames import counted, instant, nearest
 
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A run in words, its list (empty where there is none) and its log."""
+    """A run in words, its list (empty where there is none; of a challenger the one that never leaves), its log and row.
+
+    row   book, as_of, submitter, list (its status), sha256, stands ...
+    """
 
     lines: tuple[str, ...]
     trades: pd.DataFrame
     log: pd.DataFrame
+    row: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +84,12 @@ def shown(desk: Desk, word: str) -> Shown:
     with open_ledger(desk.ledger).read() as connection:
         run = find_run(connection, word)
         row, inputs = run_of(connection, run), inputs_of(connection, run)
-        trades = _table(get_text(connection, row["sha256"])) if row["sha256"] else pd.DataFrame()
+        files = files_of(connection, run)
+        made = get_text(connection, row["sha256"]) if row["sha256"] else files.get(ALTERNATIVE, "")
+        trades = table_of(made) if made else pd.DataFrame()
         log = connection.execute(sa.select(LOG.c.at, LOG.c.what, LOG.c.text).where(LOG.c.run == run).order_by(LOG.c.id))
         told = pd.DataFrame(log.all(), columns=["at", "what", "text"])
-        night = json.loads(files_of(connection, run).get("night.json", "{}"))
+        night = json.loads(files.get("night.json", "{}"))
     lines = [
         f"run {run}",
         f"{row['book']} at {row['as_of'][:19]} UTC under {row['model']} ({row['role']}), by {row['submitter']}",
@@ -89,11 +98,19 @@ def shown(desk: Desk, word: str) -> Shown:
         f"{len(inputs['fills'])} fills, {len(inputs['reports'])} final words",
     ]
     if row["sha256"]:
-        lines.append(f"list: {row['lines']} lines, {row['list']}, sha256 {row['sha256']}")
+        lines.append(f"list: {counted(row['lines'], 'line')}, {row['list']}, sha256 {row['sha256']}")
+    elif len(trades):
+        lines.append(f"a challenger's list: {counted(len(trades), 'line')}; it never leaves")
     if night:
         lines.append(f"equity {night['equity']:,.2f} {desk.base_currency}, change {night['change']:,.2f}")
         lines += [f"note: {text}" for text in night["notes"]]
-    return Shown(tuple(lines), trades, told)
+    return Shown(tuple(lines), trades, told, row)
+
+
+def rows_of(desk: Desk, runs: Iterable[str]) -> list[dict[str, Any]]:
+    """The rows of runs, as `Shown` has one, in their order."""
+    with open_ledger(desk.ledger).read() as connection:
+        return [run_of(connection, run) for run in runs]
 
 
 def difference(desk: Desk, first: str, second: str) -> Difference:
@@ -102,7 +119,7 @@ def difference(desk: Desk, first: str, second: str) -> Difference:
         runs = [find_run(connection, word) for word in (first, second)]
         rows = [run_of(connection, run) for run in runs]
         asked = [inputs_of(connection, run) for run in runs]
-        lists = [_table(get_text(connection, row["sha256"])) if row["sha256"] else None for row in rows]
+        lists = [table_of(get_text(connection, row["sha256"])) if row["sha256"] else None for row in rows]
         states = [State.from_text(get_text(connection, row["after"])) if row["after"] else None for row in rows]
     if runs[0] == runs[1]:
         return Difference(("they are the same run",), {})
@@ -121,12 +138,19 @@ def nights_table(desk: Desk, book: str | None = None, since: str | None = None) 
     start = since_of(since)
     rows: list[dict[str, Any]] = []
     parts: dict[str, Any] = {}
+    last: dict[str, tuple[int, dict[str, Any], dict[str, Any]]] = {}  # by book: place, row, figures
+    compared: list[float | None] = []
     with open_ledger(desk.ledger).read() as connection:
         for row in runs_of(connection, book):
             if not row["stands"] or (start is not None and pd.Timestamp(row["as_of"]) < start):
                 continue
             files = files_of(connection, row["id"])
             night = json.loads(files.get("night.json", "{}"))
+            if row["book"] in last:
+                place, before, figures = last[row["book"]]
+                compared[place] = _came_true(connection, before, figures, row["as_of"])
+            last[row["book"]] = len(rows), row, json.loads(files.get("result.json", "{}")) | night
+            compared.append(None)
             rows.append({
                 "book": row["book"], "as_of": row["as_of"][:16], "outcome": row["outcome"],
                 "equity": night.get("equity"), "change": night.get("change"),
@@ -135,15 +159,36 @@ def nights_table(desk: Desk, book: str | None = None, since: str | None = None) 
                 "notional": night.get("notional"), "lines": night.get("lines"), "list": row["list"] or "",
             })  # fmt: skip
             if "explained.csv" in files:
-                table = _table(files["explained.csv"]).drop(columns=["account", "instrument"]).sum()
+                table = table_of(files["explained.csv"]).drop(columns=["account", "instrument"]).sum()
                 parts[row["book"]] = parts.get(row["book"], 0.0) + table
     if not rows:
         raise DataError("there are no such nights yet; run --desk makes one")
     frame = pd.DataFrame(parts).T.rename_axis("book")
     nights = pd.DataFrame(rows)
-    nights["over forecast"] = over_forecast(nights)
+    nights["over forecast"] = over_forecast(nights.assign(forecast=compared))
     told = nights.drop(columns=["realised", "days"])
     return Nights(told, frame.loc[:, (frame != 0).any()] if len(frame) else frame, drift(nights))
+
+
+def _came_true(connection: Connection, row: Mapping[str, Any], figures: Mapping[str, Any], until: str) -> float | None:
+    """The deviation forecast for what a book held after a night: with its list where that was filled whole, without it
+    where it never left, none where it was filled in part."""
+    if row["list"] is not None and row["list"] not in LEFT:
+        return figures.get("volatility_before")
+    if row["list"] in LEFT and not _filled_whole(connection, row, until):
+        return None
+    return figures.get("forecast")
+
+
+def _filled_whole(connection: Connection, run: Mapping[str, Any], until: str) -> bool:
+    """Whether every line of a run's list was filled whole by an instant (as the ledger writes it)."""
+    wanted = table_of(get_text(connection, run["sha256"])).set_index("order_id")["quantity"]
+    found = [fill for fill in fills_of(connection, run["book"], set(wanted.index)) if fill.time <= pd.Timestamp(until)]
+    filled = pd.Series({one.order_id: 0.0 for one in found}, dtype=float)
+    for one in found:
+        filled[one.order_id] += one.quantity
+    left = (wanted - filled.reindex(wanted.index, fill_value=0.0)).abs()
+    return bool((left <= DUST * wanted.abs()).all())
 
 
 def since_of(since: str | None) -> pd.Timestamp | None:
@@ -170,10 +215,6 @@ def drift(nights: pd.DataFrame) -> pd.DataFrame:
         finding = "in line" if low <= rms <= high else f"drift: {rms:.2f} times what was forecast; look at its risk"
         rows[book] = {"nights": count, "rms": rms, "low": low, "high": high, "finding": finding}
     return pd.DataFrame(rows, index=["nights", "rms", "low", "high", "finding"]).T.rename_axis("book")
-
-
-def _table(text: str) -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(text), keep_default_na=False)
 
 
 def _unequal(a: Any, b: Any, name: str = "") -> list[tuple[str, Any, Any]]:

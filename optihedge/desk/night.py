@@ -22,6 +22,7 @@ from optihedge.batch.stop import Stop
 from optihedge.content import canonical_text, text_hash
 from optihedge.desk.deskfile import Desk, DeskBook
 from optihedge.desk.halt import refuse_halted
+from optihedge.desk.holding import Holding, Terms, read_holding
 from optihedge.desk.ledger.database import Ledger, get_text, open_ledger, put_text
 from optihedge.desk.ledger.facts import due_fills, due_reports
 from optihedge.desk.ledger.reading import any_runs, books_of, inputs_of, made_of
@@ -29,11 +30,10 @@ from optihedge.desk.ledger.runs import CHALLENGER, LEFT, SEND, Asked, Made, clai
 from optihedge.desk.nightpage import write_night
 from optihedge.desk.outbox import recover
 from optihedge.desk.record import record_folder
-from optihedge.desk.task import TRACE, Bench, Task, compute, statement_of
+from optihedge.desk.task import ALTERNATIVE, TRACE, Bench, Task, compute
 from optihedge.errors import DataError, OptihedgeError, SpecError
 from optihedge.frames import some
 from optihedge.lock import locked
-from optihedge.market.book import read_book
 from optihedge.market.events import Event, events_of
 from optihedge.market.fate import turns
 from optihedge.market.snapshot import Market
@@ -123,7 +123,8 @@ def run_night(
             if market.base_currency != desk.base_currency:
                 raise SpecError(f"the market is in {market.base_currency}, {desk.path.name} in {desk.base_currency}")
             check(market)
-        night = _Night(desk, ledger, store.events(None, market.as_of), Bench(store.open, market), market, who, tell)
+        events, bench = store.events(None, market.as_of), Bench(store.open, market)
+        night = _Night(desk, ledger, events, bench, market, who, tell, store.contract)
         begun = [night.begun(book, model, role) for book, model, role in _jobs(desk, books)]
         jobs = [one for one in begun if isinstance(one, _Begun)]
         results = [one for one in begun if isinstance(one, Result)]
@@ -191,13 +192,16 @@ class _Night:
     market: Market
     who: str
     tell: Callable[..., None]
+    terms: Terms
 
     def begun(self, book: DeskBook, model: str, role: str) -> _Begun | Result:
         """A run prepared and claimed; its result where it is known already, or cannot be begun."""
         refuse_halted(self.desk.halt)
         try:
             with self.ledger.read() as connection:
-                task, asked = prepare(connection, self.desk, self.events, self.market, book, model, role, self.who)
+                task, asked = prepare(
+                    connection, self.desk, self.events, self.market, book, model, role, self.who, self.terms
+                )
             with self.ledger.write() as connection:
                 for text in task.texts.values():
                     put_text(connection, text)
@@ -208,8 +212,7 @@ class _Night:
             return _Begun(task, asked, run, self.desk.deadline)
         made = known(self.ledger, run)
         picture(self.desk, asked, run, made)
-        bug = TRACE in (made.files or {})
-        return Result(book.name, model, role, run, made.outcome, made.why, len(made.orders), False, bug)
+        return _result(asked, run, made, new=False)
 
     def ended(self, begun: _Begun, made: Made) -> Result:
         """A run finished: in the ledger, then in its folder."""
@@ -217,13 +220,18 @@ class _Night:
         with self.ledger.write() as connection:
             finish(connection, run, asked, made)
         picture(self.desk, asked, run, made)
-        bug = TRACE in (made.files or {})
-        result = Result(asked.book, asked.model, asked.role, run, made.outcome, made.why, len(made.orders), True, bug)
+        result = _result(asked, run, made, new=True)
         self.told(result)
         return result
 
     def told(self, one: Result) -> None:
         self.tell("night", run=one.run, book=one.book, model=one.model, status=one.status, why=one.why)
+
+
+def _result(asked: Asked, run: str, made: Made, *, new: bool) -> Result:
+    files = made.files or {}
+    lines = len(made.orders) if asked.role == SEND else max(0, files.get(ALTERNATIVE, "").count("\n") - 1)
+    return Result(asked.book, asked.model, asked.role, run, made.outcome, made.why, lines, new, TRACE in files)
 
 
 def _jobs(desk: Desk, books: tuple[str, ...]) -> Iterator[tuple[DeskBook, str, str]]:
@@ -238,7 +246,8 @@ def _jobs(desk: Desk, books: tuple[str, ...]) -> Iterator[tuple[DeskBook, str, s
 
 
 def prepare(
-    connection: Any, desk: Desk, events: pd.DataFrame, market: Market, book: DeskBook, model: str, role: str, who: str
+    connection: Any, desk: Desk, events: pd.DataFrame, market: Market, book: DeskBook, model: str, role: str, who: str,
+    terms: Terms,
 ) -> tuple[Task, Asked]:  # fmt: skip
     """All that decides a book's run at a market, from the ledger, the book's file and all events. Raises DataError."""
     snapshot = market.hash
@@ -247,6 +256,7 @@ def prepare(
     parent = chain[-1] if chain else None
     left = parent is not None and (parent["list"] is None or parent["list"] in LEFT)
     state = None if parent is None else parent["after"] if left else parent["unsent"]
+    now: State | None = None
     texts: dict[str, str] = {}
     happened: dict[str, Any] = {"fills": [], "reports": [], "events": None, "before": None, "previous": None}
     if state is not None and parent is not None:
@@ -264,14 +274,15 @@ def prepare(
             texts |= {name: get_text(connection, name)} if name else {}
     held = desk.models[model]
     texts[text_hash(held.text)] = held.text
-    positions = _positions(book, market, None if state is None else now)
+    told_holding = state is None or book.holds != "opening"
+    holding = read_holding(book.positions, book.name, market, now, terms) if told_holding else Holding({})
     inputs = {
         "book": book.name, "role": role, "snapshot": snapshot, "state": state, **happened,
         "model": {"name": model, "text": text_hash(held.text)}, "allow": list(desk.allow), "policy": book.policy,
         "checks": desk.checks, "venues": desk.venues, "on_open_orders": desk.on_open_orders,
-        "client": positions if state is None or book.holds == "client" else None,
-        "statement": positions if state is not None and book.holds == "account" else None,
-        "version": optihedge.__version__,
+        "client": holding.quantities if state is None or book.holds == "client" else None,
+        "statement": holding.quantities if state is not None and book.holds == "account" else None,
+        "version": optihedge.__version__, **({"ended": list(holding.ended)} if holding.ended else {}),
     }  # fmt: skip
     task = Task(json.loads(canonical_text(inputs)), texts)
     asked = Asked(
@@ -291,19 +302,6 @@ def _told(events: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, fills: l
         past = events_of(events[(since <= start) & (events["time"] > first)])
         found = [*(event for event in past if turns(event)), *found]
     return found
-
-
-def _positions(book: DeskBook, market: Market, now: State | None) -> dict[str, float] | None:
-    """What the book's file says; what the state holds may be in it on a night on which nobody quotes it."""
-    if now is not None and book.holds == "opening":
-        return None
-    held = () if now is None else tuple(now.quantities().index)
-    found = read_book(book.positions, market, held)
-    if isinstance(found, dict):
-        if book.name not in found:
-            raise DataError(f"{book.positions}: there is no book {book.name} in it; its books are {', '.join(found)}")
-        found = found[book.name]
-    return statement_of(found, market, held)
 
 
 def known(ledger: Ledger, run: str) -> Made:

@@ -18,12 +18,15 @@ from optihedge.risk.smile_table import smile_rows
 
 @dataclass(frozen=True)
 class Recorded:
-    """What became of a night: the market's hash, its instant, what was odd of its venues, rows derived by name."""
+    """What became of a night: the market's hash, its instant, what was odd of its venues, rows derived by name, and how
+    many events were new.
+    """
 
     market: str
     as_of: pd.Timestamp
     findings: tuple[str, ...]
     derived: dict[str, int]
+    events: int = 0
 
 
 def record_night(
@@ -41,9 +44,11 @@ def record_night(
     if len(before) and market.contracts.option.any():
         rows["smile"] = smile_rows(store.open(before["market"].iloc[-1]), market)
     rows = {name: table for name, table in rows.items() if len(table)}
+    known = len(store.events())
     name = store.record(market, events, rows=rows, known_at=known_at)
     listed = store.snapshots(market.as_of, market.as_of)
-    return Recorded(name, market.as_of, tuple(listed["findings"].iloc[-1]), {n: len(t) for n, t in rows.items()})
+    return Recorded(name, market.as_of, tuple(listed["findings"].iloc[-1]), {n: len(t) for n, t in rows.items()},
+                    len(store.events()) - known)  # fmt: skip
 
 
 def _since(store: Store, since: pd.Timestamp, until: pd.Timestamp, events: pd.DataFrame | None) -> list[Event]:

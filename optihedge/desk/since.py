@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from difflib import ndiff
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.accounts.state import State
+from optihedge.batch.tables import table_of
 from optihedge.display.page import section
 from optihedge.market.snapshot import Market
 from optihedge.step.step import Step
@@ -76,7 +76,7 @@ def moves(was: Market, now: Market) -> pd.DataFrame:
 
 def _lists(text: str, done: Step) -> pd.DataFrame:
     """Lines of the last list beside tonight's, contracts."""
-    last = pd.read_csv(io.StringIO(text), keep_default_na=False) if text else pd.DataFrame()
+    last = table_of(text) if text else pd.DataFrame()
     then = last.set_index("instrument")["quantity"].astype(float) if len(last) else pd.Series(dtype=float)
     tonight = pd.DataFrame() if done.trades is None else done.trades.table
     now = tonight.set_index("instrument")["quantity"].astype(float) if len(tonight) else pd.Series(dtype=float)

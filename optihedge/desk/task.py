@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from optihedge.content import canonical_text, text_hash
 from optihedge.desk.ledger.runs import SEND, Made
 from optihedge.desk.since import since_last
 from optihedge.display.page import section
-from optihedge.errors import DataError, OptihedgeError
+from optihedge.errors import OptihedgeError
 from optihedge.frames import some
 from optihedge.hedge.modelfile import parse_model
 from optihedge.market.events import Event
@@ -47,7 +47,8 @@ class Task:
 
     inputs   book, role, snapshot, before (snapshot of the state), state, model {name, text}, allow, policy, checks,
              venues, fills, reports, events (hash of the table's text), client or statement, on_open_orders, version,
-             previous (of the night before: its model, and the hash of its list)
+             previous (of the night before: its model, and the hash of its list), ended (what the book's file still
+             names though it has ended, in words; only where there is some)
     """
 
     inputs: Mapping[str, Any]
@@ -200,14 +201,7 @@ def _files(task: Task, done: _Stepped) -> dict[str, str]:
         "realised": realised(one.change, one.explained), "days": driver_days(done.market, done.state.as_of),
         "cost": 0.0 if trades is None else significant(float(trades.table["cost"].sum()), 12),
         "notional": 0.0 if trades is None else significant(float(trades.table["notional"].sum()), 12),
-        "lines": 0 if trades is None else len(trades.table), "notes": list(one.notes), "state": one.state.hash,
+        "lines": 0 if trades is None else len(trades.table),
+        "notes": [*asked.get("ended", ()), *one.notes], "state": one.state.hash,
     }  # fmt: skip
     return {**written, "night.json": json.dumps(json.loads(canonical_text(night)), indent=1, sort_keys=True) + "\n"}
-
-
-def statement_of(book: pd.Series, market: Market, held: Sequence[str] = ()) -> dict[str, float]:
-    """A book's quantities as plain values. Raises DataError for a contract neither listed by the market nor held."""
-    unknown = book.index[~book.index.isin(market.names) & ~book.index.isin([*held])]
-    if len(unknown):
-        raise DataError(f"{unknown[0]} is not in the market of {market.as_of}")
-    return {str(name): float(quantity) for name, quantity in book.items()}

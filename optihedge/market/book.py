@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,13 +22,16 @@ Book: TypeAlias = pd.Series | Mapping[str, float] | pd.DataFrame  # quantities b
 
 
 def read_book(
-    source: Path | str | pd.Series | dict | pd.DataFrame, market: Market | None = None, held: Sequence[str] = ()
+    source: Path | str | pd.Series | dict | pd.DataFrame,
+    market: Market | None = None,
+    *,
+    unlisted: pd.DataFrame | None = None,
 ) -> pd.Series | dict[str, pd.Series]:
     """Quantities by instrument (contracts, signed); with a column `book`, a dict of books by name. Raises DataError.
 
     A file has columns instrument and quantity, or venue_amount (coin for an option, quote currency for an inverse
     future) in its place; where it has both, they must agree. Short is negative: a column `side` is refused. With a
-    market, every instrument must be in it, or among those `held` before.
+    market, every instrument must be in it.
 
     >>> import optihedge as oh
     >>> oh.read_book({"AAPL": 100, "MSFT": -50}).to_dict()
@@ -52,15 +55,9 @@ def read_book(
     table = check_frame(frame, schema, name)
     misspelt(frame.columns, (*schema, "quantity", "venue_amount"), name)
     if market is not None:
-        carried = [] if "venue_amount" in amounts else [*held]  # contracts take no multiplier to read
-        unknown = ~(table["instrument"].isin(market.names) | table["instrument"].isin(carried)).to_numpy()
-        for name_of in table["instrument"].to_numpy()[unknown]:
-            if name_of in market.left_out:
-                raise DataError(f"{name}: instrument {name_of} was left out of the market: {market.left_out[name_of]}")
-        if unknown.any():
-            close = nearest(table["instrument"].to_numpy()[unknown][0], market.names)
-            refuse(unknown, name, f"instrument {{value}} is not in the market{close}", table["instrument"],
-                   "add it to instruments.csv and quotes.csv, or take it out of the book")  # fmt: skip
+        more = unlisted is not None and len(unlisted) > 0
+        known = pd.concat([market.instruments, unlisted]) if more else market.instruments
+        _refuse_unknown(table["instrument"], known.index, market, name)
     books = table["book"] if "book" in table.columns else pd.Series("", index=table.index)
     twice = pd.DataFrame({"book": books, "instrument": table["instrument"]}).duplicated().to_numpy()
     refuse(twice, name, "instrument {value} appears twice", table["instrument"], "add up its rows")
@@ -68,7 +65,7 @@ def read_book(
     if "venue_amount" in amounts:
         if market is None:
             raise DataError(f"{name}: venue_amount needs the market's multipliers; read the book with its market")
-        counted = contracts_of(labelled["venue_amount"], market.instruments).rename("quantity")
+        counted = contracts_of(labelled["venue_amount"], known).rename("quantity")
         if "quantity" in amounts:
             apart = ~np.isclose(labelled["quantity"], counted, rtol=_SAME, atol=0.0)
             refuse(
@@ -79,6 +76,17 @@ def read_book(
     if "book" not in table.columns:
         return quantity
     return {str(book): part for book, part in quantity.groupby(books.to_numpy(), sort=False)}
+
+
+def _refuse_unknown(names: pd.Series, known: pd.Index, market: Market, source: str) -> None:
+    unknown = ~names.isin(known).to_numpy()
+    for name in names.to_numpy()[unknown]:
+        if name in market.left_out:
+            raise DataError(f"{source}: instrument {name} was left out of the market: {market.left_out[name]}")
+    if unknown.any():
+        close = nearest(names.to_numpy()[unknown][0], market.names)
+        refuse(unknown, source, f"instrument {{value}} is not in the market{close}", names,
+               "add it to instruments.csv and quotes.csv, or take it out of the book")  # fmt: skip
 
 
 def book_quantities(book: Book, market: Market, what: str = "book") -> NDArray[np.float64]:

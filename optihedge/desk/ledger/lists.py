@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from optihedge.desk.ledger.database import get_text, note
-from optihedge.desk.ledger.runs import LEFT
+from optihedge.desk.ledger.runs import CHALLENGER, LEFT
 from optihedge.desk.ledger.schema import APPROVALS, LISTS, NIGHTS, RUNS
 from optihedge.errors import DataError, SpecError
 
@@ -87,5 +87,11 @@ def listed(connection: Connection, run: str) -> sa.RowMapping:
     )  # fmt: skip
     row = connection.execute(asked).mappings().first()
     if row is None:
+        role, model = connection.execute(sa.select(RUNS.c.role, RUNS.c.model).where(RUNS.c.id == run)).one()
+        if role == CHALLENGER:
+            raise DataError(
+                f"run {run[:12]} is of the challenger {model}, whose list never leaves; make {model} the model of the "
+                "book in the desk file"
+            )
         raise DataError(f"run {run[:12]} left no list that could be sent; show {run[:12]} says why")
     return row

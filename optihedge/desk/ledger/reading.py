@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from optihedge.accounts.state import Fill
 from optihedge.desk.ledger.database import get_text
 from optihedge.desk.ledger.runs import Made
-from optihedge.desk.ledger.schema import APPLIED, FILES, LISTS, NIGHTS, ORDERS, RUNS
+from optihedge.desk.ledger.schema import APPLIED, FILES, FILLS, LISTS, NIGHTS, ORDERS, RUNS
 from optihedge.errors import DataError, SpecError
 from optihedge.frames import nearest
 
@@ -97,3 +99,12 @@ def made_of(connection: Connection, run: str) -> Made:
     applied = connection.execute(sa.select(APPLIED.c.fill_id).where(APPLIED.c.run == run)).scalars().all()
     return Made(row["status"], row["outcome"], row["why"], text["after"], text["unsent"], text["sha256"],
                 tuple(orders), files, tuple(applied))  # fmt: skip
+
+
+def fills_of(connection: Connection, book: str, orders: set[str]) -> Iterator[Fill]:
+    """The fills of a book's orders, in order of time."""
+    asked = sa.select(FILLS.c.body).where(FILLS.c.book == book).order_by(FILLS.c.time, FILLS.c.fill_id)
+    for (body,) in connection.execute(asked):
+        fill = Fill(**json.loads(body))
+        if fill.order_id in orders:
+            yield fill
