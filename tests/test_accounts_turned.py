@@ -331,13 +331,84 @@ def test_a_late_fill_is_of_what_its_contract_has_become_since():
     assert moved.explained["late"].sum() == pytest.approx(8 * 31.0 - 4 * 59.0)
 
 
-def test_a_rate_known_after_its_instant_is_said_to_have_earned_nothing_until_then():
+@pytest.mark.parametrize("known", [12.5, 20.5, 29.5])
+def test_a_rate_known_late_has_earned_on_what_the_balance_was_by_then_as_in_time(known):
+    """Through fills, a dividend, a margin payment, and another rate that was known in time."""
+    days = [market(day, {"X": 50.0}) for day in (0, 10, 20, 30)]
+    told = [event("interest", "", 0.03, 0.5, "USD"), event("interest", "", 0.01, 17, "USD"),
+            event("dividend", "X", 0.7, 6, "USD"), event("margin", "", -200.0, 13, "USD", "hedge")]  # fmt: skip
+    trades = [fill(10.0, 50.0, 2), fill(-4.0, 50.0, 8), fill(5.0, 50.0, 15)]
+    state = State(book="b", seq=1, as_of=at(0), cash={"hedge": {"USD": 1_000.0}, "book": {"USD": -300.0}})
+
+    def kept(late: Event) -> State:
+        now = state
+        for before, later in pairwise(days):
+            moved = advance(now, before, later, [f for f in trades if f.time <= later.as_of], events=[*told, late])
+            closes(moved)
+            now = State.from_text(moved.state.text)
+        return now
+
+    soon, late = (kept(event("interest", "", 0.05, 5, "USD", known_at=at(day))) for day in (5, known))
+    for held in ("cash", "accrued"):
+        for account in ("book", "hedge"):
+            assert getattr(late, held)[account] == pytest.approx(getattr(soon, held)[account], rel=1e-12)
+    assert late.rates == soon.rates == {"USD": 0.01}
+    years = np.diff([0.5, 2, 5, 6, 8, 13, 15, 17, 30]) / 365  # of the hedge, by hand
+    cash = 1_000.0 - np.cumsum([0.0, 500.0, 0.0, -7.0, -200.0, 200.0, 250.0])
+    first = cash[:2] @ years[:2] * 0.03
+    second = (cash[2:7] + first) @ years[2:7] * 0.05
+    assert late.cash["hedge"]["USD"] == pytest.approx(cash[-1] + first + second, rel=1e-12)
+    assert late.accrued["hedge"]["USD"] == pytest.approx((cash[-1] + first + second) * 0.01 * years[7], rel=1e-12)
+
+
+def test_a_rate_from_before_the_month_that_is_remembered_counts_from_its_beginning_and_says_so():
     days = [market(day, {"X": 50.0}) for day in (0, 73, 146)]
     state = State(book="b", seq=1, as_of=at(0), cash={"hedge": {"USD": 1_000.0}})
     state = advance(state, days[0], days[1]).state
     late = Event(at(36.5), "r", at(100), "interest", "", 0.05, "USD")
     moved = advance(state, days[1], days[2], events=[late])
-    assert moved.change == pytest.approx(10.0) and "until then its balances have earned 0 a year" in moved.notes[0]
+    assert moved.change == pytest.approx(1_000 * 0.05 * (146 - 42) / 365) and "it counts from there" in moved.notes[0]
+    closes(moved)
+
+
+@pytest.mark.parametrize("told", [1, 2, 3])
+def test_a_late_fill_has_what_its_contract_has_brought_since(told):
+    """Children, dividends of both, a split and another name, as if it had been told in time."""
+    days = [market(0, {"P": 60.0, "C": 10.0}), market(1, {"P": 50.0, "C": 10.0}), market(2, {"P": 26.0, "C": 11.0}),
+            market(3, {"Q": 27.0, "C": 11.0})]  # fmt: skip
+    happened = [
+        event("spin_off", "P", 0.5, 0.5, other="C"), event("dividend", "C", 1.0, 0.7, "USD"),
+        event("split", "P", 2.0, 1.5), event("dividend", "P", 0.25, 1.7, "USD"),
+        event("rename", "P", 1.0, 2.5, other="Q"), event("interest", "", 0.05, 0.1, "USD"),
+    ]  # fmt: skip
+    one, state = fill(8.0, 59.0, 0.3, "P", fee=1.0), opening("b", days[0], {"P": 100.0}, hedge={"C": -2.0})
+    soon = late = state
+    for place, (before, now) in enumerate(pairwise(days), start=1):
+        soon = advance(soon, before, now, [one], events=happened).state
+        moved = advance(late, before, now, [one] if place >= told else [], events=happened)
+        closes(moved)
+        late = State.from_text(moved.state.text)
+    assert late.quantities("hedge").to_dict() == {"C": 2.0, "Q": 16.0} == soon.quantities("hedge").to_dict()
+    assert late.cash["hedge"]["USD"] == pytest.approx(-8 * 59.0 - 1.0 + (4 - 2) * 1.0 + 16 * 0.25)
+    assert late.cash["hedge"] == pytest.approx(soon.cash["hedge"], rel=1e-12)
+    assert late.accrued["hedge"] == pytest.approx(soon.accrued["hedge"], rel=1e-12)
+    back = event("bust", "P", 8.0, 3.5, other=one.fill_id)
+    gone = advance(late, days[3], market(4, {"Q": 27.0, "C": 11.0}), events=[*happened, back])
+    never = advance(opening("b", days[0], {"P": 100.0}, hedge={"C": -2.0}), days[0], market(4, {"Q": 27.0, "C": 11.0}),
+                    events=happened)  # fmt: skip
+    closes(gone)
+    assert gone.state.quantities("hedge").to_dict() == {"C": -2.0}
+    assert gone.equity == pytest.approx(never.equity, abs=1e-9)
+
+
+def test_a_late_fill_of_what_has_ended_says_how_to_enter_what_it_gained():
+    days = [market(0, {"X": 3.0, "Y": 1.0}), market(2, {"Y": 1.0}), market(3, {"Y": 1.0})]
+    ended = event("delisting", "X", 0.4, 1, "USD")
+    state = advance(opening("b", days[0], {"X": 5.0}), days[0], days[1], events=[ended]).state
+    with pytest.raises(DataError, match=r"fill f0\.5: X has ended since .* enter what it has gained as a margin event"):
+        advance(state, days[1], days[2], [fill(10.0, 2.5, 0.5)], events=[ended])
+    gained = event("margin", "", 10 * (0.4 - 2.5), 2.5, "USD", "hedge")
+    assert advance(state, days[1], days[2], events=[gained]).state.cash["hedge"] == {"USD": pytest.approx(-21.0)}
 
 
 # ---- random weeks, kept twice ----------------------------------------------------------------------------------------

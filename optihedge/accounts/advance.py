@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from optihedge.accounts.assumed import remembered
-from optihedge.accounts.carried import note_of, rows_of, with_rows
+from optihedge.accounts.busts import undone
+from optihedge.accounts.carried import CarriedRows, note_of, rows_of, with_rows
 from optihedge.accounts.explain import PARTS, Explained, Rows, explained_period
 from optihedge.accounts.holdings import Closed, Holdings
+from optihedge.accounts.late import AT_FILL, label_now, past_events
+from optihedge.accounts.past import REMEMBERED
 from optihedge.accounts.quoted import quoted
 from optihedge.accounts.state import Fill, Report, State, by_time
 from optihedge.accounts.timeline import Timeline
@@ -21,10 +24,9 @@ from optihedge.accounts.valuation import worth_of
 from optihedge.accounts.verify import verify
 from optihedge.errors import DataError
 from optihedge.market.events import Event
-from optihedge.market.fate import Fate, followed, turns, with_option_splits
+from optihedge.market.fate import Fate, with_option_splits
 from optihedge.market.snapshot import Market
 
-REMEMBERED = pd.Timedelta(days=31)
 CLOSES = 1e-9  # of the money that moved
 _TRANSFER = np.array(PARTS) == "transfer"
 _NONE = np.zeros(0, dtype=int)
@@ -88,7 +90,7 @@ def advance(
 
     fills     applied once by fill_id; one from before the state is booked as `late`
     reports   the final words on orders
-    events    those that took effect, or became known, in (state.as_of, market.as_of]; earlier ones turn late fills
+    events    those that took effect, or became known, in (state.as_of, market.as_of]; earlier ones for late fills
     client    what the client now holds (contracts by instrument): the difference is a transfer, no P&L; None: no change
     compare   whether terms and pasts must agree; False for a market that is supposed, such as a moved one
 
@@ -109,16 +111,14 @@ def advance(
     _check_order(state, before, market)
     snapshot, before, events = market, with_rows(before, state.carried), list(events)
     due = with_option_splits(before, market, _due(state, market, events))
-    fate = Fate.of(before, market, due)
-    carried = rows_of(before, _gone(state, before, fate, due), fate, state.carried)
-    if carried:
-        market = with_rows(market, carried)
-        fate = Fate.of(before, market, due)
-    line, new = Timeline(state, before, market, fate), _new_fills(state, market, fills)
-    turned = _turned(state, new, events)
+    market, fate, carried = _with_carried(state, before, market, due)
+    new, past = _new_fills(state, market, fills), past_events(events, state.as_of)
+    due, standing, busts, back = undone(due, new, state.applied)
     if compare:
-        verify(state.book, _listed(state, before, turned), before, market, fate)
-    line.follow(due, turned)
+        traded = [label_now(fill.instrument, (fill.time, AT_FILL), past) for fill in standing]
+        verify(state.book, _listed(state, before, traded), before, market, fate)
+    line = Timeline(state, before, market, fate, past)
+    line.follow(due, standing, back)
     parts, notes = explained_period(line)
     carried = {name: row for name, row in carried.items() if any(name in lots for lots in line.holdings.lots.values())}
     if carried:
@@ -126,13 +126,23 @@ def advance(
     orders, since = line.orders.left(reports), market.as_of - REMEMBERED
     moved = state.becoming(
         as_of=market.as_of, snapshot=snapshot, orders=orders, carried=carried,
-        applied=_remembered(state.applied, new, line.busts, since), assumed=remembered(line.assumed, since),
+        applied=_remembered(state.applied, new, busts, since), assumed=remembered(line.assumed, since),
         **line.after,
     )  # fmt: skip
     if client is not None:
         moved, transfer = _transferred(moved, market, client)
         parts = Explained.of(parts.keys, parts.values, transfer)
     return _ended(state, before, moved, market, parts, line, tuple(notes))
+
+
+def _with_carried(state: State, before: Market, market: Market, due: list[Event]) -> tuple[Market, Fate, CarriedRows]:
+    """The market with held contracts that it does not list, the fates in it, and the rows of these."""
+    fate = Fate.of(before, market, due)
+    carried = rows_of(before, _gone(state, before, fate, due), fate, state.carried)
+    if not carried:
+        return market, fate, {}
+    market = with_rows(market, carried)
+    return market, Fate.of(before, market, due), carried
 
 
 def _ended(
@@ -146,10 +156,10 @@ def _ended(
     return Advance(moved, parts, float(worth.sum()), change, tuple(line.holdings.closed), notes, market)
 
 
-def _listed(state: State, before: Market, fills: Iterable[Fill] = ()) -> np.ndarray:
-    """Places in the market before of what is held, or filled, and listed there, in its order."""
+def _listed(state: State, before: Market, traded: Iterable[str] = ()) -> np.ndarray:
+    """Places in the market before of what is held, or traded, and listed there, in its order."""
     held, place = np.zeros(len(before.names), dtype=bool), quoted(before).listed.place
-    held[[place[fill.instrument] for fill in fills if fill.instrument in place]] = True
+    held[[place[name] for name in traded if name in place]] = True
     for lots in state.positions.values():
         at = lots.places(place)
         held[at[at >= 0]] = True
@@ -210,21 +220,6 @@ def _new_fills(state: State, market: Market, fills: Iterable[Fill]) -> list[Fill
             )
         new[fill.fill_id] = fill
     return sorted(new.values(), key=by_time)
-
-
-def _turned(state: State, fills: list[Fill], events: Iterable[Event]) -> list[Fill]:
-    """The fills, late ones as what their contracts had become by the state: split, renamed, merged."""
-    if not (fills and fills[0].time <= state.as_of):
-        return fills
-    past = [one for one in events if turns(one) and max(one.time, one.known_at) <= state.as_of]
-    for event in followed(past):
-        fills = [
-            fill if fill.instrument != event.instrument or fill.time >= event.time
-            else replace(fill, instrument=event.other or fill.instrument, quantity=fill.quantity * event.value,
-                         price=fill.price / event.value)
-            for fill in fills
-        ]  # fmt: skip
-    return fills
 
 
 def _remembered(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from optihedge.accounts.state import DUST, Fill
 from optihedge.errors import DataError
 from optihedge.market.events import Event
+from optihedge.market.fate import in_order
 
 
 def without_undone(events: Sequence[Event], fills: Sequence[Fill]) -> tuple[list[Event], list[Fill], list[Fill]]:
@@ -17,6 +18,23 @@ def without_undone(events: Sequence[Event], fills: Sequence[Fill]) -> tuple[list
     taken = [busts[name].event_id for name in gone]
     left = [event for event in events if event.event_id not in taken], [f for f in fills if f.fill_id not in gone]
     return *left, [_back(fill, busts[name]) for name, fill in gone.items()]
+
+
+def undone(
+    events: Sequence[Event], fills: Sequence[Fill], applied: Sequence[Fill]
+) -> tuple[list[Event], list[Fill], list[Fill], list[Fill]]:
+    """Events and fills without those taken back whole at once; what was taken back, as it is told and as of its trade.
+
+    applied   fills of before. Raises DataError for a bust of an unknown fill, and beyond it.
+    """
+    events, fills, busts = without_undone(events, fills)
+    known, back = {fill.fill_id: fill for fill in (*applied, *fills, *busts)}, []
+    for event in sorted((event for event in events if event.kind == "bust"), key=in_order):
+        told = taken_back(event, known)
+        known[told.fill_id] = told
+        busts.append(told)
+        back.append(replace(told, time=known[event.other].time))
+    return events, fills, busts, back
 
 
 def taken_back(event: Event, known: Mapping[str, Fill]) -> Fill:

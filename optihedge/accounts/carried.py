@@ -16,7 +16,7 @@ from optihedge.market.fate import Fate
 from optihedge.market.instruments import INSTRUMENTS
 from optihedge.market.snapshot import Market
 
-Rows = Mapping[str, Mapping[str, Any]]
+CarriedRows = Mapping[str, Mapping[str, Any]]
 HALTED = pd.Timedelta(days=14)
 """How long a contract is carried whose driver is gone too: regulators suspend trading for up to ten business days."""
 _QUOTED = ("underlying_price", "vol", "rate")
@@ -24,7 +24,7 @@ _PLAIN = ("equity", "spot")
 _ROWS = 252  # of levels that a driver which is gone is known by
 
 
-def rows_of(before: Market, at: np.ndarray, fate: Fate, carried: Rows) -> dict[str, dict[str, Any]]:
+def rows_of(before: Market, at: np.ndarray, fate: Fate, carried: CarriedRows) -> dict[str, dict[str, Any]]:
     """What a State holds of contracts, at these places of `before`, that its next market does not list.
 
     Label as it is now -> terms, last mark, forward, vol, rate and driver, and when it was quoted, as plain values. A
@@ -63,7 +63,7 @@ def _driver(market: Market, at: int, units: float) -> dict[str, Any]:
     return row | {"driver": str(market.drivers.index[place]), "levels": told}
 
 
-def with_rows(market: Market, rows: Rows) -> Market:
+def with_rows(market: Market, rows: CarriedRows) -> Market:
     """The market with carried contracts that it does not list: marked at their last, with no side to trade.
 
     A driver that is gone with them comes with its past levels, for as long as HALTED. Raises DataError after that, and
@@ -104,7 +104,7 @@ def with_rows(market: Market, rows: Rows) -> Market:
     return carried
 
 
-def _with_drivers(market: Market, missing: Rows) -> dict[str, pd.DataFrame]:
+def _with_drivers(market: Market, missing: CarriedRows) -> dict[str, pd.DataFrame]:
     """Drivers and history of a market with the drivers of missing contracts that it lacks. Raises DataError."""
     known = {*zip(market.drivers["underlying"], market.drivers["currency"], strict=True)}
     gone: dict[str, Mapping[str, Any]] = {}
@@ -137,7 +137,7 @@ def _with_drivers(market: Market, missing: Rows) -> dict[str, pd.DataFrame]:
     return {"drivers": drivers, "history": history}
 
 
-def note_of(rows: Rows) -> str:
+def note_of(rows: CarriedRows) -> str:
     """That they are carried, and since when."""
     since = min(str(row["last_time"]) for row in rows.values())[:10]
     return f"{some(rows, 3)} not listed: carried at the last mark (of {since}), not traded"

@@ -10,8 +10,11 @@ from typing import Any
 import pandas as pd
 
 from optihedge.accounts.account import Account
+from optihedge.accounts.noted import Pasts
+from optihedge.accounts.past import CASH, HELD, Key, Move
 from optihedge.accounts.settle import Terms
 from optihedge.accounts.state import ACCOUNTS, DUST, Lot, State
+from optihedge.market.fate import ORDER
 from optihedge.market.instruments import HOURS_PER_YEAR
 
 _YEAR = pd.Timedelta(hours=HOURS_PER_YEAR)
@@ -44,6 +47,9 @@ class Holdings:
         self.rates = dict(state.rates)
         self.clock = state.as_of
         self.closed: list[Closed] = []
+        self.past = Pasts(state)
+        self._noted = {a: dict(state.cash.get(a, {})) for a in ACCOUNTS}
+        self._changed: set[tuple[str, str]] = set()
 
     def held(self, account: str, name: str) -> float:
         """Contracts held now."""
@@ -101,6 +107,7 @@ class Holdings:
         return lots, left
 
     def _hold(self, account: str, name: str, lots: list[Lot]) -> None:
+        self._changed.add((account, name))
         if lots:
             self.lots[account][name] = tuple(lots)
         else:
@@ -119,6 +126,7 @@ class Holdings:
         scale = rate * old.multiplier / (units * new.multiplier)
         for account in ACCOUNTS:
             lots = self.lots[account].pop(old.name, ())
+            self._changed.add((account, old.name))
             turned = [replace(lot, quantity=lot.quantity * units, price=lot.price * scale) for lot in lots]
             self.receive(account, new, turned, time)
 
@@ -137,15 +145,68 @@ class Holdings:
                     gained[account, money] = amount
         return gained
 
-    def pay_interest(self, money: str, rate: float) -> None:
-        """What has accrued goes to cash, and the balance earns another rate from now on."""
+    def pay_interest(self, money: str, rate: float, key: Key) -> dict[tuple[str, str], float]:
+        """What has accrued goes to cash, and balances earn another rate from an instant on.
+
+        From one that is over, on what they were since: by account and currency what they gain by it until now.
+        """
+        gained = {}
         for account in ACCOUNTS:
-            if self.accrued[account].get(money):
+            if key[0] >= self.clock and self.accrued[account].get(money):
                 self.cash[account][money] += self.accrued[account].pop(money)
-        self.rates[money] = rate
+            gained[account, money] = self._put(account, money, Move(*key, 0.0, rate))
+            self._noted[account][money] = self.cash[account].get(money, 0.0)
+        self.rates[money] = self.past.rate(money, self.clock)
+        return {at: amount for at, amount in gained.items() if amount}
+
+    # ---- what became of them, move by move ---------------------------------------------------------------------------
+
+    def moved(self, key: Key, path: Iterable[tuple[str, Move]] = ()) -> dict[tuple[str, str], float]:
+        """Note what changed since the last time as moved at an instant; what that earned until now, if it is over.
+
+        path   by label, how the account `hedge` came to what has changed of its contracts, where that was not at once
+        """
+        for name, move in path:
+            self.past.put("hedge", HELD, name, move)
+            self._changed.discard(("hedge", name))
+        for account, name in sorted(self._changed):
+            change = self.held(account, name) - self.past.amount(account, HELD, name)
+            if abs(change) > DUST * abs(self.held(account, name)):
+                self.past.put(account, HELD, name, Move(*key, change))
+        self._changed.clear()
+        gained = {}
+        for account in ACCOUNTS:
+            for money, amount in list(self.cash[account].items()):
+                change = amount - self._noted[account].get(money, 0.0)
+                if change:
+                    earned = self._put(account, money, Move(*key, change))
+                    self._noted[account][money] = self.cash[account][money]
+                    if earned:
+                        gained[account, money] = earned
+        return gained
+
+    def _put(self, account: str, money: str, move: Move) -> float:
+        """A move of a balance noted; one from before now has earned since, which is added to it and handed back."""
+        old, new = self.past.put(account, CASH, money, move)
+        if move.time >= self.clock:
+            return 0.0
+        was, now = old.brought(self.clock), new.brought(self.clock)
+        paid, accrued = now.amount - was.amount - move.amount, now.accrued - was.accrued
+        self.cash[account][money] += paid
+        self.accrued[account][money] += accrued
+        return paid + accrued
+
+    def held_before(self, account: str, name: str, key: Key) -> float:
+        """Contracts held under a label just before a place in the order of what happened."""
+        past = self.past.of[account][HELD].get(name)
+        known = None if past is None else past.before(key)
+        if known is None:
+            return sum([lot.quantity for lot in self.lots[account].get(name, ()) if lot.time < key[0]])
+        return known
 
     def frozen(self) -> dict[str, Any]:
-        """positions, cash, accrued and rates as a State holds them: nothing empty, nothing zero."""
+        """positions, cash, accrued, rates and past as a State holds them: nothing empty, nothing zero."""
+        self.moved((self.clock, len(ORDER)))
         positions = {a: self._account(a) for a in self.lots}
         money = {
             name: {a: {c: v for c, v in sorted(balances.items()) if v} for a, balances in getattr(self, name).items()}
@@ -153,7 +214,7 @@ class Holdings:
         }
         full: dict[str, Any] = {"positions": positions, **money}
         kept = {name: {a: held for a, held in by.items() if held} for name, by in full.items()}
-        return {**kept, "rates": dict(self.rates)}
+        return {**kept, "rates": dict(self.rates), "past": self.past.kept(self.clock)}
 
     def _account(self, account: str) -> Account:
         """An account's lots now: where nothing became of it, the same as before."""

@@ -8,7 +8,6 @@ import pandas as pd
 
 from optihedge.accounts.quoted import Quoted
 from optihedge.accounts.settle import Terms
-from optihedge.accounts.state import Fill
 from optihedge.errors import DataError
 from optihedge.frames import nearest
 
@@ -25,7 +24,7 @@ class Labels:
         self._origin: dict[str, tuple[str, float]] = {}  # label now -> label at the start, units now for one then
         self._gone: dict[str, str] = {}  # label of the start that stands for its contract no more -> what became of it
         self._ratio: dict[str, float] = {}  # underlying -> its shares now for one at the start
-        self._turned: list[tuple[pd.Timestamp, Terms, Terms, float]] = []
+        self._turned = False
 
     def terms(self, name: str) -> Terms:
         """The terms of a contract as they are now in the timeline. Raises DataError for an unknown one."""
@@ -73,7 +72,7 @@ class Labels:
         self._gone.pop(label, None)
         later = self.now.terms(label) if label in self.now else self.terms(label)
         self._terms[label] = later
-        self._turned.append((time, old, later, units))
+        self._turned = True
         return old, later
 
     def split(self, name: str, ratio: float) -> None:
@@ -104,12 +103,3 @@ class Labels:
                 if start in at_start and self.then.terms(start).underlying == terms.underlying:
                     return at_start[start]
         return self.now.deliverable(terms)
-
-    def as_now(self, fill: Fill, at: pd.Timestamp) -> Fill:
-        """A fill of the past in the units and under the label of now, as one of an instant."""
-        name, quantity, price = fill.instrument, fill.quantity, fill.price
-        for time, old, new, units in self._turned:
-            if old.name == name and time > fill.time:
-                name, quantity = new.name, quantity * units
-                price *= old.multiplier / (units * new.multiplier)
-        return replace(fill, instrument=name, quantity=quantity, price=price, time=at)

@@ -47,14 +47,16 @@ class OpenOrders:
 
 
 def orders_at(orders: Iterable[Order], before: Market, market: Market, events: Iterable[Event]) -> tuple[Order, ...]:
-    """Orders made at the market before, as they are at the later one: for what their contracts became by events.
+    """Orders made at the market before, as they are at the later one: for what their contracts became by the events
+    told between.
 
     One whose contract has ended is for no instrument ('').
     """
     orders = tuple(orders)
     if not orders:
         return orders
-    fate = Fate.of(before, market, with_option_splits(before, market, events))
+    heard = [one for one in events if before.as_of < max(one.time, one.known_at) <= market.as_of]
+    fate = Fate.of(before, market, with_option_splits(before, market, heard))
     then, now, found = quoted(before), quoted(market), []
     for order in orders:
         at = then.listed.place.get(order.instrument, -1)

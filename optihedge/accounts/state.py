@@ -17,27 +17,19 @@ import numpy as np
 import pandas as pd
 
 from optihedge.accounts.account import Account
-from optihedge.content import canonical_fields, canonical_object, canonical_text
+from optihedge.accounts.past import HELD, Past, Told
+from optihedge.content import canonical_object, canonical_text
 from optihedge.errors import DataError
 from optihedge.frames import instant
 
 ACCOUNTS = ("book", "hedge")
 VERDICTS = ("filled", "cancelled", "rejected", "expired")
-_WRITTEN_ONCE = ("positions", "orders", "applied")
+_WRITTEN_ONCE = ("positions", "orders", "applied", "past")
 DUST = 1e-9  # of a quantity: what is left of it by rounding
 
 
-class _Told:
-    """A frozen value whose canonical text is written once: most of a state is what it was the night before."""
-
-    @cached_property
-    def text(self) -> str:
-        """As JSON: sorted keys, exact floats."""
-        return canonical_fields(self)
-
-
 @dataclass(frozen=True)
-class Lot(_Told):
+class Lot(Told):
     """Contracts bought (above 0) or sold at one price (the instrument's price units), at one time, by one order.
 
     >>> import optihedge as oh
@@ -56,7 +48,7 @@ class Lot(_Told):
 
 
 @dataclass(frozen=True)
-class Order(_Told):
+class Order(Told):
     """A line that was sent: contracts wanted and left (signed), its limit price (NaN: none), when and by which list.
 
     >>> import optihedge as oh
@@ -78,7 +70,7 @@ class Order(_Told):
 
 
 @dataclass(frozen=True)
-class Fill(_Told):
+class Fill(Told):
     """What was traded: contracts (signed), price (price units), fee paid (above 0) in `money`, and when.
 
     order_id   the order it belongs to; '' for one made by hand;  source   who said so
@@ -170,6 +162,7 @@ class State:
     applied     fills applied, of the last 31 days: one that comes again is known, and a bust finds its fill
     carried     held contracts that the market no longer lists: label -> their terms and last mark
     assumed     contracts that ended in the last 31 days without a settlement event: label -> what was assumed
+    past        account -> cash or held -> currency or label -> what it has been in the last 31 days, for late news
 
     >>> import optihedge as oh
     >>> import pandas as pd
@@ -199,6 +192,7 @@ class State:
     applied: tuple[Fill, ...] = ()
     carried: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     assumed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    past: Mapping[str, Mapping[str, Mapping[str, Past]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "as_of", instant(self.as_of, "state: as_of"))
@@ -209,9 +203,12 @@ class State:
     def text(self) -> str:
         """The state as JSON: sorted keys, exact floats."""
         told = {item.name: getattr(self, item.name) for item in fields(self)}
-        if not self.assumed:  # newer than the texts of states that stand in ledgers
-            del told["assumed"]
+        for name in ("assumed", "past"):  # newer than the texts of states that stand in ledgers
+            if not told[name]:
+                del told[name]
         parts = {name: canonical_text(value) for name, value in told.items() if name not in _WRITTEN_ONCE}
+        if self.past:
+            parts["past"] = _past_text(self.past)
         parts |= {name: _listed(told[name]) for name in ("orders", "applied")}
         held = {account: lots.text for account, lots in self.positions.items()}
         return canonical_object({**parts, "positions": canonical_object(held)})
@@ -239,8 +236,12 @@ class State:
             }
             orders = tuple(Order(**order) for order in plain.pop("orders"))
             applied = tuple(Fill(**fill) for fill in plain.pop("applied"))
+            past = {
+                account: {kind: {name: Past.of(one) for name, one in by.items()} for kind, by in kinds.items()}
+                for account, kinds in plain.pop("past", {}).items()
+            }
             times: dict[str, Any] = {name: _time(plain.pop(name)) for name in ("as_of", "decided", "traded")}
-            return cls(positions=positions, orders=orders, applied=applied, **times, **plain)
+            return cls(positions=positions, orders=orders, applied=applied, past=past, **times, **plain)
         except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"state: this is no state's text ({error}); give what State.text wrote") from None
 
@@ -292,6 +293,12 @@ class State:
             applied=tuple(replace(fill, instrument=new(fill.instrument)) for fill in self.applied),
             carried={new(n): terms for n, terms in self.carried.items()},
             assumed={new(n): row for n, row in self.assumed.items()},
+            past={
+                account: {
+                    kind: {new(n) if kind == HELD else n: one for n, one in by.items()} for kind, by in kinds.items()
+                }
+                for account, kinds in self.past.items()
+            },
         )
 
 
@@ -306,8 +313,16 @@ def _accounts(positions: Mapping[str, Mapping[str, tuple[Lot, ...]]]) -> dict[st
     return accounts
 
 
-def _listed(values: tuple[_Told, ...]) -> str:
+def _listed(values: tuple[Told, ...]) -> str:
     return f"[{values[0].text}]" if len(values) == 1 else f"[{','.join([one.text for one in values])}]"
+
+
+def _past_text(past: Mapping[str, Mapping[str, Mapping[str, Past]]]) -> str:
+    return canonical_object({
+        account: canonical_object({
+            kind: canonical_object({name: one.text for name, one in by.items()}) for kind, by in kinds.items()
+        }) for account, kinds in past.items()
+    })  # fmt: skip
 
 
 def _settle_fields(value: Any, what: str, numbers: tuple[str, ...], times: tuple[str, ...]) -> None:

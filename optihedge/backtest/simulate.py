@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
+from optihedge.accounts.late import told
 from optihedge.accounts.orders import orders_at
 from optihedge.accounts.valuation import opening
 from optihedge.backtest.beside import simple_hedges
@@ -114,12 +115,12 @@ def walk(
         else:
             if market.as_of <= before.as_of:
                 raise DataError(f"run_backtest: market {market.as_of} is not after {before.as_of}; sort the markets")
-            due = [e for e in known if before.as_of < max(e.time, e.known_at) <= market.as_of]
-            orders = orders_at(state.orders, before, market, due) if waiting(broker) else state.orders
+            orders = orders_at(state.orders, before, market, known) if waiting(broker) else state.orders
             fills, reports = broker.execute(orders, before, market)
+            heard = told(known, before.as_of, market.as_of, fills)
             done = step(
                 state, before, market, model, policy,
-                fills=fills, reports=reports, events=due, client=client, checks=checks, lots=lots, warm=last,
+                fills=fills, reports=reports, events=heard, client=client, checks=checks, lots=lots, warm=last,
             )  # fmt: skip
         state, before = done.state, market
         if done.answer is not None:

@@ -15,6 +15,8 @@ import pandas as pd
 import scipy
 
 import optihedge
+from optihedge.accounts.late import told
+from optihedge.accounts.past import REMEMBERED
 from optihedge.accounts.state import Fill, State
 from optihedge.batch.output import MANIFEST, is_whole, left_aside, remove, result_folder, write_whole
 from optihedge.batch.pool import results as pooled
@@ -35,7 +37,6 @@ from optihedge.errors import DataError, OptihedgeError, SpecError
 from optihedge.frames import some
 from optihedge.lock import locked
 from optihedge.market.events import Event, events_of
-from optihedge.market.fate import turns
 from optihedge.market.snapshot import Market
 from optihedge.market.store.store import open_store
 
@@ -263,11 +264,11 @@ def prepare(
         texts[state] = get_text(connection, state)
         now = State.from_text(texts[state])
         fills = due_fills(connection, book.name, instant)
-        told = canonical_text(_told(events, now.as_of, market.as_of, fills))
-        texts[text_hash(told)] = told
+        heard = canonical_text(_told(events, now.as_of, market.as_of, fills))
+        texts[text_hash(heard)] = heard
         happened = {
             "fills": fills, "reports": due_reports(connection, now, instant),
-            "events": text_hash(told), "before": parent["snapshot"],
+            "events": text_hash(heard), "before": parent["snapshot"],
             "previous": {"model": inputs_of(connection, parent["id"])["model"], "list": parent["sha256"]},
         }  # fmt: skip
         for name in (happened["previous"]["model"]["text"], parent["sha256"]):
@@ -293,15 +294,9 @@ def prepare(
 
 
 def _told(events: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, fills: list[Fill]) -> list[Event]:
-    """The events of a night, and of those before it what has turned the contracts of late fills since these."""
+    """The events that a night hears of, see `accounts.late.told`."""
     since = events[["time", "known_at"]].max(axis=1)
-    found = events_of(events[(since > start) & (since <= end)])
-    late = [fill for fill in fills if fill.time <= start]
-    if late:
-        first = min(fill.time for fill in late)
-        past = events_of(events[(since <= start) & (events["time"] > first)])
-        found = [*(event for event in past if turns(event)), *found]
-    return found
+    return told(events_of(events[(since <= end) & (since > start - REMEMBERED)]), start, end, fills)
 
 
 def known(ledger: Ledger, run: str) -> Made:

@@ -1,0 +1,102 @@
+"""What is told late: a fill, or a fill taken back, from before the state lives through all that has happened since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from optihedge.accounts.past import REMEMBERED, Key, Move
+from optihedge.accounts.state import Fill
+from optihedge.errors import DataError
+from optihedge.market.events import Event
+from optihedge.market.fate import ORDER, followed, in_order, turns
+
+AT_FILL = ORDER.index("fill")
+
+
+def told(events: Sequence[Event], start: pd.Timestamp, end: pd.Timestamp, fills: Iterable[Fill] = ()) -> list[Event]:
+    """The events that a period from start to end hears of, and where any of these or of its fills is late those of
+    the month before, through which it has to live."""
+    due = [event for event in events if start < max(event.time, event.known_at) <= end]
+    late = any(event.time <= start or event.kind == "bust" for event in due) or any(one.time <= start for one in fills)
+    if not late:
+        return due
+    since = start - REMEMBERED
+    return [event for event in events if event.time > since and max(event.time, event.known_at) <= start] + due
+
+
+def past_events(events: Iterable[Event], now: pd.Timestamp) -> list[Event]:
+    """Those that a state as of now has heard of, each once, in the order in which they are followed."""
+    known = {event.event_id: event for event in events if max(event.time, event.known_at) <= now}
+    return followed(known.values())
+
+
+def label_now(name: str, since: Key, past: Iterable[Event]) -> str:
+    """What a contract is called now that was called so at a place in the order of what happened."""
+    for event in past:
+        if turns(event) and event.instrument == name and key_of(event) > since:
+            name = event.other or name
+    return name
+
+
+def key_of(event: Event) -> Key:
+    """Where an event is in the order of what happens."""
+    return in_order(event)[:2]
+
+
+@dataclass
+class Life:
+    """What a late fill has come to.
+
+    pieces   fills of what its contract has become: it and what it has spun off
+    paid     payments on the way: the event, contracts held then, and the place of their piece
+    path     by label, the moves of what was held of it
+    """
+
+    pieces: list[Fill]
+    paid: list[tuple[Event, float, int]] = field(default_factory=list)
+    path: list[tuple[str, Move]] = field(default_factory=list)
+
+
+def life(fill: Fill, past: Iterable[Event], share: Callable[[Event], float]) -> Life:
+    """A fill from before the state brought through what has happened since.
+
+    share   of an event the part of its parent's cost that what was spun off takes with it
+
+    Raises DataError where its contract has ended since, on terms that nobody lists any more.
+    """
+    found = Life([fill], path=[(fill.instrument, Move(fill.time, AT_FILL, fill.quantity))])
+    for event in past:
+        if key_of(event) <= (fill.time, AT_FILL):
+            continue
+        for i, one in enumerate(list(found.pieces)):
+            if one.instrument == event.instrument:
+                _live(found, i, event, share)
+    return found
+
+
+def _live(found: Life, i: int, event: Event, share: Callable[[Event], float]) -> None:
+    """One event in the life of one piece."""
+    one, key = found.pieces[i], key_of(event)
+    if turns(event):
+        label, quantity = event.other or one.instrument, one.quantity * event.value
+        found.pieces[i] = replace(one, instrument=label, quantity=quantity, price=one.price / event.value)
+        found.path += [(one.instrument, Move(*key, -one.quantity)), (label, Move(*key, quantity))]
+    elif event.kind == "spin_off":
+        part, quantity = share(event), one.quantity * event.value
+        child = replace(
+            one, fill_id=f"{one.fill_id} {event.event_id}", instrument=event.other, quantity=quantity,
+            price=one.price * part / event.value, fee=0.0,
+        )  # fmt: skip
+        found.pieces[i] = replace(one, price=one.price * (1 - part))
+        found.pieces.append(child)
+        found.path.append((event.other, Move(*key, quantity)))
+    elif event.kind in ("dividend", "funding"):
+        found.paid.append((event, one.quantity, i))
+    elif event.kind in ("settlement", "delisting", "merger"):
+        raise DataError(
+            f"fill {one.fill_id}: {one.instrument} has ended since ({event.kind} of {event.time:%Y-%m-%d}), and its "
+            "terms are known no more; leave the fill out and enter what it has gained as a margin event"
+        )
