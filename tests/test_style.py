@@ -6,6 +6,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,21 @@ def test_no_function_is_longer_than_sixty_lines() -> None:
                 if lines > LONGEST:
                     long[node.name] = f"{path.relative_to(ROOT)}: {node.name} has {lines} lines"
     assert not long, "\n".join(long.values())
+
+
+def test_what_brings_a_missing_package_is_an_extra_that_has_it() -> None:
+    """In `require_extra(packages, extra)`, which tells a user what to install."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    calls = [
+        [ast.literal_eval(one) for one in call.args]
+        for path in MODULES
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "require_extra"
+    ]
+    assert len(calls) >= 10
+    for packages, extra in calls:
+        brought = {re.split(r"[\[>]", one)[0] for one in extras[extra]}
+        assert set(packages.split(" and ")) <= brought, (packages, extra)
 
 
 def test_every_public_name_has_an_example() -> None:

@@ -93,7 +93,7 @@ def _connected(address: str) -> Client:
     try:
         from distributed import Client
     except ImportError:
-        raise require_extra("cluster", "distributed") from None
+        raise require_extra("distributed", "cluster") from None
     try:
         return Client(address, timeout=_CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
