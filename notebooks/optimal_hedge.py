@@ -171,6 +171,12 @@ crossed.exposures.loc[["delta", "gamma", "vega"], ["before", "after"]].round()
 hedge.liquidity(share=0.1).sort_values("days").tail(8)
 
 # %% [markdown]
+# What trading costs one way, as a map of the market: options in vol points, all else in basis points of notional.
+
+# %%
+hedge.plot("liquidity")
+
+# %% [markdown]
 # The list over a session: slices of at most a tenth of the volume of their time, limits kept all the way.
 
 # %%

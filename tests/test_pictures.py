@@ -109,7 +109,7 @@ def told(figure: Any) -> list[float]:
         for line in axes.get_lines():
             if line.get_transform() == axes.transData:
                 found += [float(value) for value in line.get_ydata()]
-        found += [float(value) for image in axes.get_images() for value in np.ravel(image.get_array())]
+        found += [float(value) for image in axes.get_images() for value in np.ma.compressed(image.get_array())]
     return sorted(value for value in found if np.isfinite(value))
 
 

@@ -39,3 +39,8 @@ hedge.plot("payoff")
 # Vega by expiry and by the delta of the strike:
 
 hedge.plot("vega")
+
+# %%
+# What trading costs one way: options by expiry and strike, all else by underlying and venue:
+
+hedge.plot("liquidity")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from optihedge.hedge.result import Hedge
 
+_MOST_ROWS = 30  # of a table on the screen
 Model = Annotated[str, typer.Argument(help="Name of a shipped hedging model, or path of a .toml file.")]
 SCHEDULE = (
     "[bold]Examples[/bold]\n\n"
@@ -96,10 +97,16 @@ def liquidity(
     as_of: AsOf = None,
     allow: Allow = None,
 ) -> None:
-    """Days to close each line and the hedged book, what that costs, and what may be lost till then."""
+    """What trading costs, across the market; days to close each line and the book, and what may be lost till then."""
+    from optihedge.market.liquidity_map import SAID
+
     console = console_of()
+    mapped: list[str] = []
 
     def tell(label: str, hedge: Hedge) -> None:
+        for name, table in hedge.market.liquidity_map().items() if not mapped else ():
+            mapped.append(name)
+            print_frame(console, f"{name}: {SAID[name]}", table.iloc[:_MOST_ROWS])
         print_frame(console, f"{label}: to be rid of it", hedge.liquidity(share=share, confidence=confidence))
 
     raise typer.Exit(_each_hedge(tell, model, data, change, book, as_of, allow))

@@ -142,11 +142,22 @@ def lines(axes: Axes, frame: pd.DataFrame, title: str, unit: str = "", horizonta
         axes.legend(frameon=False, fontsize=8)
 
 
-def heat(axes: Axes, matrix: pd.DataFrame, title: str, limit: float | None = None, *, told: bool = False) -> None:
-    """A matrix as colours around zero, red below and blue above; told: each cell's number in it."""
+_LIGHTNESS = (0.3, 0.6, 0.1)  # of red, green and blue
+
+
+def heat(
+    axes: Axes, matrix: pd.DataFrame, title: str, limit: float | None = None, *, told: bool = False, cost: bool = False
+) -> None:  # fmt: skip
+    """A matrix as colours around zero, red below and blue above; or of costs, redder by their root. No NaN.
+
+    told: each cell's number in it
+    """
+    from matplotlib.colors import Normalize, PowerNorm
+
     values = matrix.to_numpy(float)
     most = limit if limit is not None else float(np.nanmax(np.abs(values), initial=1e-300))
-    image = axes.imshow(values, cmap="RdBu", vmin=-most, vmax=most, aspect="auto", interpolation="nearest")
+    norm = PowerNorm(0.5, 0.0, most) if cost else Normalize(-most, most)
+    image = axes.imshow(values, cmap="Reds" if cost else "RdBu", norm=norm, aspect="auto", interpolation="nearest")
     step = max(1, len(matrix) // 30)
     axes.set_yticks(range(0, len(matrix.index), step), [str(x) for x in matrix.index[::step]], fontsize=7)
     step = max(1, matrix.shape[1] // 30)
@@ -155,9 +166,9 @@ def heat(axes: Axes, matrix: pd.DataFrame, title: str, limit: float | None = Non
     if not told:
         axes.figure.colorbar(image, ax=axes, shrink=0.8)
         return
-    for i, j in np.ndindex(values.shape):
-        light = abs(values[i, j]) > 0.6 * most
-        axes.text(j, i, compact(values[i, j]), ha="center", va="center", fontsize=8, color="white" if light else INK)
+    for i, j in np.argwhere(np.isfinite(values)):
+        dark = float(np.dot(image.cmap(norm(values[i, j]))[:3], _LIGHTNESS)) < 0.5
+        axes.text(j, i, compact(values[i, j]), ha="center", va="center", fontsize=8, color="white" if dark else INK)
     axes.tick_params(axis="x", rotation=0)
 
 

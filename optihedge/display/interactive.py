@@ -109,9 +109,16 @@ def _maps(axes: Axes) -> list[Any]:
     found = []
     for image in axes.get_images():
         low, high = image.get_clim()
-        values = np.asarray(image.get_array())
+        values: np.ndarray = np.ma.asarray(image.get_array()).filled(np.nan)
         found.append(
-            Heatmap(z=values, zmin=low, zmax=high, colorscale="RdBu", showscale=not axes.texts, showlegend=False)
+            Heatmap(
+                z=values,
+                zmin=low,
+                zmax=high,
+                colorscale=image.get_cmap().name,
+                showscale=not axes.texts,
+                showlegend=False,
+            )
         )
     return found
 

@@ -136,11 +136,13 @@ def paths_svg(table: pd.DataFrame, title: str, unit: str) -> str:
     return "".join(parts)
 
 
-def heat_svg(table: pd.DataFrame, title: str) -> str:
-    """A cell a value, red below zero and blue above, its number in it; rows and columns labelled."""
+def heat_svg(table: pd.DataFrame, title: str, *, cost: bool = False) -> str:
+    """A cell a value, its number in it: red below zero and blue above, or of costs, redder by their root; none for NaN.
+    Rows and columns are labelled.
+    """
     cell, left, row_height = min(90, (WIDTH - 90) // max(table.shape[1], 1)), 84, 26
     height = row_height * (len(table) + 1) + 6
-    most = float(np.abs(table.to_numpy(dtype=float)).max()) or 1.0
+    most = float(np.nanmax(np.abs(table.to_numpy(dtype=float)), initial=0.0)) or 1.0
     parts = [_open(WIDTH, height, title)]
     for j, name in enumerate(table.columns):
         x = left + cell * j + cell / 2
@@ -149,8 +151,11 @@ def heat_svg(table: pd.DataFrame, title: str) -> str:
         y = row_height * (i + 1)
         parts.append(f"<text x='{left - 6}' y='{y + 17}' class='value' text-anchor='end'>{escape(str(label))}</text>")
         for j, value in enumerate(row):
-            kind = "gain" if value >= 0 else "loss"
-            x, opacity = left + cell * j, 0.06 + 0.4 * abs(value) / most
+            if np.isnan(value):
+                continue
+            kind = "loss" if cost or value < 0 else "gain"
+            shade = abs(value) / most
+            x, opacity = left + cell * j, 0.06 + 0.4 * (shade**0.5 if cost else shade)
             parts.append(f"<rect x='{x}' y='{y}' width='{cell - 2}' height='{row_height - 2}' class='{kind}' "
                          f"fill-opacity='{opacity:.2f}'/>")  # fmt: skip
             parts.append(f"<text x='{x + cell / 2:.0f}' y='{y + 17}' class='value' text-anchor='middle'>"

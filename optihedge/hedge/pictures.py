@@ -1,4 +1,4 @@
-"""Pictures of a hedge, in one style: exposures against bands, where risk is left, payoff, spot by vol, vega ladder."""
+"""Pictures of a hedge, in one style: exposures against bands, risk left, payoff, spot by vol, vega, liquidity."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr
 
 from optihedge.display import bars_before_after, figure, heat, lines, plot_hedge
 from optihedge.errors import SpecError
 from optihedge.hedge.report import Told, headline
 from optihedge.hedge.variance import variance_by_contract
+from optihedge.market.liquidity_map import PLACES, SAID, strike_place
 from optihedge.market.scenarios import payoff_profile, scenario_pnl, shock_grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SPOT, VOL = (-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2), (-0.1, 0.0, 0.1, 0.2)
-_BUCKETS = (0.1, 0.35, 0.65, 0.9)  # of a call's forward delta
-_NAMES = ("call wing", "25 delta call", "money", "25 delta put", "put wing")
 _MOST = 24  # rows
 
 
 def picture(hedge: Told, what: str = "summary") -> Figure:
-    """A figure of a hedge. what: summary, bands, risk, payoff, spot_vol, vega. Raises SpecError for another word."""
+    """A figure of a hedge. what: summary, bands, risk, payoff, spot_vol, vega, liquidity.
+
+    Raises SpecError for another word.
+    """
     if what not in PICTURES:
         raise SpecError(f"plot: there is no picture {what!r}; there are {', '.join(PICTURES)}")
     return PICTURES[what](hedge)
@@ -34,19 +35,15 @@ def vega_ladder(hedge: Told) -> dict[str, pd.DataFrame]:
     """Vega before and after, base currency per vol point: expiry x the place of the strike by its call's delta."""
     market, at = hedge.market, hedge.problem.positions
     c = market.contracts.take(at)
-    deviation = c.vol * np.sqrt(c.years)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        delta = ndtr(np.log(c.forward / c.strike) / deviation + deviation / 2)
-    bucket = np.array(_NAMES)[np.digitize(np.nan_to_num(delta), _BUCKETS)]
     table = pd.DataFrame({
-        "expiry": market.instruments["expiry"].iloc[at].dt.strftime("%Y-%m-%d").to_numpy(), "bucket": bucket,
+        "expiry": market.instruments["expiry"].iloc[at].dt.strftime("%Y-%m-%d").to_numpy(), "bucket": strike_place(c),
         "vega": market.exposures["vega"].to_numpy()[at],
         "before": hedge.before.to_numpy(), "after": hedge.after.to_numpy(),
     })[c.option]  # fmt: skip
     found = {}
     for when in ("before", "after"):
         vega = (table["vega"] * table[when]).groupby([table["expiry"], table["bucket"]]).sum().unstack(fill_value=0.0)
-        shown = vega.reindex(columns=[name for name in reversed(_NAMES) if name in vega.columns])
+        shown = vega.reindex(columns=[place for place in PLACES if place in vega.columns])
         found[when] = shown.loc[(shown != 0).any(axis=1)]
     return found
 
@@ -127,6 +124,18 @@ def _payoff(hedge: Told) -> Figure:
     return drawn
 
 
+def _liquidity(hedge: Told) -> Figure:
+    """What trading costs one way: the dearest rows where there are many."""
+    tables = hedge.market.liquidity_map()
+    if not tables:
+        raise SpecError("plot: nothing is quoted on both sides")
+    height = max(2.6, 0.3 * max(min(len(table), _MOST) for table in tables.values()) + 1)
+    drawn, axes = figure(1, len(tables), height=height, width=5.5 * len(tables))
+    for axis, (name, table) in zip(axes[0], tables.items(), strict=True):
+        heat(axis, table.iloc[:_MOST], SAID[name], told=True, cost=True)
+    return drawn
+
+
 def _maps(tables: dict[str, pd.DataFrame], title: str) -> Figure:
     tallest = max(len(table) for table in tables.values())
     most = max(float(np.abs(table.to_numpy()).max(initial=0.0)) for table in tables.values()) or 1.0
@@ -139,5 +148,6 @@ def _maps(tables: dict[str, pd.DataFrame], title: str) -> Figure:
 PICTURES = {
     "summary": _summary, "bands": _bands, "risk": _risk, "payoff": _payoff,
     "spot_vol": lambda hedge: _maps(spot_vol(hedge), f"P&L over spot and vol, {hedge.market.base_currency}"),
+    "liquidity": _liquidity,
     "vega": lambda hedge: _maps(vega_ladder(hedge), "vega by expiry and delta"),
 }  # fmt: skip

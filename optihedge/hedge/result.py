@@ -298,7 +298,7 @@ class Hedge:
 
     def plot(self, what: str = "summary") -> Figure:
         """A picture: summary (volatility against the baselines', delta by underlying, vega by expiry), bands, risk,
-        payoff, spot_vol, vega; before and after."""
+        payoff, spot_vol, vega, all before and after; liquidity."""
         from optihedge.hedge.pictures import picture
 
         return picture(self, what)

@@ -20,6 +20,7 @@ from optihedge.market.door import TABLES, Tables, admit, changed_by_events
 from optihedge.market.drivers import check_drivers, pair_assets
 from optihedge.market.instruments import check_instruments, refuse_priced_in_itself, types_of
 from optihedge.market.levels import check_levels, known_history, periods_per_year, read_history
+from optihedge.market.liquidity_map import liquidity_map
 from optihedge.market.own_figures import own_exposures, own_loadings
 from optihedge.market.per_driver import PerDriver
 from optihedge.market.quotes import check_depth, check_quotes, latest_time
@@ -232,6 +233,10 @@ class Market(PerDriver):
         from optihedge.display import plot_market
 
         return plot_market(self.history, self.moves())
+
+    def liquidity_map(self) -> dict[str, pd.DataFrame]:
+        """What trading costs one way, by expiry and strike or by underlying and venue; see `market.liquidity_map`."""
+        return liquidity_map(self)
 
     def _repr_html_(self) -> str:
         table = self.summary()

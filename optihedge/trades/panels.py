@@ -15,6 +15,7 @@ from optihedge.hedge.pictures import vega_ladder
 from optihedge.hedge.report import notes
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.venues import near_liquidation
+from optihedge.market.liquidity_map import SAID
 from optihedge.market.rich_cheap import rich_cheap, smiles
 from optihedge.market.snapshot import Market
 from optihedge.risk.contradictions import find_contradictions
@@ -68,6 +69,8 @@ def panels(listed: Listed, quality: Sequence[Section], past: Sequence[Section]) 
         section("Tails", "Losses, before and after.", frames=[tails(hedge)]),
         section("Liquidity", "Days to close at a tenth of the daily volume, what closing costs, and what may be lost "
                 "till then; the slowest lines, and the book.", frames=_liquidity(hedge)),
+        section("What options cost to trade", "One way, the median option of each expiry and place of the strike.",
+                pictures=_liquidity_map(hedge)),
         *_surface(hedge),
         section("Where risk is left", "Parts of volatility over the horizon; they sum to the whole.", frames=left),
         section("Why, and what each limit costs", sentences=explain(hedge)),
@@ -155,6 +158,12 @@ def _liquidity(hedge: Hedge) -> list[pd.DataFrame]:
     table = hedge.liquidity()
     lines = table.drop(index="book").dropna(subset="days").nlargest(_MOST_SLOW, "days")
     return [pd.concat([lines, table.loc[["book"]]]).rename_axis("instrument")] if len(lines) else []
+
+
+def _liquidity_map(hedge: Hedge) -> list[str]:
+    """What options cost to trade over the surface, of the expiries that are quoted; none where there are no options."""
+    table = hedge.market.liquidity_map().get("options")
+    return [] if table is None else [heat_svg(table.iloc[:_MOST_ROWS], SAID["options"], cost=True)]
 
 
 def _surface(hedge: Hedge) -> list[Section]:
