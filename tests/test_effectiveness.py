@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from nights import DeltaRule, coin_markets, fundings, path
+from nights import DeltaRule, Trades, coin_markets, fundings, path
 
 import optihedge as oh
-from optihedge.backtest.effectiveness import Effectiveness, newey_west, shortfall, worst_drawdown
+from optihedge.backtest.effectiveness import Effectiveness, shortfall, worst_drawdown
 from optihedge.backtest.simulate import run_backtest
+from optihedge.backtest.slopes import newey_west
 from optihedge.errors import DataError, SpecError
 from optihedge.step.policies.triggers import Band
 
@@ -54,18 +55,57 @@ def test_newey_and_wests_errors_are_statsmodels():
     assert [ours.intercept_error, ours.slope_error] == pytest.approx(list(theirs.bse), rel=1e-10)
 
 
-def test_intervals_cover_what_they_say_and_shrink_with_more_periods():
-    rng = np.random.default_rng(1)
-    inside, widths = 0, {}
+def noise(kind: str, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Unit variance: independent and normal, or normal of a volatility that comes and goes (GARCH .05 .1 .85)."""
+    drawn = rng.standard_normal(size + 200)
+    if kind == "normal":
+        return drawn[200:]
+    out, variance = np.zeros(size + 200), 1.0
+    for t, z in enumerate(drawn):
+        out[t] = np.sqrt(variance) * z
+        variance = 0.05 + 0.1 * out[t] ** 2 + 0.85 * variance
+    return out[200:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "least"), [("normal", 12, 0.9), ("normal", 60, 0.9), ("clustered", 200, 0.75)]
+)
+def test_intervals_of_95_per_cent_cover_the_truth_of_few_periods_and_of_clustered_volatility(kind, size, least):
+    """Blocks of five and plain percentiles held it in 0.82, 0.90 and 0.61 of cases."""
+    rng, true = np.random.default_rng(1), {"variance removed": 0.75, "R2": 0.8, "slope": -0.8}
+    inside = []
+    for _ in range(150):
+        book, left = noise(kind, size, rng), noise(kind, size, rng)
+        table = Effectiveness.of(pnl(book, -book + 0.5 * left), draws=500).table
+        inside.append([table.at[name, "low"] <= value <= table.at[name, "high"] for name, value in true.items()])
+    assert (np.mean(inside, axis=0) >= least).all(), np.mean(inside, axis=0)
+
+
+def test_intervals_shrink_with_more_periods_and_follow_the_blocks_asked_for():
+    rng, widths = np.random.default_rng(1), {}
     for size in (60, 240):
-        for _ in range(40):
-            book = rng.standard_normal(size)
-            found = Effectiveness.of(pnl(book, -book + 0.5 * rng.standard_normal(size)), draws=200)
-            row = found.table.loc["variance removed"]
-            widths.setdefault(size, []).append(row["high"] - row["low"])
-            inside += row["low"] <= 0.75 <= row["high"] if size == 240 else 0
-    assert inside >= 32  # of 40, at 95 %
-    assert np.mean(widths[240]) < 0.7 * np.mean(widths[60])
+        book = rng.standard_normal((20, size))
+        rows = [Effectiveness.of(pnl(one, -one + 0.5 * rng.standard_normal(size)), draws=300).table.loc["slope"]
+                for one in book]  # fmt: skip
+        widths[size] = np.mean([row["high"] - row["low"] for row in rows])
+    assert widths[240] < 0.7 * widths[60]
+    one = pnl(book[0], -book[0] + rng.standard_normal(size))
+    assert [Effectiveness.of(one, block=block).block for block in (None, 7, 999)] == [48, 7, 120]
+    with pytest.raises(SpecError, match="block"):
+        Effectiveness.of(one, block=0)
+
+
+def test_errors_on_several_series_are_statsmodels_and_copies_share_their_slope():
+    rng = np.random.default_rng(5)
+    on = rng.standard_normal((200, 3)) * [1.0, 1e-4, 1e6]
+    values = 0.2 + on @ [1.0, -2e4, 3e-6] + rng.standard_normal(200) * (1 + np.abs(on[:, 0]))
+    ours = newey_west(values, on, lags=4)
+    theirs = sm.OLS(values, sm.add_constant(on)).fit(cov_type="HAC", cov_kwds={"maxlags": 4})
+    assert [ours.intercept, *ours.slopes] == pytest.approx(list(theirs.params), rel=1e-8)
+    assert [ours.intercept_error, *ours.slope_errors] == pytest.approx(list(theirs.bse), rel=1e-8)
+    alone, twice = newey_west(values, on[:, 0]), newey_west(values, np.column_stack([on[:, 0], on[:, 0], 0 * values]))
+    assert twice.slopes[:2] == pytest.approx([alone.slope / 2] * 2) and np.isnan(twice.slopes[2])
+    assert (twice.intercept, twice.intercept_error) == pytest.approx((alone.intercept, alone.intercept_error))
 
 
 def test_no_hedge_removes_nothing_and_has_no_slope():
@@ -134,6 +174,51 @@ def test_frames_of_a_walk_agree_with_each_other(walk):
     alpha = walk.alpha
     assert abs(alpha["alpha"]) < 5 * alpha["error"] and np.isfinite(alpha["beta"])
     assert "Backtest of 13 steps" in str(walk)
+
+
+@pytest.fixture(scope="module")
+def two_markets():
+    """A share that is 1.5 of a second market and 0.5 % of a third of its own, held through 80 days without a hedge."""
+    rng = np.random.default_rng(3)
+    moves = 0.01 * rng.standard_normal((120, 3)) + [0.0, 0.004, 0.0]
+    moves[:, 2] = 1.5 * moves[:, 1] + 0.001 * moves[:, 2]
+    days = pd.date_range("2024-01-01", periods=120, tz="UTC")
+    prices = pd.DataFrame(100 * np.cumprod(1 + moves, axis=0), days, columns=["A", "B", "X"])
+    table = pd.DataFrame({"hedge": [True, True, False]}, index=["A", "B", "X"])
+    markets = [oh.Market.from_prices(prices.iloc[: i + 1], base_currency="USD", spread=1e-4, instruments=table,
+                                     market=["A", "B"]) for i in range(39, 120)]  # fmt: skip
+
+    class Idle:
+        def hedge(self, market: oh.Market, book: pd.Series) -> Trades:
+            return Trades(pd.Series(dtype=float))
+
+    return markets, run_backtest(Idle(), markets, {"X": 1_000.0})
+
+
+def test_alpha_is_what_no_market_driver_explains(two_markets):
+    """The second market rose by 0.4 % a day: none of it is alpha."""
+    _, walk = two_markets
+    alpha, mean = walk.alpha, walk.pnl["both"].mean()
+    assert abs(alpha["alpha"]) < 4 * alpha["error"] and alpha["error"] < 0.2 * mean
+    ends = 1.5 * 1_000.0 * 100.0 * walk.levels["B"].iloc[[0, -1]] / 100.0
+    assert 0.8 * ends.min() < alpha["beta:B"] < 1.2 * ends.max()
+    assert abs(alpha["beta"]) < 0.1 * alpha["beta:B"]
+
+
+def test_greeks_of_a_walk_are_the_positions_exposures_and_betas_slopes_of_their_window(two_markets):
+    markets, walk = two_markets
+    for market in markets[::20]:
+        at = market.as_of
+        told = walk.greeks.loc[at].sum()
+        held = walk.positions.loc[at].sum()
+        expected = held @ market.exposures.loc[held.index, ["delta", "gamma", "vega", "theta"]]
+        assert told.to_dict() == pytest.approx(expected.to_dict(), abs=1e-9)
+    betas, moves = walk.betas(window=30), walk.levels.pct_change().iloc[1:]
+    assert betas.iloc[:29].isna().all(axis=None)
+    slope = np.polyfit(moves["B"].iloc[-30:], walk.pnl["both"].iloc[-30:], 1)[0]
+    assert betas["B", "both"].iloc[-1] == pytest.approx(slope) == pytest.approx(betas["B", "book"].iloc[-1])
+    with pytest.raises(SpecError, match="window is 2"):
+        walk.betas(2)
 
 
 def test_a_band_trades_less_than_the_clock(walk):

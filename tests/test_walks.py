@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 from test_desk_nights import BOOK, MODEL, coin_desk
@@ -60,6 +61,9 @@ def test_a_walks_page_tells_alpha_with_its_error_and_gamma_against_theta(tmp_pat
         assert told["gamma of the walk"][name].iloc[0] == pytest.approx(value, rel=1e-4)
     for name, value in done.alpha.items():
         assert told["alpha per period"][name].iloc[0] == pytest.approx(value, rel=1e-4)
+    left, delta = told["exposure"], done.greeks["delta"]
+    assert left.at["delta", "book"] == pytest.approx(np.sqrt((delta.xs("book", level=1) ** 2).mean()), rel=1e-4)
+    assert left.at["delta", "hedged"] == pytest.approx(np.sqrt((delta.groupby("time").sum() ** 2).mean()), rel=1e-4)
 
 
 def test_a_sweep_that_was_stopped_goes_on_and_what_is_done_is_not_done_again(past, tmp_path):

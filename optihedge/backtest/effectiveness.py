@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr, stdtrit
 
 from optihedge.backtest.hedge_evaluation import block_rows
+from optihedge.backtest.slopes import ROUNDING, newey_west, still
 from optihedge.errors import DataError
 from optihedge.hedge.terms.base import check_number
 from optihedge.risk.hedge_ratio import dollar_offset
@@ -19,14 +21,15 @@ if TYPE_CHECKING:
 Array = np.ndarray
 ACCOUNTING_BAND = (0.8, 1.25)
 _TAIL = 0.95
-_STILL = 1e-12  # of a series' size: what rounding moves it by
+_BLOCKS, _BEYOND = 5, 0.025  # of a bootstrap where nobody says; of its draws beyond each end of an interval
 
 
 @dataclass(frozen=True, eq=False)
 class Effectiveness:
     """Figures of a hedge over T periods; money in base currency, everything after the hedge's costs.
 
-    table      figure x (value, low, high): 95 % intervals by circular block bootstrap; NaN where there is none
+    table      figure x (value, low, high): 95 % intervals by circular block bootstrap, as wide as Student's law asks of
+               so few blocks (Hesterberg 2015); NaN where there is none
       variance removed      1 - Var(both) / Var(book)
       R2, slope             of the book's P&L on the hedge's; slope_error: Newey and West's (1987); a full hedge: -1
       tail removed          1 - expected shortfall (95 %) of both / of the book, NaN where the book's is a gain
@@ -55,15 +58,20 @@ class Effectiveness:
 
     @classmethod
     def of(
-        cls, pnl: pd.DataFrame, *, dead_zone: float = 0.0, block: int = 5, draws: int = 1000, seed: int = 0
+        cls, pnl: pd.DataFrame, *, dead_zone: float = 0.0, block: int | None = None, draws: int = 2000, seed: int = 0
     ) -> Effectiveness:
         """Of a frame T x (book, hedge, cost): P&L per period, `hedge` after `cost`.
 
         dead_zone  base currency: a period in which the book moved less says nothing about an offset
-        block      periods drawn together;  draws, seed  of the bootstrap
+        block      periods drawn together: as long as calm and wild times last. None: a fifth of all periods
+        draws, seed   of the bootstrap
         Raises DataError for fewer than 10 periods, gaps, and a book that does not move; SpecError for other settings.
         """
-        for name, value, least in (("dead_zone", dead_zone, 0.0), ("block", block, 1), ("draws", draws, 1)):
+        for name, value, least in (
+            ("dead_zone", dead_zone, 0.0),
+            ("block", 1 if block is None else block, 1),
+            ("draws", draws, 1),
+        ):
             check_number("effectiveness", name, value, least=least)
         missing = [name for name in ("book", "hedge", "cost") if name not in pnl]
         if missing:
@@ -76,14 +84,15 @@ class Effectiveness:
             raise DataError(f"effectiveness: {size} periods say nothing; give 10 or more")
         if not np.isfinite(pnl[["book", "hedge", "cost"]].to_numpy(dtype=float)).all():
             raise DataError("effectiveness: a P&L or cost is missing; leave that period out of all")
-        if _still(book):
+        if still(book):
             raise DataError("effectiveness: the book does not move, so there is nothing to hedge")
-        block = int(min(max(block, 1), size))
+        block = -(-size // _BLOCKS) if block is None else int(min(block, size // 2))
         rows = block_rows(size, block, draws, seed)
         now, drawn = _figures(book, hedge), _figures(book[rows], hedge[rows])
         table = pd.DataFrame({"value": {k: float(v) for k, v in now.items()}}).rename_axis("figure")
         resampled = pd.DataFrame(drawn)[list(now)]
-        table["low"], table["high"] = resampled.quantile(0.025), resampled.quantile(0.975)
+        outside = _outside(size / block)
+        table["low"], table["high"] = resampled.quantile(outside), resampled.quantile(1 - outside)
         offsets = pd.DataFrame(
             {"period": dollar_offset(book, hedge), "cumulative": dollar_offset(book, hedge, cumulative=True)}, pnl.index
         )
@@ -141,7 +150,7 @@ def _figures(book: Array, hedge: Array) -> dict[str, Array]:
     centred, other = book - book.mean(-1, keepdims=True), hedge - hedge.mean(-1, keepdims=True)
     cross, own = (centred * other).sum(-1), (other**2).sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        own = np.where(own > (_STILL * np.abs(hedge).max(-1)) ** 2, own, 0.0)
+        own = np.where(own > (ROUNDING * np.abs(hedge).max(-1)) ** 2, own, 0.0)
         slope = np.where(own > 0, cross / own, np.nan)
         tail = shortfall(book)
         figures = {
@@ -153,6 +162,13 @@ def _figures(book: Array, hedge: Array) -> dict[str, Array]:
             "offset": -hedge.sum(-1) / book.sum(-1),
         }
         return {name: np.where(np.isfinite(values), values, np.nan) for name, values in figures.items()}
+
+
+def _outside(blocks: float) -> float:
+    """Share of draws beyond each end of a 95 % interval from so many blocks: a bootstrap's percentiles are those of a
+    normal law whose variance divides by the blocks; Student's law, which divides by one less, is meant.
+    """
+    return float(ndtr(stdtrit(blocks - 1, _BEYOND) * np.sqrt(blocks / (blocks - 1))))
 
 
 def shortfall(pnl: Array, level: float = _TAIL) -> Array:
@@ -168,40 +184,3 @@ def worst_drawdown(pnl: Array) -> Array:
     total = np.cumsum(pnl, axis=-1)
     peak = np.maximum(np.maximum.accumulate(total, axis=-1), 0.0)
     return (peak - total).max(axis=-1)
-
-
-@dataclass(frozen=True)
-class Line:
-    """A least squares line and the standard errors of its two numbers."""
-
-    slope: float
-    slope_error: float
-    intercept: float
-    intercept_error: float
-
-
-def newey_west(values: Array, on: Array, lags: int | None = None) -> Line:
-    """Least squares of values on one other series (T each), errors robust to heteroskedasticity and to
-    autocorrelation over `lags` periods (default 4 (T/100)^(2/9), whole). Newey and West, Econometrica 1987.
-    """
-    size, unit = len(values), float(np.abs(on).max())
-    if _still(on):
-        return Line(np.nan, np.nan, float(np.mean(values)), np.nan)
-    design = np.column_stack([np.ones(size), on / unit])
-    gram = design.T @ design
-    coefficients = np.linalg.solve(gram, design.T @ values)
-    scores = design * (values - design @ coefficients)[:, None]
-    meat = scores.T @ scores
-    reach = int(4 * (size / 100) ** (2 / 9)) if lags is None else lags
-    for lag in range(1, min(reach, size - 1) + 1):
-        cross = scores[lag:].T @ scores[:-lag]
-        meat += (1 - lag / (reach + 1)) * (cross + cross.T)
-    inverse = np.linalg.inv(gram)
-    errors = np.sqrt(np.diag(inverse @ meat @ inverse))
-    slope, slope_error = float(coefficients[1] / unit), float(errors[1] / unit)
-    return Line(slope, slope_error, float(coefficients[0]), float(errors[0]))
-
-
-def _still(values: Array) -> bool:
-    """Whether a series moves by no more than its rounding."""
-    return bool(np.ptp(values) <= _STILL * np.abs(values).max())

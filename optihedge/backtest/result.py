@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from optihedge.accounts.explain import PARTS
+from optihedge.accounts.quoted import quoted
 from optihedge.accounts.state import ACCOUNTS
-from optihedge.backtest.effectiveness import Effectiveness, newey_west, worst_drawdown
+from optihedge.backtest.effectiveness import Effectiveness, worst_drawdown
+from optihedge.backtest.slopes import newey_west, rolling_slopes, still
 from optihedge.display.numbers import number
 from optihedge.errors import SpecError
 from optihedge.frames import nearest
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _TRANSFER, _FILL = np.array(PARTS) == "transfer", PARTS.index("fill")
+_GREEKS = ("delta", "gamma", "vega", "theta")
+_PERIODS_A_BETA = 10
 _CARRY = ("theta", "carry", "funding", "dividend", "borrow", "interest", "fill")
 
 
@@ -198,20 +202,45 @@ class Backtest:
         return each.assign(total=each.sum(axis=1))
 
     @cached_property
-    def alpha(self) -> pd.Series:
-        """P&L of both accounts per period less their beta on the market drivers' moves, carry and cost; with its error.
+    def greeks(self) -> pd.DataFrame:
+        """(time, account) x (delta, gamma, vega, theta) of `positions` at each step, before its list; desk units."""
+        return pd.DataFrame(np.concatenate([one.greeks for one in self.taken]), self._accounts, list(_GREEKS))
 
-        Carry is theta, carry, funding, dividend, borrow and interest. `beta`: base currency per unit return of the
-        first market driver. Newey and West's error. NaN without a market driver that moves.
+    @cached_property
+    def _market_moves(self) -> pd.DataFrame:
+        """Returns of the market drivers from step to step, T x drivers: those that are known throughout and move."""
+        moves = self.levels.pct_change(fill_method=None).reindex(self.pnl.index).dropna(axis=1, how="any")
+        return moves.loc[:, [not still(column) for column in moves.to_numpy().T]]
+
+    def betas(self, window: int | None = None) -> pd.DataFrame:
+        """Time x (market driver, of book or both): slope of P&L on that driver alone, base currency per unit return,
+        over the last `window` periods (None: a quarter of all, 5 to 60). Raises SpecError for a window below 3.
         """
-        moves = self.levels.pct_change(fill_method=None).iloc[1:].dropna(axis=1, how="any")
+        rows = max(min(len(self.pnl) // 4, 60), 5) if window is None else window
+        if rows < 3:
+            raise SpecError(f"betas: window is {window}; give 3 periods or more")
+        moves = self._market_moves
+        found = {name: rolling_slopes(self.pnl[["book", "both"]], moves[name], rows) for name in moves}
+        none = pd.MultiIndex.from_arrays([[], []], names=["driver", "of"])
+        whole = pd.concat(found, axis=1, names=none.names) if found else pd.DataFrame(columns=none)
+        return whole.reindex(self.pnl.index)
+
+    @cached_property
+    def alpha(self) -> pd.Series:
+        """P&L of both accounts per period less carry, cost, and betas on the market drivers' moves; with its error.
+
+        Carry is theta, carry, funding, dividend, borrow and interest. One regression on all market drivers, or on the
+        first of them, as many as there are ten periods for each (one at least). beta: on the first, base currency per
+        unit return; beta:NAME on each other. Newey and West's error. NaN without a market driver that moves.
+        """
+        moves = self._market_moves.iloc[:, : max(len(self.pnl) // _PERIODS_A_BETA, 1)]
         parts = self.attribution("time").reindex(self.pnl.index, fill_value=0.0)
         rest = self.pnl["both"] - parts[list(_CARRY)].sum(axis=1)
-        if moves.empty or not (moves.std() > 0).any() or len(moves) < 3:
+        if moves.empty or len(moves) < 3:
             return pd.Series({"alpha": np.nan, "error": np.nan, "beta": np.nan})
-        first = moves.loc[:, moves.std() > 0].iloc[:, 0].to_numpy()
-        fitted = newey_west(rest.to_numpy(), first)
-        return pd.Series({"alpha": fitted.intercept, "error": fitted.intercept_error, "beta": fitted.slope})
+        fitted = newey_west(rest.to_numpy(), moves.to_numpy())
+        betas = dict(zip(["beta", *(f"beta:{name}" for name in moves.columns[1:])], fitted.slopes, strict=True))
+        return pd.Series({"alpha": fitted.intercept, "error": fitted.intercept_error, **betas})
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -229,14 +258,10 @@ class Backtest:
         pnl, base = self.pnl, self.base_currency
         lines(axes[0, 0], pnl[["book", "hedge", "both"]].cumsum(), "P&L since the start, after costs", base)
         lines(axes[0, 1], self.drawdown, "drawdown", base)
-        moves = self.levels.pct_change(fill_method=None).reindex(pnl.index).dropna(axis=1, how="any")
-        window = max(min(len(pnl) // 4, 60), 5)
-        if moves.shape[1] and len(pnl) > window:
-            first = moves.iloc[:, 0]
-            spread = first.rolling(window).var()
-            beta = pnl[["book", "both"]].apply(lambda c: c.rolling(window).cov(first)).div(spread, axis=0)
-            name = f"rolling beta on {moves.columns[0]}, {window} periods"
-            lines(axes[1, 0], beta.dropna(), name, f"{base} per unit return")
+        betas = self.betas().dropna()
+        if betas.size:
+            name = betas.columns[0][0]
+            lines(axes[1, 0], betas[name], f"rolling beta on {name}", f"{base} per unit return")
         lines(axes[1, 1], pnl[["cost"]].cumsum(), "cost so far", base)
         for panel in np.ravel(axes):
             panel.tick_params(axis="x", rotation=20)
@@ -274,14 +299,26 @@ class Taken:
     time: pd.Timestamp
     step: Step
     levels: pd.Series
+    greeks: np.ndarray
 
     @classmethod
     def of(cls, market: Market, step: Step) -> Taken:
-        """Its instant and the levels of the drivers marked market."""
+        """Its instant, the levels of the drivers marked market, and what is held's Greeks by account."""
         drivers = market.drivers
         marked = kept(drivers, "market", lambda: drivers["market"].to_numpy(dtype=bool))
         labels = kept(drivers, "marked", lambda: drivers.index[marked])
-        return cls(market.as_of, step, pd.Series(market.levels.to_numpy()[marked], labels, name="level"))
+        levels = pd.Series(market.levels.to_numpy()[marked], labels, name="level")
+        return cls(market.as_of, step, levels, np.array([_held_greeks(market, step, name) for name in ACCOUNTS]))
+
+
+def _held_greeks(market: Market, step: Step, account: str) -> list[float]:
+    """_GREEKS of what an account holds of what the market lists."""
+    held = step.state.positions.get(account)
+    if not held:
+        return [0.0] * len(_GREEKS)
+    at = held.places(quoted(market).listed.place)
+    quantities, at = held.quantities[at >= 0], at[at >= 0]
+    return [float(quantities @ market.exposure_columns[name][at]) for name in _GREEKS]
 
 
 def _by_name(rows: Sequence[Mapping[str, float]], index: pd.MultiIndex) -> pd.DataFrame:

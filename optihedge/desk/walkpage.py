@@ -28,8 +28,11 @@ def walk_page(done: Backtest, *, title: str, policy: Mapping[str, Any], broker: 
                  frames=[done.summary]),
         section("Where the money came from", f"{base}; the sums are the changes of equity.",
                  frames=[done.parts.loc[:, (done.parts.abs() > 0).any()].T.rename_axis("part")]),
+        section("What was left of Greeks and betas",
+                f"Root mean square over the steps, each before its list, {base} in desk units; betas on one market "
+                "driver at a time, over a rolling window.", frames=[_left(done)]),
         section("Alpha, and gamma against theta",
-                f"Alpha per period, {base}: P&L less beta on the first market driver, carry and cost, with its error. "
+                f"Alpha per period, {base}: P&L less betas on the market drivers, carry and cost, with its error. "
                 "Realised: what gamma earned of the moves; implied: what theta charged; sums of the walk.",
                 frames=_earned(done)),
         section("Months", frames=[done.monthly.rename(index=str).rename_axis("month")]),
@@ -53,6 +56,17 @@ def walk_page(done: Backtest, *, title: str, policy: Mapping[str, Any], broker: 
                                ("cost", base), ("turnover", base))
         ],
     )  # fmt: skip
+
+
+def _left(done: Backtest) -> pd.DataFrame:
+    """Root mean square of Greeks and rolling betas, of the book alone and hedged; what neither has is left out."""
+    greeks, betas = done.greeks, done.betas().dropna()
+    sides = {"book": greeks.xs("book", level="account"), "hedged": greeks.groupby(level="time").sum()}
+    if betas.size:
+        for of, side in zip(("book", "both"), sides, strict=True):
+            sides[side] = sides[side].join(betas.xs(of, axis=1, level="of").add_prefix("beta:"))
+    table = pd.DataFrame({name: np.sqrt((frame**2).mean()) for name, frame in sides.items()})
+    return table[(table > 0).any(axis=1)].rename_axis("exposure")
 
 
 def _earned(done: Backtest) -> list[pd.DataFrame]:
