@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from desks import flat_risk, stocks
 
-from optihedge.hedge.baselines import why_no_trade
+from optihedge.hedge.baselines import regression_trades, why_no_trade
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.result import Hedge
 from optihedge.hedge.terms.costs import SpreadCost
@@ -72,3 +72,21 @@ def test_what_a_book_could_have_done_simply_does_not_depend_on_the_books_before_
         alone = simple(stocks(6, hedge=[False, False, True, True, True, True]), book)
         pd.testing.assert_frame_equal(simple(shared, book), alone, check_exact=True)
         assert "regression beta" in alone.index
+
+
+def test_a_regression_has_an_answer_where_all_that_may_be_traded_was_listed_lately():
+    """Two months listed for 90 and 50 of 250 days: least squares on all that the longer one has."""
+    rng, days = np.random.default_rng(6), pd.date_range("2025-01-01", periods=250, tz="UTC", name="time")
+    index = 0.01 * rng.standard_normal(250)
+    own = pd.DataFrame({"FUND": 1.1 * index, "MAR": index, "JUN": index}) + 0.001 * rng.standard_normal((250, 3))
+    prices = (100 * np.exp(own.cumsum())).set_axis(days)
+    for name, listed in (("MAR", 90), ("JUN", 50)):
+        prices.loc[prices.index[:-listed], name] = np.nan
+    table = pd.DataFrame({"hedge": [False, True, True]}, index=prices.columns)
+    market = Market.from_prices(prices, base_currency="USD", instruments=table)
+    problem = HedgeModel(risk=flat_risk(market), objective=(Variance(1.0),)).problem(market, {"FUND": 10.0})
+    trade = pd.Series(regression_trades(market, problem), problem.names)
+    rows = prices.pct_change(fill_method=None).dropna(subset=["MAR"])
+    slope = np.polyfit(rows["MAR"], rows["FUND"], 1)[0]
+    expected = -slope * 10.0 * prices["FUND"].iloc[-1] / prices["MAR"].iloc[-1]
+    assert trade.to_dict() == pytest.approx({"FUND": 0.0, "MAR": expected, "JUN": 0.0})

@@ -21,6 +21,7 @@ from optihedge.program.program import row_violations
 
 Array = np.ndarray
 _OBSERVED, _LEAST = 0.5, 3  # of the rows: a driver observed on fewer plays no part; rows that a regression needs
+_FEWEST = 30  # rows to look back over where all that may be traded was listed lately
 _PART, _CLOSE = 1e-3, 1e-6  # of a baseline's trade: what must be possible; of that: what counts as equal
 _KEPT, _PARTS = 1e7, 512  # numbers that are kept for the next book; contracts whose P&L is written out at once
 
@@ -172,6 +173,21 @@ def _recorded_once(market: Market, positions: Array, free: Array) -> _Recorded |
     return found
 
 
+def _rows_that_tell(moves: Array, loadings: sp.csr_array, free: Array) -> tuple[int, Array]:
+    """How many of the last rows of moves (T x D), and which drivers are observed on enough of them.
+
+    All rows; where none of the `free` contracts (of N) is observed on enough, as all futures between two rolls, the last
+    half of them, the last quarter ..., while a month is left. loadings D x N.
+    """
+    used, rows = abs(loadings), len(moves)
+    while rows >= _FEWEST or rows == len(moves):
+        known = (~np.isnan(moves[-rows:])).mean(axis=0) >= _OBSERVED
+        if known.all() or (free & (used[known].sum(axis=0) > 0) & (used[~known].sum(axis=0) == 0)).any():
+            return rows, known
+        rows //= 2
+    return len(moves), (~np.isnan(moves)).mean(axis=0) >= _OBSERVED
+
+
 def _recorded(market: Market, positions: Array, free: Array) -> _Recorded | None:
     loadings = sp.csc_array(market.loadings.matrix)[:, positions].tocsr()
     active = np.flatnonzero(np.diff(loadings.indptr) > 0)
@@ -179,8 +195,9 @@ def _recorded(market: Market, positions: Array, free: Array) -> _Recorded | None
         moves = market.moves(drivers=market.drivers.index[active]).to_numpy()
     except DataError:
         return None
-    known = (~np.isnan(moves)).mean(axis=0) >= _OBSERVED
-    moves, loadings = moves[:, known], loadings[active[known]]
+    loadings = loadings[active]
+    rows, known = _rows_that_tell(moves, loadings, free)
+    moves, loadings = moves[-rows:, known], loadings[known]
     moves = moves[~np.isnan(moves).any(axis=1)]
     if len(moves) < _LEAST:
         return None
