@@ -176,8 +176,8 @@ def _recorded_once(market: Market, positions: Array, free: Array) -> _Recorded |
 def _rows_that_tell(moves: Array, loadings: sp.csr_array, free: Array) -> tuple[int, Array]:
     """How many of the last rows of moves (T x D), and which drivers are observed on enough of them.
 
-    All rows; where none of the `free` contracts (of N) is observed on enough, as all futures between two rolls, the last
-    half of them, the last quarter ..., while a month is left. loadings D x N.
+    All rows; where none of the `free` contracts (of N) is observed on enough, as no future is between two rolls, the
+    last half of them, the last quarter ..., while a month is left. loadings D x N.
     """
     used, rows = abs(loadings), len(moves)
     while rows >= _FEWEST or rows == len(moves):
