@@ -233,8 +233,8 @@ def _read_shocks(
             if scope and not (underlying == scope).any():
                 close = nearest(scope, underlying.unique())
                 raise DataError(f"scenarios: {name}: no instrument is on {scope}{close}; rename the column")
-            reached = (underlying == scope).to_numpy()[at].astype(float) if scope else 1.0
-            words.append((word, values, reached))
+            reached = (underlying == scope).to_numpy()[at].astype(float) if scope else np.ones(1)
+            words.append((word, values, 1.0 if reached.all() else reached))
     lost = (moves <= -1) & drivers["kind"].isin(RETURNS).to_numpy()
     if lost.any():
         row, driver = np.argwhere(lost)[0]

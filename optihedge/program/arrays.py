@@ -84,6 +84,13 @@ def times(factor: float, matrix: sp.csr_array) -> sp.csr_array:
     return compressed(factor * matrix.data, matrix.indices, matrix.indptr, matrix.shape)
 
 
+def stacked(above: sp.csr_array, below: sp.csr_array) -> sp.csr_array:
+    """Two compressed matrices of the same columns, one above the other."""
+    indptr = np.concatenate([above.indptr, below.indptr[1:] + above.indptr[-1]])
+    data, indices = (np.concatenate(both) for both in ((above.data, below.data), (above.indices, below.indices)))
+    return compressed(data, indices, indptr, (above.shape[0] + below.shape[0], above.shape[1]))
+
+
 def frozen(array: Array) -> Array:
     """The same array, from now on read-only."""
     array.setflags(write=False)

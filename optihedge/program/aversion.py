@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
-from optihedge.program.arrays import Array
+from optihedge.program.arrays import Array, stacked, times
 from optihedge.program.program import Program
 
 
@@ -19,13 +19,20 @@ def with_aversion(program: Program, aversion: float) -> Program:
     v, root = program.volatility_price, np.sqrt(aversion)
     if v is None:
         return program
-    return replace(
-        program, volatility_price=None, factors=np.vstack([program.factors, root * v.factors]),
-        factor_offset=np.concatenate([program.factor_offset, root * v.factor_offset]),
-        specifics=sp.vstack([program.specifics, root * v.specifics], format="csr"),
-        specific_offset=np.concatenate([program.specific_offset, root * v.specific_offset]),
-        diagonal=program.diagonal + aversion * v.diagonal, constant=program.constant + 0.5 * v.price**2 / aversion,
-    )  # fmt: skip
+    changed = {
+        "volatility_price": None, "factors": np.vstack([program.factors, root * v.factors]),
+        "factor_offset": np.concatenate([program.factor_offset, root * v.factor_offset]),
+        "specifics": stacked(program.specifics, times(root, v.specifics)),
+        "specific_offset": np.concatenate([program.specific_offset, root * v.specific_offset]),
+        "diagonal": program.diagonal + aversion * v.diagonal,
+        "constant": program.constant + 0.5 * v.price**2 / aversion,
+    }  # fmt: skip
+    parts = (part.data if sp.issparse(part) else part for part in changed.values() if part is not None)
+    if not all(np.isfinite(part).all() for part in parts):
+        return replace(program, **changed)  # which says what it is
+    made = program.derived(**changed)
+    made.__dict__.update(row_table=program.row_table, powered=program.powered, cheapest_lot=program.cheapest_lot)
+    return made
 
 
 def equivalent_aversion(program: Program, h: Array) -> float:

@@ -59,6 +59,10 @@ class _Risk(NamedTuple):
         """Of half of it, by column."""
         return (self.matrix @ h + self.offset) @ self.matrix + self.diagonal * h
 
+    def curvature(self) -> Array:
+        """Half of its second derivative, by column."""
+        return np.einsum("kn,kn->n", self.matrix, self.matrix) + self.diagonal
+
     def square(self) -> Array:
         """M'M with the diagonal."""
         made = self.matrix.T @ self.matrix
@@ -123,13 +127,9 @@ class FewColumns:
         """An optimal candidate, proved, or none. It begins where nothing is traded: of `warm` it makes no use."""
         if not few_may_trade(program):
             return Candidate.none(program, Status.DECLINED, "rows, curved costs or many factors")
-        stop = np.inf if deadline is None else time.perf_counter() + deadline
-        with np.errstate(all="ignore"):
-            h = _optimum(program, stop)
-        nothing = Candidate.none(program, Status.FAILED, "many columns trade, or no end")
-        if h is None or not np.isfinite(h).all():
-            return nothing
-        return proved_as_it_stands(program, Candidate(h, nothing.multipliers, Status.OPTIMAL), _EXACT) or nothing
+        found = few_columns(program, np.inf if deadline is None else time.perf_counter() + deadline)
+        proved = None if found is None else proved_as_it_stands(program, found, _EXACT)
+        return proved or Candidate.none(program, Status.FAILED, "many columns trade, or no end")
 
 
 def few_may_trade(p: Program) -> bool:
@@ -142,12 +142,19 @@ def few_may_trade(p: Program) -> bool:
     return rows * n <= _LARGEST
 
 
+def few_columns(program: Program, stop: float = np.inf) -> Candidate | None:
+    """The optimum of such a Program, unproved; None where many columns trade, or it does not end."""
+    with np.errstate(all="ignore"):
+        h = _optimum(program, stop)
+    return None if h is None or not np.isfinite(h).all() else Candidate(h, np.zeros(0), Status.OPTIMAL)
+
+
 def _optimum(p: Program, stop: float) -> Array | None:
     """Quantities, n; None where it does not end."""
     v, priced, own = p.volatility_price, *_risks(p)
     h = np.minimum(np.maximum(p.start, p.lower), p.upper)
     aversion, steps = 0.0 if v is None else first_aversion(p), _STEPS
-    each = np.sqrt(p.curvature + (0.0 if v is None else v.each**2))
+    each = np.sqrt(priced.curvature() + own.curvature())
     below, above = p.slopes(p.start, h)  # of columns that rest where they began
     below, above = np.where(h > p.lower, below, -np.inf), np.where(h < p.upper, above, np.inf)
     chosen, free = np.flatnonzero(h != p.start), np.zeros(len(h), dtype=bool)

@@ -180,7 +180,9 @@ class Program(Costs):
     def curvature(self) -> Array:
         """The second derivative of each column's quadratic risk, n, base currency per contract squared."""
         curvature = np.einsum("kn,kn->n", self.factors, self.factors) + self.diagonal
-        return curvature + (self.specifics**2).sum(axis=0) if self.specifics.nnz else curvature
+        if not self.specifics.nnz:
+            return curvature
+        return curvature + np.bincount(self.specifics.indices, self.specifics.data**2, len(curvature))
 
     @property
     def least_scale(self) -> float:

@@ -151,7 +151,7 @@ def compressed(rows: Array, most: int, size: Array) -> tuple[Array, Array]:
     scaled = rows * weight
     _, vectors = np.linalg.eigh(scaled @ scaled.T)
     kept = vectors[:, : -most - 1 : -1].T @ rows
-    left = (rows**2).sum(axis=0) - np.cumsum(kept**2, axis=0)
+    left = np.einsum("sn,sn->n", rows, rows) - np.cumsum(kept**2, axis=0)
     enough = (left * weight**2 <= _LOST).all(axis=1)
     count = min(int(np.argmax(enough)) + 1 if enough.any() else len(rows), most)
     return kept[:count], np.maximum(left[count - 1], 0.0)

@@ -159,9 +159,10 @@ class SmileRisk(ContractRiskEstimator):
             pnl = pnl - pnl.mean(axis=0)
             slopes = cho_solve(cho_factor(covariance), moves.T @ pnl / len(pnl))
             coefficients[np.ix_(words.place(chosen), mine)] = slopes
-            rest = (pnl - moves @ slopes) / np.sqrt(len(pnl))
-            deviation = np.sqrt((pnl**2).mean(axis=0))
-            kept, lost[mine] = compressed(rest, _ROWS * len(chosen), deviation)
+            deviation = np.sqrt(np.einsum("sn,sn->n", pnl, pnl) / len(pnl))
+            pnl -= moves @ slopes  # in place: these are the largest arrays of a fit
+            pnl /= np.sqrt(len(pnl))
+            kept, lost[mine] = compressed(pnl, _ROWS * len(chosen), deviation)
             wide = np.zeros((len(kept), size))
             wide[:, mine] = kept
             blocks.append(wide)

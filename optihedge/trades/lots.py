@@ -16,7 +16,7 @@ from optihedge.program.candidate import Candidate
 from optihedge.program.certificate import Limits
 from optihedge.program.chain import solve
 from optihedge.program.duality import scale_of
-from optihedge.program.few_columns import FewColumns, few_may_trade
+from optihedge.program.few_columns import few_columns, few_may_trade
 from optihedge.program.general.small import rough
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.rounding import Rounding, round_program
@@ -117,8 +117,8 @@ def _solver(hedge: Hedge, ends: float | None, deadline: float | None) -> Callabl
 def _quickly(program: Program, few: bool) -> Candidate | None:
     """An answer of a solver that takes next to no time, where there is one; `few`: whether few columns trade."""
     if few and few_may_trade(program):
-        found = FewColumns().solve(program)
-        if found.status is Status.OPTIMAL:
+        found = few_columns(program)
+        if found is not None:
             return found
     return rough(program) if quick_to_try(program) else None
 
