@@ -31,6 +31,7 @@ from optihedge.program.volatility import VolatilityPrice
 from optihedge.program.volatility_price import first_aversion
 
 _JOIN, _ROUNDS = 20, 40  # columns that join at once, and how often some may
+_SMALL = 100  # columns of which all may join at once
 _MOST = 200  # columns that trade: with more, others are quicker
 _STEPS = 1500  # in all
 _LARGEST = 2e7  # entries of the risk of all columns
@@ -161,7 +162,7 @@ def _optimum(p: Program, stop: float) -> Array | None:
     for _ in range(_ROUNDS):
         gain = _gains((aversion * priced.half_gradient(h), own.half_gradient(h), p.linear), below, above) / each
         gain[chosen] = 0.0
-        new = np.argpartition(-gain, _JOIN)[:_JOIN] if len(gain) > _JOIN else np.arange(len(gain))
+        new = np.argpartition(-gain, _JOIN)[:_JOIN] if len(gain) > _SMALL else np.arange(len(gain))
         new = new[gain[new] > 0]
         if not len(new):
             return h
