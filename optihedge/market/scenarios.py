@@ -24,6 +24,7 @@ from optihedge.market.history import filled_moves
 from optihedge.market.revaluation import Revaluation, at_positions, settling, smile_shape
 from optihedge.market.snapshot import Market
 from optihedge.market.taylor import taken, taylor_pnl, with_own_greeks
+from optihedge.readonly import told
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
@@ -175,7 +176,7 @@ def _shifts(market: Market, shocks: pd.DataFrame, at: Positions) -> Iterator[tup
     if (driver == driver[:1]).all():
         driver = driver[:1]
     foreign = currency.nnz + quote.nnz > 0
-    members = {kind: (drivers["kind"] == kind).to_numpy() for kind in ("vol", "rate", "basis")}
+    members = {kind: told(drivers, "kind", kind) for kind in ("vol", "rate", "basis")}
     moved = {kind: (moves[:, member] != 0).any(axis=1) for kind, member in members.items()}
     reach = {kind: getattr(market.shares, kind).T.tocsr()[at] for kind in moved if moved[kind].any()}
     days = sum((values for word, values, _ in words if word == "days"), np.zeros(len(moves)))
@@ -210,7 +211,6 @@ def _read_shocks(
 ) -> tuple[Floats, list[tuple[str, Floats, Floats | float]]]:
     """Moves of the drivers, S x D, and per word its S values and the contracts it reaches (N of 0 or 1; 1.0: all)."""
     drivers = market.drivers
-    underlying = market.instruments["underlying"]
     moves = np.zeros((len(shocks), len(drivers)))
     words = []
     twice = shocks.columns[shocks.columns.duplicated()]
@@ -230,11 +230,11 @@ def _read_shocks(
         elif word == "spot":
             moves[:, _spot_drivers(drivers, scope)] += values[:, None]
         else:
-            if scope and not (underlying == scope).any():
-                close = nearest(scope, underlying.unique())
+            on = told(market.instruments, "underlying", scope) if scope else np.ones(len(market.names), dtype=bool)
+            if scope and not on.any():
+                close = nearest(scope, market.instruments["underlying"].unique())
                 raise DataError(f"scenarios: {name}: no instrument is on {scope}{close}; rename the column")
-            reached = (underlying == scope).to_numpy()[at].astype(float) if scope else np.ones(1)
-            words.append((word, values, 1.0 if reached.all() else reached))
+            words.append((word, values, 1.0 if on[at].all() else on[at].astype(float)))
     lost = (moves <= -1) & drivers["kind"].isin(RETURNS).to_numpy()
     if lost.any():
         row, driver = np.argwhere(lost)[0]
@@ -269,8 +269,8 @@ def _numbers(column: pd.Series) -> Floats:
 
 def _spot_drivers(drivers: pd.DataFrame, scope: str) -> Positions:
     if not scope:
-        return np.flatnonzero(drivers["kind"] == "price")
-    found = np.flatnonzero(drivers["kind"].isin(RETURNS) & (drivers["underlying"] == scope))
+        return np.flatnonzero(told(drivers, "kind", "price"))
+    found = np.flatnonzero(drivers["kind"].isin(RETURNS).to_numpy() & told(drivers, "underlying", scope))
     if not found.size:
         close = nearest(scope, drivers["underlying"].unique())
         raise DataError(f"scenarios: spot:{scope}: no price driver of {scope}{close}; rename the column")

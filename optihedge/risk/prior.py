@@ -21,6 +21,7 @@ from optihedge.market.drivers import tenor_years
 from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
 from optihedge.program.threads import one_thread
+from optihedge.readonly import coded, texts, told
 from optihedge.risk.kept import fitted_on
 from optihedge.risk.ragged import SHORT, from_whole_period, observed, short_histories, takes_missing, whole_part
 from optihedge.risk.root import Risk
@@ -158,10 +159,12 @@ def prior_deviations(market: Market) -> pd.DataFrame:
     per_year = market.periods_per_year
     implied = _at_the_money(market)
     table = market.instruments
-    coin = {*table["underlying"][types_of(table)["inverse"] | (table["type"] == "perpetual").to_numpy()]}
-    future = {*table["underlying"][table["type"] == "future"]} - coin
+    code, names = coded(table, "underlying")
+    on = lambda some: {names[i] for i in np.unique(code[some & (code >= 0)])}  # noqa: E731
+    coin = on(types_of(table)["inverse"] | told(table, "type", "perpetual"))
+    future = on(told(table, "type", "future")) - coin
     rows = []
-    for kind, asset, tenor in drivers[["kind", "underlying", "tenor"]].itertuples(index=False):
+    for kind, asset, tenor in zip(*(texts(drivers, name) for name in ("kind", "underlying", "tenor")), strict=True):
         own = "coin" if asset in coin else "future" if asset in future else "stock"
         vol = implied.get(asset, YEARLY[own])
         says = "options' vol at the money" if asset in implied else f"{YEARLY[own]:.0%} a year"
@@ -184,54 +187,58 @@ def _with_prior(market: Market, learnt: Risk | None, known: pd.Index, drivers: p
     """The learnt risk of the known drivers, and the others by prior and what moves they have."""
     prior = prior_deviations(market).loc[drivers]
     new = drivers.difference(known, sort=False)
-    lone = _lone_markets(market, prior, new)
-    moves = market.moves(drivers=new) if len(market.history) > 1 else pd.DataFrame(columns=new)
-    squares, count = (moves**2).sum(), moves.notna().sum()
-    blended = (STRENGTH * prior.loc[new, "deviation"] ** 2 + squares.reindex(new)) / (STRENGTH + count.reindex(new))
-    deviation = np.sqrt(blended.astype(float))
+    at_new, lone = drivers.get_indexer(new), drivers.get_indexer(_lone_markets(market, prior, new))
+    count, squares = np.zeros(len(drivers)), np.zeros(len(drivers))
+    if len(market.history) > 1:
+        moves = market.moves(drivers=new).reindex(columns=new).to_numpy(dtype=float)
+        count[at_new], squares[at_new] = (~np.isnan(moves)).sum(axis=0), np.nansum(moves**2, axis=0)
+    assumed = prior["deviation"].to_numpy(dtype=float)
+    size_of = np.sqrt((STRENGTH * assumed**2 + squares) / (STRENGTH + count))
     root = np.zeros((0 if learnt is None else len(learnt.root), len(drivers)))
-    specific = pd.Series(0.0, index=drivers)
+    specific = np.zeros(len(drivers))
     if learnt is not None:
-        root[:, drivers.get_indexer(learnt.drivers)] = learnt.root
-        specific[learnt.drivers] = learnt.specific
-    rows = [root]
-    for group, members in prior.loc[new].groupby("group", sort=False):
+        theirs = drivers.get_indexer(learnt.drivers)
+        root[:, theirs], specific[theirs] = learnt.root, learnt.specific
+    rows, groups = [root], prior["group"].to_numpy(dtype=object)
+    for group in pd.unique(groups[at_new]):
         share = np.sqrt(TOGETHER[str(group).split()[0]])
-        common = _common(learnt, prior.index[prior["group"] == group])
-        at, size = drivers.get_indexer(members.index), deviation[members.index].to_numpy()
-        moved = share * size
-        if (leads := members.index.isin(lone)).any():
-            moved = np.minimum(size[leads], size)
+        common, at = _common(learnt, drivers[groups == group]), at_new[groups[at_new] == group]
+        size, leads = size_of[at], np.isin(at, lone)
+        moved = np.minimum(size[leads], size) if leads.any() else share * size
         if common is None:
             row = np.zeros((1, len(drivers)))
             row[0, at] = moved
             rows.append(row)
         else:
             root[:, at] = common[:, None] * moved
-        specific[members.index] = np.sqrt(size**2 - moved**2)
+        specific[at] = np.sqrt(size**2 - moved**2)
+    said = prior["says"].to_numpy(dtype=object)
+    parts = [(says, at_new[said[at_new] == says]) for says in pd.unique(said[at_new])]
     notes = tuple(
-        f"risk of {some(part.index)}: {'no' if not count.reindex(part.index).max() else 'a short'} history; prior of "
+        f"risk of {some(drivers[at])}: {'a short' if count[at].max() else 'no'} history; prior of "
         f"{says}, which counts as {STRENGTH:.0f} moves"
-        for says, part in prior.loc[new].groupby("says", sort=False)
+        for says, at in parts
     )
-    return Risk(np.vstack(rows), specific.to_numpy(), drivers, market.periods_per_year, notes=notes)
+    return Risk(np.vstack(rows), specific, drivers, market.periods_per_year, notes=notes)
 
 
 def _lone_markets(market: Market, prior: pd.DataFrame, new: pd.Index) -> list[str]:
     """The only market driver of each group that has no history at all. It moves as its group moves together, unless
     options say how much it moves: its row of `prior` is changed.
     """
-    lone = []
-    for group, members in prior.groupby("group", sort=False):
-        leads = members.index[market.drivers.loc[members.index, "market"].to_numpy(dtype=bool)]
-        together = TOGETHER[str(group).split()[0]]
-        if len(leads) != 1 or len(members) == 1 or not together or not members.index.isin(new).all():
+    lone, drivers = [], market.drivers
+    marked = drivers["market"].to_numpy(dtype=bool)[drivers.index.get_indexer(prior.index)]
+    groups, without = prior["group"].to_numpy(dtype=object), prior.index.isin(new)
+    for group in pd.unique(groups[marked & without]):
+        members = groups == group
+        lead, together = prior.index[members & marked], TOGETHER[str(group).split()[0]]
+        if len(lead) != 1 or members.sum() == 1 or not together or not without[members].all():
             continue
-        lone.append(leads[0])
-        if not prior.loc[leads[0], "says"].startswith("options"):
-            own = prior.loc[leads[0], "deviation"] * np.sqrt(together)
+        lone.append(lead[0])
+        if not prior.loc[lead[0], "says"].startswith("options"):
+            own = prior.loc[lead[0], "deviation"] * np.sqrt(together)
             yearly = own * np.sqrt(market.periods_per_year)
-            prior.loc[leads[0], ["deviation", "says"]] = own, f"{yearly:.0%} a year, what its group moves together"
+            prior.loc[lead[0], ["deviation", "says"]] = own, f"{yearly:.0%} a year, what its group moves together"
     return lone
 
 
@@ -258,9 +265,10 @@ def _at_the_money(market: Market) -> dict[str, float]:
     c = market.contracts
     weight = np.abs(market.sensitivities.vega)
     good = c.option & np.isfinite(c.vol) & (c.vol > 0) & (weight > 0)
-    frame = pd.DataFrame({"u": market.instruments["underlying"].to_numpy(), "w": weight, "v": weight * c.vol})[good]
-    sums = frame.groupby("u")[["w", "v"]].sum()
-    return dict((sums["v"] / sums["w"]).items())  # type: ignore[arg-type]
+    code, names = coded(market.instruments, "underlying")
+    at = code[good]
+    own, weighed = np.bincount(at, weight[good], len(names)), np.bincount(at, (weight * c.vol)[good], len(names))
+    return {str(names[i]): float(weighed[i] / own[i]) for i in np.flatnonzero(own)}
 
 
 def _asked(market: Market, needed: pd.Index | None, copy: bool = True) -> tuple[pd.Index, pd.DataFrame]:

@@ -20,6 +20,7 @@ import scipy.sparse as sp
 from scipy.linalg import cholesky, solve_triangular
 
 from optihedge.market.snapshot import Market
+from optihedge.readonly import told
 from optihedge.risk.smile_state import DAY, MONTH, SmileState
 
 Array = np.ndarray
@@ -179,7 +180,7 @@ def distance(market: Market) -> Array:
 def usual_noise(market: Market, underlying: str, level: float) -> float:
     """What `smile_move` would measure as noise, over the level, if every option's own noise were 1 at the money."""
     c = market.contracts
-    seen = c.option & (market.instruments["underlying"] == underlying).to_numpy() & np.isfinite(c.vol) & (c.years > DAY)
+    seen = c.option & told(market.instruments, "underlying", underlying) & np.isfinite(c.vol) & (c.years > DAY)
     vega = market.sensitivities.vega[seen]
     each = c.vol[seen] / level * (1 + _WING * np.minimum(distance(market)[seen] ** 2, _FAR))
     return float(np.sqrt(np.average(each**2, weights=vega**2))) if (vega > 0).any() else 1.0

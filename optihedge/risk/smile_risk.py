@@ -20,6 +20,7 @@ from optihedge.frames import some
 from optihedge.market.drivers import RETURNS
 from optihedge.market.scenarios import scenario_pnl
 from optihedge.market.snapshot import Market
+from optihedge.readonly import coded, texts, told
 from optihedge.risk.contract_risk import GAMMA, ContractRisk
 from optihedge.risk.estimator import ContractRiskEstimator
 from optihedge.risk.ewma import EwmaRisk
@@ -176,7 +177,7 @@ class SmileRisk(ContractRiskEstimator):
         """N own variances over the periods: the law of noise, scaled by its history, or what the user gave."""
         scale = np.ones(len(market.names))
         for state in states:
-            on = (market.instruments["underlying"] == state.underlying).to_numpy()
+            on = told(market.instruments, "underlying", state.underlying)
             usual = prior.noise * usual_noise(market, state.underlying, state.level)
             scale[on] = past.noise_scale(state.underlying, usual, self.weight)
         given = np.nan_to_num(market.instruments["own_risk"].to_numpy(dtype=float))
@@ -284,8 +285,8 @@ class _Prices:
         """The drivers' own risk, with the chain's vol as the prior of its underlying's price, worth `weight` moves."""
         drivers, levels = market.drivers, {state.underlying: state.level for state in states}
         count = market.history.notna().sum().to_numpy() - 1
-        basis = (drivers["kind"] == "basis").to_numpy() & (count < LEAST)
-        smiles = (drivers["kind"] == "vol").to_numpy() & drivers["underlying"].isin(list(levels)).to_numpy()
+        basis = told(drivers, "kind", "basis") & (count < LEAST)
+        smiles = told(drivers, "kind", "vol") & drivers["underlying"].isin(list(levels)).to_numpy()
         known = np.flatnonzero(~(basis | smiles))
         names = drivers.index[known]
         fitted = fitted_risk(EwmaRisk(halflife=63) if estimator is None else estimator, market, names)
@@ -299,7 +300,7 @@ class _Prices:
             past = volatility[at] ** 2 if n >= LEAST else _mean_square(market, names[at])
             scale[at] = np.sqrt((weight * prior + n * past) / (weight + n)) / volatility[at]
         scaled = replace(risk.scaled(scale), notes=risk.notes)
-        return cls(scaled, place, known, market.instruments["underlying"].to_numpy())
+        return cls(scaled, place, known, texts(market.instruments, "underlying"))
 
     def codes(self, names: tuple[str, ...]) -> Array:
         """N: position of each contract's underlying in names, -1 for another."""
@@ -348,9 +349,8 @@ def _basis(market: Market, words: _Words, prices: _Prices, parts: tuple[float, f
     """Rows of the basis by the prior, for the contracts whose basis no driver with a history speaks for."""
     table = market.instruments
     spoken = np.asarray(market.shares.basis[prices.known].sum(axis=0)).ravel() > 0
-    itself = (table["underlying"] == table.index).to_numpy()
+    itself = texts(table, "underlying") == table.index.to_numpy(dtype=object)
     basis = np.where(spoken | itself, 0.0, market.sensitivities.basis)
     driver = pd.Index(prices.known).get_indexer(market.paths.driver)
     deviation = np.append(prices.risk.volatility().to_numpy(), 0.0)[driver] * np.sqrt(periods)
-    expiry = pd.factorize(table["expiry"])[0]
-    return basis_rows(basis, deviation, table["underlying"].to_numpy(), expiry, parts)
+    return basis_rows(basis, deviation, coded(table, "underlying")[0], coded(table, "expiry")[0], parts)

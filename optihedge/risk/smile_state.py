@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from optihedge.market.skew import expiry_smiles
 from optihedge.market.snapshot import Market
+from optihedge.readonly import coded, told
 
 Array = np.ndarray
 MONTH, DAY = 30 / 365, 1 / 365
@@ -32,7 +34,8 @@ def chain_underlyings(market: Market) -> tuple[str, ...]:
     """Underlyings that have an option with a usable vol, in the market's order."""
     c = market.contracts
     usable = c.option & np.isfinite(c.vol) & (c.vol > 0) & (c.years > 0)
-    return tuple(market.instruments["underlying"][usable].unique())
+    codes, names = coded(market.instruments, "underlying")
+    return tuple(str(names[code]) for code in pd.unique(codes[usable & (codes >= 0)]))
 
 
 def smile_state(market: Market, underlying: str) -> SmileState:
@@ -42,7 +45,7 @@ def smile_state(market: Market, underlying: str) -> SmileState:
     at z = 0 are interpolated to 30 days.
     """
     c = market.contracts
-    on = (market.instruments["underlying"] == underlying).to_numpy()
+    on = told(market.instruments, "underlying", underlying)
     at = np.flatnonzero(on & c.option & np.isfinite(c.vol) & (c.vol > 0) & (c.years > 0))
     read = at[(c.years[at] > _FROM) & (c.years[at] < _TO)]
     lives, levels, skews = expiry_smiles(c, read)
