@@ -112,6 +112,40 @@ def test_an_option_that_the_splits_of_its_stock_have_adjusted_ends_as_adjusted()
             closes(moved)
 
 
+@pytest.mark.parametrize(
+    ("ratios", "strike", "multiplier", "label", "units"),
+    [
+        ((2.0, 4.0), 11.25, 100.0, "C", 8.0),
+        ((0.25, 2.0), 180.0, 100.0, "NEW", 0.5),
+        ((1.5, 2.0), 30.0, 150.0, "C", 2.0),
+    ],
+)
+def test_options_are_adjusted_by_all_splits_of_their_stock_between_two_markets(
+    ratios, strike, multiplier, label, units
+):
+    """The last ends in a 3:2 split, which enlarges the contract, and a 2:1 split, which doubles their number."""
+    whole = float(np.prod(ratios))
+    start = market(0, {"X": 96.0}, {"C": ("X", "C", 90.0, 60, 10.4)})
+    end = market(2, {"X": 96.0 / whole}, {label: ("X", "C", strike, 60, 10.4 * 100 / (units * multiplier), multiplier)})
+    splits = [event("split", "X", ratio, 0.5 + i / 2) for i, ratio in enumerate(ratios)]
+    moved = advance(opening("b", start, {"C": 3.0, "X": -100.0}), start, end, events=splits)
+    assert moved.state.quantities().to_dict() == {label: 3.0 * units, "X": -100.0 * whole}
+    assert moved.change == pytest.approx(0.0, abs=1e-9)
+    closes(moved)
+
+
+def test_what_has_joined_another_share_leaves_that_ones_label_to_it():
+    """A share from abroad merges into one that was renamed: what is traded there is told from that one's mark."""
+    start = abroad(0, 1.1, {"S": 40.0, "EA": 10.0})
+    end = abroad(2, 1.2, {"Z": 44.0})
+    events = [event("rename", "S", 2.0, 0.3, other="Z"), event("merger", "EA", 0.5, 0.6, other="Z")]
+    trades = [Fill("1", "", "Z", 6.0, 21.0, at(0.9), 1.0, "EUR")]
+    moved = advance(opening("b", start, {"S": 5.0, "EA": 8.0}), start, end, trades, events=events)
+    assert moved.equity == pytest.approx((10 + 4 + 6) * 44.0 - 6 * 21.0 - 1.2)
+    assert moved.explained.loc[("hedge", "S"), "fill"] == pytest.approx(-6 * (21.0 - 20.0) - 1.2)
+    closes(moved)
+
+
 def test_a_fill_after_an_adjustment_is_of_the_adjusted_contract():
     start = market(0, {"X": 60.0}, {"O": ("X", "C", 45.0, 60, 16.0)})
     end = market(2, {"X": 40.0}, {"O": ("X", "C", 30.0, 60, 10.6, 150.0)})

@@ -82,13 +82,14 @@ class Booking:
         """Contracts traded, carried from here on as if from the start, whose mark the price is set against."""
         name, units = self.labels.at_start(terms.name)
         self.holdings.trade(account, terms, quantity, price, time, order_id)
-        if self.labels.of_start(terms.name) and name not in self.parted:
+        known = self.labels.of_start(terms.name) and name not in self.parted
+        if known and self.then.terms(name).money == terms.money:
             scale = self.then.terms(name).multiplier / (units * terms.multiplier)
             mark = self.then.price(name) * scale
             self.carried[account][name] = self.carried[account].get(name, 0.0) + quantity / units
             self.bought[account, terms.money] += terms.worth(quantity, mark)
         elif terms.margined:  # listed in the period: no mark at the start
             mark = self.now.price(terms.name)
-        else:  # received, listed or parted from
+        else:  # received, listed, parted from or come from abroad
             mark = self.ends.of(terms.name, self.passed) / (self.now.rate(terms.money) * terms.multiplier)
         self.flows.append(Flow(account, name, part, terms.money, terms.gain(quantity, price, mark)))

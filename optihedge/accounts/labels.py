@@ -66,7 +66,8 @@ class Labels:
             self._origin.pop(name, None)
             self._terms.pop(name, None)
             self._gone[name] = f"became {label} on {time:%Y-%m-%d}"
-        if known and (label == start or label not in self.then or label in self._gone):
+        new = label not in self._origin and (label not in self.then or label in self._gone)
+        if known and (label in (start, name) or new):  # else it joins what is called so
             self._origin[label] = (start, before * units)
             self._terms.pop(label, None)
         self._gone.pop(label, None)

@@ -80,31 +80,38 @@ def with_option_splits(start: Market, end: Market, events: Iterable[Event]) -> l
     """
     given = sorted(events, key=in_order)
     spoken = {event.instrument for event in given if event.kind in ("split", "rename", "merger")}
-    more = []
+    splits: dict[str, list[Event]] = {}
     for event in given:
         if event.kind == "split" and event.instrument in start.names:
-            more += [one for one in _adjusted(start, end, event) if one.instrument not in spoken]
-    return sorted(given + more, key=in_order)
+            splits.setdefault(event.instrument, []).append(event)
+    adjusted = [one for together in splits.values() for one in _adjusted(start, end, together)]
+    return sorted(given + [one for one in adjusted if one.instrument not in spoken], key=in_order)
 
 
-def _adjusted(start: Market, end: Market, split: Event) -> Iterator[Event]:
-    """Renames (or splits, where the label stays) of the options on a stock that split."""
-    table, later = start.instruments, end.instruments
-    stock = table["underlying"].at[split.instrument]
-    mine = table[types_of(table)["option"] & (table["underlying"] == stock).to_numpy()]
-    theirs = later[types_of(later)["option"] & (later["underlying"] == stock).to_numpy()]
-    if types_of(table.loc[[split.instrument]])["option"][0] or theirs.empty:
+def _adjusted(start: Market, end: Market, splits: Sequence[Event]) -> Iterator[Event]:
+    """Renames (or splits, where the label stays) of the options on a stock by its splits, one after the other."""
+    table, later, stock = start.instruments, end.instruments, splits[0].instrument
+    on = table["underlying"].at[stock]
+    mine = table[types_of(table)["option"] & (table["underlying"] == on).to_numpy()]
+    theirs = later[types_of(later)["option"] & (later["underlying"] == on).to_numpy()]
+    if types_of(table.loc[[stock]])["option"][0] or theirs.empty:
         return
+    ratio = float(np.prod([split.value for split in splits]))
     for name, terms in mine.iterrows():
         same = theirs[(theirs["expiry"] == terms["expiry"]) & (theirs["right"] == terms["right"])]
-        same = same[np.isclose(same["strike"], terms["strike"] / split.value, rtol=_SAME_STRIKE, atol=_CENT)]
-        for units, multiplier in ((split.value, 1.0), (1.0, split.value)):
-            found = same.index[np.isclose(same["multiplier"], terms["multiplier"] * multiplier)]
+        same = same[np.isclose(same["strike"], terms["strike"] / ratio, rtol=_SAME_STRIKE, atol=_CENT)]
+        for units in itertools.product(*((split.value, 1.0) for split in splits)):
+            found = same.index[np.isclose(same["multiplier"], terms["multiplier"] * ratio / np.prod(units))]
             if len(found):
-                kind, other = ("split", "") if found[0] == name else ("rename", str(found[0]))
-                yield replace(split, event_id=f"{split.event_id}/{name}", kind=kind, instrument=str(name),
-                              value=units, other=other)  # fmt: skip
+                yield from _by_each(splits, units, str(name), str(found[0]))
                 break
+
+
+def _by_each(splits: Sequence[Event], units: Sequence[float], name: str, label: str) -> Iterator[Event]:
+    """An option's splits with those of its stock, of which the last gives it another label, where it has one."""
+    for split, many in zip(splits, units, strict=True):
+        kind, other = ("rename", label) if split is splits[-1] and label != name else ("split", "")
+        yield replace(split, event_id=f"{split.event_id}/{name}", kind=kind, instrument=name, value=many, other=other)
 
 
 @dataclass(frozen=True, eq=False)
