@@ -19,6 +19,7 @@ class DataError(OptihedgeError):
     """The input data are wrong: fix the file or frame that the message names.
 
     table, rows            where the fault stands: what messages call the table, rows counted from 0
+    column, each           the column whose cells alone are at fault, and what is said of each of the rows
     instruments, drivers   labels of what is at fault, where the message is about some
 
     >>> import optihedge as oh
@@ -39,9 +40,12 @@ class DataError(OptihedgeError):
         rows: tuple[int, ...] = (),
         instruments: tuple[str, ...] = (),
         drivers: tuple[str, ...] = (),
+        column: str = "",
+        each: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message)
         self.table, self.rows, self.instruments, self.drivers = table, rows, instruments, drivers
+        self.column, self.each = column, each
 
 
 class Expired(DataError):

@@ -224,8 +224,8 @@ def test_two_vols_of_one_tenor_are_refused_unless_they_name_their_venue():
         {"S": np.linspace(90, 100, 15), "v1": np.linspace(0.2, 0.3, 15), "v2": np.linspace(0.2, 0.4, 15)}
     )
     levels = levels.set_index(pd.date_range("2026-01-01", periods=15))
-    with pytest.raises(oh.DataError, match="v1 and v2 are both the vol of S"):
-        oh.Market(table, quotes, "USD", as_of=AS_OF, drivers=pd.DataFrame(rows), history=levels)
+    left = oh.Market(table, quotes, "USD", as_of=AS_OF, drivers=pd.DataFrame(rows), history=levels).left_out
+    assert {*left} == {"v1", "v2", "C1", "C2"} and "v1 and v2 are both the vol of S" in left["C1"]
     own = oh.Market(
         table, quotes, "USD", as_of=AS_OF, drivers=pd.DataFrame({**rows, "venue": ["", "one", "two"]}), history=levels
     )

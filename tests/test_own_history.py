@@ -209,18 +209,61 @@ RUBBISH = {
 
 @pytest.mark.parametrize("kind", RUBBISH)
 @pytest.mark.parametrize("marked", [False, True])
-def test_a_rubbish_quote_stops_nobody_but_its_holder_unless_it_may_be_traded(kind, marked):
+def test_a_rubbish_quote_stops_nobody_but_its_holder_whether_it_may_be_traded_or_not(kind, marked):
     market = market_of(levels())
     table = pd.concat([market.instruments, pd.DataFrame({"hedge": marked, "underlying": "A"}, index=["X"])])
     quotes = pd.concat([market.quotes, pd.DataFrame(RUBBISH[kind], index=["X"])])
-    if marked:
-        with pytest.raises(oh.DataError, match=r"X|row 5"):
-            replace(market, instruments=table, quotes=quotes)
-        return
     with_it = replace(market, instruments=table, quotes=quotes)
     assert list(with_it.left_out) == ["X"] and with_it.hash == market.hash
     with pytest.raises(oh.DataError, match="X was left out of the market"):
         oh.load_model("beta_hedge").hedge(with_it, {"X": 1.0})
+
+
+@pytest.mark.parametrize("cell", ["nan", "inf", "-", "#N/A", "None", "1,5", np.inf, 1e300])
+@pytest.mark.parametrize("column", ["bid", "ask", "volume", "mark"])
+def test_a_quote_that_cannot_be_read_is_no_price_to_trade_at_and_stops_nobody(cell, column):
+    """Its contract keeps its mark, or what its other side says, in a book that holds it; it is told, and not traded."""
+    market = market_of(levels())
+    row = {"hedge": True, "underlying": "A", "type": "equity"}
+    table = pd.concat([market.instruments, pd.DataFrame(row, index=["X"])])
+    fair = pd.DataFrame({"bid": 9.9, "ask": 10.1, "mark": 10.0, "volume": 1e6}, index=["X"])
+    quotes = pd.concat([market.quotes.astype({column: object}), fair.astype({column: object})])
+    quotes.loc["X", column] = cell
+    with_it = replace(market, instruments=table, quotes=quotes)
+    assert list(with_it.unread) == ["X"] and not with_it.left_out and with_it.trade_cost.loc["X"].isna().all()
+    assert with_it.price["X"] == pytest.approx(10.0)
+    model = oh.load_model("beta_hedge")
+    assert oh.trade_list(model.hedge(with_it, BOOK)).text() == oh.trade_list(model.hedge(market, BOOK)).text()
+    assert model.hedge(with_it, {"X": 100.0}).trades["X"] == 0
+    bare = replace(market, instruments=table, quotes=quotes.drop(columns="mark")) if column != "mark" else with_it
+    assert bare.price["X"] == {"bid": 10.1, "ask": 9.9}.get(column, bare.price["X"]) and "X" in bare.unread
+
+
+def test_where_nothing_that_may_be_traded_is_left_the_market_is_refused():
+    market = market_of(levels())
+    quotes = market.quotes.astype({"bid": object})
+    quotes["bid"] = "1,5"
+    with pytest.raises(oh.DataError, match=r"quotes row 1: bid is '1,5' \(and 3 more rows\)"):
+        replace(market, quotes=quotes)
+    quotes["bid"] = 1e6
+    with pytest.raises(oh.DataError, match="below its bid"):
+        replace(market, quotes=quotes)
+
+
+@pytest.mark.parametrize("rows", [2, 3, 10])
+def test_a_few_equal_closes_are_no_fault_and_no_risk_of_zero(rows):
+    """A listing of some days that stood still has the risk of a prior; one that stood still for long is refused."""
+    history = levels()
+    history["A"] = np.where(np.arange(len(history)) >= len(history) - rows, 10.0, np.nan)
+    market = market_of(history)
+    assert not market.left_out
+    assert oh.load_model("beta_hedge").hedge(market, BOOK).problem.assumed
+    risk = fitted_risk(oh.EwmaRisk(63), market)
+    at = risk.drivers.get_loc("A")
+    daily = np.sqrt((risk.root[:, at] ** 2).sum() + risk.specific[at] ** 2)
+    assert daily > 0.5 * 0.35 / np.sqrt(252)  # the prior of 35 % a year counts as 20 moves
+    history["A"] = np.where(np.arange(len(history)) >= len(history) - 11, 10.0, np.nan)
+    assert "never moves over 11 rows" in market_of(history).left_out["A"]
 
 
 # ---- replayed moves --------------------------------------------------------------------------------------------------

@@ -190,7 +190,7 @@ def number_block(frame: pd.DataFrame, source: str) -> np.ndarray:
     if bad.any():
         column = int(np.argmax(bad)) % len(header)
         name, values = str(header[column]), frame.iloc[:, column]
-        refuse(bad.reshape(raw.shape)[:, column], source, name, values, _NUMBER, drivers=(name,))
+        refuse(bad.reshape(raw.shape)[:, column], source, name, values, _NUMBER, drivers=(name,), column=name)
     return numbers.reshape(raw.shape)
 
 
@@ -222,7 +222,8 @@ def _texts(values: Values, column: Column, name: str, source: str) -> Values:
         texts[empty] = column.default
     if column.choices:
         bad = np.array([text not in column.choices for text in texts], dtype=bool)
-        refuse(bad, source, name, texts, f"write one of {', '.join(c or 'nothing' for c in column.choices)}")
+        remedy = f"write one of {', '.join(c or 'nothing' for c in column.choices)}"
+        refuse(bad, source, name, texts, remedy, column=name)
     return texts
 
 
@@ -231,7 +232,7 @@ def _flags(values: Values, column: Column, name: str, source: str) -> Values:
         return np.array(values, dtype=bool)
     said = [word.lower() or ("true" if column.default else "false") for word in words(values)]
     bad = np.array([word not in _TRUE + _FALSE for word in said], dtype=bool)
-    refuse(bad, source, name, values, "write true or false")
+    refuse(bad, source, name, values, "write true or false", column=name)
     return np.array([word in _TRUE for word in said], dtype=bool)
 
 
@@ -241,10 +242,10 @@ def _numbers(values: Values, column: Column, name: str, source: str) -> Values:
     else:
         numbers = _parsed(values)
         wordy = _said(values, np.isnan(numbers))
-        refuse(wordy, source, name, words(values) if wordy.any() else values, _NUMBER)
+        refuse(wordy, source, name, words(values) if wordy.any() else values, _NUMBER, column=name)
     refuse(
         _absurd(numbers), source, name, numbers,
-        "write a finite number between 1e-100 and 1e100, or leave it empty",
+        "write a finite number between 1e-100 and 1e100, or leave it empty", column=name,
     )  # fmt: skip
     absent = np.isnan(numbers)
     if column.required and not column.empty:
@@ -252,9 +253,9 @@ def _numbers(values: Values, column: Column, name: str, source: str) -> Values:
     elif isinstance(column.default, (int, float)):
         numbers = np.where(absent, float(column.default), numbers)
     if column.above is not None:
-        refuse(numbers <= column.above, source, name, numbers, f"give a number above {column.above:g}")
+        refuse(numbers <= column.above, source, name, numbers, f"give a number above {column.above:g}", column=name)
     if column.least is not None:
-        refuse(numbers < column.least, source, name, numbers, f"give at least {column.least:g}")
+        refuse(numbers < column.least, source, name, numbers, f"give at least {column.least:g}", column=name)
     return numbers
 
 

@@ -16,6 +16,7 @@ from optihedge.errors import DataError
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\u2212", "\\t", "\\r")
 """A spreadsheet would compute a text that begins so, full-width signs included."""
 _BRIEF = 60  # characters of a value in a message
+_EACH = 1000  # rows of a fault that are told one by one
 _STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, direction and joining marks, lone surrogates, separators
 
 
@@ -130,23 +131,30 @@ def refuse(
     labels: pd.Index | None = None,
     *,
     drivers: tuple[str, ...] = (),
+    column: str = "",
     error: type[DataError] = DataError,
 ) -> None:
     """Raise a DataError for the first row where `bad` holds; `problem` is the column's name, or words with {value}.
 
     values   of the column, an array or a Series;  labels   of the instruments of the rows
-    drivers  those at fault, where the table is of history
+    drivers  those at fault, where the table is of history;  column  whose cells alone are
     """
     wrong = np.flatnonzero(np.asarray(bad))
     if not wrong.size:
         return
-    position = int(wrong[0])
-    value = values.iloc[position] if isinstance(values, pd.Series) else values[position]
-    value = value.item() if isinstance(value, np.generic) else value
-    of = f" of {labels[position]}" if labels is not None else ""
     said = any(word in problem for word in ("{value}", " is "))
-    text = problem.replace("{value}", str(value)) if said else f"{problem}{{of}} is {value!r}"
-    more = f" (and {wrong.size - 1} more rows)" if wrong.size > 1 else ""
+
+    def told(position: int, more: str = "") -> str:
+        value = values.iloc[position] if isinstance(values, pd.Series) else values[position]
+        value = value.item() if isinstance(value, np.generic) else value
+        of = f" of {labels[position]}" if labels is not None else ""
+        text = problem.replace("{value}", str(value)) if said else f"{problem}{{of}} is {value!r}"
+        return f"{row_of(source, position)}: {text.replace('{of}', of)}{more}; {remedy}"
+
+    rows = tuple(wrong.tolist())
+    more = f" (and {len(rows) - 1} more rows)" if len(rows) > 1 else ""
     instruments = () if labels is None else tuple(map(str, labels[wrong]))
-    message = f"{row_of(source, position)}: {text.replace('{of}', of)}{more}; {remedy}"
-    raise error(message, table=source, rows=tuple(wrong.tolist()), instruments=instruments, drivers=drivers)
+    raise error(
+        told(rows[0], more), table=source, rows=rows, instruments=instruments, drivers=drivers, column=column,
+        each=tuple(map(told, rows[:_EACH])),
+    )  # fmt: skip

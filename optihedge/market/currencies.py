@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,14 @@ from optihedge.errors import DataError
 
 
 def currency_paths(
-    currencies: Sequence[str] | pd.Index, drivers: pd.DataFrame, levels: np.ndarray, base_currency: str
-) -> tuple[np.ndarray, sp.csr_array]:
+    currencies: Sequence[str] | pd.Index, drivers: pd.DataFrame, levels: np.ndarray, base_currency: str,
+    users: Mapping[str, tuple[str, ...]] | None = None,
+) -> tuple[np.ndarray, sp.csr_array]:  # fmt: skip
     """Base currency per unit of each of C currencies, and the signs C x D of the drivers on its path to base.
 
     The path with the fewest pairs that have a level is taken. Raises DataError naming the pair that is missing.
+
+    users   instruments by a currency that they stand in
     """
     kind, assets, quotes = (drivers[name].to_numpy() for name in ("kind", "underlying", "currency"))
     monies = {*currencies, base_currency}
@@ -39,18 +42,21 @@ def currency_paths(
     steps: list[tuple[int, int, float]] = []
     for row, currency in enumerate(currencies):
         if currency not in paths:
+            at_fault = (users or {}).get(currency, ())
             mute = _mute_pair(currency, base_currency, drivers[pairs & ~(levels > 0)], [*paths])
             if mute:
                 driver, asset, quote = mute
                 raise DataError(
                     f"driver {driver}, the price of {asset} in {quote}, has no level: nothing quotes it and it has no "
                     f"history (cash is worth 1 of its own money); quote an instrument of type spot, underlying "
-                    f"{asset}, currency {quote}, or give the history"
+                    f"{asset}, currency {quote}, or give the history",
+                    instruments=at_fault,
                 )
             raise DataError(
                 f"currency {currency} has no quoted path to {base_currency}; add the pair {currency}{base_currency} "
                 f"as an fx driver with its history, or quote it (type spot, underlying {currency}, currency "
-                f"{base_currency})"
+                f"{base_currency})",
+                instruments=at_fault,
             )
         for pair, sign in paths[currency]:
             rate[row] *= levels[pair] ** sign

@@ -49,7 +49,8 @@ def dividend_schedule(
             if len(strange):
                 raise DataError(
                     f"events: dividend {strange['event_id'].iat[0]} of {name} is in {strange['money'].iat[0]}, but "
-                    f"{instruments.index[row]} is in {instruments['currency'].iat[row]}; convert it"
+                    f"{instruments.index[row]} is in {instruments['currency'].iat[row]}; convert it",
+                    instruments=(str(instruments.index[row]),),
                 )
             live.append((int(row), before))
     width = max((len(before) for _, before in live), default=0)

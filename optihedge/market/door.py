@@ -1,41 +1,69 @@
-"""The door of a market: a fault of what nobody may trade is left out and named, any other refuses the market.
+"""The door of a market: a fault of one contract or driver takes from the market what stands on it, and is named.
 
-An instrument that is marked `hedge = false`, or has expired, can hurt only a book that holds it; such a book is refused
-by name, and the others go on. A driver goes with it where nothing else stands on it and it is no market driver.
+A book that holds such a contract is refused by name; the others go on without it, whether they might trade it or not.
+What spoils every book refuses the market: a fault of a market driver, of a pair on a currency's way to base, of all
+that may be traded, and of what names no contract. Cells that can be read around are emptied (`market.read_around`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 
 from optihedge.errors import DataError, Expired
 from optihedge.market.drivers import pair_of
+from optihedge.market.families import TYPES
+from optihedge.market.read_around import Tables, labels_of, read_around, source_of, told_by_row
 
-Tables = Mapping[str, pd.DataFrame | None]
 Checked = TypeVar("Checked")
 
-TABLES = ("instruments", "quotes", "drivers", "history", "own_exposures", "own_loadings", "depth")
+TABLES = ("instruments", "quotes", "drivers", "history", "own_exposures", "own_loadings", "depth", "events")
+_BY_ROW = ("instruments", "quotes", "own_exposures", "own_loadings", "drivers", "events")
+_BY_DRIVER = ("drivers", "history")
 _PAYMENTS = ("dividend", "funding", "borrow", "interest")
 _MOST = 1000  # faults one by one; rows of one kind of fault go together
+_LEVEL = "; what stands on it is valued at the last level of its history"
 _NO = ("", "false", "no", "0", "0.0", "nan", "none")
 
 
-def admit(check: Callable[[Tables], Checked], tables: Tables) -> tuple[Checked, dict[str, str]]:
-    """What `check` makes of the tables, and by label why an instrument or driver was left out. Raises DataError."""
-    left: dict[str, str] = {}
+class Admitted(NamedTuple):
+    """What was made of the tables.
+
+    left_out   by label why an instrument or driver is not there
+    unread     by label what could not be read of one that is: an instrument's quote, so that it has no sides, or levels
+    """
+
+    checked: Any
+    left_out: dict[str, str]
+    unread: dict[str, str]
+
+
+def admit(check: Callable[[Tables], Checked], tables: Tables, *, frozen: bool = False) -> Admitted:
+    """What `check` makes of the tables without what is at fault. Raises DataError.
+
+    frozen   levels may be missing
+    """
+    instruments: dict[str, str] = {}
+    drivers: dict[str, str] = {}
+    unread: dict[str, str] = {}
     for _ in range(_MOST):
         try:
-            return check(tables), left
+            return Admitted(check(tables), instruments | drivers, unread)
         except DataError as error:
-            instruments, drivers = _spare(error, tables)
-            if not {*instruments, *drivers} - left.keys():  # nothing, or nothing more, can go
+            emptied, told = read_around(error, tables, frozen)
+            if told and not _nothing_left(tables, {*instruments, *unread, *told}):
+                tables, unread = emptied, told | unread
+                continue
+            ours, theirs = _at_fault(error, tables, {*instruments, *unread})
+            if not (ours.keys() - instruments.keys()) | (theirs.keys() - drivers.keys()):  # nothing more can go
                 raise
-            left |= dict.fromkeys((*instruments, *drivers), str(error))
-            tables = {name: _without(name, table, instruments, drivers) for name, table in tables.items()}
-    return check(tables), left
+            instruments |= {name: unread.pop(name, text) for name, text in ours.items()}
+            drivers |= theirs
+            tables = {name: _without(name, table, theirs if name in _BY_DRIVER else ours)
+                      for name, table in tables.items()}  # fmt: skip
+    return Admitted(check(tables), instruments | drivers, unread)
 
 
 def changed_by_events(events: pd.DataFrame | None) -> frozenset[str]:
@@ -46,31 +74,61 @@ def changed_by_events(events: pd.DataFrame | None) -> frozenset[str]:
     return frozenset(name for kind, name in told if kind not in _PAYMENTS and name)
 
 
-def _spare(error: DataError, tables: Tables) -> tuple[set[str], set[str]]:
-    """The instruments and drivers at fault that may be left out; none where any of them may not."""
+def _at_fault(error: DataError, tables: Tables, gone: set[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """By label why the instruments at fault go, and the drivers; empty where the fault spoils every book."""
     listed = tables["instruments"]
     if not isinstance(listed, pd.DataFrame):
-        return set(), set()
-    labels = _labels(listed, "instrument")
-    spare = {name for name, marked in zip(labels, _marked(listed), strict=True) if not marked}
-    blamed = {*error.instruments}
-    for name in ("instruments", "quotes"):
-        table = tables[name]
-        if isinstance(table, pd.DataFrame) and error.table == table.attrs.get("source", name):
-            blamed |= {_labels(table, "instrument")[row] for row in error.rows if row < len(table)}
-    drivers = {*error.drivers}
-    if drivers & _marked_markets(tables) or _on_a_path(drivers, tables):
-        return set(), set()
-    assets = drivers | _assets(drivers, tables["drivers"])
-    on = _texts(listed, "underlying")
-    blamed |= {name for name, asset in zip(labels, on, strict=True) if assets & {asset, name}}
-    if isinstance(error, Expired):
-        return blamed & spare or blamed & {*labels}, set()
-    return (blamed, drivers) if blamed <= spare else (set(), set())
+        return {}, {}
+    ours, theirs = (dict.fromkeys(labels, str(error)) for labels in (error.instruments, error.drivers))
+    assets: set[str] = set()
+    for name, table in tables.items():
+        if isinstance(table, pd.DataFrame) and error.table == source_of(name, table) and name in _BY_ROW:
+            labels = labels_of(table, "driver" if name == "drivers" else "instrument")
+            told = {labels[row]: text for row, text in told_by_row(error).items() if row < len(table)}
+            ours, theirs = (ours, theirs | told) if name == "drivers" else (ours | told, theirs)
+            assets |= {*told} if name == "events" else set()
+    if {*theirs} & _marked_markets(tables) or _on_a_path({*theirs}, tables):
+        return {}, {}
+    of = dict.fromkeys(assets, "") | dict.fromkeys(theirs, "") | _assets({*theirs}, tables["drivers"])
+    columns = labels_of(listed, "instrument"), _texts(listed, "underlying"), _texts(listed, "type")
+    for name, asset, kind in zip(*columns, strict=True):
+        if any(_moved(kind, of[one]) for one in (name, asset) if one in of):
+            ours.setdefault(name, theirs.get(name, theirs.get(asset, ours.get(asset, str(error)))))
+    ours |= {name: f"{ours[name]}{_LEVEL}" for name in _priced_by(listed, ours)} if not theirs else {}
+    lost = not isinstance(error, Expired) and _nothing_left(tables, {*gone, *ours})
+    return ({}, {}) if lost else (ours, theirs)
 
 
-def _labels(table: pd.DataFrame, column: str) -> list[str]:
-    return [str(v).strip() for v in (table[column] if column in table.columns else table.index)]
+def _priced_by(listed: pd.DataFrame, gone: Mapping[str, str]) -> list[str]:
+    """Of these the ones whose quote is the price of what others stand on."""
+    labels, assets = labels_of(listed, "instrument"), _texts(listed, "underlying")
+    others = {asset for name, asset in zip(labels, assets, strict=True) if name not in gone}
+    kinds = zip(labels, assets, _texts(listed, "type"), strict=True)
+    return [name for name, asset, kind in kinds
+            if name in gone and (asset or name) in others and (kind in ("index", "spot") or name == asset)]  # fmt: skip
+
+
+def _moved(kind: str, by: str) -> bool:
+    """Whether a type of contract stands on a driver of this kind of its underlying; yes where either is not known."""
+    said = TYPES.get(kind or "equity")
+    if said is None or by not in ("vol", "basis"):
+        return True
+    return said.volatile if by == "vol" else said.future or said.option
+
+
+def _nothing_left(tables: Tables, gone: set[str]) -> bool:
+    """Whether nothing that may be traded is left without these, where there was something."""
+    listed = tables["instruments"]
+    if not isinstance(listed, pd.DataFrame):
+        return False
+    kinds = [TYPES.get(kind or "equity") for kind in _texts(listed, "type")]
+    labels = labels_of(listed, "instrument")
+    offered = {
+        name
+        for name, marked, kind in zip(labels, _marked(listed), kinds, strict=True)
+        if marked and (kind is None or (kind.tradable and kind is not TYPES["cash"]))
+    }
+    return bool(offered) and offered <= gone
 
 
 def _texts(table: pd.DataFrame, column: str) -> list[str]:
@@ -89,34 +147,39 @@ def _marked_markets(tables: Tables) -> set[str]:
     if not isinstance(drivers, pd.DataFrame) or "market" not in drivers.columns:
         return set()
     marks = (str(value).strip().lower() not in _NO for value in drivers["market"])
-    return {name for name, marked in zip(_labels(drivers, "driver"), marks, strict=True) if marked}
+    return {name for name, marked in zip(labels_of(drivers, "driver"), marks, strict=True) if marked}
 
 
-def _assets(drivers: set[str], table: pd.DataFrame | None) -> set[str]:
-    """What these drivers are the price, vol, rate or basis of, where their table says so."""
+def _assets(drivers: set[str], table: pd.DataFrame | None) -> dict[str, str]:
+    """What these drivers are the price, vol, rate or basis of, where their table says so, and which of these."""
     if not isinstance(table, pd.DataFrame):
-        return set()
-    said = zip(_labels(table, "driver"), _texts(table, "underlying"), strict=True)
-    return {asset for name, asset in said if name in drivers and asset}
+        return {}
+    found: dict[str, str] = {}
+    said = zip(labels_of(table, "driver"), _texts(table, "underlying"), _texts(table, "kind"), strict=True)
+    for name, asset, kind in said:
+        if name in drivers and asset:
+            found[asset] = kind if found.get(asset, kind) == kind else ""
+    return found
 
 
 def _on_a_path(drivers: set[str], tables: Tables) -> bool:
     """Whether one of these is a pair of a money of some instrument, or a rate in it: its value may hang on it."""
     listed, table = tables["instruments"], tables["drivers"]
     monies = {*_texts(listed, "currency")} - {""} if isinstance(listed, pd.DataFrame) else set()
-    pairs = {part for name in drivers for part in pair_of(name)} | _assets(drivers, table)
+    pairs = {part for name in drivers for part in pair_of(name)}
+    pairs |= {asset for asset, kind in _assets(drivers, table).items() if kind not in ("vol", "basis")}
     return bool(monies & pairs)
 
 
-def _without(name: str, table: Any, instruments: set[str], drivers: set[str]) -> Any:
-    """A table without the rows of these instruments and drivers, or history without these columns."""
+def _without(name: str, table: Any, gone: Mapping[str, str]) -> Any:
+    """A table without the rows of these instruments or drivers, or history without these columns."""
     if not isinstance(table, pd.DataFrame):
         return table
     if name == "history":
-        kept = table.loc[:, [str(column) not in drivers for column in table.columns]]
+        kept = table.loc[:, [str(column) not in gone for column in table.columns]]
     else:
-        key, gone = ("driver", drivers) if name == "drivers" else ("instrument", instruments)
-        kept = table.loc[[label not in gone for label in _labels(table, key)]]
+        key = "driver" if name == "drivers" else "instrument"
+        kept = table.loc[[label not in gone for label in labels_of(table, key)]]
         if key not in table.columns and isinstance(table.index, pd.RangeIndex):
             kept = table  # its door says what is missing
     kept.attrs = dict(table.attrs)

@@ -88,13 +88,15 @@ def check_drivers(
     said |= absent_columns(said, DRIVERS, len(labels))
     for driver, kind, tenor in zip(labels, said["kind"], said["tenor"], strict=True):
         if tenor and kind in _SPOKEN and (tenor != "perpetual" or kind != "basis"):
-            tenor_years(tenor, f"{source}: {driver}")
+            tenor_years(tenor, f"{source}: {driver}", str(driver))
     if history is not None:
         stray = history.columns[~history.columns.isin(labels)]
         if len(stray):
+            mute = labels[~labels.isin(history.columns)]  # each may be what a strange column was to be called
             raise DataError(
-                f"{source}: {stray[0]} is a column of history without a row here{nearest(stray[0], labels)}; "
-                "add the row or drop the column"
+                f"{source}: {stray[0]} is a column of history without a row here{nearest(stray[0], mute)}; "
+                "add the row or drop the column",
+                drivers=(*map(str, stray), *(name for name in mute if nearest(name, stray))),
             )
     _refuse_doubles(labels, said, instruments, source)
     said |= _named(labels, said, instruments, base_currency, monies, source)
@@ -110,11 +112,15 @@ def _refuse_doubles(labels: pd.Index, said: dict[str, np.ndarray], instruments: 
         if kind in _SPOKEN and first.setdefault(key, driver) != driver:
             of = f"{kind} of {asset}" + (f" at tenor {tenor}" if tenor else "")
             own = "" if kind == "rate" else ", or say in column instrument or venue whom each speaks for"
-            raise DataError(f"{source}: {first[key]} and {driver} are both the {of}; keep one{own}")
+            raise DataError(
+                f"{source}: {first[key]} and {driver} are both the {of}; keep one{own}", drivers=(first[key], driver)
+            )
     for driver, named in zip(labels, said["instrument"], strict=True):
         if named and named not in instruments.index:
             close = nearest(named, instruments.index)
-            raise DataError(f"{source}: {driver} speaks for {named}, no instrument here{close}; write its label")
+            raise DataError(
+                f"{source}: {driver} speaks for {named}, no instrument here{close}; write its label", drivers=(driver,)
+            )
 
 
 def _named(
@@ -131,7 +137,8 @@ def _named(
             asset[row], quote[row] = pairs[row]
         elif asset[row] == "":
             raise DataError(
-                f"{source}: fx driver {names[row]} names no pair; call it EURUSD, or fill underlying and currency"
+                f"{source}: fx driver {names[row]} names no pair; call it EURUSD, or fill underlying and currency",
+                drivers=(str(names[row]),),
             )
     asset = np.where((kind == "price") & (asset == ""), names, asset)
     votes: dict[str, str] = {}
@@ -152,7 +159,10 @@ def _named(
     for row in np.flatnonzero(moving):
         if (asset[row], quote[row]) in seen:
             first = names[moving & (asset == asset[row])][0]
-            raise DataError(f"{source}: {first} and {names[row]} are both the price of {asset[row]}; keep one")
+            raise DataError(
+                f"{source}: {first} and {names[row]} are both the price of {asset[row]}; keep one",
+                drivers=(str(first), str(names[row])),
+            )
         seen.add((asset[row], quote[row]))
     return {"kind": kind, "underlying": asset, "currency": quote}
 
@@ -176,8 +186,8 @@ def pair_assets(instruments: pd.DataFrame, drivers: pd.DataFrame) -> np.ndarray:
 
 
 @lru_cache(maxsize=10_000)
-def tenor_years(tenor: str, source: str = "drivers") -> float | pd.Timestamp:
-    """Years of a duration such as '30d', '3m' or '1y'; the date of an expiry. Raises DataError."""
+def tenor_years(tenor: str, source: str = "drivers", of: str = "") -> float | pd.Timestamp:
+    """Years of a duration such as '30d', '3m' or '1y'; the date of an expiry. `of`: whose it is. Raises DataError."""
     duration = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([hdwmy])", tenor.lower())
     if duration:
         return float(duration[1]) * _TENOR_YEARS[duration[2]]
@@ -186,7 +196,8 @@ def tenor_years(tenor: str, source: str = "drivers") -> float | pd.Timestamp:
             raise ValueError
         return pd.Timestamp(tenor, tz="UTC")
     except ValueError:
-        raise DataError(f"{source}: tenor {tenor!r} is no tenor; write 30d, 3m, 1y or an expiry date") from None
+        text = f"{source}: tenor {tenor!r} is no tenor; write 30d, 3m, 1y or an expiry date"
+        raise DataError(text, drivers=(of,) if of else ()) from None
 
 
 def kinds_and_markets(drivers: pd.DataFrame) -> tuple[Shared, tuple[str, ...]]:

@@ -123,7 +123,7 @@ def check_events(frame: pd.DataFrame) -> pd.DataFrame:
     for row, fields_of_row in enumerate(zip(*(table[name] for name in _SAID), strict=True)):
         wrong = _fault(*fields_of_row)
         if wrong:
-            raise DataError(f"{row_of(source, row)}: {wrong}")
+            raise DataError(f"{row_of(source, row)}: {wrong}", table=source, rows=(row,))
     table["known_at"] = table["known_at"].fillna(table["time"])
     order = np.lexsort((ids.to_numpy(dtype=str), table["time"].astype("int64").to_numpy()))
     return table.iloc[order].reset_index(drop=True)

@@ -41,6 +41,7 @@ class Known:
     periods_per_year: float = field(init=False, repr=False)
     paths: Paths = field(init=False, repr=False)
     left_out: dict[str, str] = field(init=False, repr=False)
+    unread: dict[str, str] = field(init=False, repr=False)
     acted_on: frozenset[str] = field(init=False, repr=False)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from optihedge.readonly import keep, kept, read_only
 
 _PERCENT = 8.0  # no tenor's vol was ever 800 %: such a level is in percent
 _FLAT = 1e-12  # a range below this share of the level is no movement
+_STILL = 10  # moves: fewer teach no estimator a risk of zero (a prior speaks), so many that are none are a fault
 
 
 def read_history(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
@@ -47,7 +48,7 @@ def known_history(levels: pd.DataFrame, dates: bool, drivers: pd.DataFrame, as_o
         return known_frame
     known = levels.to_numpy(dtype=float, copy=True)
     for rule, members in drivers.groupby("known_at", sort=False):
-        hidden = np.flatnonzero(close_times(levels.index, str(rule)) > as_of)
+        hidden = np.flatnonzero(close_times(levels.index, str(rule), members.index) > as_of)
         known[np.ix_(hidden, drivers.index.get_indexer(members.index))] = np.nan
     known_frame = pd.DataFrame(known, index=levels.index, columns=levels.columns)
     known_frame = known_frame[~np.isnan(known).all(axis=1)] if known.size else known_frame
@@ -69,8 +70,11 @@ def months_of(index: pd.DatetimeIndex) -> Iterator[tuple[str, int, int]]:
         yield f"{numbers[first] // 12:04d}-{numbers[first] % 12 + 1:02d}", int(first), int(end)
 
 
-def close_times(days: pd.DatetimeIndex, rule: str) -> pd.DatetimeIndex:
-    """The UTC instants at which the sessions of these dates close; '' is the last second of the UTC day."""
+def close_times(days: pd.DatetimeIndex, rule: str, of: Iterable[object] = ()) -> pd.DatetimeIndex:
+    """The UTC instants at which the sessions of these dates close; '' is the last second of the UTC day.
+
+    of   the drivers whose rule it is. Raises DataError for one that is none.
+    """
     if not rule:
         return days + DAY_END
     match = re.fullmatch(r"(\d{1,2}:\d{2})(?:\s+(\S+))?", rule.strip())
@@ -80,7 +84,8 @@ def close_times(days: pd.DatetimeIndex, rule: str) -> pd.DatetimeIndex:
         hour = pd.Timedelta(f"{match[1]}:00")
         return (days.tz_localize(None) + hour).tz_localize(match[2] or "UTC").tz_convert("UTC")
     except (ValueError, KeyError):
-        raise DataError(f"drivers: known_at {rule!r} is no time of day; write '16:00 America/New_York'") from None
+        text = f"drivers: known_at {rule!r} is no time of day; write '16:00 America/New_York'"
+        raise DataError(text, drivers=tuple(map(str, of))) from None
 
 
 def check_levels(
@@ -116,12 +121,14 @@ def check_levels(
     with np.errstate(invalid="ignore"):
         filled = np.where(absent, np.nanmax(np.where(absent.all(axis=0), 0.0, values), axis=0), values)
     span, size = np.ptp(filled, axis=0), np.abs(filled).max(axis=0)
-    flat = (span <= _FLAT * size) & ~drivers["constant"].to_numpy(dtype=bool) & ((~absent).sum(axis=0) >= 2)
+    known = (~absent).sum(axis=0)
+    flat = (span <= _FLAT * size) & ~drivers["constant"].to_numpy(dtype=bool) & (known > _STILL)
     if flat.any():
+        name = str(drivers.index[flat][0])
         raise DataError(
-            f"{source}: driver {drivers.index[flat][0]} never moves over {len(values)} rows; "
+            f"{source}: driver {name} never moves over {known[flat][0]} rows; "
             "declare constant = true in drivers, or mend its column",
-            drivers=(str(drivers.index[flat][0]),),
+            drivers=(name,),
         )
 
 

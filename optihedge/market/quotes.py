@@ -94,7 +94,10 @@ def check_quotes(
     if (position < 0).any():
         row = int(np.argmax(position < 0))
         close = nearest(labels[row], instruments.index)
-        raise DataError(f"{row_of(source, row)}: {labels[row]} is no known instrument{close}; add it to instruments")
+        raise DataError(
+            f"{row_of(source, row)}: {labels[row]} is no known instrument{close}; add it to instruments",
+            instruments=tuple(labels[position < 0]),
+        )
     every = said | absent_columns(said, QUOTES, len(labels))
     kinds = {name: values[position] for name, values in types_of(instruments).items()}
     for name in ("bid", "ask", "mark"):
@@ -245,5 +248,6 @@ def _refuse_crossed(depth: pd.DataFrame, source: str, max_crossed: float) -> Non
         name = str(crossed.idxmax())
         raise DataError(
             f"{source}: the order book of {name} is crossed, best bid {bid[name]:g} above best ask {ask[name]:g}; "
-            "leave out a book that does not trade yet, or set max_crossed"
-        )
+            "leave out a book that does not trade yet, or set max_crossed",
+            table=source, instruments=tuple(map(str, crossed.index[crossed])),
+        )  # fmt: skip

@@ -57,8 +57,9 @@ class Market(PerDriver):
     max_crossed     how far a bid may exceed its ask, as a fraction of the price
     max_age         age at which a quote counts as missing, for instance "1d"; None: never
 
-    left_out        by label why an instrument that nobody may trade (hedge = false, or expired), or a driver that
-                    nothing else stands on, was left out for a fault of its own
+    left_out        by label why an instrument or a driver was left out for a fault of its own, or of what it stands on
+
+    unread          by label what of a quote could not be read: the contract has neither side and keeps its mark
 
     acted_on        instruments whose price or terms a given event changes: a split, a rename, a merger
 
@@ -87,12 +88,15 @@ class Market(PerDriver):
             raise DataError(f"max_crossed is {self.max_crossed!r}; give a fraction of the price, 0 or more")
         max_age = None if self.max_age is None else duration(self.max_age, "max_age")
         given = {name: getattr(self, name) for name in TABLES}
-        for name, table in {**given, "events": self.events, "smile": self.smile}.items():
+        for name, table in {**given, "smile": self.smile}.items():
             if isinstance(table, pd.DataFrame):
                 refuse_doubled(table.columns, table.attrs.get("source", name.removeprefix("own_")))
         object.__setattr__(self, "acted_on", changed_by_events(self.events))
-        checked, left_out = admit(lambda tables: self._checked(tables, max_age), given)
-        for name, value in {**checked, "max_age": max_age, "left_out": left_out}.items():
+        checked, left_out, unread = admit(
+            lambda tables: self._checked(tables, max_age), given, frozen=self.on_missing == "freeze"
+        )
+        said = {"max_age": max_age, "left_out": left_out, "unread": unread}
+        for name, value in {**checked, **said}.items():
             object.__setattr__(self, name, read_only(value))
 
     def _checked(self, given: Tables, max_age: pd.Timedelta | None) -> dict[str, Any]:
@@ -113,7 +117,7 @@ class Market(PerDriver):
         history = known_history(raw, dates, drivers, as_of)
         self._check_levels(instruments, drivers, history, raw.attrs.get("source", "history"))
         instruments["exercise"] = exercise_styles(instruments)
-        dividends = expected_dividends(self.events, as_of)
+        dividends = expected_dividends(given["events"], as_of)
         events = dividends if len(dividends) else None
         valued = valued_again(
             instruments, quotes, drivers, history, self.base_currency, self.on_missing, as_of, dividends

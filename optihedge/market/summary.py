@@ -29,6 +29,9 @@ def summary(market: PerDriver) -> dict[str, str]:
     if market.left_out:
         first, why = next(iter(market.left_out.items()))
         text["left out"] = f"{len(market.left_out)} instruments or drivers, {first} first: {why}"
+    if market.unread:
+        first, why = next(iter(market.unread.items()))
+        text["unread"] = f"{len(market.unread)} quotes or levels, {first} first: {why}"
     bare = (market.unmodelled[["vega", "basis"]] != 0).sum()
     for name, count in bare[bare > 0].items():
         text[f"unmodelled {name}"] = f"{count} contracts have no {'vol' if name == 'vega' else name} driver"

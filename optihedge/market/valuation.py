@@ -62,7 +62,11 @@ class Paths:
         currency = np.where(implied(types)["inverse"], quote, own)
         asset = np.where(pair, named, quote)
         place = {money: code for code, money in enumerate(dict.fromkeys([*currency, *quote, *asset]))}
-        rate, signs = currency_paths(list(place), drivers, levels, base_currency)
+        users = {
+            money: tuple(map(str, instruments.index[(currency == money) | (quote == money) | (asset == money)]))
+            for money in place
+        }
+        rate, signs = currency_paths(list(place), drivers, levels, base_currency, users)
         foreign = abs(signs) @ fx.astype(float) > 0
         codes, quote_codes, asset_codes = (
             np.fromiter(map(place.__getitem__, monies), int, len(own)) for monies in (currency, quote, asset)

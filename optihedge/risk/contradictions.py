@@ -29,6 +29,7 @@ _STRIKES, _BESIDE = 1.5, 0.1  # times the price that the middle of all strikes, 
 _FEE, _RATE, _BORROW = 0.05, 1.0, 5.0
 _COINS = "a contract of 1000 coins has multiplier 1000 and is quoted per coin; bring both to one unit"
 _JOINED = "a history joined over rolls must end at today's price: scale it; else bring both to one unit"
+_MEND = "mend it: until then it keeps its mark, or its level before, and is not traded"
 MOST_FUNDING = 0.02  # of the notional in one interval
 MOST_DAYS = 25.0  # of volume, that a position may be
 
@@ -37,7 +38,7 @@ def find_contradictions(market: Market) -> tuple[Finding, ...]:
     """Everything that a market contradicts, severe ones first, and then the moves of its history that may be errors.
 
     Kinds: quote and history, against spot, parity, strike arbitrage, strikes and spot, units, late column, market jump,
-    old history, midnight bars, through zero, renamed, left out; of single moves, as warnings, the problems of
+    old history, midnight bars, through zero, renamed, left out, unread; of single moves, as warnings, the problems of
     `find_problems` that change the risk: wrong units, unadjusted split, missing payout, spike, jump.
 
     >>> import optihedge as oh
@@ -58,6 +59,7 @@ def contradictions(market: Market) -> tuple[Finding, ...]:
             *_quotes_and_history(market), *_against_spot(market), *_chains(market), *_strikes(market), *_units(market),
             *_through_zero(market), *_ends(market), *_midnight(market), *_market_columns(market), *_renamed(market),
             *(Finding(WARNING, "left out", name, why, "mend it", (name,)) for name, why in market.left_out.items()),
+            *(Finding(WARNING, "unread", name, why, _MEND, (name,)) for name, why in market.unread.items()),
         ]  # fmt: skip
         known = tuple(sorted(found, key=lambda one: one.severity != SEVERE))
         market.__dict__["_contradictions"] = known
