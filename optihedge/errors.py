@@ -19,7 +19,7 @@ class DataError(OptihedgeError):
     """The input data are wrong: fix the file or frame that the message names.
 
     table, rows            where the fault stands: what messages call the table, rows counted from 0
-    column, each           the column whose cells alone are at fault, and what is said of each of the rows
+    column, each           the column whose cells alone are at fault, and what is said of each row, else each instrument
     instruments, drivers   labels of what is at fault, where the message is about some
 
     >>> import optihedge as oh

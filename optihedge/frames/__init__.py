@@ -30,6 +30,7 @@ from optihedge.frames.words import (
     refuse,
     refuse_doubled,
     row_of,
+    shown,
     some,
     visible,
     words,
@@ -39,6 +40,6 @@ __all__ = (
     "DAY_END", "Column", "Kind", "Schema", "absent_columns", "array_of", "brief", "check_columns", "check_frame",
     "completed", "counted", "duration", "find_table", "instant", "label_index", "meant", "misspelt", "nearest",
     "number_block", "objects", "one_line", "parse_times", "place_of", "plain_text", "read_frame", "read_raw",
-    "read_toml", "refuse", "refuse_doubled", "refuse_sides", "regular", "row_of", "same_labels", "some",
+    "read_toml", "refuse", "refuse_doubled", "refuse_sides", "regular", "row_of", "same_labels", "shown", "some",
     "table_of", "time_index", "toml_of", "unique_labels", "visible", "words",
 )  # fmt: skip

@@ -54,15 +54,17 @@ def toml_of(text: str, source: str) -> dict[str, Any]:
         raise DataError(f"{source}: {error}; mend that line") from None
 
 
-def read_raw(path: Path | str, *, first: str = "") -> pd.DataFrame:
+def read_raw(path: Path | str, *, first: str = "", lenient: bool = False) -> pd.DataFrame:
     """The table as it stands, every field of a .csv as text, for a later `check_frame`; attrs["source"] is its name.
 
-    first   what the first column is called where the header leaves its name empty
+    first    what the first column is called where the header leaves its name empty
+    lenient  a row with more or fewer fields than the header is cut or filled up, and told in attrs["broken"] by its
+             position: who reads on has to leave it out
 
     Raises DataError, also for a column that stands twice.
     """
     path = Path(path)
-    frame = _read_parquet(path) if path.suffix == ".parquet" else _read_text(path, first)
+    frame = _read_parquet(path) if path.suffix == ".parquet" else _read_text(path, first, lenient)
     refuse_doubled(frame.columns, path.name)
     frame.attrs["source"] = path.name
     return frame
@@ -76,7 +78,7 @@ def find_table(folder: Path, name: str) -> Path | None:
     return found[0] if found else None
 
 
-def _read_text(path: Path, first: str) -> pd.DataFrame:
+def _read_text(path: Path, first: str, lenient: bool) -> pd.DataFrame:
     regular(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -99,16 +101,26 @@ def _read_text(path: Path, first: str) -> pd.DataFrame:
     for position, name in enumerate(header):
         if not name:
             raise DataError(f"{path.name}: column {position + 1} has no name; name it in the header or remove it")
-    lengths = np.fromiter(map(len, body), dtype=int, count=len(body))
-    wrong = np.flatnonzero(lengths != len(header))
-    if wrong.size:
-        row = int(wrong[0])
-        raise DataError(
-            f"{path.name} row {row + 2}: {lengths[row]} fields where the header has {len(header)}, starting "
-            f"{','.join(body[row])[:60]!r}; quote a field that holds a comma, or complete the row"
-        )
+    broken = _broken(body, len(header), path.name)
+    if broken and not lenient:
+        raise DataError(next(iter(broken.values())))
+    for row in broken:
+        body[row] = (body[row] + [""] * len(header))[: len(header)]
     cells = np.array(body, dtype=object).reshape(len(body), len(header))
-    return pd.DataFrame(cells, columns=pd.Index(header), dtype=object)
+    frame = pd.DataFrame(cells, columns=pd.Index(header), dtype=object)
+    if broken:
+        frame.attrs["broken"] = broken
+    return frame
+
+
+def _broken(body: list[list[str]], width: int, name: str) -> dict[int, str]:
+    """What is said of each row that has not as many fields as the header."""
+    lengths = np.fromiter(map(len, body), dtype=int, count=len(body))
+    return {
+        row: f"{name} row {row + 2}: {len(body[row])} fields where the header has {width}, starting "
+        f"{','.join(body[row])[:60]!r}; quote a field that holds a comma, or complete the row"
+        for row in np.flatnonzero(lengths != width).tolist()
+    }
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

@@ -69,6 +69,12 @@ def brief(value: object) -> str:
     return text if text and len(text) <= _BRIEF and "\n" not in text else f"a {type(value).__name__}"
 
 
+def shown(value: object) -> str:
+    """A value as a message shows it: its beginning, where it is long."""
+    text = str(value)
+    return text if len(text) <= _BRIEF else f"{text[: _BRIEF - 3]}..."
+
+
 def plain_text(text: object) -> str:
     """A text that no spreadsheet computes and no screen obeys: one that looks like a formula, full-width signs and
     leading spaces included, gets an apostrophe before it; marks that steer a terminal are written out.
@@ -147,8 +153,9 @@ def refuse(
     def told(position: int, more: str = "") -> str:
         value = values.iloc[position] if isinstance(values, pd.Series) else values[position]
         value = value.item() if isinstance(value, np.generic) else value
-        of = f" of {labels[position]}" if labels is not None else ""
-        text = problem.replace("{value}", str(value)) if said else f"{problem}{{of}} is {value!r}"
+        of = f" of {shown(labels[position])}" if labels is not None else ""
+        written = repr(value) if not isinstance(value, str) else repr(shown(value))
+        text = problem.replace("{value}", shown(value)) if said else f"{problem}{{of}} is {written}"
         return f"{row_of(source, position)}: {text.replace('{of}', of)}{more}; {remedy}"
 
     rows = tuple(wrong.tolist())

@@ -24,6 +24,7 @@ _BY_ROW = ("instruments", "quotes", "own_exposures", "own_loadings", "drivers", 
 _BY_DRIVER = ("drivers", "history")
 _PAYMENTS = ("dividend", "funding", "borrow", "interest")
 _MOST = 1000  # faults one by one; rows of one kind of fault go together
+_TOLD = 5  # faults in the message that refuses a market
 _LEVEL = "; what stands on it is valued at the last level of its history"
 _NO = ("", "false", "no", "0", "0.0", "nan", "none")
 
@@ -58,12 +59,29 @@ def admit(check: Callable[[Tables], Checked], tables: Tables, *, frozen: bool = 
                 continue
             ours, theirs = _at_fault(error, tables, {*instruments, *unread})
             if not (ours.keys() - instruments.keys()) | (theirs.keys() - drivers.keys()):  # nothing more can go
+                error.args = (_whole_story([*instruments.values(), *drivers.values(), *unread.values()], error),)
                 raise
             instruments |= {name: unread.pop(name, text) for name, text in ours.items()}
             drivers |= theirs
             tables = {name: _without(name, table, theirs if name in _BY_DRIVER else ours)
                       for name, table in tables.items()}  # fmt: skip
     return Admitted(check(tables), instruments | drivers, unread)
+
+
+def _whole_story(before: list[str], error: DataError) -> str:
+    """The faults that were left out first, as far as a message holds them, and the one that leaves nothing."""
+    earlier = [text for text in dict.fromkeys(before) if text != str(error)]
+    more = [f"({len(earlier) - _TOLD} more rows are left out)"] if len(earlier) > _TOLD else []
+    return "\n".join([*earlier[:_TOLD], *more, str(error)])
+
+
+def refuse_broken(tables: Tables) -> None:
+    """Raise DataError for a row that has not as many fields as its header (see `frames.read_raw`)."""
+    for table in tables.values():
+        broken = table.attrs.get("broken", {}) if isinstance(table, pd.DataFrame) else {}
+        if table is not None and broken:
+            each = tuple(broken.values())
+            raise DataError(each[0], table=str(table.attrs["source"]), rows=tuple(broken), each=each)
 
 
 def changed_by_events(events: pd.DataFrame | None) -> frozenset[str]:
@@ -80,6 +98,7 @@ def _at_fault(error: DataError, tables: Tables, gone: set[str]) -> tuple[dict[st
     if not isinstance(listed, pd.DataFrame):
         return {}, {}
     ours, theirs = (dict.fromkeys(labels, str(error)) for labels in (error.instruments, error.drivers))
+    ours |= {} if error.rows else dict(zip(error.instruments, error.each, strict=False))
     assets: set[str] = set()
     for name, table in tables.items():
         if isinstance(table, pd.DataFrame) and error.table == source_of(name, table) and name in _BY_ROW:
@@ -182,5 +201,5 @@ def _without(name: str, table: Any, gone: Mapping[str, str]) -> Any:
         kept = table.loc[[label not in gone for label in labels_of(table, key)]]
         if key not in table.columns and isinstance(table.index, pd.RangeIndex):
             kept = table  # its door says what is missing
-    kept.attrs = dict(table.attrs)
+    kept.attrs = {name: said for name, said in table.attrs.items() if name != "broken"}
     return kept

@@ -38,7 +38,7 @@ def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) 
         path = find_table(folder, name)
         if path is None and name in ("instruments", "quotes"):
             raise DataError(f"{folder / name}.csv is not there; a market needs instruments.csv and quotes.csv")
-        tables[name] = None if path is None else read_raw(path)
+        tables[name] = None if path is None else read_raw(path, lenient=True)
     if as_of is not None:
         settings["as_of"] = as_of
     instruments, traded = tables["instruments"], settings.pop("traded", {})

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.frames import DAY_END, array_of, meant, number_block, refuse, refuse_doubled, row_of, time_index
+from optihedge.frames import DAY_END, array_of, meant, number_block, refuse, refuse_doubled, row_of, some, time_index
 from optihedge.market.drivers import RETURNS
 from optihedge.market.history import changes, gaps, own_moves
 from optihedge.readonly import keep, kept, read_only
@@ -84,8 +84,9 @@ def close_times(days: pd.DatetimeIndex, rule: str, of: Iterable[object] = ()) ->
         hour = pd.Timedelta(f"{match[1]}:00")
         return (days.tz_localize(None) + hour).tz_localize(match[2] or "UTC").tz_convert("UTC")
     except (ValueError, KeyError):
-        text = f"drivers: known_at {rule!r} is no time of day; write '16:00 America/New_York'"
-        raise DataError(text, drivers=tuple(map(str, of))) from None
+        whose = tuple(map(str, of))
+        text = f"known_at {rule!r}{f' of {some(whose)}' if whose else ''} is no time of day"
+        raise DataError(f"drivers: {text}; write '16:00 America/New_York'", drivers=whose) from None
 
 
 def check_levels(

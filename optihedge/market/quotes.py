@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import numpy as np
 import pandas as pd
 
@@ -17,6 +19,7 @@ from optihedge.frames import (
     nearest,
     refuse,
     row_of,
+    shown,
     table_of,
 )
 from optihedge.market.instruments import types_of
@@ -63,13 +66,27 @@ DEPTH: Schema = {
 def _refuse_inverted(bid: np.ndarray, ask: np.ndarray, most: float, labels: pd.Index, source: str) -> None:
     """Raise DataError for the first bid further above its ask than a share `most` of it."""
     crossed = bid > ask + most * np.abs(ask)
-    if crossed.any():
-        row = int(np.argmax(crossed))
-        raise DataError(
+    rows = tuple(np.flatnonzero(crossed).tolist())
+    if rows:
+        each = tuple(
             f"{row_of(source, row)}: ask of {labels[row]} is {ask[row]:g}, below its bid {bid[row]:g}; "
-            "drop the row or set max_crossed",
-            instruments=tuple(map(str, labels[crossed])),
-        )
+            "drop the row or set max_crossed" for row in rows
+        )  # fmt: skip
+        raise DataError(each[0], table=source, rows=rows, each=each, instruments=tuple(map(str, labels[crossed])))
+
+
+def _refuse_unknown(labels: pd.Index, position: np.ndarray, names: pd.Index, source: str) -> None:
+    """Raise DataError for quotes of no instrument; where all are, the table is another market's."""
+    unknown = np.flatnonzero(position < 0)
+    if not unknown.size:
+        return
+    each = tuple(
+        f"{row_of(source, row)}: {shown(labels[row])} is no known instrument{nearest(labels[row], names)}; add it to "
+        "instruments" for row in unknown.tolist()
+    )  # fmt: skip
+    if len(unknown) == len(labels):
+        raise DataError(f"{each[0]} (so are all others of {source})")
+    raise DataError(each[0], table=source, rows=tuple(unknown.tolist()), each=each)
 
 
 def check_quotes(
@@ -89,15 +106,9 @@ def check_quotes(
     """
     source = frame.attrs.get("source", "quotes")
     labels = label_index(frame, "instrument", source)
-    said = check_columns(frame, QUOTES, source, others=None, labels="instrument")
     position = instruments.index.get_indexer(labels)
-    if (position < 0).any():
-        row = int(np.argmax(position < 0))
-        close = nearest(labels[row], instruments.index)
-        raise DataError(
-            f"{row_of(source, row)}: {labels[row]} is no known instrument{close}; add it to instruments",
-            instruments=tuple(labels[position < 0]),
-        )
+    _refuse_unknown(labels, position, instruments.index, source)
+    said = check_columns(frame, QUOTES, source, others=None, labels="instrument")
     every = said | absent_columns(said, QUOTES, len(labels))
     kinds = {name: values[position] for name, values in types_of(instruments).items()}
     for name in ("bid", "ask", "mark"):
@@ -199,13 +210,16 @@ def prices_of(quotes: pd.DataFrame, instruments: pd.DataFrame, proxies: np.ndarr
     lost = absent & ~kinds["option"] & ~kinds["modelled"]
     if lost.any():
         proxy = "" if proxies is not None else ", or set on_missing = 'freeze' to hold it at its last known level"
-        raise DataError(f"quotes: {labels[lost][0]} has neither bid, ask nor mark; give its mark{proxy}",
-                        instruments=tuple(map(str, labels[lost])))  # fmt: skip
+        _refuse_unpriced(labels[lost], f"{{}} has neither bid, ask nor mark; give its mark{proxy}")
     nothing = (price == 0) & ~kinds["signed"] & ~kinds["option"]
     if nothing.any():
-        raise DataError(f"quotes: the price of {labels[nothing][0]} is 0; give its price or drop it",
-                        instruments=tuple(map(str, labels[nothing])))  # fmt: skip
+        _refuse_unpriced(labels[nothing], "the price of {} is 0; give its price or drop it")
     return price
+
+
+def _refuse_unpriced(names: pd.Index, text: str) -> NoReturn:
+    each = tuple(f"quotes: {text.format(name)}" for name in names)
+    raise DataError(each[0], instruments=tuple(map(str, names)), each=each)
 
 
 def check_depth(

@@ -18,6 +18,7 @@ Tables = Mapping[str, pd.DataFrame | None]
 
 OF_TRADING = ("bid", "ask", "mark", "bid_size", "ask_size", "volume", "funding_rate", "funding_hours")
 """Columns of quotes without which a contract that has a price keeps its value."""
+_FUNDING = ("funding_rate", "funding_hours")  # one says nothing without the other
 _OF_OPTIONS = ("vol", "rate")  # of an option's value, and of no other's
 
 
@@ -54,8 +55,8 @@ def read_around(
             told = {row: text for row, text in told.items() if labels[row] not in options}
             hit = _flags(len(table), told)
             made = _emptied(table, error.column, hit)
-            if error.column.startswith("funding"):
-                made = _emptied(_emptied(made, "funding_rate", hit), "funding_hours", hit)
+            for other in _FUNDING if error.column in _FUNDING else ():
+                made = _emptied(made, other, hit)
             said = {labels[row]: text for row, text in told.items()}
             return {**tables, name: _untraded(made, hit, tables["instruments"])}, said
         if name == "depth" and (told or error.instruments):

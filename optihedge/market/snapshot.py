@@ -16,7 +16,7 @@ from optihedge.errors import DataError
 from optihedge.frames import duration, instant, refuse_doubled
 from optihedge.market.again import joined_history, joined_quotes, valued_again
 from optihedge.market.dividends import expected_dividends
-from optihedge.market.door import TABLES, Tables, admit, changed_by_events
+from optihedge.market.door import TABLES, Tables, admit, changed_by_events, refuse_broken
 from optihedge.market.drivers import check_drivers, pair_assets
 from optihedge.market.instruments import check_instruments, refuse_priced_in_itself, types_of
 from optihedge.market.levels import check_levels, known_history, periods_per_year, read_history
@@ -101,6 +101,7 @@ class Market(PerDriver):
 
     def _checked(self, given: Tables, max_age: pd.Timedelta | None) -> dict[str, Any]:
         """The fields of a market of these tables. Raises DataError."""
+        refuse_broken(given)
         raw, dates = (None, False) if given["history"] is None else read_history(given["history"])
         listed, quoted = given["instruments"], given["quotes"]
         as_of = instant(self.as_of, "as_of") if self.as_of is not None else latest_time(quoted, raw, dates)

@@ -5,9 +5,12 @@ Severe ones hold the lists of models that read them, until they are mended or ac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
+from optihedge.frames import shown
 from optihedge.market.chain_arbitrage import Chain, members, parity_gaps, strike_arbitrage
 from optihedge.market.history import own_moves
 from optihedge.market.snapshot import Market
@@ -58,12 +61,15 @@ def contradictions(market: Market) -> tuple[Finding, ...]:
         found = [
             *_quotes_and_history(market), *_against_spot(market), *_chains(market), *_strikes(market), *_units(market),
             *_through_zero(market), *_ends(market), *_midnight(market), *_market_columns(market), *_renamed(market),
-            *(Finding(WARNING, "left out", name, why, "mend it", (name,)) for name, why in market.left_out.items()),
-            *(Finding(WARNING, "unread", name, why, _MEND, (name,)) for name, why in market.unread.items()),
+            *_faults("left out", market.left_out, "mend it"), *_faults("unread", market.unread, _MEND),
         ]  # fmt: skip
         known = tuple(sorted(found, key=lambda one: one.severity != SEVERE))
         market.__dict__["_contradictions"] = known
     return known
+
+
+def _faults(kind: str, told: Mapping[str, str], remedy: str) -> list[Finding]:
+    return [Finding(WARNING, kind, shown(name), why, remedy, (name,)) for name, why in told.items()]
 
 
 def book_contradictions(market: Market, book: pd.Series) -> tuple[Finding, ...]:
