@@ -347,5 +347,11 @@ def test_dates_and_durations_interpolate_together_and_an_expired_date_plays_no_p
 @pytest.mark.parametrize("tenor", ["soon", "perpetual", "2026-02-30", "27-03-2026"])
 @pytest.mark.parametrize("kind", ["vol", "rate"])
 def test_a_tenor_that_is_none_makes_no_market(tenor, kind):
-    with pytest.raises(DataError, match=f"drivers: N0: tenor '{tenor}' is no tenor; write 30d, 3m, 1y or an expiry"):
-        dated_options(tenor, kind=kind)
+    """Where it is of a rate; without a vol driver that has none, the options on it go."""
+    text = f"drivers: N0: tenor '{tenor}' is no tenor; write 30d, 3m, 1y or an expiry"
+    if kind == "rate":
+        with pytest.raises(DataError, match=text):
+            dated_options(tenor, kind=kind)
+    else:
+        left = dated_options(tenor, kind=kind).left_out
+        assert {*left} == {"N0", "FEB", "MAR", "JUN"} and text in left["N0"]

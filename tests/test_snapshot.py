@@ -121,7 +121,7 @@ def test_moves_are_returns_of_prices_and_changes_of_the_rest(tmp_path):
         ("instruments", "strike,right,sector", "strike,right,type", r"instruments.csv: column type appears twice"),
         ("drivers", "SPX vol,vol", "SPX vol,volatility", r"drivers.csv row 6: kind is 'volatility'; write one of"),
         ("drivers", "HKDUSD,fx", "HKDUSD,price", r"currency HKD has no quoted path to USD"),
-        ("drivers", "16:15 America/New_York\nES", "tea time\nES", r"known_at 'tea time' is no time of day"),
+        ("drivers", "16:15 America/New_York\nES", "tea time\nES", r"known_at 'tea time' of SPX vol is no time of day"),
         ("drivers", "driver,kind,", "driver,sort,", r"drivers.csv: column sort is not known"),
         ("quotes", "6020,,", "6020,24.5,", r"quotes.csv row 6: vol of SPX-C is 24.5, in percent; write decimals"),
         ("history", "0.1281,0.17", "0.1281,17", r"history.csv row 3: SPX vol is 17, a vol in percent; write decimals"),

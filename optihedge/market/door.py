@@ -182,12 +182,13 @@ def _assets(drivers: set[str], table: pd.DataFrame | None) -> dict[str, str]:
 
 
 def _on_a_path(drivers: set[str], tables: Tables) -> bool:
-    """Whether one of these is a pair of a money of some instrument, or a rate in it: its value may hang on it."""
+    """Whether one of these is a pair of a money of some instrument, or a rate: its value may hang on it."""
     listed, table = tables["instruments"], tables["drivers"]
     monies = {*_texts(listed, "currency")} - {""} if isinstance(listed, pd.DataFrame) else set()
     pairs = {part for name in drivers for part in pair_of(name)}
-    pairs |= {asset for asset, kind in _assets(drivers, table).items() if kind not in ("vol", "basis")}
-    return bool(monies & pairs)
+    kinds = _assets(drivers, table)
+    pairs |= {asset for asset, kind in kinds.items() if kind not in ("vol", "basis")}
+    return bool(monies & pairs) or "rate" in kinds.values()
 
 
 def _without(name: str, table: Any, gone: Mapping[str, str]) -> Any:
