@@ -1,5 +1,7 @@
 """American options, dividends and borrow in a Market: styles, forwards, vols, Greeks, early exercise, scenarios."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -137,9 +139,9 @@ def test_what_is_not_known_not_ahead_or_not_a_dividend_of_the_stock_plays_no_par
     pd.testing.assert_frame_equal(plain.exposures, told.exposures)
 
 
-def test_a_dividend_in_other_money_is_refused() -> None:
-    with pytest.raises(DataError, match="d1 of X is in EUR"):
-        stock_market(events=dividend(money="EUR"))
+def test_a_dividend_in_other_money_leaves_out_the_options_on_its_payer() -> None:
+    left = replace(stock_market(), events=dividend(money="EUR")).left_out
+    assert len(left) == 6 and all("d1 of X is in EUR" in text for text in left.values())
 
 
 def test_borrow_is_no_growth() -> None:
