@@ -239,6 +239,18 @@ def test_a_quote_that_cannot_be_read_is_no_price_to_trade_at_and_stops_nobody(ce
     assert bare.price["X"] == {"bid": 10.1, "ask": 9.9}.get(column, bare.price["X"]) and "X" in bare.unread
 
 
+def test_a_later_quote_that_can_be_read_is_told_no_more():
+    market = market_of(levels())
+    quotes = market.quotes.astype({"bid": object})
+    quotes.loc["B", "bid"] = "nan"
+    unread = replace(market, quotes=quotes)
+    when = market.as_of + pd.Timedelta("1h")
+    later = unread.updated(market.quotes[["bid", "ask"]], as_of=when)
+    assert [*unread.unread] == ["B"] and not later.unread
+    assert later.hash == market.updated(market.quotes[["bid", "ask"]], as_of=when).hash
+    assert [*unread.updated(market.quotes[["bid", "ask"]].drop("B"), as_of=when).unread] == ["B"]
+
+
 def test_where_nothing_that_may_be_traded_is_left_the_market_is_refused():
     market = market_of(levels())
     quotes = market.quotes.astype({"bid": object})

@@ -24,6 +24,7 @@ from optihedge.market.liquidity_map import liquidity_map
 from optihedge.market.own_figures import own_exposures, own_loadings
 from optihedge.market.per_driver import PerDriver
 from optihedge.market.quotes import check_depth, check_quotes, latest_time
+from optihedge.market.read_around import labels_of
 from optihedge.market.stocks import stock_frames
 from optihedge.market.styles import exercise_styles
 from optihedge.market.summary import summary
@@ -181,7 +182,9 @@ class Market(PerDriver):
         valued = valued_again(
             self.instruments, checked, self.drivers, history, self.base_currency, self.on_missing, when, dividends
         )
+        fresh = {*labels_of(quotes, "instrument")}
         return self._with(
+            unread={name: why for name, why in self.unread.items() if name not in fresh},
             as_of=when, history=history, depth=None, events=dividends if len(dividends) else None,
             periods_per_year=periods_per_year(self.drivers, history), **valued,
         )  # fmt: skip
