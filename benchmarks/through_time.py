@@ -85,8 +85,10 @@ def coins() -> Case:
         for after in (days[4], days[12], days[-1]):
             book[pick(coin, "C", 1.1, after)] = -size
             book[pick(coin, "P", 0.9, after)] = -size
-    keep = tuple(book)
-    markets = [coin_market(folder, day, reach=0.15, keep=keep) for day in days]
+    markets, seen = [], tuple(book)  # what could once be bought stays listed
+    for day in days:
+        markets.append(coin_market(folder, day, reach=0.15, keep=seen))
+        seen = tuple({*seen, *markets[-1].names})
     return oh.load_model("delta_neutral"), markets, book, [], {"cost-benefit": oh.policy.CostBenefit()}
 
 

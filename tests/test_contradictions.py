@@ -264,3 +264,17 @@ def test_a_position_of_many_days_of_volume_is_told_with_the_list_and_does_not_ho
     listed = oh.trade_list(oh.load_model("beta_hedge").hedge(market, {"A": 1000.0}))
     assert any("warning: beyond volume of A: 1,000 contracts are 1,000 days of volume" in note for note in listed.notes)
     assert not [reason for reason in listed.reasons if "beyond volume" in reason]
+
+
+def test_prices_on_a_grid_bend_by_less_than_a_tick_where_nothing_is_wrong():
+    """Deribit, 3 February 2026: 0.0009 bid at 104000 beside 0.0009 and 0.0008 asked, forward 76 705."""
+    forward = 76_705.0
+    table = pd.DataFrame({"underlying": "BTC", "expiry": pd.Timestamp("2026-02-27T08:00Z"), "venue": "", "right": "C",
+                          "multiplier": 1.0, "strike": [102_000.0, 104_000.0, 105_000.0],
+                          "bid": forward * np.array([8e-4, 9e-4, 7e-4]), "ask": forward * np.array([9e-4, 1e-3, 8e-4])},
+                         index=["A", "B", "C"])  # fmt: skip
+    chain = Chain.of_table(table)
+    assert [name for name, _ in strike_arbitrage(chain)] == ["B"]
+    assert not strike_arbitrage(replace(chain, tick=np.full(3, 1e-4 * forward)))
+    dear = replace(chain, tick=np.full(3, 1e-4 * forward), bid=chain.bid + 1e-4 * forward * np.array([0, 1, 0]))
+    assert [name for name, _ in strike_arbitrage(dear)] == ["B"]

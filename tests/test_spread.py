@@ -12,7 +12,7 @@ from optihedge.hedge.terms.objective import Variance
 from optihedge.hedge.terms.spread import Spread
 from optihedge.market.snapshot import Market
 from optihedge.risk.root import Risk
-from optihedge.risk.spread import half_life, spread_state
+from optihedge.risk.spread import decay_rows, half_life, spread_state
 from optihedge.step.policies.policyfile import policy_of
 from optihedge.step.policies.spread import ZScore
 
@@ -76,6 +76,29 @@ def test_a_random_walk_is_seldom_taken_for_a_spread_that_reverts():
     assert 0.025 <= np.mean(np.isfinite(found)) <= 0.085
     reverting = [half_life(deviations(250, 5.0, seed))[0] for seed in range(100)]
     assert np.mean(np.isfinite(reverting)) > 0.95 and 3.0 < np.median(reverting) < 7.0
+
+
+@pytest.mark.parametrize("rows", [250, 1000])
+def test_a_random_walk_seen_through_bid_and_ask_is_seldom_taken_for_one_either(rows):
+    """Noise of two daily moves: one change before in the test's regression took it for a reversion in 0.4 of cases."""
+    rng = np.random.default_rng(11)
+    seen = [np.cumsum(rng.standard_normal(rows)) + 2.0 * rng.standard_normal(rows) for _ in range(200)]
+    assert np.mean([np.isfinite(half_life(level)[0]) for level in seen]) <= 0.13
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("life", [2.0, 5.0, 10.0])
+def test_half_lives_are_right_in_the_middle_whatever_the_noise_of_closes(life, noise):
+    """250 rows. By least squares a deviation of half-life 10 seemed to be gone by half in 8, with noise in 5."""
+    rng = np.random.default_rng(12)
+    found = [decay_rows(deviations(250, life, seed) + noise * rng.standard_normal(250)) for seed in range(300)]
+    assert np.median(found) == pytest.approx(life, rel=0.12)
+
+
+def test_noise_alone_is_gone_at_once_and_a_walk_never():
+    rng = np.random.default_rng(13)
+    assert np.mean([decay_rows(rng.standard_normal(300)) == 0.5 for _ in range(100)]) > 0.9
+    assert decay_rows(np.arange(300.0)) == np.inf
 
 
 def test_legs_stay_in_ratio_in_whole_lots_and_within_the_limit():

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.market.snapshot import Market
-from optihedge.readonly import coded
+from optihedge.readonly import coded, numbers
 
 _PARITY = 0.01  # of the forward, beyond the spreads: the forward used is another than the chain's
 _ROUNDING = 1e-3  # of a price: a coin option's two quotes were converted at forwards a moment apart
@@ -38,6 +38,7 @@ def chain_table(market: Market) -> pd.DataFrame:
 class Chain:
     """n options as arrays, prices in the strike's money, NaN where there is none.
 
+    tick     of its price; 0 where it is not told
     expiry   which underlying's expiry each is of, numbered by first appearance; -1: not told
     series   the same of options that differ in right and strike alone
     """
@@ -49,6 +50,7 @@ class Chain:
     strike: Array
     bid: Array
     ask: Array
+    tick: Array
 
     @classmethod
     def of(cls, market: Market) -> Chain:
@@ -59,19 +61,22 @@ class Chain:
         told = [coded(table, name)[0][at] for name in ("underlying", "expiry", "venue")]
         expiry, sides = _joined(*told[:2]), (market.quotes[side].to_numpy()[at] * unit for side in ("bid", "ask"))
         series = _joined(expiry, told[2], pd.factorize(c.multiplier[at])[0])
-        return cls(market.names[at], expiry, series, c.right[at] > 0, c.strike[at], *sides)
+        tick = np.nan_to_num(numbers(table, "tick")[at]) * unit
+        return cls(market.names[at], expiry, series, c.right[at] > 0, c.strike[at], *sides, tick)
 
     @classmethod
     def of_table(cls, table: pd.DataFrame) -> Chain:
         """Of a table of underlying, expiry, venue, multiplier, right, strike, bid and ask by label."""
         told = [pd.factorize(table[name].array)[0] for name in ("underlying", "expiry", "venue", "multiplier")]
         expiry, call = _joined(*told[:2]), (table["right"] == "C").to_numpy()
-        numbers = (table[name].to_numpy(dtype=float) for name in ("strike", "bid", "ask"))
-        return cls(table.index, expiry, _joined(expiry, *told[2:]), call, *numbers)
+        prices = (table[name].to_numpy(dtype=float) for name in ("strike", "bid", "ask"))
+        return cls(table.index, expiry, _joined(expiry, *told[2:]), call, *prices, np.zeros(len(table)))
 
 
 def strike_arbitrage(chain: Chain) -> list[tuple[str, str]]:
-    """(label, what) of options whose bid is above the ask of one worth more, or above that of a butterfly's wings."""
+    """(label, what) of options whose bid is above the ask of one worth more, or by more than a tick above that of a
+    butterfly's wings: prices on a grid bend by less than a tick where nothing is wrong.
+    """
     group = _joined(chain.series, chain.call.astype(int))
     by = np.lexsort((np.where(chain.call, chain.strike, -chain.strike), group))  # worth more first
     by = by[group[by] >= 0]
@@ -80,7 +85,7 @@ def strike_arbitrage(chain: Chain) -> list[tuple[str, str]]:
     before = np.append(False, group[1:] == group[:-1])[: len(by)]  # there is one before it in its group
     least, wings = _least_so_far(ask, group), _wings(strike, ask, before)
     dear = np.flatnonzero(before & (bid > np.append(np.inf, least[:-1])[: len(by)] * (1 + _ROUNDING)))
-    bent = np.setdiff1d(np.flatnonzero(bid > wings * (1 + _ROUNDING)), dear)
+    bent = np.setdiff1d(np.flatnonzero(bid > wings * (1 + _ROUNDING) + chain.tick[by]), dear)
     found = []
     for i in dear:
         first = int(np.searchsorted(group, group[i]))

@@ -13,6 +13,7 @@ from optihedge.errors import DataError, require_extra
 from optihedge.frames import refuse_doubled, same_labels
 from optihedge.market.instruments import annual_funding
 from optihedge.risk.estimator import whole_number
+from optihedge.risk.spread import decay_rows
 
 _MOST_HEDGES = 5  # MacKinnon's p-values are tabled for the target and so many
 _ROUNDING = 1e-13  # of the level: what is left of the target below it is no spread
@@ -136,7 +137,7 @@ def cointegration(levels: pd.DataFrame, target: str, lags: int = 2) -> Cointegra
     errors = pd.Series(fit.bse[1 : 1 + count], index=hedges.columns, name="standard_error")
     spread = (own - hedges @ ratios).rename("spread")
     spread = spread - spread.mean()
-    return Cointegration(ratios, errors, p_value, _half_life(spread.to_numpy()), spread)
+    return Cointegration(ratios, errors, p_value, decay_rows(spread.to_numpy()), spread)
 
 
 def cointegrated_pairs(levels: pd.DataFrame, level: float = 0.05, lags: int = 2) -> pd.DataFrame:
@@ -243,9 +244,3 @@ def _holm(p: np.ndarray) -> np.ndarray:
     out = np.empty(len(p))
     out[order] = np.minimum(adjusted, 1.0)
     return out
-
-
-def _half_life(spread: np.ndarray) -> float:
-    """Rows until half of a deviation is gone, from the slope of the change on the level."""
-    speed = -float(np.diff(spread) @ spread[:-1]) / float(spread[:-1] @ spread[:-1])
-    return float(np.log(2) / -np.log1p(-speed)) if 0 < speed < 1 else (np.inf if speed <= 0 else 0.0)

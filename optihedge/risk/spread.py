@@ -14,6 +14,7 @@ from optihedge.market.snapshot import Market
 
 LEAST_ROWS = 30  # fewer say nothing about a mean and a speed
 _STALE_ROWS = 5
+_SHORTEST = 0.5  # rows: a faster reversion than one row counts as half of one
 _MACKINNON = -2.86154, -2.8903, -4.234, -40.04  # of 1, 1/T, 1/T^2, 1/T^3: 5 % with a constant (MacKinnon 2010)
 
 
@@ -24,7 +25,7 @@ class SpreadState:
     level       sum of weight x log return of each leg's price since the first row, by time
     deviation   last level less the mean over the rows;  z  the same in standard deviations (ddof 0)
     half_life   rows of history in which half of a deviation is gone; infinite where that cannot be told from a random
-                walk: the Dickey-Fuller t of the level (one lag, constant) is above its 5 % value
+                walk: the Dickey-Fuller t of the level (lags, constant) is above its 5 % value
     t           that statistic
 
     >>> SpreadState(pd.Series([0.0, 0.02]), 0.02, 1.0, 5.0, -4.0).z
@@ -99,23 +100,46 @@ def spread_state(market: Market, legs: Mapping[str, float], rows: int = 250) -> 
 def half_life(level: np.ndarray) -> tuple[float, float]:
     """Rows in which half of a deviation of a level (T) is gone, and the Dickey-Fuller t that tells it from none.
 
-    change = constant + slope x level before + change before: half of a deviation is gone after ln 2 / -ln(1 + slope)
-    rows, a faster than one-row reversion counts as half a row.
+    Infinite where t is above its 5 % value, else `decay_rows`. As many changes before as Schwert's rule says, 4
+    (T/100)^(1/4), stand beside the level: with one, a random walk seen through bid and ask is taken for a reversion.
 
     >>> slow, t = half_life(np.cumsum(np.ones(50)) + 0.1 * np.sin(np.arange(50.0)))
     >>> slow, t > -2.9
     (inf, True)
     """
     change = np.diff(level)
-    design = np.column_stack([np.ones(len(change) - 1), level[1:-1], change[:-1]])
-    found, _, rank, _ = np.linalg.lstsq(design, change[1:], rcond=None)
-    left = change[1:] - design @ found
-    error = np.sqrt(left @ left / max(len(left) - 3, 1) * np.linalg.pinv(design.T @ design)[1, 1])
-    t = float(found[1] / error) if error > 0 and rank == 3 else 0.0
+    lags = max(int(4 * (len(level) / 100) ** 0.25), 1)
+    before = [change[lags - lag : len(change) - lag] for lag in range(1, lags + 1)]
+    design = np.column_stack([np.ones(len(change) - lags), level[lags:-1], *before])
+    found, _, rank, _ = np.linalg.lstsq(design, change[lags:], rcond=None)
+    left = change[lags:] - design @ found
+    spread = left @ left / max(len(left) - design.shape[1], 1)
+    error = np.sqrt(spread * np.linalg.pinv(design.T @ design)[1, 1])
+    t = float(found[1] / error) if error > 0 and rank == design.shape[1] else 0.0
     critical = sum(beta / len(change) ** power for power, beta in enumerate(_MACKINNON))
-    if not t < critical:
-        return np.inf, t
-    return float(np.log(2) / -np.log1p(max(found[1], -0.75))), t
+    return (decay_rows(level) if t < critical else np.inf), t
+
+
+def decay_rows(level: np.ndarray) -> float:
+    """Rows in which half of a deviation of a level (T) is gone, 0.5 or more; infinite where nothing goes.
+
+    An AR(1) seen through noise of its own: kept from row to row is the second autocovariance over the first, in which
+    the noise has no part, plus (1 + 3 kept) / T, what a sample of T rows is short of (Marriott and Pope 1954). A first
+    autocorrelation within chance is noise alone.
+
+    >>> drawn = np.random.default_rng(0).standard_normal(20_000)
+    >>> bool(6 < decay_rows(np.convolve(drawn, 0.9 ** np.arange(200.0), "valid")) < 7.2)
+    True
+    """
+    away = level - level.mean()
+    size, first = len(away), float(away[1:] @ away[:-1])
+    if first <= 2.0 / np.sqrt(size) * float(away @ away):
+        return _SHORTEST
+    kept = float(away[2:] @ away[:-2]) / first
+    kept += (1.0 + 3.0 * kept) / size
+    if kept >= 1.0:
+        return np.inf
+    return max(float(np.log(2) / -np.log(kept)), _SHORTEST) if kept > 0 else _SHORTEST
 
 
 def legs_of(label: str, legs: object) -> pd.Series:
