@@ -59,18 +59,18 @@ class Chain:
         at = np.flatnonzero(c.option)
         unit = np.where(c.inverse[at], c.forward[at], 1.0)
         told = [coded(table, name)[0][at] for name in ("underlying", "expiry", "venue")]
-        expiry, sides = _joined(*told[:2]), (market.quotes[side].to_numpy()[at] * unit for side in ("bid", "ask"))
+        expiry, (bid, ask) = _joined(*told[:2]), [market.quotes[side].to_numpy()[at] * unit for side in ("bid", "ask")]
         series = _joined(expiry, told[2], pd.factorize(c.multiplier[at])[0])
         tick = np.nan_to_num(numbers(table, "tick")[at]) * unit
-        return cls(market.names[at], expiry, series, c.right[at] > 0, c.strike[at], *sides, tick)
+        return cls(market.names[at], expiry, series, c.right[at] > 0, c.strike[at], bid, ask, tick)
 
     @classmethod
     def of_table(cls, table: pd.DataFrame) -> Chain:
         """Of a table of underlying, expiry, venue, multiplier, right, strike, bid and ask by label."""
         told = [pd.factorize(table[name].array)[0] for name in ("underlying", "expiry", "venue", "multiplier")]
         expiry, call = _joined(*told[:2]), (table["right"] == "C").to_numpy()
-        prices = (table[name].to_numpy(dtype=float) for name in ("strike", "bid", "ask"))
-        return cls(table.index, expiry, _joined(expiry, *told[2:]), call, *prices, np.zeros(len(table)))
+        strike, bid, ask = (table[name].to_numpy(dtype=float) for name in ("strike", "bid", "ask"))
+        return cls(table.index, expiry, _joined(expiry, *told[2:]), call, strike, bid, ask, np.zeros(len(table)))
 
 
 def strike_arbitrage(chain: Chain) -> list[tuple[str, str]]:
