@@ -242,6 +242,10 @@ class Neighbourhood:
             return excess
         return excess + float(self.volatility.excess(self.volatility.after(h, [])))
 
+    def excess_of(self, lists: Array) -> Array:
+        """Excess of M lists (M x n) beyond half a lot."""
+        return np.round(self.points(lists, self.allowance(np.round(self.grid.lots(lists))))[0], 9)
+
     def rank(self, h: Array) -> tuple[float, float]:
         """Order of lists: excess beyond half a lot, then the objective."""
         excess = self.excess_at(h, self.allowance(np.round(self.grid.lots(h))))

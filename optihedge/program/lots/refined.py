@@ -1,7 +1,7 @@
 """Whole lots of a quadratic Program: rounded leg by leg and improved; where that is dear, in part solved again.
 
-The coarsest legs of the best list so far stay, the rest is solved with them fixed, rounded and improved. Where lots are
-dearer still, the dive is another start.
+Several lists of not too many legs are other starts. The coarsest legs of the best list so far stay, the rest is solved
+with them fixed, rounded and improved. Where lots are dearer still, the dive is another start.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from optihedge.program.lots.few_legs import MOST_LEGS
 from optihedge.program.lots.local_search import GAIN, improve
 from optihedge.program.lots.lot_program import mended
 from optihedge.program.lots.neighbourhood import Neighbourhood
-from optihedge.program.lots.successive import successive
+from optihedge.program.lots.successive import several, successive
 from optihedge.program.narrow import narrowed
 from optihedge.program.program import Program, objective
 
 _DEAR, _DEAREST = 1e-4, 2e-3  # of the objective's scale: what lots cost above which more is tried, and the dive too
+_MOST, LISTS = 64, 32  # legs of which several lists are had at once, and how many lists
+_STARTS = ((1e-3, 2), (1e-2, 4), (np.inf, 12))  # up to that share of the objective's scale so many are improved
 _KEPT = (0.25, 0.5)  # of the legs traded, the coarsest first
 _COLUMNS = 80  # solved again: those traded, and those whose trading costs least
 _LARGE, _WORTH = 50_000, 0.7  # entries of a root, and share of its columns, to which fewer are looked for
@@ -44,6 +46,10 @@ def refined(around: Neighbourhood, h: Array, solve: Solve, multipliers: Array | 
     def dear(share: float) -> bool:
         return not few and around.left > 0 and (rank[0] > 0 or rank[1] - least > share * scale)
 
+    if dear(_DEAR) and multipliers is not None and may_be_several(around):
+        count = starts((rank[1] - least) / max(scale, 1e-300))
+        (rank, found), more = _of_several(around, h, (rank, found), multipliers, count, been)
+        moves += more
     for kept in _KEPT:
         if dear(_DEAR):
             other, more = improve(around, _solved_again(around, h, found, solve, multipliers, kept), been=been)
@@ -108,6 +114,30 @@ def rows_met(around: Neighbourhood, h: Array) -> Array:
     """The list h; where it breaks a row, the better of it and the nearest list that breaks none, improved."""
     near = mended(around, h) if around.rank(h)[0] > 0 else None
     return h if near is None else min(h, improve(around, near)[0], key=around.rank)
+
+
+def may_be_several(around: Neighbourhood) -> bool:
+    """Whether several lists are had at once: of not too many legs, and of nothing that is not traded in lots."""
+    p, grid = around.program, around.grid
+    return bool(grid.lumpy.sum() <= _MOST and not ((grid.lot == 0) & (p.lower < p.upper)).any())
+
+
+def starts(share: float) -> int:
+    """How many of several lists are improved, where lots cost so much of the objective's scale."""
+    return next(count for most, count in _STARTS if share <= most)
+
+
+def _of_several(
+    around: Neighbourhood, h: Array, best: tuple[tuple[float, float], Array], multipliers: Array, count: int,
+    been: set[bytes],
+) -> tuple[tuple[tuple[float, float], Array], int]:  # fmt: skip
+    """The best of a list and its rank and of so many of several that are improved; and moves made."""
+    lists, made = several(around, h, multipliers, LISTS), 0
+    excess, value = around.points(lists, around.allowance(np.round(around.grid.lots(lists))))
+    for first in np.lexsort((value, np.round(excess, 9)))[:count]:
+        other, moves = improve(around, lists[first], been=been)
+        best, made = _better(around, *best, other), made + moves
+    return best, made
 
 
 def _solved_again(

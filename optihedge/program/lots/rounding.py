@@ -23,8 +23,9 @@ from optihedge.program.lots.few_legs import MOST_LEGS, best_lots
 from optihedge.program.lots.grid import Grid
 from optihedge.program.lots.local_search import GAIN, improve
 from optihedge.program.lots.neighbourhood import Neighbourhood
-from optihedge.program.lots.refined import idle, refined, rows_met
+from optihedge.program.lots.refined import LISTS, idle, may_be_several, refined, rows_met, starts
 from optihedge.program.lots.row_ends import RowEnds
+from optihedge.program.lots.successive import several
 from optihedge.program.narrow import narrowed
 from optihedge.program.own.terms import OwnTerms
 from optihedge.program.program import Program, objective
@@ -120,7 +121,10 @@ def round_program(
         dear = few or best.gap > _DEAR * scale_of(program, h)
         sigmas = np.setdiff1d(np.geomspace(low, high, _TOUCHES)[: _TOUCHES if dear else _NEAREST], exact)
         best = _touched(program, h, best, (price.price / sigmas).tolist(), solve, multipliers, smallest, until)
-    return best if few else _descended(program, best, smallest, until)
+    if few:
+        return best
+    best = _descended(program, best, smallest, until)
+    return _of_several(program, h, best, solve, multipliers, smallest, until)
 
 
 def _touched(
@@ -144,7 +148,38 @@ def _touched(
         whole[columns] = found.h
         ends = RowEnds.of(around, whole)
         answers.append(replace(found, h=whole, objective=objective(program, whole), bound=best.bound, ends=ends))
-    return min(answers, key=lambda one: (round(one.ends.beyond, 9), one.objective))
+    return min(answers, key=_order)
+
+
+def _of_several(
+    program: Program, h: Array, best: Rounding, solve: Callable[[Program], Answer], multipliers: Array | None,
+    smallest: Array | None, until: float | None,
+) -> Rounding:  # fmt: skip
+    """The better of a rounding of not too many legs under a price of volatility and several lists around two optima:
+    the Program's own, and that of its touch where the rounding is; what they are worth is told at their own volatility.
+    """
+    around = Neighbourhood(program, Grid.of(program, smallest), until)
+    share, at = best.gap / max(scale_of(program, h), 1e-300), at_answer(program, best.h)
+    if share <= _DEAR or multipliers is None or not may_be_several(around) or at.has_cones or around.left <= 0:
+        return best
+    optima, answer = [(at_answer(program, h), h, multipliers)], solve(at)
+    if np.isfinite(answer.h).all():
+        optima.append((at, answer.h, answer.multipliers))
+    lists = np.vstack([
+        several(Neighbourhood(touch, around.grid), np.clip(q, program.lower, program.upper), m, LISTS)
+        for touch, q, m in optima
+    ])  # fmt: skip
+    value, excess = np.array([objective(program, one) for one in lists]), around.excess_of(lists)
+    for first in np.lexsort((value, excess))[: starts(share)]:
+        ends = RowEnds.of(around, lists[first])
+        other = replace(best, h=lists[first], objective=float(value[first]), ends=ends)
+        best = min(best, _descended(program, other, smallest, until), key=_order)
+    return best
+
+
+def _order(one: Rounding) -> tuple[float, float]:
+    """Of roundings: how far beyond their limits, then the objective."""
+    return round(one.ends.beyond, 9), one.objective
 
 
 def _descended(program: Program, best: Rounding, smallest: Array | None, until: float | None) -> Rounding:
