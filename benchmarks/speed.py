@@ -115,9 +115,11 @@ def walks(days: int) -> dict[str, float]:
     learnt = (oh.EwmaRisk(), oh.FactorRisk(), oh.AdaptiveRisk())
     cases |= {f"walk {type(risk).__name__}": (risk, 1.0, few) for risk in learnt}
     cases |= {f"walk {type(risk).__name__}, a fifth anew": (risk, 1.0, few) for risk in (given, *learnt)}
+    if off:
+        cases |= {f"walk {type(risk).__name__}, a fifth anew, lots off": (risk, 1.0, few) for risk in learnt}
     told = {}
     for name, (risk, lot, span) in cases.items():
-        walk = partial(oh.run_backtest, **off) if name == "walk, lots off" else oh.run_backtest
+        walk = partial(oh.run_backtest, **off) if "lots off" in name else oh.run_backtest
         walk(model(risk), markets(prices, lot, 1), book)  # what is loaded once
         views, made = timed(lambda p=lot, d=span: markets(prices, p, d))
         held = flowing(book, prices) if "anew" in name else book
