@@ -239,6 +239,25 @@ def test_a_quote_that_cannot_be_read_is_no_price_to_trade_at_and_stops_nobody(ce
     assert bare.price["X"] == {"bid": 10.1, "ask": 9.9}.get(column, bare.price["X"]) and "X" in bare.unread
 
 
+def test_a_share_is_the_price_of_its_underlying_under_any_label():
+    """An option on it is valued at tonight's quote, not at the last close, whatever the share is called."""
+    history = levels()
+    spot = 1.04 * history["A"].iloc[-1]
+    terms = {"type": ["equity", "option"], "underlying": "A", "multiplier": [1.0, 100.0], "strike": [np.nan, spot],
+             "right": ["", "C"], "expiry": [pd.NaT, pd.Timestamp("2026-06-19T20:00Z")]}  # fmt: skip
+    found = {}
+    for label in ("A", "A US Equity", "XNAS:A"):
+        table = pd.DataFrame(terms, index=[label, "C"]).rename_axis("instrument")
+        quotes = pd.DataFrame({"bid": [spot, 4.0], "ask": [spot, 4.1]}, index=table.index)
+        market = oh.Market(table, quotes, "USD", as_of="2026-02-28", history=history)
+        assert market.levels["A"] == spot
+        found[label] = market.exposures.to_numpy()
+        tenth = quotes.mul(pd.Series([0.1, 1.0], index=table.index), axis=0)
+        fund = oh.Market(table, tenth, "USD", as_of="2026-02-28", history=history, on_missing="freeze")
+        assert label == "A" or fund.levels["A"] == history["A"].iloc[-1]
+    assert all((one == found["A"]).all() for one in found.values())
+
+
 def test_a_later_quote_that_can_be_read_is_told_no_more():
     market = market_of(levels())
     quotes = market.quotes.astype({"bid": object})

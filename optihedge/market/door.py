@@ -24,6 +24,7 @@ _BY_ROW = ("instruments", "quotes", "own_exposures", "own_loadings", "drivers", 
 _BY_DRIVER = ("drivers", "history")
 _PAYMENTS = ("dividend", "funding", "borrow", "interest")
 _MOST = 1000  # faults one by one; rows of one kind of fault go together
+_PRICES = ("", "equity", "spot", "index")
 _TOLD = 5  # faults in the message that refuses a market
 _LEVEL = "; what stands on it is valued at the last level of its history"
 _NO = ("", "false", "no", "0", "0.0", "nan", "none")
@@ -124,7 +125,7 @@ def _priced_by(listed: pd.DataFrame, gone: Mapping[str, str]) -> list[str]:
     others = {asset for name, asset in zip(labels, assets, strict=True) if name not in gone}
     kinds = zip(labels, assets, _texts(listed, "type"), strict=True)
     return [name for name, asset, kind in kinds
-            if name in gone and (asset or name) in others and (kind in ("index", "spot") or name == asset)]  # fmt: skip
+            if name in gone and (asset or name) in others and kind in _PRICES]  # fmt: skip
 
 
 def _moved(kind: str, by: str) -> bool:

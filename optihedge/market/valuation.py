@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from optihedge.market.pricing import SECONDS_PER_YEAR, settlement_weight
 from optihedge.market.styles import AMERICAN
 from optihedge.readonly import coded, kept, read_only, texts, told
 
+_NEAR = 0.1  # ln of price and last level: the same thing, a night apart
 _FORWARD_GAP = 0.02  # an option's forward further than this from its future's price was taken from the index
 
 
@@ -137,12 +139,15 @@ def driver_levels(
     drivers: pd.DataFrame, last: np.ndarray, instruments: pd.DataFrame, quotes: pd.DataFrame, price: np.ndarray
 ) -> np.ndarray:
     """The level of every driver now, D: a price from its index, spot or own quote, else the index that a future quotes,
-    else the last of its history; other kinds from history. Raises DataError for an underlying without a price.
+    else the only share on it that is near its last level (or has none), whatever its label, else the last of its
+    history; other kinds from history. Raises DataError for an underlying without a price.
     """
     kinds, names = types_of(instruments), instruments.index
     types, asset, money = _texts(instruments, "type", "underlying", "currency")
     rank = np.select([types == "index", names.to_numpy() == asset, types == "spot", kinds["margined"]], [0, 1, 2, 3], 9)
     value = np.where(rank == 3, quotes["underlying_price"].to_numpy(), price)
+    used = underlying_drivers(instruments, drivers)
+    rank[_only_shares((types == "equity") & (rank == 9), types, asset, money, price, last, used)] = 4
     seen = np.flatnonzero((rank < 9) & ~np.isnan(value) & (types != "cash"))
     quoted: dict[tuple[str, str], float] = {}
     for row in seen[np.argsort(rank[seen], kind="stable")]:
@@ -151,7 +156,6 @@ def driver_levels(
     for place, (kind, of, quote) in enumerate(zip(*_texts(drivers, "kind", "underlying", "currency"), strict=True)):
         if kind in RETURNS:
             levels[place] = quoted.get((of, quote), quoted.get((of, ""), levels[place]))
-    used = underlying_drivers(instruments, drivers)
     lost = (used >= 0) & ~np.isfinite(levels[used] if len(levels) else np.zeros(len(used)))
     if lost.any():
         row = int(np.argmax(lost))
@@ -164,6 +168,23 @@ def driver_levels(
             instruments=tuple(map(str, names[lost])),
         )
     return levels
+
+
+def _only_shares(
+    strange: np.ndarray, types: np.ndarray, asset: np.ndarray, money: np.ndarray, price: np.ndarray, last: np.ndarray,
+    used: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Positions of shares under another label than their underlying (`strange`) that nevertheless are its price: the
+    only one of a currency, near its driver's last level; one far from it is a fund on it, or another unit.
+    """
+    at = np.flatnonzero(strange & (used >= 0))
+    if not at.size:
+        return at
+    shares = Counter(zip(asset[types == "equity"], money[types == "equity"], strict=True))
+    alone = np.array([shares[asset[row], money[row]] == 1 for row in at.tolist()], dtype=bool)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = np.abs(np.log(price[at] / last[used[at]]))
+    return at[alone & ~(apart > _NEAR)]
 
 
 def value_contracts(
