@@ -100,3 +100,27 @@ def test_a_night_is_held_to_the_forecast_of_what_the_book_then_held(broker, sent
     assert figures["volatility_before"] > 1.5 * figures["volatility_after"] > 0
     expected = np.nan if held is None else realised / figures[held]
     assert night["over forecast"] == pytest.approx(expected, rel=1e-9, nan_ok=True)
+
+
+def test_the_page_and_the_metrics_of_a_night_keep_the_books_that_were_not_run_again(tmp_path):
+    text = DESK.replace("[send]", '[run]\nmetrics = "desk.prom"\n[send]') + '\nchallengers = ["other"]\n'
+    write_book(tmp_path / "three.csv", {"NOTHING": 1.0})
+    text = text.replace("[models]", '[models]\nother = "model.toml"')
+    for name, place in (("two", "one.csv"), ("three", "three.csv")):
+        text += f'[books.{name}]\nmodel = "neutral"\npositions = "{place}"\n'
+    desk, *_ = coin_desk(tmp_path, 1, text)
+
+    def night(*more):
+        code = main(["run", "--desk", str(desk.path), "--as-of", f"{FIRST}:00Z", "--as", "ann", *more])
+        (page,) = (tmp_path / "out").glob("*/index.html")
+        rows = re.findall(r"<tr>.*?</tr>", page.read_text(), re.S)
+        table = [re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", row)).split() for row in rows]
+        books = [line for line in (tmp_path / "desk.prom").read_text().splitlines() if "optihedge_books{" in line]
+        return code, {(row[0], row[1]): row[2:4] for row in table if row[0] in ("one", "two", "three")}, books
+
+    whole = night()
+    again = night("--book", "two")
+    assert whole[0] == 1 and again[0] == 0  # of the book that was asked for
+    assert {key for key in whole[1]} == {("one", "other"), ("one", "neutral"), ("two", "neutral"), ("three", "neutral")}
+    assert again[1] == whole[1] | {("three", "neutral"): ["NOT", "RUN"]}
+    assert 'optihedge_books{status="first"} 2' in again[2]

@@ -16,7 +16,7 @@ _STATUSES = ("first", "solved", "empty", "idle", "held", "blocked", "failed")
 
 def write_metrics(path: Path, night: Night) -> None:
     """Write the file, whole. Raises DataError where it cannot be."""
-    sent = [one for one in night.results if one.role == "send"]
+    sent = [one for one in (*night.results, *night.rest) if one.role == "send"]
     counts = Counter(one.status for one in sent)
     lines = [
         "# HELP optihedge_night_seconds Instant of the market of the last night, seconds since 1970.",

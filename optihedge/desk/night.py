@@ -31,8 +31,9 @@ from optihedge.desk.ledger.reading import any_runs, books_of, inputs_of, made_of
 from optihedge.desk.ledger.runs import CHALLENGER, LEFT, SEND, Asked, Made, claim, finish, standing
 from optihedge.desk.nightpage import write_night
 from optihedge.desk.outbox import recover
+from optihedge.desk.outcome import Result, rest_of, result_of
 from optihedge.desk.record import record_folder
-from optihedge.desk.task import ALTERNATIVE, TRACE, Bench, Task, compute
+from optihedge.desk.task import Bench, Task, compute
 from optihedge.errors import DataError, OptihedgeError, SpecError
 from optihedge.frames import some
 from optihedge.lock import locked
@@ -40,31 +41,7 @@ from optihedge.market.events import Event, events_of
 from optihedge.market.snapshot import Market
 from optihedge.market.store.store import open_store
 
-GOOD = ("first", "solved", "empty", "idle")
 _LAST = 3  # nights in whose folders halves of killed runs are looked for
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of a book under a model.
-
-    new   computed now, not found as done;  status  of the step, or failed;  bug  failed by an internal error
-    """
-
-    book: str
-    model: str
-    role: str
-    run: str
-    status: str
-    why: str
-    lines: int
-    new: bool
-    bug: bool = False
-
-    @property
-    def good(self) -> bool:
-        """Whether what was promised stands."""
-        return self.status in GOOD
 
 
 @dataclass(frozen=True)
@@ -73,6 +50,7 @@ class Night:
 
     code      0 where every book's promised list (or its waiting) stands, 1 otherwise, 6 for an internal error
     strayed   what the ledger holds of books that the desk no longer names, where others begin, in words
+    rest      what the ledger holds of the same night of the books that were not asked for
     """
 
     as_of: pd.Timestamp
@@ -80,6 +58,7 @@ class Night:
     results: tuple[Result, ...]
     recovered: tuple[str, ...]
     strayed: tuple[str, ...] = ()
+    rest: tuple[Result, ...] = ()
 
     @property
     def code(self) -> int:
@@ -138,8 +117,9 @@ def run_night(
         order = {(book.name, model): place for place, (book, model, _) in enumerate(_jobs(desk, books))}
         results.sort(key=lambda one: order[one.book, one.model])
         looked = None if look is None or desk.folder is None or as_of is not None else look(desk.folder)
-        write_night(desk.out, market, results, looked)
-        return Night(market.as_of, market.hash, tuple(results), recovered, strayed)
+        rest = rest_of(ledger, market, [job for job in _jobs(desk, ()) if job[0].name not in {*books}] if books else [])
+        write_night(desk.out, market, [*results, *rest], looked)
+        return Night(market.as_of, market.hash, tuple(results), recovered, strayed, rest)
 
 
 def _refuse_lost(desk: Desk, ledger: Ledger) -> None:
@@ -213,7 +193,7 @@ class _Night:
             return _Begun(task, asked, run, self.desk.deadline)
         made = known(self.ledger, run)
         picture(self.desk, asked, run, made)
-        return _result(asked, run, made, new=False)
+        return result_of(book.name, model, role, run, made, new=False)
 
     def ended(self, begun: _Begun, made: Made) -> Result:
         """A run finished: in the ledger, then in its folder."""
@@ -221,18 +201,12 @@ class _Night:
         with self.ledger.write() as connection:
             finish(connection, run, asked, made)
         picture(self.desk, asked, run, made)
-        result = _result(asked, run, made, new=True)
+        result = result_of(asked.book, asked.model, asked.role, run, made, new=True)
         self.told(result)
         return result
 
     def told(self, one: Result) -> None:
         self.tell("night", run=one.run, book=one.book, model=one.model, status=one.status, why=one.why)
-
-
-def _result(asked: Asked, run: str, made: Made, *, new: bool) -> Result:
-    files = made.files or {}
-    lines = len(made.orders) if asked.role == SEND else max(0, files.get(ALTERNATIVE, "").count("\n") - 1)
-    return Result(asked.book, asked.model, asked.role, run, made.outcome, made.why, lines, new, TRACE in files)
 
 
 def _jobs(desk: Desk, books: tuple[str, ...]) -> Iterator[tuple[DeskBook, str, str]]:

@@ -59,8 +59,8 @@ def run_of(connection: Connection, run: str) -> dict[str, Any]:
     return dict(connection.execute(asked).mappings().one())
 
 
-def runs_of(connection: Connection, book: str | None = None) -> list[dict[str, Any]]:
-    """Every run (of a book), by night and by when it began."""
+def runs_of(connection: Connection, book: str | None = None, as_of: str | None = None) -> list[dict[str, Any]]:
+    """Every run (of a book, of an instant), by night and by when it began."""
     asked = (
         sa.select(RUNS, LISTS.c.status.label("list"), LISTS.c.sha256, LISTS.c.lines,
                   NIGHTS.c.run.is_not(None).label("stands"))
@@ -68,6 +68,7 @@ def runs_of(connection: Connection, book: str | None = None) -> list[dict[str, A
         .order_by(RUNS.c.as_of, RUNS.c.book, RUNS.c.begun, RUNS.c.id)
     )  # fmt: skip
     asked = asked if book is None else asked.where(RUNS.c.book == book)
+    asked = asked if as_of is None else asked.where(RUNS.c.as_of == as_of)
     return [dict(row) for row in connection.execute(asked).mappings()]
 
 
