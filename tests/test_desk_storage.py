@@ -1,8 +1,10 @@
 """A disk that is full, a database that is gone, a folder that cannot be written: named, and nothing lost or twice."""
 
+import contextlib
 import errno
 import os
 import shutil
+import sqlite3
 import uuid
 
 import postgres
@@ -14,6 +16,7 @@ from optihedge.cli import main
 from optihedge.desk import night as night_of
 from optihedge.desk.ledger import database
 from optihedge.desk.ledger.database import StorageError
+from optihedge.desk.looking import shown
 from optihedge.desk.night import run_night
 from optihedge.desk.outbox import send
 from optihedge.desk.replay import verify
@@ -92,3 +95,33 @@ def _refused(desk, market):
         run_night(desk, as_of=market.as_of)
     with pytest.raises(StorageError):
         send(desk, "one@")
+
+
+def test_a_desk_that_may_not_be_written_is_looked_at_and_nothing_is_changed(tmp_path, monkeypatch, capsys):
+    desk, markets, _ = coin_desk(tmp_path, 1)
+    night = run_night(desk, as_of=markets[0].as_of)
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: mode != os.W_OK)
+
+    def content():
+        return {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+
+    before = content()
+    for verb in ("runs", "show one@", "report", "replay one@", "verify", "diff one@ one@"):
+        assert main([*verb.split(), "--desk", str(desk.path)]) == 0, verb
+    sha = shown(desk, "one@").row["sha256"]
+    assert main(["approve", "one@", sha, "--as", "bob", "--desk", str(desk.path)]) == 5
+    assert "readonly" in capsys.readouterr().err and content() == before
+    assert night.results[0].lines
+
+
+def test_what_is_committed_and_still_in_the_log_is_seen_where_nothing_may_be_written(tmp_path, monkeypatch):
+    desk, markets, _ = coin_desk(tmp_path, 1)
+    run_night(desk, as_of=markets[0].as_of)
+    with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("INSERT INTO log (what, book, run, text) VALUES ('told', '', '', 'a word')")
+        assert (tmp_path / "ledger.db-wal").stat().st_size
+        monkeypatch.setattr(os, "access", lambda path, mode, **_: mode != os.W_OK)
+        with database.open_ledger(desk.ledger).read() as connection:
+            told = connection.exec_driver_sql("SELECT text FROM log WHERE what = 'told'").scalars().all()
+    assert told == ["a word"]

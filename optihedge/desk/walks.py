@@ -23,7 +23,7 @@ from optihedge.content import canonical_text, text_hash
 from optihedge.desk.task import Bench
 from optihedge.desk.walkpage import walk_page
 from optihedge.errors import DataError, OptihedgeError, SpecError
-from optihedge.frames import nearest
+from optihedge.frames import counted, nearest
 from optihedge.hedge.model import HedgeModel
 from optihedge.market.events import Event, events_of
 from optihedge.market.store.store import Store, When
@@ -132,7 +132,9 @@ def walks_of(
         raise SpecError(f"broker {broker}{nearest(broker, BROKERS)}; there are {', '.join(BROKERS)}")
     listed = store.snapshots(since, until)
     if len(listed) < 2:
-        raise DataError(f"store {store.path} has {len(listed)} markets from {since} to {until}; it needs two")
+        span = " ".join(f"{word} {when}" for word, when in (("from", since), ("to", until)) if when is not None)
+        told = f"{counted(len(listed), 'market')} {span}".strip()
+        raise DataError(f"store {store.path} has {told}; a walk needs two: record more, or widen --from and --to")
     events = tuple(events_of(store.events(None, listed["as_of"].iloc[-1])))
     for book, positions in books.items():
         for name, model in models.items():

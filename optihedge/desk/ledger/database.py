@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from optihedge.errors import SpecError, require_extra
 
@@ -83,12 +84,14 @@ class Ledger:
 def open_ledger(url: str) -> Ledger:
     """The ledger of a URL, its tables made or migrated. PostgreSQL's user and password come from the environment.
 
-    Raises SpecError for a URL that cannot be used, StorageError for a database that cannot.
+    A SQLite file that may not be written (a backup, another's desk) is opened to be read alone. Raises SpecError for a
+    URL that cannot be used, StorageError for a database that cannot.
     """
     engine = _engine(url)
     ledger = Ledger(engine)
-    with ledger.write() as connection:
-        _migrate(connection)
+    reads = "mode" in engine.url.query
+    with ledger.read() if reads else ledger.write() as connection:
+        _migrate(connection, reads=reads)
     return ledger
 
 
@@ -111,10 +114,20 @@ def _engine(url: str) -> Engine:
         folder = Path(parsed.database).parent
         if not folder.is_dir():
             raise SpecError(f"ledger: folder {folder} is not there; make it, or mend url")
+        parsed = _to_read(parsed, Path(parsed.database))
     engine = sa.create_engine(parsed, poolclass=sa.NullPool, connect_args={"timeout": _PATIENCE})
-    sa.event.listen(engine, "connect", _prepare)
+    sa.event.listen(engine, "connect", _unprepared if "mode" in parsed.query else _prepare)
     sa.event.listen(engine, "begin", _begin)
     return engine
+
+
+def _to_read(url: sa.URL, path: Path) -> sa.URL:
+    """The URL of a SQLite file, to be read alone where nothing may be written; what its log still holds is read."""
+    if not path.is_file() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return url
+    log = path.with_name(f"{path.name}-wal")
+    still = {} if log.is_file() and log.stat().st_size else {"immutable": "1"}
+    return url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true", **still})
 
 
 def _prepare(connection: Any, _: object) -> None:
@@ -124,12 +137,17 @@ def _prepare(connection: Any, _: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _unprepared(connection: Any, _: object) -> None:
+    """SQLite that is only read: transactions begun by us."""
+    connection.isolation_level = None
+
+
 def _begin(connection: Connection) -> None:
     reads = connection.get_execution_options().get("reads", False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(connection: Connection, *, reads: bool = False) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.migration import MigrationContext
@@ -144,6 +162,8 @@ def _migrate(connection: Connection) -> None:
     now = MigrationContext.configure(connection).get_current_revision()
     if now == head:
         return
+    if reads:
+        raise StorageError("ledger is of another version than this one and may not be written; copy it, or its folder")
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")
