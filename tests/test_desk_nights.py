@@ -142,7 +142,7 @@ def test_a_list_goes_only_after_another_persons_word(tmp_path):
     assert [path.name for path in done.path.parent.iterdir()] == [done.path.name]
     with open_ledger(desk.ledger).read() as connection:
         assert done.path.read_text() == get_text(connection, sha256)
-    with pytest.raises(DataError, match="cannot be sent"):
+    with pytest.raises(DataError, match="leaves once"):
         send(desk, "one@")
     desk.halt.write_text("venue down")
     for verb in (lambda: send(desk, "one@"), lambda: run_night(desk)):

@@ -79,3 +79,18 @@ def test_a_file_of_venue_amounts_is_counted_by_the_terms_that_the_store_keeps(tm
     run_night(desk, as_of=markets[0].as_of)
     assert run_night(desk, as_of=markets[6].as_of).results[0].status == "solved"
     assert stands(desk)[0].quantities()[["C1", "PERP"]].tolist() == [4.0, 25.0]
+
+
+@pytest.mark.parametrize("coins", [5.0, 2.0, 0.0, None])
+def test_a_balance_that_the_file_says_is_the_balance_none_too_and_one_it_does_not_say_stays(coins, tmp_path):
+    markets = coin_markets(path(2))
+    desk = desk_of(tmp_path, markets, "client")
+    run_night(desk, as_of=markets[0].as_of)
+    write_book(tmp_path / "one.csv", {**BOOK, "COIN": coins} if coins is not None else {"C1": BOOK["C1"]})
+    run_night(desk, as_of=markets[1].as_of)
+    state, _ = stands(desk)
+    left = state.cash.get("book", {}).get("BTC", 0.0)
+    if coins is None:  # what C0 and P0 brought as they went is in it
+        assert left != 0.0
+    else:
+        assert left == coins

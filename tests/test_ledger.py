@@ -155,7 +155,7 @@ def test_a_list_leaves_once_and_then_stands(ledger):
     a = run(ledger, asked("a"))
     approved(ledger, a)
     leave(ledger, a)
-    with pytest.raises(DataError, match="cannot be sent"):
+    with pytest.raises(DataError, match="leaves once"):
         leave(ledger, a)
     with pytest.raises(DataError, match="it stands"):
         run(ledger, asked("b"))

@@ -53,7 +53,8 @@ def sending(connection: Connection, run: str, *, unapproved: bool = False) -> tu
     row = listed(connection, run)
     may = (APPROVED, "made") if unapproved else (APPROVED,)
     if row["list"] not in may:
-        remedy = "approve it first" if row["list"] in ("made", VETOED) else "it cannot be sent"
+        remedies = {"made": "approve it first", VETOED: "approve it first", **dict.fromkeys(LEFT, "it leaves once")}
+        remedy = remedies.get(row["list"], "it stands no more: run again")
         raise DataError(f"the list of {row['book']}, run {run[:12]}, is {row['list']}; {remedy}")
     if not row["stands"]:
         raise DataError(f"run {run[:12]} does not stand for its night; send the list that does")
