@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -374,6 +374,64 @@ def a_period_in_parts_or_whole_told_in_any_order_ends_in_the_same(seed: int, eac
         is_what_the_clerk_has(walked(made, [0, *middle, DAYS - 1], rng), clerk, made.marks[-1])
 
 
+def told_late(made: World, rng: np.random.Generator) -> tuple[list, dict[str, int], list]:
+    """What happened with news that come days later, the day on which each fill is told, and what it was in truth.
+
+    What turns a contract is told in time, and so is what is told of one that has ended by then.
+    """
+    told, days, truth = [], {}, []
+    for one in made.happened:
+        known = float(min(day_of(one) + rng.choice([0.0, rng.uniform(0, 2.5)]), DAYS - 1))
+        if isinstance(one, Event):
+            late = one.kind in ("dividend", "funding", "interest", "margin", "settlement")
+            told.append(replace(one, known_at=at(known)) if late and not ended(made, one, known) else one)
+            truth.append(one)
+            continue
+        late = one.instrument != "LIN" and not ended(made, one, np.ceil(known))  # its gains are paid lot by lot
+        days[one.fill_id] = int(np.ceil(known if late else day_of(one)))
+        told.append(one)
+        back = float(rng.choice([0.0, 0.0, 0.5, 1.0]))
+        when = days[one.fill_id] + float(rng.uniform(0.1, 0.9))
+        if back and late and when < DAYS - 1 and not ended(made, one, when):
+            name = f"back {one.fill_id}"
+            told.append(Event(at(when), name, at(when), "bust", "", back * abs(one.quantity), "", one.fill_id))
+        else:
+            back = 0.0
+        if back < 1:
+            truth.append(replace(one, quantity=(1 - back) * one.quantity, fee=(1 - back) * one.fee))
+    return told, days, truth
+
+
+def ended(made: World, one: Event | Fill, by: float) -> bool:
+    """Whether a contract ends after something that happened to it and by a day."""
+    name = one.instrument
+    for event in (each for each in made.happened if isinstance(each, Event) and key_of(each) > key_of(one)):
+        if event.instrument == name and event.time <= at(by):
+            if event.kind in ("delisting", "settlement") or (event.kind == "merger" and not event.other):
+                return True
+            name = event.other if event.kind in ("rename", "merger") else name
+    return False
+
+
+def news_that_come_late_end_in_what_they_would_have_in_time(seed: int, each: int = 8) -> None:
+    made = world(seed, each=each)
+    rng = np.random.default_rng([seed, 2])
+    told, days, truth = told_late(made, rng)
+    now, clerk = start(made)
+    for one in truth:
+        clerk.to(day_of(one))
+        clerk.follow(one)
+    clerk.to(DAYS - 1)
+    for day, other in pairwise(range(DAYS)):
+        fills = [one for one in told if isinstance(one, Fill) and day < days[one.fill_id] <= other]
+        moved = advance(
+            now, made.market(day), made.market(other), fills, events=[e for e in told if isinstance(e, Event)]
+        )
+        closes(moved)
+        now = State.from_text(moved.state.text)
+    is_what_the_clerk_has(moved, clerk, made.marks[-1])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_day_of_a_random_book_is_what_plain_bookkeeping_says(seed):
     every_day_is_what_a_clerk_has(seed)
@@ -384,8 +442,14 @@ def test_random_periods_in_parts_or_whole_told_in_any_order_end_in_the_same(seed
     a_period_in_parts_or_whole_told_in_any_order_ends_in_the_same(seed)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_random_news_that_come_late_end_in_what_they_would_have_in_time(seed):
+    news_that_come_late_end_in_what_they_would_have_in_time(seed)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 160))
 def test_many_random_books_are_what_plain_bookkeeping_says(seed):
     every_day_is_what_a_clerk_has(seed, each=4 + seed % 12)
     a_period_in_parts_or_whole_told_in_any_order_ends_in_the_same(seed, each=4 + seed % 12)
+    news_that_come_late_end_in_what_they_would_have_in_time(seed, each=4 + seed % 12)

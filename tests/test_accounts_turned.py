@@ -435,6 +435,38 @@ def test_a_late_fill_has_what_its_contract_has_brought_since(told):
     assert gone.equity == pytest.approx(never.equity, abs=1e-9)
 
 
+@pytest.mark.parametrize("told", [1, 2])
+def test_a_late_fill_of_an_option_is_adjusted_by_the_splits_of_its_stock_since(told):
+    """Nobody told of the option: the markets did, on the night of the split."""
+    days = [market(0, {"X": 60.0}, {"C": ("X", "C", 50.0, 60, 12.0)}),
+            market(1, {"X": 30.0}, {"N": ("X", "C", 25.0, 60, 6.0)}),
+            market(2, {"X": 31.0}, {"N": ("X", "C", 25.0, 60, 6.5)})]  # fmt: skip
+    split, one, state = event("split", "X", 2.0, 0.5), fill(3.0, 11.0, 0.3, "C"), opening("b", days[0], {"X": 1.0})
+    for place, (before, now) in enumerate(pairwise(days), start=1):
+        moved = advance(state, before, now, [one] if place >= told else [], events=[split])
+        closes(moved)
+        state = State.from_text(moved.state.text)
+    assert state.quantities("hedge").to_dict() == {"N": 6.0} and state.cash["hedge"]["USD"] == pytest.approx(-3_300.0)
+    back = advance(state, days[2], market(3, {"X": 31.0}, {"N": ("X", "C", 25.0, 60, 6.5)}),
+                   events=[split, event("bust", "C", 3.0, 2.5, other=one.fill_id)])  # fmt: skip
+    assert "hedge" not in back.state.positions and back.equity == pytest.approx(62.0)
+
+
+@pytest.mark.parametrize("told", [1, 2])
+def test_a_late_fill_abroad_is_paid_in_the_money_it_was_traded_in(told):
+    days = [abroad(0, 1.1, {"S": 40.0, "EA": 10.0}), abroad(1, 1.2, {"S": 44.0}), abroad(2, 1.3, {"S": 45.0})]
+    events, one = [event("merger", "EA", 0.5, 0.6, other="S")], fill(6.0, 9.0, 0.3, "EA")
+    state = opening("b", days[0], {"S": 1.0, "EA": 2.0})
+    for place, (before, now) in enumerate(pairwise(days), start=1):
+        moved = advance(state, before, now, [one] if place >= told else [], events=events)
+        closes(moved)
+        state = State.from_text(moved.state.text)
+    assert state.cash["hedge"] == {"EUR": pytest.approx(-54.0)}
+    assert moved.equity == pytest.approx((1 + 1 + 3) * 45.0 - 54.0 * 1.3)
+    (lot,) = state.positions["hedge"]["S"]
+    assert lot.price == pytest.approx(9.0 / 0.5 * 1.2)
+
+
 def test_a_late_fill_of_what_has_ended_says_how_to_enter_what_it_gained():
     days = [market(0, {"X": 3.0, "Y": 1.0}), market(2, {"Y": 1.0}), market(3, {"Y": 1.0})]
     ended = event("delisting", "X", 0.4, 1, "USD")

@@ -15,7 +15,7 @@ from optihedge.accounts.busts import undone
 from optihedge.accounts.carried import CarriedRows, note_of, rows_of, with_rows
 from optihedge.accounts.explain import PARTS, Explained, Rows, explained_period
 from optihedge.accounts.holdings import Closed, Holdings
-from optihedge.accounts.late import AT_FILL, label_now, past_events
+from optihedge.accounts.late import AT_FILL, Heard, label_now
 from optihedge.accounts.past import REMEMBERED
 from optihedge.accounts.quoted import quoted
 from optihedge.accounts.state import Fill, Report, State, by_time
@@ -112,12 +112,12 @@ def advance(
     snapshot, before, events = market, with_rows(before, state.carried), list(events)
     due = with_option_splits(before, market, _due(state, market, events))
     market, fate, carried = _with_carried(state, before, market, due)
-    new, past = _new_fills(state, market, fills), past_events(events, state.as_of)
+    new, heard = _new_fills(state, market, fills), Heard(events, state.as_of, state.turned)
     due, standing, busts, back = undone(due, new, state.applied)
     if compare:
-        traded = [label_now(fill.instrument, (fill.time, AT_FILL), past) for fill in standing]
+        traded = [label_now(fill.instrument, (fill.time, AT_FILL), heard.events) for fill in standing]
         verify(state.book, _listed(state, before, traded), before, market, fate)
-    line = Timeline(state, before, market, fate, past)
+    line = Timeline(state, before, market, fate, heard)
     line.follow(due, standing, back)
     parts, notes = explained_period(line)
     carried = {name: row for name, row in carried.items() if any(name in lots for lots in line.holdings.lots.values())}
@@ -127,6 +127,7 @@ def advance(
     moved = state.becoming(
         as_of=market.as_of, snapshot=snapshot, orders=orders, carried=carried,
         applied=_remembered(state.applied, new, busts, since), assumed=remembered(line.assumed, since),
+        turned=(*(row for row in state.turned if pd.Timestamp(row["time"]) > since), *(one.row for one in line.turned)),
         **line.after,
     )  # fmt: skip
     if client is not None:

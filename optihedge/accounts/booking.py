@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from optihedge.accounts.assumed import Assumed
 from optihedge.accounts.flows import Delivery, Flow
 from optihedge.accounts.holdings import Holdings
 from optihedge.accounts.labels import Labels
+from optihedge.accounts.late import Heard, Turn
 from optihedge.accounts.orders import OpenOrders
 from optihedge.accounts.past import Key, Move
 from optihedge.accounts.quoted import quoted
@@ -31,12 +32,13 @@ class Booking:
               those bought in it included: the P&L explained is theirs
     bought    account, money -> what those bought were worth at the start's mark
     assumed   what ended without a settlement event, in this period or before
-    past      events that the state has heard of, as they were followed: late news live through them
+    heard     events that the state has heard of: late news live through them;  past   they, as they were followed
+    turned    what events made of contracts in this period
     orders    open orders by id, after their fills and what became of their contracts
     after     positions, cash, accrued and rates at the end, as a State holds them, once the period was followed
     """
 
-    def __init__(self, state: State, before: Market, market: Market, fate: Fate, past: Sequence[Event] = ()) -> None:
+    def __init__(self, state: State, before: Market, market: Market, fate: Fate, heard: Heard) -> None:
         self.state, self.before, self.market, self.fate = state, before, market, fate
         self.then, self.now = quoted(before), quoted(market)
         self.holdings = Holdings(state)
@@ -50,7 +52,8 @@ class Booking:
         self.parted: set[str] = set()  # labels at the start of what has spun something off
         self.happened: list[Event] = []
         self.passed = 0  # events followed
-        self.past = past
+        self.heard, self.past = heard, heard.events
+        self.turned: list[Turn] = []
         self.assumed = {name: Assumed.of(name, row) for name, row in state.assumed.items()}
         self.notes: list[str] = []
 

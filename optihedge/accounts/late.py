@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import pandas as pd
 
@@ -27,10 +28,41 @@ def told(events: Sequence[Event], start: pd.Timestamp, end: pd.Timestamp, fills:
     return [event for event in events if event.time > since and max(event.time, event.known_at) <= start] + due
 
 
-def past_events(events: Iterable[Event], now: pd.Timestamp) -> list[Event]:
-    """Those that a state as of now has heard of, each once, in the order in which they are followed."""
-    known = {event.event_id: event for event in events if max(event.time, event.known_at) <= now}
-    return followed(known.values())
+@dataclass(frozen=True)
+class Turn:
+    """What an event made of a contract: the moneys of both, old money in new, and the new price for one of the old."""
+
+    event: Event
+    money: str
+    became: str
+    rate: float
+    scale: float
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """As plain values, which a State holds."""
+        told = {item.name: getattr(self.event, item.name) for item in fields(Event)}
+        times = {name: told[name].isoformat() for name in ("time", "known_at")}
+        return {**told, **times, "turned": [self.money, self.became, self.rate, self.scale]}
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Turn:
+        """What a row says."""
+        told = {item.name: row[item.name] for item in fields(Event)}
+        return cls(Event(**told), *row["turned"])
+
+
+class Heard:
+    """What a state as of now has heard of in the last month.
+
+    events   in the order in which they are followed, each once;  turns   by event_id what those made of contracts
+    """
+
+    def __init__(self, events: Iterable[Event], now: pd.Timestamp, turned: Iterable[Mapping[str, Any]] = ()) -> None:
+        self.turns = {turn.event.event_id: turn for turn in map(Turn.of, turned)}
+        known = {name: turn.event for name, turn in self.turns.items()}  # of options that nobody told of too
+        known |= {event.event_id: event for event in events if max(event.time, event.known_at) <= now}
+        self.events = followed(known.values())
 
 
 def label_now(name: str, since: Key, past: Iterable[Event]) -> str:
@@ -52,37 +84,43 @@ class Life:
 
     pieces   fills of what its contract has become: it and what it has spun off
     paid     payments on the way: the event, contracts held then, and the place of their piece
+    money    what the fill was paid in, '' where that is what its contract is told in;  rate   of it, in that
     path     by label, the moves of what was held of it
     """
 
     pieces: list[Fill]
     paid: list[tuple[Event, float, int]] = field(default_factory=list)
     path: list[tuple[str, Move]] = field(default_factory=list)
+    money: str = ""
+    rate: float = 1.0
 
 
-def life(fill: Fill, past: Iterable[Event], share: Callable[[Event], float]) -> Life:
-    """A fill from before the state brought through what has happened since.
+def life(fill: Fill, heard: Heard | None, share: Callable[[Event], float]) -> Life:
+    """A fill from before the state brought through what has happened since; None: nothing has.
 
     share   of an event the part of its parent's cost that what was spun off takes with it
 
     Raises DataError where its contract has ended since, on terms that nobody lists any more.
     """
     found = Life([fill], path=[(fill.instrument, Move(fill.time, AT_FILL, fill.quantity))])
-    for event in past:
-        if key_of(event) <= (fill.time, AT_FILL):
+    for event in () if heard is None else heard.events:
+        if heard is None or key_of(event) <= (fill.time, AT_FILL):
             continue
         for i, one in enumerate(list(found.pieces)):
             if one.instrument == event.instrument:
-                _live(found, i, event, share)
+                _live(found, i, event, heard.turns.get(event.event_id), share)
     return found
 
 
-def _live(found: Life, i: int, event: Event, share: Callable[[Event], float]) -> None:
+def _live(found: Life, i: int, event: Event, turn: Turn | None, share: Callable[[Event], float]) -> None:
     """One event in the life of one piece."""
     one, key = found.pieces[i], key_of(event)
     if turns(event):
         label, quantity = event.other or one.instrument, one.quantity * event.value
-        found.pieces[i] = replace(one, instrument=label, quantity=quantity, price=one.price / event.value)
+        scale = 1 / event.value if turn is None else turn.scale
+        found.pieces[i] = replace(one, instrument=label, quantity=quantity, price=one.price * scale)
+        if turn is not None and i == 0:
+            found.money, found.rate = found.money or turn.money, found.rate * turn.rate
         found.path += [(one.instrument, Move(*key, -one.quantity)), (label, Move(*key, quantity))]
     elif event.kind == "spin_off":
         part, quantity = share(event), one.quantity * event.value

@@ -23,7 +23,8 @@ class Pasts:
         state = self._state
         if kind == CASH:
             amount, accrued = (by.get(account, {}).get(name, 0.0) for by in (state.cash, state.accrued))
-            return Past(state.as_of, amount, accrued, state.rates.get(name, 0.0))
+            rate = state.rates.get(name, 0.0)
+            return Past(state.as_of if amount or accrued or rate else BEGINNING, amount, accrued, rate)
         lots = state.positions[account].get(name, ()) if account in state.positions else ()
         return Past(max([lot.time for lot in lots], default=BEGINNING), sum([lot.quantity for lot in lots]))
 

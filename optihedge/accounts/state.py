@@ -163,6 +163,7 @@ class State:
     carried     held contracts that the market no longer lists: label -> their terms and last mark
     assumed     contracts that ended in the last 31 days without a settlement event: label -> what was assumed
     past        account -> cash or held -> currency or label -> what it has been in the last 31 days, for late news
+    turned      what events made of contracts in the last 31 days: splits, renames and mergers, for late fills
 
     >>> import optihedge as oh
     >>> import pandas as pd
@@ -193,6 +194,7 @@ class State:
     carried: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     assumed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     past: Mapping[str, Mapping[str, Mapping[str, Past]]] = field(default_factory=dict)
+    turned: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "as_of", instant(self.as_of, "state: as_of"))
@@ -203,7 +205,7 @@ class State:
     def text(self) -> str:
         """The state as JSON: sorted keys, exact floats."""
         told = {item.name: getattr(self, item.name) for item in fields(self)}
-        for name in ("assumed", "past"):  # newer than the texts of states that stand in ledgers
+        for name in ("assumed", "past", "turned"):  # newer than the texts of states that stand in ledgers
             if not told[name]:
                 del told[name]
         parts = {name: canonical_text(value) for name, value in told.items() if name not in _WRITTEN_ONCE}
@@ -236,12 +238,13 @@ class State:
             }
             orders = tuple(Order(**order) for order in plain.pop("orders"))
             applied = tuple(Fill(**fill) for fill in plain.pop("applied"))
+            turned = tuple(plain.pop("turned", ()))
             past = {
                 account: {kind: {name: Past.of(one) for name, one in by.items()} for kind, by in kinds.items()}
                 for account, kinds in plain.pop("past", {}).items()
             }
             times: dict[str, Any] = {name: _time(plain.pop(name)) for name in ("as_of", "decided", "traded")}
-            return cls(positions=positions, orders=orders, applied=applied, past=past, **times, **plain)
+            return cls(positions=positions, orders=orders, applied=applied, past=past, turned=turned, **times, **plain)
         except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"state: this is no state's text ({error}); give what State.text wrote") from None
 
@@ -299,7 +302,9 @@ class State:
                 }
                 for account, kinds in self.past.items()
             },
-        )
+            turned=tuple({**row, "instrument": new(row["instrument"]), "other": new(row["other"])}
+                         for row in self.turned),
+        )  # fmt: skip
 
 
 def _accounts(positions: Mapping[str, Mapping[str, tuple[Lot, ...]]]) -> dict[str, Account]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from optihedge.accounts.endings import Endings
 from optihedge.accounts.flows import Flow
-from optihedge.accounts.late import AT_FILL, key_of, label_now, life
+from optihedge.accounts.late import AT_FILL, Turn, key_of, label_now, life
 from optihedge.accounts.state import ACCOUNTS, Fill
 from optihedge.errors import DataError
 from optihedge.market.events import Event
@@ -54,12 +54,17 @@ class Timeline(Endings):
         """Book a fill, a late one as what it has become since; it, in the units and under the label of now."""
         late = fill.time <= self.state.as_of
         part = part or ("late" if late else "fill")
-        lived = life(fill, self.past if late else (), self._share)
+        lived = life(fill, self.heard if late else None, self._share)
         for one in lived.pieces:
             terms = self.labels.terms(one.instrument)
             if terms.cash:
                 raise DataError(f"fill {fill.fill_id}: {terms.name} is cash; trade the pair (type spot)")
             self._trade("hedge", terms, one.quantity, one.price, one.time, one.order_id, part)
+        terms, first = self.labels.terms(lived.pieces[0].instrument), lived.pieces[0]
+        if lived.money not in ("", terms.money):  # bought abroad, before it merged
+            paid = terms.worth(first.quantity, first.price)
+            self._flow("hedge", terms.name, part, terms.money, paid)
+            self._flow("hedge", terms.name, part, lived.money, -paid / lived.rate)
         if fill.fee:
             self._flow("hedge", lived.pieces[0].instrument, part, fill.money, -fill.fee)
         self._moved((fill.time, AT_FILL), lived.path)
@@ -73,7 +78,7 @@ class Timeline(Endings):
     def _share(self, event: Event) -> float:
         """Of a share's cost what goes with that which it spun off before the state, as prices stand there."""
         parent, child = (label_now(name, key_of(event), self.past) for name in (event.instrument, event.other))
-        if parent not in self.then or child not in self.then:
+        if parent not in self.then or child not in self.then or self.then.money(parent) != self.then.money(child):
             return 0.0
         held, received = self.then.price(parent), event.value * self.then.price(child)
         return received / (held + received) if held + received else 0.0
@@ -139,6 +144,8 @@ class Timeline(Endings):
         old, later = self.labels.become(event.instrument, label, event.value, event.time)
         rate = 1.0 if old.money == later.money else self.now.rate(old.money) / self.now.rate(later.money)
         self.holdings.convert(old, later, event.value, event.time, rate)
+        scale = rate * old.multiplier / (event.value * later.multiplier)
+        self.turned.append(Turn(event, old.money, later.money, rate, scale))
         for one in self.deliveries:
             if one.instrument == old.name:
                 one.instrument, one.quantity = label, one.quantity * event.value
