@@ -30,12 +30,14 @@ def by_enumeration(p: Program, smallest: np.ndarray | float = 0.0) -> tuple[floa
     trades = points - p.start
     values = p.rows @ points.T + p.rows_on_trades @ np.abs(trades).T
     beyond = np.maximum(np.maximum(p.row_lower[:, None] - values, values - p.row_upper[:, None]), 0)
-    weight = np.abs(p.rows.toarray()) * p.lot
-    usual = np.where(
-        weight.any(axis=1), np.median(weight, axis=1), np.median(p.rows_on_trades.toarray() * p.lot, axis=1)
-    )
+    weight = np.abs(p.rows.toarray()) * np.where(np.ptp(points, axis=0) > 0, p.lot, 0.0)  # of legs with a choice
+    usual = np.array([
+        np.median(row[row > 0]) if (row > 0).any() else np.median(sizes[sizes > 0]) if (sizes > 0).any() else 1.0
+        for row, sizes in zip(weight, p.rows_on_trades.toarray() * p.lot, strict=True)
+    ])  # fmt: skip
     excess = np.round((np.where(beyond > 1e-9 * usual[:, None], beyond, 0) / usual[:, None]).sum(axis=0), 9)
-    finest = np.where(np.abs(trades)[None] > 1e-9, weight[:, None], np.inf).min(axis=2)
+    touched = (np.abs(trades)[None] > 1e-9) & (weight[:, None] > 0)
+    finest = np.where(touched, weight[:, None], np.inf).min(axis=2)
     width = (p.row_upper - p.row_lower)[:, None]
     finest = np.where(np.isfinite(finest) & np.isfinite(width), finest, 0.0)
     half = np.where(finest > 0, np.maximum(finest - np.minimum(width, 1e300), 0) / 2, 0)

@@ -184,3 +184,21 @@ def test_where_the_optimum_proves_how_far_better_lists_may_be_these_are_tried_an
     assert tried.broken.empty
     if (row_violations(p, tried.h) > 1e-12).any() == (row_violations(p, programs.h) > 1e-12).any():
         assert objective(p, tried.h) <= objective(p, programs.h) + 1e-11
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_legs_whose_least_trade_their_box_cannot_hold_are_no_legs(seed: int) -> None:
+    """Ten more that may not be traded leave the list of four what enumeration finds."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(1, 14))
+    p = Program(
+        columns=tuple(f"leg{i}" for i in range(14)), start=np.zeros(14), lower=np.full(14, -4.0),
+        upper=np.full(14, 4.0), lot=np.ones(14), factors=rng.normal(size=(3, 14)), factor_offset=6 * rng.normal(size=3),
+        diagonal=np.full(14, 0.05), buy=rng.uniform(0.1, 1.0, 14), sell=rng.uniform(0.1, 1.0, 14), row_names=("delta",),
+        rows=sp.csr_array(rows), row_lower=rows[0, :4] @ [1.0, -2.0, 0.0, 1.0] + [-1e-3],
+        row_upper=rows[0, :4] @ [1.0, -2.0, 0.0, 1.0] + [1e-3],
+    )  # fmt: skip
+    smallest = np.where(np.arange(14) < 4, 0.0, 100.0)
+    best, point = by_enumeration(p, smallest)
+    found = round_program(p, certified(p).candidate.h, solve, smallest=smallest)
+    assert found.objective == pytest.approx(best, rel=1e-6), (found.h, point)

@@ -43,7 +43,8 @@ class Grid:
         low = np.ceil((program.lower - program.start) / lot - _WHOLE)
         high = np.floor((program.upper - program.start) / lot + _WHOLE)
         traded = np.where(program.lot > 0, lot, 0.0)
-        grid = cls(program.columns, program.start, traded, np.broadcast_to(least, lot.shape), low, high)
+        least = np.broadcast_to(least, lot.shape)
+        grid = cls(program.columns, program.start, traded, least, *_reached(low, high, least))
         nothing = (grid.lot > 0) & (program.lower < program.upper) & ~grid._has_choice()
         if nothing.any():
             i = int(np.flatnonzero(nothing)[0])
@@ -106,3 +107,13 @@ class Grid:
             above = np.where((above > 0) & (above < least), least, above)
         steps = np.stack([below, above])
         return np.where(self.permitted(steps, columns) & self.lumpy[columns], steps, lots)
+
+
+def _reached(low: Array, high: Array, least: Array) -> tuple[Array, Array]:
+    """The first and last permitted of so many lots each: what is less than the least is none or out of reach; as they
+    are where none is permitted."""
+    none, most, fewest = (low <= 0) & (high >= 0), np.minimum(high, -least), np.maximum(low, least)
+    last = np.where(high >= np.maximum(least, low), high, np.where(none, 0.0, most))
+    first = np.where(-low >= np.maximum(least, -high), low, np.where(none, 0.0, fewest))
+    some = (first <= last) & (first >= low) & (last <= high)
+    return np.where(some, first, low), np.where(some, last, high)
