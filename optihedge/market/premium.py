@@ -37,6 +37,9 @@ class EarlyPremium:
     def of(cls, c: Contracts, years: Floats) -> EarlyPremium:
         """With so many years left, N; ln(F/S) has shrunk with the time. Expired options have none."""
         at = np.flatnonzero(c.american & (years > 0) & (c.vol > 0))
+        if not at.size:
+            none = np.zeros((len(_VOLS), 0))
+            return cls(at, np.zeros((*none.shape, NODES)), none, none, np.zeros(0))
         o, left = c.take(at), years[at]
         share = left / o.years
         lean = np.where(o.on_future, 0.0, np.log(o.forward / o.spot)) * share

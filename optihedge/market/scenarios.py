@@ -40,7 +40,7 @@ SHOCKS = {
     "days": "calendar days that pass; infinite: to each contract's own expiry",
 }
 _MONTH = 30 / 365
-_BLOCK = 10_000  # values revalued at a time: enough to spread numpy's overhead, few enough for the cache
+_BLOCK = 20_000  # values revalued at a time: enough to spread numpy's overhead, few enough for the cache
 
 STRESSES = pd.DataFrame(
     {
