@@ -60,6 +60,22 @@ def test_the_optimum_is_that_of_the_cone_problem_and_proved(seed, solver):
         assert answer.certificate.optimal
 
 
+def test_the_program_of_an_aversion_is_whole_and_one_that_overflows_is_refused():
+    p = priced(3)
+    made = with_aversion(p, 0.25)
+    checked = replace(made)  # looked at again, entry by entry
+    h = np.random.default_rng(0).normal(size=len(p.columns)) * 10
+    assert made.row_table is p.row_table
+    assert (made.specifics != checked.specifics).nnz == 0
+    assert made.specifics.has_canonical_format
+    assert objective(made, h) == pytest.approx(objective(checked, h), rel=1e-14)
+    sigma, v = p.volatility_price.volatility(h), p.volatility_price
+    by_hand = objective(p, h) - v.price * sigma + 0.125 * sigma**2 + v.price**2 / 0.5
+    assert objective(made, h) == pytest.approx(by_hand, rel=1e-12)
+    with np.errstate(invalid="ignore"), pytest.raises(SpecError):
+        with_aversion(p, np.inf)
+
+
 def closable(seed: int, spread: float, cost: float, fixed: float = 0.0) -> Program:
     """A book of which every line may be traded, of risks that differ by powers of ten, and what nobody can hedge."""
     rng, n = np.random.default_rng(seed), 15
