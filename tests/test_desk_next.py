@@ -11,8 +11,9 @@ from nights import coin_markets, path
 from test_desk_nights import MODEL, coin_desk
 
 from optihedge.cli.main import main
+from optihedge.desk import replay as replaying
 from optihedge.desk.looking import nights_table
-from optihedge.desk.night import run_night
+from optihedge.desk.night import run_night, versions
 from optihedge.desk.outbox import send
 from optihedge.step.broker import AtQuote, Partial
 
@@ -124,3 +125,15 @@ def test_the_page_and_the_metrics_of_a_night_keep_the_books_that_were_not_run_ag
     assert {key for key in whole[1]} == {("one", "other"), ("one", "neutral"), ("two", "neutral"), ("three", "neutral")}
     assert again[1] == whole[1] | {("three", "neutral"): ["NOT", "RUN"]}
     assert 'optihedge_books{status="first"} 2' in again[2]
+
+
+def test_a_replay_by_other_code_or_libraries_says_which(tmp_path, monkeypatch, capsys):
+    desk, markets, _ = coin_desk(tmp_path, 1)
+    run_night(desk, as_of=markets[0].as_of)
+    words = f"optihedge replay one@ --desk {shlex.quote(str(desk.path))}"
+    assert "not those of the run" not in typed(words, capsys)[1]
+    now = json.loads(versions())
+    assert len(now["code"]) == 12
+    monkeypatch.setattr(replaying, "versions", lambda: json.dumps(now | {"code": "another", "numpy": "0"}))
+    code, page = typed(words, capsys)
+    assert code == 0 and "not those of the run: code, numpy;" in page and "the same bytes" in page

@@ -149,8 +149,9 @@ def replay(run: Run, desk: DeskFile = _DESK) -> None:
     from optihedge.desk.replay import replay as again
 
     console, done = console_of(), again(_read(desk), run)
-    if done.machine:
-        say(console, "another machine or other libraries than the run's: last digits may differ")
+    if done.others:
+        told = "last digits, texts and what a state holds may differ, the list should not"
+        say(console, f"not those of the run: {', '.join(done.others)}; {told}")
     for difference in done.differences:
         say(console, difference)
     if not done.differences:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -304,10 +306,19 @@ def folder_of(desk: Desk, as_of: str, book: str, model: str) -> Path:
     return result_folder(desk.out, pd.Timestamp(as_of), book, model)
 
 
+@cache
+def _code() -> str:
+    """Of the library's own files: a version that is being worked on has many."""
+    root, digest = Path(optihedge.__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def versions() -> str:
     """What computes: of the libraries and the machine that last digits depend on."""
     found: Mapping[str, str] = {
         "optihedge": optihedge.__version__, "numpy": numpy.__version__, "scipy": scipy.__version__,
-        "pandas": pd.__version__, "python": platform.python_version(), "machine": platform.machine(),
+        "pandas": pd.__version__, "python": platform.python_version(), "machine": platform.machine(), "code": _code(),
     }  # fmt: skip
     return canonical_text(found)

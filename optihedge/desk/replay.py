@@ -27,12 +27,12 @@ from optihedge.market.store.store import open_store
 
 @dataclass(frozen=True)
 class Replayed:
-    """A run computed again. differences: what came out otherwise, none: the same bytes; machine: whether libraries or
-    machine differ from those of the run, which may change last digits."""
+    """A run computed again. differences: what came out otherwise, none: the same bytes; others: what of code, libraries
+    and machine is not the run's, which may change last digits, texts, and what a state holds."""
 
     run: str
     differences: tuple[str, ...]
-    machine: bool
+    others: tuple[str, ...]
 
 
 def replay(desk: Desk, word: str) -> Replayed:
@@ -45,7 +45,9 @@ def replay(desk: Desk, word: str) -> Replayed:
         inputs, made = inputs_of(connection, run), made_of(connection, run)
         task, row = Task(inputs, texts_of(connection, inputs)), run_of(connection, run)
     again = compute(task, Bench(open_store(desk.store).open))
-    return Replayed(run, tuple(_differences(made, again)), row["versions"] != versions())
+    then, now = json.loads(row["versions"]), json.loads(versions())
+    others = tuple(sorted(name for name in now if then.get(name) != now[name]))
+    return Replayed(run, tuple(_differences(made, again)), others)
 
 
 def _differences(first: Made, again: Made) -> Iterator[str]:
