@@ -309,6 +309,54 @@ def test_settings_beyond_any_use_are_refused_by_name(folder, text, message):
         read_market(folder)
 
 
+def test_a_byte_order_mark_changes_nothing(folder, capsys):
+    """Editors of one system write one before every text: tables, settings and models are read as without it."""
+    out, model = folder / "out", folder / "m.toml"
+    model.write_text(MODEL)
+    lists = []
+    for mark in ("", "\ufeff"):
+        for path in [*folder.glob("*.csv"), *folder.glob("*.toml")]:
+            path.write_text(mark + path.read_text())
+        words = ["run", str(model), "--data", str(folder), "--book", str(folder / "book.csv"), "--out", str(out / mark)]
+        assert main([*words, "--as-of", "2026-01-20T21:00:00Z"]) == 0
+        lists.append([path.read_bytes() for path in sorted((out / mark).rglob("trades.csv"))])
+    assert lists[0] == lists[1] and lists[0]
+
+
+def test_a_row_with_a_field_too_many_or_too_few_stops_its_contract_alone(folder):
+    edit(folder / "instruments.csv", "AAA,equity", "BBB,equity,AAA,1,,,,true\nAAA,equity")
+    edit(folder / "quotes.csv", "AAA,99.9", "BBB,49.9,50.1\nAAA,99.9")
+    whole = read_market(folder)
+    for text in ("BBB,49.9", "BBB,49,9,50.1"):
+        edit(folder / "quotes.csv", "BBB,49.9,50.1", text)
+        market = read_market(folder)
+        assert {*market.left_out} == {"BBB"} and "quotes.csv row 2: " in market.left_out["BBB"]
+        assert market.names.tolist() == ["AAA", "IDXF"] and market.price.equals(whole.price.drop("BBB"))
+        edit(folder / "quotes.csv", text, "BBB,49.9,50.1")
+    with pytest.raises(oh.DataError, match=r"BBB was left out of the market: quotes\.csv row 2: 4 fields"):
+        edit(folder / "quotes.csv", "BBB,49.9,50.1", "BBB,49,9,50.1")
+        oh.read_book({"BBB": 1.0}, read_market(folder))
+    edit(folder / "history.csv", "2026-01-19,", "2026-01-19,,")
+    with pytest.raises(oh.DataError, match=r"history\.csv row 81: 4 fields where the header has 3"):
+        read_market(folder)
+
+
+def test_quotes_of_no_instrument_are_told_by_their_own_rows_and_another_markets_are_refused(folder):
+    with (folder / "quotes.csv").open("a") as file:
+        file.write("X1,1,2\nAAAA,1,2\n")
+    left = read_market(folder).left_out
+    assert left["X1"].startswith("quotes.csv row 4: X1 is no known instrument")
+    assert left["AAAA"].startswith("quotes.csv row 5: AAAA is no known instrument (did you mean AAA?)")
+    (folder / "quotes.csv").write_text("instrument,bid,ask\nX1,1,2\nX2,1,2\n")
+    with pytest.raises(oh.DataError, match=r"row 2: X1 is no known instrument; .* \(so are all others of quotes.csv\)"):
+        read_market(folder)
+
+
+def test_a_long_value_is_cut_short_in_its_message(folder):
+    edit(folder / "quotes.csv", "99.9", "9" * 50 + "x" * 5000)
+    assert len(read_market(folder).unread["AAA"]) < 250
+
+
 # ---- models and calls ------------------------------------------------------------------------------------------------
 
 

@@ -136,7 +136,7 @@ def _policies(paths: list[Path] | None) -> dict[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     for path in paths:
         try:
-            found[path.stem] = tomllib.loads(path.read_text(encoding="utf-8"))
+            found[path.stem] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SpecError(f"{path}: cannot be read ({error})") from None
         policy_of(found[path.stem], path.name)

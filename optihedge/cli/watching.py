@@ -122,7 +122,7 @@ def _policy(path: Path):  # type: ignore[no-untyped-def]
     from optihedge.step.policies.policyfile import policy_of
 
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SpecError(f"{path}: {error}") from None
     return policy_of(table, str(path))

@@ -153,7 +153,7 @@ def read_desk(path: Path | str = "desk.toml", *, allow: tuple[str, ...] = ()) ->
     """
     path = Path(path).absolute()
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SpecError(
             f"{path}: cannot be read ({error}); give a desk file, or write one with optihedge desk"

@@ -45,9 +45,11 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def toml_of(text: str, source: str) -> dict[str, Any]:
-    """The content of a TOML text; `source` is what messages call it. Raises DataError."""
+    """The content of a TOML text, with or without a mark of its encoding; `source` is what messages call it. Raises
+    DataError.
+    """
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text.removeprefix("\ufeff"))
     except RecursionError:
         raise DataError(f"{source}: its tables or lists are nested too deep; write them flat") from None
     except ValueError as error:  # a number of thousands of digits too

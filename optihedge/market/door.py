@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError, Expired
@@ -196,12 +197,16 @@ def _without(name: str, table: Any, gone: Mapping[str, str]) -> Any:
     """A table without the rows of these instruments or drivers, or history without these columns."""
     if not isinstance(table, pd.DataFrame):
         return table
+    attrs = dict(table.attrs)
     if name == "history":
         kept = table.loc[:, [str(column) not in gone for column in table.columns]]
     else:
         key = "driver" if name == "drivers" else "instrument"
-        kept = table.loc[[label not in gone for label in labels_of(table, key)]]
         if key not in table.columns and isinstance(table.index, pd.RangeIndex):
-            kept = table  # its door says what is missing
-    kept.attrs = {name: said for name, said in table.attrs.items() if name != "broken"}
+            return table  # its door says what is missing
+        stay = np.array([label not in gone for label in labels_of(table, key)], dtype=bool)
+        kept, place = table.loc[stay], np.cumsum(stay) - 1
+        if "broken" in attrs:
+            attrs["broken"] = {int(place[row]): text for row, text in attrs["broken"].items() if stay[row]}
+    kept.attrs = attrs
     return kept
