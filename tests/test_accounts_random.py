@@ -383,7 +383,9 @@ def told_late(made: World, rng: np.random.Generator) -> tuple[list, dict[str, in
     for one in made.happened:
         known = float(min(day_of(one) + rng.choice([0.0, rng.uniform(0, 2.5)]), DAYS - 1))
         if isinstance(one, Event):
-            late = one.kind in ("dividend", "funding", "interest", "margin", "settlement")
+            late = one.kind in ("dividend", "funding", "interest", "margin") or (
+                one.kind == "settlement" and one.other == "cash"  # shares delivered late have missed their dividends
+            )
             told.append(replace(one, known_at=at(known)) if late and not ended(made, one, known) else one)
             truth.append(one)
             continue

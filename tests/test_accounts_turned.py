@@ -271,6 +271,14 @@ def test_how_a_contract_ended_is_applied_when_it_becomes_known():
     assert later.change == 0.0 and later.state.assumed == {}
 
 
+@pytest.mark.parametrize("level", np.random.default_rng(5).uniform(101, 140, 30))
+def test_what_was_assumed_is_remembered_whatever_its_digits(level):
+    """A hundred times a price over a hundred is not always the price."""
+    start, end = market(0, {"X": 105.0}, {"C": ("X", "C", 100.0, 1, 6.0)}), market(2, {"X": float(level)})
+    moved = advance(opening("b", start, {"C": 2.0}), start, end)
+    assert moved.state.assumed["C"]["paid"] == pytest.approx(level - 100.0)
+
+
 @pytest.mark.parametrize("name", ["C0", "P0", "FUT0"])
 def test_a_coin_contract_assumed_to_end_is_settled_when_told(name):
     """Told in time or a day late, the coin is the same."""

@@ -27,6 +27,8 @@ def undone(
 
     applied   fills of before. Raises DataError for a bust of an unknown fill, and beyond it.
     """
+    if not any(event.kind == "bust" for event in events):
+        return list(events), list(fills), [], []
     events, fills, busts = without_undone(events, fills)
     known, back = {fill.fill_id: fill for fill in (*applied, *fills, *busts)}, []
     for event in sorted((event for event in events if event.kind == "bust"), key=in_order):

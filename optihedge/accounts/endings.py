@@ -118,9 +118,10 @@ class Endings(Booking):
                 continue
             terms, was = self.labels.terms(name), self.then.terms(start)
             level = float(self.fate.level[self.before.names.get_loc(start)])
-            price = was.ends_at(level) * was.multiplier / (units * terms.multiplier)
+            scale = was.multiplier / (units * terms.multiplier)
+            price = was.ends_at(level) * scale
             held = self._held(name)
-            if name in self.then and price == was.ends_at(level):  # in terms that are its own
+            if name in self.then and scale == 1:  # in terms that are its own
                 self.assumed[name] = Assumed(was, price, dict(held))
             for account, quantity in held:
                 self.holdings.trade(account, terms, -quantity, price, was.expiry)

@@ -92,12 +92,12 @@ class Past(Told):
     def having(self, move: Move) -> Past:
         """The same past with another move in its place; one from before its beginning is put there."""
         move = move if move.time >= self.since else replace(move, time=self.since)
-        at = bisect_right(self.moves, move.key, key=lambda one: one.key)
-        last = self.moves[at - 1] if at else None
-        if last is not None and last.key == move.key and last.rate is None and move.rate is None:
-            both = replace(last, amount=last.amount + move.amount)
-            return replace(self, moves=(*self.moves[: at - 1], both, *self.moves[at:]))
-        return replace(self, moves=(*self.moves[:at], move, *self.moves[at:]))
+        moves, key = self.moves, move.key
+        at = len(moves) if not moves or moves[-1].key <= key else bisect_right(moves, key, key=lambda one: one.key)
+        last = moves[at - 1] if at else None
+        if last is not None and last.key == key and last.rate is None and move.rate is None:
+            move, at, moves = Move(*key, last.amount + move.amount), at - 1, (*moves[: at - 1], *moves[at:])
+        return Past(self.since, self.amount, self.accrued, self.rate, (*moves[:at], move, *moves[at:]))
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Past:
