@@ -77,6 +77,8 @@ class Timeline(Endings):
 
     def _share(self, event: Event) -> float:
         """Of a share's cost what goes with that which it spun off before the state, as prices stand there."""
+        if any(turn.money != turn.became for turn in self.heard.turns.values()):
+            return 0.0  # in which money its cost is told then is open: all of it stays
         parent, child = (label_now(name, key_of(event), self.past) for name in (event.instrument, event.other))
         if parent not in self.then or child not in self.then or self.then.money(parent) != self.then.money(child):
             return 0.0
