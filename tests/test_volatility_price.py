@@ -306,3 +306,42 @@ def test_lots_of_few_legs_that_cost_nothing_are_looked_for_once(monkeypatch):
     found = round_program(p, answer.h, lambda inner: solve(inner).candidate, multipliers=answer.multipliers)
     assert found.h == pytest.approx(-held) and found.gap == pytest.approx(0.0, abs=1e-6)
     assert len(looked) <= 1
+
+
+SIZES = (0, 12, 19, 26, 32, 53, 71, 83, 85, 88)  # of which quadratic Programs alone proved none
+
+
+def of_all_sizes(seed: int) -> Program:
+    """Columns that may double each other, free or dear, some fixed, most without risk of their own."""
+    r = np.random.default_rng(seed)
+    n, k = int(r.choice([5, 20, 80])), int(r.choice([1, 3, 10, 40]))
+    some = lambda share: np.abs(r.normal(size=n)) * (r.random(n) < share)  # noqa: E731
+    risk = r.normal(size=(k, n)) * 10.0 ** r.uniform(-3, 3)
+    risk[:, 1] = -2 * risk[:, 0]
+    price = VolatilityPrice(
+        name="v", price=float(10.0 ** r.uniform(-2, 2)), factors=risk, specifics=sp.csr_array((0, n)),
+        factor_offset=10.0 ** r.uniform(-2, 4) * r.normal(size=k), specific_offset=np.zeros(0),
+        diagonal=some(r.choice([0, 0.5])) * 10.0 ** r.uniform(-4, 2),
+    )  # fmt: skip
+    start = np.round(r.normal(size=n) * 10) * (r.random(n) < 0.5)
+    room = np.where(r.random((2, n)) < 0.2, 0.0, 10.0 ** r.uniform(0, 4, (2, n)))
+    return Program(
+        columns=tuple(f"c{i}" for i in range(n)), start=start, lower=start - room[0], upper=start + room[1],
+        lot=10.0 ** r.integers(-2, 3, n), buy=some(0.5) * 10.0 ** r.uniform(-3, 2), sell=some(0.5), short=some(0.2),
+        linear=r.normal(size=n) * 10.0 ** r.uniform(-3, 0), volatility_price=price,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", SIZES)
+def test_columns_that_can_hedge_each_other_wholly_in_many_ways_have_a_proved_answer(seed: int) -> None:
+    assert solve(of_all_sizes(seed)).certificate.optimal
+
+
+def test_nothing_held_and_no_lots_is_proved_under_a_price_of_volatility() -> None:
+    price = VolatilityPrice(
+        name="v", price=2.0, factors=np.array([[3.0]]), factor_offset=np.zeros(1), specifics=sp.csr_array((0, 1)),
+        specific_offset=np.zeros(0), diagonal=np.zeros(1),
+    )  # fmt: skip
+    still = Program(columns=("a",), start=[0.0], lower=[-9.0], upper=[9.0], linear=[1.0], volatility_price=price)
+    found = solve(still)
+    assert found.certificate.optimal and found.h.tolist() == [0.0]

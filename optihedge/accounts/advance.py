@@ -243,8 +243,10 @@ def _transferred(state: State, market: Market, client: pd.Series) -> tuple[State
     rows: Rows = {}
     for name in {**held, **wanted}:
         quantity = wanted.get(name, 0.0) - held.get(name, 0.0)
+        if quantity == 0 and wanted.get(name) != 0:
+            continue
         one, price = facts.terms(name), facts.price(name)
-        if quantity == 0 and not (one.cash and name in wanted):  # a balance of none is one
+        if quantity == 0 and not one.cash:  # a balance of none is one
             continue
         if one.cash:
             balance = state.cash.get("book", {}).get(one.money, 0.0)

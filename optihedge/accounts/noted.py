@@ -53,10 +53,10 @@ class Pasts:
         since, found = now - REMEMBERED, {}
         for account, kinds in self.of.items():
             cash = {name: past.brought(since) if past.since < since else past for name, past in kinds[CASH].items()}
-            moving = {name: past for name, past in kinds[HELD].items() if past.moves and past.moves[-1].time > since}
             held = {
-                name: past.brought(since) if past.since < since and past.moves[0].time <= since else past
-                for name, past in moving.items()
+                name: past.brought(since) if past.moves[0].time <= since and past.since < since else past
+                for name, past in kinds[HELD].items()
+                if past.moves and past.moves[-1].time > since
             }
             kept = {kind: dict(sorted(by.items())) for kind, by in ((CASH, cash), (HELD, held)) if by}
             found.update({account: kept} if kept else {})

@@ -42,7 +42,7 @@ class Timeline(Endings):
             else:
                 self.passed += 1
                 getattr(self, "_" + one.kind)(one)
-            self._moved((time, rank))
+                self._moved((time, rank))
         self._accrue(self.market.as_of)
         self._expire()
         self._borrow()

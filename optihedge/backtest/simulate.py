@@ -9,6 +9,7 @@ import pandas as pd
 
 from optihedge.accounts.late import told
 from optihedge.accounts.orders import orders_at
+from optihedge.accounts.state import State
 from optihedge.accounts.valuation import opening
 from optihedge.backtest.beside import simple_hedges
 from optihedge.backtest.result import Backtest, Taken
@@ -107,8 +108,7 @@ def walk(
     stated = callable(book) or (isinstance(book, Mapping) and any(isinstance(key, pd.Timestamp) for key in book))
     state, before, last = None, None, None
     for market in markets:
-        held = () if state is None else tuple(state.quantities().index)
-        client = _client(book, market, held) if stated else None
+        client = _client(book, market, () if state is None else _away(state, market)) if stated else None
         if state is None or before is None:
             first = opening(name, market, client if stated else book)  # type: ignore[arg-type]
             done = step(first, None, market, model, policy, checks=checks, lots=lots)
@@ -133,17 +133,23 @@ def _found_again(answer: HasTrades) -> bool:
     return isinstance(answer, Hedge) and answer.answer.one_optimum
 
 
-def _client(book: Books, market: Market, held: Sequence[str]) -> pd.Series:
-    """What the client holds at a market, of which some may not be listed while it is `held`."""
+def _away(state: State, market: Market) -> Sequence[str]:
+    """What is held and not listed at a market."""
+    held = pd.Index([name for by in state.held.values() for name in by])
+    return list(held[market.names.get_indexer(held) < 0].unique())
+
+
+def _client(book: Books, market: Market, away: Sequence[str]) -> pd.Series:
+    """What the client holds at a market, of which some may be `away`: held, and not listed there."""
     if callable(book):
         found = book(market)
     else:
         if market.as_of not in book:
             raise DataError(f"run_backtest: no book for {market.as_of}; give one per market")
         found = book[market.as_of]  # type: ignore[index]
-    away = {}
-    if isinstance(found, (pd.Series, Mapping)):
-        away = {name: float(found[name]) for name in held if name in found and name not in market.names}
-        found = {name: q for name, q in dict(found).items() if name not in away} if away else found
+    stays = {}
+    if away and isinstance(found, (pd.Series, Mapping)):
+        stays = {name: float(found[name]) for name in away if name in found}
+        found = {name: quantity for name, quantity in dict(found).items() if name not in stays}
     listed = pd.Series(book_quantities(found, market), index=market.names)
-    return pd.concat([listed, pd.Series(away)]) if away else listed
+    return pd.concat([listed, pd.Series(stays)]) if stays else listed

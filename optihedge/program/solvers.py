@@ -109,6 +109,8 @@ def default_chain(program: Program) -> tuple[str, ...]:
     if program.cvxpy_terms:
         return ("cvxpy",)
     last: tuple[str, ...] = () if program.curved else ("highs",)
+    if program.volatility_price is not None:
+        last = (*last, "cvxpy")  # where no volatility is left, and quadratic Programs tell no way there
     if last and (program.lot == 0).any():  # losses: the simplex is 3 to 10 times faster
         return (*last, "clarabel", "piqp", "structured", "clarabel:box", "piqp:box")
     if many_auxiliaries(program):

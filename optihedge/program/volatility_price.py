@@ -80,7 +80,7 @@ def first_aversion(program: Program, warm: Candidate | None = None) -> float:
     volatility = v.volatility(np.clip(start, program.lower, program.upper))
     volatility = max(volatility, _LEAST * v.volatility(np.clip(program.start, program.lower, program.upper)))
     if not volatility > 0:  # nothing held: the volatility of a lot of everything
-        volatility = float(np.linalg.norm(v.each * np.maximum(program.lot, _TINY)))
+        volatility = float(np.linalg.norm(v.each * np.where(program.lot > 0, program.lot, 1.0)))
     return factor * v.price / max(volatility, _TINY)
 
 

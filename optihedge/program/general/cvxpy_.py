@@ -26,6 +26,9 @@ _OPTIONS = {
 }
 
 
+_PARTS = 2  # of what is rendered beside rows: what defines the parts of a priced volatility
+
+
 @dataclass(frozen=True, eq=False)
 class ConeCandidate(Candidate):
     """A candidate that carries the cone problem it solves, which is what can be certified of the user's own terms."""
@@ -76,7 +79,12 @@ class Modelled:
         price = 0.0
         if scaled.volatility_limit is not None:  # the cone's price of volatility; that of half its square is by limit
             price = float(np.max(rest[-1].dual_value)) / scaled.volatility_limit.limit
-        found = scaling.restore(Candidate(np.array(z.value, dtype=float), multipliers, claim[0], price, claim[1]))
+        pull = None
+        if program.volatility_price is not None and scaled.volatility_price is not None:
+            pull = rest[_PARTS].dual_value * (program.volatility_price.price / scaled.volatility_price.price)
+        found = scaling.restore(
+            Candidate(np.array(z.value, dtype=float), multipliers, claim[0], price, claim[1], pull=pull)
+        )
         if proof is None:
             return found
         worth = 0.0 if extra.value is None else float(np.sum(extra.value))
@@ -111,6 +119,10 @@ def render(p: Program, h: cp.Expression) -> tuple[cp.Expression, list[cp.Constra
         objective += d.slope @ cp.pos(pick @ x - d.beyond)
 
     rest = [h >= p.lower, h <= p.upper]
+    if p.volatility_price is not None:
+        parts = cp.Variable(len(p.volatility_price.parts(p.start)))
+        objective += p.volatility_price.price * cp.norm(parts, 2)
+        rest.append(_parts(p.volatility_price, h) == parts)  # whose multipliers are what the price pulls with
     values = p.rows @ h + p.rows_on_holdings @ cp.abs(h) + p.rows_on_trades @ cp.abs(x)
     linear = p.rows @ h
     soft = np.isfinite(p.row_penalty)
@@ -124,13 +136,12 @@ def render(p: Program, h: cp.Expression) -> tuple[cp.Expression, list[cp.Constra
             linear[lower] >= p.row_lower[lower]]  # fmt: skip
     if p.volatility_limit is not None:
         v = p.volatility_limit
-        rest.append(_volatility(v, h) <= v.limit)
-    if p.volatility_price is not None:
-        objective += p.volatility_price.price * _volatility(p.volatility_price, h)
+        rest.append(cp.norm(_parts(v, h), 2) <= v.limit)
     return objective, rows, rest
 
 
-def _volatility(v: Volatility, h: cp.Expression) -> cp.Expression:
+def _parts(v: Volatility, h: cp.Expression) -> cp.Expression:
+    """What the volatility is the length of, as `Volatility.parts`."""
     parts = [v.factors @ h + v.factor_offset, v.specifics @ h + v.specific_offset,
              cp.multiply(np.sqrt(v.diagonal), h)]  # fmt: skip
-    return cp.norm(cp.hstack([part for part in parts if part.size]), 2)
+    return cp.hstack([part for part in parts if part.size])
