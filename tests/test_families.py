@@ -18,6 +18,7 @@ from optihedge.market.earned import contract_pnl
 from optihedge.market.events import Event
 from optihedge.market.families import FAMILIES, FAMILY_OF, STRUCK, TERMS, TYPES
 from optihedge.market.families.base import Family
+from optihedge.market.fate import Fate
 from optihedge.market.instruments import contracts_of, venue_amounts
 from optihedge.market.moved import moved
 from optihedge.market.pnl import PARTS, explain_pnl
@@ -253,7 +254,8 @@ def test_a_contract_with_another_term_of_its_family_is_another_contract(kind: st
 @pytest.mark.parametrize("kind", [kind for kind in HELD if kind not in ("cash", "spot", "equity")])
 def test_a_contract_saved_before_a_field_was_known_is_carried_with_its_default(kind: str) -> None:
     start = market()
-    rows, here = rows_of(start, pd.Index([kind])), only(start, ["spot", "equity", "index"])
+    here = only(start, ["spot", "equity", "index"])
+    rows = rows_of(start, np.array([start.names.get_loc(kind)]), Fate.of(start, here), {})
     pd.testing.assert_frame_equal(
         with_rows(here, rows).instruments.loc[[kind], list(TERMS)], start.instruments.loc[[kind], list(TERMS)]
     )

@@ -17,8 +17,8 @@ _MOST = 50  # refusals, each of any number of rows
 
 
 def sound(frames: MarketFrames) -> MarketFrames:
-    """The frames without the contracts that a market refuses or whose figures are in another unit, if nobody holds
-    them; what is held and refused stays, as a problem.
+    """The frames without the contracts that a market refuses, leaves out or cannot read, or whose figures are in another
+    unit, if nobody holds them; what is held and refused stays, as a problem.
     """
     held, problems = set(frames.books["instrument"]), list(frames.problems)
     quotes = frames.quotes.drop_duplicates("instrument").set_index("instrument")
@@ -32,8 +32,13 @@ def sound(frames: MarketFrames) -> MarketFrames:
         problems += [f"{name} is held: {why}" for name, why in left if name in held]
         frames = _without(frames, [(name, why) for name, why in left if name not in held])
         try:
-            _market(frames)
-            break
+            market = _market(frames)
+            contracts = set(frames.instruments["instrument"])
+            told = {name: why for name, why in {**market.left_out, **market.unread}.items() if name in contracts}
+            left = [(name, place_of(why)[2] or why) for name, why in told.items() if name not in held]
+            if not left:
+                problems += [f"{name} is held: {told[name]}" for name in market.left_out if name in held & set(told)]
+                break
         except DataError as error:
             names = [name for name in _named(error, frames) if name not in held]
             left = [(name, place_of(str(error))[2] or str(error)) for name in names]
