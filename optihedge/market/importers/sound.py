@@ -17,8 +17,8 @@ _MOST = 50  # refusals, each of any number of rows
 
 
 def sound(frames: MarketFrames) -> MarketFrames:
-    """The frames without the contracts that a market refuses, leaves out or cannot read, or whose figures are in another
-    unit, if nobody holds them; what is held and refused stays, as a problem.
+    """The frames without the contracts that a market refuses, leaves out or cannot read, or whose figures are in other
+    units, if nobody holds them; what is held and refused stays, as a problem.
     """
     held, problems = set(frames.books["instrument"]), list(frames.problems)
     quotes = frames.quotes.drop_duplicates("instrument").set_index("instrument")
