@@ -148,9 +148,9 @@ _LIGHTNESS = (0.3, 0.6, 0.1)  # of red, green and blue
 def heat(
     axes: Axes, matrix: pd.DataFrame, title: str, limit: float | None = None, *, told: bool = False, cost: bool = False
 ) -> None:  # fmt: skip
-    """A matrix as colours around zero, red below and blue above; or of costs, redder by their root. No NaN.
+    """A matrix as colours around zero, red below and blue above; or of costs, redder by their root.
 
-    told: each cell's number in it
+    told: each cell's number in it; a NaN is left empty
     """
     from matplotlib.colors import Normalize, PowerNorm
 
