@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from optihedge.errors import DataError
-from optihedge.market.events import KINDS, Event, check_events, events_frame, events_of, known_events, read_events
+from optihedge.frames import read_raw
+from optihedge.market.events import KINDS, Event, check_events, events_frame, events_of, known_events
 
 HEADER = "event_id,time,known_at,kind,instrument,value,money,other\n"
 GOOD = (
@@ -21,7 +22,7 @@ GOOD = (
 def table(tmp_path, rows):
     path = tmp_path / "events.csv"
     path.write_text(HEADER + rows, encoding="utf-8")
-    return read_events(path)
+    return check_events(read_raw(path))
 
 
 def test_events_are_read_in_order_of_time_and_known_when_they_happen(tmp_path):

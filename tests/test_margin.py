@@ -9,8 +9,8 @@ import pytest
 from desks import flat_risk, options, stocks
 
 import optihedge as oh
-from optihedge.errors import DataError, SpecError
-from optihedge.market.margin import MarginRules, rates_of, read_margin_rules
+from optihedge.errors import SpecError
+from optihedge.market.margin import MarginRules, read_margin_rules
 from optihedge.market.margin_scan import initial_margin, liquidation_moves
 from optihedge.market.scenarios import scenario_pnl
 from optihedge.program.program import objective
@@ -48,29 +48,10 @@ def test_exchange_margins_through_time_are_those_in_force(recorded) -> None:
     table = pd.read_parquet(recorded("futures_margins_history") / "margins.parquet")
     told = {}
     for day in ("2012-05-01", "2020-03-19"):
-        rate = rates_of(table, {"FUT": "ES"}, pd.Timestamp(day))
-        rules = MarginRules(source="exchange", date=date.fromisoformat(day), rate=rate)
+        in_force = table[(table["root"] == "ES") & (table["date"] <= day)].sort_values("date")["initial"].iloc[-1]
+        rules = MarginRules(source="exchange", date=date.fromisoformat(day), rate={"FUT": float(in_force)})
         told[day] = initial_margin(future(), pd.Series({"FUT": -3.0}), rules)
     assert told == pytest.approx({"2012-05-01": 3 * 4_375.0, "2020-03-19": 3 * 13_200.0}, abs=0.005)
-    with pytest.raises(DataError, match="ES of FUT has no margin by 1980-01-01"):
-        rates_of(table, {"FUT": "ES"}, pd.Timestamp("1980-01-01"))
-
-
-def test_every_recorded_margin_is_in_force_from_its_day_to_the_next(recorded) -> None:
-    """Steps of forty futures: that day the new margin, the day before the one that was; nothing before the first."""
-    table = pd.read_parquet(recorded("futures_margins_history") / "margins.parquet")
-    rng, roots = np.random.default_rng(0), sorted(table["root"].unique())
-    for root in rng.choice(roots, 40, replace=False):
-        steps = table[table["root"] == root].drop_duplicates("date", keep="last").sort_values("date")
-        told = list(zip(steps["date"], steps["initial"], strict=True))
-        for place in rng.choice(len(told), min(4, len(told)), replace=False):
-            day, margin = told[place]
-            assert rates_of(table, {"F": root}, day)["F"] == margin
-            if place:
-                assert rates_of(table, {"F": root}, day - pd.Timedelta(days=1))["F"] == told[place - 1][1]
-            else:
-                with pytest.raises(DataError, match=f"{root} of F has no margin"):
-                    rates_of(table, {"F": root}, day - pd.Timedelta(days=1))
 
 
 WHOLE = MarginRules(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from optihedge.errors import DataError
 from optihedge.market.pool import PARTS, PoolPosition, PowerPerpetual, explain_pool
-from optihedge.market.pool_state import PoolState, amounts_of, liquidity_in_range, sqrt_price_at
+from optihedge.market.pool_state import PoolState, amounts_of, sqrt_price_at
 from optihedge.market.scenarios import scenario_pnl
 from optihedge.market.snapshot import Market
 
@@ -134,7 +134,8 @@ def test_recorded_states_are_read_to_the_last_unit(recorded):
     count = 0
     for state in states(recorded):
         pool = PoolState.of(state)
-        assert liquidity_in_range(state["positions"], pool.tick) == pool.liquidity == int(state["liquidity"])
+        inside = (row for row in state["positions"] if int(row["tickLower"]) <= pool.tick < int(row["tickUpper"]))
+        assert sum(int(row["liquidity"]) for row in inside) == pool.liquidity == int(state["liquidity"])
         for row in state["positions"]:
             zero, one = pool.amounts(row)
             owed = pool.owed(row)

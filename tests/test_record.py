@@ -11,7 +11,7 @@ from recorded_snapshots import coin_levels, coin_market, coin_times
 from optihedge.cli.main import main
 from optihedge.content import content_hash
 from optihedge.desk.record import record_night
-from optihedge.market.derived import driver_rows, funding_rows, vols_at_the_money, with_history
+from optihedge.market.derived import driver_rows, funding_rows, with_history
 from optihedge.market.events import Event
 from optihedge.market.folder import read_market
 from optihedge.market.snapshot import Market
@@ -129,12 +129,6 @@ def test_funding_is_what_events_told_and_missing_where_they_told_nothing(store):
     assert (
         rows["paid"].tolist()[1] == 0.05 and np.isnan(rows["paid"].tolist()[0]) and np.isnan(rows["paid"].tolist()[2])
     )
-
-
-def test_vols_at_the_money_are_those_at_the_forward():
-    years, vols = vols_at_the_money(night(0), "COIN")
-    assert years == pytest.approx([30 / 365, 90 / 365], abs=1e-5) and vols == pytest.approx([0.4, 0.6])
-    assert len(vols_at_the_money(night(0), "OTHER")[0]) == 0
 
 
 def test_smile_rows_are_kept_from_chain_to_chain(recorded, store):

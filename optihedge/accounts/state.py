@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.accounts.account import Account
-from optihedge.accounts.past import HELD, Past, Told
+from optihedge.accounts.past import Past, Told
 from optihedge.content import canonical_object, canonical_text
 from optihedge.errors import DataError
 from optihedge.frames import instant
@@ -282,29 +282,6 @@ class State:
             for lot in lots
         ]
         return pd.DataFrame(rows, columns=["account", "instrument", "quantity", "price", "time", "order_id"])
-
-    def relabelled(self, names: Mapping[str, str]) -> State:
-        """The same state with instruments under other labels."""
-
-        def new(name: str) -> str:
-            return names.get(name, name)
-
-        return replace(
-            self,
-            positions={a: Account({new(n): lots for n, lots in held.items()}) for a, held in self.positions.items()},
-            orders=tuple(replace(order, instrument=new(order.instrument)) for order in self.orders),
-            applied=tuple(replace(fill, instrument=new(fill.instrument)) for fill in self.applied),
-            carried={new(n): terms for n, terms in self.carried.items()},
-            assumed={new(n): row for n, row in self.assumed.items()},
-            past={
-                account: {
-                    kind: {new(n) if kind == HELD else n: one for n, one in by.items()} for kind, by in kinds.items()
-                }
-                for account, kinds in self.past.items()
-            },
-            turned=tuple({**row, "instrument": new(row["instrument"]), "other": new(row["other"])}
-                         for row in self.turned),
-        )  # fmt: skip
 
 
 def _accounts(positions: Mapping[str, Mapping[str, tuple[Lot, ...]]]) -> dict[str, Account]:

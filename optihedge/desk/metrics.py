@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optihedge.files import write_text
+from optihedge.step.step import STATUSES
 
 if TYPE_CHECKING:
     from optihedge.desk.night import Night
-
-_STATUSES = ("first", "solved", "empty", "idle", "held", "blocked", "failed")
 
 
 def write_metrics(path: Path, night: Night) -> None:
@@ -27,7 +26,7 @@ def write_metrics(path: Path, night: Night) -> None:
         f"optihedge_exit_code {night.code}",
         "# HELP optihedge_books Books of the last night by what became of them.",
         "# TYPE optihedge_books gauge",
-        *(f'optihedge_books{{status="{status}"}} {counts[status]}' for status in _STATUSES),
+        *(f'optihedge_books{{status="{status}"}} {counts[status]}' for status in STATUSES),
         "# HELP optihedge_list_lines Lines of the book's list of the last night.",
         "# TYPE optihedge_list_lines gauge",
         *(f'optihedge_list_lines{{book="{_escaped(one.book)}"}} {one.lines}' for one in sent),

@@ -46,12 +46,8 @@ def driver_rows(market: Market) -> pd.DataFrame:
     return frame[np.isfinite(levels)].reset_index(drop=True)
 
 
-def vols_at_the_money(market: Market, underlying: str) -> tuple[Array, Array]:
-    """Years and vol at the forward of every expiry with strikes on both sides of it, in order of time."""
-    return _vols(market, (market.instruments["underlying"] == underlying).to_numpy())
-
-
 def _vols(market: Market, of: Array) -> tuple[Array, Array]:
+    """Years and vol at the forward of every expiry with strikes on both sides of it, in order of time."""
     c = market.contracts
     on = of & c.option & (c.vol > 0) & (c.years > 0)
     table = pd.DataFrame({

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.frames import Column, Schema, check_frame, completed, instant, nearest, read_raw, refuse, row_of
+from optihedge.frames import Column, Schema, check_frame, completed, instant, nearest, refuse, row_of
 
 KINDS = (
     "funding", "dividend", "split", "settlement", "spin_off", "merger", "rename", "exercise", "assignment",
@@ -127,11 +126,6 @@ def check_events(frame: pd.DataFrame) -> pd.DataFrame:
     table["known_at"] = table["known_at"].fillna(table["time"])
     order = np.lexsort((ids.to_numpy(dtype=str), table["time"].astype("int64").to_numpy()))
     return table.iloc[order].reset_index(drop=True)
-
-
-def read_events(path: Path | str) -> pd.DataFrame:
-    """The checked events of an events.csv (or .parquet), in order of time. Raises DataError."""
-    return check_events(read_raw(path))
 
 
 def events_of(frame: pd.DataFrame) -> list[Event]:

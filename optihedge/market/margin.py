@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from optihedge.errors import DataError, SpecError
+from optihedge.errors import SpecError
 from optihedge.files import models_folder
 from optihedge.frames import nearest
 
@@ -176,15 +176,3 @@ def read_margin_rules(path: str | Path) -> MarginRules:
         return MarginRules(**given)
     except (TypeError, ValueError) as error:
         raise SpecError(f"{path}: {error}; give each key what MarginRules asks for") from None
-
-
-def rates_of(table: pd.DataFrame, roots: Mapping[str, str], day: pd.Timestamp) -> dict[str, float]:
-    """Initial margin per contract in force on a day, instrument -> rate, from a table of root, date in force, initial.
-
-    roots   instrument -> root. Raises DataError for a root without a row by that day.
-    """
-    known = table[table["date"] <= day].sort_values("date", kind="stable").groupby("root")["initial"].last()
-    for name, root in roots.items():
-        if root not in known.index:
-            raise DataError(f"margins: {root} of {name} has no margin by {day:%Y-%m-%d}; add its row")
-    return {name: float(known[root]) for name, root in roots.items()}

@@ -7,7 +7,7 @@ sections 6.1 to 6.4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any
@@ -120,13 +120,6 @@ class PoolState:
             for token in (0, 1)
         )
         return zero, one
-
-
-def liquidity_in_range(positions: Sequence[Mapping[str, Any]], tick: int) -> int:
-    """Sum of the liquidity of the positions whose range holds a tick."""
-    return sum(
-        _whole(row, "liquidity") for row in positions if _whole(row, "tickLower") <= tick < _whole(row, "tickUpper")
-    )
 
 
 def _field(row: Mapping[str, Any], name: str) -> Any:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -263,11 +263,3 @@ def _exposures(task: _Task, filled: Array, plan: Array, first: int) -> pd.DataFr
         "slice": np.repeat(np.arange(first - 1, first - 1 + count), m), "row": np.tile(task.row_names, count),
         "value": value.ravel(), "lower": np.tile(task.lower, count), "upper": np.tile(task.upper, count),
     })  # fmt: skip
-
-
-def with_bands(plan: Schedule, lower: pd.Series, upper: pd.Series) -> Schedule:
-    """The same session within narrower bands of some rows (by name), decided anew from its start."""
-    task = plan.task
-    low = lower.reindex(task.row_names).fillna(-np.inf).to_numpy(float)
-    high = upper.reindex(task.row_names).fillna(np.inf).to_numpy(float)
-    return _schedule(replace(task, lower=np.maximum(task.lower, low), upper=np.minimum(task.upper, high)), None, 1)
