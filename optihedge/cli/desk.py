@@ -183,6 +183,8 @@ def report(
     console, read = console_of(), _read(desk)
     found = nights_table(read, book, since)
     print_frame(console, f"nights of {desk}", found.nights.set_index("book"))
+    for text in found.failed:
+        say(console, text)
     if found.parts.size:
         print_frame(console, "where the money came from, base currency", found.parts)
     if len(found.drift):

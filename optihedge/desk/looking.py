@@ -24,6 +24,8 @@ from optihedge.desk.task import ALTERNATIVE
 from optihedge.errors import DataError
 from optihedge.frames import counted, instant, nearest
 
+_REFUSED = {"book", "role", "snapshot", "model", "version"}  # what a run that could not be begun was asked
+
 
 @dataclass(frozen=True, eq=False)
 class Shown:
@@ -52,11 +54,13 @@ class Nights:
 
     drift   by book: nights that had a forecast, root mean square of realised over forecast, what chance leaves of a
             right one (95 %), and the finding
+    failed  what became of each night that failed, in words
     """
 
     nights: pd.DataFrame
     parts: pd.DataFrame
     drift: pd.DataFrame
+    failed: tuple[str, ...] = ()
 
 
 def runs_table(desk: Desk, book: str | None = None) -> pd.DataFrame:
@@ -94,8 +98,7 @@ def shown(desk: Desk, word: str) -> Shown:
         f"run {run}",
         f"{row['book']} at {row['as_of'][:19]} UTC under {row['model']} ({row['role']}), by {row['submitter']}",
         f"{row['outcome'] or row['status']}: {row['why']}",
-        f"market {row['snapshot'][:12]}, state {(row['before'] or 'opening')[:12]} -> {(row['after'] or '-')[:12]}, "
-        f"{len(inputs['fills'])} fills, {len(inputs['reports'])} final words",
+        f"market {row['snapshot'][:12]}, {_gone_on_from(row, inputs)}",
     ]
     if row["sha256"]:
         lines.append(f"list: {counted(row['lines'], 'line')}, {row['list']}, sha256 {row['sha256']}")
@@ -105,6 +108,14 @@ def shown(desk: Desk, word: str) -> Shown:
         lines.append(f"equity {night['equity']:,.2f} {desk.base_currency}, change {night['change']:,.2f}")
         lines += [f"note: {text}" for text in night["notes"]]
     return Shown(tuple(lines), trades, told, row)
+
+
+def _gone_on_from(row: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    """The states of a run, and what it was told of between."""
+    if "refused" in inputs:
+        return "refused before it began: nothing was computed, nothing can be sent"
+    states = f"state {(row['before'] or 'opening')[:12]} -> {(row['after'] or '-')[:12]}"
+    return f"{states}, {len(inputs['fills'])} fills, {len(inputs['reports'])} final words"
 
 
 def rows_of(desk: Desk, runs: Iterable[str]) -> list[dict[str, Any]]:
@@ -123,6 +134,8 @@ def difference(desk: Desk, first: str, second: str) -> Difference:
         states = [State.from_text(get_text(connection, row["after"])) if row["after"] else None for row in rows]
     if runs[0] == runs[1]:
         return Difference(("they are the same run",), {})
+    if any("refused" in one for one in asked):  # of what could not be begun nothing else is known
+        asked = [{name: one[name] for name in asked[0].keys() & asked[1].keys() & _REFUSED} for one in asked]
     lines = [f"{name}: {_told(a)} and {_told(b)}" for name, a, b in _unequal(asked[0], asked[1])]
     lines += [
         f"{name}: {a[name]} and {b[name]}" for name in ("outcome", "why") for a, b in [rows] if a[name] != b[name]
@@ -140,6 +153,7 @@ def nights_table(desk: Desk, book: str | None = None, since: str | None = None) 
     parts: dict[str, Any] = {}
     last: dict[str, tuple[int, dict[str, Any], dict[str, Any]]] = {}  # by book: place, row, figures
     compared: list[float | None] = []
+    failed: list[str] = []
     with open_ledger(desk.ledger).read() as connection:
         for row in runs_of(connection, book):
             if not row["stands"] or (start is not None and pd.Timestamp(row["as_of"]) < start):
@@ -151,6 +165,7 @@ def nights_table(desk: Desk, book: str | None = None, since: str | None = None) 
                 compared[place] = _came_true(connection, before, figures, row["as_of"])
             last[row["book"]] = len(rows), row, json.loads(files.get("result.json", "{}")) | night
             compared.append(None)
+            failed += [f"{row['book']} {row['as_of'][:16]}: {row['why']}"] if row["outcome"] == "failed" else []
             rows.append({
                 "book": row["book"], "as_of": row["as_of"][:16], "outcome": row["outcome"],
                 "equity": night.get("equity"), "change": night.get("change"),
@@ -167,7 +182,7 @@ def nights_table(desk: Desk, book: str | None = None, since: str | None = None) 
     nights = pd.DataFrame(rows)
     nights["over forecast"] = over_forecast(nights.assign(forecast=compared))
     told = nights.drop(columns=["realised", "days"])
-    return Nights(told, frame.loc[:, (frame != 0).any()] if len(frame) else frame, drift(nights))
+    return Nights(told, frame.loc[:, (frame != 0).any()] if len(frame) else frame, drift(nights), (*failed,))
 
 
 def _came_true(connection: Connection, row: Mapping[str, Any], figures: Mapping[str, Any], until: str) -> float | None:

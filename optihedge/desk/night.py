@@ -30,12 +30,12 @@ from optihedge.desk.holding import Holding, Terms, read_holding
 from optihedge.desk.ledger.database import Ledger, get_text, open_ledger, put_text
 from optihedge.desk.ledger.facts import due_fills, due_reports
 from optihedge.desk.ledger.reading import any_runs, books_of, inputs_of, made_of
-from optihedge.desk.ledger.runs import CHALLENGER, LEFT, SEND, Asked, Made, claim, finish, standing
+from optihedge.desk.ledger.runs import CHALLENGER, LEFT, SEND, Asked, Made, claim, finish, refuse, standing
 from optihedge.desk.nightpage import write_night
 from optihedge.desk.outbox import recover
 from optihedge.desk.outcome import Result, rest_of, result_of
 from optihedge.desk.record import record_folder
-from optihedge.desk.task import Bench, Task, compute
+from optihedge.desk.task import Bench, Task, compute, refused_task
 from optihedge.errors import DataError, OptihedgeError, SpecError
 from optihedge.frames import some
 from optihedge.lock import locked
@@ -190,12 +190,23 @@ class _Night:
                     put_text(connection, text)
                 run, fresh = claim(connection, asked)
         except OptihedgeError as error:
-            return Result(book.name, model, role, "", "failed", f"{error.code}: {error}", 0, False)
+            return self.refused(book, model, role, f"{error.code}: {error}")
         if fresh:
             return _Begun(task, asked, run, self.desk.deadline)
         made = known(self.ledger, run)
         picture(self.desk, asked, run, made)
         return result_of(book.name, model, role, run, made, new=False)
+
+    def refused(self, book: DeskBook, model: str, role: str, why: str) -> Result:
+        """A run that cannot be begun, in the ledger with its reason; what stands of the night already goes on to."""
+        asked = refusal(self.desk, self.market, book, model, role, self.who, why)
+        with self.ledger.write() as connection:
+            put_text(connection, self.desk.models[model].text)
+            run, stands = refuse(connection, asked, why)
+        if role == SEND and not stands:
+            picture(self.desk, asked, run, Made("failed", "failed", why))
+        told = f"{why}; run {stands[:12]} of this night stands as it is" if stands else why
+        return Result(book.name, model, role, run, "failed", told, 0, True)
 
     def ended(self, begun: _Begun, made: Made) -> Result:
         """A run finished: in the ledger, then in its folder."""
@@ -267,6 +278,13 @@ def prepare(
         left, who, versions(),
     )  # fmt: skip
     return task, asked
+
+
+def refusal(desk: Desk, market: Market, book: DeskBook, model: str, role: str, who: str, why: str) -> Asked:
+    """What a run that could not be begun was asked: nothing but why."""
+    instant = json.loads(canonical_text(market.as_of))
+    task = refused_task(book.name, instant, market.hash, role, model, desk.models[model].text, why)
+    return Asked(task.text, book.name, instant, model, role, market.hash, None, "", False, who, versions())
 
 
 def _told(events: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, fills: list[Fill]) -> list[Event]:

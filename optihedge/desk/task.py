@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import optihedge
 from optihedge.accounts.state import Fill, Report, State
 from optihedge.accounts.valuation import opening, valued, valued_lots
 from optihedge.batch.record import figures, significant
@@ -48,7 +49,8 @@ class Task:
     inputs   book, role, snapshot, before (snapshot of the state), state, model {name, text}, allow, policy, checks,
              venues, fills, reports, events (hash of the table's text), client or statement, on_open_orders, version,
              previous (of the night before: its model, and the hash of its list), ended (what the book's file still
-             names though it has ended, in words; only where there is some)
+             names though it has ended, in words; only where there is some), refused (why the run could not be begun;
+             then what it goes on from is not told)
     """
 
     inputs: Mapping[str, Any]
@@ -63,6 +65,16 @@ class Task:
     def id(self) -> str:
         """Of the run."""
         return text_hash(self.text)
+
+
+def refused_task(book: str, as_of: str, snapshot: str, role: str, model: str, text: str, why: str) -> Task:
+    """The task of a run that could not be begun: it comes to its reason, whenever it is computed."""
+    inputs: dict[str, Any] = {
+        "book": book, "as_of": as_of, "snapshot": snapshot, "role": role, "refused": why, "state": None, "events": None,
+        "model": {"name": model, "text": text_hash(text)}, "fills": [], "reports": [],
+        "version": optihedge.__version__,
+    }  # fmt: skip
+    return Task(inputs, {text_hash(text): text})
 
 
 class Bench:
@@ -93,6 +105,8 @@ class Bench:
 
 def compute(task: Task, bench: Bench) -> Made:
     """What a task comes to: the same in any process, any number of times. Every failure is a Made of status failed."""
+    if "refused" in task.inputs:
+        return Made("failed", "failed", task.inputs["refused"])
     try:
         return _made(task, _stepped(task, bench))
     except OptihedgeError as error:

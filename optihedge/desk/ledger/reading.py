@@ -45,8 +45,9 @@ def any_runs(connection: Connection) -> bool:
 
 
 def books_of(connection: Connection) -> list[str]:
-    """The books that have nights."""
-    return sorted(connection.execute(sa.select(NIGHTS.c.book).distinct()).scalars().all())
+    """The books that have nights on which something was computed."""
+    begun = sa.select(NIGHTS.c.book).join(RUNS, NIGHTS.c.run == RUNS.c.id).where(RUNS.c.after.is_not(None))
+    return sorted(connection.execute(begun.distinct()).scalars().all())
 
 
 def run_of(connection: Connection, run: str) -> dict[str, Any]:

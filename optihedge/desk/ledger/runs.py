@@ -111,6 +111,30 @@ def finish(connection: Connection, run: str, asked: Asked, made: Made) -> None:
     note(connection, made.status, book=asked.book, run=run, text=f"{made.outcome}: {made.why}"[:2000])
 
 
+def refuse(connection: Connection, asked: Asked, why: str) -> tuple[str, str]:
+    """Put a run that could not be begun, and why; its id, and the run that goes on standing for its night, if one does.
+
+    It stands itself where nothing of the night does that a later one could go on from: nothing that was made is lost.
+    """
+    name = put_text(connection, asked.inputs)
+    if connection.execute(sa.select(RUNS.c.id).where(RUNS.c.id == name)).first() is None:
+        row = {
+            "book": asked.book, "as_of": asked.as_of, "model": asked.model, "role": asked.role,
+            "snapshot": asked.snapshot, "parent": asked.parent, "before": asked.before, "submitter": asked.submitter,
+            "owner": owner(), "versions": asked.versions, "status": "failed", "outcome": "failed", "why": why,
+        }  # fmt: skip
+        connection.execute(RUNS.insert().values(id=name, ended=sa.func.now(), **row))
+    note(connection, "refused", book=asked.book, run=name, text=f"{asked.submitter}: {why}"[:2000])
+    if asked.role != SEND:
+        return name, ""
+    night = (NIGHTS.c.book == asked.book, NIGHTS.c.as_of == asked.as_of)
+    whole = sa.select(RUNS.c.id).join(NIGHTS, NIGHTS.c.run == RUNS.c.id).where(*night, RUNS.c.after.is_not(None))
+    stands = connection.execute(whole).scalar()
+    if stands is None:
+        _stand(connection, asked, name)
+    return name, stands or ""
+
+
 def died(connection: Connection) -> Sequence[sa.RowMapping]:
     """Name the runs that began and never ended, which nobody is computing: their lists never were. Returns them."""
     found = connection.execute(sa.select(RUNS).where(RUNS.c.status == "running")).mappings().all()
@@ -132,7 +156,11 @@ def standing(connection: Connection, book: str, *, before: str | None = None) ->
 
 
 def _make_way(connection: Connection, asked: Asked, name: str) -> None:
-    later = sa.select(NIGHTS.c.as_of).where(NIGHTS.c.book == asked.book, NIGHTS.c.as_of > asked.as_of)
+    later = (
+        sa.select(NIGHTS.c.as_of)
+        .join(RUNS, NIGHTS.c.run == RUNS.c.id)
+        .where(NIGHTS.c.book == asked.book, NIGHTS.c.as_of > asked.as_of, RUNS.c.after.is_not(None))
+    )
     found = connection.execute(later.order_by(NIGHTS.c.as_of)).scalar()
     if found is not None:
         raise DataError(f"{asked.book}: the night of {found[:19]} stands on this one; only the last may be run again")
