@@ -11,7 +11,7 @@ import pandas as pd
 from optihedge.accounts.past import REMEMBERED, Key, Move
 from optihedge.accounts.state import Fill
 from optihedge.errors import DataError
-from optihedge.market.events import Event
+from optihedge.market.events import Event, events_of
 from optihedge.market.fate import ORDER, followed, in_order, turns
 
 AT_FILL = ORDER.index("fill")
@@ -26,6 +26,12 @@ def told(events: Sequence[Event], start: pd.Timestamp, end: pd.Timestamp, fills:
         return due
     since = start - REMEMBERED
     return [event for event in events if event.time > since and max(event.time, event.known_at) <= start] + due
+
+
+def heard_of(events: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, fills: Sequence[Fill]) -> list[Event]:
+    """Of a store's events those that a period hears of, see `told`."""
+    since = events[["time", "known_at"]].max(axis=1)
+    return told(events_of(events[(since <= end) & (since > start - REMEMBERED)]), start, end, fills)
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ MONITOR = (
     "recorder | optihedge monitor delta_neutral --data today --source deribit --stream - --once\n\n"
     "optihedge monitor --desk desk.toml --book one --source deribit --stream messages/\n\n"
     "With --desk the book, its model and its policy are those of the desk, its state is the ledger's after its last "
-    "night, and fills told since count. Otherwise the book stands as after the night of DATA. Every look starts from "
-    "there, and nothing is kept. A policy file holds one table: "
+    "night; fills told and events recorded since count. Otherwise the book stands as after the night of DATA. Every "
+    "look starts from there, and nothing is kept. A policy file holds one table: "
     'type = "Band", exposure = "delta", by = "underlying", width = 2e4. Exit code 0: the policy waits '
     "at the last look; 1: it acts."
 )

@@ -17,9 +17,8 @@ import pandas as pd
 import scipy
 
 import optihedge
-from optihedge.accounts.late import told
-from optihedge.accounts.past import REMEMBERED
-from optihedge.accounts.state import Fill, State
+from optihedge.accounts.late import heard_of
+from optihedge.accounts.state import State
 from optihedge.batch.output import MANIFEST, is_whole, left_aside, remove, result_folder, write_whole
 from optihedge.batch.pool import results as pooled
 from optihedge.batch.stop import Stop
@@ -39,7 +38,6 @@ from optihedge.desk.task import Bench, Task, compute, refused_task
 from optihedge.errors import DataError, OptihedgeError, SpecError
 from optihedge.frames import some
 from optihedge.lock import locked
-from optihedge.market.events import Event, events_of
 from optihedge.market.snapshot import Market
 from optihedge.market.store.store import open_store
 
@@ -251,7 +249,7 @@ def prepare(
         texts[state] = get_text(connection, state)
         now = State.from_text(texts[state])
         fills = due_fills(connection, book.name, instant)
-        heard = canonical_text(_told(events, now.as_of, market.as_of, fills))
+        heard = canonical_text(heard_of(events, now.as_of, market.as_of, fills))
         texts[text_hash(heard)] = heard
         happened = {
             "fills": fills, "reports": due_reports(connection, now, instant),
@@ -285,12 +283,6 @@ def refusal(desk: Desk, market: Market, book: DeskBook, model: str, role: str, w
     instant = json.loads(canonical_text(market.as_of))
     task = refused_task(book.name, instant, market.hash, role, model, desk.models[model].text, why)
     return Asked(task.text, book.name, instant, model, role, market.hash, None, "", False, who, versions())
-
-
-def _told(events: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, fills: list[Fill]) -> list[Event]:
-    """The events that a night hears of, see `accounts.late.told`."""
-    since = events[["time", "known_at"]].max(axis=1)
-    return told(events_of(events[(since <= end) & (since > start - REMEMBERED)]), start, end, fills)
 
 
 def known(ledger: Ledger, run: str) -> Made:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
+from optihedge.accounts.late import heard_of
 from optihedge.accounts.state import State
 from optihedge.accounts.valuation import opening
 from optihedge.content import canonical_text
@@ -18,7 +19,8 @@ from optihedge.desk.ledger.facts import due_fills, due_reports
 from optihedge.desk.ledger.runs import LEFT, standing
 from optihedge.display.numbers import number
 from optihedge.errors import DataError
-from optihedge.frames import nearest
+from optihedge.frames import nearest, some
+from optihedge.market.events import Event
 from optihedge.market.importers.imported import Imported
 from optihedge.market.snapshot import Market
 from optihedge.market.store.store import open_store
@@ -74,7 +76,8 @@ def hedged_state(book: str, market: Market, quantities: pd.Series) -> State:
 class Stand:
     """Where a book stands and under what: its state, the market that it is as of, its model and its policy.
 
-    since   what the ledger was told after that market until an instant: fills and final words on orders
+    since   what happened to it after that market until an instant: fills and final words on orders that the ledger was
+            told, events that the store has
     """
 
     state: State
@@ -96,13 +99,15 @@ def ledger_stand(desk: Desk, name: str) -> Stand:
         last = nights[-1]
         left = last["list"] is None or last["list"] in LEFT
         state = State.from_text(get_text(connection, last["after"] if left else last["unsent"]))
-    market = open_store(desk.store).open(last["snapshot"])
+    store = open_store(desk.store)
+    market = store.open(last["snapshot"])
 
     def since(until: pd.Timestamp) -> Mapping[str, Any]:
         instant = json.loads(canonical_text(until))
         with ledger.read() as connection:
-            applied = due_fills(connection, name, instant)
-            return {"fills": applied, "reports": due_reports(connection, state, instant)}
+            fills, reports = due_fills(connection, name, instant), due_reports(connection, state, instant)
+        events = heard_of(store.events(None, until), state.as_of, until, fills)
+        return {"fills": fills, "reports": reports, "events": events}
 
     return Stand(state, market, desk.models[book.model].model, policy_of(dict(book.policy), desk.path.name), since)
 
@@ -119,7 +124,9 @@ def look(
     fresh = updated(market, found)
     if fresh is market:
         return None
-    done = monitor(state, market, fresh, model, policy, compare=False, **since(fresh.as_of))
+    happened = since(fresh.as_of)
+    _refuse_adjusted(state, market, happened.get("events", ()))
+    done = monitor(state, market, fresh, model, policy, compare=False, **happened)
     listed = done.trades
     table = None if listed is None or listed.table.empty else listed.table
     trades = {} if table is None else dict(zip(table["instrument"], table["quantity"], strict=True))
@@ -128,3 +135,18 @@ def look(
         next_ = ladder(done.state, fresh, model, policy).attrs["nearest"]
     cost = 0.0 if table is None else float(table["cost"].sum())
     return Seen(fresh.as_of, done.status, done.why, done.change, trades, cost, next_)
+
+
+def _refuse_adjusted(state: State, market: Market, events: Iterable[Event]) -> None:
+    """Raise a DataError where what is held stands on a share that split since, on terms that no market has yet."""
+    table, held = market.instruments, state.quantities().index
+    for event in events:
+        if event.kind != "split" or event.time <= state.as_of or event.instrument not in table.index:
+            continue
+        on = table.index[(table["underlying"] == table["underlying"].at[event.instrument]).to_numpy()]
+        others = on[table["expiry"].loc[on].notna().to_numpy()]
+        if len(others) and on.isin(held).any():
+            raise DataError(
+                f"{state.book}: {event.instrument} split on {event.time:%Y-%m-%d}, and {some(list(others), 3)} on it "
+                f"are known on the terms of {market.as_of:%Y-%m-%d} alone; record a market after it and run its night"
+            )
