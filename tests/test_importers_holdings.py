@@ -1,5 +1,7 @@
 """What a book holds, out of statements: nothing that a statement holds is lost, doubled or turned without a word."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -94,3 +96,35 @@ def test_one_bad_message_of_a_session_is_named_and_the_others_are_read(tag, tmp_
     found = import_files("fix", [tmp_path / "session.log"])
     assert list(found.fills["fill_id"]) == ["e1"]
     assert found.rejected["place"].str.contains("line 2").any()
+
+
+OWN_FILLS = {
+    "binance": {"symbol": "BTCUSDT", "id": 1, "orderId": 2, "side": "", "price": "100", "qty": "2",
+                "time": 1625097600000, "commission": "0", "commissionAsset": "USDT"},
+    "bybit": {"symbol": "BTCUSDT", "execId": "1", "orderId": "2", "side": "", "execPrice": "100", "execQty": "2",
+              "execFee": "0", "feeCurrency": "USDT", "execType": "Trade", "execTime": "1625097600000"},
+    "ccxt": {"id": "1", "order": "2", "symbol": "ETH/USDT:USDT", "side": "", "amount": 2.0, "price": 100.0,
+             "timestamp": 1625097600000, "fee": {"cost": 0.0, "currency": "USDT"}},
+    "coinbase": {"trade_id": 1, "product_id": "BTC-USD", "order_id": "2", "price": "100", "size": "2", "side": "",
+                 "fee": "0", "settled": True, "created_at": "2021-07-01T00:00:00Z"},
+    "deribit": {"trade_id": "1", "order_id": "2", "instrument_name": "BTC-PERPETUAL", "amount": 2.0, "direction": "",
+                "price": 100.0, "fee": 0.0, "fee_currency": "BTC", "timestamp": 1625097600000},
+    "dydx": {"fills": [{"id": "1", "orderId": "2", "market": "BTC-USD", "side": "", "size": "2", "price": "100",
+                        "fee": "0", "createdAt": "2021-07-01T00:00:00Z"}]},
+    "hyperliquid": {"tid": 1, "oid": 2, "coin": "BTC", "px": "100", "sz": "2", "side": "", "fee": "0",
+                    "feeToken": "USDC", "time": 1625097600000},
+    "okx": {"instType": "SWAP", "instId": "BTC-USDT-SWAP", "tradeId": "1", "ordId": "2", "billId": "3", "ts":
+            "1625097600000", "fillPx": "100", "fillSz": "2", "side": "", "fee": "0", "feeCcy": "USDT"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("venue", OWN_FILLS)
+def test_an_own_trade_whose_side_says_nothing_is_named_and_never_a_sale(venue, tmp_path) -> None:
+    told = json.dumps(OWN_FILLS[venue])
+    name, buy = ("direction", "buy") if venue == "deribit" else ("side", "B" if venue == "hyperliquid" else "buy")
+    (tmp_path / "f.json").write_text(told.replace(f'"{name}": ""', f'"{name}": "{buy}"'))
+    assert (import_files(venue, [tmp_path]).fills["quantity"] > 0).tolist() == [True]
+    for side in ("", "other"):
+        (tmp_path / "f.json").write_text(told.replace(f'"{name}": ""', f'"{name}": "{side}"'))
+        found = import_files(venue, [tmp_path])
+        assert found.fills.empty and any("cannot be read" in text for text in found.moves), (found.fills, found.moves)

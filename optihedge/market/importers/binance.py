@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.market.importers.books import OF_FILE, chained_books, levels_of
-from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of
+from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of, own_fills
 from optihedge.market.importers.envelope import held_rows, listed, read_messages, received
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
@@ -235,9 +235,7 @@ def _positions(f: Fields, intake: Intake) -> None:
     time = f.time("_seen").fillna(f.time("updateTime"))
     size = f.number("positionAmt").fillna(f.number("pa"))
     name = label_of(intake.venue, symbol)
-    rows = {"book": intake.account, "instrument": name, "quantity": size, "time": time,
-            "scope": "positions " + symbol + " " + side}  # fmt: skip
-    intake.add("books", pd.DataFrame(rows))
+    intake.holds(name, size, time, "positions " + symbol + " " + side)
     intake.held_marks(name, time, f.number("markPrice"))
 
 
@@ -250,15 +248,14 @@ def _balances(f: Fields, intake: Intake) -> None:
     if (margin.isna() & wallet.notna() & f.number("crossUnPnl").isna()).any():
         intake.note("balances of account updates are wallets without unrealised profit")
     time = f.time("_seen").fillna(f.time("updateTime"))
-    rows = {"book": intake.account, "instrument": asset, "quantity": total, "time": time, "scope": "balance " + asset}
-    intake.add("books", pd.DataFrame(rows))
+    intake.holds(asset, total, time, "balance " + asset)
 
 
 def _trades(f: Fields, intake: Intake) -> None:
-    buyer = f.flag("isBuyer") | (f.text("side") == "BUY")
-    size = f.number("qty", needed=True)
-    _fills(f.text("id"), f.text("orderId"), f.text("symbol"), size.where(buyer, -size), f.number("price", needed=True),
-           f.number("commission"), f.text("commissionAsset"), f.time("time", needed=True), intake)  # fmt: skip
+    spot = f.text("isBuyer").str.lower().replace({"true": "buy", "false": "sell"})
+    side = f.text("side").where(f.text("side") != "", spot)
+    own_fills(f, intake, fill="id", order="orderId", symbol="symbol", size="qty", side=side, price="price",
+              fee=f.number("commission"), money=f.text("commissionAsset"), time="time")  # fmt: skip
 
 
 def _order_updates(f: Fields, intake: Intake) -> None:
@@ -267,19 +264,8 @@ def _order_updates(f: Fields, intake: Intake) -> None:
     if (~traded).any():
         intake.reject("order", "no trade", f.places[int((~traded).argmax())], int((~traded).sum()))
     f = f.where(traded)
-    size = f.number("l")
-    _fills(f.text("t"), f.text("i"), f.text("s"), size.where(f.text("S") == "BUY", -size), f.number("L"), f.number("n"),
-           f.text("N"), f.time("T", needed=True), intake)  # fmt: skip
-
-
-def _fills(
-    trade: pd.Series, order: pd.Series, symbol: pd.Series, quantity: pd.Series, price: pd.Series, fee: pd.Series,
-    money: pd.Series, time: pd.Series, intake: Intake,
-) -> None:  # fmt: skip
-    intake.add("fills", pd.DataFrame({
-        "fill_id": trade, "order_id": order, "book": intake.account, "instrument": label_of(intake.venue, symbol),
-        "quantity": quantity, "price": price, "fee": fee, "money": money, "time": time, "source": intake.venue,
-    }))  # fmt: skip
+    own_fills(f, intake, fill="t", order="i", symbol="s", size="l", side=f.text("S"), price="L", fee=f.number("n"),
+              money=f.text("N"), time="T")  # fmt: skip
 
 
 _OTHERS = "a trade of others: no part of a market at one instant"

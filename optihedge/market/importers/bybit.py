@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.market.importers.books import last_book, levels_of
-from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of, option_values
+from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of, option_values, own_fills
 from optihedge.market.importers.envelope import held_within, listed, read_messages, received
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
@@ -146,9 +146,7 @@ def _positions(f: Fields, intake: Intake) -> None:
     size, side = f.number("size", needed=True), f.text("side")
     signed = f.signed(size, side, own=("none",))
     name, time = label_of(intake.venue, f.text("symbol")), f.time("_time").fillna(f.time("updatedTime"))
-    scope = "positions " + f.text("symbol") + " " + f.text("positionIdx")
-    rows = {"book": intake.account, "instrument": name, "quantity": signed, "time": time, "scope": scope}
-    intake.add("books", pd.DataFrame(rows))
+    intake.holds(name, signed, time, "positions " + f.text("symbol") + " " + f.text("positionIdx"))
     mark = f.number("markPrice")
     intake.held_marks(name, time, mark)
     parts = f.text("symbol").str.extract(_OPTION)
@@ -164,9 +162,7 @@ def _wallets(f: Fields, intake: Intake) -> None:
 def _coins(f: Fields, intake: Intake) -> None:
     """Equity: wallet and unrealised profit, and what options are worth (which `finish` takes off)."""
     coin = f.text("coin")
-    rows = {"book": intake.account, "instrument": coin, "quantity": f.number("equity", needed=True),
-            "time": f.time("_time"), "scope": "balance " + coin}  # fmt: skip
-    intake.add("books", pd.DataFrame(rows))
+    intake.holds(coin, f.number("equity", needed=True), f.time("_time"), "balance " + coin)
 
 
 def _executions(f: Fields, intake: Intake) -> None:
@@ -174,13 +170,8 @@ def _executions(f: Fields, intake: Intake) -> None:
     if (~traded).any():
         intake.reject("execution", "no trade (funding, settlement, delivery)", count=int((~traded).sum()))
     f = f.where(traded)
-    size = f.number("execQty", needed=True)
-    intake.add("fills", pd.DataFrame({
-        "fill_id": f.text("execId"), "order_id": f.text("orderId"), "book": intake.account,
-        "instrument": label_of(intake.venue, f.text("symbol")), "price": f.number("execPrice", needed=True),
-        "quantity": size.where(f.text("side") == "Buy", -size), "fee": f.number("execFee"),
-        "money": f.text("feeCurrency"), "time": f.time("execTime", needed=True), "source": intake.venue,
-    }))  # fmt: skip
+    own_fills(f, intake, fill="execId", order="orderId", symbol="symbol", size="execQty", side=f.text("side"),
+              price="execPrice", fee=f.number("execFee"), money=f.text("feeCurrency"), time="execTime")  # fmt: skip
 
 
 def _fee_rates(f: Fields, intake: Intake) -> None:

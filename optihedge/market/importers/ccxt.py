@@ -16,7 +16,15 @@ import pandas as pd
 
 from optihedge.frames import some
 from optihedge.market.importers.books import book, levels_of
-from optihedge.market.importers.coins import add_contracts, add_index, decimal_vols, finish_coins, label_of, years_to
+from optihedge.market.importers.coins import (
+    add_contracts,
+    add_index,
+    decimal_vols,
+    finish_coins,
+    label_of,
+    own_fills,
+    years_to,
+)
 from optihedge.market.importers.envelope import listed, received
 from optihedge.market.importers.fields import Fields, tens
 from optihedge.market.importers.intake import Intake, shape
@@ -199,8 +207,7 @@ def _positions(f: Fields, intake: Intake) -> None:
     amount, side = f.number("contracts", needed=True), f.text("side")
     signed = f.signed(amount, side)
     name, time = label_of(intake.venue, f.text("symbol")), f.time("timestamp")
-    intake.add("books", pd.DataFrame({"book": intake.account, "instrument": name, "quantity": signed, "time": time,
-                                      "scope": "positions"}))  # fmt: skip
+    intake.holds(name, signed, time, "positions")
     intake.held_marks(name, time, f.number("markPrice"))
 
 
@@ -226,13 +233,8 @@ def _trades(f: Fields, intake: Intake) -> None:
     f = f.where(own)
     if not len(f):
         return
-    amount = f.number("amount", needed=True)
-    intake.add("fills", pd.DataFrame({
-        "fill_id": f.text("id"), "order_id": f.text("order"), "book": intake.account,
-        "instrument": label_of(intake.venue, f.text("symbol")), "price": f.number("price", needed=True),
-        "quantity": amount.where(f.text("side") == "buy", -amount), "fee": f.number("fee.cost"),
-        "money": f.text("fee.currency"), "time": f.time("timestamp", needed=True), "source": intake.venue,
-    }))  # fmt: skip
+    own_fills(f, intake, fill="id", order="order", symbol="symbol", size="amount", side=f.text("side"), price="price",
+              fee=f.number("fee.cost"), money=f.text("fee.currency"), time="timestamp")  # fmt: skip
 
 
 SHAPES = (

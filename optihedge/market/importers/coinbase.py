@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from optihedge.market.importers.books import Message, last_book, levels_of
-from optihedge.market.importers.coins import add_contracts, finish_coins, label_of
+from optihedge.market.importers.coins import add_contracts, finish_coins, label_of, own_fills
 from optihedge.market.importers.envelope import listed, read_messages, received
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
@@ -71,20 +71,13 @@ def _tickers(f: Fields, intake: Intake) -> None:
 
 def _accounts(f: Fields, intake: Intake) -> None:
     money = f.text("currency")
-    rows = {"book": intake.account, "instrument": money, "quantity": f.number("balance", needed=True),
-            "time": f.time("_seen"), "scope": "balance " + money}  # fmt: skip
-    intake.add("books", pd.DataFrame(rows))
+    intake.holds(money, f.number("balance", needed=True), f.time("_seen"), "balance " + money)
 
 
 def _own_fills(f: Fields, intake: Intake) -> None:
-    size = f.number("size", needed=True)
-    intake.add("fills", pd.DataFrame({
-        "fill_id": f.text("trade_id"), "order_id": f.text("order_id"), "book": intake.account,
-        "instrument": label_of(intake.venue, f.text("product_id")), "price": f.number("price", needed=True),
-        "quantity": size.where(f.text("side") == "buy", -size), "fee": f.number("fee"),
-        "money": f.text("product_id").str.partition("-")[2], "time": f.time("created_at", needed=True),
-        "source": intake.venue,
-    }))  # fmt: skip
+    money = f.text("product_id").str.partition("-")[2]
+    own_fills(f, intake, fill="trade_id", order="order_id", symbol="product_id", size="size", side=f.text("side"),
+              price="price", fee=f.number("fee"), money=money, time="created_at")  # fmt: skip
 
 
 SHAPES = (

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.market.importers.books import OF_FILE
+from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake
 from optihedge.market.pricing import black, years_between
 
@@ -21,6 +22,22 @@ PUBLISHED_FEES = {  # taker, lowest tier, 2025: spot, perpetuals and futures, op
 def label_of(venue: str, symbol: pd.Series) -> pd.Series:
     """The instrument's label, `venue:symbol`: the same every night, whatever else is imported beside it."""
     return (venue + ":" + symbol.astype(str)).where(symbol.astype(str) != "", "")
+
+
+def own_fills(
+    f: Fields, intake: Intake, *, fill: str, order: str, symbol: str, size: str, price: str, time: str, side: pd.Series,
+    fee: pd.Series, money: pd.Series | str,
+) -> None:  # fmt: skip
+    """Our own trades from records in a venue's words: names of fields, and columns that need more than a name.
+
+    side   buy or sell, in any case: another word leaves the fill aside by name
+    """
+    intake.add("fills", pd.DataFrame({
+        "fill_id": f.text(fill), "order_id": f.text(order), "book": intake.account,
+        "instrument": label_of(intake.venue, f.text(symbol)), "quantity": f.signed(f.number(size, needed=True), side),
+        "price": f.number(price, needed=True), "fee": fee, "money": money, "time": f.time(time, needed=True),
+        "source": intake.venue,
+    }))  # fmt: skip
 
 
 def add_contracts(intake: Intake, rows: pd.DataFrame) -> None:

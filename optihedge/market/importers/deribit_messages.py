@@ -212,8 +212,7 @@ def _positions(f: Fields, intake: Intake) -> None:
         intake.lose(f"position of {label}", _COMBO)
     coin = named_contracts(name)["base"]
     time = f.time("_seen")
-    rows = {"book": intake.account, "instrument": name, "quantity": signed, "time": time, "scope": "positions " + coin}
-    intake.add("books", pd.DataFrame(rows)[~combo])
+    intake.holds(name[~combo], signed[~combo], time[~combo], "positions " + coin[~combo])
     mark = f.number("mark_price")
     intake.held_marks(name[~combo], time[~combo], mark[~combo])
 
@@ -225,10 +224,8 @@ def _accounts(f: Fields, intake: Intake) -> None:
     stands for: futures have no value of their own here.
     """
     coin = f.number("equity", needed=True) - f.number("options_value", needed=True)
-    time = f.time("_seen")
     money = f.text("currency")
-    rows = {"book": intake.account, "instrument": money, "quantity": coin, "time": time, "scope": "balance " + money}
-    intake.add("books", pd.DataFrame(rows))
+    intake.holds(money, coin, f.time("_seen"), "balance " + money)
     if "fees" in f:
         for fees in f.raw("fees"):
             _fees(fees if isinstance(fees, list) else [], intake)
@@ -251,7 +248,7 @@ def _fees(fees: list, intake: Intake) -> None:
 def _own_trades(f: Fields, intake: Intake) -> None:
     """Our executions (get_user_trades, user.trades): signed amounts, the fee in its own currency."""
     amount = f.number("amount", needed=True)
-    signed = amount.where(f.text("direction") == "buy", -amount)
+    signed = f.signed(amount, f.text("direction"))
     intake.add("fills", pd.DataFrame({
         "fill_id": f.text("trade_id"), "order_id": f.text("order_id"), "book": intake.account,
         "instrument": f.text("instrument_name"), "quantity": signed, "price": f.number("price", needed=True),

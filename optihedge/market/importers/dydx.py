@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.market.importers.books import Level, Message, last_book, levels_of
-from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of
+from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of, own_fills
 from optihedge.market.importers.envelope import listed, read_messages, received
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
@@ -117,13 +117,8 @@ def _accounts(f: Fields, intake: Intake) -> None:
 
 
 def _own_fills(f: Fields, intake: Intake) -> None:
-    size = f.number("size", needed=True)
-    intake.add("fills", pd.DataFrame({
-        "fill_id": f.text("id"), "order_id": f.text("orderId"), "book": intake.account,
-        "instrument": label_of(intake.venue, f.text("market")), "price": f.number("price", needed=True),
-        "quantity": size.where(f.text("side") == "BUY", -size), "fee": f.number("fee"), "money": MONEY,
-        "time": f.time("createdAt", needed=True), "source": intake.venue,
-    }))  # fmt: skip
+    own_fills(f, intake, fill="id", order="orderId", symbol="market", size="size", side=f.text("side"), price="price",
+              fee=f.number("fee"), money=MONEY, time="createdAt")  # fmt: skip
 
 
 SHAPES = (

@@ -86,13 +86,8 @@ def _share(symbol: pd.Series, money: pd.Series, intake: Intake, isin: pd.Series 
 
 
 def _fills(intake: Intake, **columns: pd.Series | str | float) -> None:
-    """Fills; a row without quantity, price or time is left out, for its field is named already."""
     given = {"fill_id": "", "order_id": "", "book": intake.account, "fee": 0.0, "money": "", "source": intake.venue}
-    rows = pd.DataFrame(given | columns)
-    whole = rows[["quantity", "price", "time"]].notna().all(axis=1)
-    for label in rows["instrument"][~whole]:
-        intake.move(f"fill of {label}", "its quantity, price or time cannot be read")
-    intake.add("fills", rows[whole])
+    intake.add("fills", pd.DataFrame(given | columns))
 
 
 def _dividends(intake: Intake, label: pd.Series, time: pd.Series, value: pd.Series, money: pd.Series) -> None:
@@ -222,9 +217,8 @@ def _investimental(f: Fields, intake: Intake) -> None:
         return
     intake.note("an order log says no prices of trades: those of the orders' limits stand in")
     size = (before["left"].fillna(volume) - left).round(6)
-    table = table.assign(quantity=size.where(table["side"] == "Buy", -size), fee=before["fee"].fillna(0.0) - fee)[
-        traded
-    ]
+    table = table.assign(quantity=f.signed(size.where(traded), table["side"]), fee=before["fee"].fillna(0.0) - fee)
+    table = table[traded]
     columns = ("instrument", "quantity", "price", "time", "fee", "money", "fill_id", "order_id")
     _fills(intake, **{name: table[name] for name in columns})
 

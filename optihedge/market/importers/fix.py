@@ -78,7 +78,7 @@ def _fill(one: dict[str, str], place: str, intake: Intake) -> dict | None:
     side = _SIDES.get(one.get("54", ""))
     missing = [name for name, tag in (("ExecID", "17"), ("LastPx", "31"), ("Symbol", "55")) if not one.get(tag)]
     if side is None or missing:
-        intake.reject("execution report", f"without {', '.join(missing) or 'a side that is known'}", place)
+        intake.move("execution report", f"without {', '.join(missing) or 'a side that is known'}", place)
         return None
     kind, amount = one.get("13", "3"), float(one.get("12") or np.nan)
     quantity, price = float(one["32"]), float(one["31"])

@@ -90,9 +90,8 @@ def _tops(f: Fields, intake: Intake) -> None:
 
 def _positions(f: Fields, intake: Intake) -> None:
     name, time = label_of(intake.venue, f.text("contract")), f.time("_seen")
-    rows = {"book": intake.account, "instrument": name, "quantity": f.number("size", needed=True), "time": time,
-            "scope": "positions " + f.text("contract") + " " + f.text("mode")}  # fmt: skip
-    intake.add("books", pd.DataFrame(rows))
+    scope = "positions " + f.text("contract") + " " + f.text("mode")
+    intake.holds(name, f.number("size", needed=True), time, scope)
     intake.held_marks(name, time, f.number("mark_price"))
 
 
@@ -100,9 +99,7 @@ def _accounts(f: Fields, intake: Intake) -> None:
     """The total excludes what open positions have gained; the book counts it."""
     money = f.text("currency")
     total = f.number("total", needed=True) + f.number("unrealised_pnl", needed=True)
-    rows = {"book": intake.account, "instrument": money, "quantity": total, "time": f.time("_seen"),
-            "scope": "balance " + money}  # fmt: skip
-    intake.add("books", pd.DataFrame(rows))
+    intake.holds(money, total, f.time("_seen"), "balance " + money)
 
 
 def _own_trades(f: Fields, intake: Intake) -> None:

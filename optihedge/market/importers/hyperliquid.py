@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.market.importers.books import book, levels_of
-from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of
+from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of, own_fills
 from optihedge.market.importers.envelope import listed, read_messages, received
 from optihedge.market.importers.fields import Fields, tens
 from optihedge.market.importers.intake import Intake, shape
@@ -155,19 +155,14 @@ def _account(f: Fields, intake: Intake) -> None:
 
 
 def _spot_balances(f: Fields, intake: Intake) -> None:
-    rows = {"book": intake.account, "instrument": f.text("coin"), "quantity": f.number("total", needed=True),
-            "time": pd.Series(pd.NaT, index=f.frame.index), "scope": "balance spot"}  # fmt: skip
-    intake.add("books", pd.DataFrame(rows))
+    timeless = pd.Series(pd.NaT, index=f.frame.index)
+    intake.holds(f.text("coin"), f.number("total", needed=True), timeless, "balance spot")
 
 
 def _fills(f: Fields, intake: Intake) -> None:
-    size = f.number("sz", needed=True)
-    intake.add("fills", pd.DataFrame({
-        "fill_id": f.text("tid"), "order_id": f.text("oid"), "book": intake.account,
-        "instrument": label_of(intake.venue, f.text("coin")), "price": f.number("px", needed=True),
-        "quantity": size.where(f.text("side") == "B", -size), "fee": f.number("fee"), "money": f.text("feeToken"),
-        "time": f.time("time", needed=True), "source": intake.venue,
-    }))  # fmt: skip
+    side = f.text("side").replace({"B": "buy", "A": "sell"})
+    own_fills(f, intake, fill="tid", order="oid", symbol="coin", size="sz", side=side, price="px", fee=f.number("fee"),
+              money=f.text("feeToken"), time="time")  # fmt: skip
 
 
 SHAPES = (

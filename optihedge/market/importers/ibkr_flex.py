@@ -125,9 +125,7 @@ def _positions(f: Fields, intake: Intake) -> None:
     lots = (detail == "LOT") if (detail == "SUMMARY").any() else pd.Series(False, index=detail.index)
     f = f.where(~lots)
     label, time = contract_labels(f, intake), local_times(f, "reportDate", "_until")
-    rows = {"book": intake.account, "instrument": label, "quantity": f.number("position", needed=True), "time": time,
-            "scope": "positions"}  # fmt: skip
-    intake.add("books", pd.DataFrame(rows))
+    intake.holds(label, f.number("position", needed=True), time, "positions")
     intake.held_marks(label, time, f.number("markPrice"))
 
 

@@ -90,8 +90,8 @@ class Intake:
         frame = _typed(frame)
         if name == "books":
             frame = self._holdings(frame)
-        elif name == "fills" and (frame["instrument"] == "").any():
-            self.move("a fill", "of what, or in what money, is not said", count=int((frame["instrument"] == "").sum()))
+        elif name == "fills" and len(frame):
+            frame = self._whole_fills(frame)
         if name != "books" and self.until is not None and "time" in frame.columns:
             frame = frame[~(frame["time"] > self.until)]
         if len(frame):
@@ -104,6 +104,20 @@ class Intake:
             size = frame["quantity"][unnamed].iloc[0]
             self.lose(f"a holding of {size:g}", "of what, or in what money, is not said", count=int(unnamed.sum()))
         return frame[frame["instrument"] != ""].assign(statement=len(self._frames["books"]))
+
+    def _whole_fills(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Fills whose quantity, price and time can be read; the others, and those of no contract, are named."""
+        if (frame["instrument"] == "").any():
+            self.move("a fill", "of what, or in what money, is not said", count=int((frame["instrument"] == "").sum()))
+        whole = frame.reindex(columns=["quantity", "price", "time"]).notna().all(axis=1)
+        for label in frame["instrument"][~whole]:
+            self.move(f"fill of {label}", "its quantity, price or time cannot be read")
+        return frame[whole]
+
+    def holds(self, instrument: pd.Series, quantity: pd.Series, time: pd.Series, scope: str | pd.Series) -> None:
+        """Rows of one statement of what the account holds; a later one of the same scope replaces it."""
+        rows = {"book": self.account, "instrument": instrument, "quantity": quantity, "time": time, "scope": scope}
+        self.add("books", pd.DataFrame(rows))
 
     def quotes(self, frame: pd.DataFrame) -> None:
         """Quotes (instrument, time, any fields of QUOTES): split into the parts that their columns speak of."""

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.market.importers.books import file_label, last_book, levels_of
-from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of, option_values
+from optihedge.market.importers.coins import add_contracts, add_index, finish_coins, label_of, option_values, own_fills
 from optihedge.market.importers.envelope import held_within, listed, read_messages, received
 from optihedge.market.importers.fields import Fields
 from optihedge.market.importers.intake import Intake, shape
@@ -124,9 +124,7 @@ def _positions(f: Fields, intake: Intake) -> None:
         intake.reject("position", "on margin: it lies in the balances", count=int(margin.sum()))
     signed = f.signed(size, side, own=("net",))
     name, time = label_of(intake.venue, f.text("instId")), f.time("uTime")
-    rows = pd.DataFrame({"book": intake.account, "instrument": name, "quantity": signed, "time": time,
-                         "scope": "positions " + side})  # fmt: skip
-    intake.add("books", rows[~margin])
+    intake.holds(name[~margin], signed[~margin], time[~margin], "positions " + side[~margin])
     intake.held_marks(name, time, f.number("markPx"))
     option_values(intake, f.text("ccy"), f.number("optVal"))
 
@@ -137,19 +135,12 @@ def _accounts(f: Fields, intake: Intake) -> None:
 
 def _balances(f: Fields, intake: Intake) -> None:
     """The equity of a currency: cash, unrealised profit and option values (which `finish` takes off)."""
-    rows = {"book": intake.account, "instrument": f.text("ccy"), "quantity": f.number("eq", needed=True),
-            "time": f.time("uTime"), "scope": "balance " + f.text("ccy")}  # fmt: skip
-    intake.add("books", pd.DataFrame(rows))
+    intake.holds(f.text("ccy"), f.number("eq", needed=True), f.time("uTime"), "balance " + f.text("ccy"))
 
 
 def _own_trades(f: Fields, intake: Intake) -> None:
-    size = f.number("fillSz", needed=True)
-    intake.add("fills", pd.DataFrame({
-        "fill_id": f.text("tradeId"), "order_id": f.text("ordId"), "book": intake.account,
-        "instrument": label_of(intake.venue, f.text("instId")), "price": f.number("fillPx", needed=True),
-        "quantity": size.where(f.text("side") == "buy", -size), "fee": -f.number("fee"), "money": f.text("feeCcy"),
-        "time": f.time("ts", needed=True), "source": intake.venue,
-    }))  # fmt: skip
+    own_fills(f, intake, fill="tradeId", order="ordId", symbol="instId", size="fillSz", side=f.text("side"),
+              price="fillPx", fee=-f.number("fee"), money=f.text("feeCcy"), time="ts")  # fmt: skip
 
 
 def _fees(f: Fields, intake: Intake) -> None:

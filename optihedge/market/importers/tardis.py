@@ -67,25 +67,22 @@ def _labels(f: Fields) -> pd.Series:
 
 
 def _chain(f: Fields, intake: Intake) -> None:
-    head = {"instrument": _labels(f), "time": f.time("timestamp", needed=True)}
     tops = {"bid": "bid_price", "bid_size": "bid_amount", "ask": "ask_price", "ask_size": "ask_amount"}
-    intake.quotes(pd.DataFrame(head | {ours: f.number(theirs) for ours, theirs in tops.items()}))
-    names = ("mark_iv", "mark_price", "underlying_price")
-    intake.quotes(pd.DataFrame(head | _marks(f, head, names, intake, said=0.01)))
-    intake.add(
-        "greeks", pd.DataFrame(head | {f"venue_{g}": f.number(g) for g in ("delta", "gamma", "vega", "theta", "rho")})
-    )
+    _options(f, intake, tops, ("mark_iv", "mark_price", "underlying_price"), said=0.01)
 
 
 def _summaries(f: Fields, intake: Intake) -> None:
-    head = {"instrument": _labels(f), "time": f.time("timestamp", needed=True)}
     tops = {"bid": "bestBidPrice", "bid_size": "bestBidAmount", "ask": "bestAskPrice", "ask_size": "bestAskAmount"}
+    _options(f, intake, tops, ("markIV", "markPrice", "underlyingPrice"), said=1.0)
+
+
+def _options(f: Fields, intake: Intake, tops: dict[str, str], marks: tuple[str, ...], said: float) -> None:
+    """Quotes, marks (see `_marks`) and the venue's Greeks of options."""
+    head = {"instrument": _labels(f), "time": f.time("timestamp", needed=True)}
     intake.quotes(pd.DataFrame(head | {ours: f.number(theirs) for ours, theirs in tops.items()}))
-    names = ("markIV", "markPrice", "underlyingPrice")
-    intake.quotes(pd.DataFrame(head | _marks(f, head, names, intake, said=1.0)))
-    intake.add(
-        "greeks", pd.DataFrame(head | {f"venue_{g}": f.number(g) for g in ("delta", "gamma", "vega", "theta", "rho")})
-    )
+    intake.quotes(pd.DataFrame(head | _marks(f, head, marks, intake, said)))
+    told = {f"venue_{g}": f.number(g) for g in ("delta", "gamma", "vega", "theta", "rho")}
+    intake.add("greeks", pd.DataFrame(head | told))
 
 
 def _marks(f: Fields, head: dict, names: tuple[str, ...], intake: Intake, said: float) -> dict[str, pd.Series]:
