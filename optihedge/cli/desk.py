@@ -17,6 +17,7 @@ from optihedge.errors import SpecError
 if TYPE_CHECKING:
     from optihedge.desk.deskfile import Desk
     from optihedge.desk.night import Night
+    from optihedge.market.snapshot import Market
 
 DeskFile = Annotated[Path, typer.Option("--desk", help="Desk file.")]
 Run = Annotated[str, typer.Argument(help="A run: six digits of its id or more, or BOOK@DATE.")]
@@ -215,7 +216,7 @@ def slippage(
     raise typer.Exit(int(bool(found.failed)))
 
 
-def _read(path: Path):  # type: ignore[no-untyped-def]
+def _read(path: Path) -> Desk:
     from optihedge.desk.deskfile import read_desk
 
     return read_desk(path)
@@ -237,11 +238,11 @@ def run_desk(
     found = read_desk(desk, allow=tuple(allow or ()))
     journal = Journal(json_log)
 
-    def check(market: object) -> None:
+    def check(market: Market) -> None:
         now = pd.Timestamp.now("UTC")
-        refuse_future(market, now)  # type: ignore[arg-type]
+        refuse_future(market, now)
         if as_of is None:
-            refuse_stale(market, now, {})  # type: ignore[arg-type]
+            refuse_stale(market, now, {})
 
     with Stop() as stop:
         night = run_night(found, as_of=as_of, who=who_is(who), tell=journal.tell, check=check, stop=stop,

@@ -17,6 +17,7 @@ from optihedge.errors import DataError, SpecError
 if TYPE_CHECKING:
     from optihedge.desk.watching import Stand
     from optihedge.market.importers.raw import RawFile
+    from optihedge.step.policies.base import Policy
 
 MONITOR = (
     "[bold]Examples[/bold]\n\n"
@@ -116,7 +117,7 @@ def _looks(stream: Path, every: float, once: bool) -> Iterator[RawFile]:
         time.sleep(every)
 
 
-def _policy(path: Path):  # type: ignore[no-untyped-def]
+def _policy(path: Path) -> Policy:
     import tomllib
 
     from optihedge.step.policies.policyfile import policy_of

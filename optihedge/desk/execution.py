@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pandas as pd
 
@@ -79,7 +80,9 @@ def executed(desk: Desk, book: str | None = None, since: str | None = None) -> E
     return Executed(pd.concat(rows)[columns] if rows else pd.DataFrame(columns=columns), failed)
 
 
-def _told(store: Store, run: dict, lines: pd.DataFrame, fills: Iterable[Fill], later: str | None) -> pd.DataFrame:  # type: ignore[type-arg]
+def _told(
+    store: Store, run: dict[str, Any], lines: pd.DataFrame, fills: Iterable[Fill], later: str | None
+) -> pd.DataFrame:
     market = store.open(run["snapshot"])
     told = slippage(market, lines, fills, later=None if later is None else store.open(later))
     size = market.notional[told["instrument"]].abs().to_numpy() * told["filled"].abs()

@@ -86,7 +86,7 @@ def recover(desk: Desk, ledger: Ledger) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _died(ledger: Ledger) -> list:  # type: ignore[type-arg]
+def _died(ledger: Ledger) -> list[sa.RowMapping]:
     with ledger.write() as connection:
         return list(died(connection))
 

@@ -34,7 +34,7 @@ _COLUMNS = {  # one side of a chain: ours, and how the table's column is called
 def read(raw: RawFile, intake: Intake) -> None:
     """Put one exported chain into the intake."""
     if raw.form == "table":
-        _long_table(raw.content, intake)  # type: ignore[arg-type]
+        _long_table(raw.content, intake)
         return
     if raw.form != "text":
         intake.reject("the file", f"{raw.form}; give the chain as text")

@@ -27,10 +27,10 @@ _HOLDERS = frozenset({"trades", "positions", "orders", "open_orders", "summaries
 def read(raw: RawFile, intake: Intake) -> None:
     """Put one file of Deribit's into the intake."""
     if raw.form == "table":
-        table: pd.DataFrame = raw.content  # type: ignore[assignment]
+        table: pd.DataFrame = raw.content
         read_table(table, intake)
     elif raw.form == "json":
-        intake.records(_unwrapped(raw.content, intake), SHAPES)  # type: ignore[arg-type]
+        intake.records(_unwrapped(raw.content, intake), SHAPES)
     else:
         intake.reject("the file", f"{raw.form} is no format of Deribit's; give JSON, or a table of its fields")
 

@@ -28,7 +28,7 @@ def folder_so_far(folder: Path) -> RawFile:
         raw = read_file(path)
         if raw.form != "json":
             raise DataError(f"{path.name}: {raw.form} is no stream of messages; a folder to watch holds JSON lines")
-        values += [(f"{path.name} {place}", value) for place, value in raw.content]  # type: ignore[attr-defined]
+        values += [(f"{path.name} {place}", value) for place, value in raw.content]
     return RawFile(folder.name, "json", values)
 
 

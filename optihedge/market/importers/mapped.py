@@ -99,7 +99,7 @@ def read(raw: RawFile, intake: Intake) -> None:
     if not settings:
         raise SpecError(_NO_MAP)
     if raw.form == "table":
-        records = raw.content.astype(object).to_dict("records")  # type: ignore[attr-defined]
+        records = raw.content.astype(object).to_dict("records")
     elif raw.form == "text":
         skip, separator = int(settings.get("skip", 0)), str(settings.get("separator", ""))
         records = csv_records(str(raw.content), intake, separator=separator, skip=skip)

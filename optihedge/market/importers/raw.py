@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 from optihedge.errors import DataError
@@ -31,7 +31,7 @@ class RawFile:
 
     name: str
     form: Form
-    content: object
+    content: Any
 
 
 def read_file(path: Path | str) -> RawFile:

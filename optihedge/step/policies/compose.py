@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from optihedge.errors import SpecError
@@ -75,7 +76,9 @@ def _several(owner: object, of: tuple[Policy, ...]) -> tuple[Policy, ...]:
     return of
 
 
-def _joined(of, view: View, memory: Memory, rule, word: str) -> Decision:  # type: ignore[no-untyped-def]
+def _joined(
+    of: tuple[Policy, ...], view: View, memory: Memory, rule: Callable[[Iterable[bool]], bool], word: str
+) -> Decision:
     each = [policy.decide(view, memory.get(str(i), {})) for i, policy in enumerate(of)]
     act = rule(one.act for one in each)
     told = [one.why for one in each if one.act == act] or [one.why for one in each]
