@@ -16,8 +16,10 @@ from optihedge.program.costs import Depth
 from optihedge.program.general.clarabel_ import Clarabel
 from optihedge.program.general.osqp_ import Osqp
 from optihedge.program.program import Program, objective, row_violations
+from optihedge.program.structured import newton_polish
 from optihedge.program.structured import solver as structured
 from optihedge.program.structured.solver import Structured, polish
+from optihedge.program.structured.standard_form import standard_form
 from optihedge.program.volatility import VolatilityLimit
 
 GAP = 1e-10  # share of the scale
@@ -335,3 +337,14 @@ def test_a_thousand_random_programs_are_certified_by_the_chain():
 def test_a_thousand_random_programs_are_certified_alone():
     failed = uncertified(lambda p: certify(p, Structured().solve(p)).status)
     assert len(failed) <= 5, failed
+
+
+def test_a_search_along_which_the_dual_falls_evenly_finds_nothing_and_ends() -> None:
+    p = Program(columns=("a",), start=[0.0], lower=[0.0], upper=[1.0], diagonal=[1.0], linear=[-9.0],
+                row_names=("most",), rows=[[1.0]], row_upper=[2.0])  # fmt: skip
+    form = standard_form(p)
+    dual = newton_polish._Dual(form, form.start, 0.0)
+    V = np.full(form.low.shape, 0.1)
+    trial = dual.at(V)
+    assert trial.t == form.upper  # the column stays there, so that the dual is linear
+    assert newton_polish._search(dual, trial, V, 0 * V, V + np.inf) is None

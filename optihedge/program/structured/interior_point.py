@@ -52,9 +52,12 @@ class InteriorPoint:
         self.is_equal, self.unequal = equal * 1.0, np.where(equal, 1.0, _NO_SIDE)
         self.compliance, self.equals = np.where(equal, form.compliance, 0.0), np.where(equal, form.low, 0.0)
         self.stiffness = form.curvature + _REGULAR
-        self.pair = np.empty((2, int(ends[-1])))  # t and z
+        self.pair, self.step = np.empty((2, 2, int(ends[-1])))  # t and z, and their change
         self.t, self.z = self.pair
-        self.of_t, self.of_z = self._split(self.t), self._split(self.z)
+        self.dt, self.dz = self.step
+        self.aim, self.weight = np.empty((2, int(ends[-1])))  # what z is led to, less weight x dt; z / t
+        of = (self._split(each) for each in (self.t, self.z, self.dt, self.aim, self.weight))
+        self.of_t, self.of_z, self.of_dt, self.of_aim, self.of_weight = of
         self._begin(centre, penalty[self.soft])
         self.factors = np.flatnonzero(form.is_factor)
         self.iterations = self.stalled = 0
@@ -99,19 +102,18 @@ class InteriorPoint:
         return [x[part] for part in self._parts]
 
     def _residuals(self) -> None:
+        """What is missed in each condition; slopes without the multipliers z, as `_direction` takes them."""
         form, hinges, V = self.form, self.form.hinges, self.V
-        (_, _, shut, opened, rows, excess), (z_low, z_up, z_shut, z_open, _, _) = self.of_t, self.of_z
+        shut, opened, rows, excess = self.of_t[2:]
         self.r = r = form.values(self.h, shut)
         self.adjoint, bent = form.adjoint(V), form.curvature * self.h
-        self.slope = bent + form.slope + self.adjoint - z_low + z_up
-        self.hinge_slope = form.hinge_slopes(V) - z_shut - z_open
-        pushed = z_open
+        self.slope = bent + form.slope
+        self.slope += self.adjoint
+        self.hinge_slope = form.hinge_slopes(V)
         if self.powered:
             bend = 1.5 * hinges.power * np.sqrt(opened)
-            self.hinge_slope += 1.5 * hinges.power * np.sqrt(shut) + bend
-            pushed = pushed - bend
-        if len(hinges.column):
-            self.slope += np.bincount(hinges.column, hinges.sign * pushed, len(self.h))
+            self.hinge_slope = self.hinge_slope + 1.5 * hinges.power * np.sqrt(shut) + bend
+            self.slope -= np.bincount(hinges.column, hinges.sign * bend, len(self.h))
         self.missed = (r - self.compliance * V) * self.is_equal - self.equals
         self.side_missed = self.limit - self.side * r[self.side_row] - rows
         if len(self.soft):
@@ -125,48 +127,57 @@ class InteriorPoint:
         return max(_largest(self.missed), _largest(self.side_missed)) / max(1.0, _largest(self.r))
 
     def _dual(self) -> float:
-        return max(_largest(self.slope), _largest(self.hinge_slope)) / max(1.0, _largest(self.adjoint))
+        hinges, (low, up, shut, opened, _, _) = self.form.hinges, self.of_z
+        slope = self.slope - low + up
+        if len(hinges.column):
+            slope += np.bincount(hinges.column, hinges.sign * opened, len(slope))
+        return max(_largest(slope), _largest(self.hinge_slope - shut - opened)) / max(1.0, _largest(self.adjoint))
 
     def _step(self) -> bool:
-        t, z = self.pair
+        t, z, dt, aim = self.t, self.z, self.dt, self.aim
         if not self._factored():
             return False
-        _, _, step = self._direction(z, t[self.rest], refined=False)  # towards products of zero
-        length, bent = _length(self.pair, step), step[0] * step[1]
-        ahead = (1.0 - length) * self.complementarity + length * length * float(bent.sum())
+        self._direction(refined=False)  # towards products of zero: z by -z (1 + dt / t)
+        ratio = dt / t
+        length = min(1.0, 1.0 / max(-float(ratio.min()), 1.0 + float(ratio.max())))
+        bent = ratio * (1.0 + ratio)
+        bent *= z  # minus dt dz / t
+        ahead = (1.0 - length) * self.complementarity - length * length * float(bent @ t)
         mu = self.complementarity / len(t)
         centring = min((ahead / self.complementarity) ** 3, 1.0)
         if self.powered:  # its curvature leaves a residual, which must fall before the gap does
             centring = max(centring, min(self._dual() / self.gap, 1.0))
-        product = t * z
-        target = product + bent - centring * mu
+        np.divide(centring * mu, t, out=aim)
+        aim += bent
         if self.powered:
-            dt = step[0]
-            target[self.sides] += (t + dt)[self.sides] * self._bend(np.maximum(dt, -0.9 * t), 1.0)
-        dh, dV, step = self._direction(target / t, target[self.rest] / z[self.rest])
-        length = min(1.0, _TO_BOUNDARY * _length(self.pair, step, 2.0))
+            ahead_of = np.maximum(dt, -0.9 * t)
+            aim[self.sides] -= (1.0 + ratio)[self.sides] * self._bend(ahead_of, 1.0)
+        dh, dV, length = self._corrected()
         if length < 0.1:  # the corrector overshot: go back towards the centre
-            target = product - 0.8 * mu
-            other = self._direction(target / t, target[self.rest] / z[self.rest])
-            longer = min(1.0, _TO_BOUNDARY * _length(self.pair, other[2], 2.0))
-            if longer > length:
-                length, (dh, dV, step) = longer, other
+            kept = self.step.copy()
+            np.divide(0.8 * mu, t, out=aim)
+            other = self._corrected()
+            if other[2] > length:
+                dh, dV, length = other
+            else:
+                self.step[:] = kept
         if not np.isfinite(length):
             return False
         self.stalled = self.stalled + 1 if length < 1e-5 else 0
         self.h = self.h + length * dh
         self.V = self.V + length * dV
-        bend = self._bend(step[0], length) if self.powered else None
-        self.pair += length * step
+        bend = self._bend(dt, length) if self.powered else None
+        self.step *= length
+        self.pair += self.step
         if bend is not None:  # what is left of the bend stays in the slopes' residual
             z[self.sides] += np.maximum(bend, -0.5 * z[self.sides])
         return True
 
     def _factored(self) -> bool:
         """Eliminate columns and hinges, and factor what is left; False where that is not definite."""
-        hinges, t, z = self.form.hinges, self.t, self.z
-        self.weight = weight = z / t
-        low, up, shut, opened, rows, _ = self._split(weight)
+        hinges = self.form.hinges
+        np.divide(self.z, self.t, out=self.weight)
+        low, up, shut, opened, rows, _ = self.of_weight
         if self.powered:
             shut = shut + 0.75 * hinges.power / np.sqrt(self.of_t[2])
             opened = opened + 0.75 * hinges.power / np.sqrt(self.of_t[3])
@@ -197,18 +208,24 @@ class InteriorPoint:
         power, t, moved = 1.5 * np.tile(self.form.hinges.power, 2), self.t[self.sides], length * dt[self.sides]
         return power * (np.sqrt(t + moved) - np.sqrt(t) - 0.5 * moved / np.sqrt(t))
 
-    def _direction(self, push: Array, pull: Array, refined: bool = True) -> tuple[Array, Array, Array]:
-        """Solve for the Newton step whose complementarity change is -target: dh, dV, and dt above dz.
-
-        push, pull  target / t, and of rows target / z: what the barriers push quantities and multipliers by
-        """
+    def _direction(self, led: bool = False, refined: bool = True) -> tuple[Array, Array]:
+        """The Newton step (dh, dV) that takes z to aim - weight dt, its dt written down; without `led`, aim is 0."""
         form, hinges, system = self.form, self.form.hinges, self.system
-        low, up, shut, opened, _, _ = self._split(push)
-        right = up - low - self.slope
-        hinge_right = -self.hinge_slope - shut - opened
+        right, hinge_right, pull = -self.slope, -self.hinge_slope, self.t[self.rest]
+        weight, aim = self.weight[self.rest], self.aim[self.rest]
+        if led:
+            low, up, shut, opened, _, _ = self.of_aim
+            right += low
+            right -= up
+            hinge_right += shut
+            hinge_right += opened
+            pull = pull - aim / weight
         if len(hinges.column):
-            carried = hinges.sign * (opened + self.openness * hinge_right)
-            right += np.bincount(hinges.column, carried, len(self.h))
+            carried = self.openness * hinge_right
+            if led:
+                carried -= opened
+            carried *= hinges.sign
+            right += np.bincount(hinges.column, carried, len(right))
         # the sides of each row, put together as one equation in V
         pull, over = pull[: len(self.side)], pull[len(self.side) :]
         side_right = -self.side_missed - pull
@@ -222,35 +239,33 @@ class InteriorPoint:
             missed[self.sized] += form.weights @ (self.give * hinge_right)
         dh, dV = system.step(right, missed, refined)
         # back to slacks, in the order boxes, hinges, rows
-        step = np.empty(self.pair.shape)
-        dt = step[0]
-        to_low, to_up, to_shut, to_open, to_rows, to_excess = self._split(dt)
+        to_low, to_up, to_shut, to_open, to_rows, to_excess = self.of_dt
         to_low[:] = dh
         np.negative(dh, out=to_up)
         if len(hinges.column):
             if self.tilted:
                 hinge_right -= dV[self.sized] @ form.weights
             moved = hinges.sign * dh[hinges.column]
-            np.multiply(self.give, hinge_right + self.opened * moved, out=to_shut)
+            hinge_right += self.opened * moved
+            np.multiply(self.give, hinge_right, out=to_shut)
             np.subtract(to_shut, moved, out=to_open)
         dr = (dV - side_push) / self.side_weight
         change = (self.side * dr[self.side_row] + side_right) * self.side_stiff
-        weight = self.weight[self.rest]
         to_rows[:] = -pull - change / weight[: len(pull)]
         if len(self.soft):
             to_excess[:] = change[self.soft] / weight[len(pull) :] - over
-        np.multiply(self.weight, dt, out=step[1])
-        step[1] += push
-        np.negative(step[1], out=step[1])  # multipliers keep the products on target
-        return dh, dV, step
+        return dh, dV
+
+    def _corrected(self) -> tuple[Array, Array, float]:
+        """The step led by aim, its dz written down too, and how much of it is taken."""
+        dh, dV = self._direction(led=True)
+        np.multiply(self.weight, self.dt, out=self.dz)
+        np.subtract(self.aim, self.dz, out=self.dz)
+        self.dz -= self.z
+        worst = -float((self.step / self.pair).min())
+        return dh, dV, min(1.0, _TO_BOUNDARY * min(2.0, 1.0 / worst) if worst > 0 else 1.0)
 
 
 def _largest(x: Array) -> float:
     """The largest |entry|, 0 where there is none."""
     return float(np.abs(x).max()) if len(x) else 0.0
-
-
-def _length(pair: Array, step: Array, most: float = 1.0) -> float:
-    """The longest step that keeps slacks and multipliers >= 0, at most `most`."""
-    worst = -float((step / pair).min()) if pair.size else 0.0
-    return min(most, 1.0 / worst) if worst > 0 else most

@@ -211,13 +211,13 @@ def _active(form: StandardForm, V: Array, r: Array, reach: Array, least: Array, 
 
     A coordinate pushes on the limit that a Newton step of its own, from V, would lead to.
     """
-    above, below = (r - side - form.compliance * V for side in (form.high, form.low))
+    own = r - form.compliance * V
+    above, below = own - form.high, own - form.low
     to_high, to_low = V + above / reach, V + below / reach
-    equal = form.low == form.high
-    at_high, at_low = equal | (to_high > 0), ~equal & (to_high <= 0) & (to_low < 0)
-    aim = np.where(at_high, to_high, np.where(at_low, to_low, 0.0))
-    end = np.where(at_high | at_low, np.where(aim >= most, most, np.where(aim <= least, least, np.nan)), 0.0)
-    active = np.isnan(end)
+    at_high = (form.low == form.high) | (to_high > 0)
+    aim = np.where(at_high, to_high, np.minimum(to_low, 0.0))  # zero where it pushes on neither
+    active = (at_high | (to_low < 0)) & (least < aim) & (aim < most)
+    end = np.minimum(np.maximum(aim, least), most)
     return active, np.where(active, np.where(at_high, above, below), 0.0), np.where(active, 0.0, end - V)
 
 
@@ -238,7 +238,7 @@ def _search(dual: _Dual, trial: _Trial, change: Array, least: Array, most: Array
             low, up = length, slope
         else:
             high, down = length, slope
-        if length < 1e-4:
+        if length < 1e-4 or not down < up:
             break
         length = low + (high - low) * np.clip(up / (up - down), 0.02, 0.9)
     return best

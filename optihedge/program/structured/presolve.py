@@ -95,7 +95,7 @@ def fold(p: Program) -> Folded:
         held, traded, sized = held[left], traded[left], np.searchsorted(keep, sized[left])
         rows, size, low, high = rows[keep], size[keep], low[keep], high[keep]
     if len(keep):
-        size = np.maximum(size, largest(scaled(rows, 1.0, take(p.lot))))
+        size = np.maximum(size, largest(scaled(rows, None, take(p.lot))))
 
     hinges, weights = _hinges(p, columns, start, held, traded)
     always = np.where(hinges.sign > 0, hinges.at <= lower[hinges.column], hinges.at >= upper[hinges.column])
@@ -194,12 +194,13 @@ def dense(matrix: sp.csr_array | Array) -> Array:
     return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
 
 
-def scaled(matrix: sp.csr_array | Array, by_row: Array | float, by_column: Array) -> sp.csr_array | Array:
-    """diag(by_row) matrix diag(by_column)."""
+def scaled(matrix: sp.csr_array | Array, by_row: Array | None, by_column: Array) -> sp.csr_array | Array:
+    """diag(by_row) matrix diag(by_column); None: rows as they are."""
     if isinstance(matrix, np.ndarray):
-        return matrix * np.reshape(by_row, (-1, 1)) * by_column
-    row = np.repeat(np.broadcast_to(by_row, matrix.shape[:1]), np.diff(matrix.indptr))
-    data = matrix.data * row * by_column[matrix.indices]
+        return matrix * by_column if by_row is None else matrix * by_row[:, None] * by_column
+    data = matrix.data * by_column[matrix.indices]
+    if by_row is not None:
+        data *= np.repeat(by_row, np.diff(matrix.indptr))
     return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 

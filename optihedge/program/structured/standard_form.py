@@ -185,17 +185,18 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
     f = fold(p)
     n, k, s, m = len(f.columns), len(f.factors), f.specifics.shape[0], len(f.row_index)
     scale, value = _scales(f, least)
-    root, hinge_scale, row_scale = np.sqrt(value), scale[f.hinges.column], np.ones(m)
-    factors, factor_offset = f.factors, f.factor_offset
+    root, powered, hinge_scale, row_scale = np.sqrt(value), bool(f.power.any()), scale[f.hinges.column], np.ones(m)
+    factors, factor_offset, rows = f.factors, f.factor_offset, scaled(f.rows, None, scale)
     if m:
-        size = largest(scaled(f.rows, 1.0, scale))
+        size = largest(rows)
         row_scale = _power_of_two(np.where(size > 0, size, 1.0))
 
     # which coordinates are local: row numbers of [specifics; rows] in the order of the blocks
     chosen, local = np.zeros(0, int), compressed(np.zeros(0), np.zeros(0), np.zeros(1), (0, n))
     blocks: tuple[tuple[int, int], ...] = ()
     if s + m > FEW and not rows_prevail(n, m):
-        both = sp.csr_array(sp.vstack([scaled(f.specifics, 1 / root, scale), scaled(f.rows, 1 / row_scale, scale)]))
+        parts = scaled(f.specifics, None, scale / root), scaled(f.rows, 1 / row_scale, scale)
+        both = sp.csr_array(sp.vstack(parts))
         eligible = np.ones(s + m, bool)
         eligible[s + f.sized] = False
         chosen, blocks = split_blocks(both, eligible)
@@ -211,9 +212,8 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
         factors, factor_offset = np.zeros((1, n)), np.zeros(1)
     k = len(factors)
     common = np.empty((n, k + len(rest)))
-    np.multiply(factors.T, scale[:, None] / root, out=common[:, :k])
-    np.multiply(dense(f.rows if len(rest) == m else f.rows[rest]).T, scale[:, None], out=common[:, k:])
-    common[:, k:] /= row_scale[rest]
+    np.multiply(factors, scale / root, out=common.T[:k])
+    np.divide(dense(rows if len(rest) == m else rows[rest]), row_scale[rest, None], out=common.T[k:])
     sized = k + np.searchsorted(rest, f.sized)
     weights = f.weights * hinge_scale / row_scale[f.sized, None]
 
@@ -223,11 +223,11 @@ def standard_form(p: Program, least: float = 1e-4) -> StandardForm:
         return np.concatenate([np.concatenate([of_specifics, of_rows])[chosen], of_factors, of_rows[rest]])
 
     shared, exact = -f.specific_offset / root, -factor_offset / root
-    hinges = _scaled_hinges(f.hinges, hinge_scale, value)
+    hinges = _scaled_hinges(f.hinges, hinge_scale, value, powered)
     table, table_at, table_above = _table(hinges, f.upper / scale)
     return StandardForm(
         lower=f.lower / scale, upper=f.upper / scale, start=f.start / scale, curvature=f.curvature * scale**2 / value,
-        slope=f.slope * scale / value, power=f.power * scale**1.5 / value, powered=bool(f.power.any()),
+        slope=f.slope * scale / value, power=f.power * scale**1.5 / value if powered else f.power, powered=powered,
         hinges=hinges, sized=sized, weights=weights, table=table, table_at=table_at, table_above=table_above,
         local=local, blocks=blocks, common=common,
         low=gather(shared, exact, f.low / row_scale), high=gather(shared, exact, f.high / row_scale),
@@ -244,10 +244,9 @@ def rows_prevail(columns: int, rows: int) -> bool:
     return columns <= _MOST_COLUMNS and rows > _MORE * columns
 
 
-def _scaled_hinges(hinges: Hinges, scale: Array, value: float) -> Hinges:
-    return Hinges(
-        hinges.column, hinges.sign, hinges.at / scale, hinges.slope * scale / value, hinges.power * scale**1.5 / value
-    )
+def _scaled_hinges(hinges: Hinges, scale: Array, value: float, powered: bool) -> Hinges:
+    power = hinges.power * scale**1.5 / value if powered else hinges.power
+    return Hinges(hinges.column, hinges.sign, hinges.at / scale, hinges.slope * scale / value, power)
 
 
 def split_blocks(matrix: sp.csr_array, eligible: Array) -> tuple[Array, tuple[tuple[int, int], ...]]:
@@ -281,21 +280,20 @@ def _scales(f: Folded, least: float) -> tuple[Array, float]:
     if n == 0:
         return np.ones(0), 1.0
     norms = np.einsum("ij,ij->j", f.factors, f.factors) + f.curvature
-    dense, shared = f.factors @ f.start + f.factor_offset, f.specifics @ f.start + f.specific_offset
+    dense = f.factors @ f.start + f.factor_offset
     gradient = dense @ f.factors + f.curvature * f.start + f.slope
+    variance = dense @ dense
     if f.specifics.shape[0]:
+        shared = f.specifics @ f.start + f.specific_offset
         norms = norms + np.bincount(f.specifics.indices, f.specifics.data**2, n)
-        gradient = gradient + shared @ f.specifics
-    width = f.upper - f.lower
-    risk = np.sqrt((dense @ dense + shared @ shared) / n)
+        gradient, variance = gradient + shared @ f.specifics, variance + shared @ shared
+    width, risk = f.upper - f.lower, np.sqrt(variance / n)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         by_risk = risk / np.sqrt(norms)
     reach = np.maximum(np.abs(f.start), np.where(np.isfinite(by_risk), by_risk, width))
-    scale = _power_of_two(np.clip(reach, least * width, width))
+    scale = _power_of_two(np.minimum(np.maximum(reach, least * width), width))
     kinks = np.bincount(f.hinges.column, f.hinges.slope, n) + 1.5 * f.power * np.sqrt(scale)
-    linear = np.mean((np.abs(gradient) + kinks) * scale)
-    quadratic = np.mean(norms * scale**2)
-    size = max(linear, quadratic)
+    size = max((np.abs(gradient) + kinks) @ scale, norms @ scale**2) / n
     return scale, float(np.exp2(2 * np.round(np.log2(size) / 2))) if size > 0 else 1.0
 
 
