@@ -377,15 +377,14 @@ def a_period_in_parts_or_whole_told_in_any_order_ends_in_the_same(seed: int, eac
 def told_late(made: World, rng: np.random.Generator) -> tuple[list, dict[str, int], list]:
     """What happened with news that come days later, the day on which each fill is told, and what it was in truth.
 
-    What turns a contract is told in time, and so is what is told of one that has ended by then.
+    Labels change in time, and so is told what speaks of one that has ended by then, or of S0, whose option it adjusts.
     """
     told, days, truth = [], {}, []
     for one in made.happened:
         known = float(min(day_of(one) + rng.choice([0.0, rng.uniform(0, 2.5)]), DAYS - 1))
         if isinstance(one, Event):
-            late = one.kind in ("dividend", "funding", "interest", "margin") or (
-                one.kind == "settlement" and one.other == "cash"  # shares delivered late have missed their dividends
-            )
+            late = one.kind in ("dividend", "funding", "interest", "margin", "settlement", "spin_off", "split")
+            late = late and (one.kind, one.instrument) != ("split", "S0")
             told.append(replace(one, known_at=at(known)) if late and not ended(made, one, known) else one)
             truth.append(one)
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from optihedge.accounts.busts import undone
 from optihedge.accounts.carried import CarriedRows, note_of, rows_of, with_rows
 from optihedge.accounts.explain import PARTS, Explained, Rows, explained_period
 from optihedge.accounts.holdings import Closed, Holdings
-from optihedge.accounts.late import AT_FILL, Heard, label_now
+from optihedge.accounts.late import AT_FILL, Heard, known_late, label_now
 from optihedge.accounts.past import REMEMBERED
 from optihedge.accounts.quoted import quoted
 from optihedge.accounts.state import Fill, Report, State, by_time
@@ -24,7 +24,7 @@ from optihedge.accounts.valuation import worth_of
 from optihedge.accounts.verify import verify
 from optihedge.errors import DataError
 from optihedge.market.events import Event
-from optihedge.market.fate import Fate, with_option_splits
+from optihedge.market.fate import Fate, in_order, with_option_splits
 from optihedge.market.snapshot import Market
 
 CLOSES = 1e-9  # of the money that moved
@@ -110,9 +110,10 @@ def advance(
     """
     _check_order(state, before, market)
     snapshot, before, events = market, with_rows(before, state.carried), list(events)
-    due = with_option_splits(before, market, _due(state, market, events))
+    due = _with_options(state, before, market, _due(state, market, events))
     market, fate, carried = _with_carried(state, before, market, due)
-    new, heard = _new_fills(state, market, fills), Heard(events, state.as_of, state.turned)
+    taken = {event.other: abs(event.value) for event in due if event.kind == "bust"}
+    new, heard = _new_fills(state, market, fills, taken), Heard(events, state.as_of, state.turned)
     due, standing, busts, back = undone(due, new, state.applied)
     if compare:
         traded = [label_now(fill.instrument, (fill.time, AT_FILL), heard.events) for fill in standing]
@@ -136,8 +137,20 @@ def advance(
     return _ended(state, before, moved, market, parts, line, tuple(notes))
 
 
+def _with_options(state: State, before: Market, market: Market, due: list[Event]) -> list[Event]:
+    """The events, and those of options on what splits, see `with_option_splits`: a split that is known late has turned
+    none that `before` lists, which is in new units, but those that are carried from before."""
+    every = with_option_splits(before, market, due)
+    if not any(known_late(event, state) for event in due):
+        return every
+    soon = with_option_splits(before, market, [event for event in due if not known_late(event, state)])
+    found = [one for one in every if known_late(one, state) or one.instrument in state.carried]
+    return sorted([*found, *(one for one in soon if one.instrument not in state.carried)], key=in_order)
+
+
 def _with_carried(state: State, before: Market, market: Market, due: list[Event]) -> tuple[Market, Fate, CarriedRows]:
     """The market with held contracts that it does not list, the fates in it, and the rows of these."""
+    due = [event for event in due if not known_late(event, state)]
     fate = Fate.of(before, market, due)
     carried = rows_of(before, _gone(state, before, fate, due), fate, state.carried)
     if not carried:
@@ -198,7 +211,8 @@ def _due(state: State, market: Market, events: Iterable[Event]) -> list[Event]:
     return [one for one in by_id.values() if state.as_of < max(one.time, one.known_at) <= market.as_of]
 
 
-def _new_fills(state: State, market: Market, fills: Iterable[Fill]) -> list[Fill]:
+def _new_fills(state: State, market: Market, fills: Iterable[Fill], taken: Mapping[str, float]) -> list[Fill]:
+    """Fills that were not applied before, in order. taken: by id what is taken back; whole, it may be of any age."""
     fills = list(fills)
     ids = {fill.fill_id for fill in fills}
     known = {fill.fill_id: fill for fill in state.applied if fill.fill_id in ids} if ids else {}
@@ -214,10 +228,11 @@ def _new_fills(state: State, market: Market, fills: Iterable[Fill]) -> list[Fill
             continue
         if fill.time > market.as_of:
             raise DataError(f"{state.book}: fill {fill.fill_id} of {fill.time} is after the market of {market.as_of}")
-        if fill.time <= state.as_of - REMEMBERED:
+        if fill.time <= state.as_of - REMEMBERED and taken.get(fill.fill_id) != abs(fill.quantity):
             raise DataError(
                 f"{state.book}: fill {fill.fill_id} of {fill.time} is older than {REMEMBERED.days} days; the state no "
-                "longer knows whether it was applied: book it by hand under a new id and today's time"
+                "longer knows whether it was applied: book it by hand under a new id and today's time, and take it out "
+                f"by a bust event (other: {fill.fill_id}, value: {abs(fill.quantity):g})"
             )
         new[fill.fill_id] = fill
     return sorted(new.values(), key=by_time)

@@ -56,6 +56,12 @@ class Assumed:
         )  # fmt: skip
         return cls(terms, row["paid"], row["held"])
 
+    def adjusted(self, name: str, ratio: float, multiplier: float, paid: float) -> Assumed:
+        """The same contract under the label and on the terms that splits of what it stands on have given it."""
+        row = self.row
+        strike = None if row["strike"] is None else row["strike"] / ratio
+        return Assumed.of(name, {**row, "strike": strike, "multiplier": multiplier, "paid": paid})
+
     def less(self, account: str, quantity: float) -> Assumed:
         """Without so many contracts, of which another end has become known."""
         held = {name: q - quantity if name == account else q for name, q in self.held.items()}

@@ -13,7 +13,7 @@ from optihedge.accounts.assumed import Assumed
 from optihedge.accounts.flows import Delivery, Flow
 from optihedge.accounts.holdings import Holdings
 from optihedge.accounts.labels import Labels
-from optihedge.accounts.late import Heard, Turn
+from optihedge.accounts.late import Heard, Turn, known_late
 from optihedge.accounts.orders import OpenOrders
 from optihedge.accounts.past import Key, Move
 from optihedge.accounts.quoted import quoted
@@ -51,7 +51,7 @@ class Booking:
         self.orders = OpenOrders(state.orders)
         self.parted: set[str] = set()  # labels at the start of what has spun something off
         self.happened: list[Event] = []
-        self.passed = 0  # events followed
+        self.passed = 0  # events followed, without those known late
         self.heard, self.past = heard, heard.events
         self.turned: list[Turn] = []
         self.assumed = {name: Assumed.of(name, row) for name, row in state.assumed.items()}
@@ -60,7 +60,7 @@ class Booking:
     @cached_property
     def ends(self) -> Ends:
         """What contracts become worth by the end of the period."""
-        return ends_of(self.before, self.market, self.happened)
+        return ends_of(self.before, self.market, [one for one in self.happened if not known_late(one, self.state)])
 
     def _held(self, name: str) -> list[tuple[str, float]]:
         return list(self.holdings.holders(name))
@@ -73,18 +73,22 @@ class Booking:
         for (account, money), amount in self.holdings.accrue(time).items():
             self.flows.append(Flow(account, money, "interest", money, amount))
 
-    def _moved(self, key: Key, path: Iterable[tuple[str, Move]] = ()) -> None:
+    def _moved(self, key: Key, path: Iterable[tuple[str, Move]] = (), holder: str = "hedge") -> None:
         """Note what has moved by now as of its instant; what late money has earned since is late too."""
         part = "late" if key[0] <= self.state.as_of else "interest"
-        for (account, money), amount in self.holdings.moved(key, path).items():
+        for (account, money), amount in self.holdings.moved(key, path, holder).items():
             self.flows.append(Flow(account, money, part, money, amount))
 
     def _trade(
         self, account: str, terms: Terms, quantity: float, price: float, time: pd.Timestamp, order_id: str, part: str
     ) -> None:
         """Contracts traded, carried from here on as if from the start, whose mark the price is set against."""
-        name, units = self.labels.at_start(terms.name)
         self.holdings.trade(account, terms, quantity, price, time, order_id)
+        self._carry(account, terms, quantity, price, part)
+
+    def _carry(self, account: str, terms: Terms, quantity: float, price: float, part: str) -> None:
+        """What was traded is carried as if from the start, and its price set against the mark then."""
+        name, units = self.labels.at_start(terms.name)
         known = self.labels.of_start(terms.name) and name not in self.parted
         if known and self.then.terms(name).money == terms.money:
             scale = self.then.terms(name).multiplier / (units * terms.multiplier)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from optihedge.accounts.assumed import Assumed
-from optihedge.accounts.booking import Booking
 from optihedge.accounts.flows import Delivery
+from optihedge.accounts.lived import Lived
 from optihedge.accounts.settle import Terms
 from optihedge.errors import DataError
 from optihedge.market.events import Event
@@ -17,7 +16,7 @@ from optihedge.market.fate import ORDER
 from optihedge.market.moneys import in_money
 
 
-class Endings(Booking):
+class Endings(Lived):
     """What becomes of contracts that end, event by event, and of those that expired without one."""
 
     def _exercise(self, event: Event) -> None:
@@ -44,16 +43,21 @@ class Endings(Booking):
         if assumed is not None:
             self._instead(event, able[0][0], side * event.value, terms.strike)
             return
-        self._deliver(able[0][0], terms, side * event.value, np.nan, event.time)
+        self._deliver(able[0][0], terms, side * event.value, np.nan, event)
 
-    def _deliver(self, account: str, terms: Terms, quantity: float, price: float, time: pd.Timestamp) -> None:
+    def _deliver(self, account: str, terms: Terms, quantity: float, price: float, event: Event) -> None:
         """Contracts end against their underlying, bought (a put: sold) at `price`, of an option at its strike."""
+        time, size = event.time, quantity * terms.multiplier * (terms.right if terms.option else 1.0)
+        if time <= self.state.as_of:
+            self._trade(account, terms, -quantity, 0.0 if terms.option else price, time, "", "late")
+            self._delivered(account, event, terms, size, terms.strike if terms.option else price, now=True)
+            return
         stock = self.labels.terms(self.labels.deliverable(terms))
         name, units = self.labels.at_start(terms.name)
         _, ratio, scale = self.labels.adjusted(terms.name)
         price = terms.strike / ratio if terms.option else price
         self.holdings.trade(account, terms, -quantity, 0.0 if terms.option else price * scale, time)
-        size = quantity * terms.multiplier * scale * (terms.right if terms.option else 1.0) / stock.multiplier
+        size = size * scale / stock.multiplier
         self.holdings.trade(account, stock, size, price, time, terms.name)
         paid = stock.worth(size, price)
         self.deliveries.append(Delivery(account, name, stock.name, quantity / units, size, paid, stock.money))
@@ -63,9 +67,8 @@ class Endings(Booking):
         one = self.assumed[event.instrument]
         self.assumed[event.instrument] = one.less(account, quantity)
         self._flow(account, event.instrument, "late", one.terms.money, -one.terms.worth(quantity, one.paid))
-        stock = self.labels.terms(self.labels.deliverable(one.terms))
-        size = quantity * one.terms.multiplier * (one.terms.right if one.terms.option else 1.0) / stock.multiplier
-        self._trade(account, stock, size, price, event.time, event.instrument, "late")
+        size = quantity * one.terms.multiplier * (one.terms.right if one.terms.option else 1.0)
+        self._delivered(account, event, one.terms, size, price, now=False)
 
     def _settled_late(self, event: Event) -> None:
         """The settlement of what was assumed to end at another level: the difference, or the delivery."""
@@ -90,7 +93,7 @@ class Endings(Booking):
             if event.other == "physical" and terms.margined and not terms.contract.future[0]:
                 raise DataError(f"event {event.event_id}: {terms.name} delivers nothing; write cash in `other`")
             if event.other == "physical" and (not terms.option or price > 0):
-                self._deliver(account, terms, quantity, price, event.time)
+                self._deliver(account, terms, quantity, price, event)
             else:
                 self.holdings.trade(account, terms, -quantity, price * scale, event.time)
         self.labels.end(event.instrument, f"settled on {event.time:%Y-%m-%d}")
@@ -121,8 +124,11 @@ class Endings(Booking):
             scale = was.multiplier / (units * terms.multiplier)
             price = was.ends_at(level) * scale
             held = self._held(name)
-            if name in self.then and scale == 1:  # in terms that are its own
-                self.assumed[name] = Assumed(was, price, dict(held))
+            _, ratio, size = self.labels.adjusted(name)
+            if np.isclose(scale * ratio, size):  # else on what terms it was at its end is not known
+                one = Assumed(was, price, dict(held))
+                same = name == start and ratio == 1
+                self.assumed[name] = one if same else one.adjusted(name, ratio, terms.multiplier * size, price / size)
             for account, quantity in held:
                 self.holdings.trade(account, terms, -quantity, price, was.expiry)
             self._moved((was.expiry, ORDER.index("settlement")))

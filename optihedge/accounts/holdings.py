@@ -87,6 +87,33 @@ class Holdings:
             joined = [*self.lots[account].get(terms.name, ()), *new]
             self._hold(account, terms.name, sorted(joined, key=lambda lot: lot.time))
 
+    def give(self, account: str, terms: Terms, quantity: float, time: pd.Timestamp) -> None:
+        """Contracts for which nothing is paid come to the lots from before an instant: what these cost is that of all.
+
+        Where there are no such lots any more they are one of their own.
+        """
+        lots = self.lots[account].get(terms.name, ())
+        old, new = [lot for lot in lots if lot.time < time], [lot for lot in lots if lot.time >= time]
+        before = sum(lot.quantity for lot in old)
+        units = (before + quantity) / before if before else 0.0
+        if units > DUST:
+            turned = [replace(lot, quantity=lot.quantity * units, price=lot.price / units) for lot in old]
+            self._hold(account, terms.name, [*turned, *new])
+        else:
+            self.receive(account, terms, [Lot(quantity, 0.0, time)], time)
+
+    def share_cost(self, account: str, parent: Terms, child: Terms, part: float, time: pd.Timestamp) -> None:
+        """A part of what the lots from before an instant cost becomes the cost of what they brought then."""
+        lots, theirs = (self.lots[account].get(one.name, ()) for one in (parent, child))
+        cost = sum(parent.worth(lot.quantity, lot.price) * part for lot in lots if lot.time < time)
+        size = sum(child.worth(lot.quantity, 1.0) for lot in theirs if lot.time <= time)
+        if size:
+            kept = [replace(lot, price=lot.price * (1 - part)) if lot.time < time else lot for lot in lots]
+            self._hold(account, parent.name, kept)
+            more = cost / size
+            self._hold(account, child.name, [replace(lot, price=lot.price + more) if lot.time <= time else lot
+                                             for lot in theirs])  # fmt: skip
+
     def _against(
         self, account: str, terms: Terms, quantity: float, price: float, time: pd.Timestamp
     ) -> tuple[list[Lot], float]:
@@ -161,14 +188,16 @@ class Holdings:
 
     # ---- what became of them, move by move ---------------------------------------------------------------------------
 
-    def moved(self, key: Key, path: Iterable[tuple[str, Move]] = ()) -> dict[tuple[str, str], float]:
+    def moved(
+        self, key: Key, path: Iterable[tuple[str, Move]] = (), account: str = "hedge"
+    ) -> dict[tuple[str, str], float]:
         """Note what changed since the last time as moved at an instant; what that earned until now, if it is over.
 
-        path   by label, how the account `hedge` came to what has changed of its contracts, where that was not at once
+        path   by label, how an account came to what has changed of its contracts, where that was not at once
         """
         for name, move in path:
-            self.past.put("hedge", HELD, name, move)
-            self._changed.discard(("hedge", name))
+            self.past.put(account, HELD, name, move)
+            self._changed.discard((account, name))
         for account, name in sorted(self._changed):
             change = self.held(account, name) - self.past.amount(account, HELD, name)
             if abs(change) > DUST * abs(self.held(account, name)):

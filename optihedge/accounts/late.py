@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from optihedge.accounts.past import REMEMBERED, Key, Move
-from optihedge.accounts.state import Fill
+from optihedge.accounts.state import Fill, State
 from optihedge.errors import DataError
 from optihedge.market.events import Event, events_of
 from optihedge.market.fate import ORDER, followed, in_order, turns
@@ -79,6 +79,17 @@ def label_now(name: str, since: Key, past: Iterable[Event]) -> str:
     return name
 
 
+class Ended(DataError):
+    """A contract that is told of has ended since, on terms that nobody lists any more."""
+
+
+def known_late(event: Event, state: State) -> bool:
+    """Whether an event left labels as they were before a state was made, which was not told of it: its market is one
+    of after it, in new units. Held contracts that this market does not list are carried as of before."""
+    turned = event.kind in ("split", "spin_off")
+    return turned and event.time <= state.as_of and event.instrument not in state.carried
+
+
 def key_of(event: Event) -> Key:
     """Where an event is in the order of what happens."""
     return in_order(event)[:2]
@@ -101,16 +112,17 @@ class Life:
     rate: float = 1.0
 
 
-def life(fill: Fill, heard: Heard | None, share: Callable[[Event], float]) -> Life:
+def life(fill: Fill, heard: Heard | None, share: Callable[[Event], float], rank: int = AT_FILL) -> Life:
     """A fill from before the state brought through what has happened since; None: nothing has.
 
     share   of an event the part of its parent's cost that what was spun off takes with it
+    rank    of what it is among what happened at its instant
 
-    Raises DataError where its contract has ended since, on terms that nobody lists any more.
+    Raises Ended where its contract has ended since, on terms that nobody lists any more.
     """
-    found = Life([fill], path=[(fill.instrument, Move(fill.time, AT_FILL, fill.quantity))])
+    found = Life([fill], path=[(fill.instrument, Move(fill.time, rank, fill.quantity))])
     for event in () if heard is None else heard.events:
-        if heard is None or key_of(event) <= (fill.time, AT_FILL):
+        if heard is None or key_of(event) <= (fill.time, rank):
             continue
         for i, one in enumerate(list(found.pieces)):
             if one.instrument == event.instrument:
@@ -140,7 +152,7 @@ def _live(found: Life, i: int, event: Event, turn: Turn | None, share: Callable[
     elif event.kind in ("dividend", "funding"):
         found.paid.append((event, one.quantity, i))
     elif event.kind in ("settlement", "delisting", "merger"):
-        raise DataError(
-            f"fill {one.fill_id}: {one.instrument} has ended since ({event.kind} of {event.time:%Y-%m-%d}), and its "
-            "terms are known no more; leave the fill out and enter what it has gained as a margin event"
+        raise Ended(
+            f"{one.instrument} has ended since ({event.kind} of {event.time:%Y-%m-%d}), and its terms are known no "
+            "more; enter what it has gained as a margin event"
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+import pandas as pd
+
 from optihedge.accounts.quoted import quoted
 from optihedge.accounts.settle import Terms
 from optihedge.accounts.state import DUST, Fill, Order, Report
@@ -28,10 +30,11 @@ class OpenOrders:
         check_fill(fill, order)
         self._by_id[order.order_id] = replace(order, left=order.left - fill.quantity)
 
-    def became(self, old: Terms, new: Terms, units: float) -> None:
-        """Orders for one contract are for `units` of another from now on."""
+    def became(self, old: Terms, new: Terms, units: float, made_before: pd.Timestamp | None = None) -> None:
+        """Orders for one contract, all or those made before an instant, are for `units` of another from now on."""
         for order in [order for order in self._by_id.values() if order.instrument == old.name]:
-            self._by_id[order.order_id] = became(order, old, new, units)
+            if made_before is None or order.made < made_before:
+                self._by_id[order.order_id] = became(order, old, new, units)
 
     def left(self, reports: Iterable[Report]) -> tuple[Order, ...]:
         """Those still open after final words. Raises DataError for fills beyond their order."""
@@ -56,6 +59,7 @@ def orders_at(orders: Iterable[Order], before: Market, market: Market, events: I
     if not orders:
         return orders
     heard = [one for one in events if before.as_of < max(one.time, one.known_at) <= market.as_of]
+    heard = [one for one in heard if one.time > before.as_of or one.kind != "split"]  # told late: made for new units
     fate = Fate.of(before, market, with_option_splits(before, market, heard))
     then, now, found = quoted(before), quoted(market), []
     for order in orders:

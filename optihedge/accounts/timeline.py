@@ -13,7 +13,7 @@ import pandas as pd
 
 from optihedge.accounts.endings import Endings
 from optihedge.accounts.flows import Flow
-from optihedge.accounts.late import AT_FILL, Turn, key_of, label_now, life
+from optihedge.accounts.late import AT_FILL, Ended, Turn, key_of, known_late, label_now
 from optihedge.accounts.state import ACCOUNTS, Fill
 from optihedge.errors import DataError
 from optihedge.market.events import Event
@@ -35,12 +35,12 @@ class Timeline(Endings):
         due += [(f.time, AT_FILL, i, f) for i, f in enumerate((*fills, *back))]
         for time, rank, _, one in sorted(due, key=lambda entry: entry[:3]):
             self._accrue(min(time, self.market.as_of))
-            if isinstance(one, Fill):
-                booked = self._fill(one, "late" if one.fill_id in undone else "")
-                if one.fill_id not in undone:
-                    self.orders.filled(booked)
+            if isinstance(one, Fill) and one.fill_id in undone:
+                self._back(one)
+            elif isinstance(one, Fill):
+                self.orders.filled(self._fill(one))
             else:
-                self.passed += 1
+                self.passed += not known_late(one, self.state)
                 getattr(self, "_" + one.kind)(one)
                 self._moved((time, rank))
         self._accrue(self.market.as_of)
@@ -50,40 +50,23 @@ class Timeline(Endings):
 
     # ---- fills -------------------------------------------------------------------------------------------------------
 
-    def _fill(self, fill: Fill, part: str = "") -> Fill:
-        """Book a fill, a late one as what it has become since; it, in the units and under the label of now."""
-        late = fill.time <= self.state.as_of
-        part = part or ("late" if late else "fill")
-        lived = life(fill, self.heard if late else None, self._share)
-        for one in lived.pieces:
-            terms = self.labels.terms(one.instrument)
-            if terms.cash:
-                raise DataError(f"fill {fill.fill_id}: {terms.name} is cash; trade the pair (type spot)")
-            self._trade("hedge", terms, one.quantity, one.price, one.time, one.order_id, part)
-        terms, first = self.labels.terms(lived.pieces[0].instrument), lived.pieces[0]
-        if lived.money not in ("", terms.money):  # bought abroad, before it merged
-            paid = terms.worth(first.quantity, first.price)
-            self._flow("hedge", terms.name, part, terms.money, paid)
-            self._flow("hedge", terms.name, part, lived.money, -paid / lived.rate)
-        if fill.fee:
-            self._flow("hedge", lived.pieces[0].instrument, part, fill.money, -fill.fee)
-        self._moved((fill.time, AT_FILL), lived.path)
-        for event, quantity, place in lived.paid:
-            terms = self.labels.terms(lived.pieces[place].instrument)
-            sign = -1.0 if event.kind == "funding" else 1.0
-            self._flow("hedge", terms.name, "late", event.money, sign * quantity * terms.multiplier * event.value)
-            self._moved(key_of(event))
-        return lived.pieces[0]
+    def _fill(self, fill: Fill) -> Fill:
+        """Book a fill; it, in the units and under the label of now. Raises DataError, and says how to go on."""
+        try:
+            return self._lived("hedge", fill, "late" if fill.time <= self.state.as_of else "fill")
+        except DataError as error:
+            how = "and" if isinstance(error, Ended) else "or"
+            raise DataError(
+                f"fill {fill.fill_id}: {error}, {how} take the fill out by a bust event (other: {fill.fill_id}, value: "
+                f"{abs(fill.quantity):g})"
+            ) from None
 
-    def _share(self, event: Event) -> float:
-        """Of a share's cost what goes with that which it spun off before the state, as prices stand there."""
-        if any(turn.money != turn.became for turn in self.heard.turns.values()):
-            return 0.0  # in which money its cost is told then is open: all of it stays
-        parent, child = (label_now(name, key_of(event), self.past) for name in (event.instrument, event.other))
-        if parent not in self.then or child not in self.then or self.then.money(parent) != self.then.money(child):
-            return 0.0
-        held, received = self.then.price(parent), event.value * self.then.price(child)
-        return received / (held + received) if held + received else 0.0
+    def _back(self, fill: Fill) -> None:
+        """Book what was taken back of a fill; of a contract that has ended since it is noted."""
+        try:
+            self._lived("hedge", fill, "late")
+        except Ended as error:
+            self.notes.append(f"{fill.fill_id} is not applied: {error}")
 
     def _bust(self, event: Event) -> None:
         """Its fill, reversed, is among those that are followed."""
@@ -127,6 +110,9 @@ class Timeline(Endings):
     # ---- contracts that become others --------------------------------------------------------------------------------
 
     def _split(self, event: Event) -> None:
+        if known_late(event, self.state):
+            self._late_split(event)
+            return
         self._become(event, event.instrument)
         if event.instrument in self.then and pd.isna(self.then.terms(event.instrument).expiry):
             self.labels.split(event.instrument, event.value)
@@ -155,6 +141,9 @@ class Timeline(Endings):
 
     def _spin_off(self, event: Event) -> None:
         """Shares received keep a part of the parent's cost, as their prices stand in the market after."""
+        if known_late(event, self.state):
+            self._late_spin_off(event)
+            return
         holders = self._held(event.instrument)
         self.parted.add(self.labels.at_start(event.instrument)[0])
         if not holders:
