@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from optihedge.errors import DataError
+from optihedge.files import flush_folder
 
 MANIFEST = "manifest.json"
 _TOGETHER = 8  # files flushed at once
@@ -62,9 +63,9 @@ def write_whole(folder: Path, files: Mapping[str, str], about: Mapping[str, obje
     aside = _beside(folder, "new")
     aside.mkdir()
     _write_all({aside / name: raw for name, raw in {**content, MANIFEST: manifest.encode()}.items()})
-    _flush_folder(aside)
+    flush_folder(aside)
     os.replace(aside, folder)
-    _flush_folder(folder.parent)
+    flush_folder(folder.parent)
 
 
 def discard(folder: Path) -> None:
@@ -74,7 +75,7 @@ def discard(folder: Path) -> None:
         remove(left)
     if os.path.lexists(folder):
         os.replace(folder, old)
-        _flush_folder(folder.parent)
+        flush_folder(folder.parent)
         remove(old)
 
 
@@ -110,7 +111,7 @@ def write_file(path: Path, text: str) -> None:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
 
 
 def is_whole(folder: Path) -> bool:
@@ -149,12 +150,3 @@ def _write_all(contents: Mapping[Path, bytes]) -> None:
 def _flushing(_: int) -> ThreadPoolExecutor:
     """Threads that flush, of this process: they wait on the disk, and starting them takes longer than writing."""
     return ThreadPoolExecutor(_TOGETHER, "optihedge-flush")
-
-
-def _flush_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # some file systems cannot flush a folder
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

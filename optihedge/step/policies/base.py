@@ -14,7 +14,7 @@ import pandas as pd
 from optihedge.accounts.advance import Advance
 from optihedge.accounts.state import State
 from optihedge.accounts.valuation import model_book
-from optihedge.errors import SpecError
+from optihedge.errors import DataError, SpecError
 from optihedge.frames import duration, nearest
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.problem import Problem
@@ -139,5 +139,5 @@ def span(policy: object, name: str, value: str) -> pd.Timedelta:
     """A duration such as '8h'. Raises SpecError."""
     try:
         return duration(value, name)
-    except Exception as error:
+    except DataError as error:
         raise SpecError(f"{type(policy).__name__}: {error}") from None
