@@ -149,7 +149,7 @@ def _books(paths: list[Path], store: Any, since: str | None, until: str | None) 
 
     listed = store.snapshots(since, until)
     if listed.empty:
-        raise DataError(f"store {store.path} has no market from {since} to {until}")
+        raise DataError(f"store {store.path} has no market from {since} to {until}; widen --from and --to")
     books, failed = read_books(paths, store.open(listed["market"].iloc[0]))
     if failed:
         raise DataError("\n".join(failed.values()))

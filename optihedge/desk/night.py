@@ -101,7 +101,8 @@ def run_night(
                 record_folder(store, desk.folder)
             market = store.open(as_of)
             if market.base_currency != desk.base_currency:
-                raise SpecError(f"the market is in {market.base_currency}, {desk.path.name} in {desk.base_currency}")
+                raise SpecError(f"the market is in {market.base_currency}, {desk.path.name} in {desk.base_currency}; "
+                                "let both say the same")  # fmt: skip
             check(market)
         events, bench = store.events(None, market.as_of), Bench(store.open, market)
         night = _Night(desk, ledger, events, bench, market, who, tell, store.contract)

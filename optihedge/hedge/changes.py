@@ -118,5 +118,5 @@ def _table(content: dict[str, Any], path: list[str], change: str, file: str) -> 
     for part in path[1:]:
         found = found.get(part)
         if not isinstance(found, dict):
-            raise SpecError(f"--set {change}: {path[0]} of {file} has no table {part}")
+            raise SpecError(f"--set {change}: {path[0]} of {file} has no table {part}; leave it out of the key")
     return found

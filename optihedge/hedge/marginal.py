@@ -38,7 +38,7 @@ def marginal(
     Raises SpecError for a contract the market does not have or a size that is not a finite number other than 0.
     """
     if contract not in market.names:
-        raise SpecError(f"{contract} is no instrument of this market{nearest(contract, market.names)}")
+        raise SpecError(f"{contract} is no instrument of this market{nearest(contract, market.names)}; name one")
     if not np.isfinite(size) or size == 0:
         raise SpecError(f"size is {size!r}; give contracts, a finite number other than 0")
     same = replace(model, risk=risk, betas=None, objective=tuple(

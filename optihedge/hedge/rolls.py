@@ -94,7 +94,7 @@ def next_leg(market: Market, leg: str, quantity: float = 1.0) -> str:
 def _next_leg(market: Market, leg: str, quantity: float) -> tuple[str, list[str]]:
     """`next_leg`, and the nearer contracts that would have been it, had they been quoted on the side it needs."""
     if leg not in market.names:
-        raise DataError(f"rolls: {leg} is not in the market")
+        raise DataError(f"rolls: {leg} is not in the market; name one of its instruments")
     table = market.instruments
     own = table.loc[leg]
     same = table[(table["type"] == own["type"]) & (table["underlying"] == own["underlying"])]

@@ -52,13 +52,14 @@ class Universe:
         table, names = market.instruments, market.names
         for label in (*(self.instruments or ()), *self.frozen):
             if label not in names:
-                raise SpecError(f"universe: {label} is no instrument of this market{nearest(label, names)}")
+                raise SpecError(f"universe: {label} is no instrument of this market{nearest(label, names)}; name one")
         marked = kept(table, "hedge", lambda: read_only(table["hedge"].to_numpy(dtype=bool, copy=True)))
         chosen = marked if self.instruments is None else names.isin(self.instruments)
         chosen = chosen & ~names.isin(self.frozen) if self.frozen else chosen
         for column, values in self.where.items():
             if column not in table.columns:
-                raise NotApplicable(f"universe: instruments have no column {column!r}{nearest(column, table.columns)}")
+                hint = nearest(column, table.columns)
+                raise NotApplicable(f"universe: instruments have no column {column!r}{hint}; add it, or leave it out")
             allowed = [values] if isinstance(values, str) else list(values)
             chosen = chosen & table[column].astype(str).isin(map(str, allowed)).to_numpy()
         expires = expired_by(table, market.as_of + pd.Timedelta(days=365 * years))

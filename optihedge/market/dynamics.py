@@ -41,7 +41,9 @@ def moved_vol(
     refuse(np.ravel(strike <= 0), "moved_vol", "strike", pd.Series(np.ravel(strike)), "give a strike above zero")
     refuse(np.ravel(move <= -1), "moved_vol", "spot_return", pd.Series(np.ravel(move)), "give a return above -1")
     if np.any(years <= elapsed):
-        raise DataError(f"{int(np.sum(years <= elapsed))} contracts expire within the elapsed {elapsed:.6g} years")
+        raise DataError(
+            f"{int(np.sum(years <= elapsed))} contracts expire within the elapsed {elapsed:.6g} years; drop them"
+        )
     before = np.log(strike / surface.forward(years))
     after = before - np.log1p(move)
     if dynamics == "sticky_strike":
@@ -131,7 +133,7 @@ def fit_minimum_variance_delta(
         refuse(np.ravel(bad), "minimum-variance delta", name, pd.Series(np.ravel(values)), remedy)
     delta, call, vega, years, spot, spot_move, value_move = np.broadcast_arrays(*rows.values())
     if delta.size < 30:
-        raise DataError(f"a minimum-variance delta needs 30 observations, found {delta.size}")
+        raise DataError(f"a minimum-variance delta needs 30 observations, found {delta.size}; give more rows")
     scale = vega * spot_move / (spot * np.sqrt(years))
     terms = scale[:, None] * np.stack([np.ones_like(call), call, call**2], axis=1)
     found, *_ = np.linalg.lstsq(terms, value_move - delta * spot_move, rcond=None)

@@ -105,7 +105,7 @@ def refuse_unknown(start: Market, end: Market, pnl: pd.Series, missing: dict[str
     name = pnl.index[pnl.isna()][0]
     refuse_missing(name, missing, start, end)
     if name not in start.names:
-        raise DataError(f"P&L: {name} is held but is not in the market of {start.as_of}")
+        raise DataError(f"P&L: {name} is held but is not in the market of {start.as_of}; add its rows there")
     if name not in end.names:
         expired = start.instruments.at[name, "expiry"] <= end.as_of
         if not expired:

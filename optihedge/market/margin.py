@@ -86,10 +86,12 @@ class MarginRules:
         numbers = [*self.moves, *self.vols, *(x for row in self.extended for x in row), *(self.powers or ()), *least]
         numbers += [x for row in self.arrays.values() for x in row]
         numbers += [x for steps in self.tiers.values() for step in steps for x in step]
-        if not np.isfinite(np.array(numbers, dtype=float)).all() or any(move <= -1 for move in self.moves):
-            raise SpecError("margin rules: every number must be finite, and a move above -1")
+        odd = [x for x in numbers if not np.isfinite(x)] + [move for move in self.moves if move <= -1]
+        if odd:
+            raise SpecError(f"margin rules: a number is {odd[0]}; every number must be finite, and a move above -1")
         if min(least) < 0:
-            raise SpecError("margin rules: shares, rates, weights, haircuts and maintenance must be 0 or more")
+            raise SpecError(f"margin rules: a number is {min(least):g}; shares, rates, weights, haircuts and "
+                            "maintenance must be 0 or more")  # fmt: skip
         if max(self.haircut.values(), default=0.0) > 1:
             raise SpecError("margin rules: a haircut is above 1; give the share that does not count")
         if self.arrays and (self.moves or self.extended or len({len(row) for row in self.arrays.values()}) > 1):

@@ -90,7 +90,9 @@ def _each_cost(market: Market, trades: pd.Series) -> pd.Series:
         raise DataError(f"trades: quantity of {wrong[0]} is {trades[wrong[0]]}, not finite; mend it")
     cost = trading_costs(market, trades.astype(float)).sum(axis=1, skipna=False)
     if cost.isna().any():
-        raise DataError(f"trades: {cost.index[cost.isna()][0]} was traded on a side without a quote")
+        raise DataError(
+            f"trades: {cost.index[cost.isna()][0]} was traded on a side without a quote; give its bid and ask"
+        )
     return cost
 
 

@@ -127,9 +127,11 @@ class AdaptiveRisk(OnlineRiskEstimator):
     def _check(self) -> None:
         given = (*self.scale_halflives, 1.0 if self.volatility_halflife is None else self.volatility_halflife)
         if len(self.scale_halflives) != 3 or not all(value > 0 for value in given):
-            raise SpecError("AdaptiveRisk: give three positive scale_halflives and a positive volatility_halflife")
+            raise SpecError(f"AdaptiveRisk: they are {self.scale_halflives} and {self.volatility_halflife}; give three "
+                            "positive scale_halflives and a positive volatility_halflife")  # fmt: skip
         if self.window < _WARM_UP or self.refresh < 1:
-            raise SpecError(f"AdaptiveRisk: give a window of at least {_WARM_UP} rows and a refresh of at least 1")
+            raise SpecError(f"AdaptiveRisk: they are {self.window} and {self.refresh}; give a window of at least "
+                            f"{_WARM_UP} rows and a refresh of at least 1")  # fmt: skip
 
     def _start(self, dimension: int, rows: pd.Index) -> None:
         self._count, self._observed = 0, np.zeros(dimension, dtype=int)

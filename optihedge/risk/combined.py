@@ -67,7 +67,8 @@ class CombinedEwmaRisk(OnlineRiskEstimator):
 
     def _update(self, moves: Moves, *, fresh: bool) -> Self:
         if np.ndim(self.halflives) != 2 or not (np.array(self.halflives) > 0).all() or self.lookback < 1:
-            raise SpecError("CombinedEwmaRisk: give pairs of positive half-lives and a lookback of at least one row")
+            raise SpecError(f"CombinedEwmaRisk: halflives are {self.halflives!r}, lookback {self.lookback}; give pairs "
+                            "of positive half-lives, and at least one row")  # fmt: skip
         values, drivers = self._read(moves, reset=fresh, minimum=2 if fresh else 1)
         if fresh:
             self._start(len(self.halflives), values.shape[1])

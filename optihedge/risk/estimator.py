@@ -51,7 +51,9 @@ class MovesEstimator(LimitedEstimator):
     def _read(self, moves: Moves, *, reset: bool = True, minimum: int = 2) -> tuple[np.ndarray, pd.Index]:
         """The moves as T x D floats with their drivers; raises MovesError naming driver and row."""
         if isinstance(moves, pd.DataFrame) and moves.columns.has_duplicates:
-            raise MovesError(f"moves: driver {moves.columns[moves.columns.duplicated()][0]} appears twice")
+            raise MovesError(
+                f"moves: driver {moves.columns[moves.columns.duplicated()][0]} appears twice; keep one column"
+            )
         values = self._values(moves, reset, minimum)
         drivers = moves.columns if isinstance(moves, pd.DataFrame) else pd.RangeIndex(values.shape[1])
         rows = moves.index if isinstance(moves, pd.DataFrame) else pd.RangeIndex(len(values))

@@ -65,7 +65,9 @@ class ObservedFactorRisk(FactorModel):
         returns = frame.reindex(index=rows, columns=names).to_numpy(dtype=float)
         if not np.isfinite(returns).all():
             row, column = np.argwhere(~np.isfinite(returns))[0]
-            raise MovesError(f"ObservedFactorRisk: factor {names[column]} has no return at {rows[row]}")
+            raise MovesError(
+                f"ObservedFactorRisk: factor {names[column]} has no return at {rows[row]}; give it, or drop the row"
+            )
         scale = np.sqrt(weights @ returns**2)
         if not (scale > 0).all():
             raise MovesError(f"ObservedFactorRisk: factor {names[~(scale > 0)][0]} never moves; leave it out")
@@ -137,7 +139,7 @@ class FundamentalRisk(FactorModel):
     def extract(self, moves: np.ndarray, drivers: pd.Index, rows: pd.Index, weights: np.ndarray) -> Factors:
         size = np.ones(len(drivers)) if self.size is None else self._known("size", self.size, drivers)
         if not (size > 0).all():
-            raise SpecError(f"FundamentalRisk: size of {drivers[~(size > 0)][0]} is not positive")
+            raise SpecError(f"FundamentalRisk: size of {drivers[~(size > 0)][0]} is not positive; mend it")
         design, constraint, names = [np.ones((len(drivers), 1))], [0.0], ["market"]
         if self.sectors is not None:
             codes, labels = pd.factorize(self._known("sectors", self.sectors, drivers), sort=True)

@@ -216,7 +216,7 @@ class RegimeRisk(RiskEstimator):
             return (frame / spread.where(spread > 0, 1.0)).mean(axis=1).to_numpy()[:, None]
         unknown = [name for name in self.market if name not in frame.columns]
         if unknown:
-            raise SpecError(f"RegimeRisk: market driver {unknown[0]} is not a driver")
+            raise SpecError(f"RegimeRisk: market driver {unknown[0]} is not a driver; name one of the moves' columns")
         return frame[list(self.market)].to_numpy()
 
 
@@ -277,7 +277,7 @@ def correlation_breakdown(moves: pd.DataFrame, market: str, share: float = 0.1) 
     """
     refuse_doubled(moves.columns, "correlation breakdown")
     if market not in moves.columns:
-        raise DataError(f"correlation breakdown: {market} is not a driver")
+        raise DataError(f"correlation breakdown: {market} is not a driver; name one of the moves' columns")
     rows = {}
     for name in moves.columns.drop(market):
         pair = moves[[market, name]].dropna()

@@ -110,7 +110,7 @@ def cointegration(levels: pd.DataFrame, target: str, lags: int = 2) -> Cointegra
     whole_number("cointegration: lags", lags, 0)
     _in_time_order(levels, "cointegration")
     if target not in levels.columns or levels.shape[1] < 2:
-        raise DataError(f"cointegration: {target} is not among the levels, or nothing to hedge it with is")
+        raise DataError(f"cointegration: {target} is not among the levels, or nothing to hedge it with is; give both")
     bad = levels.columns[~np.isfinite(levels.to_numpy(dtype=float)).all(axis=0)]
     if len(bad) or len(levels) < 50:
         raise DataError(f"cointegration: {bad[0] if len(bad) else target} has gaps, or fewer than 50 rows; mend it")
@@ -188,7 +188,9 @@ def basis_drivers(
     if missing:
         raise DataError(f"basis drivers: {missing[0]} has no tenor; give its expiry date or 'perpetual'")
     if not ((futures > 0).all().all() and (spot > 0).all()):
-        raise DataError(f"basis drivers: a price of {spot.name} or its futures is missing or not positive")
+        raise DataError(
+            f"basis drivers: a price of {spot.name} or its futures is missing or not positive; mend it, or drop its row"
+        )
     history = np.log(futures.div(spot, axis=0)).add_prefix("basis ")
     of = [tenors[name] for name in futures]
     table = pd.DataFrame(

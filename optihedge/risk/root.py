@@ -151,7 +151,7 @@ class Risk:
         weights = np.asarray(weights, dtype=float)
         first = risks[0]
         if (weights < 0).any() or len(weights) != len(risks):
-            raise DataError("mix: give one weight >= 0 for each risk")
+            raise DataError(f"mix: weights are {weights.tolist()} for {len(risks)} risks; give one >= 0 for each")
         if any(not r.drivers.equals(first.drivers) or r.periods_per_year != first.periods_per_year for r in risks):
             raise DataError("mix: the risks' drivers or periods differ; reindex them first")
         root = np.vstack([np.sqrt(w) * r.root for w, r in zip(weights, risks, strict=True)])

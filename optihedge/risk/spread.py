@@ -67,7 +67,8 @@ def spread_state(market: Market, legs: Mapping[str, float], rows: int = 250) -> 
     weights = legs_of("spread", legs)
     unknown = [name for name in weights.index if name not in market.names]
     if unknown:
-        raise SpecError(f"spread: {unknown[0]} is no contract of this market{nearest(unknown[0], market.names)}")
+        hint = nearest(unknown[0], market.names)
+        raise SpecError(f"spread: {unknown[0]} is no contract of this market{hint}; name one")
     at = market.names.get_indexer(weights.index)
     per_unit = market.loadings.matrix[:, at].toarray() / market.notional.to_numpy(dtype=float)[at]
     used = np.flatnonzero(np.abs(per_unit).max(axis=1) > 0)

@@ -29,7 +29,7 @@ def _bound(term: Term, p: ProgramBuilder, amount: Amount | None, missing: float)
     unknown = [name for name in amount if name not in p.market.names]
     if unknown:
         hint = nearest(unknown[0], p.market.names)
-        raise SpecError(f"{term.label}: {unknown[0]} is no contract of this market{hint}")
+        raise SpecError(f"{term.label}: {unknown[0]} is no contract of this market{hint}; name one, or leave it out")
     return np.array([amount.get(name, missing) for name in p.names], dtype=float)
 
 

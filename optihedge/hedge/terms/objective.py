@@ -185,5 +185,5 @@ class Tracking(Term):
             return p.numbers(self.target)
         unknown = [name for name in self.target if name not in p.market.names]
         if unknown:
-            raise SpecError(f"{self.label}: target names {unknown[0]}, which the market does not have")
+            raise SpecError(f"{self.label}: target names {unknown[0]}, which the market does not have; leave it out")
         return np.array([self.target.get(name, np.nan) for name in p.names], dtype=float)

@@ -32,7 +32,8 @@ def scenario_rows(p: ProgramBuilder, term: Term, pnl: Scenarios) -> Array:
     values = frame.loc[:, p.names].to_numpy(dtype=float)
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
-        raise DataError(f"{term.label}: P&L of {p.names[column]} in scenario {frame.index[row]} is not finite")
+        raise DataError(f"{term.label}: P&L of {p.names[column]} in scenario {frame.index[row]} is not finite; "
+                        "mend it, or drop the scenario")  # fmt: skip
     if isinstance(pnl, ScenarioSource):
         p.assumed.extend(note for note in pnl.notes(p.market, p.names) if note not in p.assumed)
     own = p.names[with_own_greeks(p.market.own_exposures, len(p.market.names))[p.positions]]

@@ -85,7 +85,7 @@ def read_map(path: Path | str) -> dict[str, Any]:
                 raise SpecError(f"{path}: {ours} has {unknown[0]}, which is not known{nearest(unknown[0], _RULES)}")
         for needed in ("time",) if kind == "history" else ("instrument",):
             if needed not in columns:
-                raise SpecError(f"{path}: table {number} ({kind}) says no column for {needed}")
+                raise SpecError(f"{path}: table {number} ({kind}) says no column for {needed}; add it")
         if kind == "history" and ("instrument" in columns or len(columns) == 1) and "level" not in columns:
             raise SpecError(
                 f'{path}: table {number} (history) says no column for level; level = "*" is every other one'
@@ -154,7 +154,9 @@ def _chosen(table: dict[str, Any], frame: pd.DataFrame) -> pd.Series:
     chosen = pd.Series(True, index=frame.index)
     for column, words in table.get("where", {}).items():
         if column not in frame.columns:
-            raise DataError(f"map: where names column {column}, which the file has not")
+            raise DataError(
+                f"map: where names {column}, which the file has not; there are {', '.join(map(str, frame.columns))}"
+            )
         chosen &= frame[column].astype(str).str.strip().isin([words] if isinstance(words, str) else words)
     return chosen
 

@@ -225,7 +225,9 @@ class Store:
         """The latest terms of a contract that was ever listed, whether or not it still is. Raises DataError."""
         terms = self._all_terms(files.read_log(self.path))
         if name not in terms.index:
-            raise DataError(f"store {self.path}: no contract {name} was ever recorded{nearest(name, terms.index)}")
+            raise DataError(
+                f"store {self.path}: no contract {name} was ever recorded{nearest(name, terms.index)}; name one"
+            )
         return terms.loc[name]
 
     # ---- checking --------------------------------------------------------------------------------------------------
