@@ -11,6 +11,7 @@ from optihedge.content import canonical_object
 from optihedge.errors import DataError
 
 Array = np.ndarray
+_OF_NAMES = ("names", "_places", "_keyed")  # what is read of an account's instruments alone
 
 
 class Account(dict[str, tuple[Any, ...]]):
@@ -48,6 +49,8 @@ class Account(dict[str, tuple[Any, ...]]):
         changed = new.held
         told = {name: changed[name] if name in changed else held[name] for name in lots}
         made.__dict__.update(held=told, _sound=before.__dict__.get("_sound", False))
+        if made.keys() == before.keys():
+            made.__dict__.update({name: before.__dict__[name] for name in _OF_NAMES if name in before.__dict__})
         return made
 
     def check(self, account: str) -> None:

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,9 @@ import pandas as pd
 from optihedge.accounts.assumed import remembered
 from optihedge.accounts.busts import undone
 from optihedge.accounts.carried import CarriedRows, note_of, rows_of, with_rows
-from optihedge.accounts.explain import PARTS, Explained, Rows, explained_period
-from optihedge.accounts.holdings import Closed, Holdings
+from optihedge.accounts.explain import Explained, explained_period
+from optihedge.accounts.flows import Flow
+from optihedge.accounts.holdings import Closed
 from optihedge.accounts.late import AT_FILL, Heard, known_late, label_now
 from optihedge.accounts.past import REMEMBERED
 from optihedge.accounts.quoted import quoted
@@ -28,7 +30,6 @@ from optihedge.market.fate import Fate, in_order, with_option_splits
 from optihedge.market.snapshot import Market
 
 CLOSES = 1e-9  # of the money that moved
-_TRANSFER = np.array(PARTS) == "transfer"
 _NONE = np.zeros(0, dtype=int)
 
 
@@ -120,21 +121,21 @@ def advance(
         verify(state.book, _listed(state, before, traded), before, market, fate)
     line = Timeline(state, before, market, fate, heard)
     line.follow(due, standing, back)
-    parts, notes = explained_period(line)
-    carried = {name: row for name, row in carried.items() if any(name in lots for lots in line.holdings.lots.values())}
+    closed, lots = tuple(line.holdings.closed), line.holdings.lots
+    carried = {name: row for name, row in carried.items() if any(name in held for held in lots.values())}
+    _transfer(line, client)
+    after = line.holdings.frozen()
+    parts, notes = explained_period(line, after["positions"])
     if carried:
         notes.append(note_of(carried))
-    orders, since = line.orders.left(reports), market.as_of - REMEMBERED
+    since = market.as_of - REMEMBERED
     moved = state.becoming(
-        as_of=market.as_of, snapshot=snapshot, orders=orders, carried=carried,
-        applied=_remembered(state.applied, new, busts, since), assumed=remembered(line.assumed, since),
+        as_of=market.as_of, snapshot=snapshot, orders=line.orders.left(reports), carried=carried,
+        **_remembered(state, new, busts, since), assumed=remembered(line.assumed, since),
         turned=(*(row for row in state.turned if pd.Timestamp(row["time"]) > since), *(one.row for one in line.turned)),
-        **line.after,
+        **after,
     )  # fmt: skip
-    if client is not None:
-        moved, transfer = _transferred(moved, market, client)
-        parts = Explained.of(parts.keys, parts.values, transfer)
-    return _ended(state, before, moved, market, parts, line, tuple(notes))
+    return _ended(state, before, moved, market, parts, closed, tuple(notes))
 
 
 def _with_options(state: State, before: Market, market: Market, due: list[Event]) -> list[Event]:
@@ -160,14 +161,14 @@ def _with_carried(state: State, before: Market, market: Market, due: list[Event]
 
 
 def _ended(
-    state: State, before: Market, moved: State, market: Market, parts: Explained, line: Timeline,
+    state: State, before: Market, moved: State, market: Market, parts: Explained, closed: tuple[Closed, ...],
     notes: tuple[str, ...],
 ) -> Advance:  # fmt: skip
     """What the period ends in, once its parts are found to sum to the change."""
     worth, was = worth_of(moved, market).base, worth_of(state, before).base
     change = float(worth.sum() - was.sum())
     _close(state, change, parts.values, float(np.abs(worth).sum() + np.abs(was).sum()))
-    return Advance(moved, parts, float(worth.sum()), change, tuple(line.holdings.closed), notes, market)
+    return Advance(moved, parts, float(worth.sum()), change, closed, notes, market)
 
 
 def _listed(state: State, before: Market, traded: Iterable[str] = ()) -> np.ndarray:
@@ -214,9 +215,10 @@ def _due(state: State, market: Market, events: Iterable[Event]) -> list[Event]:
 def _new_fills(state: State, market: Market, fills: Iterable[Fill], taken: Mapping[str, float]) -> list[Fill]:
     """Fills that were not applied before, in order. taken: by id what is taken back; whole, it may be of any age."""
     fills = list(fills)
-    ids = {fill.fill_id for fill in fills}
-    known = {fill.fill_id: fill for fill in state.applied if fill.fill_id in ids} if ids else {}
+    again = state.known.intersection([fill.fill_id for fill in fills])
+    known = {fill.fill_id: fill for fill in state.applied if fill.fill_id in again} if again else {}
     new: dict[str, Fill] = {}
+    forgotten = state.as_of - REMEMBERED
     for fill in fills:
         seen = known.get(fill.fill_id) or new.get(fill.fill_id)
         if seen is not None:
@@ -228,7 +230,7 @@ def _new_fills(state: State, market: Market, fills: Iterable[Fill], taken: Mappi
             continue
         if fill.time > market.as_of:
             raise DataError(f"{state.book}: fill {fill.fill_id} of {fill.time} is after the market of {market.as_of}")
-        if fill.time <= state.as_of - REMEMBERED and taken.get(fill.fill_id) != abs(fill.quantity):
+        if fill.time <= forgotten and taken.get(fill.fill_id) != abs(fill.quantity):
             raise DataError(
                 f"{state.book}: fill {fill.fill_id} of {fill.time} is older than {REMEMBERED.days} days; the state no "
                 "longer knows whether it was applied: book it by hand under a new id and today's time, and take it out "
@@ -238,25 +240,31 @@ def _new_fills(state: State, market: Market, fills: Iterable[Fill], taken: Mappi
     return sorted(new.values(), key=by_time)
 
 
-def _remembered(
-    known: tuple[Fill, ...], new: list[Fill], busts: list[Fill], forgotten: pd.Timestamp
-) -> tuple[Fill, ...]:
-    """Fills applied, and taken back, since an instant, in order of time; the new ones are in order."""
+def _remembered(state: State, new: list[Fill], busts: list[Fill], forgotten: pd.Timestamp) -> dict[str, Any]:
+    """Fills applied, and taken back, since an instant, in order of time, and their ids; the new ones are in order."""
     new = sorted([*new, *busts], key=by_time) if busts else new
-    every = known[bisect_right(known, forgotten, key=lambda fill: fill.time) :]
+    old = bisect_right(state.applied, forgotten, key=lambda fill: fill.time)
+    every = state.applied[old:]
     late = bool(every and new) and by_time(new[0]) < by_time(every[-1])
-    return tuple(sorted((*every, *new), key=by_time)) if late else (*every, *new)
+    known = state.known.difference([fill.fill_id for fill in state.applied[:old]])
+    return {
+        "applied": tuple(sorted((*every, *new), key=by_time)) if late else (*every, *new),
+        "known": known.union([fill.fill_id for fill in new]),
+    }
 
 
-def _transferred(state: State, market: Market, client: pd.Series) -> tuple[State, Rows]:
-    """The state with what the client now holds, and by key the value that came (above 0) or went, base currency."""
-    facts, holdings = quoted(market), Holdings(state)
-    held, wanted = state.held.get("book", {}), dict(zip(map(str, client.index), client.tolist(), strict=True))
-    unknown = [name for name in {**held, **wanted} if name not in facts]
+def _transfer(line: Timeline, client: pd.Series | None) -> None:
+    """Bring the account `book` to what the client now holds: what came (above 0) or went is a transfer."""
+    if client is None:
+        return
+    facts, holdings, as_of = line.now, line.holdings, line.market.as_of
+    held, cash = holdings.account("book").held, {**holdings.cash["book"]}
+    wanted = dict(zip(map(str, client.index), client.tolist(), strict=True))
+    names = {**held, **wanted}
+    unknown = [name for name in names if name not in facts]
     if unknown:
-        raise DataError(f"{state.book}: {unknown[0]} of the client's book is not in the market of {market.as_of}")
-    rows: Rows = {}
-    for name in {**held, **wanted}:
+        raise DataError(f"{line.state.book}: {unknown[0]} of the client's book is not in the market of {as_of}")
+    for name in names:
         quantity = wanted.get(name, 0.0) - held.get(name, 0.0)
         if quantity == 0 and wanted.get(name) != 0:
             continue
@@ -264,16 +272,15 @@ def _transferred(state: State, market: Market, client: pd.Series) -> tuple[State
         if quantity == 0 and not one.cash:  # a balance of none is one
             continue
         if one.cash:
-            balance = state.cash.get("book", {}).get(one.money, 0.0)
+            balance = cash.get(one.money, 0.0)
             quantity, price = wanted[name] - balance if name in wanted else 0.0, 1.0
             holdings.cash["book"][one.money] += quantity
         else:
-            holdings.trade("book", one, quantity, price, market.as_of, "transfer")
+            holdings.trade("book", one, quantity, price, as_of, "transfer")
             holdings.cash["book"][one.money] += one.worth(quantity, price)
         value = quantity * price * one.multiplier if one.cash else one.worth(quantity, price)
         if value:
-            rows["book", name] = np.where(_TRANSFER, value * facts.rate(one.money), 0.0)
-    return state.becoming(**holdings.frozen()), rows
+            line.flows.append(Flow("book", name, "transfer", one.money, value))
 
 
 def _close(state: State, change: float, values: np.ndarray, size: float) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
 
 import pandas as pd
 
@@ -15,7 +13,7 @@ from optihedge.accounts.holdings import Holdings
 from optihedge.accounts.labels import Labels
 from optihedge.accounts.late import Heard, Turn, known_late
 from optihedge.accounts.orders import OpenOrders
-from optihedge.accounts.past import Key, Move
+from optihedge.accounts.past import Key
 from optihedge.accounts.quoted import quoted
 from optihedge.accounts.settle import Terms
 from optihedge.accounts.state import ACCOUNTS, State
@@ -35,14 +33,12 @@ class Booking:
     heard     events that the state has heard of: late news live through them;  past   they, as they were followed
     turned    what events made of contracts in this period
     orders    open orders by id, after their fills and what became of their contracts
-    after     positions, cash, accrued and rates at the end, as a State holds them, once the period was followed
     """
 
     def __init__(self, state: State, before: Market, market: Market, fate: Fate, heard: Heard) -> None:
         self.state, self.before, self.market, self.fate = state, before, market, fate
         self.then, self.now = quoted(before), quoted(market)
         self.holdings = Holdings(state)
-        self.after: dict[str, Any] = {}
         self.flows: list[Flow] = []
         self.deliveries: list[Delivery] = []
         self.carried = {account: dict(state.held.get(account, {})) for account in ACCOUNTS}
@@ -73,10 +69,10 @@ class Booking:
         for (account, money), amount in self.holdings.accrue(time).items():
             self.flows.append(Flow(account, money, "interest", money, amount))
 
-    def _moved(self, key: Key, path: Iterable[tuple[str, Move]] = (), holder: str = "hedge") -> None:
+    def _moved(self, key: Key) -> None:
         """Note what has moved by now as of its instant; what late money has earned since is late too."""
         part = "late" if key[0] <= self.state.as_of else "interest"
-        for (account, money), amount in self.holdings.moved(key, path, holder).items():
+        for (account, money), amount in self.holdings.moved(key).items():
             self.flows.append(Flow(account, money, part, money, amount))
 
     def _trade(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import pandas as pd
 
+from optihedge.accounts.account import Account
 from optihedge.accounts.quoted import quoted
 from optihedge.accounts.state import ACCOUNTS, DUST
 from optihedge.accounts.valuation import balances_by_account
@@ -69,21 +70,23 @@ class Explained:
         return frame.assign(total=frame.sum(axis=1))
 
 
-def explained_period(line: Timeline) -> tuple[Explained, list[str]]:
-    """What a timeline that was followed came to, part by part, and the assumptions made."""
+def explained_period(line: Timeline, after: Mapping[str, Account]) -> tuple[Explained, list[str]]:
+    """What a timeline that was followed came to, part by part, and the assumptions made; after: positions then."""
     rows: Rows = defaultdict(lambda: np.zeros(len(PARTS)))
     facts = quoted(line.market)
     for flow in line.flows:
         rows[flow.account, flow.instrument][_AT[flow.part]] += flow.amount * facts.rate(flow.money)
-    keys, values, notes = _held(line, rows)
+    keys, values, notes = _held(line, after, rows)
     _cash(line, rows)
     return Explained.of(keys, values, rows), [*notes, *line.notes]
 
 
-def _held(line: Timeline, rows: Rows) -> tuple[list[tuple[str, str]], np.ndarray, list[str]]:
+def _held(
+    line: Timeline, after: Mapping[str, Account], rows: Rows
+) -> tuple[list[tuple[str, str]], np.ndarray, list[str]]:
     """What contracts held through the period gained, Greek by Greek: keys, their values over PARTS, and notes."""
     listed, facts = quoted(line.before).listed, quoted(line.market)
-    carried = [_carried(line, account) for account in ACCOUNTS]
+    carried = [_carried(line, after, account) for account in ACCOUNTS]
     some_held = np.zeros(len(listed.names), dtype=bool)
     for _, there, _ in carried:
         some_held[there] = True
@@ -109,10 +112,12 @@ def _held(line: Timeline, rows: Rows) -> tuple[list[tuple[str, str]], np.ndarray
     return [*chain.from_iterable(keys for keys, _, _ in carried)], held, told
 
 
-def _carried(line: Timeline, account: str) -> tuple[Sequence[tuple[str, str]], np.ndarray, np.ndarray]:
+def _carried(
+    line: Timeline, after: Mapping[str, Account], account: str
+) -> tuple[Sequence[tuple[str, str]], np.ndarray, np.ndarray]:
     """What an account held through the period, in order of labels: keys, places at the start, contracts (none 0)."""
     carried, place = line.carried[account], quoted(line.before).listed.place
-    for one in (line.state.positions.get(account), line.after["positions"].get(account)):
+    for one in (line.state.positions.get(account), after.get(account)):
         if one is None or carried.keys() != one.keys():
             continue
         quantity, at = np.array(list(map(carried.__getitem__, one.names)), dtype=float), one.places(place)

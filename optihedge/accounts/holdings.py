@@ -53,7 +53,7 @@ class Holdings:
 
     def held(self, account: str, name: str) -> float:
         """Contracts held now."""
-        return sum(lot.quantity for lot in self.lots[account].get(name, ()))
+        return sum([lot.quantity for lot in self.lots[account].get(name, ())])
 
     def holders(self, name: str) -> Iterator[tuple[str, float]]:
         """Accounts that hold a contract, and how many."""
@@ -125,9 +125,7 @@ class Holdings:
             part = max(-lot.quantity, left) if left < 0 else min(-lot.quantity, left)
             self._close(account, terms, lot, -part, price, time)
             rest = lot.quantity + part
-            lots[0] = replace(lot, quantity=rest)
-            if abs(rest) <= DUST * abs(lot.quantity):
-                lots.pop(0)
+            lots[:1] = [replace(lot, quantity=rest)] if abs(rest) > DUST * abs(lot.quantity) else []
             left -= part
             if abs(left) <= DUST * size:
                 left = 0.0
@@ -188,19 +186,18 @@ class Holdings:
 
     # ---- what became of them, move by move ---------------------------------------------------------------------------
 
-    def moved(
-        self, key: Key, path: Iterable[tuple[str, Move]] = (), account: str = "hedge"
-    ) -> dict[tuple[str, str], float]:
-        """Note what changed since the last time as moved at an instant; what that earned until now, if it is over.
-
-        path   by label, how an account came to what has changed of its contracts, where that was not at once
-        """
+    def along(self, account: str, path: Iterable[tuple[str, Move]]) -> None:
+        """Note how, by label, an account came to what has changed of its contracts."""
         for name, move in path:
             self.past.put(account, HELD, name, move)
             self._changed.discard((account, name))
+
+    def moved(self, key: Key) -> dict[tuple[str, str], float]:
+        """Note what changed since the last time as moved at an instant; what that earned until now, if it is over."""
         for account, name in sorted(self._changed):
-            change = self.held(account, name) - self.past.amount(account, HELD, name)
-            if abs(change) > DUST * abs(self.held(account, name)):
+            held = self.held(account, name)
+            change = held - self.past.amount(account, HELD, name)
+            if abs(change) > DUST * abs(held):
                 self.past.put(account, HELD, name, Move(*key, change))
         self._changed.clear()
         gained = {}
@@ -236,7 +233,7 @@ class Holdings:
     def frozen(self) -> dict[str, Any]:
         """positions, cash, accrued, rates and past as a State holds them: nothing empty, nothing zero."""
         self.moved((self.clock, len(ORDER)))
-        positions = {a: self._account(a) for a in self.lots}
+        positions = {a: self.account(a) for a in self.lots}
         money = {
             name: {a: {c: v for c, v in sorted(balances.items()) if v} for a, balances in getattr(self, name).items()}
             for name in ("cash", "accrued")
@@ -245,7 +242,7 @@ class Holdings:
         kept = {name: {a: held for a, held in by.items() if held} for name, by in full.items()}
         return {**kept, "rates": dict(self.rates), "past": self.past.kept(self.clock)}
 
-    def _account(self, account: str) -> Account:
+    def account(self, account: str) -> Account:
         """An account's lots now: where nothing became of it, the same as before."""
         held, before = self.lots[account], self._opened.get(account)
         if before is not None and held == before:

@@ -43,7 +43,9 @@ class Lived(Booking):
             self._flow(account, terms.name, part, lived.money, -paid / lived.rate)
         if fill.fee:
             self._flow(account, first.instrument, part, fill.money, -fill.fee)
-        self._moved((fill.time, rank), lived.path, account)
+        self.holdings.along(account, lived.path)
+        if part != "fill":  # of now, what those of one instant paid moves together
+            self._moved((fill.time, rank))
         for event, quantity, place in lived.paid:
             terms = self.labels.terms(lived.pieces[place].instrument)
             sign = -1.0 if event.kind == "funding" else 1.0

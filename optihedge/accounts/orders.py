@@ -21,6 +21,7 @@ class OpenOrders:
 
     def __init__(self, orders: Iterable[Order]) -> None:
         self._by_id = {order.order_id: order for order in orders}
+        self._left = {name: order.left for name, order in self._by_id.items()}
 
     def filled(self, fill: Fill) -> None:
         """Take a fill off its order. Raises DataError for one that is not of it, by side, contract or time."""
@@ -28,25 +29,28 @@ class OpenOrders:
         if order is None:
             return
         check_fill(fill, order)
-        self._by_id[order.order_id] = replace(order, left=order.left - fill.quantity)
+        self._left[order.order_id] -= fill.quantity
 
     def became(self, old: Terms, new: Terms, units: float, made_before: pd.Timestamp | None = None) -> None:
         """Orders for one contract, all or those made before an instant, are for `units` of another from now on."""
-        for order in [order for order in self._by_id.values() if order.instrument == old.name]:
-            if made_before is None or order.made < made_before:
-                self._by_id[order.order_id] = became(order, old, new, units)
+        for name, order in self._by_id.items():
+            if order.instrument == old.name and (made_before is None or order.made < made_before):
+                self._by_id[name] = now = became(replace(order, left=self._left[name]), old, new, units)
+                self._left[name] = now.left
 
     def left(self, reports: Iterable[Report]) -> tuple[Order, ...]:
         """Those still open after final words. Raises DataError for fills beyond their order."""
-        done = {report.order_id for report in reports}
-        for order in self._by_id.values():
-            if order.left * order.quantity < -DUST * order.quantity**2:
+        done, found = {report.order_id for report in reports}, []
+        for name, order in self._by_id.items():
+            left = self._left[name]
+            if left * order.quantity < -DUST * order.quantity**2:
                 raise DataError(
-                    f"order {order.order_id}: {order.quantity - order.left:g} {order.instrument} were filled of "
-                    f"{order.quantity:g}; check the fills, and take back by a bust event what is too much"
+                    f"order {name}: {order.quantity - left:g} {order.instrument} were filled of {order.quantity:g}; "
+                    "check the fills, and take back by a bust event what is too much"
                 )
-        orders = self._by_id.values()
-        return tuple(one for one in orders if abs(one.left) > DUST * abs(one.quantity) and one.order_id not in done)
+            if abs(left) > DUST * abs(order.quantity) and name not in done:
+                found.append(order if left == order.left else replace(order, left=left))
+        return tuple(found)
 
 
 def orders_at(orders: Iterable[Order], before: Market, market: Market, events: Iterable[Event]) -> tuple[Order, ...]:

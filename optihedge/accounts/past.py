@@ -81,12 +81,12 @@ class Past(Told):
         for move in self.moves:
             if move.time > until:
                 break
-            accrued += amount * rate * max((move.time - clock) / _YEAR, 0.0)
+            accrued += amount * rate * _years(clock, move.time) if rate else 0.0
             clock, passed = max(move.time, clock), passed + 1
             if move.rate is not None:
                 amount, accrued, rate = amount + accrued, 0.0, move.rate
             amount += move.amount
-        accrued += amount * rate * max((until - clock) / _YEAR, 0.0)
+        accrued += amount * rate * _years(clock, until) if rate else 0.0
         return Past(max(until, self.since), amount, accrued, rate, self.moves[passed:])
 
     def having(self, move: Move) -> Past:
@@ -104,3 +104,7 @@ class Past(Told):
         """What a text said."""
         moves = [Move(**{**move, "time": pd.Timestamp(move["time"])}) for move in plain["moves"]]
         return cls(**{**plain, "since": pd.Timestamp(plain["since"]), "moves": tuple(moves)})
+
+
+def _years(since: pd.Timestamp, until: pd.Timestamp) -> float:
+    return max((until - since) / _YEAR, 0.0)

@@ -249,13 +249,19 @@ class State:
             raise DataError(f"state: this is no state's text ({error}); give what State.text wrote") from None
 
     @cached_property
+    def known(self) -> frozenset[str]:
+        """The ids of the fills applied."""
+        return frozenset([fill.fill_id for fill in self.applied])
+
+    @cached_property
     def held(self) -> Mapping[str, Mapping[str, float]]:
         """Account -> instrument -> contracts."""
         return {account: lots.held for account, lots in self.positions.items()}
 
     def becoming(self, **values: Any) -> State:
         """The same state with other fields, sound where they come from: of these only positions are checked."""
-        made, worked_out = object.__new__(type(self)), ("text", "hash", *(("held",) if "positions" in values else ()))
+        made, worked_out = object.__new__(type(self)), ["text", "hash"]
+        worked_out += [name for name, of in (("held", "positions"), ("known", "applied")) if of in values]
         made.__dict__.update({name: value for name, value in self.__dict__.items() if name not in worked_out})
         for name, value in values.items():
             object.__setattr__(made, name, _accounts(value) if name == "positions" else value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from optihedge.readonly import numbers
 
 
 class Timeline(Endings):
-    """A book worked through one period: `follow` does it, and `after` is what it leaves."""
+    """A book worked through one period: `follow` does it."""
 
     def follow(self, events: Iterable[Event], fills: Iterable[Fill], back: Iterable[Fill] = ()) -> None:
         """Apply what happened, then settle what has expired and pay borrow to the end.
@@ -33,20 +34,22 @@ class Timeline(Endings):
         due: list[tuple[pd.Timestamp, int, int, Event | Fill]] = [(*key_of(e), i, e) for i, e in enumerate(happened)]
         undone = {fill.fill_id for fill in back}
         due += [(f.time, AT_FILL, i, f) for i, f in enumerate((*fills, *back))]
-        for time, rank, _, one in sorted(due, key=lambda entry: entry[:3]):
+        ordered = sorted(due, key=lambda entry: entry[:3])
+        for (time, rank), together in groupby(ordered, key=lambda entry: entry[:2]):
             self._accrue(min(time, self.market.as_of))
-            if isinstance(one, Fill) and one.fill_id in undone:
-                self._back(one)
-            elif isinstance(one, Fill):
-                self.orders.filled(self._fill(one))
-            else:
-                self.passed += not known_late(one, self.state)
-                getattr(self, "_" + one.kind)(one)
-                self._moved((time, rank))
+            for *_, one in together:
+                if isinstance(one, Fill) and one.fill_id in undone:
+                    self._back(one)
+                elif isinstance(one, Fill):
+                    self.orders.filled(self._fill(one))
+                else:
+                    self.passed += not known_late(one, self.state)
+                    getattr(self, "_" + one.kind)(one)
+                    self._moved((time, rank))
+            self._moved((time, rank))  # what the fills of one instant paid together
         self._accrue(self.market.as_of)
         self._expire()
         self._borrow()
-        self.after = self.holdings.frozen()
 
     # ---- fills -------------------------------------------------------------------------------------------------------
 

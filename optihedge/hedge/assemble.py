@@ -44,13 +44,15 @@ def assemble(b: ProgramBuilder) -> Problem:
     extra = [x for block in b.auxiliaries_ for x in block.names]
     notes = [*b.left_out, *b.notes, *b.assumed]
     lower, upper, default_lower, default_upper = (box[free] for box in b.boxes(notes))
-    rows = _fold_rows(b, free, len(extra))
-    quadratic = _fold_risk(b, free, fixed, held, len(extra))
+    column = np.full(len(b.names), -1)
+    column[free] = np.arange(len(free))
+    rows = _fold_rows(b, free, column, len(extra))
+    quadratic = _fold_risk(b, free, fixed, column, len(extra))
     charges, constant = _fold_costs(b, free, fixed, len(extra))
     aux = {name: _joined(getattr(x, name) for x in b.auxiliaries_) for name in ("lower", "upper", "cost")}
     pad = lambda v, tail: np.concatenate([v, tail])  # noqa: E731
     none = np.zeros(len(extra), bool)
-    charges["linear"][len(free) :] = aux["cost"]
+    charges["linear"] = pad(charges["linear"][: len(free)], aux["cost"])
     risk_constant = quadratic.pop("constant")
     program = Program.whole(
         columns=(*_labels(b, free), *extra),
@@ -92,7 +94,7 @@ def _joined(parts: Any) -> Array:
 def _labels(b: ProgramBuilder, free: Array) -> list[str]:
     table = b.market.instruments
     every = kept(table, "labels", lambda: list(map(str, table.index)))
-    return [every[i] for i in b.positions[free]]
+    return every if len(free) == len(every) else [every[i] for i in b.positions[free].tolist()]
 
 
 def _lots(b: ProgramBuilder, free: Array) -> Array:
@@ -101,68 +103,68 @@ def _lots(b: ProgramBuilder, free: Array) -> Array:
     return np.where(np.isfinite(lots), lots, 0.0)
 
 
-def _fold_rows(b: ProgramBuilder, free: Array, extra: int) -> dict:
-    names = np.array([name for block in b.rows_ for name in block.names], dtype=object)
+def _fold_rows(b: ProgramBuilder, free: Array, column: Array, extra: int) -> dict:
+    names = [name for block in b.rows_ for name in block.names]
     if len(set(names)) < len(names):
         name = next(name for i, name in enumerate(names) if name in names[:i])
         raise SpecError(f"two limits are called {name}; give one of their terms a name of its own")
-    column = np.full(len(b.names), -1)
-    column[free] = np.arange(len(free))
-    a, p, w = (_entries(b, kind) for kind in ("a", "on_holdings", "on_trades"))
-    z = _entries(b, "auxiliaries")
-    held = np.where(column < 0, b.start, 0.0)
-    at_rest = lambda part, values: np.bincount(part[0], part[2] * values[part[1]], len(names))  # noqa: E731
+    said = {kind: _entries(b, kind) for kind in ("a", "on_holdings", "on_trades", "auxiliaries")}
     # what fixed contracts bring to each row, and how large that is (for tolerances)
-    size = np.bincount(a[0], np.abs(a[2] * held[a[1]]), len(names)) + at_rest(p, np.abs(held))
-    offset = at_rest(a, held) + at_rest(p, np.abs(held))
+    size, offset = np.zeros(len(names)), np.zeros(len(names))
+    held = np.where(column < 0, b.start, 0.0)
+    for kind, values in (("a", held), ("on_holdings", np.abs(held))):
+        row, at, data = said[kind]
+        if len(row) and len(free) < len(column):
+            brought = data * values[at]
+            size += np.bincount(row, np.abs(brought), len(names))
+            offset += np.bincount(row, brought, len(names))
     # rows that something tradable moves; the others are decided already
     live = np.zeros(len(names), bool)
-    for row, at, data in (a, p, w):
-        live[row[(column[at] >= 0) & (data != 0)]] = True
-    live[z[0][z[2] != 0]] = True
+    for kind, (row, at, data) in said.items():
+        live[row[data != 0 if kind == "auxiliaries" else (column[at] >= 0) & (data != 0)]] = True
     lower, upper, penalty, target = (
         _joined(getattr(x, kind) for x in b.rows_) for kind in ("lower", "upper", "penalty", "target")
     )
-    repeated = lambda kind: np.array([getattr(x, kind) for x in b.rows_ for _ in x.names], dtype=object)  # noqa: E731
-    tier, unit, term = repeated("tier"), repeated("unit"), repeated("term")
+    tier, unit, term = ([getattr(x, kind) for x in b.rows_ for _ in x.names] for kind in ("tier", "unit", "term"))
     violation = np.maximum(np.maximum(lower - offset, offset - upper), 0.0)
     violation = np.where(violation > RESIDUAL_TOLERANCE * size, violation, 0.0)
     decided = _told(~live, names, (offset, target, lower, upper, violation, penalty, unit, term))
     # over the Program's columns and its live rows
-    renumbered = np.cumsum(live) - 1
-    wide = len(free) + extra
+    renumbered, height, wide = np.cumsum(live) - 1, int(live.sum()), len(free) + extra
 
-    def matrix(part: tuple[Array, Array, Array], columns: Array) -> sp.csr_array:
-        row, at, data = part
+    def matrix(kind: str, columns: Array) -> sp.csr_array:
+        row, at, data = said[kind]
         if not len(row):
-            return _sparse(row, at, data, (int(live.sum()), wide))
+            return _sparse(row, at, data, (height, wide))
         keep = live[row] & (columns[at] >= 0)
-        return _sparse(renumbered[row[keep]], columns[at[keep]], data[keep], (int(live.sum()), wide))
+        return _sparse(renumbered[row[keep]], columns[at[keep]], data[keep], (height, wide))
 
-    rows = matrix(a, column)
-    if len(z[0]):
-        rows = rows + matrix(z, len(free) + np.arange(extra))
+    rows = matrix("a", column)
+    if len(said["auxiliaries"][0]):
+        rows = rows + matrix("auxiliaries", len(free) + np.arange(extra))
+    alive = lambda values: tuple(value for value, is_live in zip(values, live, strict=True) if is_live)  # noqa: E731
     program = {
-        "row_names": tuple(names[live]),
+        "row_names": alive(names),
         "rows": rows,
-        "rows_on_holdings": matrix(p, column),
-        "rows_on_trades": matrix(w, column),
+        "rows_on_holdings": matrix("on_holdings", column),
+        "rows_on_trades": matrix("on_trades", column),
         "row_lower": (lower - offset)[live],
         "row_upper": (upper - offset)[live],
         "row_penalty": penalty[live],
-        "row_tier": tier[live].astype(float),
+        "row_tier": np.array(tier, dtype=float)[live],
         "row_fixed": size[live],
         "row_limit": _sizes(lower, upper)[live],
     }
-    return {"program": program, "units": tuple(unit[live]), "terms": tuple(term[live]), "offset": offset[live],
+    return {"program": program, "units": alive(unit), "terms": alive(term), "offset": offset[live],
             "targets": target[live], "decided": decided}  # fmt: skip
 
 
-def _told(rest: Array, names: Array, values: tuple[Array, ...]) -> pd.DataFrame:
+def _told(rest: Array, names: Any, values: tuple[Array | list[Any], ...]) -> pd.DataFrame:
     """The rows that nothing tradable moves, as they stand: _DECIDED."""
     if not rest.any():
         return _NOTHING
-    said = {name: each[rest] for name, each in zip(_DECIDED, values, strict=True)}
+    names, *columns = (np.array(v, dtype=object) if isinstance(v, list) else v for v in (names, *values))
+    said = {name: each[rest] for name, each in zip(_DECIDED, columns, strict=True)}
     return pd.DataFrame(said, index=pd.Index(names[rest], name="limit", dtype=object))
 
 
@@ -201,8 +203,9 @@ def _sparse(row: Array, column: Array, value: Array, shape: tuple[int, int]) -> 
     return compressed(value, column, ends, shape)
 
 
-def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> dict:
+def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, column: Array, extra: int) -> dict:
     """F, f, S, s, d, constant: sparse rows of one contract become its diagonal, tall dense ones their triangle."""
+    held = b.start[fixed]
     f, parts = _joined(shift for _, shift, _ in b.risk_dense_), b.risk_dense_
     if len(parts) == 1:
         dense = np.multiply(parts[0][0], parts[0][2], order="C")
@@ -211,10 +214,9 @@ def _fold_risk(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra:
     if len(fixed):
         dense, f = dense[:, free], f + dense[:, fixed] @ held
     dense, f = fewest_rows(dense, f)
-    shift, first = _joined(s for _, s in b.risk_sparse_), np.cumsum([0, *(len(s) for _, s in b.risk_sparse_)])
-    row, at, value = _triplets([(i, rows) for i, (rows, _) in zip(first[:-1], b.risk_sparse_, strict=True)])
-    column = np.full(len(b.names), -1)
-    column[free] = np.arange(len(free))
+    shift, first = _joined(s for _, s, _ in b.risk_sparse_), np.cumsum([0, *(len(s) for _, s, _ in b.risk_sparse_)])
+    row, at, _ = _triplets([(i, rows) for i, (rows, *_) in zip(first[:-1], b.risk_sparse_, strict=True)])
+    value = _joined(times * rows.data for rows, _, times in b.risk_sparse_)
     moves = (column[at] >= 0) & (value != 0)
     resting = np.where(column < 0, b.start, 0.0)
     s = shift + np.bincount(row, value * resting[at], len(shift))
@@ -246,7 +248,8 @@ def _fold_costs(b: ProgramBuilder, free: Array, fixed: Array, extra: int) -> tup
         term = min(b.costs_, key=lambda label: b.costs_[label].buy[i] + b.costs_[label].sell[i])
         told = f"{b.names[i]} bought and sold at once would earn money (buy + sell cost < 0)"
         raise SpecError(f"{term}: {told}; charge more, or rebate less")
-    return total.over(free, len(free) + extra).pieces, float(total.by_contract(b.start, b.start)[fixed].sum())
+    resting = float(total.by_contract(b.start, b.start)[fixed].sum()) if len(fixed) else 0.0
+    return total.over(free, len(free) + extra).pieces, resting
 
 
 def _fold_limit(b: ProgramBuilder, free: Array, fixed: Array, held: Array, extra: int) -> VolatilityLimit | None:

@@ -83,7 +83,7 @@ class ProgramBuilder(BuilderData):
         self.auxiliaries_: list[Auxiliary] = []
         self.costs_: dict[str, Costs] = {}
         self.risk_dense_: list[tuple[Array, Array, float]] = []
-        self.risk_sparse_: list[tuple[sp.csr_array, Array]] = []
+        self.risk_sparse_: list[tuple[sp.csr_array, Array, float]] = []
         self.diagonal_ = np.zeros(len(self.names))
         self.risk_terms_: set[str] = set()
         self.volatility_limit_: tuple[str, float, VarianceForm] | None = None
@@ -263,13 +263,12 @@ class ProgramBuilder(BuilderData):
         self.risk_terms_.add(self._term)
         if sp.issparse(rows):
             few = rows if isinstance(rows, sp.csr_array) else sp.csr_array(rows)
-            few = few if times == 1.0 else few * times
-            self._refuse_huge("a row of risk", few.data)
-            self.risk_sparse_.append((few, shift))
+            self.risk_sparse_.append((few, shift, times))
+            entries = few.data
         else:
-            dense = np.asarray(rows, dtype=float)
-            self._refuse_huge("a row of risk", times * np.array([dense.min(initial=0.0), dense.max(initial=0.0)]))
-            self.risk_dense_.append((dense, shift, times))
+            entries = np.asarray(rows, dtype=float)
+            self.risk_dense_.append((entries, shift, times))
+        self._refuse_huge("a row of risk", times * np.array([entries.min(initial=0.0), entries.max(initial=0.0)]))
 
     def diagonal(self, values: Values) -> None:
         """Add 1/2 sum values q^2 to the objective: base currency per contract squared."""

@@ -37,7 +37,7 @@ class InPlay:
     @classmethod
     def of(cls, market: Market, book: Array, universe: Universe, years: float) -> InPlay:
         """Of a book of N quantities in the market's order. Raises SpecError for a universe the market does not have."""
-        chosen, notes = universe.tradable(market, pd.Series(book, index=market.names), years)
+        chosen, notes = universe.tradable(market, book, years)
         sides = np.isfinite(market.sides).any(axis=1)
         silent = chosen & ~sides
         if silent.any():

@@ -42,10 +42,11 @@ class Universe:
         if self.rolls not in ("plan", "refuse"):
             raise SpecError(f"universe: rolls is {self.rolls!r}; write 'plan' or 'refuse'")
 
-    def tradable(self, market: Market, book: pd.Series, years: float) -> tuple[Array, list[str]]:
+    def tradable(self, market: Market, book: pd.Series | Array, years: float) -> tuple[Array, list[str]]:
         """N booleans, and notes on what was left out: a leg that expires within the horizon hedges nothing to its end.
 
-        book   quantities by instrument; with rolls = 'refuse', legs that expire before its dated risk are left out
+        book   quantities by instrument, or in the market's order; with rolls = 'refuse', legs that expire before its
+               dated risk are left out
 
         Raises SpecError for an instrument or column that the market does not have.
         """
@@ -68,7 +69,7 @@ class Universe:
         notes = [told] if told else []
         chosen = chosen & ~expires
         if self.rolls == "refuse":
-            short = short_lived(market, book, names[chosen])
+            short = short_lived(market, pd.Series(book, index=names), names[chosen])
             chosen = chosen & ~names.isin(short)
             if len(short):
                 notes.append(f"{', '.join(map(str, short))}: not traded, expiring before the risk they would hedge")

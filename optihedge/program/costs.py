@@ -90,6 +90,8 @@ class Costs:
 
     def over(self, columns: Array, size: int) -> Costs:
         """The costs of those columns (integers) as the first of `size` columns; the others cost nothing."""
+        if len(columns) == len(self.buy) == size:  # all of them, in order
+            return self
         to = np.full(len(self.buy), -1)
         to[columns] = np.arange(len(columns))
         tail = np.zeros(size - len(columns))

@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 import pandas as pd
 
-from optihedge.accounts.quoted import quoted
+from optihedge.accounts.quoted import Quoted, quoted
 from optihedge.accounts.state import Fill, Order, Report
 from optihedge.errors import SpecError
 from optihedge.market.snapshot import Market
@@ -40,13 +40,13 @@ class AtQuote:
     def execute(self, orders: Sequence[Order], made: Market, later: Market) -> Outcome:
         """Fills a second after the market the orders were made in."""
         fills, reports = [], []
-        time = made.as_of + LATENCY
+        time, facts = made.as_of + LATENCY, quoted(made)
         for order in orders:
-            price = _far(made, order)
+            price = _far(facts, order)
             if np.isnan(price):
                 reports.append(Report(order.order_id, time, "rejected", "no quote on that side"))
                 continue
-            fills.append(_fill(order, order.left, price, time, made, 1, "simulated at quote"))
+            fills.append(_fill(order, order.left, price, time, facts, 1, "simulated at quote"))
             reports.append(Report(order.order_id, time, "filled"))
         return fills, reports
 
@@ -73,8 +73,8 @@ class WalkDepth:
             side = "ask" if order.left > 0 else "bid"
             book = None if depth is None else depth[(depth["instrument"] == order.instrument) & (depth["side"] == side)]
             if book is None or book.empty:
-                quoted = AtQuote().execute([order], made, later)
-                fills, reports = fills + quoted[0], reports + quoted[1]
+                whole = AtQuote().execute([order], made, later)
+                fills, reports = fills + whole[0], reports + whole[1]
                 continue
             left = order.left
             for number, (price, size) in enumerate(zip(book["price"], book["size"], strict=True), start=1):
@@ -82,7 +82,7 @@ class WalkDepth:
                 if left == 0 or (self.limits and beyond):
                     break
                 taken = float(np.sign(left) * min(abs(left), size))
-                fills.append(_fill(order, taken, float(price), time, made, number, "simulated on depth"))
+                fills.append(_fill(order, taken, float(price), time, quoted(made), number, "simulated on depth"))
                 left = round(left - taken, 10)
             reports.append(Report(order.order_id, time, "filled" if left == 0 else "cancelled"))
         return fills, reports
@@ -104,12 +104,13 @@ class Delayed:
     def execute(self, orders: Sequence[Order], made: Market, later: Market) -> Outcome:
         """Fills at the time of the next market; what it no longer quotes is rejected."""
         fills, reports = [], []
+        facts = quoted(later)
         for order in orders:
-            price = _far(later, order) if order.instrument in later.names else np.nan
+            price = _far(facts, order) if order.instrument in facts else np.nan
             if np.isnan(price):
                 reports.append(Report(order.order_id, later.as_of, "rejected", "no quote when it arrived"))
                 continue
-            fills.append(_fill(order, order.left, price, later.as_of, later, 1, "simulated late"))
+            fills.append(_fill(order, order.left, price, later.as_of, facts, 1, "simulated late"))
             reports.append(Report(order.order_id, later.as_of, "filled"))
         return fills, reports
 
@@ -191,14 +192,13 @@ def _share(broker: object, share: float) -> None:
         raise SpecError(f"{type(broker).__name__}: share is {share!r}; give a number from 0 to 1")
 
 
-def _far(market: Market, order: Order) -> float:
-    return quoted(market).side(order.instrument, "ask" if order.left > 0 else "bid")
+def _far(facts: Quoted, order: Order) -> float:
+    return facts.side(order.instrument, "ask" if order.left > 0 else "bid")
 
 
 def _fill(
-    order: Order, quantity: float, price: float, time: pd.Timestamp, market: Market, number: int, source: str
+    order: Order, quantity: float, price: float, time: pd.Timestamp, facts: Quoted, number: int, source: str
 ) -> Fill:
-    facts = quoted(market)
     money = facts.money(order.instrument)
     fee = abs(quantity) * facts.fee(order.instrument) / facts.rate(money)
     return Fill(
