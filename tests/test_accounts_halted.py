@@ -64,6 +64,21 @@ def test_a_share_that_is_nowhere_for_a_night_stops_neither_its_book_nor_its_hedg
     assert state.held["book"]["X"] == 100.0
 
 
+@pytest.mark.parametrize("columns", [["venue_amount"], ["quantity", "venue_amount"]])
+def test_a_file_of_venue_amounts_may_go_on_naming_what_is_halted(columns: list[str], tmp_path: Path) -> None:
+    markets = [night(0, "XYZ"), night(1, "YZ"), night(2, "XYZ")]
+    (tmp_path / "least.toml").write_text(MODEL)
+    desk = desk_in(tmp_path, markets, {}, model="least.toml", text=DESK.replace('"opening"', '"client"'))
+    file = pd.DataFrame({"instrument": ["X", "Y"], "quantity": [100.0, -50.0], "venue_amount": [100.0, -50.0]})
+    file[["instrument", *columns]].to_csv(tmp_path / "one.csv", index=False)
+    before = None
+    for market in markets:
+        (result,) = one_night(desk, market, AtQuote(), before).results
+        assert result.status in ("first", "solved", "empty"), result.why
+        assert state_of(desk).held["book"] == {"X": 100.0, "Y": -50.0}
+        before = market
+
+
 @pytest.mark.parametrize("told", ["by date", "by function", "once"])
 def test_a_walk_goes_on_through_a_night_on_which_a_share_of_its_book_is_nowhere(told: str) -> None:
     markets = [night(0, "XYZ"), night(1, "YZ"), night(2, "XYZ")]

@@ -263,7 +263,7 @@ def test_a_band_that_minimum_sizes_leave_unmet_is_said_plainly_and_not_held_if_n
     outside = result.exposures.loc["delta", "before"] - 1000.0
     assert (result.trades == 0).all() and not verdict.held
     assert verdict.notes[0].startswith("LIMIT NOT MET: delta ends ")
-    assert f"({outside:.6g} before), more than half a lot explains" in verdict.notes[0]
+    assert f"({outside:.6g} before); lots, minimum sizes" in verdict.notes[0]
 
 
 def test_a_list_whose_whole_lots_cost_more_than_the_stated_share_is_held() -> None:

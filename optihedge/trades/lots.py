@@ -197,8 +197,8 @@ def _broken_text(hedge: Hedge, rounding: Rounding) -> list[str]:
         if not broken[at]:
             texts.append(f"{beyond}, within half a lot of {ends.finest[at]}")
         elif name in outside:
-            texts.append(f"LIMIT NOT MET: {beyond} ({outside[name]:.6g} before), more than half a lot explains: "
-                         "lots, minimum sizes and trade limits left nothing nearer")  # fmt: skip
+            texts.append(f"LIMIT NOT MET: {beyond} ({outside[name]:.6g} before); lots, minimum sizes and "
+                         "trade limits left nothing nearer")  # fmt: skip
         else:
             texts.append(f"LIMIT NOT MET: {beyond}; no whole lots that meet it were found")
     return texts
