@@ -333,6 +333,8 @@ def test_a_row_with_a_field_too_many_or_too_few_stops_its_contract_alone(folder)
         assert {*market.left_out} == {"BBB"} and "quotes.csv row 2: " in market.left_out["BBB"]
         assert market.names.tolist() == ["AAA", "IDXF"] and market.price.equals(whole.price.drop("BBB"))
         edit(folder / "quotes.csv", text, "BBB,49.9,50.1")
+    (told,) = [str(one) for one in oh.risk.find_contradictions(market) if one.kind == "left out"]
+    assert told.startswith("warning: BBB is left out of the market: quotes.csv row 2: ") and "nobody trades it" in told
     with pytest.raises(oh.DataError, match=r"BBB was left out of the market: quotes\.csv row 2: 4 fields"):
         edit(folder / "quotes.csv", "BBB,49.9,50.1", "BBB,49,9,50.1")
         oh.read_book({"BBB": 1.0}, read_market(folder))

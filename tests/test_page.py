@@ -236,6 +236,14 @@ def test_a_run_shows_what_the_doctor_says_of_its_night(example_folder: Path, tmp
         assert finding["problem"] in said and finding["remedy"] in said
 
 
+def test_the_index_has_every_reason_whole_and_folds_what_holds_nothing_back(tmp_path: Path) -> None:
+    why = " ".join(f"reason{place}" for place in range(60))
+    rows = [{"book": status, "model": "m", "status": status, "note": why} for status in ("failed", "held", "idle")]
+    write_index(tmp_path, pd.DataFrame(rows), figures=())
+    page = (tmp_path / "index.html").read_text()
+    assert page.count(why) == 3 and page.count("<details><summary>reason0") == 1
+
+
 def test_the_index_says_what_changed_since_the_instant_before(tmp_path: Path) -> None:
     """Of the same book and model; what is new has no change, and the first instant no such columns."""
     for place, (instant, cost) in enumerate((("2026-01-20T160000Z", 10.0), ("2026-01-21T160000Z", 12.5))):

@@ -20,7 +20,7 @@ SUMMARIES = ("summary.csv", "summary.json")
 SUSPECTS = "suspect_moves.csv"
 INDEX = "index.html"
 _KINDS = {"done": "send", "first": "send", "solved": "send", "held": "held", "blocked": "held", "failed": "held"}
-_LONGEST = 160  # characters of a note in the index; the whole stands in summary.csv and on the book's page
+_LONGEST = 160  # characters of a note in the index, of which the rest is unfolded; what holds a list back is not folded
 _FOLLOWED = ("cost", "volatility_after")
 _DIGITS = 8  # significant digits of the summary: a coin's figures are small numbers
 _DUST = 1e-12  # of a row's largest figure: nothing but rounding
@@ -60,7 +60,7 @@ def write_index(
         {
             "book": row.book, "model": row.model, "status": row.status.upper(), "kind": _KINDS.get(row.status, "empty"),
             "numbers": told[place], "link": _page(folder, row.book, row.model),
-            "note": row.note if len(row.note) <= _LONGEST else f"{row.note[:_LONGEST]}…",
+            "note": row.note, "begins": _beginning(row.note) if _KINDS.get(row.status) != "held" else "",
         }
         for place, row in enumerate(table.itertuples())
     ]  # fmt: skip
@@ -72,6 +72,11 @@ def write_index(
         rows=rows, sections=list(sections),
     )  # fmt: skip
     write_file(folder / INDEX, page)
+
+
+def _beginning(note: str) -> str:
+    """Of a long note whole words of its first characters; of a short one nothing."""
+    return f"{note[:_LONGEST].rsplit(' ', 1)[0]} …" if len(note) > _LONGEST else ""
 
 
 def _changes(folder: Path, table: pd.DataFrame) -> pd.DataFrame:

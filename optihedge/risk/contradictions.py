@@ -15,7 +15,7 @@ from optihedge.market.chain_arbitrage import Chain, members, parity_gaps, strike
 from optihedge.market.history import own_moves
 from optihedge.market.snapshot import Market
 from optihedge.readonly import coded, kept, numbers, read_only
-from optihedge.risk.finding import SEVERE, WARNING, Finding
+from optihedge.risk.finding import LEFT_OUT, SEVERE, UNREAD, WARNING, Finding
 from optihedge.risk.suspects import suspect_findings
 
 HISTORY = ("late column", "market jump", "old history", "midnight bars", "through zero", "renamed")
@@ -32,6 +32,7 @@ _STRIKES, _BESIDE = 1.5, 0.1  # times the price that the middle of all strikes, 
 _FEE, _RATE, _BORROW = 0.05, 1.0, 5.0
 _COINS = "a contract of 1000 coins has multiplier 1000 and is quoted per coin; bring both to one unit"
 _JOINED = "a history joined over rolls must end at today's price: scale it; else bring both to one unit"
+_LOST = "mend it or take it out: until then nobody trades it, and who holds it is refused"
 _MEND = "mend it: until then it keeps its mark, or its level before, and is not traded"
 MOST_FUNDING = 0.02  # of the notional in one interval
 MOST_DAYS = 25.0  # of volume, that a position may be
@@ -61,7 +62,7 @@ def contradictions(market: Market) -> tuple[Finding, ...]:
         found = [
             *_quotes_and_history(market), *_against_spot(market), *_chains(market), *_strikes(market), *_units(market),
             *_through_zero(market), *_ends(market), *_midnight(market), *_market_columns(market), *_renamed(market),
-            *_faults("left out", market.left_out, "mend it"), *_faults("unread", market.unread, _MEND),
+            *_faults(LEFT_OUT, market.left_out, _LOST), *_faults(UNREAD, market.unread, _MEND),
         ]  # fmt: skip
         known = tuple(sorted(found, key=lambda one: one.severity != SEVERE))
         market.__dict__["_contradictions"] = known

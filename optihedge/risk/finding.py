@@ -9,6 +9,8 @@ import pandas as pd
 
 COLUMNS = ("severity", "kind", "subject", "detail", "remedy")
 SEVERE, WARNING = "severe", "warning"
+LEFT_OUT, UNREAD = "left out", "unread"
+_IS = {LEFT_OUT: "is left out of the market", UNREAD: "is not read whole"}
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Finding:
     labels: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.severity}: {self.kind} of {self.subject}: {self.detail}; {self.remedy}"
+        what = f"{self.subject} {_IS[self.kind]}" if self.kind in _IS else f"{self.kind} of {self.subject}"
+        return f"{self.severity}: {what}: {self.detail}; {self.remedy}"
 
     def accepted_by(self, names: Iterable[str]) -> bool:
         """Whether it is accepted: by its kind and subject, `jump of IDX`."""
