@@ -155,6 +155,8 @@ def replay(run: Run, desk: DeskFile = _DESK) -> None:
         say(console, f"not those of the run: {', '.join(done.others)}; {told}")
     for difference in done.differences:
         say(console, difference)
+    if done.differences and done.others:
+        say(console, "the run was made by another version, which gives its bytes; this one gives what is told above")
     if not done.differences:
         say(console, f"{done.run[:12]}: the same bytes")
     raise typer.Exit(int(bool(done.differences)))

@@ -46,7 +46,8 @@ def replay(desk: Desk, word: str) -> Replayed:
         task, row = Task(inputs, texts_of(connection, inputs)), run_of(connection, run)
     again = compute(task, Bench(open_store(desk.store).open))
     then, now = json.loads(row["versions"]), json.loads(versions())
-    others = tuple(sorted(name for name in now if then.get(name) != now[name]))
+    others = tuple(f"{name} ({then.get(name, 'unknown')}, now {now[name]})" for name in sorted(now)
+                   if then.get(name) != now[name])  # fmt: skip
     return Replayed(run, tuple(_differences(made, again)), others)
 
 
