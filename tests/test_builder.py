@@ -58,7 +58,7 @@ def test_quantities_and_columns_are_inverse():
     assert problem.program.columns == ("S0", "S2", "z")
     book = problem.columns.to_contracts(np.array([7.0, 8.0, 1.0]))
     assert book.tolist() == [7.0, 2.0, 8.0, 4.0]
-    assert problem.columns.to_columns(book, np.array([1.0])).tolist() == [7.0, 8.0, 1.0]
+    assert problem.columns.to_columns(book).tolist() == [7.0, 8.0, 0.0]
 
 
 def test_default_boxes_are_ten_times_the_larger_of_gross_and_capital():

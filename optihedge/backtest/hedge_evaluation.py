@@ -149,7 +149,7 @@ def no_trade_path(
     return path
 
 
-def _buy_to_band(target: Array, before: Array, curvature: Array, cost: float, tolerance: float = 1e-9) -> Array:
+def _buy_to_band(target: Array, before: Array, curvature: Array, cost: float) -> Array:
     """argmin 1/2 (h - target)' curvature (h - target) + cost |h - before|_1 for each column."""
     h = before.copy()
     for _ in range(500):
@@ -157,7 +157,7 @@ def _buy_to_band(target: Array, before: Array, curvature: Array, cost: float, to
         for i in range(len(h)):
             slope = curvature[i] @ (h - target) - curvature[i, i] * (h[i] - before[i])
             h[i] = before[i] - np.sign(slope) * np.maximum(np.abs(slope) - cost, 0.0) / curvature[i, i]
-        if np.abs(h - last).max() <= tolerance:
+        if np.abs(h - last).max() <= 1e-9:
             break
     return h
 

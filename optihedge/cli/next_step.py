@@ -18,13 +18,12 @@ from optihedge.market.snapshot import Market
 
 
 def next_step(
-    to: Path, market: Market, given: Sequence[str], options: Sequence[str], *, whole: bool = True,
-    now: pd.Timestamp | None = None,
-) -> tuple[str, str]:  # fmt: skip
+    to: Path, market: Market, given: Sequence[str], options: Sequence[str], *, whole: bool = True
+) -> tuple[str, str]:
     """Why, and the command that comes after an import into `to`.
 
     given    the source and files of the import;  options   its options as typed
-    whole    whether all that is held is in the market;  now   by whose clock quotes are old (default: the clock)
+    whole    whether all that is held is in the market
     """
     adding = [word for word in options if word not in ("--add", "--from-fills")]
     more = shlex.join(["optihedge", "import", given[0], "FILES", *adding, "--add"])
@@ -48,7 +47,7 @@ def next_step(
         return "say which price betas are on, that of your index or ETF:", shlex.join(again)
     run = ["optihedge", "run", "beta_hedge" if betas else "delta_neutral", "--data", str(to)]
     try:
-        refuse_stale(market, now or pd.Timestamp.now("UTC"), books)
+        refuse_stale(market, pd.Timestamp.now("UTC"), books)
         return "hedge it (models/README.md has other models):", shlex.join(run)
     except DataError:
         when = market.as_of.isoformat().replace("+00:00", "Z")

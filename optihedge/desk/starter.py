@@ -46,14 +46,14 @@ ACME and its index are made up; put your own rows in their place. Then
 """
 
 
-def write_start(folder: Path, model: str, now: pd.Timestamp | None = None) -> None:
-    """Write the folder, with `model` as its model.toml, quoted at `now` (default the clock, whole minutes).
+def write_start(folder: Path, model: str) -> None:
+    """Write the folder, with `model` as its model.toml, quoted now, to the minute.
 
     Raises DataError where the folder holds anything already.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} is there already and not an empty folder; give another name")
-    as_of = (pd.Timestamp.now("UTC") if now is None else now).floor("min")
+    as_of = pd.Timestamp.now("UTC").floor("min")
     folder.mkdir(parents=True, exist_ok=True)
     expiry = (as_of + pd.Timedelta(days=60)).normalize() + pd.Timedelta(hours=21)
     instruments, quotes = _market(as_of, expiry)

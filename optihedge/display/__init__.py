@@ -26,7 +26,7 @@ _MOST_LINES = 8
 # ---- text and HTML -------------------------------------------------------------------------------------------------
 
 
-def table_html(frame: pd.DataFrame | pd.Series, caption: str = "", digits: int = 6) -> str:
+def table_html(frame: pd.DataFrame | pd.Series, caption: str = "") -> str:
     """An HTML table of a frame, all text escaped, numbers right-aligned."""
     table = frame.to_frame() if isinstance(frame, pd.Series) else frame
     index = "" if isinstance(table.index, pd.RangeIndex) else f"<th>{escape(str(table.index.name or ''))}</th>"
@@ -34,7 +34,7 @@ def table_html(frame: pd.DataFrame | pd.Series, caption: str = "", digits: int =
     names = zip(table.columns, sides, strict=True)
     head = index + "".join(f"<th style='text-align:{side}'>{escape(str(name))}</th>" for name, side in names)
     rows = []
-    columns = [_cells(table.iloc[:, place], digits) for place in range(table.shape[1])]
+    columns = [_cells(table.iloc[:, place]) for place in range(table.shape[1])]
     for label, row in zip(table.index, zip(*columns, strict=True) if columns else [()] * len(table), strict=True):
         first = f"<th style='text-align:left'>{escape(str(label))}</th>" if index else ""
         cells = "".join(row)
@@ -57,9 +57,9 @@ def page_html(title: str, parts: Mapping[str, pd.DataFrame | pd.Series | str | S
     return f"<div class='optihedge'>{''.join(body)}</div>"
 
 
-def _cells(column: pd.Series, digits: int) -> list[str]:
+def _cells(column: pd.Series) -> list[str]:
     sides = ["right" if is_number(value) else "left" for value in column]
-    told = zip(sides, numbers(column, digits), strict=True)
+    told = zip(sides, numbers(column), strict=True)
     return [f"<td style='text-align:{side}'>{escape(text)}</td>" for side, text in told]
 
 

@@ -39,9 +39,9 @@ class Columns:
         """The columns that are contracts."""
         return slice(0, self.traded)
 
-    def to_columns(self, quantities: Array, auxiliaries: Array | None = None) -> Array:
-        """n columns from N quantities; auxiliaries default to their start."""
-        return np.concatenate([quantities[self.tradable], self.rest if auxiliaries is None else auxiliaries])
+    def to_columns(self, quantities: Array) -> Array:
+        """n columns from N quantities; auxiliaries at their start."""
+        return np.concatenate([quantities[self.tradable], self.rest])
 
     def to_contracts(self, h: Array) -> Array:
         """N quantities from n columns; what cannot trade keeps its own."""

@@ -121,9 +121,9 @@ class Problem:
             default_upper=self.default_upper & (upper == p.upper),
         )  # fmt: skip
 
-    def at_default_box(self, h: Array, tolerance: float = 1e-6) -> list[str]:
+    def at_default_box(self, h: Array) -> list[str]:
         """Contracts whose quantity touches a default bound: the problem is unbounded there."""
         p = self.program
-        near = tolerance * (p.upper - p.lower)
+        near = 1e-6 * (p.upper - p.lower)
         touched = (self.default_lower & (h <= p.lower + near)) | (self.default_upper & (h >= p.upper - near))
         return [p.columns[i] for i in np.flatnonzero(touched & (p.upper > p.lower))]

@@ -227,10 +227,7 @@ def proved_as_it_stands(p: Program, candidate: Candidate, tolerance: float) -> P
                   of=(p, candidate.h, candidate.multipliers))  # fmt: skip
 
 
-def certify(
-    p: Program, candidate: Candidate, *, tolerance: float = GAP_TOLERANCE, chain: tuple[str, ...] = (),
-    seconds: float = 0.0,
-) -> Certificate:  # fmt: skip
+def certify(p: Program, candidate: Candidate, *, tolerance: float = GAP_TOLERANCE) -> Certificate:
     """The candidate's certificate, as `judge` says.
 
     >>> import optihedge as oh
@@ -240,7 +237,7 @@ def certify(
     >>> oh.certify(program, solution.candidate).optimal
     True
     """
-    return judge(p, candidate, tolerance).certificate(p, chain, seconds)
+    return judge(p, candidate, tolerance).certificate(p)
 
 
 def bare(p: Program) -> Program:

@@ -32,8 +32,6 @@ def trade_table(
     book: str = "",
     model: str = "",
     model_hash: str = "",
-    costs: pd.Series | None = None,
-    reasons: pd.Series | None = None,
 ) -> pd.DataFrame:
     """The list of `trades` (contracts by instrument, positive buys), COLUMNS, in the market's order of instruments.
 
@@ -41,13 +39,13 @@ def trade_table(
                   negative: USD of a Deribit future, coin of its options, contracts elsewhere
     price         reference price, limit_price the far side of the quote rounded outwards to the tick, both in the
                   instrument's price units; a sell's is at least one tick where the price cannot be negative
-    notional      base currency;  cost  what the line will cost to trade, all of it (default: see `trading_costs`),
-                  base currency, to a hundredth of a cent
-    reason        what the line serves most (see `reasons`)
+    notional      base currency;  cost  what the line will cost to trade, all of it (see `trading_costs`), base
+                  currency, to a hundredth of a cent
+    reason        empty here; of a checked list what the line serves most
     order_id      a letter, then a hash of instant, book, model, instrument, quantity and limit price: the same order
                   has the same id in every run, an order at another price another one; no spreadsheet reads a number
     """
-    columns = line_columns(market, trades, book=book, model=model, model_hash=model_hash, costs=costs, reasons=reasons)
+    columns = line_columns(market, trades, book=book, model=model, model_hash=model_hash)
     return frame_of(columns)
 
 
@@ -63,21 +61,13 @@ def line_columns(
     book: str = "",
     model: str = "",
     model_hash: str = "",
-    costs: pd.Series | None = None,
-    reasons: pd.Series | None = None,
 ) -> dict[str, list[Any]]:
     """The columns of `trade_table`, plain values line by line."""
     every = trades.to_numpy(dtype=float)
     places = market.names.get_indexer(trades.index)
     chosen = np.flatnonzero((every != 0) & (places >= 0))
     chosen = chosen[np.argsort(places[chosen], kind="stable")]
-    names = trades.index[chosen]
-    expected = None if costs is None else costs.reindex(names).to_numpy(dtype=float)
-    told = None if reasons is None else reasons.reindex(names).fillna("").tolist()
-    return columns_at(
-        market, places[chosen], every[chosen], book=book, model=model, model_hash=model_hash, expected=expected,
-        told=told,
-    )  # fmt: skip
+    return columns_at(market, places[chosen], every[chosen], book=book, model=model, model_hash=model_hash)
 
 
 def columns_at(

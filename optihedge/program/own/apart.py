@@ -93,7 +93,7 @@ class _Found:
     def pieces(self, taken: list[_Taken]) -> Pieces:
         """All rows over the entries that some row weighs; concave ones, whose weights are negative, turned over."""
         firsts = np.cumsum([0, *(leaf.size for leaf in self.leaves)])
-        full = [self._over_all(one, firsts) for one in taken]
+        full = [self._over_all(one) for one in taken]
         every = np.vstack([one.toarray() for one in full])
         sign = np.where(every.min(axis=0, initial=0.0) < 0, -1.0, 1.0)
         used = np.abs(every).any(axis=0)
@@ -105,7 +105,7 @@ class _Found:
             leaves.append((leaf, entries, sign[first + entries]))
         return Pieces(rows[0], tuple(rows[1:]), tuple(leaves))
 
-    def _over_all(self, taken: _Taken, firsts: Array) -> sp.csr_array:
+    def _over_all(self, taken: _Taken) -> sp.csr_array:
         blocks = [sp.csr_array((len(taken.constant), leaf.size)) for leaf in self.leaves]
         for number, weight in taken.weights:
             blocks[number] = blocks[number] + weight
