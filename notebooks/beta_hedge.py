@@ -115,8 +115,8 @@ careful = sure.hedge(markets[-1], book_at(markets[-1]))
 careful.limits[["before", "after", "lower", "upper"]]
 
 # %% [markdown]
-# Gamma in decentralised finance: a liquidity pool position loses on every move, a power perpetual gains on it and pays
-# for that each day (stated figures). What delta is left is for the perpetual.
+# Gamma in decentralised finance: beside its delta a liquidity pool position loses on every move; a power perpetual
+# gains on it and pays for that each day (stated figures). The delta of both is for a perpetual.
 
 # %%
 pool, squared = PoolPosition(1000.0, 1600.0, 2500.0), PowerPerpetual(1e-4)

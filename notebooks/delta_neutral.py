@@ -119,7 +119,7 @@ pd.DataFrame([full.marginal("SPX-SEP16-2050-P", size) for size in (-10.0, 10.0)]
 
 # %% [markdown]
 # Stresses: crashes, correlations at 0.9, a basis blow-out, a quarter of the depth left, each venue frozen while all
-# falls.
+# falls or rises.
 
 # %%
 stressed = oh.risk.scenario_table(market, oh.risk.Stresses(), book, full.trades)
@@ -146,7 +146,7 @@ limited.limits
 
 # %% [markdown]
 # Margin under rules of a desk's own (stated numbers: scans of 15 % and four vol points), and how far all prices may
-# move until equity of eight million is short of it.
+# move until equity of eight million is short of it (inf: not by 90 %).
 
 # %%
 rules = oh.terms.MarginRules(

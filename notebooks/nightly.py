@@ -93,7 +93,6 @@ band = 30000
 """
 model = parse_model(TOML, name="coins")
 hedge = model.hedge(today, book)
-print(hedge.venues)
 oh.trade_list(hedge)[["instrument", "side", "quantity", "limit_price", "cost", "reason"]]
 
 # %%

@@ -106,10 +106,11 @@ for holding in ("2d", "20d"):
     print(holding, f"cost {held.costs['total']:,.0f}", f"volatility {held.risk.loc['volatility', 'after']:,.0f}")
 
 # %% [markdown]
-# Few tickets: at most six lines, and what that gives away.
+# Few tickets: at most three lines, and what that gives away.
 
 # %%
-few = oh.trade_list(parse_model(TOML + "\n[lots]\nmost_lines = 6\nticket_fee = 5\n", name="few").hedge(market, book))
+few = oh.trade_list(parse_model(TOML + "\n[lots]\nmost_lines = 3\nticket_fee = 5\n", name="few").hedge(market, book))
+print(*few.notes, f"at most {number(few.hedge.certificate.gap, 3)} USD given away", sep="\n")
 few[["instrument", "side", "quantity", "notional"]]
 
 # %% [markdown]
