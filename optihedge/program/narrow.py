@@ -22,9 +22,9 @@ def narrowed(p: Program) -> tuple[Program, Array]:
     Programs with CVXPY terms speak of all columns, and are left as they are.
     """
     fixed = p.lower >= p.upper
-    columns = np.flatnonzero(~fixed)
     if p.cvxpy_terms or not fixed.any():
         return p, np.arange(len(p.columns))
+    columns = np.flatnonzero(~fixed)
     rest = np.where(fixed, p.lower, 0.0)
     moved = np.where(fixed, np.abs(p.lower - p.start), 0.0)
     held = p.rows @ rest + p.rows_on_holdings @ np.abs(rest) + p.rows_on_trades @ moved

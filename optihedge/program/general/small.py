@@ -25,7 +25,8 @@ from optihedge.program.status import Status
 
 _Entries = tuple[Array, Array, Array]  # rows, variables (integers), what stands there
 
-_TOLERANCE = 1e-8  # of PIQP: near enough to tell which limits hold
+_TOLERANCE = 1e-7  # of PIQP: near enough to tell which limits hold
+_STEEPER = 30.0  # times the objective in PIQP: it takes a tenth fewer steps
 _TO_BOUNDARY = 0.999  # likewise: how far a step goes
 _EXACT = 1e-11  # of the scale: the gap that is asked of the answer
 _WARM_COLUMNS = 60  # up to which it is quicker than Newton steps from an earlier answer
@@ -122,14 +123,15 @@ def _rough(f: Form) -> _Rough | None:
     solver, solved = _solver()
     variables = np.arange(size + 1, dtype=np.int32)
     solver.setup(
-        by_column(curved, variables[:-1], variables, size), linear,
+        by_column(_STEEPER * curved, variables[:-1], variables, size), _STEEPER * linear,
         equations, np.concatenate([-f.offset, f.low[exact]]),
         limits, np.concatenate([f.low[band], -f.sign * f.at]), np.concatenate([f.high[band], most[v:y]]), least, most,
     )  # fmt: skip
     if solver.solve() != solved:
         return None
     found = solver.result
-    return _read(f, exact, band, (over, under), (found.x, found.y, found.z_l, found.z_u, found.z_bl, found.z_bu))
+    duals = (dual / _STEEPER for dual in (found.y, found.z_l, found.z_u, found.z_bl, found.z_bu))
+    return _read(f, exact, band, (over, under), (found.x, *duals))
 
 
 def _read(f: Form, exact: Array, band: Array, soft: tuple[Array, Array], found: tuple[Array, ...]) -> _Rough:

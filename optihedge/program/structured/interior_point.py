@@ -20,6 +20,7 @@ from optihedge.program.structured.standard_form import StandardForm
 Array = np.ndarray
 
 _TO_BOUNDARY = 0.995
+_FINE = 1e-2  # gap from which steps are solved for to the last digit
 _DOUBT = 12  # iterations after which the multipliers are tested for a proof that the rows contradict each other
 _ROOM = 2.0  # how far inside the box and the hinges the start lies, at most
 _NO_SIDE = 1e-20  # weight of a row without limits
@@ -258,7 +259,7 @@ class InteriorPoint:
 
     def _corrected(self) -> tuple[Array, Array, float]:
         """The step led by aim, its dz written down too, and how much of it is taken."""
-        dh, dV = self._direction(led=True)
+        dh, dV = self._direction(led=True, refined=self.gap < _FINE)
         np.multiply(self.weight, self.dt, out=self.dz)
         np.subtract(self.aim, self.dz, out=self.dz)
         self.dz -= self.z
