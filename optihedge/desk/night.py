@@ -27,7 +27,7 @@ from optihedge.desk.deskfile import Desk, DeskBook
 from optihedge.desk.halt import refuse_halted
 from optihedge.desk.holding import Holding, Terms, read_holding
 from optihedge.desk.ledger.database import Ledger, get_text, open_ledger, put_text
-from optihedge.desk.ledger.facts import due_fills, due_reports
+from optihedge.desk.ledger.facts import due_fills, due_reports, events_of_book
 from optihedge.desk.ledger.reading import any_runs, books_of, inputs_of, made_of
 from optihedge.desk.ledger.runs import CHALLENGER, LEFT, SEND, Asked, Made, claim, finish, refuse, standing
 from optihedge.desk.nightpage import write_night
@@ -250,7 +250,8 @@ def prepare(
         texts[state] = get_text(connection, state)
         now = State.from_text(texts[state])
         fills = due_fills(connection, book.name, instant)
-        heard = canonical_text(heard_of(events, now.as_of, market.as_of, fills))
+        told = heard_of(events, now.as_of, market.as_of, fills)
+        heard = canonical_text(events_of_book(connection, told, now, fills, desk.books))
         texts[text_hash(heard)] = heard
         happened = {
             "fills": fills, "reports": due_reports(connection, now, instant),

@@ -11,10 +11,11 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from optihedge.accounts.state import State
+from optihedge.accounts.state import Fill, State
 from optihedge.content import canonical_text
 from optihedge.desk.deskfile import Desk
 from optihedge.desk.ledger.database import StorageError, get_text, open_ledger
+from optihedge.desk.ledger.facts import events_of_book
 from optihedge.desk.ledger.reading import find_run, inputs_of, made_of, run_of, texts_of
 from optihedge.desk.ledger.runs import LEFT, Made, standing
 from optihedge.desk.ledger.schema import APPLIED, FILLS, NIGHTS, TEXTS
@@ -94,11 +95,12 @@ def _of_book(connection: Connection, desk: Desk, book: str) -> Iterator[str]:
             expected = parent["after"] if left else parent["unsent"]
             if run["parent"] != parent["id"] or run["before"] != expected:
                 yield f"{night} does not go on from the night before, {parent['id'][:12]}; run it again"
-            began = State.from_text(get_text(connection, run["before"])).as_of
-            due = events_of(events[(since > began) & (since <= pd.Timestamp(run["as_of"]))])
+            began = State.from_text(get_text(connection, run["before"]))
+            fills = [Fill(**one) for one in inputs["fills"]]
+            due = events_of(events[(since > began.as_of) & (since <= pd.Timestamp(run["as_of"]))])
+            due = events_of_book(connection, due, began, fills, desk.books)
             yield from _late(night, json.loads(canonical_text(due)), json.loads(get_text(connection, inputs["events"])))
-        fills = connection.execute(sa.select(APPLIED.c.fill_id).where(APPLIED.c.run == run["id"])).scalars().all()
-        applied.update(fills)
+        applied.update(connection.execute(sa.select(APPLIED.c.fill_id).where(APPLIED.c.run == run["id"])).scalars())
         if run["sha256"] is not None:
             made = made_of(connection, run["id"])
             lines = made.trades.count("\n") - 1 if made.trades is not None else -1

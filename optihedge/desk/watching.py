@@ -15,7 +15,7 @@ from optihedge.accounts.valuation import opening
 from optihedge.content import canonical_text
 from optihedge.desk.deskfile import Desk
 from optihedge.desk.ledger.database import get_text, open_ledger
-from optihedge.desk.ledger.facts import due_fills, due_reports
+from optihedge.desk.ledger.facts import due_fills, due_reports, events_of_book
 from optihedge.desk.ledger.runs import LEFT, standing
 from optihedge.display.numbers import number
 from optihedge.errors import DataError
@@ -106,7 +106,8 @@ def ledger_stand(desk: Desk, name: str) -> Stand:
         instant = json.loads(canonical_text(until))
         with ledger.read() as connection:
             fills, reports = due_fills(connection, name, instant), due_reports(connection, state, instant)
-        events = heard_of(store.events(None, until), state.as_of, until, fills)
+            told = heard_of(store.events(None, until), state.as_of, until, fills)
+            events = events_of_book(connection, told, state, fills, desk.books)
         return {"fills": fills, "reports": reports, "events": events}
 
     return Stand(state, market, desk.models[book.model].model, policy_of(dict(book.policy), desk.path.name), since)

@@ -28,10 +28,11 @@ merger       units received for one held, which goes; without    currency of the
              an instrument received money per unit               money, else none
 rename       1 (or the ratio of a change of line)                -                 the new label
 exercise, assignment   contracts, positive                       -                 account, where there are several
+                                                                                   (in a desk also BOOK/ACCOUNT)
 delisting    last value per unit, 0 where nothing is paid        what it is in     -
 interest     yearly rate, simple, from this instant; what has    what it is on     -
              accrued until then is paid
-margin       money moved into (+) the account                    what it is in     account
+margin       money moved into (+) the account                    what it is in     account, or BOOK/ACCOUNT
 bust         quantity taken back of a fill                       -                 the fill's id
 """
 _OF_ACCOUNTS = ("interest", "margin", "bust")  # of an account or a fill: no instrument is needed

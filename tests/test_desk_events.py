@@ -1,0 +1,60 @@
+"""Events that are of one book of a desk reach that book alone; the others go on."""
+
+import pandas as pd
+from desk_nights import DESK, last_run, one_night, told
+from test_accounts import at, event
+from test_desk_nights import coin_desk
+
+from optihedge.accounts.state import Lot, State
+from optihedge.desk.ledger.database import get_text, open_ledger
+from optihedge.desk.ledger.facts import due_fills, events_of_book
+from optihedge.desk.replay import verify
+from optihedge.market.events import Event, events_frame
+from optihedge.market.store.store import open_store
+from optihedge.step.broker import AtQuote
+
+TWO = DESK + '[books.two]\nmodel = "neutral"\npositions = "one.csv"\nholds = "opening"\n'
+
+
+def state_of(desk, book):
+    with open_ledger(desk.ledger).read() as connection:
+        return State.from_text(get_text(connection, last_run(desk, book)["after"]))
+
+
+def test_a_fill_of_one_book_is_taken_back_there_and_money_moves_where_it_is_said(tmp_path):
+    desk, markets, _ = coin_desk(tmp_path, 3, TWO)
+    one_night(desk, markets[0])
+    told(desk, AtQuote(), markets[0], markets[1])
+    with open_ledger(desk.ledger).read() as connection:
+        fill = due_fills(connection, "one", "2026-01-21T12:00:00.000000000Z")[0]
+    one_night(desk, markets[1])
+    told(desk, AtQuote(), markets[1], markets[2])
+    when = markets[1].as_of + pd.Timedelta("3h")
+    events = [Event(when, "back", when, "bust", fill.instrument, abs(fill.quantity), "", fill.fill_id),
+              Event(when, "moved", when, "margin", "", 1e6, "USD", "two/hedge")]  # fmt: skip
+    open_store(desk.store).record(markets[2], events_frame(events))
+    night = one_night(desk, markets[2])
+    assert [one.status for one in night.results] == ["solved", "solved"]
+    after = {book: state_of(desk, book) for book in ("one", "two")}
+    assert "bust back" in {one.fill_id for one in after["one"].applied}
+    assert "bust back" not in {one.fill_id for one in after["two"].applied}
+    moved = {b: pd.read_csv(tmp_path / "out" / "2026-01-22T120000Z" / b / "neutral" / "explained.csv") for b in after}
+    assert {book: table["transfer"].sum() for book, table in moved.items()} == {"one": 0.0, "two": 1e6}
+    assert verify(desk).empty
+
+
+def test_an_exercise_is_of_the_books_that_hold_its_contract_or_of_the_one_it_names(tmp_path):
+    desk, *_ = coin_desk(tmp_path, 1)
+    held = {"book": {"C": (Lot(3.0, 1.0, at(0)),)}}
+    one, two = (
+        State(book=name, seq=1, as_of=at(0), positions=held if name == "one" else {}) for name in ("one", "two")
+    )
+    plain, named = event("exercise", "C", 2.0, 1, other="book"), event("exercise", "C", 2.0, 1, other="one/book")
+    unknown = event("margin", "", 1.0, 1, "USD", "three/book")
+    with open_ledger(desk.ledger).read() as connection:
+        kept = {
+            state.book: events_of_book(connection, [plain, named, unknown], state, [], ("one", "two"))
+            for state in (one, two)
+        }
+        alone = events_of_book(connection, [plain], two, [], ("two",))
+    assert kept == {"one": [plain, plain, unknown], "two": [unknown]} and alone == [plain]
