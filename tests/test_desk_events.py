@@ -7,8 +7,9 @@ from test_desk_nights import coin_desk
 
 from optihedge.accounts.state import Lot, State
 from optihedge.desk.ledger.database import get_text, open_ledger
-from optihedge.desk.ledger.facts import due_fills, events_of_book
+from optihedge.desk.ledger.facts import due_fills
 from optihedge.desk.replay import verify
+from optihedge.desk.whose import events_of_book
 from optihedge.market.events import Event, events_frame
 from optihedge.market.store.store import open_store
 from optihedge.step.broker import AtQuote

@@ -27,7 +27,7 @@ from optihedge.desk.deskfile import Desk, DeskBook
 from optihedge.desk.halt import refuse_halted
 from optihedge.desk.holding import Holding, Terms, read_holding
 from optihedge.desk.ledger.database import Ledger, get_text, open_ledger, put_text
-from optihedge.desk.ledger.facts import due_fills, due_reports, events_of_book
+from optihedge.desk.ledger.facts import due_fills, due_reports
 from optihedge.desk.ledger.reading import any_runs, books_of, inputs_of, made_of
 from optihedge.desk.ledger.runs import CHALLENGER, LEFT, SEND, Asked, Made, claim, finish, refuse, standing
 from optihedge.desk.nightpage import write_night
@@ -35,6 +35,7 @@ from optihedge.desk.outbox import recover
 from optihedge.desk.outcome import Result, rest_of, result_of
 from optihedge.desk.record import record_folder
 from optihedge.desk.task import Bench, Task, compute, refused_task
+from optihedge.desk.whose import events_of_book
 from optihedge.errors import DataError, OptihedgeError, SpecError
 from optihedge.frames import some
 from optihedge.lock import locked

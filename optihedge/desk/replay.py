@@ -15,12 +15,12 @@ from optihedge.accounts.state import Fill, State
 from optihedge.content import canonical_text
 from optihedge.desk.deskfile import Desk
 from optihedge.desk.ledger.database import StorageError, get_text, open_ledger
-from optihedge.desk.ledger.facts import events_of_book
 from optihedge.desk.ledger.reading import find_run, inputs_of, made_of, run_of, texts_of
 from optihedge.desk.ledger.runs import LEFT, Made, standing
 from optihedge.desk.ledger.schema import APPLIED, FILLS, NIGHTS, TEXTS
 from optihedge.desk.night import folder_of, versions
 from optihedge.desk.task import Bench, Task, compute
+from optihedge.desk.whose import events_of_book
 from optihedge.frames import some
 from optihedge.market.events import events_of
 from optihedge.market.store.store import open_store

@@ -15,8 +15,9 @@ from optihedge.accounts.valuation import opening
 from optihedge.content import canonical_text
 from optihedge.desk.deskfile import Desk
 from optihedge.desk.ledger.database import get_text, open_ledger
-from optihedge.desk.ledger.facts import due_fills, due_reports, events_of_book
+from optihedge.desk.ledger.facts import due_fills, due_reports
 from optihedge.desk.ledger.runs import LEFT, standing
+from optihedge.desk.whose import events_of_book
 from optihedge.display.numbers import number
 from optihedge.errors import DataError
 from optihedge.frames import nearest, some

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -15,7 +14,6 @@ from optihedge.desk.ledger.database import get_text, note
 from optihedge.desk.ledger.runs import LEFT
 from optihedge.desk.ledger.schema import APPLIED, FILLS, LISTS, NIGHTS, ORDERS, REPORTS, RUNS
 from optihedge.errors import DataError
-from optihedge.market.events import Event
 
 
 def book_of(connection: Connection, order_id: str) -> str | None:
@@ -97,32 +95,6 @@ def due_reports(connection: Connection, state: State, as_of: str) -> list[Report
     open_ = [order.order_id for order in state.orders]
     asked = sa.select(REPORTS.c.body).where(REPORTS.c.order_id.in_(open_), REPORTS.c.time <= as_of)
     return [Report(**json.loads(body)) for (body,) in connection.execute(asked.order_by(REPORTS.c.order_id))]
-
-
-def events_of_book(
-    connection: Connection, events: Sequence[Event], state: State, fills: Iterable[Fill], books: Collection[str]
-) -> list[Event]:
-    """Of a store's events those of one book of a desk.
-
-    A bust is of the book that has its fill. Money moved, an exercise and an assignment are of the book that `other`
-    names before its account (BOOK/ACCOUNT); an exercise or assignment that names none of those that hold its contract.
-    """
-    busts = [event.other for event in events if event.kind == "bust"]
-    asked = sa.select(FILLS.c.fill_id, FILLS.c.book).where(FILLS.c.fill_id.in_(busts))
-    owners = [(fill, book) for fill, book in connection.execute(asked)] if busts else []
-    theirs = {fill for fill, _ in owners} - {fill for fill, book in owners if book == state.book}
-    held = {*state.assumed, *(fill.instrument for fill in fills), *(event.other for event in events)}
-    held |= {name for lots in state.positions.values() for name in lots}
-    found = []
-    for event in events:
-        book, _, account = event.other.partition("/")
-        if event.kind in ("margin", "exercise", "assignment") and account and book in books:
-            found += [replace(event, other=account)] if book == state.book else []
-        elif event.kind in ("exercise", "assignment") and len(books) > 1:
-            found += [event] if event.instrument in held else []
-        elif event.kind != "bust" or event.other not in theirs:
-            found.append(event)
-    return found
 
 
 def _text(value: object) -> str:
