@@ -27,7 +27,7 @@ def rounded_to(values: np.ndarray, digits: int, decimals: int = 2) -> np.ndarray
     """Values to so many significant digits, and to so many decimals at least."""
     size = np.abs(np.where(np.isfinite(values) & (values != 0), values, 1.0))
     places = np.clip(digits - 1 - np.floor(np.log10(size)), decimals, 300).astype(int)
-    return np.array([round(float(v), int(d)) for v, d in zip(values, places, strict=True)], dtype=float) + 0.0
+    return np.array(list(map(round, values.tolist(), places.tolist())), dtype=float) + 0.0
 
 
 def columns_text(columns: Mapping[str, list[Any]]) -> str:

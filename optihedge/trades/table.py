@@ -94,20 +94,18 @@ def columns_at(
     as_of = market.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")
     labels, limits = [every[i] for i in at.tolist()], limit.tolist()
     lines = zip(labels, (f"{q:.10g}" for q in quantity.tolist()), map(repr, limits), strict=True)
-    plain = dict.fromkeys([*labels, book, model])
-    known = {text: plain_text(text) for text in plain}
+    shown = kept(market.instruments, "labels shown", lambda: _shown(every))
+    venues = kept(market.instruments, "venues shown", lambda: _shown(market.instruments["venue"].tolist()))
     told = [""] * len(labels) if told is None else told
-    places = kept(market.instruments, "venues", lambda: market.instruments["venue"].tolist())
-    venues = [places[i] for i in at.tolist()]
-    known |= {text: plain_text(text) for text in {*told, *venues}}
+    known = {text: plain_text(text) for text in {*told, book, model}}
     amounts = kept(market.instruments, "venue amounts", lambda: venue_amounts(market.instruments))
     count = len(labels)
     return {
         "as_of": [as_of] * count,
         "book": [known[book]] * count,
         "order_id": [_order_id(as_of, book, model_hash or model, *line) for line in lines],
-        "instrument": [known[name] for name in labels],
-        "venue": [known[venue] for venue in venues],
+        "instrument": [shown[i] for i in at.tolist()],
+        "venue": [venues[i] for i in at.tolist()],
         "side": np.where(buys, "BUY", "SELL").tolist(),
         "quantity": np.round(quantity, 10).tolist(),
         "venue_amount": np.round(np.abs(quantity) * amounts[at], 10).tolist(),
@@ -120,6 +118,12 @@ def columns_at(
         "model": [known[model]] * count,
         "model_hash": [model_hash] * count,
     }
+
+
+def _shown(texts: list[Any]) -> list[str]:
+    """Texts as a list shows them."""
+    known = {text: plain_text(text) for text in {*texts}}
+    return [known[text] for text in texts]
 
 
 def _limit_prices(market: Market, at: np.ndarray, price: np.ndarray, buys: np.ndarray) -> np.ndarray:
