@@ -210,6 +210,8 @@ def read_only_like(table: pd.DataFrame, names: tuple[str, ...], values: np.ndarr
             block = block.make_block_same_class(values, placement=block.mgr_locs)
         else:
             when = read_only(np.full(inside.shape, time.asm8))
+            at = zip(table.columns[block.mgr_locs.as_array], np.atleast_2d(when), strict=True)
+            told |= {f"instants {name}": ((), row) for name, row in at}
             block = block.make_block_same_class(inside._simple_new(when, inside.dtype), placement=block.mgr_locs)
         blocks.append(block)
     manager = type(table._mgr)(tuple(blocks), table._mgr.axes, verify_integrity=False)
