@@ -126,6 +126,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert generated or (page.parent / target).exists(), (page.name, target)
 
 
+@pytest.mark.parametrize("page", sorted(ROOT.glob("optihedge/**/README.md")), ids=lambda p: p.parent.name)
+def test_a_folders_readme_is_its_contents(page: Path) -> None:
+    """Every module stands in the first column of its folder's table, and nothing else does."""
+    cells = re.findall(r"^\| (.+?) \|", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    named = {word for cell in cells for word in re.findall(r"[\w./]+", cell.replace("`", ""))} - {"file", "contents"}
+    there = {one.stem for one in page.parent.glob("*.py") if not one.stem.startswith("__")}
+    folders = {f"{one.parent.name}/" for one in page.parent.glob("*/*.py")}
+    stems = {word.removesuffix(".py") for word in named}
+    assert there <= stems, f"{page}: without {sorted(there - stems)}"
+    assert stems <= there | folders, f"{page}: {sorted(stems - there - folders)} is not there"
+
+
 def test_names_and_commands_of_the_pages_exist() -> None:
     known = {command.name or command.callback.__name__ for command in app_of().registered_commands}  # type: ignore[union-attr]
     for page in PAGES:
