@@ -1,7 +1,7 @@
 """The shipped models of betas and neutrality on many recorded books, walked forward: variance, beta, cost, turnover.
 
     OPTIHEDGE_DATA=... python benchmarks/shipped.py [stocks] [stocks2] [coins] [coins3] [books=6] [step=5] [names=120]
-                                               [models=a,b]
+                                               [models=a,b] [seed=1]
 
 Each model as `load_model` gives it: every `step` days fitted to the last 504 rows (coins: 250) and solved with its
 proof, held to the next time; P&L by the day. Books of constant gross; spread and fee paid (assumed, as named in
@@ -106,18 +106,18 @@ def stocks2(books: int, names: int = 120) -> Desk:
     return _stock_desk(returns, sector, dollars.median() / 100, books, names)
 
 
-def coins(books: int, short: int = 0, third: tuple[str, ...] = ()) -> Desk:
+def coins(books: int, short: int = 0, third: tuple[str, ...] = (), seed: int = 1) -> Desk:
     prices = perpetual_closes(DATA / "crypto_perp_daily").dropna(axis=1)
     majors = ("BTCUSDT", "ETHUSDT")
     names = prices.columns.drop([*majors, *third])
     blank = pd.Series(VOLUME, prices.columns), pd.Series("coin", prices.columns)
-    return Desk(prices, *blank, (*majors, *third), majors, drawn(names, 10 - short, short, books, 1), 250, 60, 21,
+    return Desk(prices, *blank, (*majors, *third), majors, drawn(names, 10 - short, short, books, seed), 250, 60, 21,
                 PERP_SPREAD, PERP_FEE)  # fmt: skip
 
 
 DESKS: dict[str, Callable[..., Desk]] = {
-    "stocks": stocks, "stocks2": stocks2, "coins": coins, "coins_ls": lambda books: coins(books, 5),
-    "coins3": lambda books: coins(books, third=("SOLUSDT",)),
+    "stocks": stocks, "stocks2": stocks2, "coins": coins, "coins_ls": lambda books, **told: coins(books, 5, **told),
+    "coins3": lambda books, **told: coins(books, third=("SOLUSDT",), **told),
 }  # fmt: skip
 
 
@@ -256,7 +256,7 @@ def report(name: str, desk: Desk, models: tuple[str, ...], step: int) -> None:
 if __name__ == "__main__":
     words = dict(word.split("=") for word in sys.argv[1:] if "=" in word)
     step, books = int(words.get("step", 5)), int(words.get("books", 6))
-    sized = {"names": int(words["names"])} if "names" in words else {}
+    sized = {word: int(words[word]) for word in ("names", "seed") if word in words}
     models = tuple(words["models"].split(",")) if "models" in words else MODELS
     for chosen in [word for word in sys.argv[1:] if "=" not in word] or list(DESKS):
         report(chosen, DESKS[chosen](books, **sized), models, step)

@@ -51,8 +51,8 @@ def drivers_of(market: Market, positions: Array) -> pd.Index:
     """The drivers that move the contracts at these positions, or whose gamma they have, and the market drivers."""
     inside = np.zeros(len(market.names), dtype=bool)
     inside[positions] = True
-    loaded = _reached(market.loadings.matrix, inside)
-    loaded[market.price_rows[_reached(market.convexity, inside)]] = True
+    loaded = reached(market.loadings.matrix, inside)
+    loaded[market.price_rows[reached(market.convexity, inside)]] = True
     own = market.paths.driver[positions]
     loaded[own[own >= 0]] = True
     table = market.drivers
@@ -60,7 +60,7 @@ def drivers_of(market: Market, positions: Array) -> pd.Index:
     return market.drivers.index if moved.all() else market.drivers.index[moved]
 
 
-def _reached(matrix: sp.csr_array, inside: Array) -> Array:
+def reached(matrix: sp.csr_array, inside: Array) -> Array:
     """Rows that have an entry in one of these columns."""
     if inside.all():
         return np.diff(matrix.indptr) > 0

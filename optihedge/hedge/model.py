@@ -26,6 +26,7 @@ from optihedge.hedge.terms.base import Term
 from optihedge.hedge.terms.neutrality import ERROR_SUFFIX, Neutral
 from optihedge.hedge.terms.objective import Variance, Volatility
 from optihedge.hedge.universe import Universe
+from optihedge.hedge.weak_hedges import hardly_moved
 from optihedge.market.book import Book, book_quantities
 from optihedge.market.snapshot import Market
 from optihedge.program.candidate import Solver
@@ -117,6 +118,8 @@ class HedgeModel(HedgeSpec):
         market, assumed = self._with_betas(market, own.drivers)
         builder = self._builder(market, own, risk, horizon)
         builder.assumed.extend(assumed)
+        if isinstance(risk, Risk) and any(isinstance(term, Neutral) and term.of_beta for term in self.terms):
+            builder.notes.extend(hardly_moved(market, risk, own))
         for term in sorted(self.terms, key=lambda term: term.reads_boxes):
             builder.begin(term.label, term.covers)
             _contribute(term, builder)
