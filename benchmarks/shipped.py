@@ -1,7 +1,7 @@
 """The shipped models of betas and neutrality on many recorded books, walked forward: variance, beta, cost, turnover.
 
     OPTIHEDGE_DATA=... python benchmarks/shipped.py [stocks] [stocks2] [coins] [coins3] [books=6] [step=5] [names=120]
-                                               [models=a,b] [seed=1]
+                                               [models=a,b] [seed=1: books of coins]
 
 Each model as `load_model` gives it: every `step` days fitted to the last 504 rows (coins: 250) and solved with its
 proof, held to the next time; P&L by the day. Books of constant gross; spread and fee paid (assumed, as named in
