@@ -1,5 +1,6 @@
 """Fees by tier: what was traded at a venue decides, an instrument's own fee stands, mistakes are named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -7,7 +8,8 @@ import pytest
 
 import optihedge as oh
 from optihedge.errors import DataError, SpecError
-from optihedge.market.fee_tiers import with_fee_tiers
+from optihedge.frames import read_raw
+from optihedge.market.fee_tiers import UNTRADED, with_fee_tiers
 from optihedge.trades.orders.table import OrderStyle, order_table
 from optihedge.trades.table import trade_table
 
@@ -27,21 +29,45 @@ NAMES = pd.DataFrame({"type": ["spot", "perpetual", "perpetual", "spot"], "venue
      ({"a": 9e6}, [8e-4, 3e-4, 2e-3, 0.0], [6e-4, -1e-4, 2e-3, 0.0])],
 )  # fmt: skip
 def test_the_tier_that_the_volume_reaches_is_charged(traded: dict, taker: list, maker: list | None) -> None:
-    made = with_fee_tiers(NAMES, TIERS, traded)
+    made, told = with_fee_tiers(NAMES, TIERS, traded)
+    assert not told and UNTRADED not in made.columns
     assert made["fee"].tolist() == taker
     assert maker is None or made["maker_fee"].tolist() == maker
 
 
 def test_a_fee_of_its_own_stands_and_mistakes_are_named() -> None:
     own = NAMES.assign(fee=["", "7e-5", "", ""])
-    assert with_fee_tiers(own, TIERS, {})["fee"].tolist() == [1e-3, 7e-5, 2e-3, 0.0]
-    assert with_fee_tiers(own, TIERS, {})["maker_fee"].tolist() == [1e-3, 7e-5, 2e-3, 0.0]
+    assert with_fee_tiers(own, TIERS, {})[0]["fee"].tolist() == [1e-3, 7e-5, 2e-3, 0.0]
+    assert with_fee_tiers(own, TIERS, {})[0]["maker_fee"].tolist() == [1e-3, 7e-5, 2e-3, 0.0]
     makes = own.assign(maker_fee=["", "-1e-5", 3e-4, ""])
-    assert with_fee_tiers(makes, TIERS, {})["maker_fee"].tolist() == [1e-3, -1e-5, 3e-4, 0.0]
-    with pytest.raises(DataError, match=r"traded: bb has no fee tiers"):
-        with_fee_tiers(NAMES, TIERS, {"bb": 1.0})
-    with pytest.raises(DataError, match="no tier from a volume of 0 on"):
-        with_fee_tiers(NAMES, TIERS.iloc[[1]], {})
+    assert with_fee_tiers(makes, TIERS, {})[0]["maker_fee"].tolist() == [1e-3, -1e-5, 3e-4, 0.0]
+    wide = own.assign(fee=["1,5", "7e-5", "", ""])
+    assert with_fee_tiers(wide, TIERS, {})[0]["fee"].tolist() == ["1,5", 7e-5, 2e-3, 0.0]  # the door names it
+
+
+@pytest.mark.parametrize(
+    ("row", "traded", "untraded", "why"),
+    [("a,,x,1e-3,1e-3", {}, ["A"], "volume is 'x'"), ("a,perpetual,9e9,,1e-3", {}, ["AP"], "taker is empty"),
+     ("a,perpetual,9e9,1e-3", {}, ["A", "AP"], "4 fields where the header has 5"),
+     ("a,perpetul,0,1e-3,1e-3", {}, ["A", "AP"], "type is 'perpetul'"),
+     ("b,,-1,1e-3,1e-3", {}, ["BP"], "volume is -1"), ("b,,0,1e-3,1e-3", {}, ["BP"], "twice with other fees"),
+     ("c,,5,1e-3,1e-3", {}, ["C"], "c has no tier from a volume of 0 on"),
+     ("", {"a": "much"}, ["A", "AP"], "traded of a is 'much'"), ("", {"b": -1}, ["BP"], "traded of b is -1"),
+     ("", {"c": 1.0}, ["C"], "traded: c has no fee tiers"), ("", {"B": 5.0}, ["BP"], "traded: B has no fee tiers"),
+     (",,0,1e-3,1e-3", {}, [], "venue is empty"), ("z,,x,1e-3,1e-3", {}, [], "volume is 'x'")],
+)  # fmt: skip
+def test_a_fault_of_a_venue_takes_its_contracts_without_a_fee_of_their_own_out_of_trading(
+    tmp_path: Path, row: str, traded: dict, untraded: list, why: str
+) -> None:
+    (tmp_path / "fee_tiers.csv").write_text(f"{TIERS.to_csv(index=False)}{row}\n")
+    tiers = read_raw(tmp_path / "fee_tiers.csv", lenient=True)
+    made, told = with_fee_tiers(NAMES, tiers, traded)
+    plain, _ = with_fee_tiers(NAMES, TIERS, {})
+    reasons = made[UNTRADED] if untraded else pd.Series("", NAMES.index)
+    assert reasons.index[reasons != ""].tolist() == untraded
+    assert all(why in text for text in (*reasons[untraded], *told.values())) and (untraded or told)
+    assert (made["fee"] == plain["fee"])[reasons == ""].all()
+    assert UNTRADED not in with_fee_tiers(NAMES.assign(fee=1e-4), tiers, traded)[0].columns
 
 
 def test_a_folder_with_tiers_charges_them_and_a_hedge_goes_where_it_is_cheaper(tmp_path: Path) -> None:
@@ -61,9 +87,14 @@ def test_a_folder_with_tiers_charges_them_and_a_hedge_goes_where_it_is_cheaper(t
                               constraints=(oh.Neutral("delta", target=5_000.0),))  # fmt: skip
         trades = model.hedge(market, {}).trades
         assert trades[trades.abs() > 1e-6].index.tolist() == [cheaper]
-    (tmp_path / "market.toml").write_text('base_currency = "USD"\n[traded]\na = "much"\n')
-    with pytest.raises(DataError, match="traded of a is 'much'"):
-        oh.read_market(tmp_path)
+    settings = 'base_currency = "USD"\nas_of = "2026-01-20T12:00:00Z"\n[traded]\na = "much"\n'
+    (tmp_path / "market.toml").write_text(settings)
+    spoiled = oh.read_market(tmp_path)
+    later = spoiled.updated(quotes.assign(time="2026-01-20T13:00:00Z"))
+    for market in (spoiled, later, replace(spoiled, depth=None)):
+        trades = model.hedge(market, {"HELD": 1.0, "COIN-a": 2.0}).trades
+        assert trades[trades.abs() > 1e-6].index.tolist() == ["COIN-b"]
+        assert [*market.unread] == ["COIN-a"] and "traded of a is 'much'" in market.unread["COIN-a"]
 
 
 def two_venues(maker: list) -> oh.Market:

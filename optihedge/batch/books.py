@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.frames import read_frame
+from optihedge.frames import check_frame, read_raw
 from optihedge.market.book import read_book
 from optihedge.market.snapshot import Market
 
@@ -22,10 +23,12 @@ def read_books(paths: Sequence[Path], market: Market) -> tuple[dict[str, pd.Seri
     failed: dict[str, str] = {}
     for path in paths:
         try:
-            parts = _parts(path)
+            parts, broken = _parts(path)
+            failed |= broken
         except (DataError, OSError) as error:
             failed[path.stem] = str(error)
             continue
+        several = len(parts) + len(broken) > 1
         whole = _whole(parts, market) if len(parts) > 1 else {}
         for name, frame in parts.items():
             if name in books or name in failed:
@@ -39,7 +42,7 @@ def read_books(paths: Sequence[Path], market: Market) -> tuple[dict[str, pd.Seri
                 found = read_book(frame, market)
                 books[name] = found if isinstance(found, pd.Series) else found[name]
             except DataError as error:
-                failed[name] = str(error) if len(parts) == 1 else f"{path.name}, rows of {name} only: {error}"
+                failed[name] = str(error) if not several else f"{path.name}, rows of {name} only: {error}"
     return books, failed
 
 
@@ -58,16 +61,27 @@ def refuse_unread(books: Mapping[str, pd.Series], failed: Mapping[str, str]) -> 
         raise DataError("\n".join(failed.values()))
 
 
-def _parts(path: Path) -> dict[str, pd.DataFrame]:
-    """The raw rows of each book in a file, which is read once; one with a header alone is an empty book."""
-    frame = read_frame(path, {})
+def _parts(path: Path) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """The raw rows of each book in a file, which is read once; one with a header alone is an empty book. And by book
+    which row has not as many fields as the header: of every book of the file where the row does not say whose it is.
+    """
+    raw = read_raw(path, lenient=True)
+    frame, broken = check_frame(raw, {}, path.name), dict[int, str](raw.attrs.get("broken", {}))
+    if broken and "book" not in frame.columns:
+        raise DataError(next(iter(broken.values())))
     labels = frame["book"].astype(str) if "book" in frame.columns else pd.Series(path.stem, frame.index)
     labels = labels.where(labels.str.strip() != "", path.stem)  # refused below, under a name that can be found
     if frame.empty:
-        return {path.stem: frame.drop(columns="book", errors="ignore")}
-    if labels.nunique() == 1:
-        return {labels.iloc[0]: frame}
+        return {path.stem: frame.drop(columns="book", errors="ignore")}, {}
+    whole = ~np.isin(np.arange(len(frame)), list(broken))
+    said = {str(labels.iloc[row]): text for row, text in broken.items()}
+    if not {*said} <= {*labels[whole]}:
+        raise DataError(next(iter(broken.values())))
+    keep = whole & ~labels.isin(list(said)).to_numpy()
+    frame, labels = frame[keep], labels[keep]
+    if labels.nunique() == 1 and not said:
+        return {labels.iloc[0]: frame}, {}
     parts = {str(name): part.reset_index(drop=True) for name, part in frame.groupby(labels.to_numpy(), sort=False)}
     for part in parts.values():
         part.attrs.clear()  # its rows are not those of the file
-    return parts
+    return parts, said

@@ -101,13 +101,20 @@ def doctor(
         from optihedge.desk.checkup.machine import check_desk
 
         check_desk(Path(desk), found)
-    if not found.rows:
-        try:
-            for one in contradictions(market or read_market(folder)):
-                found.add("market", 0, one.subject, f"{one.kind}: {one.detail}", one.remedy)
-        except OptihedgeError as error:
-            found.error(error, "market")
+    _whole_market(folder, market, found)
     return Diagnosis(found.table(), _due(night))
+
+
+def _whole_market(folder: Path, market: Market | None, found: Findings) -> None:
+    """What the market as a whole contradicts or leaves out, of what is not told yet."""
+    known, subjects = {row[3] for row in found.rows}, {row[2] for row in found.rows}
+    try:
+        for one in contradictions(market or read_market(folder)):
+            if one.subject not in subjects and not any(text in one.detail for text in known):
+                found.add("market", 0, one.subject, f"{one.kind}: {one.detail}", one.remedy)
+    except OptihedgeError as error:
+        if not found.rows:
+            found.error(error, "market")
 
 
 def _clock(night: Night, now: pd.Timestamp | None, found: Findings) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from optihedge.errors import DataError
 from optihedge.frames import find_table, read_raw
 from optihedge.market.derived import driver_rows, funding_rows, with_history
 from optihedge.market.events import Event, check_events, events_of, known_events
@@ -63,9 +64,26 @@ def _since(store: Store, since: pd.Timestamp, until: pd.Timestamp, events: pd.Da
 def record_folder(
     store: Store, folder: Path | str, *, as_of: str | None = None, known_at: When | None = None
 ) -> Recorded:
-    """Record a market's folder with its events.csv, if there is one. Raises DataError."""
+    """Record a market's folder with its events.csv, if there is one: an event that cannot be read is told by the market
+    (`Market.left_out`) and is not recorded until it can. Raises DataError.
+    """
     folder = Path(folder)
     path = find_table(folder, "events")
-    return record_night(
-        store, read_market(folder, as_of=as_of), None if path is None else read_raw(path), known_at=known_at
-    )
+    events = None if path is None else _readable(read_raw(path, lenient=True))
+    return record_night(store, read_market(folder, as_of=as_of), events, known_at=known_at)
+
+
+def _readable(events: pd.DataFrame) -> pd.DataFrame:
+    """The events without rows that are at fault, and without those that share such a row's id."""
+    kept = events.drop(index=list(events.attrs.get("broken", {})))
+    while len(kept):
+        try:
+            check_events(kept)
+            break
+        except DataError as error:
+            if not error.rows:
+                raise
+            ids = kept["event_id"] if "event_id" in kept.columns else pd.Series(kept.index, kept.index)
+            gone = ids.iloc[list(error.rows)]
+            kept = kept[~ids.isin(gone)]
+    return kept

@@ -16,7 +16,8 @@ import pandas as pd
 from optihedge.errors import DataError, Expired
 from optihedge.market.drivers import pair_of
 from optihedge.market.families import TYPES
-from optihedge.market.read_around import Tables, labels_of, read_around, source_of, told_by_row
+from optihedge.market.fee_tiers import UNTRADED
+from optihedge.market.read_around import LEVELS, Tables, labels_of, read_around, rows_of, source_of, told_by_row
 
 Checked = TypeVar("Checked")
 
@@ -53,7 +54,7 @@ def admit(check: Callable[[Tables], Checked], tables: Tables, *, frozen: bool = 
     unread: dict[str, str] = {}
     for _ in range(_MOST):
         try:
-            return Admitted(check(tables), instruments | drivers, unread)
+            return Admitted(check(tables), _named(instruments | drivers), _named(unread))
         except DataError as error:
             emptied, told = read_around(error, tables, frozen)
             if told and not _nothing_left(tables, {*instruments, *unread, *told}):
@@ -67,7 +68,12 @@ def admit(check: Callable[[Tables], Checked], tables: Tables, *, frozen: bool = 
             drivers |= theirs
             tables = {name: _without(name, table, theirs if name in _BY_DRIVER else ours)
                       for name, table in tables.items()}  # fmt: skip
-    return Admitted(check(tables), instruments | drivers, unread)
+    return Admitted(check(tables), _named(instruments | drivers), _named(unread))
+
+
+def _named(told: dict[str, str]) -> dict[str, str]:
+    """What is told of a row without a label by its place."""
+    return {name or why.partition(":")[0]: why for name, why in told.items()}
 
 
 def _whole_story(before: list[str], error: DataError) -> str:
@@ -84,6 +90,28 @@ def refuse_broken(tables: Tables) -> None:
         if table is not None and broken:
             each = tuple(broken.values())
             raise DataError(each[0], table=str(table.attrs["source"]), rows=tuple(broken), each=each)
+
+
+def still_out(left_out: Mapping[str, str], tables: Tables) -> dict[str, str]:
+    """What was left out before, but for instruments that are given again: those are judged anew."""
+    listed = tables["instruments"]
+    given = {*labels_of(listed, "instrument")} if left_out and isinstance(listed, pd.DataFrame) else set()
+    return {name: why for name, why in left_out.items() if name not in given}
+
+
+def still_unread(unread: Mapping[str, str], checked: Mapping[str, Any]) -> dict[str, str]:
+    """What was unread before and still is: a contract without sides, levels with gaps, a fee that nobody can tell."""
+    table, quotes, history = checked["instruments"], checked["quotes"], checked["history"]
+    told = dict(zip(table.index, table[UNTRADED], strict=True)) if UNTRADED in table.columns else {}
+    found = {str(name): str(why) for name, why in told.items() if str(why).strip()}
+    for name, why in unread.items():
+        column = name.removeprefix(LEVELS)
+        if name in quotes.index:
+            stays = bool(quotes.loc[name, ["bid", "ask"]].isna().all())
+        else:
+            stays = column == name or (column in history.columns and bool(history[column].isna().any()))
+        found |= {name: why} if stays and name not in found else {}
+    return found
 
 
 def changed_by_events(events: pd.DataFrame | None) -> frozenset[str]:
@@ -197,16 +225,12 @@ def _without(name: str, table: Any, gone: Mapping[str, str]) -> Any:
     """A table without the rows of these instruments or drivers, or history without these columns."""
     if not isinstance(table, pd.DataFrame):
         return table
-    attrs = dict(table.attrs)
     if name == "history":
         kept = table.loc[:, [str(column) not in gone for column in table.columns]]
     else:
         key = "driver" if name == "drivers" else "instrument"
         if key not in table.columns and isinstance(table.index, pd.RangeIndex):
             return table  # its door says what is missing
-        stay = np.array([label not in gone for label in labels_of(table, key)], dtype=bool)
-        kept, place = table.loc[stay], np.cumsum(stay) - 1
-        if "broken" in attrs:
-            attrs["broken"] = {int(place[row]): text for row, text in attrs["broken"].items() if stay[row]}
-    kept.attrs = attrs
+        return rows_of(table, np.array([label not in gone for label in labels_of(table, key)], dtype=bool))
+    kept.attrs = dict(table.attrs)
     return kept

@@ -41,11 +41,10 @@ def read_market(folder: Path | str, *, as_of: pd.Timestamp | str | None = None) 
         tables[name] = None if path is None else read_raw(path, lenient=True)
     if as_of is not None:
         settings["as_of"] = as_of
-    instruments, traded = tables["instruments"], settings.pop("traded", {})
-    if tables["fee_tiers"] is not None:
-        instruments = with_fee_tiers(instruments, tables["fee_tiers"], traded)
+    instruments, unread = with_fee_tiers(tables["instruments"], tables["fee_tiers"], settings.pop("traded", {}))
     return Market(
         instruments=instruments,
+        unread=unread,
         quotes=tables["quotes"],
         drivers=tables["drivers"],
         history=tables["history"],

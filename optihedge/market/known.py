@@ -14,6 +14,9 @@ from optihedge.market.levels import months_of
 from optihedge.market.valuation import Paths
 from optihedge.readonly import content_of
 
+CARRIED = ("left_out", "unread", "acted_on")
+"""Fields that say what the tables no longer hold: what is made of a market has them until their cause is gone."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Known:
@@ -40,9 +43,9 @@ class Known:
     vol_from: pd.Series = field(init=False, repr=False)
     periods_per_year: float = field(init=False, repr=False)
     paths: Paths = field(init=False, repr=False)
-    left_out: dict[str, str] = field(init=False, repr=False)
-    unread: dict[str, str] = field(init=False, repr=False)
-    acted_on: frozenset[str] = field(init=False, repr=False)
+    left_out: dict[str, str] = field(default_factory=dict, repr=False, kw_only=True)
+    unread: dict[str, str] = field(default_factory=dict, repr=False, kw_only=True)
+    acted_on: frozenset[str] = field(default=frozenset(), repr=False, kw_only=True)
 
     @property
     def names(self) -> pd.Index:
@@ -53,6 +56,8 @@ class Known:
     def manifest(self) -> dict[str, object]:
         """What this market consists of: its settings, and the content hash of every table (of history by month)."""
         stated = {item.name: getattr(self, item.name) for item in fields(self) if item.init and item.name != "history"}
+        stated |= {"acted_on": sorted(self.acted_on)}
+        stated = {name: value for name, value in stated.items() if name not in CARRIED or value}
         tables = {name: content_of(table) for name, table in stated.items() if isinstance(table, pd.DataFrame)}
         history = self._history_hashes()
         units = {} if self.own_exposures is None else self.own_exposures.attrs.get("unit", {})

@@ -112,6 +112,8 @@ class Panel:
         shares = table[(table["type"] == "equity") & (table["currency"] == market.base_currency)
                        & (table["multiplier"] == 1) & table["underlying"].isin(priced.intersection(whole))]  # fmt: skip
         gone = [name for name in keep if name not in shares.index]
+        if gone and gone[0] in market.left_out:
+            raise DataError(f"{gone[0]} was left out of the market: {market.left_out[gone[0]]}")
         if gone:
             raise DataError(
                 f"{gone[0]} has no past price in the history: it is no share in {market.base_currency} with a level in "

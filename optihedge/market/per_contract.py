@@ -9,6 +9,7 @@ import pandas as pd
 
 from optihedge.market.early import early_exercise
 from optihedge.market.exposures import UNITS, Sensitivities, notional, price_unit, price_value, sensitivities
+from optihedge.market.fee_tiers import UNTRADED
 from optihedge.market.instruments import group_codes, number_column, types_of
 from optihedge.market.known import Known
 from optihedge.readonly import numbers, read_only, read_only_property
@@ -40,7 +41,10 @@ class PerContract(Known):
         bid, ask = (numbers(self.quotes, side) for side in ("bid", "ask"))
         low, mid, high = (price_value(self.contracts, price) for price in (bid, self.contracts.price, ask))
         cost = np.maximum(np.stack([high - mid, mid - low], axis=1), 0.0)
-        return np.where(types_of(self.instruments)["tradable"][:, None], cost, np.nan)
+        tradable = types_of(self.instruments)["tradable"]
+        if UNTRADED in self.instruments.columns:
+            tradable = tradable & (self.instruments[UNTRADED].astype(str).str.strip() == "").to_numpy()
+        return np.where(tradable[:, None], cost, np.nan)
 
     @read_only_property
     def fees(self) -> pd.Series:

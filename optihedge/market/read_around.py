@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
+from optihedge.frames import row_of
 from optihedge.market.families import TYPES
 
 Tables = Mapping[str, pd.DataFrame | None]
 
 OF_TRADING = ("bid", "ask", "mark", "bid_size", "ask_size", "volume", "funding_rate", "funding_hours")
 """Columns of quotes without which a contract that has a price keeps its value."""
+LEVELS = "history of "  # before a driver's name: its levels
 _FUNDING = ("funding_rate", "funding_hours")  # one says nothing without the other
 _OF_OPTIONS = ("vol", "rate")  # of an option's value, and of no other's
 
@@ -62,15 +64,27 @@ def read_around(
         if name == "depth" and (told or error.instruments):
             labels = labels_of(table, "instrument")
             said = {labels[row]: text for row, text in told.items()} or dict.fromkeys(error.instruments, str(error))
-            kept = table.loc[[label not in said for label in labels]]
-            kept.attrs = dict(table.attrs)
+            kept = rows_of(table, np.array([label not in said for label in labels], dtype=bool))
             return {**tables, name: kept, "quotes": _untraded_of(tables, said)}, said
+        if name == "history" and frozen and told and error.column in ("", "time"):
+            return {**tables, name: rows_of(table, ~_flags(len(table), told))}, {
+                row_of(source_of(name, table), row): text for row, text in told.items()
+            }
         if name == "history" and frozen and error.column:
             text = "\n".join(told.values())
             return {**tables, name: _emptied(table, error.column, _flags(len(table), told))}, {
-                f"history of {error.column}": text
+                f"{LEVELS}{error.column}": text
             }
     return {}, {}
+
+
+def rows_of(table: pd.DataFrame, stay: np.ndarray) -> pd.DataFrame:
+    """The rows of a table that stay; what is said of broken ones goes with them."""
+    kept, place = table.loc[stay], np.cumsum(stay) - 1
+    kept.attrs = dict(table.attrs)
+    if "broken" in table.attrs:
+        kept.attrs["broken"] = {int(place[row]): text for row, text in table.attrs["broken"].items() if stay[row]}
+    return kept
 
 
 def _flags(rows: int, at: Mapping[int, str]) -> np.ndarray:

@@ -20,7 +20,10 @@ _KEYS: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The keys of market.toml, as keywords of Market. Raises DataError for one that is unknown or missing."""
+    """The keys of market.toml, as keywords of Market. Raises DataError for one that is unknown or missing.
+
+    `traded` is as it was written: an amount that is none spoils the fees of its venue alone (`market.fee_tiers`).
+    """
     if not path.exists():
         raise DataError(f'{path} is not there; write a line such as base_currency = "USD" into it')
     settings = read_toml(path)
@@ -30,9 +33,6 @@ def read_settings(path: Path) -> dict[str, Any]:
         kinds, wanted = _KEYS[key]
         if not isinstance(settings[key], kinds) or isinstance(settings[key], bool):
             raise DataError(f"market.toml: {key} is {settings[key]!r}; write {wanted}")
-    for venue, amount in settings.get("traded", {}).items():
-        if not isinstance(amount, (int, float)) or isinstance(amount, bool) or not 0 <= amount < float("inf"):
-            raise DataError(f"market.toml: traded of {venue} is {amount!r}; write an amount of base currency")
     if "base_currency" not in settings:
         raise DataError('market.toml: base_currency is missing; write a line such as base_currency = "USD"')
     return settings

@@ -16,7 +16,7 @@ from optihedge.errors import DataError
 from optihedge.frames import duration, instant, refuse_doubled
 from optihedge.market.again import joined_history, joined_quotes, valued_again
 from optihedge.market.dividends import expected_dividends
-from optihedge.market.door import TABLES, Tables, admit, changed_by_events, refuse_broken
+from optihedge.market.door import TABLES, Tables, admit, changed_by_events, refuse_broken, still_out, still_unread
 from optihedge.market.drivers import check_drivers, pair_assets
 from optihedge.market.instruments import check_instruments, refuse_priced_in_itself, types_of
 from optihedge.market.levels import check_levels, known_history, periods_per_year, read_history
@@ -24,7 +24,6 @@ from optihedge.market.liquidity_map import liquidity_map
 from optihedge.market.own_figures import own_exposures, own_loadings
 from optihedge.market.per_driver import PerDriver
 from optihedge.market.quotes import check_depth, check_quotes, latest_time
-from optihedge.market.read_around import labels_of
 from optihedge.market.stocks import stock_frames
 from optihedge.market.styles import exercise_styles
 from optihedge.market.summary import summary
@@ -60,9 +59,12 @@ class Market(PerDriver):
 
     left_out        by label why an instrument or a driver was left out for a fault of its own, or of what it stands on
 
-    unread          by label what of a quote could not be read: the contract has neither side and keeps its mark
+    unread          by label what of a quote or fee could not be read: the contract is not traded and keeps its mark
 
     acted_on        instruments whose price or terms a given event changes: a split, a rename, a merger
+
+    The last three are found at the door; what is made of a market (`replace`, `updated`, a store) carries them on, each
+    until its cause is gone.
 
     Raises DataError naming table, row, column and remedy. Arrays per contract are in the order of `names`. The tables
     are read-only: what was computed from them stays true. `market.instruments.copy()` may be changed.
@@ -92,11 +94,12 @@ class Market(PerDriver):
         for name, table in {**given, "smile": self.smile}.items():
             if isinstance(table, pd.DataFrame):
                 refuse_doubled(table.columns, table.attrs.get("source", name.removeprefix("own_")))
-        object.__setattr__(self, "acted_on", changed_by_events(self.events))
+        object.__setattr__(self, "acted_on", frozenset(self.acted_on) | changed_by_events(self.events))
         checked, left_out, unread = admit(
             lambda tables: self._checked(tables, max_age), given, frozen=self.on_missing == "freeze"
         )
-        said = {"max_age": max_age, "left_out": left_out, "unread": unread}
+        left_out |= still_out(self.left_out, given)
+        said = {"max_age": max_age, "left_out": left_out, "unread": unread | still_unread(self.unread, checked)}
         for name, value in {**checked, **said}.items():
             object.__setattr__(self, name, read_only(value))
 
@@ -182,9 +185,8 @@ class Market(PerDriver):
         valued = valued_again(
             self.instruments, checked, self.drivers, history, self.base_currency, self.on_missing, when, dividends
         )
-        fresh = {*labels_of(quotes, "instrument")}
         return self._with(
-            unread={name: why for name, why in self.unread.items() if name not in fresh},
+            unread=still_unread(self.unread, {**valued, "instruments": self.instruments, "history": history}),
             as_of=when, history=history, depth=None, events=dividends if len(dividends) else None,
             periods_per_year=periods_per_year(self.drivers, history), **valued,
         )  # fmt: skip

@@ -13,6 +13,7 @@ import pandas as pd
 from optihedge.frames import shown
 from optihedge.market.chain_arbitrage import Chain, members, parity_gaps, strike_arbitrage
 from optihedge.market.history import own_moves
+from optihedge.market.one_sided import one_sided
 from optihedge.market.snapshot import Market
 from optihedge.readonly import coded, kept, numbers, read_only
 from optihedge.risk.finding import LEFT_OUT, SEVERE, UNREAD, WARNING, Finding
@@ -34,6 +35,7 @@ _COINS = "a contract of 1000 coins has multiplier 1000 and is quoted per coin; b
 _JOINED = "a history joined over rolls must end at today's price: scale it; else bring both to one unit"
 _LOST = "mend it or take it out: until then nobody trades it, and who holds it is refused"
 _MEND = "mend it: until then it keeps its mark, or its level before, and is not traded"
+_SIDES = "bring both sides, or the venue's mark"
 MOST_FUNDING = 0.02  # of the notional in one interval
 MOST_DAYS = 25.0  # of volume, that a position may be
 
@@ -74,7 +76,9 @@ def _faults(kind: str, told: Mapping[str, str], remedy: str) -> list[Finding]:
 
 
 def book_contradictions(market: Market, book: pd.Series) -> tuple[Finding, ...]:
-    """Positions (contracts by label) beyond the open interest, or beyond many days of volume."""
+    """Positions (contracts by label) beyond the open interest, or beyond many days of volume, and those whose value
+    stands on one side of a quote.
+    """
     at = market.names.get_indexer(book.index)
     size = np.where(at >= 0, np.abs(book.to_numpy(dtype=float)), 0.0)
     found = []
@@ -86,7 +90,10 @@ def book_contradictions(market: Market, book: pd.Series) -> tuple[Finding, ...]:
     for i in np.flatnonzero((size > MOST_DAYS * volume) & (volume > 0)):
         name, detail = str(book.index[i]), f"{size[i]:,.6g} contracts are {size[i] / volume[i]:,.0f} days of volume"
         found.append(Finding(WARNING, "beyond volume", name, detail, remedy, (name,)))
-    return tuple(found)
+    held = np.zeros(len(market.names), dtype=bool)
+    held[at[(at >= 0) & (size > 0)]] = True
+    sides = one_sided(market, held)
+    return (*found, *(Finding(WARNING, "one side", shown(n), why, _SIDES, (n,)) for n, why in sides.items()))
 
 
 # ---- quotes ----------------------------------------------------------------------------------------------------------

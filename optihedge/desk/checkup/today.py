@@ -148,6 +148,7 @@ def check_tonight(night: Night, found: Findings) -> None:
     _quotes(night, found)
     _events(night, found)
     _lots(night, found)
+    _sides(night, found)
 
 
 def _units(night: Night, found: Findings) -> None:
@@ -299,3 +300,19 @@ def _lots(night: Night, found: Findings) -> None:
             quantity,
             days,
         )
+
+
+def _sides(night: Night, found: Findings) -> None:
+    """Held contracts valued at the one side of their quote that is there; no option is at its ask alone."""
+    held = {name for book in night.books.values() for name in book.index[numbers(book, "quantity").ne(0)]}
+    table = night.quotes[night.quotes.index.isin(held)]
+    kind = texts(night.instruments, "type").replace("", "equity").reindex(table.index)
+    option = kind.map(lambda name: TYPES[name].option if name in TYPES else False).astype(bool)
+    bid, ask, mark = (numbers(table, name) for name in ("bid", "ask", "mark"))
+    signed = kind.map(lambda name: TYPES[name].signed if name in TYPES else False).astype(bool)
+    bid, ask = (side.where(signed | side.ne(0)) for side in (bid, ask))
+    words = "{{label}} is held, its {} is missing and it has no mark: it is valued at its {}, {{0:g}}"
+    remedy = "bring both sides, or the venue's mark"
+    found.where(bid.notna() & ask.isna() & mark.isna(), "quotes.csv", table, words.format("ask", "bid"), remedy, bid)
+    lone = bid.isna() & ask.notna() & mark.isna() & ~option
+    found.where(lone, "quotes.csv", table, words.format("bid", "ask"), remedy, ask)

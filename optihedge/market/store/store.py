@@ -22,6 +22,7 @@ from optihedge.files import write_bytes
 from optihedge.frames import duration, instant, nearest
 from optihedge.lock import locked
 from optihedge.market.events import EVENTS, check_events, known_events
+from optihedge.market.known import CARRIED
 from optihedge.market.levels import by_month
 from optihedge.market.snapshot import Market
 from optihedge.market.store import files
@@ -29,7 +30,8 @@ from optihedge.market.store.venues import compare_venues, venue_prices
 from optihedge.market.store.view import kept_for
 
 _SETTINGS = ("base_currency", "as_of", "on_missing", "max_crossed")
-_TABLES = tuple(f.name for f in fields(Market) if f.init and f.name not in (*_SETTINGS, "max_age", "history"))
+_ELSE = (*_SETTINGS, *CARRIED, "max_age", "history")
+_TABLES = tuple(f.name for f in fields(Market) if f.init and f.name not in _ELSE)
 _HASH = re.compile(r"[0-9a-f]{64}")
 When: TypeAlias = pd.Timestamp | str
 
@@ -273,7 +275,7 @@ class Store:
             tables["own_exposures"].attrs = {"unit": manifest["units"]}
         if names is not None:
             tables = _view(tables, names, manifest["base_currency"])
-        settings = {key: manifest[key] for key in _SETTINGS}
+        settings = {key: manifest[key] for key in (*_SETTINGS, *CARRIED) if key in manifest}
         age = manifest["max_age"]
         return Market(**tables, **settings, history=history, max_age=None if age is None else pd.Timedelta(age, "ns"))
 
