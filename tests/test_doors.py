@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,14 @@ import pytest
 import optihedge as oh
 from optihedge.batch.books import read_books
 from optihedge.cli import main
+from optihedge.desk.deskfile import read_desk
 from optihedge.frames import plain_text, read_raw, visible
 from optihedge.hedge.modelfile import parse_model
 from optihedge.market.door import TABLES, admit
 from optihedge.market.folder import read_market
+from optihedge.market.importers.mapped import read_map
 from optihedge.market.instruments import check_instruments
+from optihedge.market.margin import read_margin_rules
 
 AS_OF = pd.Timestamp("2026-01-20T21:00:00Z")
 DAYS = pd.date_range("2025-10-01", periods=80, freq="B")
@@ -307,6 +311,24 @@ def test_settings_beyond_any_use_are_refused_by_name(folder, text, message):
         return
     with pytest.raises(oh.DataError, match=message):
         read_market(folder)
+
+
+@pytest.mark.parametrize("read", [read_desk, read_margin_rules, read_map], ids=lambda read: read.__name__)
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000 + "]" * 5000, "a = " + "9" * 5000, "a = [", "\ufeffa = ["])
+def test_a_file_of_wishes_that_cannot_be_read_is_named(tmp_path, read, text):
+    (tmp_path / "wish.toml").write_text(text)
+    with pytest.raises(oh.SpecError, match=r"wish\.toml: cannot be read"):
+        read(tmp_path / "wish.toml")
+    (tmp_path / "wish.toml").write_text("\ufeffsaid = 1")
+    with pytest.raises(oh.SpecError, match="said"):
+        read(tmp_path / "wish.toml")
+
+
+def test_files_of_toml_are_read_at_one_door():
+    """Depth, digits, marks, size and what is no file are refused there; texts of a key, by `hedge/changes.py`."""
+    package = Path(oh.__file__).parent
+    reading = [p.relative_to(package).as_posix() for p in package.rglob("*.py") if "tomllib" in p.read_text("utf-8")]
+    assert sorted(reading) == ["frames/reading.py", "hedge/changes.py"]
 
 
 def test_a_byte_order_mark_changes_nothing(folder, capsys):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optihedge.cli.options import Allow, AsOf, Books, Data, Set, book_paths, load_models
+from optihedge.cli.options import Allow, AsOf, Books, Data, Model, Set, book_paths, load_models
 from optihedge.cli.screen import console_of, print_frame, say
 from optihedge.errors import OptihedgeError, SpecError
 from optihedge.frames import counted
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from optihedge.hedge.result import Hedge
 
 _MOST_ROWS = 30  # of a table on the screen
-Model = Annotated[str, typer.Argument(help="Name of a shipped hedging model, or path of a .toml file.")]
 SCHEDULE = (
     "[bold]Examples[/bold]\n\n"
     "optihedge schedule delta_neutral --data data/2026-01-20 --slices 6 --session 6h --to slices.csv\n\n"

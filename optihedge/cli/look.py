@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from optihedge.cli.options import Allow, AsOf, Books, Data, Set, book_paths, load_models
+from optihedge.cli.options import Allow, AsOf, Books, Data, Model, Set, book_paths, load_models
 from optihedge.cli.screen import console_of, print_frame, print_hedge, say
 from optihedge.errors import OptihedgeError, SpecError
 
@@ -18,7 +18,7 @@ EVALUATE = "[bold]Example[/bold]\n\noptihedge evaluate --data data/2026-01-20 --
 
 
 def explain(
-    model: Annotated[str, typer.Argument(help="Name of a shipped hedging model, or path of a .toml file.")],
+    model: Model,
     data: Data,
     change: Set = None,
     book: Books = None,

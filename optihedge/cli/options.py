@@ -13,6 +13,7 @@ from optihedge.errors import OptihedgeError, SpecError
 if TYPE_CHECKING:
     from optihedge.hedge.model import HedgeModel
 
+Model = Annotated[str, typer.Argument(help="Name of a shipped hedging model, or path of a .toml file.")]
 Models = Annotated[list[str], typer.Argument(help="Names of shipped hedging models, or paths of .toml files.")]
 Data = Annotated[Path, typer.Option("--data", help="Folder of the market.")]
 Books = Annotated[list[Path] | None, typer.Option("--book", help="Book file; repeat for more. Default DATA/book.csv.")]

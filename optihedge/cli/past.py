@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ import typer
 from optihedge.cli.options import Allow, Cluster, Set, book_paths, load_models
 from optihedge.cli.screen import console_of, print_frame, say
 from optihedge.errors import DataError, SpecError
-from optihedge.frames import counted
+from optihedge.frames import counted, read_settings
 
 BACKTEST = (
     "[bold]Examples[/bold]\n\n"
@@ -135,10 +134,7 @@ def _policies(paths: list[Path] | None) -> dict[str, Mapping[str, Any]]:
         return {"": {"type": "Always"}}
     found: dict[str, Mapping[str, Any]] = {}
     for path in paths:
-        try:
-            found[path.stem] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SpecError(f"{path}: cannot be read ({error})") from None
+        found[path.stem] = read_settings(path)
         policy_of(found[path.stem], path.name)
     return found
 

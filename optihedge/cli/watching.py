@@ -13,6 +13,7 @@ import typer
 from optihedge.cli.options import AsOf, load_models
 from optihedge.cli.screen import console_of, say
 from optihedge.errors import DataError, SpecError
+from optihedge.frames import read_settings
 
 if TYPE_CHECKING:
     from optihedge.desk.watching import Stand
@@ -118,12 +119,6 @@ def _looks(stream: Path, every: float, once: bool) -> Iterator[RawFile]:
 
 
 def _policy(path: Path) -> Policy:
-    import tomllib
-
     from optihedge.step.policies.policyfile import policy_of
 
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SpecError(f"{path}: {error}") from None
-    return policy_of(table, str(path))
+    return policy_of(read_settings(path), str(path))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from optihedge.cli.desk import who_is
-from optihedge.cli.options import Allow, AsOf, Books, Data, Set, book_paths, load_models
+from optihedge.cli.options import Allow, AsOf, Books, Data, Model, Set, book_paths, load_models
 from optihedge.cli.screen import console_of, print_frame, print_table, say
 from optihedge.errors import DataError, SpecError
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from optihedge.desk.past_page import Past
     from optihedge.market.snapshot import Market
 
-Model = Annotated[str, typer.Argument(help="Name of a shipped hedging model, or path of a .toml file.")]
 MODELS = "[bold]Examples[/bold]\n\noptihedge models\n\noptihedge models optimal_hedge > my_model.toml"
 INIT = "[bold]Example[/bold]\n\noptihedge init desk --model beta_hedge"
 COMPARE = (

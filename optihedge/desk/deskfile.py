@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optihedge.errors import OptihedgeError, SpecError
-from optihedge.frames import duration, nearest
+from optihedge.frames import duration, nearest, read_settings
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.modelfile import model_text, parse_model
 from optihedge.step.policies.policyfile import policy_of
@@ -153,11 +152,9 @@ def read_desk(path: Path | str = "desk.toml", *, allow: tuple[str, ...] = ()) ->
     """
     path = Path(path).absolute()
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SpecError(
-            f"{path}: cannot be read ({error}); give a desk file, or write one with optihedge desk"
-        ) from None
+        content = read_settings(path)
+    except SpecError as error:
+        raise SpecError(f"{error}; give a desk file, or write one with optihedge desk") from None
     mistakes: list[str] = []
     table = _checked(content, mistakes)
     models = _models(content.get("models"), path.parent, allow, mistakes)

@@ -16,7 +16,7 @@ from optihedge.frames.columns import (
     unique_labels,
 )
 from optihedge.frames.known import meant, misspelt, refuse_sides
-from optihedge.frames.reading import find_table, read_raw, read_toml, regular, toml_of
+from optihedge.frames.reading import find_table, read_raw, read_settings, read_toml, regular, toml_of
 from optihedge.frames.times import DAY_END, duration, instant, parse_times, time_index
 from optihedge.frames.words import (
     array_of,
@@ -40,6 +40,6 @@ __all__ = (
     "DAY_END", "Column", "Kind", "Schema", "absent_columns", "array_of", "brief", "check_columns", "check_frame",
     "completed", "counted", "duration", "find_table", "instant", "label_index", "meant", "misspelt", "nearest",
     "number_block", "objects", "one_line", "parse_times", "place_of", "plain_text", "read_frame", "read_raw",
-    "read_toml", "refuse", "refuse_doubled", "refuse_sides", "regular", "row_of", "same_labels", "shown", "some",
-    "table_of", "time_index", "toml_of", "unique_labels", "visible", "words",
+    "read_settings", "read_toml", "refuse", "refuse_doubled", "refuse_sides", "regular", "row_of", "same_labels",
+    "shown", "some", "table_of", "time_index", "toml_of", "unique_labels", "visible", "words",
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from optihedge.errors import DataError, require_extra
+from optihedge.errors import DataError, SpecError, require_extra
 from optihedge.frames.words import refuse_doubled
 
 _LARGEST = 2**30  # bytes of a table
@@ -42,6 +42,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise DataError(f"{path.name}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); mend it") from None
+
+
+def read_settings(path: Path | str) -> dict[str, Any]:
+    """The content of a TOML file in which somebody says what they want. Raises SpecError naming the file."""
+    try:
+        return read_toml(Path(path))
+    except DataError as error:
+        raise SpecError(f"{path}: cannot be read ({error})") from None
 
 
 def toml_of(text: str, source: str) -> dict[str, Any]:

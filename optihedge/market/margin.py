@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date as Date
@@ -14,7 +13,7 @@ import pandas as pd
 
 from optihedge.errors import SpecError
 from optihedge.files import models_folder
-from optihedge.frames import nearest
+from optihedge.frames import nearest, read_settings
 
 _BY_NAME = ("share", "rate", "long", "haircut", "ranges")
 
@@ -157,10 +156,7 @@ def read_margin_rules(path: str | Path) -> MarginRules:
     0.5
     """
     path = _rules_path(path)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: cannot be read ({error})") from None
+    content = read_settings(path)
     known = [f.name for f in fields(MarginRules)]
     for name in content:
         if name not in known:

@@ -37,7 +37,7 @@ from typing import Any
 import pandas as pd
 
 from optihedge.errors import DataError, SpecError
-from optihedge.frames import nearest, read_toml
+from optihedge.frames import nearest, read_settings
 from optihedge.market.importers.imported import EVENTS, FILLS, HISTORY, INSTRUMENTS, PARTS
 from optihedge.market.importers.intake import TEXTS, TIMES, TWICE, Intake
 from optihedge.market.importers.listed import CLOSES
@@ -66,10 +66,7 @@ _RULES = ("column", "value", "factor", "words", "minus", "format")
 
 def read_map(path: Path | str) -> dict[str, Any]:
     """The settings of a map. Raises SpecError naming what is misspelt or missing."""
-    try:
-        settings = read_toml(Path(path))
-    except DataError as error:
-        raise SpecError(f"{path}: {error}") from None
+    settings = read_settings(path)
     for key in settings:
         if key not in _SETTINGS:
             raise SpecError(f"{path}: key {key} is not known{nearest(key, _SETTINGS)}")
