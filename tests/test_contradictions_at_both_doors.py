@@ -73,6 +73,17 @@ def cell(table, row, column, value):
     return change
 
 
+def relabelled(name, factor):
+    """A share called otherwise tonight, its history still under the old name, and its quote in another unit."""
+
+    def change(t):
+        both_sides(name, factor)(t)
+        for table in ("instruments", "quotes", "book"):
+            t[table] = t[table].rename(index={name: f"{name} LN"})
+
+    return change
+
+
 def options(column, value):
     def change(t):
         t["quotes"].loc[t["quotes"].index.str.startswith("S-"), column] = value
@@ -116,7 +127,8 @@ def renamed(t):
 
 
 SEVERE = [
-    ("quote and history", both_sides("B", 40.0)), ("against spot", both_sides("XP", 1000.0)),
+    ("quote and history", both_sides("B", 40.0)), ("share and underlying", relabelled("B", 100.0)),
+    ("against spot", both_sides("XP", 1000.0)),
     ("against spot", both_sides("WF", 1.5)), ("parity", options("underlying_price", 149.5)),
     ("strike arbitrage", dear_call), ("late column", apart(1)), ("late column", apart(-1)), ("market jump", rolled),
     ("old history", ended), ("midnight bars", midnight),
@@ -124,7 +136,12 @@ SEVERE = [
     ("units", cell("instruments", "A", "fee", 4.0)), ("units", cell("quotes", "XP", "funding_rate", 0.7)),
     ("beyond open interest", cell("book", "XP", "quantity", 2e5)),
 ]  # fmt: skip
-TOLD = [("beyond volume", cell("quotes", "D", "volume", 30.0)), ("renamed", renamed)]
+TOLD = [
+    ("share and underlying", relabelled("B", 0.25)),
+    ("share and underlying", relabelled("A", 0.01)),
+    ("beyond volume", cell("quotes", "D", "volume", 30.0)),
+    ("renamed", renamed),
+]
 
 
 def said(folder, change, capsys):
@@ -159,6 +176,22 @@ def test_a_warning_is_named_at_both_doors_and_holds_nothing(tmp_path, capsys, mo
     checked, ran, code, out = said(tmp_path, change, capsys)
     assert kind in checked and kind in ran
     assert code == 0 and list(out.rglob("trades.csv"))
+
+
+@pytest.mark.parametrize("factor", [0.25, 100.0])
+def test_a_fund_on_a_quoted_index_and_a_plain_change_of_label_contradict_nothing(tmp_path, capsys, monkeypatch, factor):
+    def fund(t):
+        relabelled("B", factor)(t)
+        for table, row in (("instruments", "D"), ("quotes", "D")):
+            t[table].loc["B"] = t[table].loc[row]
+        t["instruments"].loc["B", ["type", "underlying", "hedge"]] = ["index", "B", False]
+        t["quotes"].loc["B", ["bid", "ask"]] = [211.9, 212.1]
+
+    monkeypatch.setenv("COLUMNS", "400")
+    for change, sub in ((fund, "fund"), (relabelled("B", 1.0), "label")):
+        (tmp_path / sub).mkdir()
+        checked, ran, code, _ = said(tmp_path / sub, change, capsys)
+        assert code == 0 and "share and underlying" not in checked + ran
 
 
 def test_the_fair_market_contradicts_nothing_at_either_door(tmp_path, capsys, monkeypatch):

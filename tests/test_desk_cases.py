@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 import optihedge as oh
 from optihedge.cli import main
+from optihedge.desk.doctor import doctor
 from optihedge.market.folder import read_market
 from optihedge.market.pricing import black
 from optihedge.risk.contradictions import find_contradictions
@@ -124,3 +125,31 @@ def test_every_verb_says_the_same_of_a_market(verb, tmp_path, capsys):
     main([verb, *options, "--data", folder])
     assert "IDX" in (shown := capsys.readouterr().out)
     assert verb == "doctor" or "severe: late column of IDX" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(("name", "remedy"), [("pence_one", "pence"), ("split_today", "split")])
+def test_a_share_in_another_unit_is_seen_through_its_new_label(tmp_path, name, remedy):
+    """The night before is the same folder with the quote of the last level; tonight BARC is called BARC LN."""
+    opened(name)
+    for night, label in (("before", "BARC"), ("tonight", "BARC LN")):
+        (tmp_path / night).mkdir()
+        for path in (CASES / "desk" / name).iterdir():
+            text = path.read_text()
+            if path.stem in ("instruments", "quotes", "book"):
+                text = text.replace("\nBARC,", f"\n{label},")
+            if night == "before" and path.stem == "quotes":
+                lines = [line if not line.startswith("BARC") else "BARC,136.55,136.61" for line in text.split("\n")]
+                text = "\n".join(lines)
+            text = (
+                text.replace("2026-01-20T21", "2026-01-19T21") if night == "before" and path.suffix == ".toml" else text
+            )
+            if night == "before" and path.stem == "history":
+                text = text[: text.index("2026-01-20")]
+            (tmp_path / night / path.name).write_text(text)
+    books = [tmp_path / "tonight" / "book.csv"]
+    found = doctor(tmp_path / "tonight", books=books, before=tmp_path / "before").findings
+    told = [f"{one.problem}; {one.remedy}" for one in found.itertuples() if one.subject == "BARC LN"]
+    assert any("times that of BARC of the night before" in text and remedy in text for text in told), told
+    market = read_market(tmp_path / "tonight")
+    kinds = {(one.kind, one.subject, one.severity) for one in oh.risk.find_contradictions(market)}
+    assert ("share and underlying", "BARC LN", "severe" if remedy == "pence" else "warning") in kinds

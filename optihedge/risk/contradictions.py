@@ -24,6 +24,7 @@ HISTORY = ("late column", "market jump", "old history", "midnight bars", "throug
 
 _SIGMAS = 12.0  # own deviations
 _LEAST_JUMP = np.log(1.4)  # a quote nearer to its last level is a move, however many deviations
+_SAME_DAY = 0.1  # ln of a price and a level: one thing, a day apart
 _ROWS = 756  # of history looked at
 _PERPETUAL, _YEARLY = 0.1, 1.0  # ln(F/S) of a perpetual; of a future a year (at least a month counts)
 _LATE, _OLD = 5.0, 60.0  # usual spacings that a history may end before the instant: named, severe
@@ -36,6 +37,7 @@ _JOINED = "a history joined over rolls must end at today's price: scale it; else
 _LOST = "mend it or take it out: until then nobody trades it, and who holds it is refused"
 _MEND = "mend it: until then it keeps its mark, or its level before, and is not traded"
 _SIDES = "bring both sides, or the venue's mark"
+_FUND = "other units, or a split? bring all to one, or give the event; of a fund, quote its underlying too (type index)"
 MOST_FUNDING = 0.02  # of the notional in one interval
 MOST_DAYS = 25.0  # of volume, that a position may be
 
@@ -43,7 +45,8 @@ MOST_DAYS = 25.0  # of volume, that a position may be
 def find_contradictions(market: Market) -> tuple[Finding, ...]:
     """Everything that a market contradicts, severe ones first, and then the moves of its history that may be errors.
 
-    Kinds: quote and history, against spot, parity, strike arbitrage, strikes and spot, units, late column, market jump,
+    Kinds: quote and history, share and underlying, against spot,
+    parity, strike arbitrage, strikes and spot, units, late column, market jump,
     old history, midnight bars, through zero, renamed, left out, unread; of single moves, as warnings, the problems of
     `find_problems` that change the risk: wrong units, unadjusted split, missing payout, spike, jump.
 
@@ -62,7 +65,8 @@ def contradictions(market: Market) -> tuple[Finding, ...]:
     known = market.__dict__.get("_contradictions")
     if known is None:
         found = [
-            *_quotes_and_history(market), *_against_spot(market), *_chains(market), *_strikes(market), *_units(market),
+            *_quotes_and_history(market), *_relabelled(market), *_against_spot(market),
+            *_chains(market), *_strikes(market), *_units(market),
             *_through_zero(market), *_ends(market), *_midnight(market), *_market_columns(market), *_renamed(market),
             *_faults(LEFT_OUT, market.left_out, _LOST), *_faults(UNREAD, market.unread, _MEND),
         ]  # fmt: skip
@@ -121,6 +125,31 @@ def _quotes_and_history(market: Market) -> list[Finding]:
             detail = f"quoted {level:.6g}, last level {before:.6g} ({level / before:.4g} times)"
             remedy = "other units, or a split? bring quote, history and book to one unit, or give the event"
             found.append(Finding(SEVERE, "quote and history", str(name), detail, remedy, (str(name),)))
+    return found
+
+
+def _relabelled(market: Market) -> list[Finding]:
+    """The only share on an underlying, under another label, far from the last level that is taken for its price: a
+    hundred times it is pence for pounds; else a fund on it, a split, or another unit.
+    """
+    table, c, at = market.instruments, market.contracts, market.paths.driver
+    alone = (table["type"] == "equity").to_numpy(copy=True)
+    alone[alone] = ~table[alone].duplicated(["underlying", "currency"], keep=False).to_numpy()
+    rows = np.flatnonzero(alone & (table["underlying"] != table.index).to_numpy() & (at >= 0))
+    if not rows.size or not len(market.history):
+        return []
+    last = market.history.ffill().iloc[-1].to_numpy(dtype=float)[at[rows]]
+    level, price = market.levels.to_numpy(dtype=float)[at[rows]], c.price[rows]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = np.log(price / last)
+    found = []
+    for i in np.flatnonzero((level == last) & (np.abs(apart) > _LEAST_JUMP)):
+        name, asset = str(market.names[rows[i]]), str(table["underlying"].iloc[rows[i]])
+        if {name, asset} & market.acted_on:
+            continue
+        pence = abs(apart[i] - np.log(100.0)) < _SAME_DAY
+        detail = f"quoted {price[i]:.6g} on {asset}, last level {last[i]:.6g} ({price[i] / last[i]:.4g} times)"
+        found.append(Finding(SEVERE if pence else WARNING, "share and underlying", name, detail, _FUND, (name, asset)))
     return found
 
 

@@ -16,7 +16,7 @@ from optihedge.market.events import check_events
 from optihedge.market.folder import FILES
 from optihedge.market.instruments import TYPES, check_instruments
 from optihedge.market.levels import read_history
-from optihedge.market.quotes import check_depth, check_quotes
+from optihedge.market.quotes import check_depth, check_quotes, latest_time
 from optihedge.market.settings import read_settings
 from optihedge.market.units import unit_faults
 from optihedge.risk.contradictions import MOST_DAYS, MOST_FUNDING
@@ -82,6 +82,8 @@ def read_night(folder: Path, books: list[Path], found: Findings) -> Night:
         tables["depth"], _ = every_fault(tables["depth"], lambda frame: check_depth(frame, names), found)
     if tables["history"] is not None:
         tables["history"], levels = every_fault(tables["history"], lambda frame: read_history(frame)[0], found)
+    if as_of is None and "as_of" not in settings and levels is not None and len(levels):
+        as_of = latest_time(pd.DataFrame(), levels, levels.attrs["dates"])
     return Night(
         settings,
         as_of,

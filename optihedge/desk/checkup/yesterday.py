@@ -108,24 +108,27 @@ def _gone(before: Market, night: Night, acted: set[str], found: Findings) -> Non
 
 
 def _prices(before: Market, night: Night, acted: set[str], found: Findings) -> None:
-    table = night.quotes[night.quotes.index.isin(before.names)]
+    was = _relabelled(before, night)
+    table = night.quotes[night.quotes.index.isin([*before.names, *was])]
+    old = pd.Index([was.get(name, name) for name in table.index])
     mid = numbers(table, "mark").fillna((numbers(table, "bid") + numbers(table, "ask")) / 2)
     mid = mid.fillna(numbers(table, "bid")).fillna(numbers(table, "ask"))
-    terms = before.instruments.loc[table.index]
+    terms = before.instruments.loc[old].set_axis(table.index)
     plain = terms["strike"].isna() & (terms["type"] != "cash")
     with np.errstate(divide="ignore", invalid="ignore"):
-        move = np.log((mid / before.price.reindex(table.index)).where(plain & (mid > 0)))
+        move = np.log((mid / before.price.reindex(old).to_numpy()).where(plain & (mid > 0)))
     allowed = _JUMP * _deviation(before, terms["underlying"]) * np.sqrt(_days(before, night))
     common = move[plain].median() if plain.sum() >= 5 else 0.0
     if plain.any() and abs(common) <= np.median(allowed[plain]):  # no whole market halves in a night
         move = move - common
     _untold(night, table, move, allowed, found)
     with np.errstate(invalid="ignore"):
-        jumped = (move.abs() > allowed) & ~table.index.isin(acted)
+        jumped = (move.abs() > allowed) & ~table.index.isin(acted) & ~old.isin(acted)
     for at in np.flatnonzero(jumped.fillna(False)):
         ratio, name = float(np.exp(move.iloc[at])), str(table.index[at])
         tens = np.log10(ratio)
-        what = f"its price is {ratio:.4g} times that of the night before, beyond 10 own deviations"
+        of = f"that of {was[name]}" if name in was else "that"
+        what = f"its price is {ratio:.4g} times {of} of the night before, beyond 10 own deviations"
         if abs(tens) > 0.9 and abs(tens - round(tens)) < 0.05:
             remedy = "pence for pounds, or thousands? bring the quote in its unit of always"
         elif terms["type"].iloc[at] in CAN_SPLIT and np.abs(_SPLITS - abs(move.iloc[at])).min() < 0.05:
@@ -135,8 +138,26 @@ def _prices(before: Market, night: Night, acted: set[str], found: Findings) -> N
         found.add("quotes.csv", int(table["row"].iloc[at]), name, what, remedy)
 
 
+def _relabelled(before: Market, night: Night) -> dict[str, str]:
+    """By tonight's label that of the night before, of shares that are the only one on their underlying in both, where
+    the old label is gone.
+    """
+    if not len(night.terms):
+        return {}
+    alone = []
+    for table in (night.terms, before.instruments):
+        shares = table[table["type"] == "equity"]
+        shares = shares[~shares.duplicated(["underlying", "currency"], keep=False)]
+        alone.append(pd.Series(shares.index, pd.MultiIndex.from_frame(shares[["underlying", "currency"]])))
+    now, was = alone
+    pairs = [(str(label), str(was[key])) for key, label in now.items() if key in was.index]
+    return {label: old for label, old in pairs if label not in before.names and old not in night.terms.index}
+
+
 def _untold(night: Night, table: pd.DataFrame, move: pd.Series, allowed: np.ndarray, found: Findings) -> None:
     """Splits that are told and that the price does not show."""
+    if night.as_of is None:
+        return
     told = night.events[texts(night.events, "kind").eq("split") & (times(night.events, "time") <= night.as_of)]
     ratio = numbers(told, "value").set_axis(texts(told, "instrument")).groupby(level=0).prod().reindex(table.index)
     with np.errstate(divide="ignore", invalid="ignore"):
