@@ -28,16 +28,18 @@ from optihedge.program.structured.solver import Structured  # noqa: E402
 from optihedge.program.structured.standard_form import standard_form  # noqa: E402
 
 SIZES = ((50, 10), (200, 20), (500, 50), (1000, 50), (2000, 100), (5000, 100))
-BOOKS, TIMES = 5, 5
+BOOKS, TURNS, TIMES = 5, 20, 5
 
 
-def spent(act: Callable[[], object]) -> float:
-    """The least CPU milliseconds of a few calls."""
-    least = np.inf
-    for _ in range(TIMES):
-        began = time.process_time()
-        act()
-        least = min(least, 1e3 * (time.process_time() - began))
+def spent(*acts: Callable[[], object]) -> list[float]:
+    """The least CPU milliseconds of each, a few calls at a time, in turn."""
+    least = [np.inf] * len(acts)
+    for _ in range(TURNS):
+        for which, act in enumerate(acts):
+            for _ in range(TIMES):
+                began = time.process_time()
+                act()
+                least[which] = min(least[which], 1e3 * (time.process_time() - began))
     return least
 
 
@@ -64,10 +66,11 @@ def line(n: int, k: int) -> str:
     for seed in range(BOOKS):
         book = factor_book(n, k, seed)
         assert certify(book, Structured().solve(book)).optimal
-        cold, steps = spent(lambda p=book: Structured().solve(p)), steps_of(lambda p=book: Structured().solve(p))
         common = standard_form(book).common
         square = np.eye(common.shape[1], order="F") + dsyrk(1.0, common.T, lower=1)
-        one = spent(lambda c=common, s=square: (dsyrk(1.0, c.T, lower=1), dpotrf(s, lower=1, clean=0)))
+        factor = lambda c=common, s=square: (dsyrk(1.0, c.T, lower=1), dpotrf(s, lower=1, clean=0))  # noqa: E731
+        cold, one = spent(lambda p=book: Structured().solve(p), factor)
+        steps = steps_of(lambda p=book: Structured().solve(p))
         found.append((cold / (steps * one), cold, steps, one))
     ratio, cold, steps, one = sorted(found)[BOOKS // 2]
     return f"| {n}/{k} | {cold:.1f} | {steps} | {steps * one:.2f} | {ratio:.1f} |"
