@@ -1,13 +1,17 @@
 """Events that are of one book of a desk reach that book alone; the others go on."""
 
+from dataclasses import replace
+
 import pandas as pd
-from desk_nights import DESK, last_run, one_night, told
+from desk_nights import DESK, desk_in, last_run, one_night, told
 from test_accounts import at, event
 from test_desk_nights import coin_desk
+from test_monitor_events import stock_market
 
 from optihedge.accounts.state import Lot, State
 from optihedge.desk.ledger.database import get_text, open_ledger
 from optihedge.desk.ledger.facts import due_fills
+from optihedge.desk.record import record_night
 from optihedge.desk.replay import verify
 from optihedge.desk.whose import events_of_book
 from optihedge.market.events import Event, events_frame
@@ -59,3 +63,33 @@ def test_an_exercise_is_of_the_books_that_hold_its_contract_or_of_the_one_it_nam
         }
         alone = events_of_book(connection, [plain], two, [], ("two",))
     assert kept == {"one": [plain, plain, unknown], "two": [unknown]} and alone == [plain]
+
+
+def test_nights_without_a_history_of_their_own_go_on_through_a_split_and_a_new_name(tmp_path):
+    """Levels of before are in new units: the split is no move, and the held share is not taken for a restated one."""
+    (tmp_path / "model.toml").write_text('description = "Nothing."\nobjective = [{type = "SpreadCost"}]\n')
+    nights = [{"X": 100.0, "Y": 20.0}, {"X": 101.0, "Y": 21.0}, {"X": 51.0, "Y": 21.5}, {"Z": 50.0, "Y": 22.0}]
+    markets = [stock_market(pd.Timestamp(f"2026-01-2{day}T21:00Z"), prices) for day, prices in enumerate(nights)]
+    desk = desk_in(tmp_path, markets[:1], {"X": 10.0, "Y": 1.0}, model="model.toml")
+    split, named = (pd.Timestamp(f"2026-01-2{day}T14:30Z") for day in (2, 3))
+    events = events_frame([Event(split, "s", split, "split", "X", 2.0),
+                           Event(named, "r", named, "rename", "X", 1.0, "", "Z")])  # fmt: skip
+    store = open_store(desk.store)
+    for market in markets:
+        record_night(store, market, events[events["time"] <= market.as_of])
+        assert one_night(desk, store.open(market.as_of)).results[0].status in ("first", "empty")
+    assert store.open().history["Z"].tolist() == [50.5, 51.0, 50.0]  # the first night left none
+    assert state_of(desk, "one").held["book"] == {"Y": 1.0, "Z": 20.0} and verify(desk).empty
+
+
+def test_a_history_that_a_told_split_has_not_adjusted_says_so(tmp_path):
+    (tmp_path / "model.toml").write_text('description = "Nothing."\nobjective = [{type = "SpreadCost"}]\n')
+    index = pd.date_range("2026-01-18T21:00Z", periods=3, name="time")
+    raw = pd.DataFrame({"A": [99.0, 100.0, 51.0], "B": [20.0, 21.0, 22.0]}, index=index)
+    first, second = (replace(stock_market(raw.index[k - 1], raw.iloc[k - 1].to_dict()), history=raw.iloc[:k])
+                     for k in (2, 3))  # fmt: skip
+    split = Event(raw.index[2], "s", raw.index[2], "split", "A", 2.0)
+    desk = desk_in(tmp_path, [first, second], {"A": 10.0}, [split], model="model.toml")
+    one_night(desk, first)
+    why = one_night(desk, second).results[0].why
+    assert "A has split by 2, and its levels of before are still in old units (100 at" in why and "divide them" in why

@@ -61,11 +61,16 @@ def _same_past(book: str, drivers: np.ndarray, before: Market, market: Market, f
         common = _last_common(both[0].index, both[1].index)
         if common is not None:
             was[i], now[i], times[i] = both[0][common], both[1][common], common
-    now = now * fate.driver_units[chosen]
+    raw, now = now, now * fate.driver_units[chosen]
     with np.errstate(divide="ignore", invalid="ignore"):
         moved = np.abs(now / was - 1) > _RESTATED
     if moved.any():
         i = int(np.argmax(moved))
+        if abs(raw[i] / was[i] - 1) <= _RESTATED:  # as it was, though a split is told
+            raise DataError(
+                f"{book}: {names[i]} has split by {fate.driver_units[chosen][i]:g}, and its levels of before are still "
+                f"in old units ({raw[i]:.8g} at {times[i]}); divide them by it: a history is adjusted for splits"
+            )
         raise DataError(
             f"{book}: the level of {names[i]} at {times[i]} was {was[i]:.8g} and is now {now[i]:.8g}; a restated "
             "history needs its split event, or keep the levels as they were"

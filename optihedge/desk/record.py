@@ -39,7 +39,10 @@ def record_night(
     history. Recording the same again changes nothing. Raises DataError.
     """
     before = store.snapshots(until=market.as_of - pd.Timedelta(1, "ns"), known_at=known_at)
-    market = with_history(market, store.rows("levels", known_at=known_at))
+    told = store.events(None, market.as_of, known_at=known_at)
+    fresh = None if events is None else known_events(check_events(events), None, market.as_of)
+    told = told if fresh is None else pd.concat([told, fresh[~fresh["event_id"].isin(told["event_id"])]])
+    market = with_history(market, store.rows("levels", known_at=known_at), events_of(told))
     due = _since(store, before["as_of"].iloc[-1], market.as_of, events) if len(before) else []
     rows = {"levels": driver_rows(market), "funding": funding_rows(market, due)}
     if len(before) and market.contracts.option.any():

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from optihedge.market.actions import adjusted_history
 from optihedge.market.drivers import RETURNS, tenor_years
 from optihedge.market.events import Event
 from optihedge.market.pricing import SECONDS_PER_YEAR
 from optihedge.market.snapshot import Market
+from optihedge.market.valuation import underlying_drivers
 
 Array = np.ndarray
 LEVELS = ("time", "driver", "kind", "level")
@@ -127,9 +129,19 @@ def funding_rows(market: Market, events: Iterable[Event]) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def with_history(market: Market, rows: pd.DataFrame) -> Market:
+def _driver_of(market: Market, event: Event) -> str:
+    """The driver that is an event's share's own price, else what goes by its label."""
+    if event.kind != "split" or event.instrument not in market.names:
+        return event.instrument
+    at = int(underlying_drivers(market.instruments.loc[[event.instrument]], market.drivers)[0])
+    return str(market.drivers.index[at]) if at >= 0 else event.instrument
+
+
+def with_history(market: Market, rows: pd.DataFrame, events: Iterable[Event] = ()) -> Market:
     """A market without a history of its own, with the rows (LEVELS) that earlier nights left: the last of each UTC day,
     drivers without a move left out, tonight's own row last. A market with a history stays as it is.
+
+    events   what is known of: levels of before a share's split or rename go on in new units, under the new name
     """
     if len(market.history):
         return market
@@ -138,6 +150,9 @@ def with_history(market: Market, rows: pd.DataFrame) -> Market:
     every = pd.concat([past, tonight], ignore_index=True) if len(past) else tonight
     table = every.pivot_table(index="time", columns="driver", values="level", aggfunc="last").sort_index()
     table = table[~table.index.normalize().duplicated(keep="last")]
+    table.attrs = {"dates": False}
+    turned = [event for event in events if event.kind in ("split", "rename") and event.time <= market.as_of]
+    table = adjusted_history(table, [replace(event, instrument=_driver_of(market, event)) for event in turned])
     table = table.reindex(columns=market.drivers.index)
     whole = table.notna()[::-1].cummin()[::-1]  # from a driver's last gap on
     table = table.where(whole)
