@@ -91,11 +91,13 @@ class CvxpyTerm(Term):
         p.cvxpy(self.function)
 
 
-def check_number(label: str, name: str, value: float, least: float = -np.inf, strict: bool = False) -> None:
+def check_number(label: str, name: str, value: object, least: float = -np.inf, strict: bool = False) -> None:
     """Raise SpecError unless value is finite and >= least (> least where strict)."""
-    good = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
-    if not good or not np.isfinite(value) or value < least or (strict and value == least):
+    if (
+        not isinstance(value, (int, float, np.floating, np.integer)) or isinstance(value, bool)
+        or not np.isfinite(value) or value < least or (strict and value == least)
+    ):  # fmt: skip
         bound = "finite" if least == -np.inf else f"finite and {'>' if strict else '>='} {least:g}"
         raise SpecError(f"{label}: {name} is {value!r}; give a number that is {bound}")
-    if abs(value) > HUGE:
+    if not -HUGE <= value <= HUGE:
         raise SpecError(f"{label}: {name} is {value!r}, beyond {HUGE:g}; check its unit")

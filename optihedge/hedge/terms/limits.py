@@ -273,7 +273,7 @@ class VolatilityLimit(Term):
         if (self.limit is None) == (self.share is None):
             raise SpecError(f"{self.label}: give limit (base currency) or share (of the book's gross), one of them")
         given = self.limit if self.limit is not None else self.share
-        check_number(self.label, "limit" if self.share is None else "share", given, 0.0, strict=True)  # type: ignore[arg-type]
+        check_number(self.label, "limit" if self.share is None else "share", given, 0.0, strict=True)
         if self.soft is not None:
             raise SpecError(f"{self.label}: a volatility limit cannot be soft; use Variance for a price of risk")
 

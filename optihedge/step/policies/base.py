@@ -19,6 +19,7 @@ from optihedge.frames import duration, nearest
 from optihedge.hedge.model import HedgeModel
 from optihedge.hedge.problem import Problem
 from optihedge.hedge.result import Hedge
+from optihedge.hedge.terms.base import check_number
 from optihedge.market.book import gross_notional
 from optihedge.market.snapshot import Market
 from optihedge.step.orderlist import HasTrades, Hedger
@@ -129,10 +130,7 @@ def told(values: pd.Series, most: int = 3) -> str:
 
 def number(policy: object, name: str, value: object, least: float = 0.0, *, above: bool = False) -> None:
     """Refuse with a SpecError what is no finite number from `least` on (`above`: strictly)."""
-    fine = isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
-    if not fine or value < least or (above and value <= least):  # type: ignore[operator]
-        bound = f"above {least:g}" if above else f"from {least:g} on"
-        raise SpecError(f"{type(policy).__name__}: {name} is {value!r}; give a number {bound}")
+    check_number(type(policy).__name__, name, value, least, strict=above)
 
 
 def span(policy: object, name: str, value: str) -> pd.Timedelta:
