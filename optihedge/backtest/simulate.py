@@ -9,6 +9,7 @@ import pandas as pd
 
 from optihedge.accounts.late import told
 from optihedge.accounts.orders import orders_at
+from optihedge.accounts.quoted import quoted
 from optihedge.accounts.state import State
 from optihedge.accounts.valuation import opening
 from optihedge.backtest.beside import simple_hedges
@@ -135,8 +136,8 @@ def _found_again(answer: HasTrades) -> bool:
 
 def _away(state: State, market: Market) -> Sequence[str]:
     """What is held and not listed at a market."""
-    held = pd.Index([name for by in state.held.values() for name in by])
-    return list(held[market.names.get_indexer(held) < 0].unique())
+    listed = quoted(market)
+    return list(dict.fromkeys(name for lots in state.positions.values() for name in lots if name not in listed))
 
 
 def _client(book: Books, market: Market, away: Sequence[str]) -> pd.Series:
