@@ -5,8 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ["COLUMNS"] = "160"  # pages are as wide in every process; tests of widths set their own
+# drawn cases are judged by what they give, never by how long this machine took
+settings.register_profile("laws", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("laws")
 ROOT = Path(__file__).resolve().parents[1]
 
 

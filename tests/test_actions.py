@@ -99,7 +99,7 @@ def test_events_before_or_after_the_history_change_nothing():
         assert adjusted_history(raw, [event("split", "A", 2.0, at=OPEN + pd.Timedelta(days, "D"))]).equals(raw)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(["split", "dividend"]), st.floats(0.1, 8.0), st.integers(1, 6)), max_size=5))
 def test_a_holder_who_reinvests_earns_the_adjusted_return(steps):
     """Oracle: units of the stock held one by one through the events, dividends reinvested at that day's close."""

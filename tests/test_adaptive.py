@@ -85,7 +85,7 @@ def test_any_factor_model_can_be_the_base(base):
 
 
 @given(cuts=st.lists(st.integers(20, 319), max_size=4, unique=True), missing=st.sampled_from([0.0, 0.05]))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_chunks_equal_the_whole(cuts, missing):
     moves = moves_of(320, missing=missing)
     estimator = AdaptiveRisk(FactorRisk(3), scale_halflives=(5, 10, 10), window=150, refresh=7)

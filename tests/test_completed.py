@@ -86,7 +86,7 @@ def test_a_copy_of_a_longer_history_has_all_of_it():
 @given(
     listed=st.lists(st.integers(0, 65), min_size=2, max_size=40), seed=st.integers(0, 99), common=st.floats(0.0, 100.0)
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_it_is_positive_semidefinite_and_no_order_of_drivers_matters(listed, seed, common):
     moves = staircase(80, [0, *listed], seed, common)
     order = np.random.default_rng(seed).permutation(len(listed) + 1)

@@ -90,7 +90,7 @@ def some_moves(rows: int = 150, drivers: int = 6) -> pd.DataFrame:
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
 @given(day=st.integers(70, 148), seed=st.integers(0, 100))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_data_after_day_t_never_change_the_fit_at_t(estimator, day, seed):
     moves = some_moves()
     changed = moves.copy()

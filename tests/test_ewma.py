@@ -59,7 +59,7 @@ def test_iterated_correlations_are_those_of_moves_divided_by_their_running_volat
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
 @given(cuts=st.lists(st.integers(20, 119), max_size=4, unique=True), missing=st.sampled_from([0.0, 0.1]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_chunks_equal_the_whole(estimator, cuts, missing):
     moves = some_moves(missing=missing)
     online = type(estimator)(**estimator.get_params())

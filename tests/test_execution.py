@@ -100,7 +100,7 @@ def test_books_cross_inside_at_the_mark_and_the_rest_is_one_order(market):
     wanted=st.lists(st.integers(-400, 400).filter(bool), min_size=1, max_size=6),
     cuts=st.lists(st.floats(0.0, 1.0), max_size=5),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_at_the_end_each_book_has_what_it_asked_for_and_on_the_way_its_fair_part(market, wanted, cuts):
     lists = {f"book{i}": lines_of(market, n0=float(q)) for i, q in enumerate(wanted)}
     one = net(market, lists)
@@ -120,7 +120,7 @@ def test_at_the_end_each_book_has_what_it_asked_for_and_on_the_way_its_fair_part
 
 
 @given(wanted=st.lists(st.integers(1, 300), min_size=1, max_size=8), seed=st.integers(0, 10**6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_shares_are_whole_never_taken_back_and_within_a_lot_of_the_exact_part(wanted, seed):
     rng, lot = np.random.default_rng(seed), 0.1
     want = np.array(wanted) * lot

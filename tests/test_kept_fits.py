@@ -43,7 +43,7 @@ def same(one: oh.Risk, other: oh.Risk) -> None:
     windows=st.lists(st.tuples(st.sampled_from([0, 0, 7]), st.integers(80, 150)), min_size=2, max_size=8),
     missing=st.sampled_from([0.0, 0.05]), late=st.sampled_from([0, 60]),
 )  # fmt: skip
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_a_kept_fit_is_the_fresh_fit_whatever_was_asked_before(estimator, windows, missing, late):
     moves = some_moves(missing=missing, late=late)
     for first, end in windows:

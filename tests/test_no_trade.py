@@ -23,7 +23,7 @@ def some_program(seed: int, cost: float, n: int = 5) -> Program:
     )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.floats(0.01, 30.0))
 def test_nothing_is_traded_exactly_where_the_start_lies_inside(seed, cost):
     program = some_program(seed, cost)
