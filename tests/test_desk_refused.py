@@ -1,10 +1,14 @@
 """A run that cannot be begun stands in the ledger with its reason, is told by every verb, and takes nothing away."""
 
+import pandas as pd
 import pytest
-from desk_nights import DESK, last_run, one_night, write_book
-from test_desk_nights import BOOK, coin_desk
+from desk_nights import DESK, desk_in, last_run, one_night, write_book
+from nights import coin_markets, path
+from test_desk_nights import BOOK, MODEL, coin_desk
 
 from optihedge.cli import main
+from optihedge.desk.challengers import beside_challengers
+from optihedge.desk.execution import executed
 from optihedge.desk.ledger.database import open_ledger
 from optihedge.desk.ledger.reading import runs_of
 from optihedge.desk.looking import difference, nights_table, runs_table, shown
@@ -97,3 +101,26 @@ def test_a_challenger_that_is_refused_is_kept_and_never_stands(tmp_path):
     results = refused(desk, markets[0]).results
     assert [(one.role, one.status) for one in results] == [("challenger", "failed"), ("send", "failed")]
     assert last_run(desk)["role"] == "send" and len(runs_table(desk)) == 2
+
+
+def test_a_night_is_held_to_what_the_last_one_that_was_computed_forecast(tmp_path):
+    """And an order is open, a challenger ahead, until the next that is: a refusal between them changes no figure."""
+    found, held = [], {"C1": 4.0, "PERP": 500.0}
+    for name in ("with", "without"):
+        text = CLIENT.replace('positions = "one.csv"', 'positions = "one.csv"\nchallengers = ["other"]')
+        markets, folder = coin_markets(path(23))[-3:], tmp_path / name
+        folder.mkdir()
+        (folder / "model.toml").write_text(MODEL + 'risk = {type = "EwmaRisk", halflife = 10}\n')
+        desk = desk_in(folder, markets, held, model="model.toml",
+                       text=text.replace("[models]", '[models]\nother = "delta_neutral"'))  # fmt: skip
+        one_night(desk, markets[0])
+        if name == "with":
+            refused(desk, markets[1])
+            write_book(folder / "one.csv", held)
+        one_night(desk, markets[2], AtQuote(), markets[0])
+        nights = nights_table(desk, "one")
+        told = nights.nights[nights.nights["outcome"] != "failed"].reset_index(drop=True)
+        assert told["over forecast"].notna().tolist() == [False, True]
+        found.append((told, nights.drift, executed(desk).lines, beside_challengers(desk)))
+    for one, other in zip(*found, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_dtype=False)

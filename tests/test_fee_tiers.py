@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,6 +11,8 @@ import optihedge as oh
 from optihedge.errors import DataError, SpecError
 from optihedge.frames import read_raw
 from optihedge.market.fee_tiers import UNTRADED, with_fee_tiers
+from optihedge.market.panel import Panel
+from optihedge.market.snapshot import Market
 from optihedge.trades.orders.table import OrderStyle, order_table
 from optihedge.trades.table import trade_table
 
@@ -141,3 +144,33 @@ def test_a_share_that_waits_is_a_share() -> None:
         oh.FeeCost(making=1.5)
     with pytest.raises(DataError, match="maker_fee of COIN-b is 'low'"):
         two_venues([0.0, "low"]).maker_fees  # noqa: B018
+
+
+def test_a_share_whose_fee_cannot_be_told_is_traded_on_no_day_of_its_markets_past() -> None:
+    days = pd.bdate_range("2025-06-02", periods=40, tz="UTC")
+    steps = np.random.default_rng(0).normal(size=(40, 2))
+    prices = pd.DataFrame(50 * np.exp(np.cumsum(0.01 * steps, axis=0)), days, ["A", "B"])
+    table = pd.DataFrame({UNTRADED: ["taker is 'x'", ""]}, ["A", "B"])
+    panel = Panel.from_prices(prices, rows=30, base_currency="USD", spread=1e-3, instruments=table)
+    for market in (panel.last, *panel, *Panel.of(panel.last, rows=30)):
+        assert np.isnan(market.sides).any(axis=1).tolist() == [True, False] and list(market.unread) == ["A"]
+
+
+@pytest.mark.parametrize("none", [np.nan, None, "", " "])
+def test_a_contract_that_nothing_is_said_against_is_traded(none: object) -> None:
+    table = pd.DataFrame({"instrument": ["A", "B"], "type": "equity", "underlying": ["A", "B"], UNTRADED: none})
+    quotes = pd.DataFrame({"instrument": ["A", "B"], "bid": 9.0, "ask": 10.0})
+    market = Market(table, quotes, "USD", as_of="2026-01-20T21:00Z")
+    assert not market.unread and np.isfinite(market.sides).all()
+
+
+def test_a_reason_that_was_given_stays_when_other_fees_cannot_be_told() -> None:
+    tiers = pd.DataFrame({"venue": ["b"], "type": [""], "volume": ["9"], "taker": ["1e-3"], "maker": ["1e-3"]})
+    made, _ = with_fee_tiers(NAMES.assign(**{UNTRADED: ["halted", "", np.nan, ""]}), tiers, {})
+    assert made[UNTRADED].tolist()[:2] == ["halted", ""] and "lowest" in made[UNTRADED].iloc[2]
+
+
+def test_a_column_of_the_desks_own_called_not_traded_says_nothing_to_us() -> None:
+    table = pd.DataFrame({"instrument": ["A"], "type": "equity", "underlying": ["A"], "not_traded": "False"})
+    market = Market(table, pd.DataFrame({"instrument": ["A"], "bid": [9.0], "ask": [10.0]}), "USD", as_of="2026-01-20")
+    assert np.isfinite(market.sides).all()

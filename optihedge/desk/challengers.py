@@ -36,7 +36,7 @@ def beside_challengers(desk: Desk, book: str | None = None) -> pd.DataFrame:
     store, rows = open_store(desk.store), []
     with open_ledger(desk.ledger).read() as connection:
         runs = runs_of(connection, book)
-        nights = {(run["book"], run["as_of"]): run for run in runs if run["stands"]}
+        nights = {(run["book"], run["as_of"]): run for run in runs if run["stands"] and run["after"]}
         for run in runs:
             champion = nights.get((run["book"], run["as_of"]))
             later = [as_of for name, as_of in nights if name == run["book"] and as_of > run["as_of"]]

@@ -61,7 +61,7 @@ def executed(desk: Desk, book: str | None = None, since: str | None = None) -> E
     failed: dict[str, str] = {}
     with open_ledger(desk.ledger).read() as connection:
         runs = runs_of(connection, book)
-        nights = sorted((run["book"], run["as_of"], run["snapshot"]) for run in runs if run["stands"])
+        nights = sorted((run["book"], run["as_of"], run["snapshot"]) for run in runs if run["stands"] and run["after"])
         for run in runs:
             if run["list"] not in LEFT or (start is not None and pd.Timestamp(run["as_of"]) < start):
                 continue

@@ -153,6 +153,7 @@ def nights_table(desk: Desk, book: str | None = None, since: str | None = None) 
     parts: dict[str, Any] = {}
     last: dict[str, tuple[int, dict[str, Any], dict[str, Any]]] = {}  # by book: place, row, figures
     compared: list[float | None] = []
+    begun: list[bool] = []
     failed: list[str] = []
     with open_ledger(desk.ledger).read() as connection:
         for row in runs_of(connection, book):
@@ -160,11 +161,13 @@ def nights_table(desk: Desk, book: str | None = None, since: str | None = None) 
                 continue
             files = files_of(connection, row["id"])
             night = json.loads(files.get("night.json", "{}"))
-            if row["book"] in last:
-                place, before, figures = last[row["book"]]
-                compared[place] = _came_true(connection, before, figures, row["as_of"])
-            last[row["book"]] = len(rows), row, json.loads(files.get("result.json", "{}")) | night
+            if row["after"] is not None:  # else the next night goes on from the one before
+                if row["book"] in last:
+                    place, before, figures = last[row["book"]]
+                    compared[place] = _came_true(connection, before, figures, row["as_of"])
+                last[row["book"]] = len(rows), row, json.loads(files.get("result.json", "{}")) | night
             compared.append(None)
+            begun.append(row["after"] is not None)
             failed += [f"{row['book']} {row['as_of'][:16]}: {row['why']}"] if row["outcome"] == "failed" else []
             rows.append({
                 "book": row["book"], "as_of": row["as_of"][:16], "outcome": row["outcome"],
@@ -180,7 +183,7 @@ def nights_table(desk: Desk, book: str | None = None, since: str | None = None) 
         raise DataError("there are no such nights yet; run --desk makes one")
     frame = pd.DataFrame(parts).T.rename_axis("book")
     nights = pd.DataFrame(rows)
-    nights["over forecast"] = over_forecast(nights.assign(forecast=compared))
+    nights["over forecast"] = over_forecast(nights.assign(forecast=compared)[begun])
     told = nights.drop(columns=["realised", "days"])
     return Nights(told, frame.loc[:, (frame != 0).any()] if len(frame) else frame, drift(nights), (*failed,))
 

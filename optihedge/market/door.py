@@ -16,7 +16,7 @@ import pandas as pd
 from optihedge.errors import DataError, Expired
 from optihedge.market.drivers import pair_of
 from optihedge.market.families import TYPES
-from optihedge.market.fee_tiers import UNTRADED
+from optihedge.market.fee_tiers import untraded
 from optihedge.market.read_around import LEVELS, Tables, labels_of, read_around, rows_of, source_of, told_by_row
 
 Checked = TypeVar("Checked")
@@ -102,8 +102,8 @@ def still_out(left_out: Mapping[str, str], tables: Tables) -> dict[str, str]:
 def still_unread(unread: Mapping[str, str], checked: Mapping[str, Any]) -> dict[str, str]:
     """What was unread before and still is: a contract without sides, levels with gaps, a fee that nobody can tell."""
     table, quotes, history = checked["instruments"], checked["quotes"], checked["history"]
-    told = dict(zip(table.index, table[UNTRADED], strict=True)) if UNTRADED in table.columns else {}
-    found = {str(name): str(why) for name, why in told.items() if str(why).strip()}
+    told = untraded(table)
+    found = {str(name): why for name, why in told[told != ""].items()}
     for name, why in unread.items():
         column = name.removeprefix(LEVELS)
         if name in quotes.index:

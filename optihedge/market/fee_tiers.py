@@ -31,8 +31,16 @@ taker, maker   one-way, fraction of notional; a maker's may be negative
 """
 
 
-UNTRADED = "not_traded"
+UNTRADED = "why_not_traded"
 """A column of instruments, there where a fee cannot be told: why a contract is not traded, empty for all others."""
+
+
+def untraded(instruments: pd.DataFrame) -> pd.Series:
+    """By contract why it is not traded for want of a fee; empty for all others."""
+    if UNTRADED not in instruments.columns:
+        return pd.Series("", index=instruments.index)
+    told = instruments[UNTRADED]
+    return told.where(told.notna(), "").astype(str).str.strip()
 
 
 def with_fee_tiers(
@@ -83,7 +91,8 @@ def _filled(instruments: pd.DataFrame, now: pd.DataFrame, own: pd.Series, why: p
     maker = own_maker.mask(own_maker.isna() & silent, found["maker"].to_numpy())
     made = instruments.assign(fee=fee, maker_fee=maker.mask(maker.isna(), fee))
     if (silent & (why != "").to_numpy()).any():
-        made[UNTRADED] = why.where(silent, "")
+        before = untraded(instruments)
+        made[UNTRADED] = why.where(silent & (why != "").to_numpy(), before)
     made.attrs = dict(instruments.attrs)
     return made
 

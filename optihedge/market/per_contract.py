@@ -9,7 +9,7 @@ import pandas as pd
 
 from optihedge.market.early import early_exercise
 from optihedge.market.exposures import UNITS, Sensitivities, notional, price_unit, price_value, sensitivities
-from optihedge.market.fee_tiers import UNTRADED
+from optihedge.market.fee_tiers import UNTRADED, untraded
 from optihedge.market.instruments import group_codes, number_column, types_of
 from optihedge.market.known import Known
 from optihedge.readonly import numbers, read_only, read_only_property
@@ -41,10 +41,7 @@ class PerContract(Known):
         bid, ask = (numbers(self.quotes, side) for side in ("bid", "ask"))
         low, mid, high = (price_value(self.contracts, price) for price in (bid, self.contracts.price, ask))
         cost = np.maximum(np.stack([high - mid, mid - low], axis=1), 0.0)
-        tradable = types_of(self.instruments)["tradable"]
-        if UNTRADED in self.instruments.columns:
-            tradable = tradable & (self.instruments[UNTRADED].astype(str).str.strip() == "").to_numpy()
-        return np.where(tradable[:, None], cost, np.nan)
+        return np.where(tradable(self.instruments)[:, None], cost, np.nan)
 
     @read_only_property
     def fees(self) -> pd.Series:
@@ -119,3 +116,9 @@ class PerContract(Known):
     def group(self, by: str) -> tuple[np.ndarray, tuple[str, ...]]:
         """Codes (N, -1 for none) and labels of the groups of an instrument column; expiries by their UTC date."""
         return group_codes(self.instruments, by)
+
+
+def tradable(instruments: pd.DataFrame) -> np.ndarray:
+    """N booleans: contracts of a type that is traded, and whose fee can be told."""
+    of_type = types_of(instruments)["tradable"]
+    return of_type & (untraded(instruments) == "").to_numpy() if UNTRADED in instruments.columns else of_type

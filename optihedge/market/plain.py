@@ -14,8 +14,9 @@ import pandas as pd
 
 from optihedge.market.contracts import Contracts
 from optihedge.market.exposures import UNITS
-from optihedge.market.instruments import number_column, types_of
+from optihedge.market.instruments import number_column
 from optihedge.market.loadings import Loadings
+from optihedge.market.per_contract import tradable
 from optihedge.market.quotes import QUOTES
 from optihedge.market.snapshot import Market
 from optihedge.program.arrays import compressed
@@ -40,7 +41,7 @@ class PlainShares:
         self.fee, self.fixed = numbers(table, "fee"), numbers(table, "fee_per_contract") * c.fx
         maker = number_column(table, "maker_fee", -1.0, "a share")
         self.maker = np.where(np.isnan(maker), self.fee, maker)
-        self.tradable = types_of(table)["tradable"][:, None]
+        self.tradable = tradable(table)[:, None]
         self.pattern = market.loadings.matrix
         self.still = {name: values for name, values in market.exposure_columns.items() if not values.any()}
         self.quotes = pd.DataFrame(np.zeros((len(table), len(_NUMBERS))), market.quotes.index, list(_NUMBERS))
