@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 from desk_nights import DESK, desk_in, last_run, one_night, told
 from test_accounts import at, event
-from test_desk_nights import coin_desk
+from test_desk_nights import BOOK, coin_desk
 from test_monitor_events import stock_market
 
 from optihedge.accounts.state import Lot, State
@@ -13,6 +13,7 @@ from optihedge.desk.ledger.database import get_text, open_ledger
 from optihedge.desk.ledger.facts import due_fills
 from optihedge.desk.record import record_night
 from optihedge.desk.replay import verify
+from optihedge.desk.walks import walk_all, walks_of
 from optihedge.desk.whose import events_of_book
 from optihedge.market.events import Event, events_frame
 from optihedge.market.store.store import open_store
@@ -93,3 +94,20 @@ def test_a_history_that_a_told_split_has_not_adjusted_says_so(tmp_path):
     one_night(desk, first)
     why = one_night(desk, second).results[0].why
     assert "A has split by 2, and its levels of before are still in old units (100 at" in why and "divide them" in why
+
+
+def test_a_walk_of_a_book_over_a_desks_store_hears_what_is_of_that_book_alone(tmp_path):
+    """A bust is of a fill that a walk never had; money moved for another book, or another's exercise, is not of it."""
+    desk, markets, _ = coin_desk(tmp_path, 3)
+    when = markets[1].as_of + pd.Timedelta("3h")
+    more = [Event(when, "back", when, "bust", "PERP", 1.0, "", "a fill of the desk"),
+            Event(when, "moved", when, "margin", "", 1e6, "USD", "two/hedge"),
+            Event(when, "ours", when, "margin", "", 5.0, "USD", "one/hedge"),
+            Event(when, "theirs", when, "exercise", "C1", 1.0, "", "two/book")]  # fmt: skip
+    store = open_store(desk.store)
+    store.record(markets[2], events_frame(more))
+    model = {"neutral": desk.models["neutral"].model}
+    (walk,) = walks_of(store, {"one": BOOK}, model, {"": {"type": "Always"}})
+    table = walk_all([walk], store, tmp_path / "walks")
+    heard = {one.event_id: one.other for one in walk.events if one.kind in {other.kind for other in more}}
+    assert table["why"].tolist() == [""] and heard == {"ours": "hedge"}

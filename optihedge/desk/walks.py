@@ -22,6 +22,7 @@ from optihedge.batch.stop import Stop
 from optihedge.content import canonical_text, text_hash
 from optihedge.desk.task import Bench
 from optihedge.desk.walkpage import walk_page
+from optihedge.desk.whose import events_of_walk
 from optihedge.errors import DataError, OptihedgeError, SpecError
 from optihedge.frames import counted, nearest
 from optihedge.hedge.model import HedgeModel
@@ -135,13 +136,13 @@ def walks_of(
         span = " ".join(f"{word} {when}" for word, when in (("from", since), ("to", until)) if when is not None)
         told = f"{counted(len(listed), 'market')} {span}".strip()
         raise DataError(f"store {store.path} has {told}; a walk needs two: record more, or widen --from and --to")
-    events = tuple(events_of(store.events(None, listed["as_of"].iloc[-1])))
+    events = events_of(store.events(None, listed["as_of"].iloc[-1]))
     for book, positions in books.items():
         for name, model in models.items():
             for policy, table in policies.items():
                 label = ", ".join(part for part in (name, policy) if part)
                 yield Walk(book, label, dict(positions), model, dict(table), checks, broker, beside,
-                           tuple(listed["market"]), events)  # fmt: skip
+                           tuple(listed["market"]), events_of_walk(events, book))  # fmt: skip
 
 
 def folder_of(out: Path, walk: Walk) -> Path:

@@ -1,4 +1,4 @@
-"""Whose an event of the store is, where a desk has several books."""
+"""Whose an event of the store is, where a desk has several books, and of a walk over that store."""
 
 from __future__ import annotations
 
@@ -29,11 +29,25 @@ def events_of_book(
     held |= {name for lots in state.positions.values() for name in lots}
     found = []
     for event in events:
-        book, _, account = event.other.partition("/")
-        if event.kind in ("margin", "exercise", "assignment") and account and book in books:
+        book, _, account = _named(event)
+        if book in books:
             found += [replace(event, other=account)] if book == state.book else []
         elif event.kind in ("exercise", "assignment") and len(books) > 1:
             found += [event] if event.instrument in held else []
         elif event.kind != "bust" or event.other not in theirs:
             found.append(event)
     return found
+
+
+def events_of_walk(events: Iterable[Event], book: str) -> tuple[Event, ...]:
+    """Of a store's events those of a walk of a book, which has none of the desk's fills: no bust is of it, and nothing
+    that names another book.
+    """
+    named = [(event, *_named(event)) for event in events if event.kind != "bust"]
+    return tuple(replace(event, other=account) if of else event for event, of, _, account in named if of in ("", book))
+
+
+def _named(event: Event) -> tuple[str, str, str]:
+    """What BOOK/ACCOUNT says, taken apart; nothing where an event names no book."""
+    parts = event.other.partition("/")
+    return parts if event.kind in ("margin", "exercise", "assignment") and parts[2] else ("", "", event.other)
