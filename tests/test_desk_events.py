@@ -9,6 +9,7 @@ from test_desk_nights import BOOK, coin_desk
 from test_monitor_events import stock_market
 
 from optihedge.accounts.state import Lot, State
+from optihedge.desk.deskfile import read_desk
 from optihedge.desk.ledger.database import get_text, open_ledger
 from optihedge.desk.ledger.facts import due_fills
 from optihedge.desk.record import record_night
@@ -111,3 +112,20 @@ def test_a_walk_of_a_book_over_a_desks_store_hears_what_is_of_that_book_alone(tm
     table = walk_all([walk], store, tmp_path / "walks")
     heard = {one.event_id: one.other for one in walk.events if one.kind in {other.kind for other in more}}
     assert table["why"].tolist() == [""] and heard == {"ours": "hedge"}
+
+
+def test_what_names_a_book_that_the_desk_no_longer_has_is_of_no_other(tmp_path):
+    desk, markets, _ = coin_desk(tmp_path, 3, TWO)
+    when = [market.as_of - pd.Timedelta("3h") for market in markets]
+    store = open_store(desk.store)
+    moved = [Event(when[i], f"moved {i}", when[i], "margin", "", 1e6, "USD", "two/hedge") for i in (1, 2)]
+    store.record(markets[1], events_frame(moved[:1]))
+    one_night(desk, markets[0])
+    one_night(desk, markets[1], AtQuote(), markets[0])
+    text = (tmp_path / "desk.toml").read_text()
+    (tmp_path / "desk.toml").write_text(text[: text.index("[books.two]")])
+    desk = read_desk(tmp_path / "desk.toml")
+    assert verify(desk).empty
+    store.record(markets[2], events_frame(moved[1:]))
+    (only,) = one_night(desk, markets[2], AtQuote(), markets[1]).results
+    assert (only.book, only.status) == ("one", "solved") and verify(desk).empty

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from optihedge.accounts.state import Fill, State
+from optihedge.desk.ledger.reading import books_of
 from optihedge.desk.ledger.schema import FILLS
 from optihedge.market.events import Event
 
@@ -21,6 +22,7 @@ def events_of_book(
     A bust is of the book that has its fill. Money moved, an exercise and an assignment are of the book that `other`
     names before its account (BOOK/ACCOUNT); an exercise or assignment that names none of those that hold its contract.
     """
+    books = {*books, *books_of(connection)}  # and those that the desk had before
     busts = [event.other for event in events if event.kind == "bust"]
     asked = sa.select(FILLS.c.fill_id, FILLS.c.book).where(FILLS.c.fill_id.in_(busts))
     owners = [(fill, book) for fill, book in connection.execute(asked)] if busts else []
