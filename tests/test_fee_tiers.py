@@ -73,6 +73,14 @@ def test_a_fault_of_a_venue_takes_its_contracts_without_a_fee_of_their_own_out_o
     assert UNTRADED not in with_fee_tiers(NAMES.assign(fee=1e-4), tiers, traded)[0].columns
 
 
+@pytest.mark.parametrize("none", [np.nan, None, pd.NA, "", " "])
+def test_a_tier_that_names_no_venue_is_told_by_its_row_and_spoils_none(none: object) -> None:
+    tiers = pd.concat([TIERS.astype(object), pd.DataFrame([[none, "", 0, 9.0, 9.0]], columns=TIERS.columns)])
+    made, told = with_fee_tiers(NAMES, tiers.reset_index(drop=True), {})
+    assert [*told] == [f"fee_tiers row {len(TIERS) + 1}"] and "venue" in next(iter(told.values()))
+    assert made.equals(with_fee_tiers(NAMES, TIERS, {})[0])
+
+
 def test_a_folder_with_tiers_charges_them_and_a_hedge_goes_where_it_is_cheaper(tmp_path: Path) -> None:
     """One coin at two venues at the same quotes: a desk in the upper tier of `a` trades there, another one at `b`."""
     names = pd.DataFrame({"instrument": ["COIN-a", "COIN-b", "HELD"], "type": ["spot", "spot", "index"],

@@ -42,7 +42,7 @@ def read_books(paths: Sequence[Path], market: Market) -> tuple[dict[str, pd.Seri
                 found = read_book(frame, market)
                 books[name] = found if isinstance(found, pd.Series) else found[name]
             except DataError as error:
-                failed[name] = str(error) if not several else f"{path.name}, rows of {name} only: {error}"
+                failed[name] = f"{path.name}, rows of {name} only: {error}" if several else str(error)
     return books, failed
 
 
@@ -77,7 +77,7 @@ def _parts(path: Path) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
     said = {str(labels.iloc[row]): text for row, text in broken.items()}
     if not {*said} <= {*labels[whole]}:
         raise DataError(next(iter(broken.values())))
-    keep = whole & ~labels.isin(list(said)).to_numpy()
+    keep = ~labels.isin(list(said))
     frame, labels = frame[keep], labels[keep]
     if labels.nunique() == 1 and not said:
         return {labels.iloc[0]: frame}, {}

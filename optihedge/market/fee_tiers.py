@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from optihedge.errors import DataError
-from optihedge.frames import Column, check_frame, completed, nearest, refuse, refuse_doubled, row_of
+from optihedge.frames import Column, check_frame, completed, nearest, refuse, refuse_doubled, row_of, words
 from optihedge.market.families import TYPES
 from optihedge.market.read_around import told_by_row
 
@@ -37,10 +37,7 @@ UNTRADED = "why_not_traded"
 
 def untraded(instruments: pd.DataFrame) -> pd.Series:
     """By contract why it is not traded for want of a fee; empty for all others."""
-    if UNTRADED not in instruments.columns:
-        return pd.Series("", index=instruments.index)
-    told = instruments[UNTRADED]
-    return told.where(told.notna(), "").astype(str).str.strip()
+    return _texts(instruments, UNTRADED)
 
 
 def with_fee_tiers(
@@ -60,8 +57,7 @@ def with_fee_tiers(
         return instruments, {f"traded of {venue}": why for (venue, _), why in faults.items()}
     table, wrong, told = _read(tiers)
     faults |= wrong
-    empty = pd.Series("", index=instruments.index)
-    venue, kind = (instruments.get(name, empty).fillna("").astype(str).str.strip() for name in ("venue", "type"))
+    venue, kind = (_texts(instruments, name) for name in ("venue", "type"))
     known = list(dict.fromkeys([*table["venue"], *(name for name, _ in faults)]))
     for name in volumes:
         if name not in known:
@@ -97,6 +93,11 @@ def _filled(instruments: pd.DataFrame, now: pd.DataFrame, own: pd.Series, why: p
     return made
 
 
+def _texts(table: pd.DataFrame, name: str) -> pd.Series:
+    """A column's texts, empty where nothing is said and where it is absent."""
+    return pd.Series(words(table[name]) if name in table.columns else "", index=table.index, dtype=object)
+
+
 def _given(instruments: pd.DataFrame, name: str) -> pd.Series:
     """A column's numbers, NaN where it is empty or absent; with what is no number as it stands, for its own door."""
     cells = instruments.get(name, pd.Series("", index=instruments.index)).replace("", np.nan)
@@ -110,9 +111,8 @@ def _volumes(traded: Mapping[str, object]) -> tuple[dict[str, float], Faults]:
     found: dict[str, float] = {}
     faults: Faults = {}
     for venue, amount in traded.items():
-        number = isinstance(amount, (int, float)) and not isinstance(amount, bool)
-        if number and 0 <= amount < float("inf"):  # type: ignore[operator]
-            found[venue] = float(amount)  # type: ignore[arg-type]
+        if isinstance(amount, (int, float)) and not isinstance(amount, bool) and 0 <= amount < float("inf"):
+            found[venue] = float(amount)
         else:
             faults[venue, EVERY] = f"market.toml: traded of {venue} is {amount!r}; write an amount of base currency"
     return found, faults
@@ -138,10 +138,10 @@ def _read(tiers: pd.DataFrame) -> tuple[pd.DataFrame, Faults, dict[str, str]]:
             said |= told_by_row(error)
     faults: Faults = {}
     told: dict[str, str] = {}
-    names = [[str(cell).strip() for cell in tiers.get(column, [""] * len(tiers))] for column in ("venue", "type")]
+    venues, kinds = (_texts(tiers, name).tolist() for name in ("venue", "type"))
     for row, why in said.items():
-        venue, kind = names[0][row], names[1][row]
-        if not venue or venue == "nan":
+        venue, kind = venues[row], kinds[row]
+        if not venue:
             told[row_of(source, row)] = why
         elif row in broken or kind not in ("", *TYPES):
             faults[venue, EVERY] = why

@@ -172,6 +172,13 @@ def implied(types: np.ndarray) -> dict[str, np.ndarray]:
     return {name: read_only(values) for name, values in zip(_IMPLIED, _TRUE_OF[:, places], strict=True)}
 
 
+def only_shares(instruments: pd.DataFrame) -> np.ndarray:
+    """N booleans: shares of which no other stands on the same underlying in the same currency."""
+    only = (instruments["type"] == "equity").to_numpy(copy=True)
+    only[only] = ~instruments[only].duplicated(["underlying", "currency"], keep=False).to_numpy()
+    return only
+
+
 def group_codes(instruments: pd.DataFrame, by: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """Codes (N, -1 for none) and sorted labels of the groups of a column; instants by their UTC date."""
     if by not in instruments.columns:

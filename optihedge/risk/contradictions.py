@@ -13,6 +13,7 @@ import pandas as pd
 from optihedge.frames import shown
 from optihedge.market.chain_arbitrage import Chain, members, parity_gaps, strike_arbitrage
 from optihedge.market.history import own_moves
+from optihedge.market.instruments import only_shares
 from optihedge.market.one_sided import one_sided
 from optihedge.market.snapshot import Market
 from optihedge.readonly import coded, kept, numbers, read_only
@@ -133,9 +134,7 @@ def _relabelled(market: Market) -> list[Finding]:
     hundred times it is pence for pounds; else a fund on it, a split, or another unit.
     """
     table, c, at = market.instruments, market.contracts, market.paths.driver
-    alone = (table["type"] == "equity").to_numpy(copy=True)
-    alone[alone] = ~table[alone].duplicated(["underlying", "currency"], keep=False).to_numpy()
-    rows = np.flatnonzero(alone & (table["underlying"] != table.index).to_numpy() & (at >= 0))
+    rows = np.flatnonzero(only_shares(table) & (table["underlying"] != table.index).to_numpy() & (at >= 0))
     if not rows.size or not len(market.history):
         return []
     last = market.history.ffill().iloc[-1].to_numpy(dtype=float)[at[rows]]

@@ -179,7 +179,7 @@ def _quotes(night: Night, found: Findings) -> None:
     bare = bid.isna() & ask.isna() & mark.isna() & ~kind.isin(_WITHOUT)
     remedy = "give its mark, or drop it where nobody holds it"
     found.where(bare, "quotes.csv", quoted, "{label} has neither bid, ask nor mark", remedy)
-    option = kind.map(lambda name: TYPES[name].option if name in TYPES else False).astype(bool)
+    option = _is(kind, "option")
     wide = (ask - bid > _WIDE * (ask + bid) / 2) & ~option
     found.where(
         wide,
@@ -261,6 +261,11 @@ def _chains(table: pd.DataFrame, quoted: pd.DataFrame, found: Findings) -> None:
         found.add("quotes.csv", int(row[label]), label, what, "one of the quotes is stale or wrong; renew them")
 
 
+def _is(kind: pd.Series, what: str) -> pd.Series:
+    """Whether each type of contract is so, a field of InstrumentType; an unknown one is not."""
+    return kind.isin([name for name, one in TYPES.items() if getattr(one, what)])
+
+
 def _events(night: Night, found: Findings) -> None:
     if night.events.empty or not len(night.instruments):
         return
@@ -309,9 +314,9 @@ def _sides(night: Night, found: Findings) -> None:
     held = {name for book in night.books.values() for name in book.index[numbers(book, "quantity").ne(0)]}
     table = night.quotes[night.quotes.index.isin(held)]
     kind = texts(night.instruments, "type").replace("", "equity").reindex(table.index)
-    option = kind.map(lambda name: TYPES[name].option if name in TYPES else False).astype(bool)
+    option = _is(kind, "option")
     bid, ask, mark = (numbers(table, name) for name in ("bid", "ask", "mark"))
-    signed = kind.map(lambda name: TYPES[name].signed if name in TYPES else False).astype(bool)
+    signed = _is(kind, "signed")
     bid, ask = (side.where(signed | side.ne(0)) for side in (bid, ask))
     words = "{{label}} is held, its {} is missing and it has no mark: it is valued at its {}, {{0:g}}"
     remedy = "bring both sides, or the venue's mark"

@@ -9,7 +9,7 @@ from optihedge.desk.checkup.findings import Findings, numbers, texts, times
 from optihedge.desk.checkup.today import Night
 from optihedge.desk.checkup.whole import check_whole
 from optihedge.market.families import TERMS
-from optihedge.market.instruments import INSTRUMENTS
+from optihedge.market.instruments import INSTRUMENTS, only_shares
 from optihedge.market.missing_actions import CAN_SPLIT
 from optihedge.market.snapshot import Market
 
@@ -146,8 +146,7 @@ def _relabelled(before: Market, night: Night) -> dict[str, str]:
         return {}
     alone = []
     for table in (night.terms, before.instruments):
-        shares = table[table["type"] == "equity"]
-        shares = shares[~shares.duplicated(["underlying", "currency"], keep=False)]
+        shares = table[only_shares(table)]
         alone.append(pd.Series(shares.index, pd.MultiIndex.from_frame(shares[["underlying", "currency"]])))
     now, was = alone
     pairs = [(str(label), str(was[key])) for key, label in now.items() if key in was.index]
