@@ -21,7 +21,7 @@ from optihedge.display.svg import bands_svg, heat_svg, lines_svg
 from optihedge.hedge.explain import shares
 from optihedge.hedge.pictures import vega_ladder
 from optihedge.risk.contradictions import find_contradictions
-from optihedge.trades.page import limit_used, lines_table, page_of, totals
+from optihedge.trades.page import _tightest, limit_used, lines_table, page_of, totals
 from optihedge.trades.panels import panels
 from optihedge.trades.scenario_panels import scenario_tables, spot_vol_pictures, tails
 
@@ -303,3 +303,11 @@ def test_a_page_has_its_parts_in_the_order_in_which_a_desk_asks(listed: oh.Trade
     for column in ("side", "before", "after", "limit price", "% of volume", "cost", "venue", "reason"):
         assert f'<button type="button">{column}</button>' in body
     assert 'id="filter-list"' in body and 'id="csv-list"' in body
+
+
+def test_the_tightest_limit_is_one_that_a_hedge_moves_where_such_a_one_is_missed() -> None:
+    """A name without a contract of its own misses its band by more, whatever is traded: it does not hide the other."""
+    limits = pd.DataFrame({"after": [101.0, 7.0], "lower": -1.0, "upper": [1.0, 2.0], "violation": [100.0, 5.0],
+                           "kind": ["hard, no hedge", "hard"]}, index=["delta[A]", "delta[B]"])  # fmt: skip
+    assert _tightest(limits) == ("delta[B]", "missed by 5")
+    assert _tightest(limits.assign(kind="hard, no hedge")) == ("delta[A]", "missed by 100; no hedge moves it")

@@ -145,11 +145,13 @@ def _room(limits: pd.DataFrame | Table) -> np.ndarray:
 
 
 def _tightest(limits: pd.DataFrame) -> tuple[str, str]:
-    """The limit with the least room left, and how much of it is used."""
+    """The limit with the least room left, and how much of it is used; one missed that a hedge moves goes first."""
     missed = limits[limits["violation"] > 1e-9 * limits[["lower", "upper"]].abs().min(axis=1).clip(lower=1.0)]
     if len(missed):
-        first = missed.loc[missed["violation"].idxmax()]
-        return str(first.name), f"missed by {number(first['violation'], 4)}"
+        moved = missed[~missed["kind"].isin(NO_HEDGE)]
+        first = (moved if len(moved) else missed).sort_values("violation").iloc[-1]
+        stuck = "" if len(moved) else "; no hedge moves it"
+        return str(first.name), f"missed by {number(first['violation'], 4)}{stuck}"
     kept = _movable(limits)
     if not kept.any():
         return "none", "no limit that a hedge moves"
