@@ -138,11 +138,12 @@ def walks_of(
         raise DataError(f"store {store.path} has {told}; a walk needs two: record more, or widen --from and --to")
     events = events_of(store.events(None, listed["as_of"].iloc[-1]))
     for book, positions in books.items():
+        heard = events_of_walk(events, book)
         for name, model in models.items():
             for policy, table in policies.items():
                 label = ", ".join(part for part in (name, policy) if part)
                 yield Walk(book, label, dict(positions), model, dict(table), checks, broker, beside,
-                           tuple(listed["market"]), events_of_walk(events, book))  # fmt: skip
+                           tuple(listed["market"]), heard)  # fmt: skip
 
 
 def folder_of(out: Path, walk: Walk) -> Path:
