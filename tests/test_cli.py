@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 
 from optihedge.batch.read import read_once
+from optihedge.batch.stop import Stopped
 from optihedge.cli import main, night
+from optihedge.cli.codes import code_of, status_of
 from optihedge.desk.doctor import doctor
 from optihedge.errors import DataError
 from optihedge.lock import locked
@@ -405,6 +407,31 @@ def test_a_stop_before_anything_is_hedged_leaves_its_status(
     arguments = ["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path)]
     assert run(arguments, capsys)[0] == 143
     assert json.loads((tmp_path / "STATUS.json").read_text())["exit_code"] == 143
+
+
+@pytest.mark.parametrize(("stop", "exit_code"), [(KeyboardInterrupt(), 130), (Stopped(signal.SIGTERM), 143)])
+@pytest.mark.parametrize("carrier", [RuntimeError("__set_name__"), DataError("not read")], ids=repr)
+def test_a_stop_that_another_error_was_raised_from_is_a_stop(
+    example_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    carrier: Exception, stop: BaseException, exit_code: int,
+) -> None:  # fmt: skip
+    """Python before 3.12 raises RuntimeError from whatever meets it while a class is made, at an import say."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise carrier from stop
+
+    monkeypatch.setattr("optihedge.market.folder.read_market", interrupted)
+    code, text = run(["check", "beta_hedge", "--data", str(example_folder)], capsys)
+    assert code == exit_code and "run again" in text and "internal error" not in text
+    arguments = ["run", "beta_hedge", "--data", str(example_folder), "--as-of", AS_OF, "--out", str(tmp_path)]
+    assert run(arguments, capsys)[0] == exit_code
+    assert json.loads((tmp_path / "STATUS.json").read_text())["status"] == "stopped"
+
+
+def test_an_error_that_was_raised_from_itself_is_a_bug() -> None:
+    error = RuntimeError("a bug")
+    error.__cause__ = error
+    assert (code_of(error), status_of(error)) == (6, "failed")
 
 
 def test_into_a_pipe_it_prints_no_markup_and_no_progress(example_folder: Path, tmp_path: Path) -> None:

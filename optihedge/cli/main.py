@@ -10,9 +10,10 @@ from keyword import iskeyword
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from optihedge.batch.stop import Stopped
-from optihedge.cli.codes import INTERNAL, code_of
+from optihedge.cli.codes import INTERNAL, code_of, stop_of
 from optihedge.cli.screen import console_of, save_trace, say
 from optihedge.errors import OptihedgeError
 from optihedge.frames import visible
@@ -80,20 +81,24 @@ def main(arguments: list[str] | None = None) -> int:
         if code == 130:
             say(errors, _STOPPED)
         return code
-    except OptihedgeError as error:
-        say(errors, f"{error.code}: {error}")
-        return code_of(error)
-    except OSError as error:
-        say(errors, f"storage: {error}; free the place or give another")
-        return code_of(error)
-    except (Stopped, KeyboardInterrupt) as error:
+    except (Exception, Stopped, KeyboardInterrupt) as error:
+        return _ended(errors, error)
+
+
+def _ended(errors: Console, error: BaseException) -> int:
+    """Say what ended a command line, and its exit code."""
+    show = getattr(error, "show", None)
+    if stop_of(error) is not None:
         say(errors, _STOPPED)
-        return code_of(error)
-    except Exception as error:
-        show = getattr(error, "show", None)
-        if callable(show):  # wrong usage, with typer's own message
-            error.message = visible(getattr(error, "message", ""), keep="\n")  # type: ignore[attr-defined]
-            show()
-            return int(getattr(error, "exit_code", 2))
+    elif isinstance(error, OptihedgeError):
+        say(errors, f"{error.code}: {error}")
+    elif isinstance(error, OSError):
+        say(errors, f"storage: {error}; free the place or give another")
+    elif callable(show):  # wrong usage, with typer's own message
+        error.message = visible(getattr(error, "message", ""), keep="\n")  # type: ignore[attr-defined]
+        show()
+        return int(getattr(error, "exit_code", 2))
+    else:
         save_trace(traceback.format_exc())
         return INTERNAL
+    return code_of(error)
