@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from desks import flat_risk, options, simple, stocks
 
-from optihedge.errors import SpecError
+from optihedge.errors import InfeasibleError, SpecError
 from optihedge.hedge.model import HedgeModel
+from optihedge.hedge.terms.neutrality import Neutral
 from optihedge.hedge.terms.objective import Variance
 from optihedge.hedge.universe import Universe
 
@@ -50,3 +51,18 @@ def test_a_hedge_without_a_quote_is_not_traded_and_named():
     hedge = simple(market, universe=("S1", "S2")).hedge(market, {"S0": 10.0})
     assert hedge.program.columns == ("S1",)
     assert "S2: not traded, no quote" in hedge.problem.notes
+
+
+@pytest.mark.parametrize(
+    ("side", "held", "told"), [("bid", 10.0, "S1: not sold, no bid"), ("ask", -10.0, "S1: not bought, no ask")]
+)
+def test_a_hedge_that_has_one_side_of_a_quote_is_named_by_the_answer_and_where_no_answer_is(side, held, told):
+    whole = stocks(2, hedge=[False, True])
+    quotes = whole.quotes.copy()
+    quotes.loc["S1", side] = np.nan
+    market = replace(whole, quotes=quotes)
+    assert told in simple(market, universe=None).hedge(market, {"S0": held}).problem.notes
+    assert not any("S1: not" in note for note in simple(whole, universe=None).hedge(whole, {"S0": held}).problem.notes)
+    model = replace(simple(market, universe=None), constraints=(Neutral("delta"),))
+    with pytest.raises(InfeasibleError, match=told):
+        model.hedge(market, {"S0": held})

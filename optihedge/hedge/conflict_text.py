@@ -69,7 +69,15 @@ def conflict_text(problem: Problem, names: tuple[str, ...], relaxation: Relaxati
     text = [f"no quantities meet every limit; these conflict: {', '.join(names)}"] if names else []
     text += [*proportional_rows(problem, names), *_at_default_text(problem, relaxation)]
     more = [relaxation.beyond_least] if relaxation.beyond_least else []
-    return "\n".join([*(text or ["no quantities meet every limit"]), "one way to make it feasible is", *lines, *more])
+    return "\n".join(
+        [
+            *(text or ["no quantities meet every limit"]),
+            "one way to make it feasible is",
+            *lines,
+            *more,
+            *problem.left_out,
+        ]
+    )
 
 
 def proportional_rows(problem: Problem, names: tuple[str, ...]) -> list[str]:

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from optihedge.frames import some
 from optihedge.hedge.universe import Universe
+from optihedge.market.instruments import types_of
 from optihedge.market.snapshot import Market
 from optihedge.readonly import kept
 
@@ -38,10 +39,15 @@ class InPlay:
     def of(cls, market: Market, book: Array, universe: Universe, years: float) -> InPlay:
         """Of a book of N quantities in the market's order. Raises SpecError for a universe the market does not have."""
         chosen, notes = universe.tradable(market, book, years)
-        sides = np.isfinite(market.sides).any(axis=1)
-        silent = chosen & ~sides
-        if silent.any():
-            notes.append(f"{some(market.names[silent])}: not traded, no quote")
+        bought, sold = np.isfinite(market.sides).T
+        sides, whole = bought | sold, ~types_of(market.instruments)["option"]  # options without a bid are worth none
+        for missing, words in (
+            (~sides, "not traded, no quote"),
+            (whole & sold & ~bought, "not bought, no ask"),
+            (whole & bought & ~sold, "not sold, no bid"),
+        ):
+            if (chosen & missing).any():
+                notes.append(f"{some(market.names[chosen & missing])}: {words}")
         positions = np.flatnonzero((book != 0) | (chosen & sides))
         moved = drivers_of(market, positions)
         return cls(positions, chosen[positions], book[positions], moved, tuple(notes))
